@@ -1,0 +1,220 @@
+//! What the audit trail records: every state change and every authentication event.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::{
+    authz::By,
+    id::{PartnerId, TenantId, UserId},
+};
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
+        /// What happened.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Action {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Action {
+            /// Every action there is.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The slug `resource.verb`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+actions! {
+    /// The first administrator was made.
+    InstallationSetUp = "installation.set_up";
+    /// A signing key was made.
+    KeyCreated = "key.created";
+    /// A signing key was replaced; it still verifies.
+    KeyRetired = "key.retired";
+    /// A signing key was withdrawn; it verifies nothing from now on.
+    KeyWithdrawn = "key.withdrawn";
+    /// A partner was activated.
+    PartnerActivated = "partner.activated";
+    /// A partner was made.
+    PartnerCreated = "partner.created";
+    /// A partner was suspended.
+    PartnerSuspended = "partner.suspended";
+    /// A partner was changed.
+    PartnerUpdated = "partner.updated";
+    /// A role was made.
+    RoleCreated = "role.created";
+    /// A role was changed.
+    RoleUpdated = "role.updated";
+    /// A role was given.
+    AssignmentCreated = "role_assignment.created";
+    /// A role was taken away.
+    AssignmentDeleted = "role_assignment.deleted";
+    /// The end of an assignment was moved.
+    AssignmentUpdated = "role_assignment.updated";
+    /// A user signed in.
+    SessionCreated = "session.created";
+    /// Sessions reached their end.
+    SessionExpired = "session.expired";
+    /// A sign-in was refused.
+    SessionLoginFailed = "session.login_failed";
+    /// Ended sessions were removed after their retention.
+    SessionPurged = "session.purged";
+    /// A refresh token was used twice; the session ended.
+    SessionRefreshReuseDetected = "session.refresh_reuse_detected";
+    /// A refresh token was exchanged.
+    SessionRefreshed = "session.refreshed";
+    /// One session was ended.
+    SessionRevoked = "session.revoked";
+    /// Several sessions were ended at once.
+    SessionRevokedAll = "session.revoked_all";
+    /// A tenant was activated.
+    TenantActivated = "tenant.activated";
+    /// A tenant was made.
+    TenantCreated = "tenant.created";
+    /// A tenant was suspended.
+    TenantSuspended = "tenant.suspended";
+    /// A tenant was given to another partner.
+    TenantTransferred = "tenant.transferred";
+    /// A tenant was changed.
+    TenantUpdated = "tenant.updated";
+    /// A user was activated.
+    UserActivated = "user.activated";
+    /// A user was made by an administrator.
+    UserCreated = "user.created";
+    /// A user changed the password.
+    UserPasswordChanged = "user.password_changed";
+    /// A password change was refused.
+    UserPasswordChangeFailed = "user.password_change_failed";
+    /// A user registered.
+    UserRegistered = "user.registered";
+    /// A user was suspended.
+    UserSuspended = "user.suspended";
+    /// A user was changed.
+    UserUpdated = "user.updated";
+}
+
+/// What it happened to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// The kind: `session`, `user`, …
+    pub kind: &'static str,
+    /// Which one, unless it is a set or unknown.
+    pub id: Option<Uuid>,
+    /// The partner it is below.
+    pub partner_id: Option<PartnerId>,
+    /// The tenant it is in.
+    pub tenant_id: Option<TenantId>,
+}
+
+impl Resource {
+    pub(crate) const fn of(kind: &'static str, id: Uuid) -> Self {
+        Self { kind, id: Some(id), partner_id: None, tenant_id: None }
+    }
+
+    pub(crate) const fn set(kind: &'static str) -> Self {
+        Self { kind, id: None, partner_id: None, tenant_id: None }
+    }
+
+    pub(crate) const fn in_partner(mut self, partner: PartnerId) -> Self {
+        self.partner_id = Some(partner);
+        self
+    }
+
+    pub(crate) const fn in_tenant(mut self, partner: PartnerId, tenant: TenantId) -> Self {
+        self.partner_id = Some(partner);
+        self.tenant_id = Some(tenant);
+        self
+    }
+}
+
+/// Old and new values of fields, never of secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fields(Map<String, Value>);
+
+fn to_value(value: impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}
+
+impl Fields {
+    /// Records a value that had no predecessor.
+    pub(crate) fn set(&mut self, name: &str, new: impl Serialize) -> &mut Self {
+        let new = to_value(new);
+        if !new.is_null() {
+            self.0.insert(name.to_owned(), json!({ "new": new }));
+        }
+        self
+    }
+
+    /// Records a value that replaced another; nothing if they are the same.
+    pub(crate) fn change(&mut self, name: &str, old: impl Serialize, new: impl Serialize) -> &mut Self {
+        let (old, new) = (to_value(old), to_value(new));
+        if old != new {
+            self.0.insert(name.to_owned(), json!({ "old": old, "new": new }));
+        }
+        self
+    }
+
+    /// Whether nothing is recorded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `{"field": {"old": …, "new": …}}`, to be stored.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        Value::Object(self.0.clone()).to_string()
+    }
+}
+
+/// One thing that happened. Time, address and request id are added when it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// What.
+    pub action: Action,
+    /// To what.
+    pub resource: Resource,
+    /// By whom.
+    pub by: By,
+    /// Why it failed, if it did: a slug.
+    pub failure: Option<&'static str>,
+    /// Why it was done: a slug.
+    pub reason: Option<&'static str>,
+    /// What changed.
+    pub fields: Fields,
+}
+
+/// An event without a state change of its own: a refusal worth remembering.
+#[derive(Debug, Clone)]
+#[must_use = "an event is recorded only when it is saved"]
+pub struct Refused(Event);
+
+impl Refused {
+    /// A sign-in that was refused. The name that was typed is not recorded: people type passwords there.
+    pub fn login(tenant: crate::authz::TenantRef, user: Option<UserId>, why: &'static str) -> Self {
+        Self::of(Action::SessionLoginFailed, tenant, user, why)
+    }
+
+    /// A change of password that was refused.
+    pub fn password_change(tenant: crate::authz::TenantRef, user: UserId, why: &'static str) -> Self {
+        Self::of(Action::UserPasswordChangeFailed, tenant, Some(user), why)
+    }
+
+    fn of(action: Action, tenant: crate::authz::TenantRef, user: Option<UserId>, why: &'static str) -> Self {
+        let resource =
+            Resource { id: user.map(UserId::uuid), ..Resource::set("user").in_tenant(tenant.partner_id, tenant.id) };
+        let by = By::system(crate::authz::SystemReason::Authentication);
+        Self(Event { action, resource, by, failure: Some(why), reason: None, fields: Fields::default() })
+    }
+
+    /// Takes the event out, to store it.
+    pub fn into_event(self) -> Event {
+        self.0
+    }
+}

@@ -1,0 +1,29 @@
+//! Who may do what: the only module that can build a [`Grant`].
+//!
+//! ```compile_fail
+//! use gatehouse_domain::authz::{Actor, Grant, ReadSessions, Reach};
+//! // A grant cannot be made up: its fields are private and there is no constructor.
+//! let forged: Grant<ReadSessions> = Grant { actor: todo!(), reach: Reach::Platform, permission: std::marker::PhantomData };
+//! ```
+//!
+//! ```
+//! use gatehouse_domain::authz::{Actor, Area, Grant, ReadSessions, SystemReason, authorize};
+//! let actor = Actor::System(SystemReason::Job);
+//! let earned: Grant<ReadSessions> = authorize(&actor.into(), &Area::Directory).unwrap();
+//! ```
+//!
+//! ```compile_fail
+//! use gatehouse_domain::authz::{Actor, Area, Grant, ReadSessions, RevokeSessions, SystemReason, authorize};
+//! let actor = Actor::System(SystemReason::Job);
+//! let grant: Grant<ReadSessions> = authorize(&actor.into(), &Area::Directory).unwrap();
+//! fn revoke(_: &Grant<RevokeSessions>) {}
+//! revoke(&grant); // the wrong permission
+//! ```
+
+mod actor;
+mod permission;
+mod policy;
+
+pub use actor::{Actor, By, ByWhom, Right, SystemReason, UserActor};
+pub use permission::*;
+pub use policy::{Area, Denied, Grant, Installation, Permission, Reach, TenantRef, authorize};

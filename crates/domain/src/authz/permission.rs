@@ -1,0 +1,219 @@
+//! The permission catalogue and sets of permissions.
+
+use std::fmt;
+
+use crate::{
+    authz::{
+        actor::Actor,
+        policy::{Area, Denied, Installation, Permission, Reach},
+    },
+    issue::{Fault, Parse},
+};
+
+/// One row of the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PermissionInfo {
+    /// `resource:action`.
+    pub name: &'static str,
+    /// What it allows, in one sentence.
+    pub description: &'static str,
+}
+
+macro_rules! permissions {
+    ($($name:literal $marker:ident on $target:ty, $description:literal;)*) => {
+        $(
+            #[doc = concat!("`", $name, "`: ", $description)]
+            #[derive(Debug, Clone, Copy)]
+            pub struct $marker;
+
+            impl Permission for $marker {
+                type Target = $target;
+                const NAME: &'static str = $name;
+
+                fn reach(actor: &Actor, target: &$target) -> Result<Reach, Denied> {
+                    target.reach(actor, $name)
+                }
+            }
+        )*
+
+        /// Every permission there is, in alphabetical order.
+        pub const CATALOGUE: &[PermissionInfo] = &[$(PermissionInfo { name: $name, description: $description },)*];
+    };
+}
+
+permissions! {
+    "partners:read" ReadPartners on Installation, "See partners and their limits.";
+    "partners:write" WritePartners on Installation, "Create, change, suspend and activate partners.";
+    "permissions:read" ReadPermissions on Area, "See the permission catalogue.";
+    "role-assignments:delete" DeleteAssignments on Area, "Take roles from users.";
+    "role-assignments:read" ReadAssignments on Area, "See who holds which role.";
+    "role-assignments:write" WriteAssignments on Area, "Give roles to users.";
+    "roles:read" ReadRoles on Area, "See roles and what they allow.";
+    "roles:write" WriteRoles on Area, "Create and change roles.";
+    "sessions:delete" RevokeSessions on Area, "End sessions.";
+    "sessions:read" ReadSessions on Area, "See sessions and their statistics.";
+    "tenants:read" ReadTenants on Area, "See tenants and their settings.";
+    "tenants:write" WriteTenants on Area, "Create, change, suspend and activate tenants.";
+    "users:read" ReadUsers on Area, "See users.";
+    "users:write" WriteUsers on Area, "Create, change, suspend and activate users.";
+}
+
+/// The permission to do to oneself what needs no permission: read and change one's own profile and sessions.
+#[derive(Debug, Clone, Copy)]
+pub struct Oneself;
+
+impl Permission for Oneself {
+    type Target = ();
+    const NAME: &'static str = "own";
+
+    fn reach(actor: &Actor, (): &()) -> Result<Reach, Denied> {
+        actor.own().ok_or(Denied::Forbidden(Self::NAME))
+    }
+}
+
+/// `resource:action`, where either part may be `*`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PermissionPattern(String);
+
+impl PermissionPattern {
+    /// What the text form matches (ECMA-262); it must also match something in the [`CATALOGUE`].
+    pub const PATTERN: &'static str = "^([a-z]+(-[a-z]+)*|\\*):(read|write|delete|\\*)$";
+
+    /// Whether this pattern includes everything `other` includes, given the catalogue.
+    #[must_use]
+    pub fn covers(&self, other: &str) -> bool {
+        let (Some((resource, action)), Some((other_resource, other_action))) =
+            (self.0.split_once(':'), other.split_once(':'))
+        else {
+            return false;
+        };
+        (resource == "*" || resource == other_resource) && (action == "*" || action == other_action)
+    }
+
+    /// The text form.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Takes a stored pattern back; one that the catalogue no longer knows covers nothing that exists.
+    #[must_use]
+    pub const fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl Parse for PermissionPattern {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let pattern = Self(text.to_owned());
+        if CATALOGUE.iter().any(|known| pattern.covers(known.name)) {
+            return Ok(pattern);
+        }
+        Err(Fault::new("unknown_permission", "not a permission of the catalogue, nor a pattern that matches one"))
+    }
+}
+
+impl fmt::Display for PermissionPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A set of permission patterns, sorted and without duplicates.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PermissionSet(Vec<PermissionPattern>);
+
+impl PermissionSet {
+    /// A set of these patterns.
+    #[must_use]
+    pub fn new(mut patterns: Vec<PermissionPattern>) -> Self {
+        patterns.sort();
+        patterns.dedup();
+        Self(patterns)
+    }
+
+    /// Everything: `*:*`.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(vec![PermissionPattern("*:*".to_owned())])
+    }
+
+    /// Whether a permission is in the set. A wildcard in `name` is only covered by a wildcard.
+    #[must_use]
+    pub fn covers(&self, name: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.covers(name))
+    }
+
+    /// Whether everything of `other` is in the set: the rule that nobody grants what they do not hold.
+    #[must_use]
+    pub fn covers_all(&self, other: &Self) -> bool {
+        CATALOGUE.iter().filter(|known| other.covers(known.name)).all(|known| self.covers(known.name))
+            && other.0.iter().all(|pattern| self.covers(pattern.as_str()))
+    }
+
+    /// The patterns.
+    pub fn iter(&self) -> impl Iterator<Item = &PermissionPattern> {
+        self.0.iter()
+    }
+
+    /// The union.
+    #[must_use]
+    pub fn union<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self {
+        Self::new(sets.into_iter().flat_map(|set| set.0.iter().cloned()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(patterns: &[&str]) -> PermissionSet {
+        PermissionSet::new(patterns.iter().map(|p| PermissionPattern::parse(p).unwrap()).collect())
+    }
+
+    #[test]
+    fn catalogue_is_alphabetical_and_without_duplicates() {
+        assert!(CATALOGUE.windows(2).all(|pair| pair[0].name < pair[1].name));
+    }
+
+    #[test]
+    fn wildcards_stand_for_either_part() {
+        for (pattern, name, covered) in [
+            ("sessions:read", "sessions:read", true),
+            ("sessions:read", "sessions:delete", false),
+            ("sessions:*", "sessions:delete", true),
+            ("*:read", "users:read", true),
+            ("*:read", "users:write", false),
+            ("*:*", "partners:write", true),
+            ("sessions:read", "sessions:*", false),
+        ] {
+            assert_eq!(set(&[pattern]).covers(name), covered, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn patterns_outside_the_catalogue_are_refused() {
+        for bad in [
+            "",
+            "sessions",
+            "sessions:",
+            ":read",
+            "sesiones:read",
+            "sessions:fly",
+            "*",
+            "sessions:read:x",
+            "Sessions:read",
+        ] {
+            assert!(PermissionPattern::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nobody_holds_a_wildcard_by_holding_its_parts() {
+        assert!(set(&["*:*"]).covers_all(&set(&["sessions:*", "users:read"])));
+        assert!(set(&["sessions:*"]).covers_all(&set(&["sessions:read", "sessions:delete"])));
+        assert!(!set(&["sessions:read", "sessions:delete"]).covers_all(&set(&["sessions:*"])));
+        assert!(!set(&["sessions:read"]).covers_all(&set(&["sessions:delete"])));
+        assert!(set(&[]).covers_all(&set(&[])));
+    }
+}

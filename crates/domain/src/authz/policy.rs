@@ -1,0 +1,245 @@
+//! The policy: from an actor, a permission and a target to a [`Grant`] or a [`Denied`].
+
+use std::{marker::PhantomData, sync::Arc};
+
+use crate::{
+    authz::actor::{Actor, By, ByWhom, UserActor},
+    id::{PartnerId, SessionId, TenantId, UserId},
+    role::Anchor,
+};
+
+/// Something an actor may be allowed to do. Implemented in [`super::permission`] only.
+pub trait Permission: Send + Sync + 'static {
+    /// What it is asked for.
+    type Target;
+    /// `resource:action`.
+    const NAME: &'static str;
+    /// How far the actor may do it.
+    ///
+    /// # Errors
+    /// [`Denied`] says whether the target may be known to exist.
+    fn reach(actor: &Actor, target: &Self::Target) -> Result<Reach, Denied>;
+}
+
+/// Why an actor may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// The actor may not know that the target exists: 404.
+    Hidden,
+    /// The actor may know, and lacks this permission: 403.
+    Forbidden(&'static str),
+}
+
+/// The rows a grant opens. The ladder is `Platform` ⊃ `Partners` ⊃ `Tenant` ⊃ `Own`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// Everything of the installation.
+    Platform,
+    /// Everything of these partners; never empty.
+    Partners(Vec<PartnerId>),
+    /// Everything of this tenant.
+    Tenant(TenantId),
+    /// What belongs to this user.
+    Own(TenantId, UserId),
+}
+
+impl Reach {
+    const fn acting_as(&self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::Partners(_) => "partner",
+            Self::Tenant(_) => "tenant",
+            Self::Own(..) => "own",
+        }
+    }
+}
+
+/// A tenant with what the policy must know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TenantRef {
+    /// The tenant.
+    pub id: TenantId,
+    /// Its partner.
+    pub partner_id: PartnerId,
+}
+
+/// The installation as a whole; only rights at the platform reach it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Installation;
+
+/// Where tenant-owned things are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Area {
+    /// Across tenants: all of the platform, or all of the actor's partners.
+    Directory,
+    /// In one tenant.
+    Tenant(TenantRef),
+    /// In one tenant, of one user. Needs no permission for oneself.
+    UserOf(TenantRef, UserId),
+    /// In one tenant. Without the permission the actor still reaches what is the actor's own.
+    TenantOrOwn(TenantRef),
+}
+
+impl Installation {
+    pub(super) fn reach(self, actor: &Actor, name: &'static str) -> Result<Reach, Denied> {
+        match actor {
+            Actor::System(_) => Ok(Reach::Platform),
+            Actor::User(user) if user.holds(name, |anchor| anchor == Anchor::Platform) => Ok(Reach::Platform),
+            Actor::User(_) => Err(Denied::Forbidden(name)),
+        }
+    }
+}
+
+impl Area {
+    pub(super) fn reach(self, actor: &Actor, name: &'static str) -> Result<Reach, Denied> {
+        match self {
+            Self::Directory => actor.directory(name),
+            Self::Tenant(tenant) => actor.tenant(tenant, name),
+            Self::UserOf(tenant, user_id) => match actor.own() {
+                Some(Reach::Own(home, oneself)) if (home, oneself) == (tenant.id, user_id) => {
+                    Ok(Reach::Own(home, oneself))
+                }
+                _ => actor.tenant(tenant, name),
+            },
+            Self::TenantOrOwn(tenant) => match (actor.tenant(tenant, name), actor.own()) {
+                (Err(Denied::Forbidden(_)), Some(Reach::Own(home, oneself))) if home == tenant.id => {
+                    Ok(Reach::Own(home, oneself))
+                }
+                (decision, _) => decision,
+            },
+        }
+    }
+}
+
+impl UserActor {
+    fn holds(&self, name: &str, anchored: impl Fn(Anchor) -> bool) -> bool {
+        self.rights.iter().any(|right| anchored(right.anchor) && right.permissions.covers(name))
+    }
+
+    fn sees(&self, tenant: TenantRef) -> bool {
+        self.tenant_id == tenant.id || self.rights.iter().any(|right| right.anchor.includes(tenant))
+    }
+}
+
+impl Actor {
+    /// What is the actor's own; `None` for the system.
+    pub(super) fn own(&self) -> Option<Reach> {
+        match self {
+            Self::User(user) => Some(Reach::Own(user.tenant_id, user.user_id)),
+            Self::System(_) => None,
+        }
+    }
+
+    fn directory(&self, name: &'static str) -> Result<Reach, Denied> {
+        let Self::User(user) = self else { return Ok(Reach::Platform) };
+        if user.holds(name, |anchor| anchor == Anchor::Platform) {
+            return Ok(Reach::Platform);
+        }
+        let mut partners: Vec<_> = user
+            .rights
+            .iter()
+            .filter(|right| right.permissions.covers(name))
+            .filter_map(|right| match right.anchor {
+                Anchor::Partner(id) => Some(id),
+                Anchor::Platform | Anchor::Tenant(_) => None,
+            })
+            .collect();
+        partners.sort();
+        partners.dedup();
+        if partners.is_empty() { Err(Denied::Forbidden(name)) } else { Ok(Reach::Partners(partners)) }
+    }
+
+    fn tenant(&self, tenant: TenantRef, name: &'static str) -> Result<Reach, Denied> {
+        match self {
+            Self::System(_) => Ok(Reach::Tenant(tenant.id)),
+            Self::User(user) if user.holds(name, |anchor| anchor.includes(tenant)) => Ok(Reach::Tenant(tenant.id)),
+            Self::User(user) if user.sees(tenant) => Err(Denied::Forbidden(name)),
+            Self::User(_) => Err(Denied::Hidden),
+        }
+    }
+
+    /// The permissions that the actor holds at an anchor, from there or from above. Nobody may give away more.
+    #[must_use]
+    pub fn permissions_at(
+        &self,
+        anchor: Anchor,
+        partner_of: impl Fn(TenantId) -> Option<PartnerId>,
+    ) -> super::PermissionSet {
+        match self {
+            Self::System(_) => super::PermissionSet::all(),
+            Self::User(user) => super::PermissionSet::union(
+                user.rights
+                    .iter()
+                    .filter(|right| match (right.anchor, anchor) {
+                        (Anchor::Platform, _) => true,
+                        (Anchor::Partner(held), Anchor::Tenant(tenant)) => partner_of(tenant) == Some(held),
+                        (held, wanted) => held == wanted,
+                    })
+                    .map(|right| &right.permissions),
+            ),
+        }
+    }
+}
+
+/// The proof that an actor holds permission `P` within a reach.
+#[derive(Debug)]
+pub struct Grant<P: Permission> {
+    actor: Arc<Actor>,
+    reach: Reach,
+    permission: PhantomData<fn() -> P>,
+}
+
+impl<P: Permission> Clone for Grant<P> {
+    fn clone(&self) -> Self {
+        Self { actor: Arc::clone(&self.actor), reach: self.reach.clone(), permission: PhantomData }
+    }
+}
+
+impl<P: Permission> Grant<P> {
+    /// Who was allowed.
+    #[must_use]
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// How far.
+    #[must_use]
+    pub const fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Whom changes under this grant are attributed to.
+    #[must_use]
+    pub fn by(&self) -> By {
+        match &*self.actor {
+            Actor::System(reason) => By::system(*reason),
+            Actor::User(user) => {
+                By { whom: ByWhom::User(user.user_id, Some(user.session_id)), acting_as: self.reach.acting_as() }
+            }
+        }
+    }
+
+    /// The session that the actor acts through.
+    #[must_use]
+    pub fn session_id(&self) -> Option<SessionId> {
+        self.by().session_id()
+    }
+
+    /// The user a grant for one's own things belongs to.
+    #[must_use]
+    pub const fn own(&self) -> Option<(TenantId, UserId)> {
+        match self.reach {
+            Reach::Own(tenant, user) => Some((tenant, user)),
+            Reach::Platform | Reach::Partners(_) | Reach::Tenant(_) => None,
+        }
+    }
+}
+
+/// Asks whether `actor` may do `P` to `target`.
+///
+/// # Errors
+/// [`Denied`] with the answer that the caller may be given.
+pub fn authorize<P: Permission>(actor: &Arc<Actor>, target: &P::Target) -> Result<Grant<P>, Denied> {
+    let reach = P::reach(actor, target)?;
+    Ok(Grant { actor: Arc::clone(actor), reach, permission: PhantomData })
+}

@@ -1,0 +1,49 @@
+//! A state change is a value.
+//!
+//! ```compile_fail
+//! use gatehouse_domain::{audit::Action, change::Changed, time::Timestamp};
+//! // Only the domain's transitions make a `Changed`; nobody can save a value with a made-up event.
+//! let forged = Changed { value: Timestamp::default(), event: todo!() };
+//! ```
+
+use crate::{
+    audit::{Action, Event, Fields, Resource},
+    authz::By,
+};
+
+/// A new state and the event that explains it. Persistence writes both in one transaction, or neither.
+#[derive(Debug, Clone)]
+#[must_use = "a change takes effect only when it is saved"]
+pub struct Changed<T> {
+    value: T,
+    event: Event,
+}
+
+impl<T> Changed<T> {
+    pub(crate) fn new(value: T, action: Action, resource: Resource, by: &By) -> Self {
+        Self {
+            value,
+            event: Event { action, resource, by: *by, failure: None, reason: None, fields: Fields::default() },
+        }
+    }
+
+    pub(crate) fn with(mut self, fields: Fields) -> Self {
+        self.event.fields = fields;
+        self
+    }
+
+    pub(crate) const fn because(mut self, reason: &'static str) -> Self {
+        self.event.reason = Some(reason);
+        self
+    }
+
+    /// The new state.
+    pub const fn value(&self) -> &T {
+        &self.value
+    }
+
+    /// Takes the change apart, to store it.
+    pub fn into_parts(self) -> (T, Event) {
+        (self.value, self.event)
+    }
+}

@@ -1,0 +1,156 @@
+//! Partners: resellers and business units that own tenants.
+
+use crate::{
+    audit::{Action, Fields, Resource},
+    authz::By,
+    change::Changed,
+    id::PartnerId,
+    session::{EndReason, RevokeMany, RevokeTarget},
+    settings::{Bounded, words},
+    text::{Email, Name, Slug},
+    time::Timestamp,
+};
+
+words! {
+    /// Whether a partner or tenant, and everything below it, may be used.
+    Standing {
+        /// It may.
+        Active = "ACTIVE",
+        /// It may not: nobody below it can sign in.
+        Suspended = "SUSPENDED",
+    }
+}
+
+/// A limit on how many there may be.
+pub type Limit = Bounded<0, 1_000_000_000>;
+
+/// A partner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partner {
+    /// Its id.
+    pub id: PartnerId,
+    /// Its name.
+    pub name: Name,
+    /// Unique in the installation.
+    pub slug: Slug,
+    /// Whether it may be used.
+    pub status: Standing,
+    /// Whom to write to.
+    pub contact_email: Option<Email>,
+    /// Greatest number of tenants.
+    pub max_tenants: Option<Limit>,
+    /// Greatest number of users in each tenant.
+    pub max_users_per_tenant: Option<Limit>,
+    /// Greatest number of applications in each tenant.
+    pub max_applications_per_tenant: Option<Limit>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Counts the changes.
+    pub version: i64,
+}
+
+/// What is needed to make a partner.
+#[derive(Debug, Clone)]
+pub struct NewPartner {
+    /// Its name.
+    pub name: Name,
+    /// Its slug.
+    pub slug: Slug,
+    /// Whom to write to.
+    pub contact_email: Option<Email>,
+    /// Greatest number of tenants.
+    pub max_tenants: Option<Limit>,
+    /// Greatest number of users in each tenant.
+    pub max_users_per_tenant: Option<Limit>,
+    /// Greatest number of applications in each tenant.
+    pub max_applications_per_tenant: Option<Limit>,
+}
+
+/// What may change of a partner; an outer `None` leaves it as it is, an inner one removes it.
+#[derive(Debug, Clone, Default)]
+pub struct PartnerPatch {
+    /// The name.
+    pub name: Option<Name>,
+    /// The slug.
+    pub slug: Option<Slug>,
+    /// Whether it may be used.
+    pub status: Option<Standing>,
+    /// Whom to write to.
+    pub contact_email: Option<Option<Email>>,
+    /// Greatest number of tenants.
+    pub max_tenants: Option<Option<Limit>>,
+    /// Greatest number of users in each tenant.
+    pub max_users_per_tenant: Option<Option<Limit>>,
+    /// Greatest number of applications in each tenant.
+    pub max_applications_per_tenant: Option<Option<Limit>>,
+}
+
+impl Partner {
+    fn resource(&self) -> Resource {
+        Resource::of("partner", self.id.uuid()).in_partner(self.id)
+    }
+
+    /// Makes a partner.
+    pub fn create(id: PartnerId, new: NewPartner, by: &By, now: Timestamp) -> Changed<Self> {
+        let partner = Self {
+            id,
+            name: new.name,
+            slug: new.slug,
+            status: Standing::Active,
+            contact_email: new.contact_email,
+            max_tenants: new.max_tenants,
+            max_users_per_tenant: new.max_users_per_tenant,
+            max_applications_per_tenant: new.max_applications_per_tenant,
+            created_at: now,
+            updated_at: now,
+            version: 0,
+        };
+        let mut fields = Fields::default();
+        fields
+            .set("name", &partner.name)
+            .set("slug", &partner.slug)
+            .set("max_tenants", partner.max_tenants)
+            .set("max_users_per_tenant", partner.max_users_per_tenant)
+            .set("max_applications_per_tenant", partner.max_applications_per_tenant);
+        let resource = partner.resource();
+        Changed::new(partner, Action::PartnerCreated, resource, by).with(fields)
+    }
+
+    /// Changes a partner. Suspending it also ends every session below it.
+    pub fn update(self, patch: PartnerPatch, by: &By, now: Timestamp) -> (Changed<Self>, Option<RevokeMany>) {
+        let mut next = self.clone();
+        next.updated_at = now;
+        next.name = patch.name.unwrap_or(next.name);
+        next.slug = patch.slug.unwrap_or(next.slug);
+        next.status = patch.status.unwrap_or(next.status);
+        next.contact_email = patch.contact_email.unwrap_or(next.contact_email);
+        next.max_tenants = patch.max_tenants.unwrap_or(next.max_tenants);
+        next.max_users_per_tenant = patch.max_users_per_tenant.unwrap_or(next.max_users_per_tenant);
+        next.max_applications_per_tenant =
+            patch.max_applications_per_tenant.unwrap_or(next.max_applications_per_tenant);
+        let mut fields = Fields::default();
+        fields
+            .change("name", &self.name, &next.name)
+            .change("slug", &self.slug, &next.slug)
+            .change("status", self.status, next.status)
+            .change("contact_email", &self.contact_email, &next.contact_email)
+            .change("max_tenants", self.max_tenants, next.max_tenants)
+            .change("max_users_per_tenant", self.max_users_per_tenant, next.max_users_per_tenant)
+            .change("max_applications_per_tenant", self.max_applications_per_tenant, next.max_applications_per_tenant);
+        let action = match (self.status, next.status) {
+            (Standing::Active, Standing::Suspended) => Action::PartnerSuspended,
+            (Standing::Suspended, Standing::Active) => Action::PartnerActivated,
+            _ => Action::PartnerUpdated,
+        };
+        let ends = (action == Action::PartnerSuspended).then(|| suspended(RevokeTarget::Partner(self.id), by));
+        let resource = next.resource();
+        (Changed::new(next, action, resource, by).with(fields), ends)
+    }
+}
+
+/// The end of every session below something that was suspended.
+pub(crate) const fn suspended(target: RevokeTarget, by: &By) -> RevokeMany {
+    RevokeMany { target, except: None, reason: EndReason::Suspended, by: *by }
+}

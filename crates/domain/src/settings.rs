@@ -1,0 +1,325 @@
+//! What a tenant decides for itself, and what holds where it decides nothing.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    issue::Fault,
+    time::{DAY, HOUR},
+};
+
+/// A whole number from `MIN` to `MAX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Bounded<const MIN: u32, const MAX: u32>(u32);
+
+impl<const MIN: u32, const MAX: u32> Bounded<MIN, MAX> {
+    /// The number, if it is within the bounds.
+    ///
+    /// # Errors
+    /// `out_of_range` names the bounds.
+    pub fn new(n: u64) -> Result<Self, Fault> {
+        match u32::try_from(n) {
+            Ok(n) if (MIN..=MAX).contains(&n) => Ok(Self(n)),
+            _ => Err(Fault::new("out_of_range", format!("must be a whole number from {MIN} to {MAX}"))),
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl<const MIN: u32, const MAX: u32> utoipa::PartialSchema for Bounded<MIN, MAX> {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, schema::Type};
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
+            .minimum(Some(MIN))
+            .maximum(Some(MAX))
+            .into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl<const MIN: u32, const MAX: u32> utoipa::ToSchema for Bounded<MIN, MAX> {}
+
+/// A closed set of words.
+pub trait Word: Sized + Copy + 'static {
+    /// Every value with its word.
+    const ALL: &'static [(Self, &'static str)];
+
+    /// The value of a word.
+    ///
+    /// # Errors
+    /// `enum` lists the words.
+    fn from_word(word: &str) -> Result<Self, Fault> {
+        Self::ALL.iter().find(|(_, w)| *w == word).map(|(value, _)| *value).ok_or_else(|| {
+            let words: Vec<_> = Self::ALL.iter().map(|(_, w)| *w).collect();
+            Fault::new("enum", format!("must be one of {}", words.join(", ")))
+        })
+    }
+}
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $word)] $variant,)*
+        }
+
+        impl $name {
+            /// The word for it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+
+        impl $crate::settings::Word for $name {
+            const ALL: &'static [(Self, &'static str)] = &[$((Self::$variant, $word),)*];
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    )*};
+}
+pub(crate) use words;
+
+words! {
+    /// Who may open an account.
+    Registration {
+        /// Nobody.
+        Closed = "closed",
+        /// Whoever was invited.
+        Invite = "invite",
+        /// Everybody.
+        Open = "open",
+    }
+
+    /// What happens to a sign-in beyond the greatest number of sessions.
+    SessionLimitAction {
+        /// The oldest session ends.
+        EndOldest = "end_oldest",
+        /// The sign-in is refused.
+        Refuse = "refuse",
+    }
+
+    /// What happens to the loser of a race for one refresh token.
+    RefreshReuse {
+        /// It is refused.
+        Reject = "reject",
+        /// It gets the winner's answer.
+        Replay = "replay",
+    }
+}
+
+/// A tenant's own decisions; `None` inherits.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TenantSettings {
+    /// Who may open an account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
+    /// Whether an account needs a verified e-mail address to sign in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_verified_email: Option<bool>,
+    /// Lifetime of access tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_token_minutes: Option<AccessTokenMinutes>,
+    /// Lifetime of a refresh token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token_days: Option<Days30>,
+    /// Greatest lifetime of a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_max_days: Option<Days30>,
+    /// Time without activity that ends a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_idle_minutes: Option<IdleMinutes>,
+    /// Greatest number of active sessions of a user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_sessions_per_user: Option<SessionCount>,
+    /// What happens beyond that number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_limit_action: Option<SessionLimitAction>,
+    /// What the loser of a refresh race gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_reuse: Option<RefreshReuse>,
+    /// How long after its first use a refresh token may lose a race without being taken for stolen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_reuse_window_seconds: Option<WindowSeconds>,
+    /// Least length of a password in characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_min_length: Option<PasswordLength>,
+    /// How long ended sessions stay visible.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_retention_days: Option<RetentionDays>,
+    /// How long audit events are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit_retention_days: Option<RetentionDays>,
+}
+
+/// 1 to 15 minutes (OWASP ASVS 5.0, 10.4.3).
+pub type AccessTokenMinutes = Bounded<1, 15>;
+/// 1 to 30 days: the greatest lifetime of a remembered session (NIST SP 800-63B-4, 2.1.3).
+pub type Days30 = Bounded<1, 30>;
+/// One minute to 30 days.
+pub type IdleMinutes = Bounded<1, 43_200>;
+/// 1 to 10,000 sessions.
+pub type SessionCount = Bounded<1, 10_000>;
+/// 1 to 60 seconds.
+pub type WindowSeconds = Bounded<1, 60>;
+/// 15 to 128 characters: 15 is the least for a password that stands alone (NIST SP 800-63B-4, 3.1.1.2).
+pub type PasswordLength = Bounded<15, 128>;
+/// 1 to 3,650 days.
+pub type RetentionDays = Bounded<1, 3_650>;
+
+/// What the installation decides for tenants that do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Defaults {
+    /// Lifetime of access tokens.
+    pub access_token_minutes: AccessTokenMinutes,
+    /// Lifetime of a refresh token.
+    pub refresh_token_days: Days30,
+}
+
+/// What holds in a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Who may open an account.
+    pub registration: Registration,
+    /// Whether an account needs a verified e-mail address to sign in.
+    pub require_verified_email: bool,
+    /// Lifetime of access tokens.
+    pub access_token_lifetime: Duration,
+    /// Lifetime of a refresh token.
+    pub refresh_token_lifetime: Duration,
+    /// Greatest lifetime of a session.
+    pub session_lifetime: Duration,
+    /// Time without activity that ends a session.
+    pub session_idle: Option<Duration>,
+    /// Greatest number of active sessions of a user.
+    pub max_sessions_per_user: u32,
+    /// What happens beyond that number.
+    pub session_limit_action: SessionLimitAction,
+    /// What the loser of a refresh race gets.
+    pub refresh_reuse: RefreshReuse,
+    /// How long a loser is not taken for a thief.
+    pub refresh_reuse_window: Duration,
+    /// Least length of a password in characters.
+    pub password_min_length: usize,
+    /// How long ended sessions stay visible.
+    pub session_retention: Duration,
+    /// How long audit events are kept.
+    pub audit_retention: Duration,
+}
+
+/// Greatest lifetime of a session that may administer (OWASP ASVS 5.0, 7.3.2).
+pub const ADMIN_SESSION_LIFETIME: Duration = DAY;
+/// Time without activity that ends a session that may administer (OWASP ASVS 5.0, 7.3.1).
+pub const ADMIN_SESSION_IDLE: Duration = HOUR;
+
+impl TenantSettings {
+    /// What holds, given what the installation decides.
+    #[must_use]
+    pub fn policy(&self, defaults: &Defaults) -> Policy {
+        let minutes = |n: u32| Duration::from_secs(u64::from(n) * 60);
+        let days = |n: u32| DAY * n;
+        Policy {
+            registration: self.registration.unwrap_or(Registration::Closed),
+            require_verified_email: self.require_verified_email.unwrap_or(false),
+            access_token_lifetime: minutes(self.access_token_minutes.unwrap_or(defaults.access_token_minutes).get()),
+            refresh_token_lifetime: days(self.refresh_token_days.unwrap_or(defaults.refresh_token_days).get()),
+            session_lifetime: days(self.session_max_days.map_or(30, Bounded::get)),
+            session_idle: self.session_idle_minutes.map(|n| minutes(n.get())),
+            max_sessions_per_user: self.max_sessions_per_user.map_or(100, Bounded::get),
+            session_limit_action: self.session_limit_action.unwrap_or(SessionLimitAction::EndOldest),
+            refresh_reuse: self.refresh_reuse.unwrap_or(RefreshReuse::Reject),
+            refresh_reuse_window: Duration::from_secs(u64::from(
+                self.refresh_reuse_window_seconds.map_or(10, Bounded::get),
+            )),
+            password_min_length: self.password_min_length.map_or(15, Bounded::get) as usize,
+            session_retention: days(self.session_retention_days.map_or(90, Bounded::get)),
+            audit_retention: days(self.audit_retention_days.map_or(365, Bounded::get)),
+        }
+    }
+}
+
+impl Policy {
+    /// The time without activity that ends a session, for a user with or without rights to administer.
+    #[must_use]
+    pub fn idle_for(&self, administers: bool) -> Option<Duration> {
+        if administers {
+            return Some(self.session_idle.map_or(ADMIN_SESSION_IDLE, |idle| Ord::min(idle, ADMIN_SESSION_IDLE)));
+        }
+        self.session_idle
+    }
+
+    /// The greatest lifetime of a session, for a user with or without rights to administer.
+    #[must_use]
+    pub fn lifetime_for(&self, administers: bool) -> Duration {
+        if administers { Ord::min(self.session_lifetime, ADMIN_SESSION_LIFETIME) } else { self.session_lifetime }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULTS: Defaults = Defaults { access_token_minutes: Bounded(15), refresh_token_days: Bounded(7) };
+
+    #[test]
+    fn unset_settings_have_the_documented_defaults() {
+        let policy = TenantSettings::default().policy(&DEFAULTS);
+        assert_eq!(policy.registration, Registration::Closed);
+        assert_eq!(policy.access_token_lifetime, Duration::from_secs(900));
+        assert_eq!(policy.refresh_token_lifetime, DAY * 7);
+        assert_eq!((policy.session_lifetime, policy.session_idle), (DAY * 30, None));
+        assert_eq!((policy.max_sessions_per_user, policy.session_limit_action), (100, SessionLimitAction::EndOldest));
+        assert_eq!(
+            (policy.refresh_reuse, policy.refresh_reuse_window),
+            (RefreshReuse::Reject, Duration::from_secs(10))
+        );
+        assert_eq!((policy.password_min_length, policy.require_verified_email), (15, false));
+        assert_eq!((policy.session_retention, policy.audit_retention), (DAY * 90, DAY * 365));
+    }
+
+    #[test]
+    fn sessions_that_may_administer_are_bounded_whatever_the_tenant_decides() {
+        let policy = TenantSettings::default().policy(&DEFAULTS);
+        assert_eq!((policy.idle_for(true), policy.lifetime_for(true)), (Some(HOUR), DAY));
+        assert_eq!((policy.idle_for(false), policy.lifetime_for(false)), (None, DAY * 30));
+        let strict =
+            TenantSettings { session_idle_minutes: Some(Bounded(5)), ..TenantSettings::default() }.policy(&DEFAULTS);
+        assert_eq!(strict.idle_for(true), Some(Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn settings_outside_their_bounds_cannot_be_built() {
+        assert!(AccessTokenMinutes::new(16).is_err() && AccessTokenMinutes::new(0).is_err());
+        assert!(Days30::new(31).is_err() && PasswordLength::new(14).is_err());
+        assert!(IdleMinutes::new(u64::MAX).is_err());
+    }
+
+    #[test]
+    fn stored_settings_read_back() {
+        let settings = TenantSettings {
+            registration: Some(Registration::Open),
+            session_idle_minutes: Some(Bounded(30)),
+            ..TenantSettings::default()
+        };
+        let stored = serde_json::to_string(&settings).unwrap();
+        assert_eq!(stored, r#"{"registration":"open","session_idle_minutes":30}"#);
+        assert_eq!(serde_json::from_str::<TenantSettings>(&stored).unwrap(), settings);
+    }
+}

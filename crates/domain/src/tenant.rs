@@ -1,0 +1,232 @@
+//! Tenants: customer organisations that own users.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    audit::{Action, Fields, Resource},
+    authz::{By, TenantRef},
+    change::Changed,
+    id::{PartnerId, TenantId},
+    issue::{Fault, Parse},
+    partner::{Standing, suspended},
+    session::{RevokeMany, RevokeTarget},
+    settings::TenantSettings,
+    text::{Email, Name, Slug},
+    time::Timestamp,
+};
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// The partner it belongs to.
+    pub partner_id: PartnerId,
+    /// Its name.
+    pub name: Name,
+    /// Unique in the installation; names it in addresses.
+    pub slug: Slug,
+    /// Whether it may be used; its partner may be suspended besides.
+    pub status: Standing,
+    /// Whom to write to.
+    pub contact_email: Option<Email>,
+    /// What it decides for itself.
+    pub settings: TenantSettings,
+    /// How its pages look.
+    pub branding: Branding,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Counts the changes.
+    pub version: i64,
+}
+
+/// How a tenant's pages look.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Branding {
+    /// A picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logo_url: Option<HttpsUrl>,
+    /// The main colour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub primary_color: Option<Colour>,
+}
+
+/// An `https` address without credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HttpsUrl(String);
+
+impl HttpsUrl {
+    /// What the text matches (ECMA-262).
+    pub const PATTERN: &'static str = "^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?$";
+}
+
+impl Parse for HttpsUrl {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let fault =
+            || Fault::new("url_parsing", "must be an https address without user name, of at most 2000 characters");
+        let rest = text.strip_prefix("https://").filter(|_| text.len() <= 2_000).ok_or_else(fault)?;
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (host, port) = authority.split_once(':').unwrap_or((authority, "0"));
+        let host_ok = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b));
+        let port_ok = (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+        let path_ok = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~!$&'()*+,;=:@%/?-".contains(&b));
+        if host_ok && port_ok && path_ok { Ok(Self(text.to_owned())) } else { Err(fault()) }
+    }
+}
+
+/// A colour as `#rrggbb`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Colour(String);
+
+impl Colour {
+    /// What the text matches (ECMA-262).
+    pub const PATTERN: &'static str = "^#[0-9a-fA-F]{6}$";
+}
+
+impl Parse for Colour {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        match text.strip_prefix('#') {
+            Some(digits) if digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(Fault::new("colour_parsing", "must be a colour as #rrggbb")),
+        }
+    }
+}
+
+/// What is needed to make a tenant.
+#[derive(Debug, Clone)]
+pub struct NewTenant {
+    /// The partner it will belong to.
+    pub partner_id: PartnerId,
+    /// Its name.
+    pub name: Name,
+    /// Its slug.
+    pub slug: Slug,
+    /// Whom to write to.
+    pub contact_email: Option<Email>,
+    /// What it decides for itself.
+    pub settings: TenantSettings,
+    /// How its pages look.
+    pub branding: Branding,
+}
+
+/// What may change of a tenant; an outer `None` leaves it as it is, an inner one removes it.
+#[derive(Debug, Clone, Default)]
+pub struct TenantPatch {
+    /// The name.
+    pub name: Option<Name>,
+    /// The slug.
+    pub slug: Option<Slug>,
+    /// Whether it may be used.
+    pub status: Option<Standing>,
+    /// Whom to write to.
+    pub contact_email: Option<Option<Email>>,
+    /// The partner it belongs to.
+    pub partner_id: Option<PartnerId>,
+    /// What it decides for itself.
+    pub settings: Option<TenantSettings>,
+    /// How its pages look.
+    pub branding: Option<Branding>,
+}
+
+impl Tenant {
+    fn resource(&self) -> Resource {
+        Resource::of("tenant", self.id.uuid()).in_tenant(self.partner_id, self.id)
+    }
+
+    /// What the policy must know of it.
+    #[must_use]
+    pub const fn reference(&self) -> TenantRef {
+        TenantRef { id: self.id, partner_id: self.partner_id }
+    }
+
+    /// Makes a tenant.
+    pub fn create(id: TenantId, new: NewTenant, by: &By, now: Timestamp) -> Changed<Self> {
+        let tenant = Self {
+            id,
+            partner_id: new.partner_id,
+            name: new.name,
+            slug: new.slug,
+            status: Standing::Active,
+            contact_email: new.contact_email,
+            settings: new.settings,
+            branding: new.branding,
+            created_at: now,
+            updated_at: now,
+            version: 0,
+        };
+        let mut fields = Fields::default();
+        fields.set("name", &tenant.name).set("slug", &tenant.slug).set("settings", &tenant.settings);
+        let resource = tenant.resource();
+        Changed::new(tenant, Action::TenantCreated, resource, by).with(fields)
+    }
+
+    /// Changes a tenant. Suspending it also ends every session in it.
+    pub fn update(self, patch: TenantPatch, by: &By, now: Timestamp) -> (Changed<Self>, Option<RevokeMany>) {
+        let mut next = self.clone();
+        next.updated_at = now;
+        next.name = patch.name.unwrap_or(next.name);
+        next.slug = patch.slug.unwrap_or(next.slug);
+        next.status = patch.status.unwrap_or(next.status);
+        next.contact_email = patch.contact_email.unwrap_or(next.contact_email);
+        next.partner_id = patch.partner_id.unwrap_or(next.partner_id);
+        next.settings = patch.settings.unwrap_or(next.settings);
+        next.branding = patch.branding.unwrap_or(next.branding);
+        let mut fields = Fields::default();
+        fields
+            .change("name", &self.name, &next.name)
+            .change("slug", &self.slug, &next.slug)
+            .change("status", self.status, next.status)
+            .change("contact_email", &self.contact_email, &next.contact_email)
+            .change("partner_id", self.partner_id, next.partner_id)
+            .change("settings", &self.settings, &next.settings)
+            .change("branding", &self.branding, &next.branding);
+        let action = match (self.status, next.status) {
+            (Standing::Active, Standing::Suspended) => Action::TenantSuspended,
+            (Standing::Suspended, Standing::Active) => Action::TenantActivated,
+            _ if self.partner_id != next.partner_id => Action::TenantTransferred,
+            _ => Action::TenantUpdated,
+        };
+        let ends = (action == Action::TenantSuspended).then(|| suspended(RevokeTarget::Tenant(self.reference()), by));
+        let resource = next.resource();
+        (Changed::new(next, action, resource, by).with(fields), ends)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logo_is_an_https_address_and_nothing_cleverer() {
+        for good in ["https://example.com", "https://cdn.example.com:8443/a/logo.svg?v=1"] {
+            assert!(HttpsUrl::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://example.com",
+            "javascript:alert(1)",
+            "HTTPS://x",
+            "https://",
+            "https://u@h/",
+            "https://h/\"",
+            "https://h:x/",
+            "data:,",
+        ] {
+            assert!(HttpsUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn colour_is_six_hex_digits() {
+        assert!(Colour::parse("#00aaFF").is_ok());
+        for bad in ["", "#fff", "red", "#00aaFG", "#00aaff;"] {
+            assert!(Colour::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

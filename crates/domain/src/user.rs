@@ -1,0 +1,275 @@
+//! Users: people, each in exactly one tenant.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    audit::{Action, Fields, Resource},
+    authz::{By, TenantRef},
+    change::Changed,
+    id::{PartnerId, SessionId, TenantId, UserId},
+    partner::suspended,
+    role::HeldRole,
+    secret::PasswordHash,
+    session::{EndReason, RevokeMany, RevokeTarget},
+    settings::words,
+    text::{DisplayName, Email, Phone, Username},
+    time::Timestamp,
+};
+
+words! {
+    /// Where a user stands.
+    UserStatus {
+        /// Made by an administrator; has not yet set a password.
+        Invited = "INVITED",
+        /// May sign in.
+        Active = "ACTIVE",
+        /// May not sign in.
+        Suspended = "SUSPENDED",
+    }
+}
+
+/// Free data about a user, for applications: at most [`ATTRIBUTES_MAX`] short texts.
+pub type Attributes = BTreeMap<String, String>;
+/// How many attributes a user may have.
+pub const ATTRIBUTES_MAX: usize = 50;
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// Its tenant.
+    pub tenant_id: TenantId,
+    /// The partner of that tenant.
+    pub partner_id: PartnerId,
+    /// Unique in the tenant, without regard to case.
+    pub username: Username,
+    /// Unique in the tenant, without regard to case.
+    pub email: Email,
+    /// Whether the user has shown to read that mailbox.
+    pub email_verified: bool,
+    /// How the user is addressed.
+    pub display_name: Option<DisplayName>,
+    /// Where to call.
+    pub phone: Option<Phone>,
+    /// Where the user stands.
+    pub status: UserStatus,
+    /// Free data.
+    pub attributes: Attributes,
+    /// When the account was opened.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// When the user last signed in.
+    pub last_login_at: Option<Timestamp>,
+    /// Counts the changes.
+    pub version: i64,
+}
+
+/// A user with the roles the user holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserView {
+    /// The user.
+    pub user: User,
+    /// The roles, expired ones left out.
+    pub roles: Vec<HeldRole>,
+}
+
+/// What is needed to make a user.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// The tenant to be in.
+    pub tenant: TenantRef,
+    /// The user name.
+    pub username: Username,
+    /// The e-mail address.
+    pub email: Email,
+    /// How the user is addressed.
+    pub display_name: Option<DisplayName>,
+    /// Where to call.
+    pub phone: Option<Phone>,
+}
+
+/// A user together with a password hash that is to be stored; the hash travels nowhere else.
+#[derive(Debug, Clone)]
+pub struct WithPassword {
+    /// The user.
+    pub user: User,
+    /// The hash.
+    pub hash: PasswordHash,
+}
+
+/// What may change of a user; an outer `None` leaves it as it is, an inner one removes it.
+#[derive(Debug, Clone, Default)]
+pub struct UserPatch {
+    /// The user name.
+    pub username: Option<Username>,
+    /// The e-mail address; a new one counts as unverified.
+    pub email: Option<Email>,
+    /// Whether the mailbox is known to be the user's.
+    pub email_verified: Option<bool>,
+    /// How the user is addressed.
+    pub display_name: Option<Option<DisplayName>>,
+    /// Where to call.
+    pub phone: Option<Option<Phone>>,
+    /// Where the user stands.
+    pub status: Option<UserStatus>,
+    /// Free data, replaced as a whole.
+    pub attributes: Option<Attributes>,
+}
+
+impl User {
+    fn resource(&self) -> Resource {
+        Resource::of("user", self.id.uuid()).in_tenant(self.partner_id, self.tenant_id)
+    }
+
+    /// The tenant the user is in.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantRef {
+        TenantRef { id: self.tenant_id, partner_id: self.partner_id }
+    }
+
+    fn new(id: UserId, new: NewUser, status: UserStatus, now: Timestamp) -> (Self, Fields) {
+        let user = Self {
+            id,
+            tenant_id: new.tenant.id,
+            partner_id: new.tenant.partner_id,
+            username: new.username,
+            email: new.email,
+            email_verified: false,
+            display_name: new.display_name,
+            phone: new.phone,
+            status,
+            attributes: Attributes::new(),
+            created_at: now,
+            updated_at: now,
+            last_login_at: None,
+            version: 0,
+        };
+        let mut fields = Fields::default();
+        fields.set("username", &user.username).set("email", &user.email).set("status", user.status);
+        (user, fields)
+    }
+
+    /// An administrator makes an account; the user has yet to set a password.
+    pub fn create(id: UserId, new: NewUser, by: &By, now: Timestamp) -> Changed<Self> {
+        let (user, fields) = Self::new(id, new, UserStatus::Invited, now);
+        let resource = user.resource();
+        Changed::new(user, Action::UserCreated, resource, by).with(fields)
+    }
+
+    /// A person opens an account.
+    pub fn register(id: UserId, new: NewUser, hash: PasswordHash, now: Timestamp) -> Changed<WithPassword> {
+        let (user, fields) = Self::new(id, new, UserStatus::Active, now);
+        let resource = user.resource();
+        Changed::new(WithPassword { user, hash }, Action::UserRegistered, resource, &By::oneself(id, None)).with(fields)
+    }
+
+    /// The first administrator is made.
+    pub fn set_up(id: UserId, new: NewUser, hash: PasswordHash, by: &By, now: Timestamp) -> Changed<WithPassword> {
+        let (user, fields) = Self::new(id, new, UserStatus::Active, now);
+        let resource = user.resource();
+        Changed::new(WithPassword { user, hash }, Action::InstallationSetUp, resource, by).with(fields)
+    }
+
+    /// Changes a user. Suspending one also ends all the user's sessions.
+    pub fn update(self, patch: UserPatch, by: &By, now: Timestamp) -> (Changed<Self>, Option<RevokeMany>) {
+        let mut next = self.clone();
+        next.updated_at = now;
+        next.username = patch.username.unwrap_or(next.username);
+        if let Some(email) = patch.email {
+            next.email_verified &= email.key() == next.email.key();
+            next.email = email;
+        }
+        next.email_verified = patch.email_verified.unwrap_or(next.email_verified);
+        next.display_name = patch.display_name.unwrap_or(next.display_name);
+        next.phone = patch.phone.unwrap_or(next.phone);
+        next.status = patch.status.unwrap_or(next.status);
+        next.attributes = patch.attributes.unwrap_or(next.attributes);
+        let mut fields = Fields::default();
+        fields
+            .change("username", &self.username, &next.username)
+            .change("email", &self.email, &next.email)
+            .change("email_verified", self.email_verified, next.email_verified)
+            .change("display_name", &self.display_name, &next.display_name)
+            .change("phone", &self.phone, &next.phone)
+            .change("status", self.status, next.status)
+            .change("attributes", &self.attributes, &next.attributes);
+        let action = match (self.status, next.status) {
+            (old, new) if old == new => Action::UserUpdated,
+            (_, UserStatus::Suspended) => Action::UserSuspended,
+            (_, UserStatus::Active) => Action::UserActivated,
+            (_, UserStatus::Invited) => Action::UserUpdated,
+        };
+        let ends = (action == Action::UserSuspended).then(|| suspended(RevokeTarget::User(self.tenant(), self.id), by));
+        let resource = next.resource();
+        (Changed::new(next, action, resource, by).with(fields), ends)
+    }
+
+    /// The user sets another password; every other session ends.
+    pub fn change_password(
+        self,
+        hash: PasswordHash,
+        session: SessionId,
+        now: Timestamp,
+    ) -> (Changed<WithPassword>, RevokeMany) {
+        let by = By::oneself(self.id, Some(session));
+        let ends = RevokeMany {
+            target: RevokeTarget::User(self.tenant(), self.id),
+            except: Some(session),
+            reason: EndReason::PasswordChange,
+            by,
+        };
+        let resource = self.resource();
+        let user = Self { updated_at: now, ..self };
+        (Changed::new(WithPassword { user, hash }, Action::UserPasswordChanged, resource, &by), ends)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{authz::SystemReason, issue::Parse};
+
+    fn user() -> User {
+        let new = NewUser {
+            tenant: TenantRef { id: TenantId::from_parts(1, [1; 10]), partner_id: PartnerId::from_parts(1, [1; 10]) },
+            username: Username::parse("ada").unwrap(),
+            email: Email::parse("ada@example.com").unwrap(),
+            display_name: None,
+            phone: None,
+        };
+        User::new(UserId::from_parts(1, [1; 10]), new, UserStatus::Active, Timestamp::default()).0
+    }
+
+    #[test]
+    fn suspending_a_user_ends_the_users_sessions_and_activating_does_not() {
+        let by = By::system(SystemReason::Cli);
+        let patch = |status| UserPatch { status: Some(status), ..UserPatch::default() };
+        let (changed, ends) = user().update(patch(UserStatus::Suspended), &by, Timestamp::default());
+        assert_eq!(ends.unwrap().target, RevokeTarget::User(user().tenant(), user().id));
+        let (_, ends) = changed.into_parts().0.update(patch(UserStatus::Active), &by, Timestamp::default());
+        assert!(ends.is_none());
+    }
+
+    #[test]
+    fn another_email_address_counts_as_unverified() {
+        let by = By::system(SystemReason::Cli);
+        let verified = User { email_verified: true, ..user() };
+        let patch = |email| UserPatch { email: Some(Email::parse(email).unwrap()), ..UserPatch::default() };
+        let same = verified.clone().update(patch("ADA@example.com"), &by, Timestamp::default()).0.into_parts().0;
+        let other = verified.update(patch("eve@example.com"), &by, Timestamp::default()).0.into_parts().0;
+        assert!(same.email_verified && !other.email_verified);
+    }
+
+    #[test]
+    fn event_names_old_and_new_values_and_never_the_password() {
+        let (changed, _) = user().change_password(
+            PasswordHash::new("$argon2id$secret".into()),
+            SessionId::from_parts(1, [0; 10]),
+            Timestamp::default(),
+        );
+        let (_, event) = changed.into_parts();
+        assert!(event.fields.is_empty() && !format!("{event:?}").contains("argon2id"));
+    }
+}

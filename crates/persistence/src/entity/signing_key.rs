@@ -1,0 +1,25 @@
+//! Signing keys.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "signing_keys")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub tenant_id: Uuid,
+    pub partner_id: Uuid,
+    pub algorithm: String,
+    pub public_jwk: String,
+    pub private_sealed: Vec<u8>,
+    pub state: String,
+    pub created_at: i64,
+    pub retired_at: Option<i64>,
+    pub withdrawn_at: Option<i64>,
+    pub version: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,118 @@
+//! What can go wrong with storage.
+
+use sea_orm::{DbErr, RuntimeErr};
+
+/// A failure of storage.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A uniqueness rule was broken; the name is that of the index.
+    #[error("a row breaks {0}")]
+    Conflict(&'static str),
+    /// The row is no longer what it was when it was loaded.
+    #[error("the row was changed meanwhile")]
+    Stale,
+    /// The value lies outside the scope it is saved through: a programming error, refused.
+    #[error("a value outside the scope was to be saved")]
+    ScopeViolation,
+    /// A stored value makes no sense.
+    #[error("a stored {0} cannot be read")]
+    Corrupt(&'static str),
+    /// The database cannot answer now; the same request may succeed later.
+    #[error("the database is not available")]
+    Unavailable(#[source] Option<DbErr>),
+    /// The transaction lost against another and can be tried again.
+    #[error("the transaction must be tried again")]
+    Retry(#[source] Option<DbErr>),
+    /// Another server process uses the SQLite file.
+    #[error("another process serves this database: {0}")]
+    InUse(std::path::PathBuf),
+    /// The schema is newer than this program.
+    #[error("the database was migrated by a newer release: {0}")]
+    TooNew(String),
+    /// The file system refuses.
+    #[error("cannot use {0}")]
+    File(std::path::PathBuf, #[source] std::io::Error),
+    /// Anything else.
+    #[error("the database refuses a statement")]
+    Other(#[source] DbErr),
+}
+
+/// What SQLite calls a unique index: its columns. PostgreSQL gives the name itself.
+const UNIQUE: &[(&str, &str)] = &[
+    ("uq_partners_slug", "partners.slug"),
+    ("uq_tenants_slug", "tenants.slug"),
+    ("uq_users_username", "users.tenant_id, users.username_key"),
+    ("uq_users_email", "users.tenant_id, users.email_key"),
+    ("uq_roles_name", "roles.tenant_id, roles.name_key"),
+    ("uq_role_assignments", "role_assignments.user_id, role_assignments.role_id, role_assignments.anchor_key"),
+    ("uq_signing_keys_current", "signing_keys.tenant_id"),
+    ("pk_installation", "installation.id"),
+    ("pk_partners", "partners.id"),
+    ("pk_tenants", "tenants.id"),
+    ("pk_users", "users.id"),
+    ("pk_roles", "roles.id"),
+    ("pk_role_assignments", "role_assignments.id"),
+    ("pk_sessions", "sessions.id"),
+    ("pk_signing_keys", "signing_keys.id"),
+];
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        let sqlx = match &error {
+            DbErr::ConnectionAcquire(_) => return Self::Unavailable(Some(error)),
+            DbErr::Conn(RuntimeErr::SqlxError(e))
+            | DbErr::Exec(RuntimeErr::SqlxError(e))
+            | DbErr::Query(RuntimeErr::SqlxError(e)) => std::sync::Arc::clone(e),
+            _ => return Self::Other(error),
+        };
+        let sqlx::Error::Database(database) = &*sqlx else {
+            return match &*sqlx {
+                sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) => {
+                    Self::Other(error)
+                }
+                _ => Self::Unavailable(Some(error)),
+            };
+        };
+        let code = database.code().unwrap_or_default();
+        if database.is_unique_violation() {
+            let (message, constraint) = (database.message(), database.constraint());
+            return UNIQUE
+                .iter()
+                .find(|(name, columns)| constraint == Some(*name) || message.ends_with(&format!(": {columns}")))
+                .map_or(Self::Other(error), |(name, _)| Self::Conflict(name));
+        }
+        match Kind::of(&code) {
+            Kind::Retry => Self::Retry(Some(error)),
+            Kind::Unavailable => Self::Unavailable(Some(error)),
+            Kind::Other => Self::Other(error),
+        }
+    }
+}
+
+enum Kind {
+    Retry,
+    Unavailable,
+    Other,
+}
+
+impl Kind {
+    fn of(code: &str) -> Self {
+        // SQLite reports an (extended) result code in decimal, PostgreSQL a five-character SQLSTATE.
+        if code.len() == 5 {
+            return match code {
+                "40001" | "40P01" => Self::Retry,
+                // Connection lost, resources exhausted, shutting down, cancelled by a timeout, read-only, I/O error.
+                _ if ["08", "53", "57", "58"].contains(&&code[..2]) || code == "25006" => Self::Unavailable,
+                _ => Self::Other,
+            };
+        }
+        // BUSY, LOCKED, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN: https://www.sqlite.org/rescode.html
+        match code.parse::<u32>().map(|code| code & 0xff) {
+            Ok(5 | 6 | 8 | 9 | 10 | 13 | 14) => Self::Unavailable,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The result of a storage operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

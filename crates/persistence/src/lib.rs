@@ -1,0 +1,36 @@
+//! Storage. SeaORM ends here: no type of it is part of this crate's interface.
+//!
+//! - [`Db`] opens SQLite or PostgreSQL, migrates, and runs transactions.
+//! - [`Scope`] is the only way to tenant-owned rows: it is made from a grant and adds the grant's reach to every
+//!   statement. [`WriteScope`] adds saving.
+//! - [`System`] and [`WriteSystem`] are the bypass for what happens before anyone is known: sign-in, token checks,
+//!   periodic tasks.
+//! - Every save of a `Changed<T>` is compare-and-set and writes its audit event in the same transaction.
+
+mod db;
+mod entity;
+mod error;
+mod repo;
+mod scope;
+mod sqlite;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use db::{Change, Ctx, Db, MigrationStatus, Options, Target, WriteTx};
+pub use error::{Error, Result};
+pub use repo::{
+    assignment::AssignmentFilter,
+    key::TenantFacts,
+    login::{Admission, Credentials, Standing},
+    role::RoleFilter,
+    session_list::{SessionFilter, SessionSort},
+    sweep::BATCH,
+    tenant::TenantFilter,
+    throttle::ThrottleKey,
+    user::UserFilter,
+};
+pub use scope::{
+    Scope, WriteScope,
+    system::{Installation, System, WriteSystem},
+};
+pub use sqlite::ServeLock;

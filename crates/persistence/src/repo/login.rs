@@ -1,0 +1,161 @@
+//! What happens before anyone is known: looking up credentials, admitting a sign-in, and the standing of a session.
+
+use gatehouse_domain::{
+    authz::TenantRef, id::SessionId, role::HeldRole, secret::PasswordHash, session::Session, text::LoginName,
+    time::Timestamp, user::User,
+};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult};
+
+use crate::{
+    entity::{session, user},
+    error::{Error, Result},
+    repo::{
+        self,
+        assignment::{HELD_COLUMNS, HELD_JOINS, held},
+        list::unsigned,
+        sql::{self, Sql},
+    },
+    scope::system::{System, WriteSystem},
+};
+
+/// What a sign-in is checked against.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The user.
+    pub user: User,
+    /// The password; none before the first was set.
+    pub hash: Option<PasswordHash>,
+    /// The roles held.
+    pub roles: Vec<HeldRole>,
+}
+
+/// What a token check needs to know of a session.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The session.
+    pub session: Session,
+    /// Its user.
+    pub user: User,
+    /// The roles held.
+    pub roles: Vec<HeldRole>,
+}
+
+/// A sign-in that the database lets pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admission {
+    /// How many sessions the user has, including those that have run out and are not swept yet.
+    pub sessions: u64,
+}
+
+fn roles(rows: &[QueryResult], now: Timestamp) -> Result<Vec<HeldRole>> {
+    rows.iter().filter_map(|row| held(row, now).transpose()).collect()
+}
+
+fn credentials(rows: &[QueryResult], now: Timestamp) -> Result<Option<Credentials>> {
+    let Some(first) = rows.first() else { return Ok(None) };
+    let mut row = user::Model::from_query_result(first, "u_")?;
+    let hash = row.password_hash.take().map(PasswordHash::new);
+    Ok(Some(Credentials { user: repo::user::domain(row)?, hash, roles: roles(rows, now)? }))
+}
+
+impl System<'_> {
+    /// Looks a user up by user name or e-mail address, with the password and the roles, in one statement.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn credentials(
+        &self,
+        tenant: TenantRef,
+        name: &LoginName,
+        now: Timestamp,
+    ) -> Result<Option<Credentials>> {
+        let column = if name.is_email() { "u.email_key" } else { "u.username_key" };
+        self.credentials_where(tenant, column, name.key(), now).await
+    }
+
+    /// The same, by id.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn credentials_of(
+        &self,
+        tenant: TenantRef,
+        user: gatehouse_domain::id::UserId,
+        now: Timestamp,
+    ) -> Result<Option<Credentials>> {
+        self.credentials_where(tenant, "u.id", user.uuid(), now).await
+    }
+
+    async fn credentials_where(
+        &self,
+        tenant: TenantRef,
+        column: &str,
+        value: impl Into<sea_orm::Value>,
+        now: Timestamp,
+    ) -> Result<Option<Credentials>> {
+        let mut sql = Sql::new("SELECT ");
+        sql.push(&sql::USER).push(", ").push(HELD_COLUMNS).push(" FROM users u ").push(HELD_JOINS);
+        sql.push(" WHERE u.tenant_id = ").bind(tenant.id.uuid()).push(" AND ").push(column).push(" = ").bind(value);
+        let db = self.exec.db();
+        credentials(&db.query_all_raw(sql.statement(db.get_database_backend())).await?, now)
+    }
+
+    /// A session with its user and the roles held, in one statement.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn standing(&self, id: SessionId, now: Timestamp) -> Result<Option<Standing>> {
+        let mut sql = Sql::new("SELECT ");
+        sql.push(&sql::SESSION).push(", ").push(&sql::USER).push(", ").push(HELD_COLUMNS);
+        sql.push(" FROM sessions s JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id ").push(HELD_JOINS);
+        sql.push(" WHERE s.id = ").bind(id.uuid());
+        let db = self.exec.db();
+        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        Ok(Some(Standing {
+            session: repo::session::domain(session::Model::from_query_result(first, "s_")?)?,
+            user: repo::user::domain(user::Model::from_query_result(first, "u_")?)?,
+            roles: roles(&rows, now)?,
+        }))
+    }
+}
+
+impl WriteSystem<'_> {
+    /// Lets a sign-in pass if its user may still sign in with that password and neither tenant nor partner is
+    /// suspended, and notes when. Locks the user, so that sign-ins of one user are counted one after the other, and
+    /// the tenant and partner against being suspended meanwhile.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn admit(&self, user: &User, hash: &PasswordHash) -> Result<Option<Admission>> {
+        let now = self.tx.now().micros();
+        let mut sql = Sql::new("UPDATE users SET last_login_at = ");
+        sql.bind(now).push(" WHERE id = ").bind(user.id.uuid()).push(" AND tenant_id = ").bind(user.tenant_id.uuid());
+        sql.push(" AND status = 'ACTIVE' AND password_hash = ").bind(hash.as_str());
+        sql.push(
+            " AND EXISTS (SELECT 1 FROM tenants t JOIN partners p ON p.id = t.partner_id \
+             WHERE t.id = users.tenant_id AND t.status = 'ACTIVE' AND p.status = 'ACTIVE'",
+        );
+        let db = self.tx.writing();
+        let backend = db.get_database_backend();
+        if backend == DbBackend::Postgres {
+            sql.push(" FOR SHARE OF t, p");
+        }
+        sql.push(") RETURNING active_sessions");
+        let Some(row) = self.tx.check(db.query_one_raw(sql.statement(backend)).await)? else { return Ok(None) };
+        Ok(Some(Admission { sessions: unsigned(row.try_get_by_index(0).map_err(|_| Error::Corrupt("count"))?) }))
+    }
+
+    /// Replaces the hash of a password by one with better parameters, if it is still the same password.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn upgrade_hash(&self, user: &User, old: &PasswordHash, new: &PasswordHash) -> Result<()> {
+        let mut sql = Sql::new("UPDATE users SET password_hash = ");
+        sql.bind(new.as_str()).push(" WHERE id = ").bind(user.id.uuid());
+        sql.push(" AND password_hash = ").bind(old.as_str());
+        let db = self.tx.writing();
+        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! Rows to domain values and back, one file per aggregate; the queries of each.
+
+pub(crate) mod assignment;
+pub(crate) mod audit;
+pub(crate) mod key;
+pub(crate) mod list;
+pub(crate) mod login;
+pub(crate) mod partner;
+pub(crate) mod role;
+pub(crate) mod session;
+pub(crate) mod session_list;
+pub(crate) mod session_stats;
+pub(crate) mod sql;
+pub(crate) mod sweep;
+pub(crate) mod tenant;
+pub(crate) mod throttle;
+pub(crate) mod user;
+
+use gatehouse_domain::{
+    id::{PartnerId, TenantId, UserId},
+    settings::Word,
+};
+use sea_orm::{ActiveModelTrait, EntityTrait};
+use uuid::Uuid;
+
+use crate::{
+    db::Change,
+    error::{Error, Result},
+    scope::Owned,
+};
+
+/// Whom a value belongs to.
+#[derive(Debug, Clone, Copy)]
+pub struct Home {
+    pub(crate) partner: PartnerId,
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) user: Option<UserId>,
+}
+
+/// A domain value that is stored as one row.
+pub trait Row: Sized + Send {
+    /// The table.
+    type Entity: Owned + EntityTrait<ActiveModel = Self::Active>;
+    /// A row to be written.
+    type Active: ActiveModelTrait<Entity = Self::Entity> + Send;
+    /// What a new row invalidates; nothing, unless it gives rights to those who are signed in.
+    const INSERT_CHANGES: Option<Change> = None;
+    /// Whom it belongs to.
+    fn home(&self) -> Home;
+    /// Its id.
+    fn uuid(&self) -> Uuid;
+    /// Every column.
+    ///
+    /// # Errors
+    /// When a value cannot be written as JSON.
+    fn insertable(&self) -> Result<Self::Active>;
+}
+
+/// A row that is updated by compare-and-set on its version.
+pub trait Versioned: Row {
+    /// How often it was changed.
+    fn version(&mut self) -> &mut i64;
+    /// The columns that may change.
+    ///
+    /// # Errors
+    /// When a value cannot be written as JSON.
+    fn updatable(&self) -> Result<Self::Active>;
+}
+
+/// The value of a stored word.
+pub(crate) fn word<T: Word>(text: &str, what: &'static str) -> Result<T> {
+    T::from_word(text).map_err(|_| Error::Corrupt(what))
+}
+
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T> {
+    serde_json::from_str(text).map_err(|_| Error::Corrupt(what))
+}
+
+pub(crate) fn to_json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|_| Error::Corrupt("value"))
+}

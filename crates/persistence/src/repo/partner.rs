@@ -1,0 +1,101 @@
+//! Partners.
+
+use gatehouse_domain::{
+    id::PartnerId,
+    page::{Direction, Page, PageRequest},
+    partner::{Limit, Partner},
+    text::{Email, Name, Slug},
+    time::Timestamp,
+};
+use sea_orm::{ColumnTrait, QueryFilter, Set};
+
+use crate::{
+    entity::partner::{ActiveModel, Column, Entity, Model},
+    error::{Error, Result},
+    repo::{Home, Row, Versioned, list, word},
+    scope::Scope,
+};
+
+fn limit(stored: Option<i64>) -> Result<Option<Limit>> {
+    stored
+        .map(|n| u64::try_from(n).ok().and_then(|n| Limit::new(n).ok()).ok_or(Error::Corrupt("partner limit")))
+        .transpose()
+}
+
+fn stored(limit: Option<Limit>) -> Option<i64> {
+    limit.map(|n| i64::from(n.get()))
+}
+
+pub(crate) fn domain(row: Model) -> Result<Partner> {
+    Ok(Partner {
+        id: PartnerId::from_uuid(row.id),
+        name: Name::from_stored(row.name),
+        slug: Slug::from_stored(row.slug),
+        status: word(&row.status, "partner status")?,
+        contact_email: row.contact_email.map(Email::from_stored),
+        max_tenants: limit(row.max_tenants)?,
+        max_users_per_tenant: limit(row.max_users_per_tenant)?,
+        max_applications_per_tenant: limit(row.max_applications_per_tenant)?,
+        created_at: Timestamp::from_micros(row.created_at),
+        updated_at: Timestamp::from_micros(row.updated_at),
+        version: row.version,
+    })
+}
+
+impl Row for Partner {
+    type Entity = Entity;
+    type Active = ActiveModel;
+
+    fn home(&self) -> Home {
+        Home { partner: self.id, tenant: None, user: None }
+    }
+
+    fn uuid(&self) -> uuid::Uuid {
+        self.id.uuid()
+    }
+
+    fn insertable(&self) -> Result<ActiveModel> {
+        Ok(ActiveModel { id: Set(self.id.uuid()), created_at: Set(self.created_at.micros()), ..self.updatable()? })
+    }
+}
+
+impl Versioned for Partner {
+    fn version(&mut self) -> &mut i64 {
+        &mut self.version
+    }
+
+    fn updatable(&self) -> Result<ActiveModel> {
+        Ok(ActiveModel {
+            name: Set(self.name.to_string()),
+            slug: Set(self.slug.to_string()),
+            status: Set(self.status.to_string()),
+            contact_email: Set(self.contact_email.as_ref().map(Email::to_string)),
+            max_tenants: Set(stored(self.max_tenants)),
+            max_users_per_tenant: Set(stored(self.max_users_per_tenant)),
+            max_applications_per_tenant: Set(stored(self.max_applications_per_tenant)),
+            updated_at: Set(self.updated_at.micros()),
+            version: Set(self.version),
+            ..ActiveModel::default()
+        })
+    }
+}
+
+impl Scope<'_> {
+    /// One partner.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn partner(&self, id: PartnerId) -> Result<Option<Partner>> {
+        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec.db()).await?.map(domain).transpose()
+    }
+
+    /// Partners, by creation or by name.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn partners(&self, by_name: bool, direction: Direction, page: &PageRequest) -> Result<Page<Partner>> {
+        let column = if by_name { Column::Name } else { Column::CreatedAt };
+        let rows = list::page(self.exec, self.select::<Entity>(), column, direction, page).await?;
+        list::convert(rows, domain)
+    }
+}

@@ -1,0 +1,111 @@
+//! Roles that tenants made for themselves.
+
+use gatehouse_domain::{
+    authz::{PermissionPattern, PermissionSet},
+    id::{PartnerId, RoleId, TenantId},
+    page::{Direction, Page, PageRequest},
+    role::Role,
+    text::Name,
+    time::Timestamp,
+};
+use sea_orm::{ColumnTrait, QueryFilter, Set};
+
+use crate::{
+    entity::role::{ActiveModel, Column, Entity, Model},
+    error::Result,
+    repo::{Home, Row, Versioned, list},
+    scope::Scope,
+};
+
+/// Which roles are listed; what is empty is not asked for.
+#[derive(Debug, Clone, Default)]
+pub struct RoleFilter {
+    /// Of these tenants.
+    pub tenants: Vec<TenantId>,
+    /// Of tenants of these partners.
+    pub partners: Vec<PartnerId>,
+    /// With one of these names, compared without case.
+    pub names: Vec<String>,
+}
+
+/// Patterns hold no white space, so one blank separates them.
+pub(crate) fn permissions(stored: &str) -> PermissionSet {
+    PermissionSet::new(stored.split_ascii_whitespace().map(|p| PermissionPattern::from_stored(p.to_owned())).collect())
+}
+
+fn domain(row: Model) -> Result<Role> {
+    Ok(Role {
+        id: RoleId::from_uuid(row.id),
+        tenant_id: TenantId::from_uuid(row.tenant_id),
+        partner_id: PartnerId::from_uuid(row.partner_id),
+        name: Name::from_stored(row.name),
+        permissions: permissions(&row.permissions),
+        created_at: Timestamp::from_micros(row.created_at),
+        updated_at: Timestamp::from_micros(row.updated_at),
+        version: row.version,
+    })
+}
+
+impl Row for Role {
+    type Entity = Entity;
+    type Active = ActiveModel;
+
+    fn home(&self) -> Home {
+        Home { partner: self.partner_id, tenant: Some(self.tenant_id), user: None }
+    }
+
+    fn uuid(&self) -> uuid::Uuid {
+        self.id.uuid()
+    }
+
+    fn insertable(&self) -> Result<ActiveModel> {
+        Ok(ActiveModel {
+            id: Set(self.id.uuid()),
+            tenant_id: Set(self.tenant_id.uuid()),
+            partner_id: Set(self.partner_id.uuid()),
+            created_at: Set(self.created_at.micros()),
+            ..self.updatable()?
+        })
+    }
+}
+
+impl Versioned for Role {
+    fn version(&mut self) -> &mut i64 {
+        &mut self.version
+    }
+
+    fn updatable(&self) -> Result<ActiveModel> {
+        let patterns: Vec<_> = self.permissions.iter().map(PermissionPattern::as_str).collect();
+        Ok(ActiveModel {
+            name: Set(self.name.to_string()),
+            name_key: Set(self.name.as_str().to_lowercase()),
+            permissions: Set(patterns.join(" ")),
+            updated_at: Set(self.updated_at.micros()),
+            version: Set(self.version),
+            ..ActiveModel::default()
+        })
+    }
+}
+
+impl Scope<'_> {
+    /// One role.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn role(&self, id: RoleId) -> Result<Option<Role>> {
+        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec.db()).await?.map(domain).transpose()
+    }
+
+    /// Roles, by creation.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn roles(&self, filter: &RoleFilter, direction: Direction, page: &PageRequest) -> Result<Page<Role>> {
+        let select =
+            list::any_of(self.select::<Entity>(), Column::TenantId, &list::uuids(&filter.tenants, TenantId::uuid));
+        let select = list::any_of(select, Column::PartnerId, &list::uuids(&filter.partners, PartnerId::uuid));
+        let names: Vec<_> = filter.names.iter().map(|name| name.to_lowercase()).collect();
+        let select = list::any_of(select, Column::NameKey, &names);
+        list::convert(list::page(self.exec, select, Column::CreatedAt, direction, page).await?, domain)
+    }
+}

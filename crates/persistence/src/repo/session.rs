@@ -1,0 +1,326 @@
+//! Sessions: rows, and the three ways they change: beginning, rotating, ending.
+
+use std::{net::IpAddr, time::Duration};
+
+use gatehouse_domain::{
+    change::Changed,
+    id::{ApplicationId, PartnerId, SessionId, TenantId, UserId},
+    refresh::Chain,
+    secret::TokenHash,
+    session::{AuthMethod, Client, Device, Ended, RevokeMany, RevokeTarget, Revoked, Session, SessionApp, SessionView},
+    time::Timestamp,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryResult, Set};
+
+use crate::{
+    db::Change,
+    entity::session::{ActiveModel, Column, Entity, Model},
+    error::{Error, Result},
+    repo::{
+        Home, Row,
+        list::unsigned,
+        sql::{self, Sql},
+        word,
+    },
+    scope::{Scope, WriteScope},
+};
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn domain(row: Model) -> Result<Session> {
+    let hash = <[u8; 32]>::try_from(row.refresh_hash).map_err(|_| Error::Corrupt("refresh token digest"))?;
+    let ended = match (row.ended_at, row.end_reason) {
+        (Some(at), Some(reason)) => Some(Ended {
+            at: Timestamp::from_micros(at),
+            reason: word(&reason, "end reason")?,
+            by: row.ended_by.map(UserId::from_uuid),
+        }),
+        _ => None,
+    };
+    Ok(Session {
+        id: SessionId::from_uuid(row.id),
+        tenant_id: TenantId::from_uuid(row.tenant_id),
+        partner_id: PartnerId::from_uuid(row.partner_id),
+        user_id: UserId::from_uuid(row.user_id),
+        client: Client {
+            ip: row.ip_address.map(|ip| ip.parse().map_err(|_| Error::Corrupt("address"))).transpose()?,
+            user_agent: row.user_agent,
+            device: Device { kind: word(&row.device_type, "device type")?, name: row.device_name },
+            location: row.location,
+        },
+        auth_methods: row
+            .auth_methods
+            .split_ascii_whitespace()
+            .map(|m| word(m, "auth method"))
+            .collect::<Result<_>>()?,
+        created_at: Timestamp::from_micros(row.created_at),
+        last_activity_at: Timestamp::from_micros(row.last_activity_at),
+        expires_at: Timestamp::from_micros(row.expires_at),
+        max_expires_at: Timestamp::from_micros(row.max_expires_at),
+        idle: row.idle_micros.map(|n| Duration::from_micros(unsigned(n))),
+        ended,
+        chain: Chain {
+            generation: u32::try_from(row.refresh_generation).map_err(|_| Error::Corrupt("generation"))?,
+            current: TokenHash::new(hash),
+            rotated_at: Timestamp::from_micros(row.refreshed_at),
+            replay: row.refresh_replay,
+        },
+    })
+}
+
+impl Row for Session {
+    type Entity = Entity;
+    type Active = ActiveModel;
+
+    fn home(&self) -> Home {
+        Home { partner: self.partner_id, tenant: Some(self.tenant_id), user: Some(self.user_id) }
+    }
+
+    fn uuid(&self) -> uuid::Uuid {
+        self.id.uuid()
+    }
+
+    fn insertable(&self) -> Result<ActiveModel> {
+        let methods: Vec<_> = self.auth_methods.iter().map(|method| AuthMethod::as_str(*method)).collect();
+        Ok(ActiveModel {
+            id: Set(self.id.uuid()),
+            tenant_id: Set(self.tenant_id.uuid()),
+            partner_id: Set(self.partner_id.uuid()),
+            user_id: Set(self.user_id.uuid()),
+            ip_address: Set(self.client.ip.as_ref().map(IpAddr::to_string)),
+            user_agent: Set(self.client.user_agent.clone()),
+            device_type: Set(self.client.device.kind.to_string()),
+            device_name: Set(self.client.device.name.clone()),
+            location: Set(self.client.location.clone()),
+            auth_methods: Set(methods.join(" ")),
+            created_at: Set(self.created_at.micros()),
+            max_expires_at: Set(self.max_expires_at.micros()),
+            idle_micros: Set(self.idle.map(micros)),
+            ..merge(ended(self), rotated(self))
+        })
+    }
+}
+
+/// The columns that a rotation changes.
+fn rotated(session: &Session) -> ActiveModel {
+    ActiveModel {
+        last_activity_at: Set(session.last_activity_at.micros()),
+        expires_at: Set(session.expires_at.micros()),
+        ends_at: Set(session.ends_at().micros()),
+        refresh_generation: Set(i64::from(session.chain.generation)),
+        refresh_hash: Set(session.chain.current.as_bytes().to_vec()),
+        refreshed_at: Set(session.chain.rotated_at.micros()),
+        refresh_replay: Set(session.chain.replay.clone()),
+        ..ActiveModel::default()
+    }
+}
+
+/// The columns that an end changes.
+fn ended(session: &Session) -> ActiveModel {
+    ActiveModel {
+        ended_at: Set(session.ended.map(|end| end.at.micros())),
+        end_reason: Set(session.ended.map(|end| end.reason.to_string())),
+        ended_by: Set(session.ended.and_then(|end| end.by).map(UserId::uuid)),
+        ..ActiveModel::default()
+    }
+}
+
+fn merge(end: ActiveModel, rest: ActiveModel) -> ActiveModel {
+    ActiveModel { ended_at: end.ended_at, end_reason: end.end_reason, ended_by: end.ended_by, ..rest }
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Beside {
+    user_email: String,
+    user_display_name: Option<String>,
+    app_count: i64,
+}
+
+/// The columns of a [`SessionView`] over `sessions s JOIN users u`.
+pub(crate) fn view_columns() -> String {
+    format!(
+        "{}, u.email AS user_email, u.display_name AS user_display_name, \
+         (SELECT COUNT(*) FROM session_applications x WHERE x.session_id = s.id) AS app_count",
+        *sql::SESSION
+    )
+}
+
+pub(crate) fn view(row: &QueryResult) -> Result<SessionView> {
+    let beside = Beside::from_query_result(row, "")?;
+    Ok(SessionView {
+        session: domain(Model::from_query_result(row, "s_")?)?,
+        user_email: beside.user_email,
+        user_display_name: beside.user_display_name,
+        app_count: u32::try_from(beside.app_count).unwrap_or(u32::MAX),
+    })
+}
+
+impl Scope<'_> {
+    /// One session.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn session(&self, id: SessionId) -> Result<Option<Session>> {
+        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec.db()).await?.map(domain).transpose()
+    }
+
+    /// One session with its user and its applications.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn session_view(&self, id: SessionId) -> Result<Option<(SessionView, Vec<SessionApp>)>> {
+        let db = self.exec.db();
+        let mut sql = Sql::new("SELECT ");
+        sql.push(&view_columns()).push(" FROM (SELECT * FROM sessions WHERE id = ").bind(id.uuid()).push(" AND ");
+        self.push_condition(&mut sql);
+        sql.push(") s JOIN users u ON u.id = s.user_id");
+        let Some(row) = db.query_one_raw(sql.statement(db.get_database_backend())).await? else { return Ok(None) };
+        let view = view(&row)?;
+        if view.app_count == 0 {
+            return Ok(Some((view, Vec::new())));
+        }
+        let mut sql = Sql::new(
+            "SELECT a.id, a.name, x.accessed_at FROM session_applications x \
+             JOIN applications a ON a.tenant_id = x.tenant_id AND a.id = x.application_id WHERE x.session_id = ",
+        );
+        sql.bind(id.uuid()).push(" AND x.tenant_id = ").bind(view.session.tenant_id.uuid());
+        sql.push(" ORDER BY x.accessed_at DESC, a.id LIMIT 200");
+        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let apps = rows.iter().map(app).collect::<Result<_>>()?;
+        Ok(Some((view, apps)))
+    }
+
+    /// How many of these sessions a user has, whether ended or not.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn count_sessions(&self, user: UserId, ids: &[SessionId]) -> Result<u64> {
+        let mut sql = Sql::new("SELECT COUNT(*) FROM sessions WHERE user_id = ");
+        sql.bind(user.uuid()).push(" AND id").one_of(ids.iter().map(|id| id.uuid())).push(" AND ");
+        self.push_condition(&mut sql);
+        let db = self.exec.db();
+        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?;
+        row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0)).map(unsigned).map_err(|_| Error::Corrupt("count"))
+    }
+
+    /// The `n` active sessions of a user that began first.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn oldest_sessions(&self, user: UserId, n: u64, now: Timestamp) -> Result<Vec<SessionId>> {
+        let mut sql = Sql::new("SELECT id FROM sessions WHERE user_id = ");
+        sql.bind(user.uuid()).push(" AND ");
+        self.push_condition(&mut sql);
+        sql.push(" AND ").push(ACTIVE).bind(now.micros()).push(" ORDER BY created_at, id LIMIT ");
+        sql.bind(i64::try_from(n).unwrap_or(i64::MAX));
+        let db = self.exec.db();
+        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        rows.iter()
+            .map(|row| Ok(SessionId::from_uuid(row.try_get_by_index(0).map_err(|_| Error::Corrupt("session"))?)))
+            .collect()
+    }
+}
+
+/// What makes a session active; the instant follows. The addition keeps the planner from choosing the index on
+/// `ends_at`, which nearly every active session satisfies, over the one that has the wanted order.
+pub(crate) const ACTIVE: &str = "ended_at IS NULL AND ends_at + 0 > ";
+
+fn app(row: &QueryResult) -> Result<SessionApp> {
+    Ok(SessionApp {
+        application_id: ApplicationId::from_uuid(row.try_get("", "id")?),
+        application_name: row.try_get("", "name")?,
+        accessed_at: Timestamp::from_micros(row.try_get("", "accessed_at")?),
+    })
+}
+
+impl WriteScope<'_> {
+    /// Stores the exchange of a refresh token, if `presented` is still the current one.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when it is not: another exchange won, or the session ended.
+    pub async fn rotate(&self, presented: TokenHash, changed: Changed<Session>) -> Result<Session> {
+        let (session, event) = changed.into_parts();
+        self.guard(&session.home())?;
+        let update = self
+            .update_where::<Entity>()
+            .set(rotated(&session))
+            .filter(Column::Id.eq(session.id.uuid()))
+            .filter(Column::RefreshHash.eq(presented.as_bytes().to_vec()))
+            .filter(Column::RefreshGeneration.eq(i64::from(session.chain.generation) - 1))
+            .filter(Column::EndedAt.is_null())
+            .filter(Column::EndsAt.gt(self.tx.now().micros()));
+        if self.tx.check(update.exec(&self.tx.writing()).await)?.rows_affected != 1 {
+            return Err(Error::Stale);
+        }
+        self.tx.changed(Change::Session(session.id));
+        self.tx.record(event).await?;
+        Ok(session)
+    }
+
+    /// Stores the end of a session.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when it has ended meanwhile.
+    pub async fn end(&self, changed: Changed<Session>) -> Result<Session> {
+        let (session, event) = changed.into_parts();
+        self.guard(&session.home())?;
+        let update = self
+            .update_where::<Entity>()
+            .set(ended(&session))
+            .filter(Column::Id.eq(session.id.uuid()))
+            .filter(Column::EndedAt.is_null());
+        if self.tx.check(update.exec(&self.tx.writing()).await)?.rows_affected != 1 {
+            return Err(Error::Stale);
+        }
+        self.tx.changed(Change::Session(session.id));
+        self.tx.record(event).await?;
+        Ok(session)
+    }
+
+    /// Ends many sessions in one statement with one event.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn revoke_many(&self, many: &RevokeMany) -> Result<Revoked> {
+        let now = self.tx.now().micros();
+        let mut sql = Sql::new("UPDATE sessions SET ended_at = ");
+        sql.bind(now).push(", end_reason = ").bind(many.reason.as_str());
+        sql.push(", ended_by = ").bind(many.by.user_id().map(UserId::uuid)).push(" WHERE ");
+        self.push_condition(&mut sql);
+        match &many.target {
+            RevokeTarget::User(tenant, user) => {
+                sql.push(" AND tenant_id = ").bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid());
+            }
+            RevokeTarget::Named(tenant, user, ids) => {
+                sql.push(" AND tenant_id = ").bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid());
+                sql.push(" AND id").one_of(ids.iter().map(|id| id.uuid()));
+            }
+            RevokeTarget::Tenant(tenant) => {
+                sql.push(" AND tenant_id = ").bind(tenant.id.uuid());
+            }
+            RevokeTarget::Partner(partner) => {
+                sql.push(" AND partner_id = ").bind(partner.uuid());
+            }
+        }
+        if let Some(kept) = many.except {
+            sql.push(" AND id <> ").bind(kept.uuid());
+        }
+        sql.push(" AND ").push(ACTIVE).bind(now).push(" RETURNING id");
+        let db = self.tx.writing();
+        let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
+        let mut revoked = Revoked { count: rows.len() as u64, ids: Vec::new() };
+        for row in rows.iter().take(Revoked::NAMED_MAX) {
+            revoked.ids.push(SessionId::from_uuid(row.try_get_by_index(0).map_err(|_| Error::Corrupt("session"))?));
+        }
+        if revoked.count > 0 {
+            match revoked.ids.as_slice() {
+                [one] => self.tx.changed(Change::Session(*one)),
+                _ => self.tx.changed(Change::Everything),
+            }
+            self.tx.record(many.event(revoked.count)).await?;
+        }
+        Ok(revoked)
+    }
+}

@@ -1,0 +1,275 @@
+//! Lists of sessions: exact totals and deep pages at any size.
+//!
+//! At most three statements a page, whatever its length: the total, for far pages the hour in which the page begins,
+//! and the rows. Totals of whole tenants come from the counters; what has run out but has not been swept yet is
+//! subtracted, so they are exact at every instant.
+
+use std::net::IpAddr;
+
+use gatehouse_domain::{
+    id::{ApplicationId, PartnerId, TenantId, UserId},
+    page::{Direction, Key, KeyValue, Page, PageRequest},
+    session::SessionView,
+    time::Timestamp,
+};
+use sea_orm::ConnectionTrait;
+
+use crate::{
+    error::{Error, Result},
+    repo::{
+        list::{stored, unsigned},
+        session::{ACTIVE, view, view_columns},
+        sql::Sql,
+    },
+    scope::Scope,
+};
+use gatehouse_domain::authz::Reach;
+
+/// Which sessions are listed; what is empty is not asked for.
+#[derive(Debug, Clone, Default)]
+pub struct SessionFilter {
+    /// Of these users.
+    pub users: Vec<UserId>,
+    /// In these tenants.
+    pub tenants: Vec<TenantId>,
+    /// In tenants of these partners.
+    pub partners: Vec<PartnerId>,
+    /// On these kinds of device.
+    pub devices: Vec<String>,
+    /// Begun from these addresses.
+    pub ips: Vec<IpAddr>,
+    /// Used with one of these applications.
+    pub applications: Vec<ApplicationId>,
+    /// Only those that can be used.
+    pub active_only: bool,
+    /// Begun at this instant or later.
+    pub created_after: Option<Timestamp>,
+    /// Begun before this instant.
+    pub created_before: Option<Timestamp>,
+    /// Last used before this instant.
+    pub last_activity_before: Option<Timestamp>,
+}
+
+impl SessionFilter {
+    /// Whether the counters know the answer: nothing is asked for but tenants and devices.
+    const fn is_counted(&self) -> bool {
+        self.users.is_empty()
+            && self.partners.is_empty()
+            && self.ips.is_empty()
+            && self.applications.is_empty()
+            && self.created_after.is_none()
+            && self.created_before.is_none()
+            && self.last_activity_before.is_none()
+    }
+}
+
+/// What lists of sessions are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionSort {
+    /// When they began.
+    CreatedAt,
+    /// When they were last used.
+    LastActivityAt,
+}
+
+impl SessionSort {
+    const fn column(self) -> &'static str {
+        match self {
+            Self::CreatedAt => "created_at",
+            Self::LastActivityAt => "last_activity_at",
+        }
+    }
+}
+
+/// From this offset on it pays to look up where the page begins.
+const FAR: u64 = 500;
+const HOUR: &str = "3600000000";
+
+impl Scope<'_> {
+    /// Sessions with their users.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn sessions(
+        &self,
+        filter: &SessionFilter,
+        sort: SessionSort,
+        direction: Direction,
+        request: &PageRequest,
+        now: Timestamp,
+    ) -> Result<Page<SessionView>> {
+        let total = self.total(filter, now).await?;
+        if total == 0 || request.offset() >= total {
+            return Ok(Page { total, ..Page::empty() });
+        }
+        let start = match (&self.reach, filter.tenants.as_slice()) {
+            (Reach::Tenant(tenant), []) if self.may_jump(filter, sort, request) => {
+                self.start_of(*tenant, filter.active_only, direction, request.offset(), now).await?
+            }
+            _ => None,
+        };
+
+        let per_page = request.per_page.get();
+        let (order, beyond) = match direction {
+            Direction::Ascending => ("ASC", " > "),
+            Direction::Descending => ("DESC", " < "),
+        };
+        let mut sql = Sql::new("SELECT ");
+        sql.push(&view_columns()).push(" FROM (SELECT * FROM sessions WHERE ");
+        self.push_filter(&mut sql, filter, now);
+        if let Some(key) = request.after() {
+            sql.push(" AND (").push(sort.column()).push(", id)").push(beyond).push("(");
+            sql.bind(stored(&key.value)).push(", ").bind(key.id).push(")");
+        }
+        let mut offset = request.offset();
+        if let Some((hour, before)) = start {
+            offset -= before;
+            match direction {
+                Direction::Ascending => sql.push(" AND created_at >= ").bind(Timestamp::from_hour(hour).micros()),
+                Direction::Descending => sql.push(" AND created_at < ").bind(Timestamp::from_hour(hour + 1).micros()),
+            };
+        }
+        sql.push(" ORDER BY ").push(sort.column()).push(" ").push(order).push(", id ").push(order);
+        sql.push(" LIMIT ").bind(signed(per_page + 1)).push(" OFFSET ").bind(signed(offset));
+        sql.push(") s JOIN users u ON u.id = s.user_id ORDER BY s.").push(sort.column()).push(" ").push(order);
+        sql.push(", s.id ").push(order);
+        let db = self.exec.db();
+        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let more = rows.len() as u64 > per_page;
+        let shown = rows.iter().take(usize::try_from(per_page).unwrap_or(usize::MAX));
+        let items = shown.map(view).collect::<Result<Vec<_>>>()?;
+        let next = items.last().filter(|_| more).map(|item| Key {
+            value: KeyValue::At(match sort {
+                SessionSort::CreatedAt => item.session.created_at,
+                SessionSort::LastActivityAt => item.session.last_activity_at,
+            }),
+            id: item.session.id.uuid(),
+        });
+        Ok(Page { items, total, next })
+    }
+
+    fn may_jump(&self, filter: &SessionFilter, sort: SessionSort, request: &PageRequest) -> bool {
+        filter.is_counted() && filter.devices.is_empty() && sort == SessionSort::CreatedAt && request.offset() >= FAR
+    }
+
+    fn push_filter(&self, sql: &mut Sql, filter: &SessionFilter, now: Timestamp) {
+        self.push_condition(sql);
+        if !filter.tenants.is_empty() {
+            sql.push(" AND tenant_id").one_of(filter.tenants.iter().map(|id| id.uuid()));
+        }
+        if !filter.users.is_empty() {
+            sql.push(" AND user_id").one_of(filter.users.iter().map(|id| id.uuid()));
+        }
+        if !filter.partners.is_empty() {
+            sql.push(" AND partner_id").one_of(filter.partners.iter().map(|id| id.uuid()));
+        }
+        if !filter.devices.is_empty() {
+            sql.push(" AND device_type").one_of(filter.devices.iter().cloned());
+        }
+        if !filter.ips.is_empty() {
+            sql.push(" AND ip_address").one_of(filter.ips.iter().map(IpAddr::to_string));
+        }
+        if !filter.applications.is_empty() {
+            // By the sessions of the application where the tenant is known, which its index is sorted by.
+            sql.push(" AND id IN (SELECT x.session_id FROM session_applications x WHERE x.application_id");
+            sql.one_of(filter.applications.iter().map(|id| id.uuid()));
+            if let Reach::Tenant(tenant) = &self.reach {
+                sql.push(" AND x.tenant_id = ").bind(tenant.uuid());
+            }
+            sql.push(")");
+        }
+        if let Some(at) = filter.created_after {
+            sql.push(" AND created_at >= ").bind(at.micros());
+        }
+        if let Some(at) = filter.created_before {
+            sql.push(" AND created_at < ").bind(at.micros());
+        }
+        if let Some(at) = filter.last_activity_before {
+            sql.push(" AND last_activity_at < ").bind(at.micros());
+        }
+        if filter.active_only {
+            sql.push(" AND ").push(ACTIVE).bind(now.micros());
+        }
+    }
+
+    async fn total(&self, filter: &SessionFilter, now: Timestamp) -> Result<u64> {
+        let mut sql;
+        if filter.is_counted() && !matches!(self.reach, Reach::Own(..)) {
+            sql = Sql::new("SELECT CAST(COALESCE(SUM(");
+            sql.push(if filter.active_only { "active" } else { "total" }).push("), 0) AS bigint)");
+            if filter.active_only {
+                sql.push(" - (SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL AND ends_at <= ").bind(now.micros());
+                self.push_counted(&mut sql, filter);
+                sql.push(")");
+            }
+            sql.push(" FROM session_counts WHERE 1 = 1");
+            self.push_counted(&mut sql, filter);
+        } else {
+            sql = Sql::new("SELECT COUNT(*) FROM sessions WHERE ");
+            self.push_filter(&mut sql, filter, now);
+        }
+        let db = self.exec.db();
+        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?.ok_or(Error::Corrupt("count"))?;
+        row.try_get_by_index::<i64>(0).map(unsigned).map_err(|_| Error::Corrupt("count"))
+    }
+
+    /// The predicate of the scope and of a counted filter, on a table that knows tenants and devices only. Tenants are
+    /// enumerated even where all are meant, so that the index on due sessions is probed per tenant.
+    fn push_counted(&self, sql: &mut Sql, filter: &SessionFilter) {
+        match &self.reach {
+            Reach::Platform if filter.tenants.is_empty() => {
+                sql.push(" AND tenant_id IN (SELECT t.id FROM tenants t)");
+            }
+            Reach::Platform => {}
+            Reach::Partners(ids) => {
+                sql.push(" AND tenant_id IN (SELECT t.id FROM tenants t WHERE t.partner_id");
+                sql.one_of(ids.iter().map(|id| PartnerId::uuid(*id))).push(")");
+            }
+            Reach::Tenant(id) | Reach::Own(id, _) => {
+                sql.push(" AND tenant_id = ").bind(TenantId::uuid(*id));
+            }
+        }
+        if !filter.tenants.is_empty() {
+            sql.push(" AND tenant_id").one_of(filter.tenants.iter().map(|id| id.uuid()));
+        }
+        if !filter.devices.is_empty() {
+            sql.push(" AND device_type").one_of(filter.devices.iter().cloned());
+        }
+    }
+
+    /// The hour in which a far page begins, and how many sessions of the list lie before that hour.
+    async fn start_of(
+        &self,
+        tenant: TenantId,
+        active_only: bool,
+        direction: Direction,
+        offset: u64,
+        now: Timestamp,
+    ) -> Result<Option<(i64, u64)>> {
+        let order = match direction {
+            Direction::Ascending => "ASC",
+            Direction::Descending => "DESC",
+        };
+        let mut sql = Sql::new("SELECT hour, before FROM (SELECT hour, n, CAST(SUM(n) OVER (ORDER BY hour ");
+        sql.push(order).push(") - n AS bigint) AS before FROM (SELECT h.hour AS hour, ");
+        if active_only {
+            sql.push("h.active - COALESCE(due.n, 0) AS n FROM session_hours h LEFT JOIN (SELECT created_at / ")
+                .push(HOUR);
+            sql.push(" AS hour, COUNT(*) AS n FROM sessions WHERE tenant_id = ").bind(tenant.uuid());
+            sql.push(" AND ended_at IS NULL AND ends_at <= ").bind(now.micros());
+            sql.push(" GROUP BY created_at / ").push(HOUR).push(") due ON due.hour = h.hour");
+        } else {
+            sql.push("h.total AS n FROM session_hours h");
+        }
+        sql.push(" WHERE h.tenant_id = ").bind(tenant.uuid()).push(") counted) summed WHERE before <= ");
+        sql.bind(signed(offset)).push(" AND before + n > ").bind(signed(offset)).push(" LIMIT 1");
+        let db = self.exec.db();
+        let Some(row) = db.query_one_raw(sql.statement(db.get_database_backend())).await? else { return Ok(None) };
+        let get = |i| row.try_get_by_index::<i64>(i).map_err(|_| Error::Corrupt("count"));
+        Ok(Some((get(0)?, unsigned(get(1)?))))
+    }
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

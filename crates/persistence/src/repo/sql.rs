@@ -1,0 +1,73 @@
+//! Statements put together by hand, where the builder would hide what the index is for.
+
+use std::sync::LazyLock;
+
+use sea_orm::{DbBackend, EntityTrait, Iden, Iterable, Statement, Value};
+
+use crate::entity::{session, signing_key, tenant, user};
+
+/// A statement in the making. Values never become part of the text.
+#[derive(Debug, Default)]
+pub(crate) struct Sql {
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Sql {
+    pub(crate) fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), values: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, text: &str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Appends a placeholder for a value.
+    pub(crate) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
+        self.values.push(value.into());
+        let placeholder = format!("${}", self.values.len());
+        self.push(&placeholder)
+    }
+
+    /// Appends ` = $n`, or ` IN ($n, …)` for several.
+    pub(crate) fn one_of<V: Into<Value>>(&mut self, values: impl ExactSizeIterator<Item = V>) -> &mut Self {
+        if values.len() == 1 {
+            self.push(" = ");
+            for value in values {
+                self.bind(value);
+            }
+            return self;
+        }
+        self.push(" IN (");
+        for (i, value) in values.enumerate() {
+            if i > 0 {
+                self.push(", ");
+            }
+            self.bind(value);
+        }
+        self.push(")")
+    }
+
+    pub(crate) fn statement(self, backend: DbBackend) -> Statement {
+        Statement::from_sql_and_values(backend, self.text, self.values)
+    }
+}
+
+/// `alias.column AS prefix_column, …` for every column of a table, as `FromQueryResult` with that prefix reads them.
+fn columns<E: EntityTrait>(alias: &str, prefix: &str) -> String {
+    let columns: Vec<_> = E::Column::iter()
+        .map(|c| c.unquoted().to_owned())
+        .map(|name| format!("{alias}.{name} AS {prefix}{name}"))
+        .collect();
+    columns.join(", ")
+}
+
+/// The columns of `sessions s`, prefixed `s_`.
+pub(crate) static SESSION: LazyLock<String> = LazyLock::new(|| columns::<session::Entity>("s", "s_"));
+/// The columns of `users u`, prefixed `u_`.
+pub(crate) static USER: LazyLock<String> = LazyLock::new(|| columns::<user::Entity>("u", "u_"));
+/// The columns of `tenants t`, prefixed `t_`.
+pub(crate) static TENANT: LazyLock<String> = LazyLock::new(|| columns::<tenant::Entity>("t", "t_"));
+/// The columns of `signing_keys k`, prefixed `k_`.
+pub(crate) static KEY: LazyLock<String> = LazyLock::new(|| columns::<signing_key::Entity>("k", "k_"));

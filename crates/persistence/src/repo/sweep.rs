@@ -1,0 +1,166 @@
+//! Periodic work on many rows, in batches that never hold the database for long.
+
+use std::collections::BTreeMap;
+
+use gatehouse_domain::{
+    authz::{By, SystemReason, TenantRef},
+    id::{PartnerId, SessionId, TenantId},
+    session::{self, ACTIVITY_LAG},
+    settings::TenantSettings,
+    time::Timestamp,
+};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult};
+use uuid::Uuid;
+
+use crate::{
+    db::Change,
+    error::{Error, Result},
+    repo::{from_json, sql::Sql},
+    scope::system::{System, WriteSystem},
+};
+
+/// Rows that one batch touches at most.
+pub const BATCH: usize = 500;
+/// How long statistics by the hour are kept: a day longer than they are shown.
+const HOURS_KEPT: i64 = 8 * 24;
+
+fn uuid(row: &QueryResult, index: usize) -> Result<Uuid> {
+    row.try_get_by_index(index).map_err(|_| Error::Corrupt("id"))
+}
+
+/// How many of the rows, which begin with tenant and partner, belong to each tenant.
+fn by_tenant(rows: &[QueryResult]) -> Result<Vec<(TenantRef, u64)>> {
+    let mut counts = BTreeMap::new();
+    for row in rows {
+        *counts.entry((uuid(row, 0)?, uuid(row, 1)?)).or_insert(0) += 1;
+    }
+    let tenant =
+        |(tenant, partner)| TenantRef { id: TenantId::from_uuid(tenant), partner_id: PartnerId::from_uuid(partner) };
+    Ok(counts.into_iter().map(|(ids, n)| (tenant(ids), n)).collect())
+}
+
+impl System<'_> {
+    /// Tenants and their settings by id, at most [`BATCH`], behind one.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn tenants_after(&self, last: Option<TenantId>) -> Result<Vec<(TenantRef, TenantSettings)>> {
+        let mut sql = Sql::new("SELECT id, partner_id, settings FROM tenants WHERE id > ");
+        sql.bind(last.map_or(Uuid::nil(), TenantId::uuid)).push(" ORDER BY id LIMIT ").bind(BATCH as i64);
+        let db = self.exec.db();
+        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        rows.iter()
+            .map(|row| {
+                let tenant = TenantRef {
+                    id: TenantId::from_uuid(uuid(row, 0)?),
+                    partner_id: PartnerId::from_uuid(uuid(row, 1)?),
+                };
+                let settings: String = row.try_get_by_index(2).map_err(|_| Error::Corrupt("tenant settings"))?;
+                Ok((tenant, from_json(&settings, "tenant settings")?))
+            })
+            .collect()
+    }
+}
+
+impl WriteSystem<'_> {
+    /// Notes when sessions were last used, and moves their idle deadlines along. At most [`BATCH`] at a time.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn note_activity(&self, seen: &[(SessionId, Timestamp)]) -> Result<()> {
+        let Some(last) = seen.last() else { return Ok(()) };
+        let lag = i64::try_from(ACTIVITY_LAG.as_micros()).unwrap_or(0);
+        let mut sql = Sql::new(
+            "UPDATE sessions SET last_activity_at = seen.at, ends_at = CASE WHEN idle_micros IS NULL OR seen.at + idle_micros + ",
+        );
+        sql.bind(lag).push(" > expires_at THEN expires_at ELSE seen.at + idle_micros + ").bind(lag);
+        sql.push(" END FROM (SELECT column1 AS id, column2 AS at FROM (VALUES ");
+        // Padded to a power of two, so that a handful of prepared statements serve every length.
+        for i in 0..seen.len().next_power_of_two() {
+            let (id, at) = seen.get(i).unwrap_or(last);
+            sql.push(if i == 0 { "(" } else { ", (" }).bind(id.uuid()).push(", ").bind(at.micros()).push(")");
+        }
+        sql.push(") listed) seen WHERE sessions.id = seen.id AND sessions.ended_at IS NULL AND sessions.last_activity_at < seen.at");
+        let db = self.tx.writing();
+        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
+        Ok(())
+    }
+
+    /// Marks sessions that have reached their end, at most [`BATCH`]; returns how many.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn expire_due(&self) -> Result<usize> {
+        let now = self.tx.now().micros();
+        let db = self.tx.writing();
+        let backend = db.get_database_backend();
+        let mut sql = Sql::new(
+            "UPDATE sessions SET ended_at = ends_at, end_reason = 'expired' WHERE id IN (SELECT id FROM sessions \
+             WHERE tenant_id IN (SELECT t.id FROM tenants t) AND ended_at IS NULL AND ends_at <= ",
+        );
+        sql.bind(now).push(" LIMIT ").bind(BATCH as i64);
+        if backend == DbBackend::Postgres {
+            sql.push(" FOR UPDATE SKIP LOCKED");
+        }
+        sql.push(") RETURNING tenant_id, partner_id");
+        let rows = self.tx.check(db.query_all_raw(sql.statement(backend)).await)?;
+        for (tenant, count) in by_tenant(&rows)? {
+            self.tx.record(session::expired(tenant, By::system(SystemReason::Job), count)).await?;
+        }
+        if !rows.is_empty() {
+            self.tx.changed(Change::Everything);
+        }
+        Ok(rows.len())
+    }
+
+    /// Removes sessions of a tenant that ended before an instant, at most [`BATCH`]; returns how many.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn purge_sessions(&self, tenant: TenantRef, ended_before: Timestamp) -> Result<usize> {
+        let mut sql = Sql::new(
+            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at IS NOT NULL AND tenant_id = ",
+        );
+        sql.bind(tenant.id.uuid()).push(" AND ended_at < ").bind(ended_before.micros());
+        sql.push(" LIMIT ").bind(BATCH as i64).push(") RETURNING tenant_id, partner_id");
+        let db = self.tx.writing();
+        let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
+        for (tenant, count) in by_tenant(&rows)? {
+            self.tx.record(session::purged(tenant, By::system(SystemReason::Job), count)).await?;
+        }
+        Ok(rows.len())
+    }
+
+    /// Removes statistics by the hour that are shown no more.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn purge_hours(&self, tenant: TenantRef) -> Result<()> {
+        let oldest = self.tx.now().hour() - HOURS_KEPT;
+        let db = self.tx.writing();
+        for table in [
+            "DELETE FROM session_hours WHERE total = 0 AND tenant_id = ",
+            "DELETE FROM session_ends WHERE tenant_id = ",
+        ] {
+            let mut sql = Sql::new(table);
+            sql.bind(tenant.id.uuid()).push(" AND hour < ").bind(oldest);
+            self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
+        }
+        Ok(())
+    }
+
+    /// Removes counters of failures that nothing was added to since an instant, at most [`BATCH`]; returns how many.
+    /// Counters that lock an account stay.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn purge_throttles(&self, unused_since: Timestamp) -> Result<u64> {
+        let mut sql = Sql::new("DELETE FROM throttles WHERE key IN (SELECT key FROM throttles WHERE updated_at < ");
+        sql.bind(unused_since.micros())
+            .push(" AND failures < ")
+            .bind(i64::from(gatehouse_domain::throttle::LOCK_AFTER));
+        sql.push(" LIMIT ").bind(BATCH as i64).push(")");
+        let db = self.tx.writing();
+        Ok(self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?.rows_affected())
+    }
+}

@@ -1,0 +1,110 @@
+//! Tenants.
+
+use gatehouse_domain::{
+    id::{PartnerId, TenantId},
+    page::{Direction, Page, PageRequest},
+    partner::Standing,
+    tenant::Tenant,
+    text::{Email, Name, Slug},
+    time::Timestamp,
+};
+use sea_orm::{ColumnTrait, QueryFilter, Set};
+
+use crate::{
+    entity::tenant::{ActiveModel, Column, Entity, Model},
+    error::Result,
+    repo::{Home, Row, Versioned, from_json, list, to_json, word},
+    scope::Scope,
+};
+
+/// Which tenants are listed; what is empty is not asked for.
+#[derive(Debug, Clone, Default)]
+pub struct TenantFilter {
+    /// Of these partners.
+    pub partners: Vec<PartnerId>,
+    /// With one of these standings.
+    pub statuses: Vec<Standing>,
+}
+
+pub(crate) fn domain(row: Model) -> Result<Tenant> {
+    Ok(Tenant {
+        id: TenantId::from_uuid(row.id),
+        partner_id: PartnerId::from_uuid(row.partner_id),
+        name: Name::from_stored(row.name),
+        slug: Slug::from_stored(row.slug),
+        status: word(&row.status, "tenant status")?,
+        contact_email: row.contact_email.map(Email::from_stored),
+        settings: from_json(&row.settings, "tenant settings")?,
+        branding: from_json(&row.branding, "tenant branding")?,
+        created_at: Timestamp::from_micros(row.created_at),
+        updated_at: Timestamp::from_micros(row.updated_at),
+        version: row.version,
+    })
+}
+
+impl Row for Tenant {
+    type Entity = Entity;
+    type Active = ActiveModel;
+
+    fn home(&self) -> Home {
+        Home { partner: self.partner_id, tenant: Some(self.id), user: None }
+    }
+
+    fn uuid(&self) -> uuid::Uuid {
+        self.id.uuid()
+    }
+
+    fn insertable(&self) -> Result<ActiveModel> {
+        Ok(ActiveModel { id: Set(self.id.uuid()), created_at: Set(self.created_at.micros()), ..self.updatable()? })
+    }
+}
+
+impl Versioned for Tenant {
+    fn version(&mut self) -> &mut i64 {
+        &mut self.version
+    }
+
+    fn updatable(&self) -> Result<ActiveModel> {
+        Ok(ActiveModel {
+            partner_id: Set(self.partner_id.uuid()),
+            name: Set(self.name.to_string()),
+            slug: Set(self.slug.to_string()),
+            status: Set(self.status.to_string()),
+            contact_email: Set(self.contact_email.as_ref().map(Email::to_string)),
+            settings: Set(to_json(&self.settings)?),
+            branding: Set(to_json(&self.branding)?),
+            updated_at: Set(self.updated_at.micros()),
+            version: Set(self.version),
+            ..ActiveModel::default()
+        })
+    }
+}
+
+impl Scope<'_> {
+    /// One tenant.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn tenant(&self, id: TenantId) -> Result<Option<Tenant>> {
+        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec.db()).await?.map(domain).transpose()
+    }
+
+    /// Tenants, by creation or by name.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn tenants(
+        &self,
+        filter: &TenantFilter,
+        by_name: bool,
+        direction: Direction,
+        page: &PageRequest,
+    ) -> Result<Page<Tenant>> {
+        let select =
+            list::any_of(self.select::<Entity>(), Column::PartnerId, &list::uuids(&filter.partners, PartnerId::uuid));
+        let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
+        let select = list::any_of(select, Column::Status, &statuses);
+        let column = if by_name { Column::Name } else { Column::CreatedAt };
+        list::convert(list::page(self.exec, select, column, direction, page).await?, domain)
+    }
+}

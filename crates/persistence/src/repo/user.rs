@@ -1,0 +1,197 @@
+//! Users, and the roles they hold.
+
+use std::collections::HashMap;
+
+use gatehouse_domain::{
+    id::{PartnerId, TenantId, UserId},
+    page::{Direction, Page, PageRequest},
+    text::{DisplayName, Email, Phone, Username},
+    time::Timestamp,
+    user::{User, UserStatus, UserView, WithPassword},
+};
+use sea_orm::{
+    ColumnTrait, Condition, ExprTrait, QueryFilter, Set,
+    sea_query::{Expr, Query},
+};
+
+use crate::{
+    entity::{
+        assignment,
+        user::{ActiveModel, Column, Entity, Model},
+    },
+    error::Result,
+    repo::{Home, Row, Versioned, assignment::held_by, from_json, list, to_json, word},
+    scope::Scope,
+};
+
+/// Which users are listed; what is empty is not asked for.
+#[derive(Debug, Clone, Default)]
+pub struct UserFilter {
+    /// In these tenants.
+    pub tenants: Vec<TenantId>,
+    /// In tenants of these partners.
+    pub partners: Vec<PartnerId>,
+    /// With one of these states.
+    pub statuses: Vec<UserStatus>,
+    /// Holding one of these roles.
+    pub roles: Vec<gatehouse_domain::id::RoleId>,
+}
+
+pub(crate) fn domain(row: Model) -> Result<User> {
+    Ok(User {
+        id: UserId::from_uuid(row.id),
+        tenant_id: TenantId::from_uuid(row.tenant_id),
+        partner_id: PartnerId::from_uuid(row.partner_id),
+        username: Username::from_stored(row.username),
+        email: Email::from_stored(row.email),
+        email_verified: row.email_verified,
+        display_name: row.display_name.map(DisplayName::from_stored),
+        phone: row.phone.map(Phone::from_stored),
+        status: word(&row.status, "user status")?,
+        attributes: from_json(&row.attributes, "user attributes")?,
+        created_at: Timestamp::from_micros(row.created_at),
+        updated_at: Timestamp::from_micros(row.updated_at),
+        last_login_at: row.last_login_at.map(Timestamp::from_micros),
+        version: row.version,
+    })
+}
+
+impl Row for User {
+    type Entity = Entity;
+    type Active = ActiveModel;
+
+    fn home(&self) -> Home {
+        Home { partner: self.partner_id, tenant: Some(self.tenant_id), user: Some(self.id) }
+    }
+
+    fn uuid(&self) -> uuid::Uuid {
+        self.id.uuid()
+    }
+
+    fn insertable(&self) -> Result<ActiveModel> {
+        Ok(ActiveModel {
+            id: Set(self.id.uuid()),
+            tenant_id: Set(self.tenant_id.uuid()),
+            partner_id: Set(self.partner_id.uuid()),
+            created_at: Set(self.created_at.micros()),
+            last_login_at: Set(self.last_login_at.map(Timestamp::micros)),
+            active_sessions: Set(0),
+            ..self.updatable()?
+        })
+    }
+}
+
+impl Versioned for User {
+    fn version(&mut self) -> &mut i64 {
+        &mut self.version
+    }
+
+    // The last sign-in and the count of sessions are kept by sign-in itself and by a trigger.
+    fn updatable(&self) -> Result<ActiveModel> {
+        Ok(ActiveModel {
+            username: Set(self.username.to_string()),
+            username_key: Set(self.username.key()),
+            email: Set(self.email.to_string()),
+            email_key: Set(self.email.key()),
+            email_verified: Set(self.email_verified),
+            display_name: Set(self.display_name.as_ref().map(DisplayName::to_string)),
+            phone: Set(self.phone.as_ref().map(Phone::to_string)),
+            status: Set(self.status.to_string()),
+            attributes: Set(to_json(&self.attributes)?),
+            updated_at: Set(self.updated_at.micros()),
+            version: Set(self.version),
+            ..ActiveModel::default()
+        })
+    }
+}
+
+impl Row for WithPassword {
+    type Entity = Entity;
+    type Active = ActiveModel;
+
+    fn home(&self) -> Home {
+        self.user.home()
+    }
+
+    fn uuid(&self) -> uuid::Uuid {
+        self.user.uuid()
+    }
+
+    fn insertable(&self) -> Result<ActiveModel> {
+        Ok(with_hash(self, self.user.insertable()?))
+    }
+}
+
+impl Versioned for WithPassword {
+    fn version(&mut self) -> &mut i64 {
+        &mut self.user.version
+    }
+
+    fn updatable(&self) -> Result<ActiveModel> {
+        Ok(with_hash(self, self.user.updatable()?))
+    }
+}
+
+fn with_hash(value: &WithPassword, row: ActiveModel) -> ActiveModel {
+    ActiveModel {
+        password_hash: Set(Some(value.hash.as_str().to_owned())),
+        password_changed_at: Set(Some(value.user.updated_at.micros())),
+        ..row
+    }
+}
+
+impl Scope<'_> {
+    /// One user.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn user(&self, id: UserId) -> Result<Option<User>> {
+        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec.db()).await?.map(domain).transpose()
+    }
+
+    /// One user with the roles held.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn user_view(&self, id: UserId, now: Timestamp) -> Result<Option<UserView>> {
+        let Some(user) = self.user(id).await? else { return Ok(None) };
+        let mut roles = held_by(self.exec, &[id], now).await?;
+        Ok(Some(UserView { user, roles: roles.remove(&id).unwrap_or_default() }))
+    }
+
+    /// Users with the roles they hold, newest first or by another order.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn users(
+        &self,
+        filter: &UserFilter,
+        direction: Direction,
+        page: &PageRequest,
+        now: Timestamp,
+    ) -> Result<Page<UserView>> {
+        let select =
+            list::any_of(self.select::<Entity>(), Column::TenantId, &list::uuids(&filter.tenants, TenantId::uuid));
+        let select = list::any_of(select, Column::PartnerId, &list::uuids(&filter.partners, PartnerId::uuid));
+        let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
+        let mut select = list::any_of(select, Column::Status, &statuses);
+        if !filter.roles.is_empty() {
+            let roles = list::uuids(&filter.roles, gatehouse_domain::id::RoleId::uuid);
+            let holders = Query::select()
+                .column(assignment::Column::UserId)
+                .from(assignment::Entity)
+                .and_where(assignment::Column::RoleId.is_in(roles))
+                .cond_where(
+                    Condition::any()
+                        .add(assignment::Column::ExpiresAt.is_null())
+                        .add(assignment::Column::ExpiresAt.gt(now.micros())),
+                )
+                .to_owned();
+            select = select.filter(Expr::col((Entity, Column::Id)).in_subquery(holders));
+        }
+        let page = list::convert(list::page(self.exec, select, Column::CreatedAt, direction, page).await?, domain)?;
+        let ids: Vec<_> = page.items.iter().map(|user| user.id).collect();
+        let mut roles: HashMap<_, _> = held_by(self.exec, &ids, now).await?;
+        Ok(page.map(|user| UserView { roles: roles.remove(&user.id).unwrap_or_default(), user }))
+    }
+}

@@ -1,0 +1,259 @@
+//! The only files that may reach for a table: here every statement gets the predicate of its grant.
+
+pub(crate) mod system;
+
+use std::ops::Deref;
+
+use gatehouse_domain::{
+    audit::{Event, Refused},
+    authz::{Grant, Permission, Reach},
+    change::Changed,
+    id::{PartnerId, TenantId, UserId},
+};
+use sea_orm::{
+    ColumnTrait, Condition, DeleteMany, EntityTrait, ExprTrait, QueryFilter, Select, UpdateMany, sea_query::Expr,
+};
+
+use crate::{
+    db::{Change, Db, Exec, WriteTx},
+    error::{Error, Result},
+    repo::{Home, Row, Versioned, sql::Sql},
+};
+
+/// A table whose rows belong to a partner, a tenant, perhaps a user.
+pub trait Owned: EntityTrait {
+    /// The id column.
+    fn id() -> Self::Column;
+    /// The column of the owning partner.
+    fn partner() -> Self::Column;
+    /// The column of the owning tenant; `None` for what partners own directly.
+    fn tenant() -> Option<Self::Column>;
+    /// The column of the owning user; `None` for what tenants own directly.
+    fn user() -> Option<Self::Column>;
+}
+
+/// Declares the owner columns of an entity.
+macro_rules! owned {
+    ($($entity:ident: $partner:ident, $($tenant:ident)?, $($user:ident)?;)*) => {$(
+        impl Owned for crate::entity::$entity::Entity {
+            fn id() -> Self::Column {
+                crate::entity::$entity::Column::Id
+            }
+
+            fn partner() -> Self::Column {
+                crate::entity::$entity::Column::$partner
+            }
+
+            fn tenant() -> Option<Self::Column> {
+                [$(crate::entity::$entity::Column::$tenant)?].into_iter().next()
+            }
+
+            fn user() -> Option<Self::Column> {
+                [$(crate::entity::$entity::Column::$user)?].into_iter().next()
+            }
+        }
+    )*};
+}
+
+owned! {
+    partner: Id, , ;
+    tenant: PartnerId, Id, ;
+    user: PartnerId, TenantId, Id;
+    role: PartnerId, TenantId, ;
+    assignment: PartnerId, TenantId, UserId;
+    session: PartnerId, TenantId, UserId;
+    signing_key: PartnerId, TenantId, ;
+}
+
+/// Reading within the reach of a grant.
+pub struct Scope<'c> {
+    pub(crate) exec: Exec<'c>,
+    pub(crate) reach: Reach,
+}
+
+/// Reading and saving within the reach of a grant.
+pub struct WriteScope<'t> {
+    scope: Scope<'t>,
+    pub(crate) tx: &'t WriteTx<'t>,
+}
+
+impl std::fmt::Debug for Scope<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Scope({:?})", self.reach)
+    }
+}
+
+impl std::fmt::Debug for WriteScope<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.scope.fmt(f)
+    }
+}
+
+impl<'t> Deref for WriteScope<'t> {
+    type Target = Scope<'t>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.scope
+    }
+}
+
+impl Db {
+    /// Reads within the reach of a grant.
+    #[must_use]
+    pub fn scope<P: Permission>(&self, grant: &Grant<P>) -> Scope<'_> {
+        Scope { exec: self.reader(), reach: grant.reach().clone() }
+    }
+}
+
+impl<'t> WriteTx<'t> {
+    /// Reads and saves within the reach of a grant.
+    #[must_use]
+    pub fn scope<P: Permission>(&'t self, grant: &Grant<P>) -> WriteScope<'t> {
+        WriteScope { scope: Scope { exec: self.exec(), reach: grant.reach().clone() }, tx: self }
+    }
+}
+
+impl Scope<'_> {
+    fn condition<E: Owned>(&self) -> Condition {
+        let nothing = || Condition::all().add(Expr::val(1).eq(0));
+        match (&self.reach, E::tenant(), E::user()) {
+            (Reach::Platform, ..) => Condition::all(),
+            (Reach::Partners(ids), ..) => {
+                Condition::all().add(E::partner().is_in(ids.iter().map(|id| PartnerId::uuid(*id))))
+            }
+            (Reach::Tenant(id), Some(tenant), _) => Condition::all().add(tenant.eq(id.uuid())),
+            (Reach::Own(tenant_id, user_id), Some(tenant), Some(user)) => {
+                Condition::all().add(tenant.eq(tenant_id.uuid())).add(user.eq(user_id.uuid()))
+            }
+            (Reach::Tenant(_) | Reach::Own(..), ..) => nothing(),
+        }
+    }
+
+    /// The same predicate for a statement by hand, on columns named `tenant_id`, `partner_id` and `user_id`.
+    pub(crate) fn push_condition(&self, sql: &mut Sql) {
+        match &self.reach {
+            Reach::Platform => {
+                sql.push("1 = 1");
+            }
+            Reach::Partners(ids) => {
+                sql.push("partner_id").one_of(ids.iter().map(|id| PartnerId::uuid(*id)));
+            }
+            Reach::Tenant(id) => {
+                sql.push("tenant_id = ").bind(TenantId::uuid(*id));
+            }
+            Reach::Own(tenant, user) => {
+                sql.push("tenant_id = ")
+                    .bind(TenantId::uuid(*tenant))
+                    .push(" AND user_id = ")
+                    .bind(UserId::uuid(*user));
+            }
+        }
+    }
+
+    /// Whether something of this owner lies within.
+    fn includes(&self, home: &Home) -> bool {
+        match &self.reach {
+            Reach::Platform => true,
+            Reach::Partners(ids) => ids.contains(&home.partner),
+            Reach::Tenant(id) => home.tenant == Some(*id),
+            Reach::Own(tenant, user) => home.tenant == Some(*tenant) && home.user == Some(*user),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that adds the scope's predicate")]
+    pub(crate) fn select<E: Owned>(&self) -> Select<E> {
+        E::find().filter(self.condition::<E>())
+    }
+}
+
+impl WriteScope<'_> {
+    #[expect(clippy::disallowed_methods, reason = "the one place that adds the scope's predicate")]
+    pub(crate) fn update_where<E: Owned>(&self) -> UpdateMany<E> {
+        E::update_many().filter(self.scope.condition::<E>())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that adds the scope's predicate")]
+    pub(crate) fn delete_where<E: Owned>(&self) -> DeleteMany<E> {
+        E::delete_many().filter(self.scope.condition::<E>())
+    }
+
+    pub(crate) fn guard(&self, home: &Home) -> Result<()> {
+        if self.scope.includes(home) {
+            return Ok(());
+        }
+        tracing::error!(reach = ?self.reach, ?home, "a value outside the scope was to be saved");
+        Err(Error::ScopeViolation)
+    }
+
+    /// Stores a new value with its event.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it is not unique, [`Error::ScopeViolation`] when it lies outside the scope.
+    pub async fn insert<T: Row>(&self, changed: Changed<T>) -> Result<T> {
+        let (value, event) = changed.into_parts();
+        self.guard(&value.home())?;
+        insert(self.tx, &value).await?;
+        if let Some(change) = T::INSERT_CHANGES {
+            self.tx.changed(change);
+        }
+        self.tx.record(event).await?;
+        Ok(value)
+    }
+
+    /// Stores a changed value with its event, if it is still what it was.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when it is not; otherwise as [`WriteScope::insert`].
+    pub async fn update<T: Versioned>(&self, changed: Changed<T>) -> Result<T> {
+        let (mut value, event) = changed.into_parts();
+        self.guard(&value.home())?;
+        let expected = *value.version();
+        *value.version() += 1;
+        let update = self
+            .update_where::<T::Entity>()
+            .set(value.updatable()?)
+            .filter(<T::Entity as Owned>::id().eq(value.uuid()))
+            .filter(Expr::col("version").eq(expected));
+        let result = self.tx.check(update.exec(&self.tx.writing()).await)?;
+        if result.rows_affected != 1 {
+            return Err(Error::Stale);
+        }
+        self.record(event).await?;
+        Ok(value)
+    }
+
+    /// Removes a value with its event.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when it is gone already.
+    pub async fn delete<T: Row>(&self, changed: Changed<T>) -> Result<()> {
+        let (value, event) = changed.into_parts();
+        self.guard(&value.home())?;
+        let delete = self.delete_where::<T::Entity>().filter(<T::Entity as Owned>::id().eq(value.uuid()));
+        let result = self.tx.check(delete.exec(&self.tx.writing()).await)?;
+        if result.rows_affected != 1 {
+            return Err(Error::Stale);
+        }
+        self.record(event).await
+    }
+
+    pub(crate) async fn record(&self, event: Event) -> Result<()> {
+        self.tx.changed(Change::Everything);
+        self.tx.record(event).await
+    }
+
+    /// Stores the event of a refusal.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn refused(&self, refused: Refused) -> Result<()> {
+        self.tx.record(refused.into_event()).await
+    }
+}
+
+/// Inserts a row; the caller has checked that it may.
+#[expect(clippy::disallowed_methods, reason = "the one place that inserts")]
+async fn insert<T: Row>(tx: &WriteTx<'_>, value: &T) -> Result<()> {
+    tx.check(T::Entity::insert(value.insertable()?).exec_without_returning(&tx.writing()).await)?;
+    Ok(())
+}

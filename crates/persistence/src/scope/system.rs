@@ -1,0 +1,150 @@
+//! The bypass: what Gatehouse does before anyone is known, and by itself. It asks for a reason, so that every use can
+//! be found and the audit trail can name it.
+
+use std::ops::Deref;
+
+use gatehouse_domain::{
+    authz::{Reach, SystemReason},
+    secret::TokenHash,
+    time::Timestamp,
+};
+use sea_orm::ConnectionTrait;
+
+use crate::{
+    db::{Db, WriteTx},
+    error::Result,
+    repo::sql::Sql,
+    scope::{Scope, WriteScope},
+};
+
+/// Reading as Gatehouse.
+#[derive(Debug)]
+pub struct System<'c> {
+    scope: Scope<'c>,
+}
+
+/// Reading and saving as Gatehouse.
+#[derive(Debug)]
+pub struct WriteSystem<'t> {
+    scope: WriteScope<'t>,
+    read: System<'t>,
+}
+
+/// The installation itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// A digest that tells whether the master key is the one it was made with.
+    pub key_check: Vec<u8>,
+    /// When its first administrator was made.
+    pub set_up_at: Option<Timestamp>,
+}
+
+impl<'c> Deref for System<'c> {
+    type Target = Scope<'c>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.scope
+    }
+}
+
+impl<'t> Deref for WriteSystem<'t> {
+    type Target = WriteScope<'t>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.scope
+    }
+}
+
+impl Db {
+    /// Reads as Gatehouse.
+    #[must_use]
+    pub fn system(&self, _reason: SystemReason) -> System<'_> {
+        System { scope: Scope { exec: self.reader(), reach: Reach::Platform } }
+    }
+}
+
+impl<'t> WriteTx<'t> {
+    /// Reads and saves as Gatehouse.
+    #[must_use]
+    pub fn system(&'t self, _reason: SystemReason) -> WriteSystem<'t> {
+        let scope = || Scope { exec: self.exec(), reach: Reach::Platform };
+        WriteSystem { scope: WriteScope { scope: scope(), tx: self }, read: System { scope: scope() } }
+    }
+}
+
+impl System<'_> {
+    /// The installation, once the first start has made it.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn installation(&self) -> Result<Option<Installation>> {
+        let db = self.exec.db();
+        let sql = Sql::new("SELECT created_at, key_check, set_up_at FROM installation WHERE id = 1");
+        let Some(row) = db.query_one_raw(sql.statement(db.get_database_backend())).await? else { return Ok(None) };
+        Ok(Some(Installation {
+            created_at: Timestamp::from_micros(row.try_get("", "created_at")?),
+            key_check: row.try_get("", "key_check")?,
+            set_up_at: row.try_get::<Option<i64>>("", "set_up_at")?.map(Timestamp::from_micros),
+        }))
+    }
+}
+
+impl<'t> WriteSystem<'t> {
+    /// The reading half.
+    #[must_use]
+    pub const fn read(&self) -> &System<'t> {
+        &self.read
+    }
+
+    async fn execute(&self, sql: Sql) -> Result<u64> {
+        let db = self.tx.writing();
+        Ok(self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?.rows_affected())
+    }
+
+    /// Makes the one row about the installation.
+    ///
+    /// # Errors
+    /// [`crate::Error::Conflict`] when it exists.
+    pub async fn install(&self, key_check: &[u8]) -> Result<()> {
+        let mut sql = Sql::new("INSERT INTO installation (id, created_at, key_check) VALUES (1, ");
+        sql.bind(self.tx.now().micros()).push(", ").bind(key_check.to_vec()).push(")");
+        self.execute(sql).await.map(drop)
+    }
+
+    /// Stores the digest of a new setup token and removes those that have expired.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn add_setup_token(&self, hash: TokenHash, expires_at: Timestamp) -> Result<()> {
+        let mut sql = Sql::new("DELETE FROM setup_tokens WHERE expires_at <= ");
+        sql.bind(self.tx.now().micros());
+        self.execute(sql).await?;
+        let mut sql = Sql::new("INSERT INTO setup_tokens (token_hash, expires_at) VALUES (");
+        sql.bind(hash.as_bytes().to_vec()).push(", ").bind(expires_at.micros()).push(")");
+        self.execute(sql).await.map(drop)
+    }
+
+    /// Spends a setup token; false if it is unknown, expired or spent.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn spend_setup_token(&self, hash: TokenHash) -> Result<bool> {
+        let mut sql = Sql::new("DELETE FROM setup_tokens WHERE token_hash = ");
+        sql.bind(hash.as_bytes().to_vec()).push(" AND expires_at > ").bind(self.tx.now().micros());
+        Ok(self.execute(sql).await? == 1)
+    }
+
+    /// Closes the setup for good; false if it was closed already.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn finish_setup(&self) -> Result<bool> {
+        let mut sql = Sql::new("UPDATE installation SET set_up_at = ");
+        sql.bind(self.tx.now().micros()).push(" WHERE id = 1 AND set_up_at IS NULL");
+        let first = self.execute(sql).await? == 1;
+        self.execute(Sql::new("DELETE FROM setup_tokens")).await?;
+        Ok(first)
+    }
+}

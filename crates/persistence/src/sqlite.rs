@@ -1,0 +1,322 @@
+//! SQLite: one connection that writes, several that read, and commits that concurrent transactions share.
+//!
+//! An fsync per transaction is what limits a durable SQLite (`synchronous=FULL`), not its statements. So one thread
+//! owns the writing connection and takes transactions from a bounded queue: it begins, runs the first, then whatever
+//! has queued up meanwhile, commits once, and only then answers all of them. Alone, a transaction waits for nobody;
+//! under load the commit's own duration is what collects the next batch.
+//!
+//! A transaction that fails after it has written something rolls the batch back; the others run again, each alone, so
+//! one caller's failure is never another's. Work runs to its end even if the caller went away.
+
+use std::{
+    fs::OpenOptions,
+    future::Future,
+    panic::AssertUnwindSafe,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt;
+use migration::Migrator;
+use sea_orm::{DatabaseConnection, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions, TransactionTrait};
+use sea_orm_migration::MigratorTrait;
+use sqlx::{
+    ConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    db::{Change, Ctx, Observer, WriteTx},
+    error::{Error, Result},
+};
+
+/// Transactions that may wait; beyond that the answer is "not now".
+const QUEUE: usize = 1_024;
+/// Transactions that share a commit.
+const BATCH: usize = 64;
+/// How long a batch goes on taking transactions in.
+const BATCH_TIME: Duration = Duration::from_millis(20);
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+        .statement_cache_capacity(512)
+        .pragma("temp_store", "MEMORY")
+        .pragma("cache_size", "-8000")
+        .pragma("journal_size_limit", "67108864")
+        .disable_statement_logging()
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .min_connections(1)
+        .max_connections(connections)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .acquire_timeout(Duration::from_secs(3))
+}
+
+fn unavailable(error: sqlx::Error) -> Error {
+    Error::Unavailable(Some(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(Arc::new(error)))))
+}
+
+pub(crate) async fn open(
+    path: &Path,
+    readers: u32,
+    observer: &Observer,
+    on_change: &Arc<dyn Fn(Change) + Send + Sync>,
+) -> Result<(DatabaseConnection, Writer)> {
+    let writer = pool(1).connect_with(options(path).create_if_missing(true)).await.map_err(unavailable)?;
+    let mut writer = SqlxSqliteConnector::from_sqlx_sqlite_pool(writer);
+    observer.watch(&mut writer);
+    let readers = pool(readers).connect_with(options(path).pragma("query_only", "ON")).await.map_err(unavailable)?;
+    Ok((SqlxSqliteConnector::from_sqlx_sqlite_pool(readers), Writer::start(writer, Arc::clone(on_change))?))
+}
+
+/// Holds the right to serve a SQLite file; given back when dropped, by a crash too.
+#[derive(Debug)]
+pub struct ServeLock(#[expect(dead_code, reason = "the open file is the lock")] std::fs::File);
+
+impl ServeLock {
+    /// Takes the right.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] when another process has it.
+    pub fn take(database: &Path) -> Result<Self> {
+        let mut path = database.as_os_str().to_owned();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| Error::File(path.clone(), error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(std::fs::TryLockError::WouldBlock) => Err(Error::InUse(database.to_owned())),
+            Err(std::fs::TryLockError::Error(error)) => Err(Error::File(path, error)),
+        }
+    }
+}
+
+type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A transaction in the queue.
+trait Job: Send {
+    fn run<'a>(&'a mut self, tx: &'a WriteTx<'_>) -> Local<'a, ()>;
+    fn ctx(&self) -> &Ctx;
+    fn failed(&self) -> bool;
+    fn answer(self: Box<Self>, committed: Result<()>);
+}
+
+struct Queued<F, T, E> {
+    ctx: Ctx,
+    work: F,
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> Job for Queued<F, T, E>
+where
+    F: AsyncFn(&WriteTx<'_>) -> Result<T, E> + Send,
+    T: Send,
+    E: From<Error> + Send,
+{
+    fn run<'a>(&'a mut self, tx: &'a WriteTx<'_>) -> Local<'a, ()> {
+        Box::pin(async move {
+            self.result = None;
+            // A panic leaves no result, and the caller an internal error; the batch goes on without it.
+            self.result = AssertUnwindSafe((self.work)(tx)).catch_unwind().await.ok();
+        })
+    }
+
+    fn ctx(&self) -> &Ctx {
+        &self.ctx
+    }
+
+    fn failed(&self) -> bool {
+        !matches!(self.result, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, committed: Result<()>) {
+        let result = match (self.result, committed) {
+            (Some(Err(error)), _) => Err(error),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (Some(Ok(_)), Err(error)) => Err(error.into()),
+            (None, _) => return,
+        };
+        // The caller may have gone away.
+        drop(self.reply.send(result));
+    }
+}
+
+enum Message {
+    Write(Box<dyn Job>),
+    Migrate(oneshot::Sender<Result<()>>),
+    Close(oneshot::Sender<()>),
+}
+
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Message>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Writer {
+    fn start(connection: DatabaseConnection, on_change: Arc<dyn Fn(Change) + Send + Sync>) -> Result<Self> {
+        let (queue, messages) = mpsc::channel(QUEUE);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|error| Error::File(PathBuf::from("runtime"), error))?;
+        let thread = std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || runtime.block_on(Loop { connection, messages, on_change }.run()))
+            .map_err(|error| Error::File(PathBuf::from("thread"), error))?;
+        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(crate) async fn write<T, E, F>(&self, ctx: Ctx, work: F) -> Result<T, E>
+    where
+        F: AsyncFn(&WriteTx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Queued { ctx, work, result: None, reply };
+        self.queue.try_send(Message::Write(Box::new(job))).map_err(|_| Error::Unavailable(None))?;
+        match answer.await {
+            Ok(result) => result,
+            Err(_) => Err(Error::Other(sea_orm::DbErr::Custom("a transaction panicked".into())).into()),
+        }
+    }
+
+    pub(crate) async fn migrate(&self) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(Message::Migrate(reply)).await.map_err(|_| Error::Unavailable(None))?;
+        answer.await.map_err(|_| Error::Unavailable(None))?
+    }
+
+    pub(crate) async fn close(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.queue.send(Message::Close(reply)).await.is_ok() {
+            drop(answer.await);
+        }
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            drop(thread.join());
+        }
+    }
+}
+
+struct Loop {
+    connection: DatabaseConnection,
+    messages: mpsc::Receiver<Message>,
+    on_change: Arc<dyn Fn(Change) + Send + Sync>,
+}
+
+impl Loop {
+    async fn run(mut self) {
+        while let Some(message) = self.messages.recv().await {
+            let mut next = Some(message);
+            while let Some(message) = next.take() {
+                match message {
+                    Message::Write(job) => next = self.batch(job).await,
+                    Message::Migrate(reply) => {
+                        drop(reply.send(Migrator::up(&self.connection, None).await.map_err(Error::from)));
+                    }
+                    Message::Close(reply) => {
+                        drop(self.connection.close().await);
+                        let _ = reply.send(());
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs one transaction and those that queue up behind it; returns a message that is no transaction.
+    async fn batch(&mut self, first: Box<dyn Job>) -> Option<Message> {
+        let mut jobs = vec![first];
+        let mut other = None;
+        if let Err(Broken { culprit }) = self.commit(&mut jobs, Some(&mut other)).await {
+            jobs.remove(culprit).answer(Ok(()));
+            for job in jobs {
+                let mut alone = vec![job];
+                if self.commit(&mut alone, None).await.is_err() {
+                    alone.drain(..).for_each(|job| job.answer(Ok(())));
+                }
+            }
+        }
+        other
+    }
+
+    /// Runs the one job there is and, if `queue` is given, those that queue up behind it, in one transaction; then
+    /// answers them all. If one failed after it wrote, everything is rolled back and nothing answered.
+    async fn commit(
+        &mut self,
+        jobs: &mut Vec<Box<dyn Job>>,
+        mut queue: Option<&mut Option<Message>>,
+    ) -> Result<(), Broken> {
+        let immediate = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        let transaction = match self.connection.begin_with_options(immediate).await {
+            Ok(transaction) => transaction,
+            Err(error) => {
+                refuse(jobs, Error::from(error));
+                return Ok(());
+            }
+        };
+        let began = Instant::now();
+        let mut changes = Vec::new();
+        let mut at = 0;
+        while at < jobs.len() {
+            let ctx = jobs[at].ctx().clone();
+            let tx = WriteTx::new(&transaction, &ctx);
+            jobs[at].run(&tx).await;
+            let wrote = tx.wrote();
+            changes.extend(tx.into_outcome().0);
+            if wrote && jobs[at].failed() {
+                drop(transaction.rollback().await);
+                return Err(Broken { culprit: at });
+            }
+            at += 1;
+            let Some(other) = queue.as_deref_mut() else { break };
+            if other.is_none() && jobs.len() < BATCH && began.elapsed() < BATCH_TIME {
+                match self.messages.try_recv() {
+                    Ok(Message::Write(job)) => jobs.push(job),
+                    Ok(message) => *other = Some(message),
+                    Err(_) => {}
+                }
+            }
+        }
+        match transaction.commit().await {
+            Ok(()) => {
+                changes.into_iter().for_each(|change| (self.on_change)(change));
+                jobs.drain(..).for_each(|job| job.answer(Ok(())));
+            }
+            Err(error) => refuse(jobs, Error::from(error)),
+        }
+        Ok(())
+    }
+}
+
+/// A batch was rolled back because of one of its transactions.
+struct Broken {
+    culprit: usize,
+}
+
+/// Answers that nothing happened. The error is logged here, once, because each caller would need a copy of it.
+fn refuse(jobs: &mut Vec<Box<dyn Job>>, error: Error) {
+    tracing::error!(error = %error, cause = ?std::error::Error::source(&error), "a transaction could not be committed");
+    jobs.drain(..).for_each(|job| job.answer(Err(Error::Unavailable(None))));
+}

@@ -1,0 +1,149 @@
+//! The shared throw-away PostgreSQL cluster.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    net::TcpListener,
+    os::unix::{fs::chown, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::OnceLock,
+    time::Duration,
+};
+
+/// Keeps this process registered as a user of the cluster; released when it ends, however it ends.
+static REGISTERED: OnceLock<(File, Option<String>)> = OnceLock::new();
+
+/// The URL of a database whose user may create others.
+pub(super) fn url() -> Option<String> {
+    if let Ok(url) = std::env::var("TEST_DATABASE_URL") {
+        return Some(url);
+    }
+    let programs = programs()?;
+    let (_, url) = REGISTERED.get_or_init(|| {
+        let folder = std::env::temp_dir().join("gatehouse-test-postgres");
+        let start = || -> std::io::Result<(File, String)> {
+            fs::create_dir_all(&folder)?;
+            let open = |name: &str| OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(name));
+            // Users share one lock; the watchdog stops the cluster only while it holds that lock alone.
+            let users = open("users")?;
+            users.lock_shared()?;
+            let starting = open("starting")?;
+            starting.lock()?;
+            Ok((users, running(&folder).map_or_else(|| launch(&folder, &programs), Ok)?))
+        };
+        match start() {
+            Ok((users, url)) => (users, Some(url)),
+            Err(error) => {
+                eprintln!("cannot start PostgreSQL in {}: {error}", folder.display());
+                // Any file will do for the unused half.
+                (File::open("/dev/null").unwrap_or_else(|_| std::process::abort()), None)
+            }
+        }
+    });
+    url.clone()
+}
+
+/// The folder of the newest installed server programs.
+fn programs() -> Option<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .chain(std::env::var_os("PATH").iter().flat_map(std::env::split_paths))
+        .filter(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
+        .collect();
+    found.sort_by_key(|folder| std::cmp::Reverse(folder.clone()));
+    found.into_iter().next()
+}
+
+fn server_url(port: &str) -> String {
+    format!("postgres://gatehouse@127.0.0.1:{port}/postgres")
+}
+
+fn running(folder: &Path) -> Option<String> {
+    let port = fs::read_to_string(folder.join("port")).ok()?;
+    let answers = super::blocking(super::admin_execute(server_url(&port), "SELECT 1".to_owned()));
+    matches!(answers, Some(Ok(()))).then(|| server_url(&port))
+}
+
+/// Whom to run as: PostgreSQL refuses to run as root.
+fn unprivileged() -> Option<(u32, u32)> {
+    let own = fs::metadata("/proc/self").ok()?;
+    if std::os::unix::fs::MetadataExt::uid(&own) != 0 {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    let ids = |name: &str| {
+        let fields: Vec<_> = users.lines().find(|line| line.starts_with(name))?.split(':').collect();
+        Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
+    };
+    ids("postgres:").or_else(|| ids("nobody:"))
+}
+
+fn launch(folder: &Path, programs: &Path) -> std::io::Result<String> {
+    let data = folder.join("data");
+    drop(fs::remove_dir_all(&data));
+    fs::create_dir_all(&data)?;
+    let user = unprivileged();
+    let as_user = |program: &str| {
+        let mut command = Command::new(programs.join(program));
+        command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if let Some((uid, gid)) = user {
+            command.uid(uid).gid(gid);
+        }
+        command
+    };
+    if let Some((uid, gid)) = user {
+        chown(&data, Some(uid), Some(gid))?;
+    }
+    let made = as_user("initdb")
+        .args(["-U", "gatehouse", "-A", "trust", "-E", "UTF8", "--locale=C", "-N", "-D"])
+        .arg(&data)
+        .status()?;
+    if !made.success() {
+        return Err(std::io::Error::other("initdb failed"));
+    }
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+    // Tests need no durability of the cluster itself, only of what the server under test sends to it.
+    let settings = [
+        "fsync=off",
+        "full_page_writes=off",
+        "synchronous_commit=off",
+        "max_connections=400",
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+    ];
+    let mut server = as_user("postgres");
+    server.arg("-D").arg(&data).args(["-p", &port]).args(settings.iter().flat_map(|setting| ["-c", setting]));
+    // A process group of its own: interrupting the tests must not stop it under other test processes.
+    server.process_group(0).spawn()?;
+    watch(folder)?;
+    for _ in 0..200 {
+        if matches!(super::blocking(super::admin_execute(server_url(&port), "SELECT 1".to_owned())), Some(Ok(()))) {
+            fs::write(folder.join("port"), &port)?;
+            return Ok(server_url(&port));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Err(std::io::Error::other("the server does not answer"))
+}
+
+/// Starts the process that stops the cluster when nobody uses it any more.
+fn watch(folder: &Path) -> std::io::Result<()> {
+    let script = r#"
+        while sleep 3; do
+            flock --nonblock --exclusive users true || continue
+            flock --exclusive users sh -c 'kill -INT "$(head -n 1 data/postmaster.pid)"; sleep 1; rm -rf data port'
+            exit
+        done"#;
+    Command::new("sh")
+        .args(["-c", script])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .map(drop)
+}

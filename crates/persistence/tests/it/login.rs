@@ -1,0 +1,131 @@
+//! What happens before anyone is known.
+
+use std::sync::Arc;
+
+use gatehouse_domain::{
+    authz::TenantRef,
+    issue::Parse,
+    partner::{PartnerPatch, Standing},
+    secret::PasswordHash,
+    tenant::TenantPatch,
+    text::LoginName,
+    throttle::{AccountRule, Counter, Gate},
+    user::{UserPatch, UserStatus},
+};
+use gatehouse_persistence::db_tests;
+
+use crate::fixture::*;
+
+db_tests! {
+    async fn credentials_are_found_by_user_name_and_by_email_without_case(db) {
+        let partner = partner(&db, "p").await;
+        let (tenant, other) = (tenant(&db, &partner, "t").await, tenant(&db, &partner, "other").await);
+        let ada = user(&db, &tenant, "ada").await;
+        for name in ["ada", "ADA", " ada ", "Ada@Example.com"] {
+            let found = db.system(SYSTEM).credentials(tenant.reference(), &LoginName::parse(name).unwrap(), NOW).await.unwrap().unwrap();
+            assert_eq!((found.user.id, found.hash.unwrap().as_str()), (ada.id, HASH), "{name}");
+        }
+        for (at, name) in [(tenant.reference(), "eve"), (other.reference(), "ada")] {
+            assert!(db.system(SYSTEM).credentials(at, &LoginName::parse(name).unwrap(), NOW).await.unwrap().is_none());
+        }
+    }
+
+    async fn sign_in_is_admitted_only_while_user_tenant_and_partner_are_active_and_the_password_is_the_same(db) {
+        let partner = partner(&db, "p").await;
+        let tenant = tenant(&db, &partner, "t").await;
+        let ada = user(&db, &tenant, "ada").await;
+        let admit = async |hash: &str| {
+            let (ada, hash) = (ada.clone(), PasswordHash::new(hash.into()));
+            write(&db, NOW, async move |tx| tx.system(SYSTEM).admit(&ada, &hash).await).await.unwrap().is_some()
+        };
+        assert!(admit(HASH).await);
+        assert!(!admit("another").await);
+        for status in [Standing::Suspended, Standing::Active] {
+            let stored = db.system(SYSTEM).partner(partner.id).await.unwrap().unwrap();
+            let (changed, _) = stored.update(PartnerPatch { status: Some(status), ..Default::default() }, &by(), NOW);
+            write(&db, NOW, async move |tx| tx.system(SYSTEM).update(changed.clone()).await).await.unwrap();
+            assert_eq!(admit(HASH).await, status == Standing::Active);
+        }
+        for status in [Standing::Suspended, Standing::Active] {
+            let stored = db.system(SYSTEM).tenant(tenant.id).await.unwrap().unwrap();
+            let (changed, _) = stored.update(TenantPatch { status: Some(status), ..Default::default() }, &by(), NOW);
+            write(&db, NOW, async move |tx| tx.system(SYSTEM).update(changed.clone()).await).await.unwrap();
+            assert_eq!(admit(HASH).await, status == Standing::Active);
+        }
+        let (changed, _) = ada.clone().update(UserPatch { status: Some(UserStatus::Suspended), ..Default::default() }, &by(), NOW);
+        write(&db, NOW, async move |tx| tx.system(SYSTEM).update(changed.clone()).await).await.unwrap();
+        assert!(!admit(HASH).await);
+    }
+
+    async fn racing_failures_are_counted_exactly(db) {
+        const RULE: AccountRule = AccountRule { free: 10 };
+        let key = [7; 32];
+        let db = Arc::new(db);
+        let attempts: Vec<_> = (0..64)
+            .map(|_| {
+                let db = Arc::clone(&db);
+                std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    runtime.block_on(write(&db, NOW, async move |tx| {
+                        tx.system(SYSTEM)
+                            .update_throttle(key, |counter: &Counter| match RULE.gate(counter, NOW) {
+                                Gate::Open => (RULE.failed(counter, NOW), true),
+                                Gate::Wait(_) | Gate::Locked => (*counter, false),
+                            })
+                            .await
+                    }))
+                })
+            })
+            .collect();
+        let answered = attempts.into_iter().filter(|_| true).map(|a| a.join().unwrap().unwrap()).filter(|answered| *answered).count();
+        assert_eq!(answered, 10);
+        let [counter] = db.system(SYSTEM).throttles([key]).await.unwrap();
+        assert_eq!(counter.failures, 10);
+    }
+
+    async fn setup_token_is_spent_once_before_it_expires(db) {
+        use gatehouse_domain::secret::TokenHash;
+        let (good, late) = (TokenHash::new([1; 32]), TokenHash::new([2; 32]));
+        write(&db, NOW, async move |tx| {
+            tx.system(SYSTEM).install(&[0]).await?;
+            tx.system(SYSTEM).add_setup_token(late, NOW.plus(SECOND)).await?;
+            tx.system(SYSTEM).add_setup_token(good, NOW.plus(SECOND * 60)).await
+        })
+        .await
+        .unwrap();
+        let spend = async |hash| write(&db, NOW.plus(SECOND), async move |tx| tx.system(SYSTEM).spend_setup_token(hash).await).await.unwrap();
+        assert!(!spend(late).await);
+        assert!(spend(good).await);
+        assert!(!spend(good).await);
+        let finish = async || write(&db, NOW, async |tx| tx.system(SYSTEM).finish_setup().await).await.unwrap();
+        assert!(finish().await);
+        assert!(!finish().await);
+    }
+
+    async fn facts_of_a_tenant_name_the_keys_that_verify(db) {
+        use gatehouse_domain::{id::KeyId, key::{KeyMaterial, OVERLAP, SigningKey}};
+        let partner = partner(&db, "p").await;
+        let tenant = tenant(&db, &partner, "t").await;
+        let make = |tenant: TenantRef| SigningKey::create(
+            KeyId::from_parts(NOW.unix_millis(), bytes()), tenant,
+            KeyMaterial { algorithm: "ES256".into(), public_jwk: "{}".into(), private_sealed: vec![1] }, &by(), NOW);
+        let (first, second) = (make(tenant.reference()), make(tenant.reference()));
+        let (old, new) = write(&db, NOW, async move |tx| {
+            let system = tx.system(SYSTEM);
+            let old = system.insert(first.clone()).await?;
+            let old = system.update(old.retire(&by(), NOW)).await?;
+            Ok((old, system.insert(second.clone()).await?))
+        })
+        .await
+        .unwrap();
+        let kids = async |now| {
+            let facts = db.system(SYSTEM).tenant_facts(tenant.id, now).await.unwrap().unwrap();
+            facts.keys.iter().map(|key| key.id).collect::<Vec<_>>()
+        };
+        assert_eq!(kids(NOW).await, [new.id, old.id]);
+        assert_eq!(kids(NOW.plus(OVERLAP)).await, [new.id]);
+        let third = make(tenant.reference());
+        let result = write(&db, NOW, async move |tx| tx.system(SYSTEM).insert(third.clone()).await).await;
+        assert!(matches!(result, Err(gatehouse_persistence::Error::Conflict("uq_signing_keys_current"))));
+    }
+}

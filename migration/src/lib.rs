@@ -1,0 +1,82 @@
+//! The schema, as a frozen history: a migration that has been released is never edited.
+//!
+//! Every migration is one transaction on both databases, and its statements are written so that SQLite and PostgreSQL
+//! read them alike; only triggers come in two dialects. Instants are `bigint` microseconds since 1970, ids are `uuid`
+//! (16 bytes in SQLite). Tenant-owned rows carry `tenant_id` and `partner_id` and point at their parents by
+//! `(tenant_id, id)`, so that neither database accepts a row that crosses tenants; a tenant that moves to another
+//! partner takes its rows along by `ON UPDATE CASCADE`.
+//!
+//! The order is expand, migrate, contract: the previous release runs on the newest schema.
+
+use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+
+macro_rules! migrations {
+    ($($name:ident),* $(,)?) => {
+        $(mod $name;)*
+
+        /// The list of migrations.
+        #[derive(Debug)]
+        pub struct Migrator;
+
+        impl MigratorTrait for Migrator {
+            fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+                vec![$(Box::new($name::Migration)),*]
+            }
+        }
+    };
+}
+
+migrations! {
+    m20261121_000001_create_installation,
+    m20261121_000002_create_partners_and_tenants,
+    m20261121_000003_create_users,
+    m20261121_000004_create_roles,
+    m20261121_000005_create_sessions,
+    m20261121_000006_count_sessions,
+    m20261121_000007_create_signing_keys,
+    m20261121_000008_create_throttles,
+    m20261121_000009_create_audit_events,
+}
+
+/// Runs portable statements.
+async fn run(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
+    manager.get_connection().execute_unprepared(sql).await.map(drop)
+}
+
+/// Runs the statements of the database at hand.
+async fn run_dialect(manager: &SchemaManager<'_>, sqlite: &str, postgres: &str) -> Result<(), DbErr> {
+    match manager.get_database_backend() {
+        DbBackend::Sqlite => run(manager, sqlite).await,
+        DbBackend::Postgres => run(manager, postgres).await,
+        other => Err(DbErr::Migration(format!("no schema for {other:?}"))),
+    }
+}
+
+/// Declares a migration whose name is that of its file.
+macro_rules! migration {
+    ($up:expr) => {
+        pub(crate) struct Migration;
+
+        impl sea_orm_migration::MigrationName for Migration {
+            fn name(&self) -> &str {
+                module_path!().rsplit("::").next().unwrap_or(module_path!())
+            }
+        }
+
+        #[expect(elided_lifetimes_in_paths, reason = "the trait is declared without them")]
+        #[sea_orm_migration::async_trait::async_trait]
+        impl sea_orm_migration::MigrationTrait for Migration {
+            fn use_transaction(&self) -> Option<bool> {
+                Some(true)
+            }
+
+            async fn up(&self, manager: &sea_orm_migration::SchemaManager) -> Result<(), sea_orm_migration::DbErr> {
+                let up: for<'a> fn(&'a sea_orm_migration::SchemaManager<'a>) -> crate::Up<'a> = $up;
+                up(manager).await
+            }
+        }
+    };
+}
+pub(crate) use migration;
+
+type Up<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), DbErr>> + Send + 'a>>;
