@@ -1,6 +1,6 @@
 //! Roles that tenants made for themselves, and who holds which role where.
 //!
-//! The built-in roles are part of the program, not rows. An assignment of one has no `role_tenant_id`; an assignment
+//! An assignment that was taken away stays, so that taking it away twice is no error. The built-in roles are part of the program, not rows. An assignment of one has no `role_tenant_id`; an assignment
 //! of a tenant's own role can be anchored at that tenant only.
 
 crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
@@ -40,6 +40,7 @@ CREATE TABLE role_assignments (
     expires_at bigint,
     created_at bigint NOT NULL,
     updated_at bigint NOT NULL,
+    deleted_at bigint,
     version bigint NOT NULL,
     CONSTRAINT pk_role_assignments PRIMARY KEY (id),
     CONSTRAINT fk_role_assignments_user FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, id),
@@ -54,10 +55,10 @@ CREATE TABLE role_assignments (
     CONSTRAINT ck_role_assignments_own_role CHECK (
         role_tenant_id IS NULL OR (anchor_level = 'tenant' AND role_tenant_id = anchor_tenant_id))
 );
-CREATE UNIQUE INDEX uq_role_assignments ON role_assignments (user_id, role_id, anchor_key);
-CREATE INDEX ix_role_assignments_user ON role_assignments (tenant_id, user_id);
-CREATE INDEX ix_role_assignments_role ON role_assignments (role_id, created_at, id);
-CREATE INDEX ix_role_assignments_created ON role_assignments (created_at, id);
-CREATE INDEX ix_role_assignments_partner_created ON role_assignments (partner_id, created_at, id);
-CREATE INDEX ix_role_assignments_tenant_created ON role_assignments (tenant_id, created_at, id);
+CREATE UNIQUE INDEX uq_role_assignments ON role_assignments (user_id, role_id, anchor_key) WHERE deleted_at IS NULL;
+CREATE INDEX ix_role_assignments_user ON role_assignments (tenant_id, user_id) WHERE deleted_at IS NULL;
+CREATE INDEX ix_role_assignments_role ON role_assignments (role_id, created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX ix_role_assignments_created ON role_assignments (created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX ix_role_assignments_partner_created ON role_assignments (partner_id, created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX ix_role_assignments_tenant_created ON role_assignments (tenant_id, created_at, id) WHERE deleted_at IS NULL;
 ";

@@ -203,6 +203,8 @@ pub struct Assignment {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+    /// When it was taken away.
+    pub deleted_at: Option<Timestamp>,
     /// Counts the changes.
     pub version: i64,
 }
@@ -288,6 +290,7 @@ impl Assignment {
             expires_at: new.expires_at,
             created_at: now,
             updated_at: now,
+            deleted_at: None,
             version: 0,
         };
         let (resource, fields) = (assignment.resource(), assignment.fields());
@@ -304,8 +307,9 @@ impl Assignment {
     }
 
     /// Takes the role away.
-    pub fn delete(self, by: &By) -> Changed<Self> {
+    pub fn delete(self, by: &By, now: Timestamp) -> Changed<Self> {
         let (resource, fields) = (self.resource(), self.fields());
-        Changed::new(self, Action::AssignmentDeleted, resource, by).with(fields)
+        let next = Self { deleted_at: Some(now), updated_at: now, ..self };
+        Changed::new(next, Action::AssignmentDeleted, resource, by).with(fields)
     }
 }

@@ -60,6 +60,12 @@ pub struct Branding {
 pub struct HttpsUrl(String);
 
 impl HttpsUrl {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// What the text matches (ECMA-262).
     pub const PATTERN: &'static str = "^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?$";
 }
@@ -78,12 +84,42 @@ impl Parse for HttpsUrl {
     }
 }
 
+#[cfg(feature = "openapi")]
+fn text_schema(pattern: &str, max: usize, example: &str) -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+    utoipa::openapi::ObjectBuilder::new()
+        .schema_type(utoipa::openapi::schema::Type::String)
+        .max_length(Some(max))
+        .pattern(Some(pattern))
+        .examples([serde_json::json!(example)])
+        .into()
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for HttpsUrl {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        text_schema(Self::PATTERN, 2_000, "https://example.com/logo.svg")
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Colour {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        text_schema(Self::PATTERN, 7, "#0a6cff")
+    }
+}
+
 /// A colour as `#rrggbb`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Colour(String);
 
 impl Colour {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// What the text matches (ECMA-262).
     pub const PATTERN: &'static str = "^#[0-9a-fA-F]{6}$";
 }

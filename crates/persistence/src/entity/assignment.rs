@@ -19,6 +19,7 @@ pub struct Model {
     pub expires_at: Option<i64>,
     pub created_at: i64,
     pub updated_at: i64,
+    pub deleted_at: Option<i64>,
     pub version: i64,
 }
 

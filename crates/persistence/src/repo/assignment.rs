@@ -52,6 +52,7 @@ fn domain(row: Model) -> Result<Assignment> {
         expires_at: row.expires_at.map(Timestamp::from_micros),
         created_at: Timestamp::from_micros(row.created_at),
         updated_at: Timestamp::from_micros(row.updated_at),
+        deleted_at: row.deleted_at.map(Timestamp::from_micros),
         version: row.version,
     })
 }
@@ -102,6 +103,7 @@ impl Versioned for Assignment {
         Ok(ActiveModel {
             expires_at: Set(self.expires_at.map(Timestamp::micros)),
             updated_at: Set(self.updated_at.micros()),
+            deleted_at: Set(self.deleted_at.map(Timestamp::micros)),
             version: Set(self.version),
             ..ActiveModel::default()
         })
@@ -112,7 +114,7 @@ impl Versioned for Assignment {
 pub(crate) const HELD_COLUMNS: &str = "a.role_id AS a_role_id, a.anchor_level AS a_anchor_level, \
      a.anchor_partner_id AS a_anchor_partner_id, a.anchor_tenant_id AS a_anchor_tenant_id, a.expires_at AS a_expires_at, \
      r.name AS a_name, r.permissions AS a_permissions";
-pub(crate) const HELD_JOINS: &str = "LEFT JOIN role_assignments a ON a.tenant_id = u.tenant_id AND a.user_id = u.id \
+pub(crate) const HELD_JOINS: &str = "LEFT JOIN role_assignments a ON a.tenant_id = u.tenant_id AND a.user_id = u.id AND a.deleted_at IS NULL \
      LEFT JOIN roles r ON r.tenant_id = a.role_tenant_id AND r.id = a.role_id";
 
 #[derive(Debug, FromQueryResult)]
@@ -180,6 +182,14 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn assignment(&self, id: AssignmentId) -> Result<Option<Assignment>> {
+        Ok(self.assignment_even_deleted(id).await?.filter(|assignment| assignment.deleted_at.is_none()))
+    }
+
+    /// One assignment, taken away or not.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn assignment_even_deleted(&self, id: AssignmentId) -> Result<Option<Assignment>> {
         self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec.db()).await?.map(domain).transpose()
     }
 
@@ -193,7 +203,11 @@ impl Scope<'_> {
         direction: Direction,
         page: &PageRequest,
     ) -> Result<Page<Assignment>> {
-        let select = list::any_of(self.select::<Entity>(), Column::UserId, &list::uuids(&filter.users, UserId::uuid));
+        let select = list::any_of(
+            self.select::<Entity>().filter(Column::DeletedAt.is_null()),
+            Column::UserId,
+            &list::uuids(&filter.users, UserId::uuid),
+        );
         let select = list::any_of(select, Column::RoleId, &list::uuids(&filter.roles, RoleId::uuid));
         let select = list::any_of(select, Column::TenantId, &list::uuids(&filter.tenants, TenantId::uuid));
         let select = list::any_of(select, Column::PartnerId, &list::uuids(&filter.partners, PartnerId::uuid));

@@ -1,5 +1,6 @@
 //! Rows to domain values and back, one file per aggregate; the queries of each.
 
+pub(crate) mod application;
 pub(crate) mod assignment;
 pub(crate) mod audit;
 pub(crate) mod key;

@@ -149,18 +149,17 @@ impl WriteSystem<'_> {
         Ok(())
     }
 
-    /// Removes counters of failures that nothing was added to since an instant, at most [`BATCH`]; returns how many.
-    /// Counters that lock an account stay.
+    /// Removes counters with fewer than so many failures that nothing was added to since an instant, at most
+    /// [`BATCH`]; returns how many.
     ///
     /// # Errors
     /// As any statement.
-    pub async fn purge_throttles(&self, unused_since: Timestamp) -> Result<u64> {
+    pub async fn purge_throttles(&self, unused_since: Timestamp, fewer_than: u32) -> Result<usize> {
         let mut sql = Sql::new("DELETE FROM throttles WHERE key IN (SELECT key FROM throttles WHERE updated_at < ");
-        sql.bind(unused_since.micros())
-            .push(" AND failures < ")
-            .bind(i64::from(gatehouse_domain::throttle::LOCK_AFTER));
+        sql.bind(unused_since.micros()).push(" AND failures < ").bind(i64::from(fewer_than));
         sql.push(" LIMIT ").bind(BATCH as i64).push(")");
         let db = self.tx.writing();
-        Ok(self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?.rows_affected())
+        let removed = self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?.rows_affected();
+        Ok(usize::try_from(removed).unwrap_or(usize::MAX))
     }
 }

@@ -181,6 +181,7 @@ impl Scope<'_> {
                 .column(assignment::Column::UserId)
                 .from(assignment::Entity)
                 .and_where(assignment::Column::RoleId.is_in(roles))
+                .and_where(assignment::Column::DeletedAt.is_null())
                 .cond_where(
                     Condition::any()
                         .add(assignment::Column::ExpiresAt.is_null())

@@ -10,9 +10,7 @@ use gatehouse_domain::{
     change::Changed,
     id::{PartnerId, TenantId, UserId},
 };
-use sea_orm::{
-    ColumnTrait, Condition, DeleteMany, EntityTrait, ExprTrait, QueryFilter, Select, UpdateMany, sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, Select, UpdateMany, sea_query::Expr};
 
 use crate::{
     db::{Change, Db, Exec, WriteTx},
@@ -172,11 +170,6 @@ impl WriteScope<'_> {
         E::update_many().filter(self.scope.condition::<E>())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one place that adds the scope's predicate")]
-    pub(crate) fn delete_where<E: Owned>(&self) -> DeleteMany<E> {
-        E::delete_many().filter(self.scope.condition::<E>())
-    }
-
     pub(crate) fn guard(&self, home: &Home) -> Result<()> {
         if self.scope.includes(home) {
             return Ok(());
@@ -220,21 +213,6 @@ impl WriteScope<'_> {
         }
         self.record(event).await?;
         Ok(value)
-    }
-
-    /// Removes a value with its event.
-    ///
-    /// # Errors
-    /// [`Error::Stale`] when it is gone already.
-    pub async fn delete<T: Row>(&self, changed: Changed<T>) -> Result<()> {
-        let (value, event) = changed.into_parts();
-        self.guard(&value.home())?;
-        let delete = self.delete_where::<T::Entity>().filter(<T::Entity as Owned>::id().eq(value.uuid()));
-        let result = self.tx.check(delete.exec(&self.tx.writing()).await)?;
-        if result.rows_affected != 1 {
-            return Err(Error::Stale);
-        }
-        self.record(event).await
     }
 
     pub(crate) async fn record(&self, event: Event) -> Result<()> {

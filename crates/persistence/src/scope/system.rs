@@ -5,6 +5,8 @@ use std::ops::Deref;
 
 use gatehouse_domain::{
     authz::{Reach, SystemReason},
+    id::UserId,
+    role::BuiltinRole,
     secret::TokenHash,
     time::Timestamp,
 };
@@ -12,8 +14,8 @@ use sea_orm::ConnectionTrait;
 
 use crate::{
     db::{Db, WriteTx},
-    error::Result,
-    repo::sql::Sql,
+    error::{Error, Result},
+    repo::{list::unsigned, sql::Sql},
     scope::{Scope, WriteScope},
 };
 
@@ -89,6 +91,17 @@ impl System<'_> {
             set_up_at: row.try_get::<Option<i64>>("", "set_up_at")?.map(Timestamp::from_micros),
         }))
     }
+
+    /// Whether a setup token could be spent.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn has_setup_token(&self, hash: TokenHash, now: Timestamp) -> Result<bool> {
+        let mut sql = Sql::new("SELECT 1 FROM setup_tokens WHERE token_hash = ");
+        sql.bind(hash.as_bytes().to_vec()).push(" AND expires_at > ").bind(now.micros());
+        let db = self.exec.db();
+        Ok(db.query_one_raw(sql.statement(db.get_database_backend())).await?.is_some())
+    }
 }
 
 impl<'t> WriteSystem<'t> {
@@ -98,7 +111,7 @@ impl<'t> WriteSystem<'t> {
         &self.read
     }
 
-    async fn execute(&self, sql: Sql) -> Result<u64> {
+    pub(crate) async fn execute(&self, sql: Sql) -> Result<u64> {
         let db = self.tx.writing();
         Ok(self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?.rows_affected())
     }
@@ -134,6 +147,23 @@ impl<'t> WriteSystem<'t> {
         let mut sql = Sql::new("DELETE FROM setup_tokens WHERE token_hash = ");
         sql.bind(hash.as_bytes().to_vec()).push(" AND expires_at > ").bind(self.tx.now().micros());
         Ok(self.execute(sql).await? == 1)
+    }
+
+    /// How many active users besides one administer the platform for good. Holds the answer until the transaction
+    /// ends, so that two administrators cannot remove each other at the same time.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn owners_besides(&self, user: UserId) -> Result<u64> {
+        self.execute(Sql::new("UPDATE installation SET created_at = created_at WHERE id = 1")).await?;
+        let mut sql = Sql::new(
+            "SELECT COUNT(DISTINCT u.id) FROM role_assignments a JOIN users u ON u.tenant_id = a.tenant_id AND u.id = a.user_id",
+        );
+        sql.push(" WHERE a.deleted_at IS NULL AND a.expires_at IS NULL AND u.status = 'ACTIVE' AND a.role_id = ");
+        sql.bind(BuiltinRole::SuperAdmin.id().uuid()).push(" AND u.id <> ").bind(user.uuid());
+        let db = self.exec.db();
+        let row = self.tx.check(db.query_one_raw(sql.statement(db.get_database_backend())).await)?;
+        row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0)).map(unsigned).map_err(|_| Error::Corrupt("count"))
     }
 
     /// Closes the setup for good; false if it was closed already.

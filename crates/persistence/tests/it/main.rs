@@ -1,5 +1,7 @@
 //! Contract tests of storage: every body runs on SQLite and on PostgreSQL.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod fixture;
 
 mod counts;

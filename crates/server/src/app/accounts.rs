@@ -1,0 +1,176 @@
+//! Accounts as their owners see them: opening one, changing the profile, changing the password.
+
+use gatehouse_domain::{
+    audit::Refused,
+    authz::{Grant, Oneself, SystemReason},
+    id::UserId,
+    issue::{Fault, Issue},
+    password::Password,
+    settings::Registration,
+    text::{DisplayName, Email, Phone, Username},
+    throttle::Gate,
+    user::{NewUser, User, UserPatch, UserView},
+};
+use gatehouse_persistence::{TenantFacts, WriteTx};
+
+use crate::{
+    app::{
+        App, Error, Result,
+        client::Origin,
+        login::{Limited, Quota},
+    },
+    security::password::Verified,
+};
+
+/// What a person gives to open an account.
+#[derive(Debug, Clone)]
+pub struct Register {
+    /// The user name.
+    pub username: Username,
+    /// The e-mail address.
+    pub email: Email,
+    /// The password.
+    pub password: Password,
+    /// How to be addressed.
+    pub display_name: Option<DisplayName>,
+    /// Where to be called.
+    pub phone: Option<Phone>,
+}
+
+/// A password that breaks a rule, as an issue with a field of the body.
+pub(crate) fn password_issue(field: &'static str, fault: Fault) -> Error {
+    Error::Invalid(Issue { loc: vec!["body".into(), field.into()], msg: fault.msg, kind: fault.kind }.into())
+}
+
+/// The words that an attacker would try first.
+pub(crate) fn password_context(facts: &TenantFacts, username: &Username, email: &Email) -> Vec<String> {
+    let tenant = &facts.tenant;
+    ["gatehouse", username.as_str(), email.as_str(), tenant.slug.as_str(), tenant.name.as_str()]
+        .map(str::to_lowercase)
+        .to_vec()
+}
+
+impl App {
+    /// Opens an account.
+    pub async fn register(&self, facts: &TenantFacts, new: Register, origin: &Origin) -> Limited<UserView> {
+        let mut quota = None;
+        let result = self.try_register(facts, new, origin, &mut quota).await;
+        Limited { quota, result }
+    }
+
+    async fn try_register(
+        &self,
+        facts: &TenantFacts,
+        new: Register,
+        origin: &Origin,
+        quota: &mut Option<Quota>,
+    ) -> Result<UserView> {
+        if !facts.is_active() {
+            return Err(Error::TenantSuspended);
+        }
+        let policy = self.policy(&facts.tenant);
+        if policy.registration != Registration::Open {
+            return Err(Error::RegistrationClosed);
+        }
+        let (rule, now, key) = (self.limits.registrations, origin.ctx.now, self.address_key("registrations", origin));
+        let count = async move |tx: &WriteTx<'_>| {
+            let system = tx.system(SystemReason::Authentication);
+            let counted = system.update_throttle(key, |counter| match rule.gate(counter, now) {
+                Gate::Open => (rule.counted(counter, now), (Gate::Open, rule.counted(counter, now))),
+                closed => (*counter, (closed, *counter)),
+            });
+            Ok::<_, Error>(counted.await?)
+        };
+        let (gate, counter) = self.db.write(origin.ctx.clone(), count).await?;
+        *quota = Some(Quota::of("registration", rule, &counter, now));
+        if let Gate::Wait(delay) = gate {
+            return Err(Error::RateLimited(delay));
+        }
+
+        new.password.check_length(policy.password_min_length).map_err(|fault| password_issue("password", fault))?;
+        let context = password_context(facts, &new.username, &new.email);
+        let chosen = self.hasher.choose(facts.tenant.id, new.password, context).await?;
+        let hash = chosen.map_err(|fault| password_issue("password", fault))?;
+        let new = NewUser {
+            tenant: facts.reference(),
+            username: new.username,
+            email: new.email,
+            display_name: new.display_name,
+            phone: new.phone,
+        };
+        let user = User::register(self.env.id(UserId::from_parts), new, hash, now);
+        let insert = async move |tx: &WriteTx<'_>| {
+            Ok::<_, Error>(tx.system(SystemReason::Authentication).insert(user.clone()).await?)
+        };
+        let stored = self.db.write(origin.ctx.clone(), insert).await?;
+        Ok(UserView { user: stored.user, roles: Vec::new() })
+    }
+
+    /// Changes one's own profile.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when it was changed meanwhile.
+    pub async fn update_profile(
+        &self,
+        grant: &Grant<Oneself>,
+        display_name: Option<Option<DisplayName>>,
+        phone: Option<Option<Phone>>,
+        origin: &Origin,
+    ) -> Result<UserView> {
+        let (_, id) = grant.own().ok_or(Error::NotFound)?;
+        let patch = UserPatch { display_name, phone, ..UserPatch::default() };
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
+            let (changed, _) = view.user.update(patch.clone(), &grant.by(), tx.now());
+            Ok::<_, Error>(UserView { user: scope.update(changed).await?, roles: view.roles })
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+
+    /// Changes one's own password. Every other session ends. A wrong current password counts like a failed sign-in.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCredentials`] when the current password is wrong, [`Error::RateLimited`] after too many of
+    /// these, [`Error::Invalid`] when the new one is too weak.
+    pub async fn change_password(
+        &self,
+        grant: &Grant<Oneself>,
+        facts: &TenantFacts,
+        current: Password,
+        new: Password,
+        origin: &Origin,
+    ) -> Result<()> {
+        let (_, id) = grant.own().ok_or(Error::NotFound)?;
+        let session = grant.session_id().ok_or(Error::Unauthenticated)?;
+        let now = origin.ctx.now;
+        let found = self.reading().credentials_of(facts.reference(), id, now).await?.ok_or(Error::NotFound)?;
+        let counters = self.counters(Some(&found.user), facts, "", origin);
+        let before = self.throttles(counters).await?;
+        match self.gate(&before, now) {
+            Gate::Open => {}
+            Gate::Wait(delay) => return Err(Error::RateLimited(delay)),
+            Gate::Locked => return Err(Error::InvalidCredentials),
+        }
+        if self.hasher.verify(facts.tenant.id, current, found.hash.as_ref()).await? == Verified::No {
+            let refused = Refused::password_change(facts.reference(), id, "invalid_credentials");
+            return Err(self.failed(counters, refused, origin).await);
+        }
+        let policy = self.policy(&facts.tenant);
+        new.check_length(policy.password_min_length).map_err(|fault| password_issue("new_password", fault))?;
+        let context = password_context(facts, &found.user.username, &found.user.email);
+        let chosen = self.hasher.choose(facts.tenant.id, new, context).await?;
+        let hash = chosen.map_err(|fault| password_issue("new_password", fault))?;
+        let (changed, ends) = found.user.change_password(hash, session, now);
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            scope.update(changed.clone()).await?;
+            scope.revoke_many(&ends).await?;
+            tx.system(SystemReason::Authentication).clear_throttle(counters.account()).await?;
+            Ok::<_, Error>(())
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+}

@@ -1,0 +1,183 @@
+//! Giving roles to users and taking them away. Nobody gives what they do not hold, or where they do not hold it.
+
+use gatehouse_domain::{
+    authz::{
+        DeleteAssignments, Denied, Grant, Permission, PermissionSet, ReadAssignments, SystemReason, TenantRef,
+        WriteAssignments,
+    },
+    id::{AssignmentId, RoleId, UserId},
+    page::{Direction, Page, PageRequest},
+    role::{Anchor, Assignment, BuiltinRole, NewAssignment},
+    time::Timestamp,
+};
+use gatehouse_persistence::{AssignmentFilter, WriteScope, WriteTx};
+
+use crate::app::{App, Error, Result, client::Origin, tenants::unknown};
+
+/// What is needed to give a role.
+#[derive(Debug, Clone, Copy)]
+pub struct Assign {
+    /// Who gets it.
+    pub user_id: UserId,
+    /// The role.
+    pub role_id: RoleId,
+    /// Where it holds.
+    pub anchor: Anchor,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl App {
+    /// Lists assignments of users within the grant.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn list_assignments(
+        &self,
+        grant: &Grant<ReadAssignments>,
+        filter: &AssignmentFilter,
+        direction: Direction,
+        page: &PageRequest,
+    ) -> Result<Page<Assignment>> {
+        Ok(self.db.scope(grant).assignments(filter, direction, page).await?)
+    }
+
+    /// One assignment.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn assignment(&self, grant: &Grant<ReadAssignments>, id: AssignmentId) -> Result<Assignment> {
+        self.db.scope(grant).assignment(id).await?.ok_or(Error::NotFound)
+    }
+
+    /// Gives a role. Sessions that the user has are from now on as short as those of anyone who may administer.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the grant shows no such user, role or anchor, or the role does not fit the anchor;
+    /// [`Error::Denied`] when the caller does not hold what the role allows; [`Error::Conflict`].
+    pub async fn assign(&self, grant: &Grant<WriteAssignments>, assign: Assign, origin: &Origin) -> Result<Assignment> {
+        let id = self.env.id(AssignmentId::from_parts);
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            let user = scope.user(assign.user_id).await?.ok_or_else(|| unknown("user_id"))?;
+            let permissions = role_permissions(&scope, &assign).await?;
+            may_give(&grant, &scope, assign.anchor, &permissions).await?;
+            let new = NewAssignment {
+                id,
+                tenant: user.tenant(),
+                user_id: user.id,
+                role_id: assign.role_id,
+                anchor: assign.anchor,
+                expires_at: assign.expires_at,
+            };
+            let assignment = scope.insert(Assignment::create(new, &grant.by(), tx.now())).await?;
+            scope.shorten_sessions(user.tenant(), user.id).await?;
+            Ok::<_, Error>(assignment)
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+
+    /// Moves or removes the end of an assignment.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Stale`].
+    pub async fn update_assignment(
+        &self,
+        grant: &Grant<WriteAssignments>,
+        id: AssignmentId,
+        expires_at: Option<Option<Timestamp>>,
+        origin: &Origin,
+    ) -> Result<Assignment> {
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            let assignment = scope.assignment(id).await?.ok_or(Error::NotFound)?;
+            let expires_at = expires_at.unwrap_or(assignment.expires_at);
+            let assign = Assign {
+                user_id: assignment.user_id,
+                role_id: assignment.role_id,
+                anchor: assignment.anchor,
+                expires_at,
+            };
+            let permissions = role_permissions(&scope, &assign).await?;
+            may_give(&grant, &scope, assignment.anchor, &permissions).await?;
+            if expires_at.is_some() {
+                keep_an_owner(tx, &assignment).await?;
+            }
+            Ok::<_, Error>(scope.update(assignment.set_expiry(expires_at, &grant.by(), tx.now())).await?)
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+
+    /// Takes a role away.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`].
+    pub async fn unassign(&self, grant: &Grant<DeleteAssignments>, id: AssignmentId, origin: &Origin) -> Result<()> {
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            let assignment = scope.assignment_even_deleted(id).await?.ok_or(Error::NotFound)?;
+            may_give(&grant, &scope, assignment.anchor, &PermissionSet::default()).await?;
+            if assignment.deleted_at.is_none() {
+                keep_an_owner(tx, &assignment).await?;
+                scope.update(assignment.delete(&grant.by(), tx.now())).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+}
+
+/// The platform keeps at least one administrator for good.
+async fn keep_an_owner(tx: &WriteTx<'_>, assignment: &Assignment) -> Result<()> {
+    if assignment.role_id == BuiltinRole::SuperAdmin.id() {
+        last_owner_stays(tx, assignment.user_id).await
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether somebody else administers the platform for good.
+pub(crate) async fn last_owner_stays(tx: &WriteTx<'_>, user: UserId) -> Result<()> {
+    if tx.system(SystemReason::Authentication).owners_besides(user).await? == 0 {
+        return Err(Error::Conflict("The last administrator of the platform stays.".into()));
+    }
+    Ok(())
+}
+
+/// What the role allows, if it may be given at that anchor at all.
+async fn role_permissions(scope: &WriteScope<'_>, assign: &Assign) -> Result<PermissionSet> {
+    if let Some(role) = BuiltinRole::by_id(assign.role_id) {
+        return if role.fits(assign.anchor) { Ok(role.permissions()) } else { Err(misfit()) };
+    }
+    let role = scope.role(assign.role_id).await?.ok_or_else(|| unknown("role_id"))?;
+    if assign.anchor == Anchor::Tenant(role.tenant_id) { Ok(role.permissions) } else { Err(misfit()) }
+}
+
+fn misfit() -> Error {
+    let issue = gatehouse_domain::issue::Issue::body("anchor", "role_anchor", "is not where this role can be given");
+    Error::Invalid(issue.into())
+}
+
+/// The caller reaches the anchor and holds there what is given.
+async fn may_give<P: Permission>(
+    grant: &Grant<P>,
+    scope: &WriteScope<'_>,
+    anchor: Anchor,
+    permissions: &PermissionSet,
+) -> Result<()> {
+    let forbidden = Err(Error::Denied(Denied::Forbidden(P::NAME)));
+    let tenant = match anchor {
+        Anchor::Tenant(id) => match scope.tenant(id).await? {
+            Some(tenant) => Some(tenant.reference()),
+            None => return Err(unknown("anchor")),
+        },
+        Anchor::Partner(id) if scope.partner(id).await?.is_none() => return Err(unknown("anchor")),
+        Anchor::Partner(_) | Anchor::Platform => None,
+    };
+    let partner_of = |id| tenant.filter(|tenant: &TenantRef| tenant.id == id).map(|tenant| tenant.partner_id);
+    let held = grant.actor().permissions_at(anchor, partner_of);
+    if held.covers(P::NAME) && held.covers_all(permissions) { Ok(()) } else { forbidden }
+}

@@ -1,0 +1,123 @@
+//! Periodic tasks. Each is a use case that can be called at any time, by any number of replicas at once.
+
+use std::{sync::Arc, time::Duration};
+
+use gatehouse_domain::{authz::SystemReason, throttle::LOCK_AFTER, time::DAY};
+use gatehouse_persistence::{BATCH, Ctx, WriteTx};
+
+use crate::app::{App, Error, Result};
+
+const JOB: SystemReason = SystemReason::Job;
+/// How often activity is written: half of what the contract lets it lag.
+const FLUSH_EVERY: Duration = Duration::from_secs(5);
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+const CLEAN_EVERY: Duration = Duration::from_secs(600);
+/// Batches that one run of a task does at most; the next run goes on.
+const BATCHES: usize = 200;
+
+impl App {
+    /// Writes down when sessions were last used.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer; what was seen is lost then, and seen again with the
+    /// next request of each session.
+    pub async fn flush_activity(&self) -> Result<usize> {
+        let seen = self.standings.take_seen();
+        let total = seen.len();
+        for chunk in seen.chunks(BATCH) {
+            let chunk = chunk.to_vec();
+            let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).note_activity(&chunk).await?);
+            self.db.write(Ctx::at(self.env.now()), work).await?;
+        }
+        Ok(total)
+    }
+
+    /// Marks sessions that have reached their end; returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn sweep(&self) -> Result<usize> {
+        batches(async || {
+            let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).expire_due().await?);
+            self.db.write(Ctx::at(self.env.now()), work).await
+        })
+        .await
+    }
+
+    /// Removes what has outlived its retention; returns how many sessions.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn clean_up(&self) -> Result<usize> {
+        let mut removed = 0;
+        let mut last = None;
+        loop {
+            let tenants = self.db.system(JOB).tenants_after(last).await?;
+            let Some((tenant, _)) = tenants.last() else { break };
+            last = Some(tenant.id);
+            for (tenant, settings) in tenants {
+                let now = self.env.now();
+                let before = now.minus(settings.policy(&self.defaults).session_retention);
+                removed += batches(async || {
+                    let work = async move |tx: &WriteTx<'_>| {
+                        Ok::<_, Error>(tx.system(JOB).purge_sessions(tenant, before).await?)
+                    };
+                    self.db.write(Ctx::at(now), work).await
+                })
+                .await?;
+                let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_hours(tenant).await?);
+                self.db.write(Ctx::at(now), work).await?;
+            }
+        }
+        // Counters that slow nobody down go after a day, longer than any delay or window lasts. Those that do count
+        // consecutive failures, however far apart, so they stay for long, and those that lock an account for good.
+        for (age, fewer_than) in [(DAY, self.limits.account.free), (DAY * 90, LOCK_AFTER)] {
+            let unused_since = self.env.now().minus(age);
+            batches(async || {
+                let work = async move |tx: &WriteTx<'_>| {
+                    Ok::<_, Error>(tx.system(JOB).purge_throttles(unused_since, fewer_than).await?)
+                };
+                self.db.write(Ctx::at(self.env.now()), work).await
+            })
+            .await?;
+        }
+        Ok(removed)
+    }
+
+    /// Runs the periodic tasks until the future is dropped. One that fails is logged and tried again.
+    pub async fn run_jobs(self: Arc<Self>) {
+        let flush = every(FLUSH_EVERY, "flush activity", async || self.flush_activity().await.map(drop));
+        let sweep = every(SWEEP_EVERY, "sweep sessions", async || self.sweep().await.map(drop));
+        let clean = every(CLEAN_EVERY, "clean up", async || {
+            self.clean_up().await?;
+            self.rotate_due_keys().await.map(drop)
+        });
+        tokio::join!(flush, sweep, clean);
+    }
+}
+
+/// Repeats a step until it finds less than a batch to do; returns how much it did.
+async fn batches(step: impl AsyncFn() -> Result<usize>) -> Result<usize> {
+    let mut done = 0;
+    for _ in 0..BATCHES {
+        let n = step().await?;
+        done += n;
+        if n < BATCH {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+async fn every(period: Duration, name: &'static str, task: impl AsyncFn() -> Result<()>) {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // The first tick is at once; nothing is due that early.
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        if let Err(error) = task().await {
+            tracing::warn!(task = name, error = %error, cause = ?std::error::Error::source(&error), "a periodic task failed");
+        }
+    }
+}

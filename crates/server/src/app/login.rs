@@ -1,0 +1,345 @@
+//! Signing in with a password, and signing out.
+//!
+//! What a stranger learns of a failed attempt is the same whether the user exists, is suspended, locked, or in another
+//! tenant: the same answer, after the same hash and the same statements. Attempts are counted when they get their
+//! answer, in the same transaction that decides it, so racing attempts learn exactly as much as sequential ones.
+//!
+//! A sign-in costs one hash and six statements: credentials with roles, counters, and in one transaction the counters
+//! again, the admission, the session and its audit event.
+
+use std::time::Duration;
+
+use gatehouse_domain::{
+    audit::Refused,
+    authz::{By, SystemReason},
+    id::{SessionId, UserId},
+    password::Password,
+    role::HeldRole,
+    session::{AuthMethod, EndReason, NewSession, RevokeMany, RevokeTarget, Session},
+    settings::{Policy, SessionLimitAction},
+    text::LoginName,
+    throttle::{Counter, Gate, WindowRule},
+    time::Timestamp,
+    user::{User, UserStatus},
+};
+use gatehouse_persistence::{TenantFacts, ThrottleKey, WriteTx};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    app::{App, Error, Result, client::Origin},
+    security::{
+        password::Verified,
+        refresh,
+        token::{CLIENT_ID, Claims},
+    },
+};
+
+const AUTH: SystemReason = SystemReason::Authentication;
+
+/// What a client gets for signing in or refreshing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenPair {
+    /// The access token, a JWT.
+    pub access_token: String,
+    /// The refresh token, opaque and good for one use.
+    pub refresh_token: String,
+    /// Lifetime of the access token in seconds.
+    pub expires_in: u64,
+}
+
+/// How much of a limit is left; for the `RateLimit` headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// The limit's name.
+    pub policy: &'static str,
+    /// The rule.
+    pub rule: WindowRule,
+    /// What is left of it.
+    pub remaining: u32,
+    /// When it starts anew.
+    pub reset: Duration,
+}
+
+impl Quota {
+    pub(crate) fn of(policy: &'static str, rule: WindowRule, counter: &Counter, now: Timestamp) -> Self {
+        let (remaining, reset) = rule.remaining(counter, now);
+        Self { policy, rule, remaining, reset }
+    }
+}
+
+/// The result of something that is limited, with what is left of the limit where that is known.
+#[derive(Debug)]
+pub struct Limited<T> {
+    /// What is left.
+    pub quota: Option<Quota>,
+    /// The result.
+    pub result: Result<T>,
+}
+
+/// The two counters of an attempt to prove a password.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counters {
+    account: ThrottleKey,
+    address: ThrottleKey,
+}
+
+impl Counters {
+    pub(crate) const fn account(&self) -> ThrottleKey {
+        self.account
+    }
+}
+
+impl App {
+    pub(crate) async fn throttles(&self, counters: Counters) -> Result<[Counter; 2]> {
+        Ok(self.reading().throttles([counters.account, counters.address]).await?)
+    }
+
+    /// The counters of an attempt on a user, or on a name that nobody has.
+    pub(crate) fn counters(&self, user: Option<&User>, facts: &TenantFacts, name: &str, origin: &Origin) -> Counters {
+        let account = match user {
+            // By id: the user name and the e-mail address are one account.
+            Some(user) => self.account_key(user.id),
+            None => {
+                let value = [facts.tenant.id.uuid().as_bytes(), name.as_bytes()].concat();
+                self.keyring.throttle_key("name", &value)
+            }
+        };
+        Counters { account, address: self.address_key("failures", origin) }
+    }
+
+    pub(crate) fn account_key(&self, user: UserId) -> ThrottleKey {
+        self.keyring.throttle_key("account", user.uuid().as_bytes())
+    }
+
+    pub(crate) fn address_key(&self, kind: &str, origin: &Origin) -> ThrottleKey {
+        // A subscriber is given a /64 of IPv6 at least, so anything finer counts nothing.
+        let address = match origin.ctx.ip {
+            Some(std::net::IpAddr::V6(ip)) => ip.segments()[..4].iter().flat_map(|s| s.to_be_bytes()).collect(),
+            Some(std::net::IpAddr::V4(ip)) => ip.octets().to_vec(),
+            None => Vec::new(),
+        };
+        self.keyring.throttle_key(kind, &address)
+    }
+
+    /// Whether an attempt gets an answer now.
+    pub(crate) fn gate(&self, [account, address]: &[Counter; 2], now: Timestamp) -> Gate {
+        match (self.limits.account.gate(account, now), self.limits.address.gate(address, now)) {
+            (Gate::Wait(a), Gate::Wait(b)) => Gate::Wait(Ord::max(a, b)),
+            (_, Gate::Wait(b)) => Gate::Wait(b),
+            (gate, _) => gate,
+        }
+    }
+
+    /// Counts a failure and records it; the answer is the one that this attempt gets.
+    pub(crate) async fn failed(&self, counters: Counters, refused: Refused, origin: &Origin) -> Error {
+        let limits = self.limits;
+        let now = origin.ctx.now;
+        let work = async move |tx: &WriteTx<'_>| {
+            let system = tx.system(AUTH);
+            let account = system
+                .update_throttle(counters.account, |counter| match limits.account.gate(counter, now) {
+                    Gate::Open => (limits.account.failed(counter, now), Gate::Open),
+                    closed => (*counter, closed),
+                })
+                .await?;
+            if let Gate::Wait(delay) = account {
+                return Ok(Error::RateLimited(delay));
+            }
+            let address = system
+                .update_throttle(counters.address, |counter| match limits.address.gate(counter, now) {
+                    Gate::Open => (limits.address.counted(counter, now), Gate::Open),
+                    closed => (*counter, closed),
+                })
+                .await?;
+            if let Gate::Wait(delay) = address {
+                return Ok(Error::RateLimited(delay));
+            }
+            system.refused(refused.clone()).await?;
+            Ok::<_, Error>(Error::InvalidCredentials)
+        };
+        self.db.write(origin.ctx.clone(), work).await.unwrap_or_else(|error| error)
+    }
+
+    /// Signs a user in.
+    pub async fn login(
+        &self,
+        facts: &TenantFacts,
+        name: &LoginName,
+        password: Password,
+        origin: &Origin,
+    ) -> Limited<TokenPair> {
+        let mut quota = None;
+        let result = self.try_login(facts, name, password, origin, &mut quota).await;
+        Limited { quota, result }
+    }
+
+    async fn try_login(
+        &self,
+        facts: &TenantFacts,
+        name: &LoginName,
+        password: Password,
+        origin: &Origin,
+        quota: &mut Option<Quota>,
+    ) -> Result<TokenPair> {
+        if !facts.is_active() {
+            return Err(Error::TenantSuspended);
+        }
+        let tenant = facts.reference();
+        let now = origin.ctx.now;
+        let found = self.reading().credentials(tenant, name, now).await?;
+        let counters = self.counters(found.as_ref().map(|found| &found.user), facts, name.key(), origin);
+        let before = self.throttles(counters).await?;
+        *quota = Some(Quota::of("login", self.limits.address, &before[1], now));
+        if let Gate::Wait(delay) = self.gate(&before, now) {
+            return Err(Error::RateLimited(delay));
+        }
+
+        let stored = found.as_ref().and_then(|found| found.hash.clone());
+        let verified = self.hasher.verify(tenant.id, password, stored.as_ref()).await?;
+        let policy = self.policy(&facts.tenant);
+        let (Some(found), Some(hash), true) = (&found, stored, verified != Verified::No) else {
+            let refused = Refused::login(tenant, found.as_ref().map(|found| found.user.id), "invalid_credentials");
+            return Err(self.failed(counters, refused, origin).await);
+        };
+        if found.user.status != UserStatus::Active || self.gate(&before, now) == Gate::Locked {
+            let why = if found.user.status == UserStatus::Active { "locked" } else { "not_active" };
+            return Err(self.failed(counters, Refused::login(tenant, Some(found.user.id), why), origin).await);
+        }
+        if policy.require_verified_email && !found.user.email_verified {
+            return Err(Error::EmailNotVerified);
+        }
+
+        let id = self.env.id(SessionId::from_parts);
+        let token = refresh::mint(&self.keyring, &self.env, id, 0);
+        let new = NewSession {
+            id,
+            tenant_id: tenant.id,
+            partner_id: tenant.partner_id,
+            user_id: found.user.id,
+            administers: !found.roles.is_empty(),
+            client: self.clients.of(origin),
+            auth_methods: vec![AuthMethod::Password],
+            refresh_hash: token.hash,
+        };
+        let upgrade = match verified {
+            Verified::Upgrade(new) => Some(new),
+            Verified::Yes | Verified::No => None,
+        };
+        let (user, limits, policy_then) = (found.user.clone(), self.limits, policy.clone());
+        let work = async move |tx: &WriteTx<'_>| {
+            let system = tx.system(AUTH);
+            let [account, address] = system.hold_throttles([counters.account, counters.address]).await?;
+            match (limits.account.gate(&account, now), limits.address.gate(&address, now)) {
+                (_, Gate::Wait(delay)) | (Gate::Wait(delay), _) => return Err(Error::RateLimited(delay)),
+                (Gate::Locked, _) => return Err(Error::InvalidCredentials),
+                _ => {}
+            }
+            let Some(admission) = system.admit(&user, &hash).await? else { return Err(Error::InvalidCredentials) };
+            let over = (admission.sessions + 1).saturating_sub(u64::from(policy_then.max_sessions_per_user));
+            if over > 0 {
+                make_room(tx, &user, &policy_then, over).await?;
+            }
+            if account.failures > 0 {
+                system.clear_throttle(counters.account).await?;
+            }
+            if let Some(better) = &upgrade {
+                system.upgrade_hash(&user, &hash, better).await?;
+            }
+            Ok(system.insert(Session::start(new.clone(), &policy_then, now)).await?)
+        };
+        let session = self.db.write(origin.ctx.clone(), work).await?;
+        let access_token = self.access_token(facts, &session, &found.roles, &policy, origin)?;
+        Ok(TokenPair {
+            access_token,
+            refresh_token: token.text.expose().clone(),
+            expires_in: policy.access_token_lifetime.as_secs(),
+        })
+    }
+
+    /// Signs an access token for a session.
+    pub(crate) fn access_token(
+        &self,
+        facts: &TenantFacts,
+        session: &Session,
+        roles: &[HeldRole],
+        policy: &Policy,
+        origin: &Origin,
+    ) -> Result<String> {
+        let key = facts.keys.first().ok_or_else(|| Error::Internal("the tenant has no signing key".into()))?;
+        let now = origin.ctx.now;
+        let issuer = origin.issuer(&facts.tenant.slug);
+        let mut names: Vec<_> = roles.iter().map(|role| role.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let permissions = gatehouse_domain::authz::PermissionSet::union(roles.iter().map(|role| &role.permissions));
+        let scope: Vec<_> = permissions.iter().map(gatehouse_domain::authz::PermissionPattern::as_str).collect();
+        let claims = Claims {
+            iss: &issuer,
+            sub: session.user_id,
+            aud: &issuer,
+            exp: now.plus(policy.access_token_lifetime).unix_seconds(),
+            iat: now.unix_seconds(),
+            jti: uuid::Uuid::from_bytes(self.env.random()).simple().to_string(),
+            sid: session.id,
+            client_id: CLIENT_ID,
+            tenant_id: session.tenant_id,
+            partner_id: session.partner_id,
+            roles: names,
+            scope: scope.join(" "),
+        };
+        Ok(self.tokens.sign(key, &claims)?)
+    }
+
+    /// Signs out: ends the session of a refresh token, spent or not. Unknown tokens are no error, so that signing out
+    /// twice is none.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer: never a success that did not happen.
+    pub async fn logout(&self, facts: &TenantFacts, token: &str, origin: &Origin) -> Result<()> {
+        let Some((id, _)) = refresh::read(&self.keyring, token) else { return Ok(()) };
+        let tenant = facts.tenant.id;
+        let work = async move |tx: &WriteTx<'_>| {
+            let system = tx.system(AUTH);
+            let Some(session) = system.session(id).await?.filter(|session| session.tenant_id == tenant) else {
+                return Ok(());
+            };
+            let by = By::oneself(session.user_id, Some(session.id));
+            match session.revoke(EndReason::Logout, &by, tx.now()) {
+                Ok(ended) => match system.end(ended).await {
+                    Ok(_) | Err(gatehouse_persistence::Error::Stale) => Ok(()),
+                    Err(error) => Err(error.into()),
+                },
+                Err(_) => Ok(()),
+            }
+        };
+        self.db.write::<_, Error, _>(origin.ctx.clone(), work).await
+    }
+}
+
+/// Sees to it that one more session fits: ends the oldest, or refuses.
+async fn make_room(tx: &WriteTx<'_>, user: &User, policy: &Policy, over: u64) -> Result<()> {
+    let system = tx.system(AUTH);
+    let max = u64::from(policy.max_sessions_per_user);
+    // The counter includes sessions that have run out but were not swept; what counts is the active ones.
+    let active = system.oldest_sessions(user.id, max + over, tx.now()).await?;
+    let over = (active.len() as u64 + 1).saturating_sub(max);
+    if over == 0 {
+        return Ok(());
+    }
+    match policy.session_limit_action {
+        SessionLimitAction::Refuse => Err(Error::LimitReached(
+            format!("The user has {max} sessions, which is the most the tenant allows.").into(),
+        )),
+        SessionLimitAction::EndOldest => {
+            let oldest = active.into_iter().take(usize::try_from(over).unwrap_or(usize::MAX)).collect();
+            let many = RevokeMany {
+                target: RevokeTarget::Named(user.tenant(), user.id, oldest),
+                except: None,
+                reason: EndReason::SessionLimit,
+                by: By::system(AUTH),
+            };
+            system.revoke_many(&many).await?;
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Use cases: everything the product does, whoever asks for it. HTTP, the command line and periodic tasks call these
+//! and have no rules of their own.
+//!
+//! A use case that acts for somebody takes that somebody's `Grant` first; no grant, no effect. Slow cryptography
+//! happens before a transaction, never inside.
+
+pub mod accounts;
+pub mod assignments;
+pub mod client;
+pub mod demo;
+pub mod error;
+pub mod fresh;
+pub mod jobs;
+pub mod keys;
+pub mod login;
+pub mod partners;
+pub mod refresh;
+pub mod roles;
+pub mod sessions;
+pub mod setup;
+pub mod standing;
+pub mod tenants;
+pub mod users;
+
+use std::sync::{Arc, OnceLock};
+
+use gatehouse_domain::{
+    authz::SystemReason,
+    settings::{Defaults, Policy},
+    tenant::Tenant,
+};
+use gatehouse_persistence::{Change, Db, Options, Target};
+
+use crate::{
+    config::{Config, Database, Limits},
+    env::Env,
+    security::{
+        keyring::{Keyring, MasterKey, private_folder},
+        password::Hasher,
+        token::Tokens,
+    },
+};
+
+pub use error::{Error, Result};
+
+/// Everything that use cases work with.
+#[derive(Debug)]
+pub struct App {
+    pub(crate) db: Db,
+    pub(crate) env: Env,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) tokens: Tokens,
+    pub(crate) hasher: Hasher,
+    pub(crate) defaults: Defaults,
+    pub(crate) limits: Limits,
+    pub(crate) standings: Arc<standing::Standings>,
+    pub(crate) clients: client::Clients,
+}
+
+/// Why an instance cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder or a file in it.
+    #[error("cannot use {0}")]
+    File(std::path::PathBuf, #[source] std::io::Error),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] gatehouse_persistence::Error),
+    /// The schema is old and `migrate` is off.
+    #[error("the schema is not up to date and GATEHOUSE_MIGRATE is false: run `gatehouse migrate up`")]
+    NotMigrated,
+    /// The database was made with another master key.
+    #[error(
+        "the database was made with another master key: restore the old master.key, or set GATEHOUSE_MASTER_KEY to it"
+    )]
+    WrongMasterKey,
+    /// A thread could not be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+    /// Anything a use case reports.
+    #[error(transparent)]
+    App(#[from] Error),
+}
+
+/// The way to the caches, for the database to report commits to.
+fn on_change(standings: &Arc<standing::Standings>) -> Arc<dyn Fn(Change) + Send + Sync> {
+    let standings = Arc::clone(standings);
+    Arc::new(move |change| standings.forget(change))
+}
+
+/// Where the database of a configuration is.
+#[must_use]
+pub fn target(config: &Config) -> Target {
+    match &config.database {
+        Database::Sqlite(path) => Target::Sqlite(path.clone()),
+        Database::Postgres(url) => Target::Postgres(url.clone()),
+    }
+}
+
+/// Makes the folders of a configuration, for their owner only.
+///
+/// # Errors
+/// When one cannot be made.
+pub fn prepare_folders(config: &Config) -> Result<(), StartError> {
+    let folder =
+        |path: &std::path::Path| private_folder(path).map_err(|error| StartError::File(path.to_owned(), error));
+    folder(&config.data_dir)?;
+    match &config.database {
+        Database::Sqlite(path) => path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), folder),
+        Database::Postgres(_) => Ok(()),
+    }
+}
+
+impl App {
+    /// Opens the database, brings it up to date, and makes the installation if this is the first start.
+    ///
+    /// # Errors
+    /// [`StartError`] says what to mend.
+    pub async fn open(config: &Config, env: Env) -> Result<Self, StartError> {
+        let folder =
+            |path: &std::path::Path| private_folder(path).map_err(|error| StartError::File(path.to_owned(), error));
+        folder(&config.data_dir)?;
+        if let Database::Sqlite(path) = &config.database
+            && let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty())
+        {
+            folder(parent)?;
+        }
+        let master = match &config.master_key {
+            Some(key) => key.clone(),
+            None => {
+                let path = config.data_dir.join("master.key");
+                MasterKey::load_or_create(&path, &env).map_err(|error| StartError::File(path, error))?
+            }
+        };
+        let keyring = Arc::new(Keyring::new(&master));
+        let standings = Arc::new(standing::Standings::default());
+        let options = Options {
+            target: target(config),
+            connections: config.database_connections,
+            on_change: on_change(&standings),
+        };
+        let db = Db::connect(options).await?;
+        if config.migrate {
+            db.migrate().await?;
+        } else if !db.migration_status().await?.pending.is_empty() {
+            return Err(StartError::NotMigrated);
+        }
+        let app = Self {
+            db,
+            keyring: Arc::clone(&keyring),
+            tokens: Tokens::new(keyring),
+            hasher: Hasher::start(config.hasher, &env).map_err(StartError::Thread)?,
+            defaults: config.defaults,
+            limits: config.limits,
+            standings,
+            clients: client::Clients::open(config)?,
+            env,
+        };
+        app.install().await?;
+        Ok(app)
+    }
+
+    /// The database, for what measures and checks it.
+    pub const fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// The clock and the randomness.
+    pub const fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// How many password hashes have been computed, and how many wait.
+    pub fn hashing(&self) -> (u64, usize) {
+        (self.hasher.hashes(), self.hasher.waiting())
+    }
+
+    /// What holds in a tenant.
+    pub(crate) fn policy(&self, tenant: &Tenant) -> Policy {
+        tenant.settings.policy(&self.defaults)
+    }
+
+    pub(crate) fn reading(&self) -> gatehouse_persistence::System<'_> {
+        self.db.system(SystemReason::Authentication)
+    }
+}
+
+/// When this process began; instants of caches count from here.
+pub(crate) fn process_start() -> std::time::Instant {
+    static START: OnceLock<std::time::Instant> = OnceLock::new();
+    *START.get_or_init(std::time::Instant::now)
+}

@@ -1,0 +1,76 @@
+//! Partners.
+
+use gatehouse_domain::{
+    authz::{Grant, ReadPartners, WritePartners},
+    id::PartnerId,
+    page::{Direction, Page, PageRequest},
+    partner::{NewPartner, Partner, PartnerPatch},
+};
+use gatehouse_persistence::WriteTx;
+
+use crate::app::{App, Error, Result, client::Origin};
+
+impl App {
+    /// Lists partners.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn list_partners(
+        &self,
+        grant: &Grant<ReadPartners>,
+        by_name: bool,
+        direction: Direction,
+        page: &PageRequest,
+    ) -> Result<Page<Partner>> {
+        Ok(self.db.scope(grant).partners(by_name, direction, page).await?)
+    }
+
+    /// One partner.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn partner(&self, grant: &Grant<ReadPartners>, id: PartnerId) -> Result<Partner> {
+        self.db.scope(grant).partner(id).await?.ok_or(Error::NotFound)
+    }
+
+    /// Makes a partner.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the slug is taken.
+    pub async fn create_partner(
+        &self,
+        grant: &Grant<WritePartners>,
+        new: NewPartner,
+        origin: &Origin,
+    ) -> Result<Partner> {
+        let changed = Partner::create(self.env.id(PartnerId::from_parts), new, &grant.by(), origin.ctx.now);
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.scope(&grant).insert(changed.clone()).await?);
+        self.db.write(origin.ctx.clone(), work).await
+    }
+
+    /// Changes a partner. Suspending it ends every session below it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Conflict`] when the slug is taken, [`Error::Stale`].
+    pub async fn update_partner(
+        &self,
+        grant: &Grant<WritePartners>,
+        id: PartnerId,
+        patch: PartnerPatch,
+        origin: &Origin,
+    ) -> Result<Partner> {
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            let partner = scope.partner(id).await?.ok_or(Error::NotFound)?;
+            let (changed, ends) = partner.update(patch.clone(), &grant.by(), tx.now());
+            let partner = scope.update(changed).await?;
+            if let Some(ends) = ends {
+                scope.revoke_many(&ends).await?;
+            }
+            Ok::<_, Error>(partner)
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+}

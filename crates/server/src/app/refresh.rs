@@ -1,0 +1,104 @@
+//! Exchanging a refresh token.
+//!
+//! Four statements: the session with its user and roles is read, judged by the domain, and replaced by a
+//! compare-and-set with its audit event. Whoever loses the race reads again and is judged by what is there then.
+
+use gatehouse_domain::{
+    authz::{By, SystemReason},
+    refresh::{ReuseRules, Verdict},
+    session::{EndReason, Session, SessionStatus, Successor},
+};
+use gatehouse_persistence::{Error as Storage, TenantFacts, WriteTx};
+
+use crate::{
+    app::{App, Error, Result, client::Origin, login::TokenPair},
+    security::{
+        keyring::{open_for_holder, seal_for_holder},
+        refresh,
+    },
+};
+use gatehouse_domain::settings::RefreshReuse;
+
+/// How often a race is lost before giving up; each loss means that somebody else changed the session.
+const ROUNDS: usize = 5;
+
+impl App {
+    /// Exchanges a refresh token for the next pair.
+    ///
+    /// # Errors
+    /// [`Error::RefreshInvalid`], [`Error::RefreshSpent`], [`Error::SessionRevoked`].
+    pub async fn refresh(&self, facts: &TenantFacts, token: &str, origin: &Origin) -> Result<TokenPair> {
+        let (id, presented) = refresh::read(&self.keyring, token).ok_or(Error::RefreshInvalid)?;
+        let policy = self.policy(&facts.tenant);
+        let now = origin.ctx.now;
+        for _ in 0..ROUNDS {
+            let standing = self.reading().standing(id, now).await?.ok_or(Error::RefreshInvalid)?;
+            let session = standing.session;
+            if session.tenant_id != facts.tenant.id {
+                return Err(Error::RefreshInvalid);
+            }
+            match session.status(now) {
+                SessionStatus::Active if facts.is_active() => {}
+                SessionStatus::Active | SessionStatus::Revoked => return Err(Error::SessionRevoked),
+                SessionStatus::Expired => return Err(Error::RefreshInvalid),
+            }
+            match session.chain.judge(&presented, ReuseRules::from(&policy), now) {
+                Verdict::Rotate => {
+                    let next = refresh::mint(&self.keyring, &self.env, id, session.chain.generation + 1);
+                    let pair = TokenPair {
+                        access_token: self.access_token(facts, &session, &standing.roles, &policy, origin)?,
+                        refresh_token: next.text.expose().clone(),
+                        expires_in: policy.access_token_lifetime.as_secs(),
+                    };
+                    let replay = match policy.refresh_reuse {
+                        RefreshReuse::Replay => Some(seal_for_holder(token, &to_json(&pair)?)),
+                        RefreshReuse::Reject => None,
+                    };
+                    let rotated = session.rotate(Successor { hash: next.hash, replay }, &policy, now);
+                    let work = async move |tx: &WriteTx<'_>| match tx
+                        .system(SystemReason::Authentication)
+                        .rotate(presented.hash, rotated.clone())
+                        .await
+                    {
+                        Ok(_) => Ok(true),
+                        Err(Storage::Stale) => Ok(false),
+                        Err(error) => Err(Error::from(error)),
+                    };
+                    if self.db.write(origin.ctx.clone(), work).await? {
+                        return Ok(pair);
+                    }
+                }
+                Verdict::Replay(sealed) => {
+                    let pair = open_for_holder(token, &sealed).map_err(|_| Error::RefreshSpent)?;
+                    return serde_json::from_slice(&pair).map_err(|error| Error::Internal(Box::new(error)));
+                }
+                Verdict::Spent => return Err(Error::RefreshSpent),
+                Verdict::Unknown => return Err(Error::RefreshInvalid),
+                Verdict::Reused => {
+                    self.end_stolen(session, origin).await?;
+                    return Err(Error::SessionRevoked);
+                }
+            }
+        }
+        Err(Error::RefreshSpent)
+    }
+
+    /// Ends a session whose token was used twice. That another end came first makes no difference.
+    async fn end_stolen(&self, session: Session, origin: &Origin) -> Result<()> {
+        let Ok(ended) =
+            session.revoke(EndReason::ReuseDetected, &By::system(SystemReason::Authentication), origin.ctx.now)
+        else {
+            return Ok(());
+        };
+        let work = async move |tx: &WriteTx<'_>| match tx.system(SystemReason::Authentication).end(ended.clone()).await
+        {
+            Ok(_) | Err(Storage::Stale) => Ok(()),
+            Err(error) => Err(Error::from(error)),
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+}
+
+fn to_json(pair: &TokenPair) -> Result<Vec<u8>> {
+    serde_json::to_vec(pair).map_err(|error| Error::Internal(Box::new(error)))
+}

@@ -1,0 +1,118 @@
+//! Tenants and what they decide for themselves.
+
+use gatehouse_domain::{
+    authz::{Denied, Grant, Permission, Reach, ReadTenants, WriteTenants},
+    id::TenantId,
+    issue::Issue,
+    page::{Direction, Page, PageRequest},
+    settings::TenantSettings,
+    tenant::{NewTenant, Tenant, TenantPatch},
+};
+use gatehouse_persistence::{TenantFilter, WriteTx};
+
+use crate::app::{App, Error, Result, client::Origin};
+use gatehouse_domain::id::PartnerId;
+
+/// What changes of a tenant's settings: applied to what they are when the change is made.
+pub type Merge<T> = std::sync::Arc<dyn Fn(&mut T) + Send + Sync>;
+
+impl App {
+    /// Lists tenants within the grant.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn list_tenants(
+        &self,
+        grant: &Grant<ReadTenants>,
+        filter: &TenantFilter,
+        by_name: bool,
+        direction: Direction,
+        page: &PageRequest,
+    ) -> Result<Page<Tenant>> {
+        Ok(self.db.scope(grant).tenants(filter, by_name, direction, page).await?)
+    }
+
+    /// One tenant.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn tenant(&self, grant: &Grant<ReadTenants>, id: TenantId) -> Result<Tenant> {
+        self.db.scope(grant).tenant(id).await?.ok_or(Error::NotFound)
+    }
+
+    /// Makes a tenant with its signing key.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the grant shows no such partner, [`Error::Conflict`] when the slug is taken.
+    pub async fn create_tenant(&self, grant: &Grant<WriteTenants>, new: NewTenant, origin: &Origin) -> Result<Tenant> {
+        let partner = new.partner_id;
+        let changed = Tenant::create(self.env.id(TenantId::from_parts), new, &grant.by(), origin.ctx.now);
+        let key = self.new_key(changed.value().reference(), &grant.by())?;
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            if !may_own(&grant, partner) || scope.partner(partner).await?.is_none() {
+                return Err(unknown("partner_id"));
+            }
+            let tenant = scope.insert(changed.clone()).await?;
+            scope.insert(key.clone()).await?;
+            Ok(tenant)
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+
+    /// Changes a tenant. Suspending it ends every session in it. Only the platform moves it to another partner.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Invalid`] for an unknown partner, [`Error::Conflict`],
+    /// [`Error::Stale`].
+    pub async fn update_tenant(
+        &self,
+        grant: &Grant<WriteTenants>,
+        id: TenantId,
+        patch: TenantPatch,
+        settings: Merge<TenantSettings>,
+        branding: Merge<gatehouse_domain::tenant::Branding>,
+        origin: &Origin,
+    ) -> Result<Tenant> {
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            let tenant = scope.tenant(id).await?.ok_or(Error::NotFound)?;
+            let mut patch = patch.clone();
+            if let Some(partner) = patch.partner_id.filter(|partner| *partner != tenant.partner_id) {
+                if *grant.reach() != Reach::Platform {
+                    return Err(Error::Denied(Denied::Forbidden(WriteTenants::NAME)));
+                }
+                if scope.partner(partner).await?.is_none() {
+                    return Err(unknown("partner_id"));
+                }
+            }
+            let (mut merged_settings, mut merged_branding) = (tenant.settings.clone(), tenant.branding.clone());
+            settings(&mut merged_settings);
+            branding(&mut merged_branding);
+            patch.settings = Some(merged_settings);
+            patch.branding = Some(merged_branding);
+            let (changed, ends) = tenant.update(patch, &grant.by(), tx.now());
+            let tenant = scope.update(changed).await?;
+            if let Some(ends) = ends {
+                scope.revoke_many(&ends).await?;
+            }
+            Ok(tenant)
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+}
+
+fn may_own(grant: &Grant<WriteTenants>, partner: PartnerId) -> bool {
+    match grant.reach() {
+        Reach::Platform => true,
+        Reach::Partners(partners) => partners.contains(&partner),
+        Reach::Tenant(_) | Reach::Own(..) => false,
+    }
+}
+
+/// An id in the body that names nothing the caller may see.
+pub(crate) fn unknown(field: &'static str) -> Error {
+    Error::Invalid(Issue::body(field, "not_found", "names nothing that you may see").into())
+}

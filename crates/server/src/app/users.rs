@@ -1,0 +1,116 @@
+//! Users as administrators see them. No administrator ever sets or sees a password.
+
+use gatehouse_domain::{
+    authz::{Grant, ReadUsers, TenantRef, WriteUsers},
+    id::{TenantId, UserId},
+    page::{Direction, Page, PageRequest},
+    role::BuiltinRole,
+    text::{DisplayName, Email, Phone, Username},
+    user::{NewUser, User, UserPatch, UserStatus, UserView},
+};
+use gatehouse_persistence::{TenantFacts, UserFilter, WriteTx};
+
+use crate::app::{App, Error, Result, assignments::last_owner_stays, client::Origin, tenants::unknown};
+
+/// What an administrator gives to make an account.
+#[derive(Debug, Clone)]
+pub struct CreateUser {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The user name.
+    pub username: Username,
+    /// The e-mail address.
+    pub email: Email,
+    /// How to be addressed.
+    pub display_name: Option<DisplayName>,
+    /// Where to be called.
+    pub phone: Option<Phone>,
+}
+
+impl App {
+    /// Lists users within the grant.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn list_users(
+        &self,
+        grant: &Grant<ReadUsers>,
+        filter: &UserFilter,
+        direction: Direction,
+        page: &PageRequest,
+    ) -> Result<Page<UserView>> {
+        Ok(self.db.scope(grant).users(filter, direction, page, self.env.now()).await?)
+    }
+
+    /// One user.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn user(&self, grant: &Grant<ReadUsers>, id: UserId) -> Result<UserView> {
+        self.db.scope(grant).user_view(id, self.env.now()).await?.ok_or(Error::NotFound)
+    }
+
+    /// Makes an account, which cannot sign in before its owner has set a password.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the grant shows no such tenant, [`Error::AlreadyRegistered`].
+    pub async fn create_user(&self, grant: &Grant<WriteUsers>, new: CreateUser, origin: &Origin) -> Result<UserView> {
+        let id = self.env.id(UserId::from_parts);
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            let tenant: TenantRef = scope.tenant(new.tenant_id).await?.ok_or_else(|| unknown("tenant_id"))?.reference();
+            let user = NewUser {
+                tenant,
+                username: new.username.clone(),
+                email: new.email.clone(),
+                display_name: new.display_name.clone(),
+                phone: new.phone.clone(),
+            };
+            let user = scope.insert(User::create(id, user, &grant.by(), tx.now())).await?;
+            Ok::<_, Error>(UserView { user, roles: Vec::new() })
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+
+    /// Changes a user. Suspending one ends all the user's sessions; activating one forgets failed sign-ins.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::AlreadyRegistered`], [`Error::Stale`].
+    pub async fn update_user(
+        &self,
+        grant: &Grant<WriteUsers>,
+        id: UserId,
+        patch: UserPatch,
+        origin: &Origin,
+    ) -> Result<UserView> {
+        let account = self.account_key(id);
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
+            let owns = view.roles.iter().any(|role| role.role_id == BuiltinRole::SuperAdmin.id());
+            if owns && patch.status == Some(UserStatus::Suspended) {
+                last_owner_stays(tx, id).await?;
+            }
+            let (changed, ends) = view.user.update(patch.clone(), &grant.by(), tx.now());
+            let user = scope.update(changed).await?;
+            if let Some(ends) = ends {
+                scope.revoke_many(&ends).await?;
+            }
+            if patch.status == Some(UserStatus::Active) {
+                tx.system(gatehouse_domain::authz::SystemReason::Authentication).clear_throttle(account).await?;
+            }
+            Ok::<_, Error>(UserView { user, roles: view.roles })
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+
+    /// What the caller's own tenant is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it is gone.
+    pub async fn home(&self, tenant: TenantId) -> Result<std::sync::Arc<TenantFacts>> {
+        self.tenant_facts(tenant).await?.ok_or(Error::NotFound)
+    }
+}

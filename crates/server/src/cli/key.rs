@@ -1,0 +1,51 @@
+//! `key`: signing keys of tenants.
+
+use clap::{Arg, ArgMatches, Command};
+use gatehouse_domain::{authz::SystemReason, id::KeyId, issue::Parse, key::SigningKey, text::Slug};
+
+use crate::cli::{Exit, block_on, config, open, with_settings};
+
+pub(super) fn command() -> Command {
+    let tenant = || Arg::new("tenant").required(true).help("The slug of the tenant");
+    let key = Arg::new("key").required(true).help("The id of the key: key_…");
+    Command::new("key")
+        .about("List, rotate and withdraw signing keys")
+        .subcommand_required(true)
+        .subcommand(with_settings(Command::new("list").about("List the keys of a tenant, newest first").arg(tenant())))
+        .subcommand(with_settings(
+            Command::new("rotate")
+                .about("Replace a tenant's key; tokens of the old one stay valid until they expire")
+                .arg(tenant()),
+        ))
+        .subcommand(with_settings(
+            Command::new("withdraw").about("Withdraw a key; tokens of it are invalid within a second").arg(key),
+        ))
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
+    let Some((verb, matches)) = matches.subcommand() else { return Ok(()) };
+    let config = config(matches)?;
+    block_on(async {
+        let app = open(&config).await?;
+        let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
+        let keys = if verb == "withdraw" {
+            let id = KeyId::parse(&text("key")).map_err(|fault| Exit::Usage(fault.msg.into_owned()))?;
+            vec![app.withdraw_key(id, SystemReason::Cli).await?]
+        } else {
+            let slug = Slug::parse(&text("tenant")).map_err(|fault| Exit::Usage(fault.msg.into_owned()))?;
+            let unknown = || Exit::Usage(format!("there is no tenant {slug}"));
+            let tenant = app.tenant_facts_by_slug(&slug).await?.ok_or_else(unknown)?.reference();
+            match verb {
+                "rotate" => vec![app.rotate_key(tenant, SystemReason::Cli).await?],
+                _ => app.keys(tenant.id, SystemReason::Cli).await?,
+            }
+        };
+        keys.iter().for_each(show);
+        app.db().close().await;
+        Ok(())
+    })
+}
+
+fn show(key: &SigningKey) {
+    println!("{}  {}  {:<9}  {}", key.id, key.algorithm, key.state, key.created_at);
+}

@@ -1,0 +1,159 @@
+//! `serve`: the server process from start to end.
+
+use std::{
+    io::Write,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix_web::{
+    HttpResponse, HttpServer,
+    dev::ServerHandle,
+    web::{self, Data},
+};
+use gatehouse_persistence::ServeLock;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    app::{App, process_start},
+    cli::{Exit, block_on, explain},
+    config::{Config, Database},
+    env::Env,
+    http::{self, Site, ops},
+    telemetry,
+};
+
+/// How long the head of a request may take.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// Serves until told to stop.
+pub(super) fn run(config: Config) -> Result<(), Exit> {
+    block_on(async {
+        let lock = match &config.database {
+            Database::Sqlite(path) => {
+                crate::app::prepare_folders(&config)?;
+                Some(ServeLock::take(path)?)
+            }
+            Database::Postgres(_) => None,
+        };
+        let app = Arc::new(App::open(&config, Env::system()).await?);
+        if let Some(admin) = &config.admin {
+            app.set_up_unattended(admin).await?;
+        }
+        let token = if app.is_set_up().await? { None } else { Some(app.new_setup_token().await?) };
+        let result = serve(&config, app, |address| {
+            banner(&config, address, token.as_ref().map(|token| token.expose().as_str()))
+        })
+        .await;
+        drop(lock);
+        result
+    })
+}
+
+/// Serves an application; says so once it listens.
+pub(super) async fn serve(
+    config: &Config,
+    app: Arc<App>,
+    ready: impl FnOnce(std::net::SocketAddr),
+) -> Result<(), Exit> {
+    let site = Arc::new(Site::new(config));
+    let data = Data::from(Arc::clone(&app));
+    let failed = |what: String| move |error: std::io::Error| Exit::Failed(format!("{what}: {}", explain(&error)));
+    let factory = {
+        let (data, site) = (data.clone(), Arc::clone(&site));
+        move || http::service(data.clone(), Arc::clone(&site))
+    };
+    let server = HttpServer::new(factory)
+        .workers(config.workers)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(config.shutdown_grace.as_secs())
+        .disable_signals()
+        .bind(config.bind)
+        .map_err(failed(format!("cannot listen on {}", config.bind)))?;
+    let address = server.addrs().first().copied().unwrap_or(config.bind);
+    let server = server.run();
+    let metrics = match config.metrics_bind {
+        Some(bind) => Some(metrics_server(bind, Arc::clone(&app))?),
+        None => None,
+    };
+    let handle = server.handle();
+    let stopper = actix_web::rt::spawn(stop_on_signal(handle, Arc::clone(&site)));
+    let jobs = actix_web::rt::spawn(Arc::clone(&app).run_jobs());
+    let metrics_handle = metrics.as_ref().map(actix_web::dev::Server::handle);
+    let metrics = metrics.map(actix_web::rt::spawn);
+    ready(address);
+
+    let result = server.await.map_err(failed("the server failed".to_owned()));
+    stopper.abort();
+    jobs.abort();
+    if let (Some(handle), Some(metrics)) = (metrics_handle, metrics) {
+        handle.stop(false).await;
+        drop(metrics.await);
+    }
+    if let Err(error) = app.flush_activity().await {
+        tracing::warn!(error = %error, "the last activity could not be written");
+    }
+    app.db().close().await;
+    result
+}
+
+/// The first signal lets requests finish; the second does not.
+async fn stop_on_signal(server: ServerHandle, site: Arc<Site>) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be waited for");
+        return;
+    };
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    tracing::info!("stopping");
+    ops::drain(&site);
+    actix_web::rt::spawn(server.stop(true));
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    std::process::exit(130);
+}
+
+fn metrics_server(bind: std::net::SocketAddr, app: Arc<App>) -> Result<actix_web::dev::Server, Exit> {
+    let handle = telemetry::start_metrics().map_err(Exit::Failed)?;
+    let started = Instant::now();
+    let server = HttpServer::new(move || {
+        let (handle, app) = (handle.clone(), Arc::clone(&app));
+        let render = move || {
+            let text = telemetry::render(&handle, &app, started);
+            std::future::ready(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text))
+        };
+        actix_web::App::new().route("/metrics", web::get().to(render))
+    });
+    let bound = server.workers(1).disable_signals().bind(bind);
+    Ok(bound.map_err(|error| Exit::Failed(format!("cannot listen on {bind}: {error}")))?.run())
+}
+
+/// What the terminal shows; at most 12 lines.
+fn banner(config: &Config, address: std::net::SocketAddr, token: Option<&str>) {
+    let base = config
+        .public_url
+        .as_ref()
+        .map_or_else(|| format!("http://{address}"), |url| url.as_str().trim_end_matches('/').to_owned());
+    let database = match &config.database {
+        Database::Sqlite(path) => format!("SQLite, {}", path.display()),
+        Database::Postgres(_) => "PostgreSQL".to_owned(),
+    };
+    let mut text = format!(
+        "Gatehouse {} ready in {} ms\n  API        {base}/api/v1\n  Reference  {base}/docs/\n  Database   {database}\n",
+        env!("CARGO_PKG_VERSION"),
+        process_start().elapsed().as_millis()
+    );
+    if config.public_url.is_none() && !config.bind.ip().is_loopback() {
+        text.push_str("  Set GATEHOUSE_PUBLIC_URL: tokens name their issuer by it.\n");
+    }
+    if let Some(token) = token {
+        text.push_str(&format!(
+            "There is no administrator yet. Within 30 minutes, with a password of your own:\n  curl -X POST {base}/api/v1/setup -H 'Content-Type: application/json' \\\n    \
+             -d '{{\"token\":\"{token}\",\"email\":\"you@example.com\",\"username\":\"admin\",\"password\":\"…\"}}'\n"
+        ));
+    }
+    // A closed terminal is no reason to stop.
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,127 @@
+//! Settings: read once, checked completely, passed on as values.
+//!
+//! One table names every setting. From it come the environment variables, the flags, the keys of the TOML file, the
+//! help, and the suggestions for misspelt names. Flags win over the environment, that over the file, that over the
+//! defaults.
+
+mod sources;
+mod table;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use gatehouse_domain::{
+    secret::Secret,
+    settings::Defaults,
+    text::{Email, Username},
+    throttle::{AccountRule, WindowRule},
+};
+use ipnet::IpNet;
+
+use crate::security::{keyring::MasterKey, password::HasherOptions};
+
+pub use sources::{Problem, Sources};
+pub use table::{SETTINGS, Setting};
+
+/// Everything the server is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it listens.
+    pub bind: SocketAddr,
+    /// Where it keeps its files.
+    pub data_dir: PathBuf,
+    /// Which database.
+    pub database: Database,
+    /// How many connections it opens.
+    pub database_connections: u32,
+    /// Whether `serve` migrates.
+    pub migrate: bool,
+    /// The address that clients use.
+    pub public_url: Option<url::Url>,
+    /// Where metrics are served.
+    pub metrics_bind: Option<SocketAddr>,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The secret that everything else derives from, if it is not in a file of the data directory.
+    pub master_key: Option<MasterKey>,
+    /// The first administrator, made unattended.
+    pub admin: Option<FirstAdmin>,
+    /// What tenants inherit.
+    pub defaults: Defaults,
+    /// How passwords are hashed.
+    pub hasher: HasherOptions,
+    /// How attempts are throttled.
+    pub limits: Limits,
+    /// A MaxMind DB of places.
+    pub geoip_file: Option<PathBuf>,
+    /// Threads that answer requests.
+    pub workers: usize,
+    /// How long requests may go on after SIGTERM.
+    pub shutdown_grace: Duration,
+    /// How logs look.
+    pub log_format: LogFormat,
+    /// Which logs are written.
+    pub log_level: String,
+}
+
+/// Which database.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// A PostgreSQL URL.
+    Postgres(Secret<String>),
+}
+
+/// The first administrator.
+#[derive(Debug, Clone)]
+pub struct FirstAdmin {
+    /// The e-mail address.
+    pub email: Email,
+    /// The user name.
+    pub username: Username,
+    /// The password.
+    pub password: gatehouse_domain::password::Password,
+}
+
+/// How attempts are throttled.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Consecutive failures of an account.
+    pub account: AccountRule,
+    /// Failures of an address.
+    pub address: WindowRule,
+    /// Registrations from an address.
+    pub registrations: WindowRule,
+}
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// The settings of an instance with nothing set, in this data directory.
+    ///
+    /// # Errors
+    /// Never with the defaults as they are; their own checks are the same as anyone's.
+    pub fn defaults(data_dir: PathBuf) -> Result<Self, Problem> {
+        let mut sources = Sources::default();
+        sources.set("data_dir", data_dir.display().to_string());
+        table::check(&sources)
+    }
+
+    /// Reads flags, environment and file.
+    ///
+    /// # Errors
+    /// [`Problem`] names the setting, where it was set, and what is wrong with it.
+    pub fn load(
+        flags: Vec<(&'static str, String)>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Problem> {
+        table::check(&Sources::read(flags, environment)?)
+    }
+}

@@ -1,0 +1,161 @@
+//! Where settings come from.
+
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use crate::config::table::{SETTINGS, Setting};
+
+/// A setting that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Problem {
+    place: String,
+    what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+impl Problem {
+    pub(super) fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { place: place.into(), what: what.into() }
+    }
+}
+
+/// A value and where it was set.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) text: String,
+    pub(super) place: String,
+}
+
+/// The value of each setting that is set anywhere.
+#[derive(Debug, Default)]
+pub struct Sources(BTreeMap<&'static str, Found>);
+
+/// The environment variables that are ours although they lack the prefix.
+const UNPREFIXED: [&str; 3] = ["DATABASE_URL", "ACCESS_TOKEN_EXPIRE_MINUTES", "REFRESH_TOKEN_EXPIRE_DAYS"];
+const PREFIX: &str = "GATEHOUSE_";
+
+impl Sources {
+    /// Sets a value by program.
+    pub fn set(&mut self, key: &'static str, text: String) {
+        self.0.insert(key, Found { text, place: key.to_owned() });
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Found> {
+        self.0.get(key)
+    }
+
+    /// Reads flags, environment and file, in this order of precedence.
+    ///
+    /// # Errors
+    /// [`Problem`] for an unknown name, with a suggestion, and for a file that cannot be read.
+    pub fn read(
+        flags: Vec<(&'static str, String)>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Problem> {
+        let mut sources = Self::default();
+        for (key, text) in flags {
+            sources.0.insert(key, Found { text, place: format!("--{}", key.replace('_', "-")) });
+        }
+        let mut config_file = None;
+        for (name, text) in environment {
+            let stem = name.strip_suffix("_FILE").unwrap_or(&name);
+            let ours = name.starts_with(PREFIX) || UNPREFIXED.contains(&stem);
+            if !ours {
+                continue;
+            }
+            if name == "GATEHOUSE_CONFIG" {
+                config_file = Some(text);
+                continue;
+            }
+            // A name may itself end in `_FILE`: GATEHOUSE_GEOIP_FILE.
+            let known = SETTINGS.iter().find(|setting| setting.env == name);
+            let (setting, from_file) = match known {
+                Some(setting) => (Some(setting), false),
+                None => (
+                    SETTINGS.iter().find(|setting| setting.secret && setting.env == stem && name.ends_with("_FILE")),
+                    true,
+                ),
+            };
+            let Some(setting) = setting else {
+                return Err(unknown("environment variable", &name, SETTINGS.iter().map(|setting| setting.env)));
+            };
+            let found = if from_file { secret_file(&name, Path::new(&text))? } else { Found { text, place: name } };
+            sources.offer(setting, found)?;
+        }
+        let config_file = sources.0.remove("config").map(|found| found.text).or(config_file);
+        if let Some(path) = config_file {
+            sources.read_file(Path::new(&path))?;
+        }
+        Ok(sources)
+    }
+
+    /// Takes a value unless a stronger source has set it.
+    fn offer(&mut self, setting: &Setting, found: Found) -> Result<(), Problem> {
+        if let Some(earlier) = self.0.get(setting.key) {
+            // The same secret as a value and as a file is a mistake whichever wins.
+            if earlier.place.trim_end_matches("_FILE") == found.place.trim_end_matches("_FILE") {
+                return Err(Problem::new(found.place, format!("set both here and by {}", earlier.place)));
+            }
+            return Ok(());
+        }
+        // An empty variable is an unset one: that is how compose files leave things out.
+        if !found.text.is_empty() {
+            self.0.insert(setting.key, found);
+        }
+        Ok(())
+    }
+
+    fn read_file(&mut self, path: &Path) -> Result<(), Problem> {
+        let place = path.display().to_string();
+        let text =
+            std::fs::read_to_string(path).map_err(|error| Problem::new(&place, format!("cannot be read: {error}")))?;
+        let table: toml::Table = text.parse().map_err(|error| Problem::new(&place, format!("{error}")))?;
+        for (key, value) in table {
+            let stem = key.strip_suffix("_file").unwrap_or(&key);
+            let known = SETTINGS.iter().find(|setting| setting.key == key);
+            let by_file =
+                SETTINGS.iter().find(|setting| setting.secret && setting.key == stem && key.ends_with("_file"));
+            let Some(setting) = known.or(by_file) else {
+                return Err(unknown(&format!("key in {place}"), &key, SETTINGS.iter().map(|setting| setting.key)));
+            };
+            let here = format!("{key} in {place}");
+            let text = match value {
+                toml::Value::String(text) => text,
+                toml::Value::Integer(n) => n.to_string(),
+                toml::Value::Boolean(yes) => yes.to_string(),
+                toml::Value::Array(items) if items.iter().all(toml::Value::is_str) => {
+                    items.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(",")
+                }
+                _ => {
+                    return Err(Problem::new(
+                        here,
+                        "must be a text, a whole number, true or false, or a list of texts",
+                    ));
+                }
+            };
+            let found =
+                if known.is_none() { secret_file(&here, Path::new(&text))? } else { Found { text, place: here } };
+            self.offer(setting, found)?;
+        }
+        Ok(())
+    }
+}
+
+fn secret_file(place: &str, path: &Path) -> Result<Found, Problem> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Problem::new(place, format!("{} cannot be read: {error}", path.display())))?;
+    Ok(Found { text: text.trim_end_matches(['\r', '\n']).to_owned(), place: place.to_owned() })
+}
+
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Problem {
+    let nearest = known.map(|known| (strsim::jaro_winkler(known, name), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let hint = match nearest {
+        Some((likeness, known)) if likeness > 0.8 => format!("; did you mean {known}?"),
+        _ => "; `gatehouse serve --help` lists all settings".to_owned(),
+    };
+    Problem::new(name, format!("no such {what}{hint}"))
+}

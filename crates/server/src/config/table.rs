@@ -1,0 +1,361 @@
+//! The table of settings, and the checks.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use gatehouse_domain::{
+    issue::Parse,
+    password::Password,
+    secret::Secret,
+    settings::{Bounded, Defaults},
+    text::{Email, Username},
+    throttle::{AccountRule, WindowRule},
+};
+use ipnet::IpNet;
+
+use crate::{
+    config::{Config, Database, FirstAdmin, Limits, LogFormat, Problem, Sources, sources::Found},
+    security::{
+        keyring::MasterKey,
+        password::{Cost, HasherOptions},
+    },
+};
+
+/// A setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its key in the file; its flag, with hyphens.
+    pub key: &'static str,
+    /// Its environment variable.
+    pub env: &'static str,
+    /// What it is without being set, in words.
+    pub default: &'static str,
+    /// What it does.
+    pub help: &'static str,
+    /// Whether it may also be given as the name of a file that holds it.
+    pub secret: bool,
+}
+
+macro_rules! settings {
+    ($($key:literal $env:literal $(($secret:ident))? $default:literal $help:literal;)*) => {
+        /// Every setting.
+        pub const SETTINGS: &[Setting] = &[$(Setting {
+            key: $key,
+            env: $env,
+            default: $default,
+            help: $help,
+            secret: false $(|| stringify!($secret).len() == 6)?,
+        },)*];
+    };
+}
+
+settings! {
+    "bind" "GATEHOUSE_BIND" "127.0.0.1:8000" "Address and port to listen on";
+    "public_url" "GATEHOUSE_PUBLIC_URL" "taken from requests on loopback" "Address that clients use, such as https://id.example.com; names the issuer of tokens";
+    "data_dir" "GATEHOUSE_DATA_DIR" "./data" "Folder for the SQLite file and the master key; made with mode 0700";
+    "database_url" "DATABASE_URL" (secret) "SQLite in the data folder" "postgres://user:password@host/name, or sqlite:path";
+    "database_connections" "GATEHOUSE_DATABASE_CONNECTIONS" "4 on SQLite, 16 on PostgreSQL" "Connections to the database";
+    "migrate" "GATEHOUSE_MIGRATE" "true" "Bring the schema up to date at start; false where `gatehouse migrate up` does it";
+    "master_key" "GATEHOUSE_MASTER_KEY" (secret) "master.key in the data folder" "32 bytes in hexadecimal or base64; the same for all replicas";
+    "admin_email" "GATEHOUSE_ADMIN_EMAIL" "none" "Makes the first administrator without the setup token";
+    "admin_username" "GATEHOUSE_ADMIN_USERNAME" "admin" "User name of that administrator";
+    "admin_password" "GATEHOUSE_ADMIN_PASSWORD" (secret) "none" "Password of that administrator";
+    "access_token_expire_minutes" "ACCESS_TOKEN_EXPIRE_MINUTES" "15" "Lifetime of access tokens, 1 to 15";
+    "refresh_token_expire_days" "REFRESH_TOKEN_EXPIRE_DAYS" "7" "Lifetime of refresh tokens, 1 to 30";
+    "trusted_proxies" "GATEHOUSE_TRUSTED_PROXIES" "none" "Networks, separated by commas, whose X-Forwarded-For names the client";
+    "metrics_bind" "GATEHOUSE_METRICS_BIND" "off" "Address and port to serve /metrics on";
+    "geoip_file" "GATEHOUSE_GEOIP_FILE" "none" "MaxMind DB (city or country) that gives sessions a location";
+    "login_failures_per_account" "GATEHOUSE_LOGIN_FAILURES_PER_ACCOUNT" "10" "Consecutive failures before sign-in to an account is delayed";
+    "login_failures_per_address" "GATEHOUSE_LOGIN_FAILURES_PER_ADDRESS" "100" "Failures of one address in 10 minutes before it must wait";
+    "registrations_per_address" "GATEHOUSE_REGISTRATIONS_PER_ADDRESS" "20" "Registrations from one address in an hour";
+    "hash_permits" "GATEHOUSE_HASH_PERMITS" "one per processor" "Passwords that are hashed at the same time";
+    "hash_queue" "GATEHOUSE_HASH_QUEUE" "64" "Passwords that may wait to be hashed";
+    "hash_memory_kib" "GATEHOUSE_HASH_MEMORY_KIB" "19456" "Memory of argon2id";
+    "hash_passes" "GATEHOUSE_HASH_PASSES" "2" "Passes of argon2id";
+    "workers" "GATEHOUSE_WORKERS" "one per processor" "Threads that answer requests";
+    "shutdown_grace_seconds" "GATEHOUSE_SHUTDOWN_GRACE_SECONDS" "8" "How long requests may go on after SIGTERM";
+    "log_format" "GATEHOUSE_LOG_FORMAT" "pretty on a terminal, else json" "pretty or json";
+    "log_level" "GATEHOUSE_LOG_LEVEL" "info" "error, warn, info, debug, trace, or directives as of tracing's EnvFilter";
+    "config" "GATEHOUSE_CONFIG" "none" "TOML file with any of these settings";
+}
+
+struct Checker<'a>(&'a Sources);
+
+impl Checker<'_> {
+    fn read<T>(&self, key: &str, parse: impl FnOnce(&str) -> Option<T>, expected: &str) -> Result<Option<T>, Problem> {
+        match self.0.get(key) {
+            None => Ok(None),
+            Some(Found { text, place }) => {
+                parse(text.trim()).map(Some).ok_or_else(|| Problem::new(place, format!("must be {expected}")))
+            }
+        }
+    }
+
+    fn parsed<T: FromStr>(&self, key: &str, expected: &str) -> Result<Option<T>, Problem> {
+        self.read(key, |text| text.parse().ok(), expected)
+    }
+
+    fn number(&self, key: &str, min: u64, max: u64) -> Result<Option<u64>, Problem> {
+        let inside = |text: &str| text.parse().ok().filter(|n| (min..=max).contains(n));
+        self.read(key, inside, &format!("a whole number from {min} to {max}"))
+    }
+
+    fn valid<T: Parse>(&self, key: &str) -> Result<Option<T>, Problem> {
+        match self.0.get(key) {
+            None => Ok(None),
+            Some(Found { text, place }) => T::parse(text).map(Some).map_err(|fault| Problem::new(place, fault.msg)),
+        }
+    }
+}
+
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+fn usize_of(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+fn u32_of(n: u64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// Checks every setting.
+pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
+    let get = Checker(sources);
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    let data_dir = get.read("data_dir", |text| Some(PathBuf::from(text)), "")?.unwrap_or_else(|| "./data".into());
+    let database = get
+        .read("database_url", database, "postgres://user:password@host/name or sqlite:path")?
+        .unwrap_or_else(|| Database::Sqlite(data_dir.join("gatehouse.db")));
+    let connections = match database {
+        Database::Sqlite(_) => 4,
+        Database::Postgres(_) => 16,
+    };
+    let cost = Cost {
+        memory_kib: u32_of(get.number("hash_memory_kib", 8, 4_194_304)?.unwrap_or(19_456)),
+        passes: u32_of(get.number("hash_passes", 1, 100)?.unwrap_or(2)),
+    };
+    if !cost.is_enough() {
+        return Err(Problem::new(
+            "hash_memory_kib and hash_passes",
+            "must reach one of OWASP's argon2id settings, such as 19456 and 2",
+        ));
+    }
+    Ok(Config {
+        bind: get
+            .parsed("bind", "an address and port such as 127.0.0.1:8000")?
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000))),
+        database_connections: get.number("database_connections", 1, 1_000)?.map_or(connections, u32_of),
+        data_dir,
+        database,
+        migrate: get.read("migrate", flag, "true or false")?.unwrap_or(true),
+        public_url: get.read("public_url", public_url, "an http or https address without path, query or user name")?,
+        metrics_bind: get.parsed("metrics_bind", "an address and port such as 127.0.0.1:9000")?,
+        trusted_proxies: get
+            .read("trusted_proxies", networks, "networks such as 10.0.0.0/8,127.0.0.1, separated by commas")?
+            .unwrap_or_default(),
+        master_key: get.read("master_key", MasterKey::parse, "32 bytes in hexadecimal or base64")?,
+        admin: first_admin(&get, sources)?,
+        defaults: Defaults {
+            access_token_minutes: bounded(get.number("access_token_expire_minutes", 1, 15)?.unwrap_or(15)),
+            refresh_token_days: bounded(get.number("refresh_token_expire_days", 1, 30)?.unwrap_or(7)),
+        },
+        hasher: HasherOptions {
+            permits: get.number("hash_permits", 1, 1_024)?.map_or(processors, usize_of),
+            queue: usize_of(get.number("hash_queue", 2, 100_000)?.unwrap_or(64)),
+            cost,
+        },
+        limits: Limits {
+            account: AccountRule { free: u32_of(get.number("login_failures_per_account", 1, 99)?.unwrap_or(10)) },
+            address: WindowRule {
+                limit: u32_of(get.number("login_failures_per_address", 1, 1_000_000)?.unwrap_or(100)),
+                window: Duration::from_secs(600),
+            },
+            registrations: WindowRule {
+                limit: u32_of(get.number("registrations_per_address", 1, 1_000_000)?.unwrap_or(20)),
+                window: Duration::from_secs(3_600),
+            },
+        },
+        geoip_file: get.read("geoip_file", |text| Some(PathBuf::from(text)), "")?,
+        workers: get.number("workers", 1, 1_024)?.map_or(processors, usize_of),
+        shutdown_grace: Duration::from_secs(get.number("shutdown_grace_seconds", 0, 3_600)?.unwrap_or(8)),
+        log_format: get.read("log_format", log_format, "pretty or json")?.unwrap_or_else(default_log_format),
+        log_level: get.read("log_level", |text| Some(text.to_owned()), "")?.unwrap_or_else(|| "info".to_owned()),
+    })
+}
+
+fn bounded<const MIN: u32, const MAX: u32>(n: u64) -> Bounded<MIN, MAX> {
+    match Bounded::new(n) {
+        Ok(n) => n,
+        Err(fault) => unreachable!("checked before: {}", fault.msg),
+    }
+}
+
+fn database(text: &str) -> Option<Database> {
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return url::Url::parse(text).ok().map(|_| Database::Postgres(Secret::new(text.to_owned())));
+    }
+    let path = text.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path).split('?').next().unwrap_or_default();
+    (!path.is_empty() && path != ":memory:").then(|| Database::Sqlite(path.into()))
+}
+
+fn public_url(text: &str) -> Option<url::Url> {
+    let url = url::Url::parse(text).ok()?;
+    let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    (matches!(url.scheme(), "http" | "https") && url.has_host() && plain && url.password().is_none()).then_some(url)
+}
+
+fn networks(text: &str) -> Option<Vec<IpNet>> {
+    let network =
+        |item: &str| item.parse().ok().or_else(|| item.parse().ok().map(|ip: std::net::IpAddr| IpNet::from(ip)));
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(network).collect()
+}
+
+fn log_format(text: &str) -> Option<LogFormat> {
+    match text {
+        "pretty" => Some(LogFormat::Pretty),
+        "json" => Some(LogFormat::Json),
+        _ => None,
+    }
+}
+
+fn default_log_format() -> LogFormat {
+    if std::io::IsTerminal::is_terminal(&std::io::stderr()) { LogFormat::Pretty } else { LogFormat::Json }
+}
+
+fn first_admin(get: &Checker<'_>, sources: &Sources) -> Result<Option<FirstAdmin>, Problem> {
+    let username = get.valid::<Username>("admin_username")?;
+    match (get.valid::<Email>("admin_email")?, get.valid::<Password>("admin_password")?) {
+        (Some(email), Some(password)) => {
+            let username = match username {
+                Some(username) => username,
+                None => Username::parse("admin").map_err(|fault| Problem::new("admin_username", fault.msg))?,
+            };
+            Ok(Some(FirstAdmin { email, username, password }))
+        }
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(Problem::new(
+            place(sources, "admin_email"),
+            "needs GATEHOUSE_ADMIN_PASSWORD or GATEHOUSE_ADMIN_PASSWORD_FILE beside it",
+        )),
+        (None, Some(_)) => Err(Problem::new(place(sources, "admin_password"), "needs GATEHOUSE_ADMIN_EMAIL beside it")),
+    }
+}
+
+fn place(sources: &Sources, key: &str) -> String {
+    sources.get(key).map_or_else(|| key.to_owned(), |found| found.place.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(flags: &[(&'static str, &str)], environment: &[(&str, &str)]) -> Result<Config, String> {
+        let flags = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
+        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Config::load(flags, environment.collect::<Vec<_>>().into_iter()).map_err(|problem| problem.to_string())
+    }
+
+    fn file(name: &str, text: &str) -> String {
+        let path = std::env::temp_dir().join(format!("gatehouse-config-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    #[test]
+    fn nothing_needs_to_be_set() {
+        let config = load(&[], &[]).unwrap();
+        assert_eq!(config.bind, "127.0.0.1:8000".parse().unwrap());
+        assert!(
+            matches!(config.database, Database::Sqlite(path) if path == std::path::Path::new("./data/gatehouse.db"))
+        );
+        assert_eq!(
+            (config.limits.account.free, config.limits.address.limit, config.limits.registrations.limit),
+            (10, 100, 20)
+        );
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file() {
+        let file = file("order.toml", "bind = \"127.0.0.1:1\"\nhash_queue = 5\nworkers = 7\n");
+        let config = load(
+            &[("bind", "127.0.0.1:3"), ("config", &file)],
+            &[("GATEHOUSE_BIND", "127.0.0.1:2"), ("GATEHOUSE_HASH_QUEUE", "6")],
+        )
+        .unwrap();
+        assert_eq!((config.bind.port(), config.hasher.queue, config.workers), (3, 6, 7));
+    }
+
+    #[test]
+    fn unknown_names_are_errors_with_a_suggestion() {
+        let error = load(&[], &[("GATEHOUSE_BNID", "x")]).unwrap_err();
+        assert!(error.contains("GATEHOUSE_BNID") && error.contains("did you mean GATEHOUSE_BIND?"), "{error}");
+        let file = file("typo.toml", "publik_url = \"https://id.example.com\"\n");
+        let error = load(&[], &[("GATEHOUSE_CONFIG", &file)]).unwrap_err();
+        assert!(error.contains("publik_url") && error.contains("did you mean public_url?"), "{error}");
+        assert!(load(&[], &[("HOME", "/root"), ("GATEWAY", "x")]).is_ok());
+    }
+
+    #[test]
+    fn every_secret_can_be_a_file_and_nothing_else_can() {
+        let secret = file("secret", &format!("{}\n", "ab".repeat(32)));
+        assert!(load(&[], &[("GATEHOUSE_MASTER_KEY_FILE", &secret)]).unwrap().master_key.is_some());
+        let url = file("url", "postgres://u:p@localhost/db\n");
+        assert!(matches!(load(&[], &[("DATABASE_URL_FILE", &url)]).unwrap().database, Database::Postgres(_)));
+        let password = file("password", "mountain otter juggles 42 lamps\n");
+        let config =
+            load(&[], &[("GATEHOUSE_ADMIN_EMAIL", "a@example.com"), ("GATEHOUSE_ADMIN_PASSWORD_FILE", &password)])
+                .unwrap();
+        assert_eq!(config.admin.unwrap().password.expose(), "mountain otter juggles 42 lamps");
+        assert!(load(&[], &[("GATEHOUSE_BIND_FILE", &secret)]).is_err());
+        assert!(
+            load(&[], &[("GATEHOUSE_MASTER_KEY", "x"), ("GATEHOUSE_MASTER_KEY_FILE", &secret)])
+                .unwrap_err()
+                .contains("set both")
+        );
+    }
+
+    #[test]
+    fn bad_values_name_the_setting_and_what_it_must_be() {
+        for (name, value) in [
+            ("GATEHOUSE_BIND", "localhost"),
+            ("ACCESS_TOKEN_EXPIRE_MINUTES", "16"),
+            ("REFRESH_TOKEN_EXPIRE_DAYS", "31"),
+            ("GATEHOUSE_PUBLIC_URL", "https://id.example.com/path"),
+            ("GATEHOUSE_PUBLIC_URL", "ftp://id.example.com"),
+            ("GATEHOUSE_TRUSTED_PROXIES", "10.0.0.0/33"),
+            ("DATABASE_URL", "mysql://localhost/db"),
+            ("GATEHOUSE_ADMIN_EMAIL", "nobody"),
+            ("GATEHOUSE_HASH_MEMORY_KIB", "1024"),
+            ("GATEHOUSE_MIGRATE", "maybe"),
+        ] {
+            let error = load(&[], &[(name, value)]).unwrap_err();
+            assert!(error.contains(name) || error.contains("hash_memory_kib"), "{error}");
+            assert!(error.contains("must") || error.contains("not an e-mail"), "{error}");
+        }
+        assert!(
+            load(&[], &[("GATEHOUSE_ADMIN_EMAIL", "a@example.com")]).unwrap_err().contains("GATEHOUSE_ADMIN_PASSWORD")
+        );
+    }
+
+    #[test]
+    fn secrets_do_not_show_in_debug_output() {
+        let config = load(
+            &[],
+            &[("DATABASE_URL", "postgres://u:hunter2@localhost/db"), ("GATEHOUSE_MASTER_KEY", &"ab".repeat(32))],
+        )
+        .unwrap();
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("abab") && !shown.contains("171, 171"));
+    }
+
+    #[test]
+    fn empty_variable_counts_as_unset() {
+        assert!(load(&[], &[("GATEHOUSE_PUBLIC_URL", "")]).unwrap().public_url.is_none());
+    }
+}

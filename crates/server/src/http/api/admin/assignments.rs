@@ -1,0 +1,256 @@
+//! Who holds which role where.
+
+use actix_web::{delete, get, patch, post, web::Data};
+use gatehouse_domain::{
+    authz::{DeleteAssignments, ReadAssignments, WriteAssignments},
+    id::{AssignmentId, PartnerId, RoleId, TenantId, UserId},
+    issue::{Fault, Issues},
+    role::{Anchor, Assignment},
+    time::Timestamp,
+};
+use gatehouse_persistence::AssignmentFilter;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::{
+    app::{App, assignments::Assign},
+    http::{
+        api::user::AnchorResponse,
+        envelope::{ApiResponse, ApiResult, Created, NoContent, PaginatedResponse},
+        extract::{
+            access::{Access, Directory, PathId},
+            page::{ByCreation, Listing, Paged},
+            valid::Valid,
+        },
+        input::{Patch, body, query},
+        request::Asked,
+    },
+};
+
+/// A page of assignments.
+pub type AssignmentPage = PaginatedResponse<RoleAssignmentResponse>;
+/// One assignment.
+pub type OneAssignment = ApiResponse<RoleAssignmentResponse>;
+
+/// A role given to a user.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RoleAssignmentResponse {
+    /// The id.
+    #[schema(inline)]
+    pub id: AssignmentId,
+    /// Who holds the role.
+    #[schema(inline)]
+    pub user_id: UserId,
+    /// The tenant of the user.
+    #[schema(inline)]
+    pub tenant_id: TenantId,
+    /// The role.
+    #[schema(inline)]
+    pub role_id: RoleId,
+    /// Where it holds.
+    pub anchor: AnchorResponse,
+    /// When it ends by itself.
+    #[schema(required = true, inline)]
+    pub expires_at: Option<Timestamp>,
+    /// When it was given.
+    #[schema(inline)]
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    #[schema(inline)]
+    pub updated_at: Timestamp,
+}
+
+query! {
+    /// Filters of assignments.
+    pub struct AssignmentQuery {
+        /// Only assignments of these users.
+        user_id: Vec<UserId>,
+        /// Only assignments of these roles.
+        role_id: Vec<RoleId>,
+        /// Only assignments of users in these tenants.
+        tenant_id: Vec<TenantId>,
+        /// Only assignments of users in tenants of these partners.
+        partner_id: Vec<PartnerId>,
+    }
+}
+
+body! {
+    /// Where a role holds: the platform, or exactly one partner or tenant.
+    pub struct AnchorRequest {
+        /// The level.
+        level: Level,
+        /// The partner, at that level.
+        partner_id: Option<PartnerId>,
+        /// The tenant, at that level.
+        tenant_id: Option<TenantId>,
+    }
+
+    /// A role to be given to a user.
+    pub struct RoleAssignmentCreateRequest {
+        /// Who gets it.
+        user_id: UserId,
+        /// The role.
+        role_id: RoleId,
+        /// Where it holds.
+        anchor: AnchorRequest,
+        /// When it ends by itself.
+        expires_at: Option<Timestamp>,
+    }
+
+    /// What changes of an assignment.
+    pub struct RoleAssignmentPatchRequest {
+        /// When it ends by itself; null is never.
+        expires_at: Patch<Timestamp>,
+    }
+}
+
+/// The level of an anchor.
+#[derive(Debug, Clone, Copy)]
+pub enum Level {
+    /// The platform.
+    Platform,
+    /// A partner.
+    Partner,
+    /// A tenant.
+    Tenant,
+}
+
+impl crate::http::input::Field for Level {
+    fn read(json: crate::http::input::Json, at: &mut crate::http::input::At<'_>) -> Option<Self> {
+        match json {
+            crate::http::input::Json::String(word) if word == "platform" => Some(Self::Platform),
+            crate::http::input::Json::String(word) if word == "partner" => Some(Self::Partner),
+            crate::http::input::Json::String(word) if word == "tenant" => Some(Self::Tenant),
+            _ => at.fault(Fault::new("enum", "must be one of platform, partner, tenant")),
+        }
+    }
+
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .enum_values(Some(["platform", "partner", "tenant"]))
+            .into()
+    }
+}
+
+impl AnchorRequest {
+    fn parse(&self) -> Result<Anchor, Issues> {
+        match (self.level, self.partner_id, self.tenant_id) {
+            (Level::Platform, None, None) => Ok(Anchor::Platform),
+            (Level::Partner, Some(id), None) => Ok(Anchor::Partner(id)),
+            (Level::Tenant, None, Some(id)) => Ok(Anchor::Tenant(id)),
+            _ => {
+                let fault = Fault::new(
+                    "anchor",
+                    "needs partner_id at level partner, tenant_id at level tenant, and nothing else",
+                );
+                Err(fault.at(vec!["body".into(), "anchor".into()]).into())
+            }
+        }
+    }
+}
+
+impl From<Assignment> for RoleAssignmentResponse {
+    fn from(assignment: Assignment) -> Self {
+        let Assignment {
+            id,
+            tenant_id,
+            partner_id: _,
+            user_id,
+            role_id,
+            anchor,
+            expires_at,
+            created_at,
+            updated_at,
+            deleted_at: _,
+            version: _,
+        } = assignment;
+        Self { id, user_id, tenant_id, role_id, anchor: anchor.into(), expires_at, created_at, updated_at }
+    }
+}
+
+pub(super) fn mount(config: &mut ServiceConfig<'_>) {
+    config.service(list).service(create).service(get_one).service(update).service(delete_one);
+}
+
+/// List role assignments
+///
+/// Of users in all tenants, or in those of the caller's partners; newest first.
+#[utoipa::path(tag = "admin-role-assignments", operation_id = "admin.role_assignments.list", params(AssignmentQuery, Paged<ByCreation>), responses((status = 200, body = AssignmentPage)))]
+#[get("/admin/role-assignments")]
+async fn list(
+    access: Access<ReadAssignments, Directory>,
+    listing: Listing<AssignmentQuery, ByCreation>,
+    app: Data<App>,
+) -> ApiResult<AssignmentPage> {
+    let AssignmentQuery { user_id, role_id, tenant_id, partner_id } = &listing.filter;
+    let filter = AssignmentFilter {
+        users: user_id.clone(),
+        roles: role_id.clone(),
+        tenants: tenant_id.clone(),
+        partners: partner_id.clone(),
+    };
+    let page = app.list_assignments(&access, &filter, listing.direction, &listing.request).await?;
+    Ok(listing.respond(&app, page, RoleAssignmentResponse::from))
+}
+
+/// Give a role to a user
+///
+/// Nobody gives what they do not hold, or where they do not hold it. It holds within a second.
+#[utoipa::path(tag = "admin-role-assignments", operation_id = "admin.role_assignments.create", request_body = RoleAssignmentCreateRequest, responses((status = 201, body = OneAssignment)))]
+#[post("/admin/role-assignments")]
+async fn create(
+    access: Access<WriteAssignments, Directory>,
+    new: Valid<RoleAssignmentCreateRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Created<RoleAssignmentResponse>> {
+    let RoleAssignmentCreateRequest { user_id, role_id, anchor, expires_at } = new.0;
+    let assign = Assign { user_id, role_id, anchor: anchor.parse()?, expires_at };
+    Ok(Created(app.assign(&access, assign, &asked.origin).await?.into()))
+}
+
+/// Get a role assignment
+///
+/// Who holds which role where, and until when.
+#[utoipa::path(tag = "admin-role-assignments", operation_id = "admin.role_assignments.get", params(("assignment_id" = inline(AssignmentId), Path, description = "The assignment.")), responses((status = 200, body = OneAssignment)))]
+#[get("/admin/role-assignments/{assignment_id}")]
+async fn get_one(
+    access: Access<ReadAssignments, Directory>,
+    id: PathId<AssignmentId>,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<RoleAssignmentResponse>> {
+    Ok(ApiResponse(app.assignment(&access, id.0).await?.into()))
+}
+
+/// Change when a role assignment ends
+///
+/// An instant that has passed ends it at once.
+#[utoipa::path(tag = "admin-role-assignments", operation_id = "admin.role_assignments.update", params(("assignment_id" = inline(AssignmentId), Path, description = "The assignment.")), request_body = RoleAssignmentPatchRequest, responses((status = 200, body = OneAssignment)))]
+#[patch("/admin/role-assignments/{assignment_id}")]
+async fn update(
+    access: Access<WriteAssignments, Directory>,
+    id: PathId<AssignmentId>,
+    patch: Valid<RoleAssignmentPatchRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<RoleAssignmentResponse>> {
+    let RoleAssignmentPatchRequest { expires_at } = patch.0;
+    Ok(ApiResponse(app.update_assignment(&access, id.0, expires_at.0, &asked.origin).await?.into()))
+}
+
+/// Take a role from a user
+///
+/// It holds no more within a second.
+#[utoipa::path(tag = "admin-role-assignments", operation_id = "admin.role_assignments.delete", params(("assignment_id" = inline(AssignmentId), Path, description = "The assignment.")), responses((status = 204)))]
+#[delete("/admin/role-assignments/{assignment_id}")]
+async fn delete_one(
+    access: Access<DeleteAssignments, Directory>,
+    id: PathId<AssignmentId>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<NoContent> {
+    app.unassign(&access, id.0, &asked.origin).await?;
+    Ok(NoContent)
+}

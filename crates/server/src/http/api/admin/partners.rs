@@ -1,0 +1,221 @@
+//! Partners; for operators only.
+
+use actix_web::{get, patch, post, web::Data};
+use gatehouse_domain::{
+    authz::{ReadPartners, WritePartners},
+    id::PartnerId,
+    partner::{Limit, NewPartner, Partner, PartnerPatch, Standing},
+    text::{Email, Name, Slug},
+    time::Timestamp,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::{
+    app::App,
+    http::{
+        envelope::{ApiResponse, ApiResult, Created, PaginatedResponse},
+        extract::{
+            access::{Access, Everything, PathId},
+            page::{CreationOrName, Listing, Paged, Unfiltered},
+            valid::Valid,
+        },
+        input::{Patch, Set, body},
+        request::Asked,
+    },
+};
+
+/// A page of partners.
+pub type PartnerPage = PaginatedResponse<PartnerResponse>;
+/// One partner.
+pub type OnePartner = ApiResponse<PartnerResponse>;
+
+/// A partner.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PartnerResponse {
+    /// The id.
+    #[schema(inline)]
+    pub id: PartnerId,
+    /// The name.
+    #[schema(max_length = 400, example = "Example Ltd")]
+    pub name: String,
+    /// The slug, unique in the installation.
+    #[schema(max_length = 63, example = "example")]
+    pub slug: String,
+    /// `ACTIVE` or `SUSPENDED`.
+    #[schema(max_length = 32, example = "ACTIVE")]
+    pub status: &'static str,
+    /// Whom to write to.
+    #[schema(required = true, max_length = 254)]
+    pub contact_email: Option<String>,
+    /// Greatest number of tenants; null is unlimited.
+    #[schema(required = true, minimum = 0)]
+    pub max_tenants: Option<u32>,
+    /// Greatest number of users in each tenant; null is unlimited.
+    #[schema(required = true, minimum = 0)]
+    pub max_users_per_tenant: Option<u32>,
+    /// Greatest number of applications in each tenant; null is unlimited.
+    #[schema(required = true, minimum = 0)]
+    pub max_applications_per_tenant: Option<u32>,
+    /// When it was made.
+    #[schema(inline)]
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    #[schema(inline)]
+    pub updated_at: Timestamp,
+}
+
+body! {
+    /// A partner to be made.
+    pub struct PartnerCreateRequest {
+        /// The name.
+        name: Name,
+        /// The slug, unique in the installation.
+        slug: Slug,
+        /// Whom to write to.
+        contact_email: Option<Email>,
+        /// Greatest number of tenants; null is unlimited.
+        max_tenants: Option<Limit>,
+        /// Greatest number of users in each tenant; null is unlimited.
+        max_users_per_tenant: Option<Limit>,
+        /// Greatest number of applications in each tenant; null is unlimited.
+        max_applications_per_tenant: Option<Limit>,
+    }
+
+    /// What changes of a partner; what is absent stays.
+    pub struct PartnerPatchRequest {
+        /// The name.
+        name: Set<Name>,
+        /// The slug.
+        slug: Set<Slug>,
+        /// Whether it may be used; suspending it ends every session below it.
+        status: Set<Standing>,
+        /// Whom to write to.
+        contact_email: Patch<Email>,
+        /// Greatest number of tenants; null is unlimited.
+        max_tenants: Patch<Limit>,
+        /// Greatest number of users in each tenant; null is unlimited.
+        max_users_per_tenant: Patch<Limit>,
+        /// Greatest number of applications in each tenant; null is unlimited.
+        max_applications_per_tenant: Patch<Limit>,
+    }
+}
+
+impl From<Partner> for PartnerResponse {
+    fn from(partner: Partner) -> Self {
+        let Partner {
+            id,
+            name,
+            slug,
+            status,
+            contact_email,
+            max_tenants,
+            max_users_per_tenant,
+            max_applications_per_tenant,
+            created_at,
+            updated_at,
+            version: _,
+        } = partner;
+        Self {
+            id,
+            name: name.to_string(),
+            slug: slug.to_string(),
+            status: status.as_str(),
+            contact_email: contact_email.map(|email| email.to_string()),
+            max_tenants: max_tenants.map(Limit::get),
+            max_users_per_tenant: max_users_per_tenant.map(Limit::get),
+            max_applications_per_tenant: max_applications_per_tenant.map(Limit::get),
+            created_at,
+            updated_at,
+        }
+    }
+}
+
+pub(super) fn mount(config: &mut ServiceConfig<'_>) {
+    config.service(list).service(create).service(get_one).service(update);
+}
+
+/// List partners
+///
+/// Newest first, unless `sort` says otherwise.
+#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.list", params(Paged<CreationOrName>), responses((status = 200, body = PartnerPage)))]
+#[get("/admin/partners")]
+async fn list(
+    access: Access<ReadPartners, Everything>,
+    listing: Listing<Unfiltered, CreationOrName>,
+    app: Data<App>,
+) -> ApiResult<PartnerPage> {
+    let page =
+        app.list_partners(&access, listing.sort == CreationOrName::Name, listing.direction, &listing.request).await?;
+    Ok(listing.respond(&app, page, PartnerResponse::from))
+}
+
+/// Make a partner
+///
+/// Its tenants are made at `/admin/tenants`.
+#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.create", request_body = PartnerCreateRequest, responses((status = 201, body = OnePartner)))]
+#[post("/admin/partners")]
+async fn create(
+    access: Access<WritePartners, Everything>,
+    new: Valid<PartnerCreateRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Created<PartnerResponse>> {
+    let PartnerCreateRequest {
+        name,
+        slug,
+        contact_email,
+        max_tenants,
+        max_users_per_tenant,
+        max_applications_per_tenant,
+    } = new.0;
+    let new = NewPartner { name, slug, contact_email, max_tenants, max_users_per_tenant, max_applications_per_tenant };
+    Ok(Created(app.create_partner(&access, new, &asked.origin).await?.into()))
+}
+
+/// Get a partner
+///
+/// With its limits.
+#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.get", params(("partner_id" = inline(PartnerId), Path, description = "The partner.")), responses((status = 200, body = OnePartner)))]
+#[get("/admin/partners/{partner_id}")]
+async fn get_one(
+    access: Access<ReadPartners, Everything>,
+    id: PathId<PartnerId>,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<PartnerResponse>> {
+    Ok(ApiResponse(app.partner(&access, id.0).await?.into()))
+}
+
+/// Change a partner
+///
+/// Suspending it ends every session in its tenants and lets nobody sign in there.
+#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.update", params(("partner_id" = inline(PartnerId), Path, description = "The partner.")), request_body = PartnerPatchRequest, responses((status = 200, body = OnePartner)))]
+#[patch("/admin/partners/{partner_id}")]
+async fn update(
+    access: Access<WritePartners, Everything>,
+    id: PathId<PartnerId>,
+    patch: Valid<PartnerPatchRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<PartnerResponse>> {
+    let PartnerPatchRequest {
+        name,
+        slug,
+        status,
+        contact_email,
+        max_tenants,
+        max_users_per_tenant,
+        max_applications_per_tenant,
+    } = patch.0;
+    let patch = PartnerPatch {
+        name: name.0,
+        slug: slug.0,
+        status: status.0,
+        contact_email: contact_email.0,
+        max_tenants: max_tenants.0,
+        max_users_per_tenant: max_users_per_tenant.0,
+        max_applications_per_tenant: max_applications_per_tenant.0,
+    };
+    Ok(ApiResponse(app.update_partner(&access, id.0, patch, &asked.origin).await?.into()))
+}

@@ -1,0 +1,337 @@
+//! Tenants and their settings.
+
+use std::sync::Arc;
+
+use actix_web::{get, patch, post, web::Data};
+use gatehouse_domain::{
+    authz::{ReadTenants, WriteTenants},
+    id::{PartnerId, TenantId},
+    partner::Standing,
+    settings::{
+        AccessTokenMinutes, Days30, IdleMinutes, PasswordLength, RefreshReuse, Registration, RetentionDays,
+        SessionCount, SessionLimitAction, TenantSettings, WindowSeconds,
+    },
+    tenant::{Branding, Colour, HttpsUrl, NewTenant, Tenant, TenantPatch},
+    text::{Email, Name, Slug},
+    time::Timestamp,
+};
+use gatehouse_persistence::TenantFilter;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::{
+    app::App,
+    http::{
+        envelope::{ApiResponse, ApiResult, Created, PaginatedResponse},
+        extract::{
+            access::{Access, Directory, PathId},
+            page::{CreationOrName, Listing, Paged},
+            valid::Valid,
+        },
+        input::{Patch, Set, body, query},
+        request::Asked,
+    },
+};
+
+/// A page of tenants.
+pub type TenantPage = PaginatedResponse<TenantResponse>;
+/// One tenant.
+pub type OneTenant = ApiResponse<TenantResponse>;
+
+/// A tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TenantResponse {
+    /// The id.
+    #[schema(inline)]
+    pub id: TenantId,
+    /// The partner it belongs to.
+    #[schema(inline)]
+    pub partner_id: PartnerId,
+    /// The name.
+    #[schema(max_length = 400, example = "Example Ltd")]
+    pub name: String,
+    /// The slug, unique in the installation; part of addresses.
+    #[schema(max_length = 63, example = "default")]
+    pub slug: String,
+    /// `ACTIVE` or `SUSPENDED`.
+    #[schema(max_length = 32, example = "ACTIVE")]
+    pub status: &'static str,
+    /// Whom to write to.
+    #[schema(required = true, max_length = 254)]
+    pub contact_email: Option<String>,
+    /// What the tenant decides for itself.
+    pub settings: TenantSettingsResponse,
+    /// How its pages look.
+    pub branding: BrandingResponse,
+    /// When it was made.
+    #[schema(inline)]
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    #[schema(inline)]
+    pub updated_at: Timestamp,
+}
+
+/// How a tenant's pages look.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BrandingResponse {
+    /// A picture.
+    #[schema(required = true, max_length = 2000)]
+    pub logo_url: Option<String>,
+    /// The main colour.
+    #[schema(required = true, max_length = 7)]
+    pub primary_color: Option<String>,
+}
+
+query! {
+    /// Filters of tenants.
+    pub struct TenantQuery {
+        /// Only tenants with one of these standings.
+        status: Vec<Standing>,
+        /// Only tenants of these partners.
+        partner_id: Vec<PartnerId>,
+    }
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])* $field:ident: $type:ty => $shown:ty, $show:expr;)*) => {
+        /// What a tenant decides for itself; null inherits.
+        #[derive(Debug, Serialize, ToSchema)]
+        pub struct TenantSettingsResponse {
+            $($(#[doc = $doc])* #[schema(required = true)] pub $field: Option<$shown>,)*
+        }
+
+        body! {
+            /// What changes of a tenant's settings; what is absent stays, null inherits.
+            pub struct TenantSettingsPatch {
+                $($(#[doc = $doc])* $field: Patch<$type>,)*
+            }
+        }
+
+        impl From<&TenantSettings> for TenantSettingsResponse {
+            fn from(settings: &TenantSettings) -> Self {
+                let TenantSettings { $($field,)* } = settings;
+                Self { $($field: $field.map($show),)* }
+            }
+        }
+
+        impl TenantSettingsPatch {
+            /// Applies the changes.
+            fn apply(&self, settings: &mut TenantSettings) {
+                $(if let Some(value) = &self.$field.0 {
+                    settings.$field = *value;
+                })*
+            }
+        }
+    };
+}
+
+settings! {
+    /// Who may open an account: `closed` (default), `invite` or `open`.
+    registration: Registration => &'static str, |word| word.as_str();
+    /// Whether an account needs a verified e-mail address to sign in; default false.
+    require_verified_email: bool => bool, |yes| yes;
+    /// Lifetime of access tokens.
+    access_token_minutes: AccessTokenMinutes => u32, |n| n.get();
+    /// Lifetime of a refresh token.
+    refresh_token_days: Days30 => u32, |n| n.get();
+    /// Greatest lifetime of a session; default 30.
+    session_max_days: Days30 => u32, |n| n.get();
+    /// Time without activity that ends a session; default none.
+    session_idle_minutes: IdleMinutes => u32, |n| n.get();
+    /// Greatest number of active sessions of a user; default 100.
+    max_sessions_per_user: SessionCount => u32, |n| n.get();
+    /// What happens beyond that number: `end_oldest` (default) or `refuse`.
+    session_limit_action: SessionLimitAction => &'static str, |word| word.as_str();
+    /// What the loser of a race for one refresh token gets: `reject` (default) or `replay`.
+    refresh_reuse: RefreshReuse => &'static str, |word| word.as_str();
+    /// How long after its first use a refresh token may lose a race without being taken for stolen; default 10.
+    refresh_reuse_window_seconds: WindowSeconds => u32, |n| n.get();
+    /// Least length of a password; default 15.
+    password_min_length: PasswordLength => u32, |n| n.get();
+    /// How long ended sessions stay visible; default 90.
+    session_retention_days: RetentionDays => u32, |n| n.get();
+    /// How long audit events are kept; default 365.
+    audit_retention_days: RetentionDays => u32, |n| n.get();
+}
+
+body! {
+    /// What changes of the looks; what is absent stays, null removes.
+    pub struct BrandingPatch {
+        /// A picture.
+        logo_url: Patch<HttpsUrl>,
+        /// The main colour.
+        primary_color: Patch<Colour>,
+    }
+
+    /// A tenant to be made.
+    pub struct TenantCreateRequest {
+        /// The name.
+        name: Name,
+        /// The slug, unique in the installation.
+        slug: Slug,
+        /// The partner it belongs to.
+        partner_id: PartnerId,
+        /// Whom to write to.
+        contact_email: Option<Email>,
+        /// What it decides for itself.
+        settings: Option<TenantSettingsPatch>,
+        /// How its pages look.
+        branding: Option<BrandingPatch>,
+    }
+
+    /// What changes of a tenant; what is absent stays.
+    pub struct TenantPatchRequest {
+        /// The name.
+        name: Set<Name>,
+        /// The slug.
+        slug: Set<Slug>,
+        /// Whether it may be used; suspending it ends every session in it.
+        status: Set<Standing>,
+        /// Whom to write to.
+        contact_email: Patch<Email>,
+        /// The partner it belongs to; only operators move a tenant.
+        partner_id: Set<PartnerId>,
+        /// What it decides for itself.
+        settings: Set<TenantSettingsPatch>,
+        /// How its pages look.
+        branding: Set<BrandingPatch>,
+    }
+}
+
+impl BrandingPatch {
+    fn apply(&self, branding: &mut Branding) {
+        let Self { logo_url, primary_color } = self;
+        if let Some(value) = &logo_url.0 {
+            branding.logo_url.clone_from(value);
+        }
+        if let Some(value) = &primary_color.0 {
+            branding.primary_color.clone_from(value);
+        }
+    }
+}
+
+impl From<Tenant> for TenantResponse {
+    fn from(tenant: Tenant) -> Self {
+        let Tenant {
+            id,
+            partner_id,
+            name,
+            slug,
+            status,
+            contact_email,
+            settings,
+            branding,
+            created_at,
+            updated_at,
+            version: _,
+        } = tenant;
+        let Branding { logo_url, primary_color } = branding;
+        Self {
+            id,
+            partner_id,
+            name: name.to_string(),
+            slug: slug.to_string(),
+            status: status.as_str(),
+            contact_email: contact_email.map(|email| email.to_string()),
+            settings: (&settings).into(),
+            branding: BrandingResponse {
+                logo_url: logo_url.map(|url| url.as_str().to_owned()),
+                primary_color: primary_color.map(|colour| colour.as_str().to_owned()),
+            },
+            created_at,
+            updated_at,
+        }
+    }
+}
+
+pub(super) fn mount(config: &mut ServiceConfig<'_>) {
+    config.service(list).service(create).service(get_one).service(update);
+}
+
+/// List tenants
+///
+/// All, or those of the caller's partners; newest first, unless `sort` says otherwise.
+#[utoipa::path(tag = "admin-tenants", operation_id = "admin.tenants.list", params(TenantQuery, Paged<CreationOrName>), responses((status = 200, body = TenantPage)))]
+#[get("/admin/tenants")]
+async fn list(
+    access: Access<ReadTenants, Directory>,
+    listing: Listing<TenantQuery, CreationOrName>,
+    app: Data<App>,
+) -> ApiResult<TenantPage> {
+    let TenantQuery { status, partner_id } = &listing.filter;
+    let filter = TenantFilter { statuses: status.clone(), partners: partner_id.clone() };
+    let page = app
+        .list_tenants(&access, &filter, listing.sort == CreationOrName::Name, listing.direction, &listing.request)
+        .await?;
+    Ok(listing.respond(&app, page, TenantResponse::from))
+}
+
+/// Make a tenant
+///
+/// With a signing key of its own.
+#[utoipa::path(tag = "admin-tenants", operation_id = "admin.tenants.create", request_body = TenantCreateRequest, responses((status = 201, body = OneTenant)))]
+#[post("/admin/tenants")]
+async fn create(
+    access: Access<WriteTenants, Directory>,
+    new: Valid<TenantCreateRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Created<TenantResponse>> {
+    let TenantCreateRequest { name, slug, partner_id, contact_email, settings, branding } = new.0;
+    let mut new = NewTenant {
+        partner_id,
+        name,
+        slug,
+        contact_email,
+        settings: TenantSettings::default(),
+        branding: Branding::default(),
+    };
+    settings.iter().for_each(|patch| patch.apply(&mut new.settings));
+    branding.iter().for_each(|patch| patch.apply(&mut new.branding));
+    Ok(Created(app.create_tenant(&access, new, &asked.origin).await?.into()))
+}
+
+/// Get a tenant
+///
+/// With what it decides for itself.
+#[utoipa::path(tag = "admin-tenants", operation_id = "admin.tenants.get", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), responses((status = 200, body = OneTenant)))]
+#[get("/admin/tenants/{tenant_id}")]
+async fn get_one(
+    access: Access<ReadTenants, Directory>,
+    id: PathId<TenantId>,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<TenantResponse>> {
+    Ok(ApiResponse(app.tenant(&access, id.0).await?.into()))
+}
+
+/// Change a tenant
+///
+/// Suspending it ends every session in it and lets nobody sign in.
+#[utoipa::path(tag = "admin-tenants", operation_id = "admin.tenants.update", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), request_body = TenantPatchRequest, responses((status = 200, body = OneTenant)))]
+#[patch("/admin/tenants/{tenant_id}")]
+async fn update(
+    access: Access<WriteTenants, Directory>,
+    id: PathId<TenantId>,
+    patch: Valid<TenantPatchRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<TenantResponse>> {
+    let TenantPatchRequest { name, slug, status, contact_email, partner_id, settings, branding } = patch.0;
+    let patch = TenantPatch {
+        name: name.0,
+        slug: slug.0,
+        status: status.0,
+        contact_email: contact_email.0,
+        partner_id: partner_id.0,
+        settings: None,
+        branding: None,
+    };
+    let (settings, branding) = (settings.0, branding.0);
+    let merge_settings =
+        Arc::new(move |stored: &mut TenantSettings| settings.iter().for_each(|patch| patch.apply(stored)));
+    let merge_branding = Arc::new(move |stored: &mut Branding| branding.iter().for_each(|patch| patch.apply(stored)));
+    Ok(ApiResponse(
+        app.update_tenant(&access, id.0, patch, merge_settings, merge_branding, &asked.origin).await?.into(),
+    ))
+}

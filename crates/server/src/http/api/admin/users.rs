@@ -1,0 +1,226 @@
+//! Users across tenants. A password is never among what is asked or shown.
+
+use actix_web::{get, patch, post, web::Data};
+use gatehouse_domain::{
+    authz::{ReadUsers, WriteUsers},
+    id::{PartnerId, RoleId, TenantId, UserId},
+    issue::Fault,
+    text::{DisplayName, Email, Phone, Username},
+    user::{ATTRIBUTES_MAX, Attributes, UserPatch, UserStatus},
+};
+use gatehouse_persistence::UserFilter;
+use utoipa::openapi::{
+    ObjectBuilder, RefOr, Schema,
+    schema::{AdditionalProperties, Type},
+};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::{
+    app::{App, users::CreateUser},
+    http::{
+        api::user::{AdminUserResponse, OneAdminUser, UserPage},
+        envelope::{ApiResponse, ApiResult, Created},
+        extract::{
+            access::{Access, Directory, PathId},
+            page::{ByCreation, Listing, Paged},
+            valid::Valid,
+        },
+        input::{At, Field, Json, Patch, Set, body, query},
+        request::Asked,
+    },
+};
+
+query! {
+    /// Filters of users.
+    pub struct UserQuery {
+        /// Only users in these tenants.
+        tenant_id: Vec<TenantId>,
+        /// Only users in tenants of these partners.
+        partner_id: Vec<PartnerId>,
+        /// Only users with one of these states.
+        status: Vec<UserStatus>,
+        /// Only users that hold one of these roles.
+        role: Vec<RoleId>,
+    }
+}
+
+body! {
+    /// An account to be made. Its owner sets the password.
+    pub struct UserCreateRequest {
+        /// The tenant.
+        tenant_id: TenantId,
+        /// What to sign in with besides the e-mail address.
+        username: Username,
+        /// The e-mail address.
+        email: Email,
+        /// How to be addressed.
+        display_name: Option<DisplayName>,
+        /// Where to be called.
+        phone: Option<Phone>,
+    }
+
+    /// What changes of a user; what is absent stays.
+    pub struct UserPatchRequest {
+        /// What to sign in with besides the e-mail address.
+        username: Set<Username>,
+        /// The e-mail address; a new one counts as unverified.
+        email: Set<Email>,
+        /// Whether the mailbox is known to be the user's.
+        email_verified: Set<bool>,
+        /// How to be addressed.
+        display_name: Patch<DisplayName>,
+        /// Where to be called.
+        phone: Patch<Phone>,
+        /// Whether the user may sign in; suspending ends all sessions, activating forgets failed sign-ins.
+        status: Set<SettableStatus>,
+        /// Free data for applications, replaced as a whole: at most 50 texts of at most 512 characters.
+        attributes: Set<AttributesField>,
+    }
+}
+
+/// A state that an administrator can put a user in.
+#[derive(Debug, Clone, Copy)]
+pub struct SettableStatus(UserStatus);
+
+impl Field for SettableStatus {
+    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
+        match UserStatus::read(json, at)? {
+            UserStatus::Invited => at.fault(Fault::new("enum", "must be one of ACTIVE, SUSPENDED")),
+            status => Some(Self(status)),
+        }
+    }
+
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["ACTIVE", "SUSPENDED"])).into()
+    }
+}
+
+/// Free data.
+#[derive(Debug)]
+pub struct AttributesField(Attributes);
+
+const KEY_MAX: usize = 64;
+const VALUE_MAX: usize = 512;
+
+impl Field for AttributesField {
+    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
+        let Json::Object(entries) = json else {
+            return at.fault(Fault::new("object_type", "must be an object of texts"));
+        };
+        if entries.len() > ATTRIBUTES_MAX {
+            return at.fault(Fault::new("too_long", "must have at most 50 entries"));
+        }
+        let mut attributes = Attributes::new();
+        for (key, value) in entries {
+            let Json::String(value) = value else {
+                return at.fault(Fault::new("string_type", "must be an object of texts"));
+            };
+            let fits = |text: &str, max| text.chars().count() <= max && !text.chars().any(char::is_control);
+            if key.is_empty() || !fits(&key, KEY_MAX) || !fits(&value, VALUE_MAX) {
+                return at.fault(Fault::new(
+                    "attribute",
+                    "must have keys of 1 to 64 and texts of up to 512 characters, without control characters",
+                ));
+            }
+            attributes.insert(key, value);
+        }
+        Some(Self(attributes))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(VALUE_MAX))
+            .pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]*$"));
+        let key = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(KEY_MAX))
+            .pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]+$"));
+        ObjectBuilder::new()
+            .max_properties(Some(ATTRIBUTES_MAX))
+            .property_names(Some(key))
+            .additional_properties(Some(AdditionalProperties::RefOr(text.into())))
+            .into()
+    }
+}
+
+pub(super) fn mount(config: &mut ServiceConfig<'_>) {
+    config.service(list).service(create).service(get_one).service(update);
+}
+
+/// List users
+///
+/// Of all tenants, or of those of the caller's partners; newest first.
+#[utoipa::path(tag = "admin-users", operation_id = "admin.users.list", params(UserQuery, Paged<ByCreation>), responses((status = 200, body = UserPage)))]
+#[get("/admin/users")]
+async fn list(
+    access: Access<ReadUsers, Directory>,
+    listing: Listing<UserQuery, ByCreation>,
+    app: Data<App>,
+) -> ApiResult<UserPage> {
+    let UserQuery { tenant_id, partner_id, status, role } = &listing.filter;
+    let filter = UserFilter {
+        tenants: tenant_id.clone(),
+        partners: partner_id.clone(),
+        statuses: status.clone(),
+        roles: role.clone(),
+    };
+    let page = app.list_users(&access, &filter, listing.direction, &listing.request).await?;
+    Ok(listing.respond(&app, page, |view| AdminUserResponse::from(&view)))
+}
+
+/// Make an account
+///
+/// It is `INVITED` until its owner has set a password.
+#[utoipa::path(tag = "admin-users", operation_id = "admin.users.create", request_body = UserCreateRequest, responses((status = 201, body = OneAdminUser)))]
+#[post("/admin/users")]
+async fn create(
+    access: Access<WriteUsers, Directory>,
+    new: Valid<UserCreateRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Created<AdminUserResponse>> {
+    let UserCreateRequest { tenant_id, username, email, display_name, phone } = new.0;
+    let view =
+        app.create_user(&access, CreateUser { tenant_id, username, email, display_name, phone }, &asked.origin).await?;
+    Ok(Created((&view).into()))
+}
+
+/// Get a user
+///
+/// With the roles held.
+#[utoipa::path(tag = "admin-users", operation_id = "admin.users.get", params(("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 200, body = OneAdminUser)))]
+#[get("/admin/users/{user_id}")]
+async fn get_one(
+    access: Access<ReadUsers, Directory>,
+    id: PathId<UserId>,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<AdminUserResponse>> {
+    Ok(ApiResponse((&app.user(&access, id.0).await?).into()))
+}
+
+/// Change a user
+///
+/// Suspending a user ends all the user's sessions.
+#[utoipa::path(tag = "admin-users", operation_id = "admin.users.update", params(("user_id" = inline(UserId), Path, description = "The user.")), request_body = UserPatchRequest, responses((status = 200, body = OneAdminUser)))]
+#[patch("/admin/users/{user_id}")]
+async fn update(
+    access: Access<WriteUsers, Directory>,
+    id: PathId<UserId>,
+    patch: Valid<UserPatchRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<AdminUserResponse>> {
+    let UserPatchRequest { username, email, email_verified, display_name, phone, status, attributes } = patch.0;
+    let patch = UserPatch {
+        username: username.0,
+        email: email.0,
+        email_verified: email_verified.0,
+        display_name: display_name.0,
+        phone: phone.0,
+        status: status.0.map(|status| status.0),
+        attributes: attributes.0.map(|attributes| attributes.0),
+    };
+    Ok(ApiResponse((&app.update_user(&access, id.0, patch, &asked.origin).await?).into()))
+}

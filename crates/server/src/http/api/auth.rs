@@ -1,0 +1,151 @@
+//! Registering, signing in, refreshing, signing out. The path names the tenant by its slug.
+
+use actix_web::{post, web::Data};
+use gatehouse_domain::{
+    password::Password,
+    text::{DisplayName, Email, Phone, Slug, Username},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::{
+    app::{App, accounts::Register, login::TokenPair as Pair},
+    http::{
+        api::user::{OneUser, UserResponse},
+        envelope::{ApiResult, Bare, Created},
+        extract::{
+            access::PathTenant,
+            valid::{LoginForm, Valid},
+        },
+        input::{Opaque, body},
+        request::Asked,
+    },
+};
+
+body! {
+    /// What a person gives to open an account. A role cannot be chosen.
+    pub struct RegisterRequest {
+        /// What to sign in with besides the e-mail address.
+        username: Username,
+        /// The e-mail address.
+        email: Email,
+        /// The password: at least 15 characters unless the tenant wants more, and not easy to guess.
+        password: Password,
+        /// How to be addressed.
+        display_name: Option<DisplayName>,
+        /// Where to be called.
+        phone: Option<Phone>,
+    }
+
+    /// A refresh token.
+    pub struct RefreshRequest {
+        /// The refresh token.
+        refresh_token: Opaque<4096>,
+    }
+}
+
+/// What signing in and refreshing answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokenPair {
+    /// A JWT (RFC 9068), to be sent as `Authorization: Bearer …`.
+    #[schema(max_length = 8192, example = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiJ9.e30.c2ln")]
+    pub access_token: String,
+    /// Good for one use at `refresh`.
+    #[schema(max_length = 4096, example = "ghr_AZjF0uj0e3ydChssPU5fYAAAAAA")]
+    pub refresh_token: String,
+    /// How to send the access token.
+    #[schema(max_length = 16, example = "bearer")]
+    pub token_type: &'static str,
+    /// Lifetime of the access token in seconds.
+    #[schema(minimum = 1, example = 900)]
+    pub expires_in: u64,
+}
+
+impl From<Pair> for TokenPair {
+    fn from(Pair { access_token, refresh_token, expires_in }: Pair) -> Self {
+        Self { access_token, refresh_token, token_type: "bearer", expires_in }
+    }
+}
+
+/// The fields of the sign-in form, for the document.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "the form is read by LoginForm; this describes it")]
+pub struct LoginRequest {
+    /// User name or e-mail address.
+    #[schema(min_length = 1, max_length = 254, example = "ada")]
+    username: String,
+    /// The password.
+    #[schema(min_length = 1, max_length = 1024, format = Password, example = "correct horse battery staple")]
+    password: String,
+}
+
+/// A message.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Message {
+    /// The message.
+    #[schema(max_length = 200, example = "Signed out")]
+    pub message: &'static str,
+}
+
+pub(super) fn mount(config: &mut ServiceConfig<'_>) {
+    config.service(login).service(refresh).service(logout).service(register);
+}
+
+/// Open an account
+///
+/// Where the tenant's setting `registration` is `open`. The account may sign in at once.
+#[utoipa::path(tag = "auth", operation_id = "auth.register", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = RegisterRequest, responses((status = 201, body = OneUser)), security(()))]
+#[post("/auth/tenants/{tenant_slug}/register")]
+async fn register(
+    tenant: PathTenant,
+    new: Valid<RegisterRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Created<UserResponse>> {
+    let RegisterRequest { username, email, password, display_name, phone } = new.0;
+    let new = Register { username, email, password, display_name, phone };
+    let view = asked.limited(app.register(&tenant.0, new, &asked.origin).await)?;
+    Ok(Created((&view).into()))
+}
+
+/// Sign in
+///
+/// With user name or e-mail address and password, as a form. The answer to a failed attempt is the same whether the
+/// user exists or not. `X-Device: app` declares a native client.
+#[utoipa::path(tag = "auth", operation_id = "auth.login", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body(content((LoginRequest = "application/x-www-form-urlencoded"), (LoginRequest = "multipart/form-data"))), responses((status = 200, body = TokenPair)), security(()))]
+#[post("/auth/tenants/{tenant_slug}/login")]
+async fn login(tenant: PathTenant, form: LoginForm, asked: Asked, app: Data<App>) -> ApiResult<Bare<TokenPair>> {
+    let pair = asked.limited(app.login(&tenant.0, &form.username, form.password, &asked.origin).await)?;
+    Ok(Bare(pair.into()))
+}
+
+/// Exchange a refresh token
+///
+/// The token is spent at once; the answer has the next one. Using a token twice ends the session, unless it is a race
+/// within the tenant's `refresh_reuse_window_seconds`.
+#[utoipa::path(tag = "auth", operation_id = "auth.refresh", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = RefreshRequest, responses((status = 200, body = TokenPair)), security(()))]
+#[post("/auth/tenants/{tenant_slug}/refresh")]
+async fn refresh(
+    tenant: PathTenant,
+    token: Valid<RefreshRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Bare<TokenPair>> {
+    Ok(Bare(app.refresh(&tenant.0, &token.0.refresh_token.0, &asked.origin).await?.into()))
+}
+
+/// Sign out
+///
+/// Ends the session of a refresh token, spent or not, and its access tokens. Unknown tokens are no error.
+#[utoipa::path(tag = "auth", operation_id = "auth.logout", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = RefreshRequest, responses((status = 200, body = Message)), security(()))]
+#[post("/auth/tenants/{tenant_slug}/logout")]
+async fn logout(
+    tenant: PathTenant,
+    token: Valid<RefreshRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Bare<Message>> {
+    app.logout(&tenant.0, &token.0.refresh_token.0, &asked.origin).await?;
+    Ok(Bare(Message { message: "Signed out" }))
+}

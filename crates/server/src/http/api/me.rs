@@ -1,0 +1,144 @@
+//! Oneself: profile, password, sessions. No permission is needed for these.
+
+use actix_web::{delete, get, patch, post, web::Data};
+use gatehouse_domain::{
+    authz::Oneself,
+    id::SessionId,
+    password::Password,
+    text::{DisplayName, Phone},
+};
+use gatehouse_persistence::{SessionFilter, SessionSort};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::{
+    app::App,
+    http::{
+        api::{
+            session::{OneRevocation, OwnSessionQuery, SessionListItem, SessionPage, SessionRevokeResponse},
+            user::{OneUser, UserResponse},
+        },
+        envelope::{ApiResponse, ApiResult, NoContent},
+        extract::{
+            access::{Access, Me, Myself, PathId},
+            page::{Listing, Paged},
+            valid::Valid,
+        },
+        input::{Patch, body},
+        request::Asked,
+    },
+};
+
+body! {
+    /// What one may change of one's own profile.
+    pub struct ProfilePatch {
+        /// How to be addressed; null removes it.
+        display_name: Patch<DisplayName>,
+        /// Where to be called; null removes it.
+        phone: Patch<Phone>,
+    }
+
+    /// A change of one's own password.
+    pub struct PasswordChange {
+        /// The password so far.
+        current_password: Password,
+        /// The password from now on.
+        new_password: Password,
+    }
+}
+
+pub(super) fn mount(config: &mut ServiceConfig<'_>) {
+    config.service(get_me).service(update_me).service(change_password);
+    config.service(list_sessions).service(revoke_all_sessions).service(revoke_session);
+}
+
+/// Get one's own profile
+///
+/// The user whose token is presented, with the roles held and what they allow.
+#[utoipa::path(tag = "me", operation_id = "me.get", responses((status = 200, body = OneUser)))]
+#[get("/me")]
+async fn get_me(_access: Access<Oneself, Myself>, me: Me) -> ApiResult<ApiResponse<UserResponse>> {
+    Ok(ApiResponse((&me.0.view).into()))
+}
+
+/// Change one's own profile
+///
+/// Fields that are absent stay as they are.
+#[utoipa::path(tag = "me", operation_id = "me.update", request_body = ProfilePatch, responses((status = 200, body = OneUser)))]
+#[patch("/me")]
+async fn update_me(
+    access: Access<Oneself, Myself>,
+    patch: Valid<ProfilePatch>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<UserResponse>> {
+    let ProfilePatch { display_name, phone } = patch.0;
+    let view = app.update_profile(&access, display_name.0, phone.0, &asked.origin).await?;
+    Ok(ApiResponse((&view).into()))
+}
+
+/// Change one's own password
+///
+/// Every other session of the user ends. A wrong current password counts like a failed sign-in.
+#[utoipa::path(tag = "me", operation_id = "me.change_password", request_body = PasswordChange, responses((status = 204)))]
+#[post("/me/password")]
+async fn change_password(
+    access: Access<Oneself, Myself>,
+    me: Me,
+    change: Valid<PasswordChange>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<NoContent> {
+    let facts = app.home(me.0.view.user.tenant_id).await?;
+    let PasswordChange { current_password, new_password } = change.0;
+    app.change_password(&access, &facts, current_password, new_password, &asked.origin).await?;
+    Ok(NoContent)
+}
+
+/// List one's own sessions
+///
+/// Newest first. The session of this very request is marked `is_current`.
+#[utoipa::path(tag = "me-sessions", operation_id = "me.sessions.list", params(OwnSessionQuery, Paged<SessionSort>), responses((status = 200, body = SessionPage)))]
+#[get("/me/sessions")]
+async fn list_sessions(
+    access: Access<Oneself, Myself>,
+    me: Me,
+    listing: Listing<OwnSessionQuery, SessionSort>,
+    app: Data<App>,
+) -> ApiResult<SessionPage> {
+    let filter = SessionFilter { active_only: listing.filter.active_only.0, ..SessionFilter::default() };
+    let page = app.list_sessions(&access, filter, listing.sort, listing.direction, &listing.request).await?;
+    let (current, now) = (me.0.session.id, app.env().now());
+    Ok(listing.respond(&app, page, |view| SessionListItem::new(&view, current, now)))
+}
+
+/// End one's other sessions
+///
+/// All but the session of this very request.
+#[utoipa::path(tag = "me-sessions", operation_id = "me.sessions.revoke_all", responses((status = 200, body = OneRevocation)))]
+#[post("/me/sessions/revoke-all")]
+async fn revoke_all_sessions(
+    access: Access<Oneself, Myself>,
+    me: Me,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<SessionRevokeResponse>> {
+    Ok(ApiResponse(app.end_own_sessions(&access, me.0.session.tenant(), &asked.origin).await?.into()))
+}
+
+/// End one of one's own sessions
+///
+/// Ending the session of this very request is the same as signing out. Ending one that has ended already is no error.
+#[utoipa::path(tag = "me-sessions", operation_id = "me.sessions.revoke", params(("session_id" = inline(SessionId), Path, description = "The session.")), responses((status = 200, body = OneRevocation)))]
+#[delete("/me/sessions/{session_id}")]
+async fn revoke_session(
+    access: Access<Oneself, Myself>,
+    id: PathId<SessionId>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<SessionRevokeResponse>> {
+    let ended = app.end_session(&access, id.0, &asked.origin).await?;
+    Ok(ApiResponse(SessionRevokeResponse {
+        revoked_count: u64::from(ended),
+        session_ids: if ended { vec![id.0] } else { Vec::new() },
+    }))
+}

@@ -1,0 +1,49 @@
+//! The first administrator.
+
+use actix_web::{post, web::Data};
+use gatehouse_domain::{
+    password::Password,
+    secret::Secret,
+    text::{Email, Username},
+};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::{
+    app::{App, setup::SetUp},
+    http::{
+        api::user::{OneUser, UserResponse},
+        envelope::{ApiResult, Created},
+        extract::valid::Valid,
+        input::{Opaque, body},
+        request::Asked,
+    },
+};
+
+body! {
+    /// The first administrator, with the one-time token that the server prints at its start.
+    pub struct SetupRequest {
+        /// The setup token.
+        token: Opaque<4096>,
+        /// The e-mail address.
+        email: Email,
+        /// The user name.
+        username: Username,
+        /// The password: at least 15 characters, and not easy to guess.
+        password: Password,
+    }
+}
+
+pub(super) fn mount(config: &mut ServiceConfig<'_>) {
+    config.service(create);
+}
+
+/// Make the first administrator
+///
+/// In the tenant `default`, with the role `super_admin`. Works once.
+#[utoipa::path(tag = "setup", operation_id = "setup.create", request_body = SetupRequest, responses((status = 201, body = OneUser)), security(()))]
+#[post("/setup")]
+async fn create(new: Valid<SetupRequest>, asked: Asked, app: Data<App>) -> ApiResult<Created<UserResponse>> {
+    let SetupRequest { token, email, username, password } = new.0;
+    let view = app.set_up(SetUp { token: Secret::new(token.0), email, username, password }, &asked.origin).await?;
+    Ok(Created((&view).into()))
+}

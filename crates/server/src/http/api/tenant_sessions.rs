@@ -1,0 +1,257 @@
+//! The sessions of a tenant, for its administrators; and one's own through the same paths.
+
+use std::net::IpAddr;
+
+use actix_web::{delete, get, post, web::Data};
+use gatehouse_domain::{
+    authz::{ReadSessions, RevokeSessions},
+    id::{ApplicationId, SessionId, TenantId, UserId},
+    issue::{Fault, Issues},
+    time::Timestamp,
+};
+use gatehouse_persistence::{SessionFilter, SessionSort};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::{
+    app::{App, sessions::Which},
+    http::{
+        api::session::{
+            OneRevocation, OneSession, OneStats, SessionListItem, SessionPage, SessionResponse, SessionRevokeRequest,
+            SessionRevokeResponse, SessionStatsResponse,
+        },
+        envelope::{ApiResponse, ApiResult, NoContent},
+        extract::{
+            access::{Access, InTenant, InTenantOrOwn, Me, OfUser, PathId, PathTenant},
+            page::{Listing, Paged},
+            valid::Valid,
+        },
+        input::{Flag, Opaque, query},
+        request::Asked,
+    },
+};
+
+query! {
+    /// Filters of a tenant's sessions.
+    pub struct TenantSessionQuery {
+        /// Only sessions of these users.
+        user_id: Vec<UserId>,
+        /// Only sessions that can be used; false adds those that have ended, as long as they are kept.
+        active_only: Flag<true>,
+        /// Only sessions on these kinds of device.
+        device_type: Vec<Opaque<32>>,
+        /// Only sessions begun from these addresses.
+        ip_address: Vec<IpAddr>,
+        /// Only sessions used with these applications.
+        application_id: Vec<ApplicationId>,
+        /// Only sessions begun at this instant or later.
+        created_after: Option<Timestamp>,
+        /// Only sessions begun before this instant.
+        created_before: Option<Timestamp>,
+        /// Only sessions last used before this instant.
+        last_activity_before: Option<Timestamp>,
+    }
+
+    /// Filters of a user's sessions.
+    pub struct UserSessionQuery {
+        /// Only sessions that can be used; false adds those that have ended, as long as they are kept.
+        active_only: Flag<true>,
+        /// Only sessions on these kinds of device.
+        device_type: Vec<Opaque<32>>,
+        /// Only sessions begun from these addresses.
+        ip_address: Vec<IpAddr>,
+        /// Only sessions used with these applications.
+        application_id: Vec<ApplicationId>,
+        /// Only sessions begun at this instant or later.
+        created_after: Option<Timestamp>,
+        /// Only sessions begun before this instant.
+        created_before: Option<Timestamp>,
+        /// Only sessions last used before this instant.
+        last_activity_before: Option<Timestamp>,
+    }
+}
+
+impl From<&TenantSessionQuery> for SessionFilter {
+    fn from(query: &TenantSessionQuery) -> Self {
+        let TenantSessionQuery {
+            user_id,
+            active_only,
+            device_type,
+            ip_address,
+            application_id,
+            created_after,
+            created_before,
+            last_activity_before,
+        } = query;
+        Self {
+            users: user_id.clone(),
+            devices: device_type.iter().map(|device| device.0.clone()).collect(),
+            ips: ip_address.clone(),
+            applications: application_id.clone(),
+            active_only: active_only.0,
+            created_after: *created_after,
+            created_before: *created_before,
+            last_activity_before: *last_activity_before,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&UserSessionQuery> for SessionFilter {
+    fn from(query: &UserSessionQuery) -> Self {
+        let UserSessionQuery {
+            active_only,
+            device_type,
+            ip_address,
+            application_id,
+            created_after,
+            created_before,
+            last_activity_before,
+        } = query;
+        Self {
+            devices: device_type.iter().map(|device| device.0.clone()).collect(),
+            ips: ip_address.clone(),
+            applications: application_id.clone(),
+            active_only: active_only.0,
+            created_after: *created_after,
+            created_before: *created_before,
+            last_activity_before: *last_activity_before,
+            ..Self::default()
+        }
+    }
+}
+
+pub(super) fn mount(config: &mut ServiceConfig<'_>) {
+    // Fixed segments before the placeholder.
+    config.service(stats).service(revoke_all).service(list_of_user).service(revoke_of_user);
+    config.service(list).service(get_one).service(revoke);
+}
+
+/// List the sessions of a tenant
+///
+/// Newest first, unless `sort` says otherwise. Filters that are repeated mean any of their values.
+#[utoipa::path(tag = "tenants-sessions", operation_id = "tenants.sessions.list", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), TenantSessionQuery, Paged<SessionSort>), responses((status = 200, body = SessionPage)))]
+#[get("/tenants/{tenant_id}/sessions")]
+async fn list(
+    access: Access<ReadSessions, InTenant>,
+    me: Me,
+    listing: Listing<TenantSessionQuery, SessionSort>,
+    app: Data<App>,
+) -> ApiResult<SessionPage> {
+    let page =
+        app.list_sessions(&access, (&listing.filter).into(), listing.sort, listing.direction, &listing.request).await?;
+    let (current, now) = (me.0.session.id, app.env().now());
+    Ok(listing.respond(&app, page, |view| SessionListItem::new(&view, current, now)))
+}
+
+/// End all sessions of a tenant
+///
+/// Everybody in the tenant is signed out, the caller included.
+#[utoipa::path(tag = "tenants-sessions", operation_id = "tenants.sessions.revoke_all", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), responses((status = 200, body = OneRevocation)))]
+#[post("/tenants/{tenant_id}/sessions/revoke-all")]
+async fn revoke_all(
+    access: Access<RevokeSessions, InTenant>,
+    tenant: PathTenant,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<SessionRevokeResponse>> {
+    Ok(ApiResponse(app.end_tenant_sessions(&access, tenant.0.reference(), &asked.origin).await?.into()))
+}
+
+/// Get figures about the sessions of a tenant
+///
+/// Active sessions and users now, the last 24 hours, and the last 7 days by the hour.
+#[utoipa::path(tag = "tenants-sessions", operation_id = "tenants.sessions.stats", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), responses((status = 200, body = OneStats)))]
+#[get("/tenants/{tenant_id}/sessions/stats")]
+async fn stats(
+    access: Access<ReadSessions, InTenant>,
+    tenant: PathTenant,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<SessionStatsResponse>> {
+    Ok(ApiResponse(app.session_stats(&access, tenant.0.tenant.id).await?.into()))
+}
+
+/// List the sessions of a user
+///
+/// As the list of the tenant. One's own need no permission.
+#[utoipa::path(tag = "tenants-sessions-users", operation_id = "tenants.sessions.users.list", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user."), UserSessionQuery, Paged<SessionSort>), responses((status = 200, body = SessionPage)))]
+#[get("/tenants/{tenant_id}/sessions/users/{user_id}")]
+async fn list_of_user(
+    access: Access<ReadSessions, OfUser>,
+    me: Me,
+    user: PathId<UserId>,
+    listing: Listing<UserSessionQuery, SessionSort>,
+    app: Data<App>,
+) -> ApiResult<SessionPage> {
+    let page = app
+        .list_user_sessions(
+            &access,
+            user.0,
+            (&listing.filter).into(),
+            listing.sort,
+            listing.direction,
+            &listing.request,
+        )
+        .await?;
+    let (current, now) = (me.0.session.id, app.env().now());
+    Ok(listing.respond(&app, page, |view| SessionListItem::new(&view, current, now)))
+}
+
+/// End sessions of a user
+///
+/// Either the named ones or all. One's own need no permission.
+#[utoipa::path(tag = "tenants-sessions-users", operation_id = "tenants.sessions.users.revoke", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), request_body = SessionRevokeRequest, responses((status = 200, body = OneRevocation)))]
+#[post("/tenants/{tenant_id}/sessions/users/{user_id}/revoke")]
+async fn revoke_of_user(
+    access: Access<RevokeSessions, OfUser>,
+    tenant: PathTenant,
+    user: PathId<UserId>,
+    which: Valid<SessionRevokeRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<SessionRevokeResponse>> {
+    let which = which.0.parse()?;
+    Ok(ApiResponse(app.end_user_sessions(&access, tenant.0.reference(), user.0, which, &asked.origin).await?.into()))
+}
+
+/// Get a session of a tenant
+///
+/// With its user, its applications and how the user signed in. One's own need no permission.
+#[utoipa::path(tag = "tenants-sessions", operation_id = "tenants.sessions.get", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("session_id" = inline(SessionId), Path, description = "The session.")), responses((status = 200, body = OneSession)))]
+#[get("/tenants/{tenant_id}/sessions/{session_id}")]
+async fn get_one(
+    access: Access<ReadSessions, InTenantOrOwn>,
+    me: Me,
+    id: PathId<SessionId>,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<SessionResponse>> {
+    let (view, apps) = app.session(&access, id.0).await?;
+    Ok(ApiResponse(SessionResponse::new(&view, apps, me.0.session.id, app.env().now())))
+}
+
+/// End a session of a tenant
+///
+/// Ending one that has ended already is no error. One's own need no permission.
+#[utoipa::path(tag = "tenants-sessions", operation_id = "tenants.sessions.revoke", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("session_id" = inline(SessionId), Path, description = "The session.")), responses((status = 204)))]
+#[delete("/tenants/{tenant_id}/sessions/{session_id}")]
+async fn revoke(
+    access: Access<RevokeSessions, InTenantOrOwn>,
+    id: PathId<SessionId>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<NoContent> {
+    app.end_session(&access, id.0, &asked.origin).await?;
+    Ok(NoContent)
+}
+
+impl SessionRevokeRequest {
+    /// Exactly one of a list and all.
+    fn parse(self) -> Result<Which, Issues> {
+        let fault = |kind, msg| Issues::from(Fault::new(kind, msg).at(vec!["body".into()]));
+        match (self.session_ids, self.revoke_all.0) {
+            (Some(ids), false) => Ok(Which::Named(ids.0)),
+            (None, true) => Ok(Which::All { except_current: self.except_current.0 }),
+            (None, false) => Err(fault("missing", "needs either session_ids or revoke_all: true")),
+            (Some(_), true) => Err(fault("exclusive", "takes either session_ids or revoke_all: true, not both")),
+        }
+    }
+}

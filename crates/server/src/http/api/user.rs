@@ -1,0 +1,169 @@
+//! Users as the API shows them.
+
+use gatehouse_domain::{
+    authz::{PermissionPattern, PermissionSet},
+    id::{PartnerId, RoleId, TenantId, UserId},
+    role::{Anchor, HeldRole},
+    time::Timestamp,
+    user::{Attributes, User, UserView},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::envelope::{ApiResponse, PaginatedResponse};
+
+/// One user.
+pub type OneUser = ApiResponse<UserResponse>;
+/// A page of users.
+pub type UserPage = PaginatedResponse<AdminUserResponse>;
+/// One user, as administrators see it.
+pub type OneAdminUser = ApiResponse<AdminUserResponse>;
+
+/// A user.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UserResponse {
+    /// The id.
+    #[schema(inline)]
+    pub id: UserId,
+    /// The tenant.
+    #[schema(inline)]
+    pub tenant_id: TenantId,
+    /// The partner of the tenant.
+    #[schema(inline)]
+    pub partner_id: PartnerId,
+    /// The user name.
+    #[schema(max_length = 50, example = "ada")]
+    pub username: String,
+    /// The e-mail address.
+    #[schema(max_length = 254, example = "ada@example.com")]
+    pub email: String,
+    /// Whether the mailbox is known to be the user's.
+    pub email_verified: bool,
+    /// How the user is addressed.
+    #[schema(required = true, max_length = 400, example = "Ada Lovelace")]
+    pub display_name: Option<String>,
+    /// Where to call.
+    #[schema(required = true, max_length = 32, example = "+34 600 000 000")]
+    pub phone: Option<String>,
+    /// Where the user stands: `INVITED`, `ACTIVE` or `SUSPENDED`.
+    #[schema(max_length = 32, example = "ACTIVE")]
+    pub status: &'static str,
+    /// When the account was opened.
+    #[schema(inline)]
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    #[schema(inline)]
+    pub updated_at: Timestamp,
+    /// When the user last signed in.
+    #[schema(required = true, inline)]
+    pub last_login_at: Option<Timestamp>,
+    /// The roles held.
+    #[schema(max_items = 1000)]
+    pub roles: Vec<HeldRoleResponse>,
+    /// What the roles allow together, each within its anchor.
+    #[schema(max_items = 1000, example = json!(["sessions:read"]))]
+    pub permissions: Vec<String>,
+}
+
+/// A user, as administrators see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AdminUserResponse {
+    /// What the user sees.
+    #[serde(flatten)]
+    pub user: UserResponse,
+    /// Free data for applications.
+    pub attributes: Attributes,
+}
+
+/// A role that a user holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HeldRoleResponse {
+    /// The role.
+    #[schema(inline)]
+    pub id: RoleId,
+    /// Its name.
+    #[schema(max_length = 400, example = "tenant_admin")]
+    pub name: String,
+    /// Where it holds.
+    pub anchor: AnchorResponse,
+    /// When it ends by itself.
+    #[schema(required = true, inline)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Where a role holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AnchorResponse {
+    /// `platform`, `partner` or `tenant`.
+    #[schema(max_length = 32, example = "tenant")]
+    pub level: &'static str,
+    /// The partner, at that level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    pub partner_id: Option<PartnerId>,
+    /// The tenant, at that level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    pub tenant_id: Option<TenantId>,
+}
+
+impl From<Anchor> for AnchorResponse {
+    fn from(anchor: Anchor) -> Self {
+        let (partner_id, tenant_id) = match anchor {
+            Anchor::Platform => (None, None),
+            Anchor::Partner(id) => (Some(id), None),
+            Anchor::Tenant(id) => (None, Some(id)),
+        };
+        Self { level: anchor.level(), partner_id, tenant_id }
+    }
+}
+
+impl From<&UserView> for UserResponse {
+    fn from(UserView { user, roles }: &UserView) -> Self {
+        let User {
+            id,
+            tenant_id,
+            partner_id,
+            username,
+            email,
+            email_verified,
+            display_name,
+            phone,
+            status,
+            attributes: _,
+            created_at,
+            updated_at,
+            last_login_at,
+            version: _,
+        } = user;
+        let permissions = PermissionSet::union(roles.iter().map(|role| &role.permissions));
+        let role = |HeldRole { role_id, name, permissions: _, anchor, expires_at }: &HeldRole| HeldRoleResponse {
+            id: *role_id,
+            name: name.clone(),
+            anchor: (*anchor).into(),
+            expires_at: *expires_at,
+        };
+        Self {
+            id: *id,
+            tenant_id: *tenant_id,
+            partner_id: *partner_id,
+            username: username.to_string(),
+            email: email.to_string(),
+            email_verified: *email_verified,
+            display_name: display_name.as_ref().map(ToString::to_string),
+            phone: phone.as_ref().map(ToString::to_string),
+            status: status.as_str(),
+            created_at: *created_at,
+            updated_at: *updated_at,
+            last_login_at: *last_login_at,
+            roles: roles.iter().map(role).collect(),
+            permissions: permissions.iter().map(PermissionPattern::to_string).collect(),
+        }
+    }
+}
+
+impl From<&UserView> for AdminUserResponse {
+    fn from(view: &UserView) -> Self {
+        Self { user: view.into(), attributes: view.user.attributes.clone() }
+    }
+}

@@ -1,0 +1,352 @@
+//! The edge: what happens to every request before and after its handler, in one place.
+//!
+//! Before: request id, trailing slash, known path and method, who calls, which tenant the path names. After: failures
+//! become bytes, headers, a log line, a measurement. A handler that panics costs its own request.
+
+use std::{
+    cell::Cell,
+    future::{Ready, ready},
+    panic::AssertUnwindSafe,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use actix_web::{
+    Error, HttpMessage,
+    body::{BoxBody, MessageBody},
+    dev::{Service, ServiceRequest, ServiceResponse, Transform},
+    http::{
+        Method, Uri,
+        header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
+    },
+    web::Data,
+};
+use futures_util::{FutureExt, future::LocalBoxFuture};
+use gatehouse_domain::{
+    authz::Actor,
+    id::{TenantId, UserId},
+    issue::Parse,
+    text::Slug,
+};
+use gatehouse_persistence::{Ctx, TenantFacts};
+use uuid::Uuid;
+
+use crate::{
+    app::{self, App, client::Origin},
+    http::{
+        Site,
+        input::{read_pairs, read_query},
+        problem::Failure,
+        request::{Auth, RequestState, client_ip},
+    },
+    telemetry,
+};
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static DEVICE: HeaderName = HeaderName::from_static("x-device");
+const API: &str = "/api/v1/";
+
+/// Wraps all routes.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    app: Data<App>,
+    site: Arc<Site>,
+}
+
+impl Edge {
+    /// The edge of a site.
+    #[must_use]
+    pub const fn new(app: Data<App>, site: Arc<Site>) -> Self {
+        Self { app, site }
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Edge
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = Error;
+    type Transform = EdgeService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(EdgeService { service: Rc::new(service), edge: self.clone() }))
+    }
+}
+
+/// The edge around a service.
+#[derive(Debug)]
+pub struct EdgeService<S> {
+    service: Rc<S>,
+    edge: Edge,
+}
+
+impl<S, B> Service<ServiceRequest> for EdgeService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+
+    actix_web::dev::forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let (service, edge) = (Rc::clone(&self.service), self.edge.clone());
+        Box::pin(async move { edge.handle(&*service, request).await })
+    }
+}
+
+/// What is known of a request when it is over.
+struct Seen {
+    id: Arc<str>,
+    method: Method,
+    route: Option<String>,
+    began: Instant,
+}
+
+impl Edge {
+    async fn handle<S, B>(&self, service: &S, mut request: ServiceRequest) -> Result<ServiceResponse<BoxBody>, Error>
+    where
+        S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+        B: MessageBody + 'static,
+    {
+        let id = request_id(request.headers());
+        let mut seen =
+            Seen { id: Arc::clone(&id), method: request.method().clone(), route: None, began: Instant::now() };
+        trim_slash(&mut request);
+        let quota = Rc::new(Cell::new(None));
+        let mut response = match self.prepare(&mut request, &mut seen, &quota).await {
+            Err(failure) => {
+                let response = failure.response(&id);
+                request.into_response(response)
+            }
+            // The request itself goes to the handler: nothing may hold on to it here.
+            Ok(()) => match AssertUnwindSafe(service.call(request)).catch_unwind().await {
+                Ok(response) => self.render(response?, &id),
+                Err(_) => {
+                    seen.log(500, None);
+                    return Err(Failure::Panic(id).into());
+                }
+            },
+        };
+        self.finish(&mut response, &seen, &quota);
+        Ok(response)
+    }
+
+    /// Everything that comes before the handler.
+    async fn prepare(
+        &self,
+        request: &mut ServiceRequest,
+        seen: &mut Seen,
+        quota: &Rc<Cell<Option<app::login::Quota>>>,
+    ) -> Result<(), Failure> {
+        if !request.path().starts_with(API) {
+            return Ok(());
+        }
+        let found = self.site.routes.find(request.path()).ok_or(app::Error::NotFound)?;
+        seen.route = Some(found.route.pattern.clone());
+        if request.method() == Method::HEAD && found.route.operation(&Method::GET).is_some() {
+            // The connection knows that the body is not to be sent.
+            request.head_mut().method = Method::GET;
+        }
+        let Some(features) = found.route.operation(request.method()) else {
+            return Err(Failure::MethodNotAllowed(found.route.allowed()));
+        };
+        let origin = self.origin(request, &seen.id);
+        let auth = if features.secured { self.authenticate(request.headers()).await? } else { Auth::Anonymous };
+        let tenant = self.tenant(found.tenant_id.as_deref(), found.tenant_slug.as_deref()).await?;
+        if !features.takes_query && (!features.secured || matches!(auth, Auth::Caller(_))) {
+            no_query(request.query_string())?;
+        }
+        request.extensions_mut().insert(RequestState {
+            id: Arc::clone(&seen.id),
+            origin,
+            auth,
+            tenant,
+            quota: Rc::clone(quota),
+        });
+        Ok(())
+    }
+
+    fn origin(&self, request: &ServiceRequest, id: &Arc<str>) -> Origin {
+        let headers = request.headers();
+        let peer = request.peer_addr().map(|address| address.ip());
+        let text = |name: &HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let user_agent =
+            text(&USER_AGENT).map(|text| text.chars().filter(|c| !c.is_control()).take(512).collect::<String>().into());
+        Origin {
+            ctx: Ctx {
+                now: self.app.env.now(),
+                ip: client_ip(peer, headers, &self.site.trusted_proxies),
+                user_agent,
+                request_id: Some(Arc::clone(id)),
+            },
+            declared_device: text(&DEVICE).map(|text| text.into_owned()),
+            base_url: self.site.base_urls.of(peer, headers.get(HOST).and_then(|host| host.to_str().ok())),
+        }
+    }
+
+    async fn authenticate(&self, headers: &HeaderMap) -> Result<Auth, Failure> {
+        let mut values = headers.get_all(AUTHORIZATION);
+        let (Some(value), None) = (values.next(), values.next()) else {
+            // Two credentials are one too many.
+            return Ok(if headers.contains_key(AUTHORIZATION) { Auth::Invalid } else { Auth::Anonymous });
+        };
+        let Some(token) = value.to_str().ok().and_then(bearer) else { return Ok(Auth::Invalid) };
+        match self.app.authenticate(token, |issuer, tenant| self.site.base_urls.is_issuer(issuer, tenant)).await {
+            Ok(caller) => Ok(Auth::Caller(caller)),
+            Err(app::Error::InvalidToken) => Ok(Auth::Invalid),
+            Err(app::Error::SessionRevoked) => Ok(Auth::Revoked),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn tenant(&self, id: Option<&str>, slug: Option<&str>) -> Result<Option<Arc<TenantFacts>>, Failure> {
+        Ok(match (id.map(TenantId::parse), slug.map(Slug::parse)) {
+            (Some(Ok(id)), _) => self.app.tenant_facts(id).await?,
+            (_, Some(Ok(slug))) => self.app.tenant_facts_by_slug(&slug).await?,
+            _ => None,
+        })
+    }
+
+    /// Turns the failure of a handler into bytes.
+    fn render<B: MessageBody + 'static>(&self, response: ServiceResponse<B>, id: &str) -> ServiceResponse<BoxBody> {
+        let failure =
+            response.response().error().map(|error| error.as_error::<Failure>().map(|failure| failure.response(id)));
+        match failure {
+            Some(Some(rendered)) => response.into_response(rendered),
+            // Not ours: actix could not read the request.
+            Some(None) if response.status().is_server_error() => {
+                tracing::error!(request_id = id, error = ?response.response().error(), "an unexpected failure");
+                response.into_response(Failure::Panic(id.into()).response(id))
+            }
+            _ => response.map_into_boxed_body(),
+        }
+    }
+
+    /// Everything that comes after the handler.
+    fn finish(&self, response: &mut ServiceResponse<BoxBody>, seen: &Seen, quota: &Cell<Option<app::login::Quota>>) {
+        let is_api = response.request().path().starts_with("/api/");
+        let status = response.status().as_u16();
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(&seen.id) {
+            headers.insert(REQUEST_ID.clone(), id);
+        }
+        headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+        headers.insert(HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer"));
+        if self.site.base_urls.is_https() {
+            headers.insert(
+                HeaderName::from_static("strict-transport-security"),
+                HeaderValue::from_static("max-age=31536000"),
+            );
+        }
+        if is_api {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            headers.insert(
+                HeaderName::from_static("content-security-policy"),
+                HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+            );
+        }
+        if self.site.draining.load(Ordering::Relaxed) {
+            // So that a connection that is kept alive does not outlast the grace.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(quota) = quota.get() {
+            rate_limit(headers, &quota);
+        }
+        let extensions = response.request().extensions();
+        let caller = extensions.get::<RequestState>().and_then(|state| match &state.auth {
+            Auth::Caller(caller) => Some(caller),
+            Auth::Anonymous | Auth::Invalid | Auth::Revoked => None,
+        });
+        let user = caller.and_then(|caller| match &*caller.actor {
+            Actor::User(user) => Some((user.tenant_id, user.user_id)),
+            Actor::System(_) => None,
+        });
+        seen.log(status, user);
+    }
+}
+
+impl Seen {
+    fn log(&self, status: u16, user: Option<(TenantId, UserId)>) {
+        telemetry::request(&telemetry::Request {
+            id: &self.id,
+            method: &self.method,
+            route: self.route.as_deref().unwrap_or("-"),
+            status,
+            elapsed: self.began.elapsed(),
+            user,
+        });
+    }
+}
+
+/// Takes the caller's request id if it is one, or makes one.
+fn request_id(headers: &HeaderMap) -> Arc<str> {
+    let fits = |text: &&str| {
+        (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    match headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(fits) {
+        Some(id) => id.into(),
+        None => {
+            let mut buffer = Uuid::encode_buffer();
+            (&*Uuid::now_v7().simple().encode_lower(&mut buffer)).into()
+        }
+    }
+}
+
+/// Makes `/path/` the same as `/path`, without a redirect.
+fn trim_slash(request: &mut ServiceRequest) {
+    let path = request.path();
+    if path.len() < 2 || !path.ends_with('/') || !path.starts_with(API) {
+        return;
+    }
+    let trimmed = path.trim_end_matches('/');
+    // More than one slash is another path.
+    if path.len() != trimmed.len() + 1 {
+        return;
+    }
+    let target = match request.uri().query() {
+        Some(query) => format!("{trimmed}?{query}"),
+        None => trimmed.to_owned(),
+    };
+    let mut parts = request.uri().clone().into_parts();
+    if let Ok(path_and_query) = target.parse() {
+        parts.path_and_query = Some(path_and_query);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            request.match_info_mut().get_mut().update(&uri);
+            request.head_mut().uri = uri;
+        }
+    }
+}
+
+/// The token of a `Bearer` credential (RFC 6750 section 2.1).
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    let fits =
+        |token: &&str| !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b));
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' ')).filter(fits)
+}
+
+fn no_query(query: &str) -> Result<(), Failure> {
+    if !query.is_empty() {
+        read_pairs("query", read_query(query)?.into_iter(), |_| Some(()))?;
+    }
+    Ok(())
+}
+
+/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers).
+fn rate_limit(headers: &mut HeaderMap, quota: &app::login::Quota) {
+    let policy = format!("\"{}\";q={};w={}", quota.policy, quota.rule.limit, quota.rule.window.as_secs());
+    let left = format!("\"{}\";r={};t={}", quota.policy, quota.remaining, quota.reset.as_secs());
+    for (name, value) in [("ratelimit-policy", policy), ("ratelimit", left)] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The shapes of answers: one object, a list, a bare object, nothing.
+
+use std::borrow::Cow;
+
+use actix_web::{
+    HttpRequest, HttpResponse, Responder,
+    body::BoxBody,
+    http::{StatusCode, header::LINK},
+};
+use gatehouse_domain::time::Timestamp;
+use serde::Serialize;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema},
+};
+
+use crate::http::{extract::page::Paging, problem::Failure, request::RequestState};
+
+/// What a handler returns.
+pub type ApiResult<T> = Result<T, Failure>;
+
+/// About the answer itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MetaResponse {
+    /// The id of the request, as in the header `X-Request-Id`.
+    #[schema(max_length = 128, example = "0198c5d2e8f47b7c9d0a1b2c3d4e5f60")]
+    pub request_id: String,
+    /// When the request was answered.
+    #[schema(inline)]
+    pub timestamp: Timestamp,
+}
+
+/// Where in a list the answer lies.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PaginationMeta {
+    /// The number of the page, from 1.
+    #[schema(minimum = 1, example = 1)]
+    pub page: u32,
+    /// How many items a page has.
+    #[schema(minimum = 1, maximum = 200, example = 50)]
+    pub per_page: u32,
+    /// How many items the list has, exactly, as far as the caller may see them.
+    #[schema(minimum = 0, example = 1)]
+    pub total_items: u64,
+    /// How many pages the list has; 0 if there are no items.
+    #[schema(minimum = 0, example = 1)]
+    pub total_pages: u64,
+    /// Leads to the next page; null at the end.
+    #[schema(required = true, max_length = 1024)]
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Enveloped<'a, T> {
+    data: &'a T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pagination: Option<PaginationMeta>,
+    meta: MetaResponse,
+}
+
+fn meta(request: &HttpRequest) -> MetaResponse {
+    RequestState::with(request, |state| MetaResponse {
+        request_id: state.id.to_string(),
+        timestamp: state.origin.ctx.now,
+    })
+}
+
+fn respond<T: Serialize>(request: &HttpRequest, status: StatusCode, data: &T) -> HttpResponse {
+    json(status, &Enveloped { data, pagination: None, meta: meta(request) })
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => HttpResponse::build(status).content_type("application/json").body(bytes),
+        Err(error) => HttpResponse::from_error(Failure::App(crate::app::Error::Internal(Box::new(error)))),
+    }
+}
+
+/// One object: `{"data": …, "meta": …}`.
+#[derive(Debug)]
+pub struct ApiResponse<T>(pub T);
+
+/// One object that was made: the same, with status 201.
+#[derive(Debug)]
+pub struct Created<T>(pub T);
+
+/// A bare object, where a protocol asks for one.
+#[derive(Debug)]
+pub struct Bare<T>(pub T);
+
+/// Nothing: status 204.
+#[derive(Debug)]
+pub struct NoContent;
+
+/// A page of a list.
+#[derive(Debug)]
+pub struct PaginatedResponse<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// What was asked for, and what is known of the list.
+    pub paging: Paging,
+}
+
+impl<T: Serialize> Responder for ApiResponse<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        respond(request, StatusCode::OK, &self.0)
+    }
+}
+
+impl<T: Serialize> Responder for Created<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        respond(request, StatusCode::CREATED, &self.0)
+    }
+}
+
+impl<T: Serialize> Responder for Bare<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        json(StatusCode::OK, &self.0)
+    }
+}
+
+impl Responder for NoContent {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::new(StatusCode::NO_CONTENT)
+    }
+}
+
+impl<T: Serialize> Responder for PaginatedResponse<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        let body = Enveloped { data: &self.items, pagination: Some(self.paging.meta()), meta: meta(request) };
+        let mut response = json(StatusCode::OK, &body);
+        if let Ok(link) = self.paging.links(request.path()).try_into() {
+            response.headers_mut().insert(LINK, link);
+        }
+        response
+    }
+}
+
+// Written by hand, because the derive would inline `T`, and generators would make up a type for every use of it.
+
+impl<T: ToSchema> PartialSchema for ApiResponse<T> {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .description(Some(format!("One {}.", T::name())))
+            .property("data", Ref::from_schema_name(T::name()))
+            .required("data")
+            .property("meta", Ref::from_schema_name("MetaResponse"))
+            .required("meta")
+            .into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for ApiResponse<T> {
+    fn name() -> Cow<'static, str> {
+        format!("ApiResponse_{}", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        schemas.push(("MetaResponse".to_owned(), MetaResponse::schema()));
+        T::schemas(schemas);
+    }
+}
+
+impl<T: ToSchema> PartialSchema for PaginatedResponse<T> {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .description(Some(format!("A page of {} objects.", T::name())))
+            .property("data", ArrayBuilder::new().items(Ref::from_schema_name(T::name())).max_items(Some(200)))
+            .required("data")
+            .property("pagination", Ref::from_schema_name("PaginationMeta"))
+            .required("pagination")
+            .property("meta", Ref::from_schema_name("MetaResponse"))
+            .required("meta")
+            .into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for PaginatedResponse<T> {
+    fn name() -> Cow<'static, str> {
+        format!("PaginatedResponse_{}", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        schemas.push(("MetaResponse".to_owned(), MetaResponse::schema()));
+        schemas.push(("PaginationMeta".to_owned(), PaginationMeta::schema()));
+        T::schemas(schemas);
+    }
+}

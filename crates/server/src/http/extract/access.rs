@@ -1,0 +1,184 @@
+//! `Access`: the proof that the caller may, as the first argument of a handler.
+//!
+//! Synchronous, and first: an anonymous caller with a bad body is told 401, not what is wrong with the body.
+
+use std::{
+    future::{Ready, ready},
+    marker::PhantomData,
+    ops::Deref,
+    sync::Arc,
+};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use gatehouse_domain::{
+    authz::{Area, Grant, Installation, Permission, TenantRef, authorize},
+    id::UserId,
+    issue::Parse,
+};
+use gatehouse_persistence::TenantFacts;
+
+use crate::{
+    app::{self, standing::Caller},
+    http::{
+        problem::Failure,
+        request::{Auth, RequestState},
+    },
+};
+
+/// Where the target of a permission is named in a request.
+pub trait Locate {
+    /// The target.
+    type Target;
+    /// Finds it.
+    ///
+    /// # Errors
+    /// When the path names nothing.
+    fn locate(request: &HttpRequest, state: &RequestState) -> Result<Self::Target, Failure>;
+}
+
+macro_rules! places {
+    ($($(#[$doc:meta])* $name:ident -> $target:ty = |$request:ident, $state:ident| $locate:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name;
+
+        impl Locate for $name {
+            type Target = $target;
+
+            fn locate($request: &HttpRequest, $state: &RequestState) -> Result<$target, Failure> {
+                $locate
+            }
+        }
+    )*};
+}
+
+places! {
+    /// The caller itself.
+    Myself -> () = |_request, _state| Ok(());
+    /// The installation.
+    Everything -> Installation = |_request, _state| Ok(Installation);
+    /// Whatever the caller administers.
+    Directory -> Area = |_request, _state| Ok(Area::Directory);
+    /// The tenant in the path.
+    InTenant -> Area = |_request, state| Ok(Area::Tenant(tenant(state)?));
+    /// The user in the path, in the tenant in the path.
+    OfUser -> Area = |request, state| Ok(Area::UserOf(tenant(state)?, path(request, "user_id")?));
+    /// The tenant in the path, or what the caller owns in it.
+    InTenantOrOwn -> Area = |_request, state| Ok(Area::TenantOrOwn(tenant(state)?));
+}
+
+fn tenant(state: &RequestState) -> Result<TenantRef, Failure> {
+    match &state.tenant {
+        Some(facts) => Ok(facts.reference()),
+        None => Err(app::Error::NotFound.into()),
+    }
+}
+
+/// Reads an id in the path; one of the wrong form names nothing.
+///
+/// # Errors
+/// Not found.
+pub fn path<T: Parse>(request: &HttpRequest, name: &str) -> Result<T, Failure> {
+    request.match_info().get(name).and_then(|text| T::parse(text).ok()).ok_or_else(|| app::Error::NotFound.into())
+}
+
+/// A grant of permission `P` for what `T` finds in the request.
+#[derive(Debug)]
+pub struct Access<P: Permission, T> {
+    grant: Grant<P>,
+    place: PhantomData<T>,
+}
+
+impl<P: Permission, T> Deref for Access<P, T> {
+    type Target = Grant<P>;
+
+    fn deref(&self) -> &Grant<P> {
+        &self.grant
+    }
+}
+
+impl<P, T> FromRequest for Access<P, T>
+where
+    P: Permission,
+    T: Locate<Target = P::Target> + 'static,
+{
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(RequestState::with(request, |state| {
+            let caller = state.caller()?;
+            let target = T::locate(request, state)?;
+            let grant = authorize(&caller.actor, &target)?;
+            Ok(Self { grant, place: PhantomData })
+        }))
+    }
+}
+
+/// The caller with profile and session, for answers about these.
+#[derive(Debug)]
+pub struct Me(pub Arc<Caller>);
+
+impl FromRequest for Me {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(RequestState::with(request, |state| state.caller().map(|caller| Self(Arc::clone(caller)))))
+    }
+}
+
+/// The tenant that the path names, by id or slug; for what needs no grant.
+#[derive(Debug)]
+pub struct PathTenant(pub Arc<TenantFacts>);
+
+impl FromRequest for PathTenant {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let tenant = RequestState::with(request, |state| state.tenant.clone());
+        ready(tenant.map(Self).ok_or_else(|| app::Error::NotFound.into()))
+    }
+}
+
+/// An id in the path under the name that `N` says.
+#[derive(Debug)]
+pub struct PathId<T>(pub T);
+
+macro_rules! path_ids {
+    ($($type:ty = $name:literal,)*) => {$(
+        impl FromRequest for PathId<$type> {
+            type Error = Failure;
+            type Future = Ready<Result<Self, Failure>>;
+
+            fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+                ready(path(request, $name).map(Self))
+            }
+        }
+    )*};
+}
+
+path_ids! {
+    gatehouse_domain::id::PartnerId = "partner_id",
+    gatehouse_domain::id::TenantId = "tenant_id",
+    UserId = "user_id",
+    gatehouse_domain::id::RoleId = "role_id",
+    gatehouse_domain::id::AssignmentId = "assignment_id",
+    gatehouse_domain::id::SessionId = "session_id",
+}
+
+impl RequestState {
+    /// Who calls.
+    ///
+    /// # Errors
+    /// Why nobody does.
+    pub fn caller(&self) -> Result<&Arc<Caller>, Failure> {
+        match &self.auth {
+            Auth::Caller(caller) => Ok(caller),
+            Auth::Anonymous => Err(app::Error::Unauthenticated.into()),
+            Auth::Invalid => Err(app::Error::InvalidToken.into()),
+            Auth::Revoked => Err(app::Error::SessionRevoked.into()),
+        }
+    }
+}

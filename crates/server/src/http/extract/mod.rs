@@ -1,0 +1,5 @@
+//! Extractors: what handlers take.
+
+pub mod access;
+pub mod page;
+pub mod valid;

@@ -1,0 +1,282 @@
+//! Lists: which page, in which order, with which filters; and how the answer leads to the next page.
+
+use std::{
+    collections::BTreeSet,
+    future::{Ready, ready},
+    marker::PhantomData,
+};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
+use gatehouse_domain::{
+    issue::{Fault, Issues, Parse},
+    page::{Direction, Page, PageNumber, PageRequest, PerPage, Start},
+};
+use url::form_urlencoded;
+use utoipa::{
+    IntoParams,
+    openapi::{
+        KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat,
+        path::{Parameter, ParameterIn},
+        schema::Type,
+    },
+};
+
+use crate::{
+    app::App,
+    http::{
+        envelope::{PaginatedResponse, PaginationMeta},
+        input::{Fields, Item, Opaque, Param, parameter, read_pairs, read_query},
+        problem::Failure,
+    },
+    security::cursor::{self, Cursor},
+};
+
+/// The filters of a list.
+pub trait Filter: Sized {
+    /// Reads them.
+    fn read(fields: &mut Fields<'_, '_, Vec<String>>) -> Option<Self>;
+}
+
+/// The orders of a list.
+pub trait Sort: Sized + Copy + 'static {
+    /// Each field with its name; the first is the default, descending.
+    const FIELDS: &'static [(&'static str, Self)];
+}
+
+/// The order of lists that are sorted by creation only.
+#[derive(Debug, Clone, Copy)]
+pub struct ByCreation;
+
+impl Sort for ByCreation {
+    const FIELDS: &'static [(&'static str, Self)] = &[("created_at", Self)];
+}
+
+/// The order of lists that are sorted by creation or by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreationOrName {
+    /// When it was made.
+    Creation,
+    /// Its name.
+    Name,
+}
+
+impl Sort for CreationOrName {
+    const FIELDS: &'static [(&'static str, Self)] = &[("created_at", Self::Creation), ("name", Self::Name)];
+}
+
+macro_rules! number_items {
+    ($($type:ty: $min:literal..=$max:expr, $default:literal;)*) => {$(
+        impl Item for $type {
+            fn read_text(text: &str) -> Result<Self, Fault> {
+                <$type as Parse>::parse(text)
+            }
+
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::Integer)
+                    .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
+                    .minimum(Some($min))
+                    .maximum(Some($max))
+                    .default(Some($default.into()))
+                    .into()
+            }
+        }
+    )*};
+}
+
+number_items! {
+    PageNumber: 1..=PageNumber::MAX, 1;
+    PerPage: 1..=PerPage::MAX, 50;
+}
+
+/// The parameters that all lists have; for the document.
+#[derive(Debug)]
+pub struct Paged<S>(PhantomData<S>);
+
+fn sort_words<S: Sort>() -> Vec<String> {
+    S::FIELDS.iter().flat_map(|(name, _)| [format!("-{name}"), (*name).to_owned()]).collect()
+}
+
+impl<S: Sort> IntoParams for Paged<S> {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let sort = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(sort_words::<S>()));
+        let default = sort_words::<S>().into_iter().next().unwrap_or_default();
+        vec![
+            parameter("page", <Option<PageNumber> as Param>::schema(), &["The number of the page."]),
+            parameter("per_page", <Option<PerPage> as Param>::schema(), &["How many items a page has."]),
+            parameter(
+                "cursor",
+                <Option<Opaque<1024>> as Param>::schema(),
+                &["The `next_cursor` of another page of the same list; takes the place of `page`."],
+            ),
+            parameter("sort", sort.default(Some(default.into())).into(), &["The order; `-` is descending."]),
+        ]
+    }
+}
+
+/// A list that was asked for.
+#[derive(Debug)]
+pub struct Listing<F, S> {
+    /// The filters.
+    pub filter: F,
+    /// What it is sorted by.
+    pub sort: S,
+    /// Which way.
+    pub direction: Direction,
+    /// Which page.
+    pub request: PageRequest,
+    /// What the list is, for its cursors.
+    name: String,
+    /// The query without what says which page.
+    query: String,
+}
+
+/// What an answer says of the list.
+#[derive(Debug)]
+pub struct Paging {
+    number: u64,
+    per_page: u64,
+    total: u64,
+    next_cursor: Option<String>,
+    query: String,
+}
+
+/// How `page`, `per_page`, `cursor` and `sort` were given.
+struct Raw<F, S> {
+    filter: F,
+    page: Option<PageNumber>,
+    per_page: Option<PerPage>,
+    cursor: Option<Opaque<1024>>,
+    sort: (S, Direction),
+}
+
+fn read<F: Filter, S: Sort>(fields: &mut Fields<'_, '_, Vec<String>>) -> Option<Raw<F, S>> {
+    let (page, per_page) = (fields.param("page"), fields.param("per_page"));
+    let cursor = fields.param::<Option<Opaque<1024>>>("cursor");
+    let sort = fields.param::<Option<Opaque<64>>>("sort");
+    if matches!((&page, &cursor), (Some(Some(_)), Some(Some(_)))) {
+        fields.fault("cursor", Fault::new("exclusive", "cannot be given together with page"));
+    }
+    let sort = match sort {
+        Some(Some(Opaque(word))) => {
+            let (name, direction) = match word.strip_prefix('-') {
+                Some(name) => (name, Direction::Descending),
+                None => (word.as_str(), Direction::Ascending),
+            };
+            let field = S::FIELDS.iter().find(|(known, _)| *known == name).map(|(_, field)| (*field, direction));
+            if field.is_none() {
+                let words = sort_words::<S>().join(", ");
+                fields.fault("sort", Fault::new("enum", format!("must be one of {words}")));
+            }
+            field
+        }
+        Some(None) => S::FIELDS.first().map(|(_, field)| (*field, Direction::Descending)),
+        None => None,
+    };
+    let filter = F::read(fields);
+    Some(Raw { filter: filter?, page: page?, per_page: per_page?, cursor: cursor?, sort: sort? })
+}
+
+impl<F: Filter, S: Sort> Listing<F, S> {
+    fn parse(app: &App, path: &str, query: &str) -> Result<Self, Issues> {
+        let pairs = read_query(query)?;
+        let raw = read_pairs("query", pairs.clone().into_iter(), read::<F, S>)?;
+        // Two spellings of the same filters are the same list.
+        let kept: BTreeSet<_> =
+            pairs.into_iter().filter(|(key, text)| key != "page" && key != "cursor" && !text.is_empty()).collect();
+        let listed = |skip: &str| {
+            let kept = kept.iter().filter(|(key, _)| key != skip);
+            form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish()
+        };
+        let name = format!("{path}?{}", listed("per_page"));
+        let query = listed("");
+        let (sort, direction) = raw.sort;
+        let request = match raw.cursor {
+            None => PageRequest {
+                start: Start::Page(raw.page.unwrap_or(PageNumber::FIRST)),
+                per_page: raw.per_page.unwrap_or(PerPage::DEFAULT),
+            },
+            Some(Opaque(text)) => {
+                let cursor = cursor::read(&app.keyring, &name, &text)
+                    .filter(|cursor| raw.per_page.is_none_or(|per_page| per_page == cursor.per_page));
+                let fault = || {
+                    Fault::new("invalid_cursor", "is not a cursor of this list, with these filters and this page size")
+                };
+                let cursor = cursor.ok_or_else(|| Issues::from(fault().at(vec!["query".into(), "cursor".into()])))?;
+                PageRequest { start: Start::After(cursor.key, cursor.number), per_page: cursor.per_page }
+            }
+        };
+        Ok(Self { filter: raw.filter, sort, direction, request, name, query })
+    }
+}
+
+impl<F: Filter + 'static, S: Sort> FromRequest for Listing<F, S> {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let Some(app) = request.app_data::<Data<App>>() else { unreachable!("the application is part of every route") };
+        ready(Self::parse(app, request.path(), request.query_string()).map_err(Failure::from))
+    }
+}
+
+impl<F, S> Listing<F, S> {
+    /// The answer with a page of the list.
+    pub fn respond<T, U>(self, app: &App, page: Page<T>, item: impl FnMut(T) -> U) -> PaginatedResponse<U> {
+        let number = self.request.number();
+        let cursor = |key| Cursor { key, number: number.next(), per_page: self.request.per_page };
+        let paging = Paging {
+            number: number.get(),
+            per_page: self.request.per_page.get(),
+            total: page.total,
+            next_cursor: page.next.map(|key| cursor::write(&app.keyring, &self.name, &cursor(key))),
+            query: self.query,
+        };
+        PaginatedResponse { items: page.items.into_iter().map(item).collect(), paging }
+    }
+}
+
+impl Paging {
+    const fn pages(&self) -> u64 {
+        self.total.div_ceil(self.per_page)
+    }
+
+    /// What the body says.
+    #[must_use]
+    pub fn meta(&self) -> PaginationMeta {
+        PaginationMeta {
+            page: u32::try_from(self.number).unwrap_or(u32::MAX),
+            per_page: u32::try_from(self.per_page).unwrap_or(u32::MAX),
+            total_items: self.total,
+            total_pages: self.pages(),
+            next_cursor: self.next_cursor.clone(),
+        }
+    }
+
+    /// What the `Link` header says (RFC 8288).
+    #[must_use]
+    pub fn links(&self, path: &str) -> String {
+        let and = if self.query.is_empty() { "" } else { "&" };
+        let to =
+            |rel: &str, key: &str, value: &str| format!("<{path}?{}{and}{key}={value}>; rel=\"{rel}\"", self.query);
+        let mut links = vec![to("first", "page", "1")];
+        if self.number > 1 {
+            links.push(to("prev", "page", &(self.number - 1).to_string()));
+        }
+        if let Some(cursor) = &self.next_cursor {
+            links.push(to("next", "cursor", cursor));
+        }
+        links.push(to("last", "page", &Ord::max(self.pages(), 1).to_string()));
+        links.join(", ")
+    }
+}
+
+/// A list without filters.
+#[derive(Debug)]
+pub struct Unfiltered;
+
+impl Filter for Unfiltered {
+    fn read(_: &mut Fields<'_, '_, Vec<String>>) -> Option<Self> {
+        Some(Self)
+    }
+}

@@ -1,0 +1,177 @@
+//! Bodies: read up to a limit, of the right type, into values.
+
+use std::{future::Future, pin::Pin};
+
+use actix_multipart::Multipart;
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
+};
+use futures_util::StreamExt;
+use gatehouse_domain::{
+    issue::{Fault, Issues},
+    password::Password,
+    text::LoginName,
+};
+
+use crate::http::{
+    input::{Fields, Object, read_body, read_pairs, read_urlencoded},
+    problem::Failure,
+};
+
+/// The longest body that is read.
+pub const MAX_BODY: usize = 64 * 1024;
+/// The most fields that a form may have.
+const MAX_FIELDS: usize = 32;
+
+type Reading<T> = Pin<Box<dyn Future<Output = Result<T, Failure>>>>;
+
+fn issue(kind: &'static str, msg: &'static str) -> Failure {
+    Issues::from(Fault::new(kind, msg).at(vec!["body".into()])).into()
+}
+
+/// Reads a whole body, if it is not too long.
+async fn collect(request: HttpRequest, mut payload: Payload) -> Result<Vec<u8>, Failure> {
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(Failure::PayloadTooLarge);
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| issue("body_unreadable", "could not be read"))?;
+        if bytes.len() + chunk.len() > MAX_BODY {
+            return Err(Failure::PayloadTooLarge);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// The media type of a body, without parameters, in lower case.
+fn media_type(request: &HttpRequest) -> Option<String> {
+    let value = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+fn is_encoded(request: &HttpRequest) -> bool {
+    request.headers().get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// A JSON body.
+#[derive(Debug)]
+pub struct Valid<T>(pub T);
+
+impl<T: Object + 'static> FromRequest for Valid<T> {
+    type Error = Failure;
+    type Future = Reading<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let media_type = media_type(&request);
+            let is_json = matches!(media_type.as_deref(), Some("application/json" | "application/merge-patch+json"));
+            let bytes = collect(request.clone(), payload).await?;
+            let nothing = bytes.is_empty() && media_type.is_none();
+            if is_encoded(&request) || !(is_json || nothing) {
+                return Err(Failure::UnsupportedMediaType("application/json"));
+            }
+            Ok(Self(read_body(&bytes)?))
+        })
+    }
+}
+
+/// A sign-in form, urlencoded or multipart.
+#[derive(Debug)]
+pub struct LoginForm {
+    /// User name or e-mail address.
+    pub username: LoginName,
+    /// The password.
+    pub password: Password,
+}
+
+impl LoginForm {
+    fn read(fields: &mut Fields<'_, '_, Vec<String>>) -> Option<Self> {
+        // What clients of the OAuth 2.0 password grant send along means nothing here.
+        for name in ["grant_type", "scope", "client_id", "client_secret"] {
+            fields.ignore(name);
+        }
+        let (username, password) = (fields.text("username"), fields.text("password"));
+        Some(Self { username: username?, password: password? })
+    }
+}
+
+impl FromRequest for LoginForm {
+    type Error = Failure;
+    type Future = Reading<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            if is_encoded(&request) {
+                return Err(Failure::UnsupportedMediaType("a form"));
+            }
+            let pairs = match media_type(&request).as_deref() {
+                Some("application/x-www-form-urlencoded") => urlencoded(&collect(request, payload).await?)?,
+                Some("multipart/form-data") => multipart(request, payload).await?,
+                Some("application/json") => {
+                    return Err(issue(
+                        "form_expected",
+                        "must be a form (application/x-www-form-urlencoded or multipart/form-data), not JSON",
+                    ));
+                }
+                None => {
+                    let bytes = collect(request, payload).await?;
+                    if bytes.is_empty() {
+                        return Err(issue("missing", "a form is required"));
+                    }
+                    return Err(Failure::UnsupportedMediaType("a form"));
+                }
+                Some(_) => {
+                    return Err(Failure::UnsupportedMediaType(
+                        "a form: application/x-www-form-urlencoded or multipart/form-data",
+                    ));
+                }
+            };
+            Ok(read_pairs("body", pairs.into_iter(), Self::read)?)
+        })
+    }
+}
+
+fn urlencoded(bytes: &[u8]) -> Result<Vec<(String, String)>, Failure> {
+    let pairs = read_urlencoded(bytes).ok_or_else(|| issue("form_invalid", "must be percent-encoded UTF-8"))?;
+    if pairs.len() > MAX_FIELDS { Err(issue("form_invalid", "has too many fields")) } else { Ok(pairs) }
+}
+
+async fn multipart(request: HttpRequest, payload: Payload) -> Result<Vec<(String, String)>, Failure> {
+    let invalid = || issue("form_invalid", "must be multipart/form-data with texts in UTF-8");
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(Failure::PayloadTooLarge);
+    }
+    let mut pairs = Vec::new();
+    let mut length = 0;
+    let mut form = Multipart::new(request.headers(), payload);
+    while let Some(field) = form.next().await {
+        let mut field = field.map_err(|_| invalid())?;
+        let disposition = field.content_disposition().ok_or_else(invalid)?;
+        if disposition.get_filename().is_some() {
+            return Err(issue("form_invalid", "must not contain files"));
+        }
+        let name = field.name().ok_or_else(invalid)?.to_owned();
+        let mut value = Vec::new();
+        while let Some(chunk) = field.next().await {
+            let chunk = chunk.map_err(|_| invalid())?;
+            length += chunk.len();
+            if length > MAX_BODY {
+                return Err(Failure::PayloadTooLarge);
+            }
+            value.extend_from_slice(&chunk);
+        }
+        if pairs.len() == MAX_FIELDS {
+            return Err(issue("form_invalid", "has too many fields"));
+        }
+        pairs.push((name, String::from_utf8(value).map_err(|_| invalid())?));
+    }
+    Ok(pairs)
+}

@@ -1,0 +1,82 @@
+//! HTTP: routes, extractors, answers. Handlers call use cases and convert; they decide nothing.
+
+pub mod api;
+pub mod edge;
+pub mod envelope;
+pub mod extract;
+pub mod input;
+pub mod openapi;
+pub mod ops;
+pub mod problem;
+pub mod request;
+pub mod routes;
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use actix_web::{
+    Error,
+    body::BoxBody,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    web::{self, Data},
+};
+use ipnet::IpNet;
+use utoipa_actix_web::AppExt;
+
+use crate::{
+    app::{self, App},
+    config::Config,
+    http::{edge::Edge, problem::Failure, request::BaseUrls, routes::Routes},
+};
+
+/// What the HTTP side knows besides the application.
+#[derive(Debug)]
+pub struct Site {
+    /// The routes.
+    pub routes: Routes,
+    /// The OpenAPI document as it is served.
+    pub openapi: String,
+    /// The addresses that clients use.
+    pub base_urls: BaseUrls,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether the server is about to stop.
+    pub draining: AtomicBool,
+}
+
+impl Site {
+    /// The site of a configuration.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let mut document = openapi::document();
+        let routes = Routes::new(&document);
+        if let Some(url) = &config.public_url {
+            document.servers = Some(vec![utoipa::openapi::Server::new(url.as_str())]);
+        }
+        Self {
+            routes,
+            openapi: openapi::render(&document),
+            base_urls: BaseUrls::new(config.public_url.as_ref(), config.bind),
+            trusted_proxies: config.trusted_proxies.clone(),
+            draining: AtomicBool::new(false),
+        }
+    }
+}
+
+/// The whole HTTP application: what the server runs and the tests call.
+pub fn service(
+    app: Data<App>,
+    site: Arc<Site>,
+) -> actix_web::App<
+    impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>,
+> {
+    let (mounted, _) = actix_web::App::new()
+        .into_utoipa_app()
+        .app_data(Data::clone(&app))
+        .app_data(Data::from(Arc::clone(&site)))
+        .configure(api::mount)
+        .split_for_parts();
+    mounted
+        .configure(ops::mount)
+        .default_service(web::to(async || Err::<&str, _>(Failure::App(app::Error::NotFound))))
+        .wrap(Edge::new(app, site))
+}

@@ -1,0 +1,91 @@
+//! The OpenAPI document: collected from the mounted routes, then completed by rules, so that no handler has to repeat
+//! what holds for all of them: security, failures, headers, examples.
+
+mod complete;
+mod example;
+
+use actix_web::App;
+use utoipa::{
+    OpenApi,
+    openapi::{
+        Paths,
+        path::Operation,
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
+};
+use utoipa_actix_web::AppExt;
+
+use crate::http::{
+    api,
+    envelope::{MetaResponse, PaginationMeta},
+    problem::Problem,
+};
+
+/// What the document says of itself.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Gatehouse",
+        description = "A multi-tenant identity service: registration, sign-in, sessions, and their administration.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    components(schemas(MetaResponse, PaginationMeta, Problem)),
+    servers((url = "/", description = "This instance")),
+    tags(
+        (name = "auth", description = "Registering, signing in and out, refreshing."),
+        (name = "setup", description = "The first administrator."),
+        (name = "me", description = "One's own profile and password."),
+        (name = "me-sessions", description = "One's own sessions."),
+        (name = "tenants-sessions", description = "Sessions of a tenant."),
+        (name = "tenants-sessions-users", description = "Sessions of a user of a tenant."),
+        (name = "admin-sessions", description = "Sessions across tenants."),
+        (name = "admin-partners", description = "Partners."),
+        (name = "admin-tenants", description = "Tenants and their settings."),
+        (name = "admin-users", description = "Users."),
+        (name = "admin-roles", description = "Roles."),
+        (name = "admin-permissions", description = "The permission catalogue."),
+        (name = "admin-role-assignments", description = "Who holds which role where."),
+    )
+)]
+struct Document;
+
+/// The operations of a path.
+fn operations(paths: &mut Paths) -> impl Iterator<Item = &mut Operation> {
+    paths.paths.values_mut().flat_map(|item| {
+        [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
+            .into_iter()
+            .filter_map(Option::as_mut)
+    })
+}
+
+/// The document as the routes give it, with the security of every operation.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    let (_, mut document) =
+        App::new().into_utoipa_app().openapi(Document::openapi()).configure(api::mount).split_for_parts();
+    for operation in operations(&mut document.paths) {
+        // `security(())` stands for nobody; the list that says so is empty.
+        operation.security = Some(match &operation.security {
+            Some(_) => Vec::new(),
+            None => vec![SecurityRequirement::new("bearerAuth", [] as [&str; 0])],
+        });
+    }
+    let components = document.components.get_or_insert_default();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some("An access token."))
+        .build();
+    components.add_security_scheme("bearerAuth", SecurityScheme::Http(bearer));
+    document
+}
+
+/// The document as text: completed, sorted, and with a line for every value, so that differences are easy to read.
+#[must_use]
+pub fn render(document: &utoipa::openapi::OpenApi) -> String {
+    let mut value = serde_json::to_value(document).unwrap_or_default();
+    complete::complete(&mut value);
+    let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
+    text.push('\n');
+    text
+}

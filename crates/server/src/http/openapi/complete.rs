@@ -1,0 +1,239 @@
+//! What holds for all operations, filled in by rules.
+
+use serde_json::{Map, Value, json};
+
+use crate::http::{
+    openapi::example,
+    problem::{CODES, Code},
+};
+
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
+/// Completes a document.
+pub(super) fn complete(document: &mut Value) {
+    simplify(document);
+    shared(document);
+    let Some(Value::Object(mut paths)) = document.get_mut("paths").map(Value::take) else { return };
+    for (path, item) in &mut paths {
+        for method in METHODS {
+            if let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) {
+                one(path, method, operation);
+            }
+        }
+    }
+    document["paths"] = Value::Object(paths);
+    example::fill(document);
+}
+
+/// `oneOf` of a simple type and null becomes a type that admits null; a list of examples stays one.
+fn simplify(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.values_mut().for_each(simplify);
+            if let Some(merged) = nullable(map) {
+                let description = map.remove("description");
+                *map = merged;
+                if let Some(description) = description {
+                    map.insert("description".to_owned(), description);
+                }
+            }
+            // `example` is deprecated in 3.1.
+            if map.contains_key("type")
+                && let Some(example) = map.remove("example")
+            {
+                map.insert("examples".to_owned(), json!([example]));
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(simplify),
+        _ => {}
+    }
+}
+
+fn nullable(map: &Map<String, Value>) -> Option<Map<String, Value>> {
+    let alternatives = map.get("oneOf")?.as_array()?;
+    let is_null = |schema: &Value| schema == &json!({ "type": "null" });
+    let other = alternatives.iter().find(|schema| !is_null(schema))?;
+    if alternatives.len() != 2 || !alternatives.iter().any(is_null) {
+        return None;
+    }
+    let mut merged = other.as_object()?.clone();
+    let simple = merged.get("type")?.as_str()?.to_owned();
+    merged.insert("type".to_owned(), json!([simple, "null"]));
+    Some(merged)
+}
+
+fn code(name: &str) -> Option<&'static Code> {
+    CODES.iter().find(|code| code.code == name)
+}
+
+fn problem_example(name: &str) -> Value {
+    let Some(code) = code(name) else { return Value::Null };
+    let id = "0198c5d2e8f47b7c9d0a1b2c3d4e5f60";
+    json!({
+        "type": format!("/docs/errors#{}", code.code),
+        "title": code.title,
+        "status": code.status.as_u16(),
+        "detail": code.help,
+        "instance": format!("urn:gatehouse:request:{id}"),
+        "code": code.code,
+        "request_id": id,
+    })
+}
+
+fn header(description: &str, schema: &Value) -> Value {
+    json!({ "description": description, "schema": schema })
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/headers/{name}") })
+}
+
+/// A failure as a shared response: its description, the codes it may have, and the headers besides the request id.
+fn problem_response(description: &str, codes: &[&str], headers: &[&str]) -> Value {
+    let mut shown = Map::new();
+    shown.insert("X-Request-Id".to_owned(), reference("X-Request-Id"));
+    for name in headers {
+        shown.insert((*name).to_owned(), reference(name));
+    }
+    let examples: Map<_, _> =
+        codes.iter().map(|name| ((*name).to_owned(), json!({ "value": problem_example(name) }))).collect();
+    json!({
+        "description": description,
+        "headers": shown,
+        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" }, "examples": examples } },
+    })
+}
+
+/// The responses, headers and schemas that operations share.
+fn shared(document: &mut Value) {
+    let text = |max: u32| json!({ "type": "string", "maxLength": max });
+    let components = &mut document["components"];
+    components["headers"] = json!({
+        "X-Request-Id": header("The id of the request: the client's own, or a new one.", &json!({ "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$" })),
+        "WWW-Authenticate": header("The challenge (RFC 6750).", &text(200)),
+        "Retry-After": header("Seconds until it is worth trying again.", &json!({ "type": "integer", "format": "int32", "minimum": 1 })),
+        "RateLimit-Policy": header("The limit that applies.", &text(200)),
+        "RateLimit": header("What is left of it.", &text(200)),
+        "Allow": header("The methods that there are.", &text(200)),
+        "Link": header("The first, previous, next and last page (RFC 8288).", &text(8192)),
+    });
+    components["responses"] = json!({
+        "Unauthenticated": problem_response("No access token, or none that is valid.", &["unauthenticated", "invalid_token", "session_revoked"], &["WWW-Authenticate"]),
+        "InvalidCredentials": problem_response("What was presented as proof is wrong.", &["invalid_credentials", "invalid_setup_token", "refresh_token_spent", "refresh_token_invalid", "session_revoked"], &["WWW-Authenticate"]),
+        "Forbidden": problem_response("Not allowed.", &["missing_permission", "registration_closed", "tenant_suspended", "email_not_verified"], &[]),
+        "NotFound": problem_response("There is nothing of that name that the caller may see.", &["not_found"], &[]),
+        "Conflict": problem_response("It conflicts with what is there.", &["conflict", "already_registered", "already_set_up", "limit_reached", "stale"], &[]),
+        "PayloadTooLarge": problem_response("The body is too large.", &["payload_too_large"], &[]),
+        "UnsupportedMediaType": problem_response("The body is of the wrong type.", &["unsupported_media_type"], &[]),
+        "RateLimited": problem_response("Too many attempts.", &["rate_limited"], &["Retry-After", "RateLimit-Policy", "RateLimit"]),
+        "Unavailable": problem_response("Not available at the moment.", &["unavailable", "overloaded"], &["Retry-After"]),
+        "Failure": problem_response("Any other failure.", &["internal", "method_not_allowed"], &["Allow"]),
+        "Invalid": {
+            "description": "The input is not valid; every fault is listed.",
+            "headers": { "X-Request-Id": reference("X-Request-Id") },
+            "content": { "application/json": { "schema": { "$ref": "#/components/schemas/HTTPValidationError" }, "examples": { "missing": { "value": {
+                "detail": [{ "loc": ["body", "email"], "msg": "is required", "type": "missing" }],
+            } } } } },
+        },
+    });
+    components["schemas"]["ValidationError"] = json!({
+        "description": "A fault of the input.",
+        "type": "object",
+        "required": ["loc", "msg", "type"],
+        "properties": {
+            "loc": {
+                "description": "Where: `body`, `query`, `path` or `header`, then names and positions.",
+                "type": "array",
+                "maxItems": 70,
+                "items": { "anyOf": [{ "type": "string", "maxLength": 65536 }, { "type": "integer", "format": "int32", "minimum": 0 }] },
+                "examples": [["body", "email"]],
+            },
+            "msg": { "description": "What is wrong, in words.", "type": "string", "maxLength": 1000, "examples": ["is required"] },
+            "type": { "description": "What is wrong, as a slug.", "type": "string", "maxLength": 64, "examples": ["missing"] },
+        },
+    });
+    components["schemas"]["HTTPValidationError"] = json!({
+        "description": "Everything that is wrong with the input.",
+        "type": "object",
+        "required": ["detail"],
+        "properties": { "detail": {
+            "description": "The faults.",
+            "type": "array",
+            "maxItems": 10000,
+            "items": { "$ref": "#/components/schemas/ValidationError" },
+        } },
+    });
+}
+
+/// The failures of an operation: status and shared response.
+fn failures(path: &str, method: &str, operation: &Map<String, Value>) -> Vec<(&'static str, &'static str)> {
+    let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
+    let secured = operation.get("security").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let has_body = operation.contains_key("requestBody");
+    let in_path = path.contains('{');
+    let is_login = id == "auth.login";
+    let mut failures = Vec::new();
+    match id {
+        "auth.login" | "auth.refresh" | "setup.create" => failures.push(("401", "InvalidCredentials")),
+        _ if secured => failures.push(("401", "Unauthenticated")),
+        _ => {}
+    }
+    if (secured && !path.starts_with("/api/v1/me")) || matches!(id, "auth.login" | "auth.register") {
+        failures.push(("403", "Forbidden"));
+    }
+    if in_path {
+        failures.push(("404", "NotFound"));
+    }
+    let creates = method == "post" && has_body && !matches!(id, "auth.refresh" | "auth.logout");
+    if creates || matches!(method, "patch") || (method == "delete" && id.starts_with("admin.role_assignments")) {
+        failures.push(("409", "Conflict"));
+    }
+    if has_body {
+        failures.extend([("413", "PayloadTooLarge"), ("415", "UnsupportedMediaType")]);
+    }
+    // Unknown query keys are a fault everywhere.
+    failures.push(("422", "Invalid"));
+    if is_login || matches!(id, "auth.register" | "me.change_password") {
+        failures.push(("429", "RateLimited"));
+    }
+    failures.extend([("503", "Unavailable"), ("default", "Failure")]);
+    failures
+}
+
+/// Completes an operation.
+fn one(path: &str, method: &str, operation: &mut Map<String, Value>) {
+    let failures = failures(path, method, operation);
+    let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let limited = matches!(id.as_str(), "auth.login" | "auth.register");
+    let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
+    for (status, response) in responses.iter_mut() {
+        response["description"] = json!(match (status.as_str(), response.get("content").is_some()) {
+            ("201", _) => "It was made.",
+            ("204", _) => "It was done; there is nothing to say.",
+            (_, true) => "The answer.",
+            (_, false) => "It was done.",
+        });
+        response["headers"]["X-Request-Id"] = reference("X-Request-Id");
+        if id.ends_with(".list") {
+            response["headers"]["Link"] = reference("Link");
+        }
+        if limited {
+            response["headers"]["RateLimit-Policy"] = reference("RateLimit-Policy");
+            response["headers"]["RateLimit"] = reference("RateLimit");
+        }
+    }
+    for (status, name) in failures {
+        responses.insert(status.to_owned(), json!({ "$ref": format!("#/components/responses/{name}") }));
+    }
+    if id == "auth.login"
+        && let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut)
+    {
+        parameters.push(json!({
+            "name": "X-Device",
+            "in": "header",
+            "required": false,
+            "description": "`app` declares a native client; anything else means nothing.",
+            "schema": { "type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9 ._-]*$", "examples": ["app"] },
+        }));
+    }
+}

@@ -1,0 +1,91 @@
+//! What operators and developers find beside the API: health, the document, its reference page.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use actix_web::{
+    HttpResponse, get,
+    http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE},
+    web::{Data, ServiceConfig},
+};
+use serde::Serialize;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::{
+    app::App,
+    http::{Site, problem::CODES},
+};
+
+/// Mounts them.
+pub fn mount(config: &mut ServiceConfig) {
+    config.service(healthz).service(readyz).service(openapi_json).service(errors).service(docs).service(reference());
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+}
+
+/// Whether the process lives.
+#[get("/healthz")]
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(Health { status: "ok" })
+}
+
+/// Whether it can take requests: the database answers, and nobody asked it to stop.
+#[get("/readyz")]
+async fn readyz(app: Data<App>, site: Data<Site>) -> HttpResponse {
+    if site.draining.load(Ordering::Relaxed) {
+        return HttpResponse::ServiceUnavailable().json(Health { status: "draining" });
+    }
+    match app.db().ping().await {
+        Ok(()) => HttpResponse::Ok().json(Health { status: "ready" }),
+        Err(_) => HttpResponse::ServiceUnavailable().json(Health { status: "database unavailable" }),
+    }
+}
+
+#[get("/openapi.json")]
+async fn openapi_json(site: Data<Site>) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(site.openapi.clone())
+}
+
+/// The page of problem codes that `type` of a problem points to.
+#[get("/docs/errors")]
+async fn errors() -> HttpResponse {
+    let rows: String = CODES
+        .iter()
+        .map(|code| {
+            format!(
+                "<tr id=\"{0}\"><td><code>{0}</code></td><td>{1}</td><td>{2}</td><td>{3}</td></tr>\n",
+                code.code,
+                code.status.as_u16(),
+                code.title,
+                code.help.replace('<', "&lt;")
+            )
+        })
+        .collect();
+    let page = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Gatehouse: problem codes</title></head>\n\
+         <body><h1>Problem codes</h1>\n<p>The field <code>code</code> of an <code>application/problem+json</code> answer.</p>\n\
+         <table><thead><tr><th>Code</th><th>Status</th><th>Meaning</th><th>What to do</th></tr></thead>\n<tbody>\n{rows}</tbody></table></body></html>\n"
+    );
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((CONTENT_SECURITY_POLICY, "default-src 'none'"))
+        .body(page)
+}
+
+#[get("/docs")]
+async fn docs() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header(("location", "/docs/")).finish()
+}
+
+/// The reference page; its files are part of the program and load nothing from elsewhere.
+fn reference() -> SwaggerUi {
+    SwaggerUi::new("/docs/{_:.*}")
+        .config(Config::from("/openapi.json").validator_url("none").persist_authorization(false))
+}
+
+/// Tells health checks that the server is about to stop.
+pub fn drain(site: &Arc<Site>) {
+    site.draining.store(true, Ordering::Relaxed);
+}

@@ -1,0 +1,267 @@
+//! Errors as callers of the API see them: `application/problem+json` (RFC 9457), or for invalid input the list of
+//! issues. The one place where errors become bytes.
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{
+        Method, StatusCode,
+        header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+};
+use gatehouse_domain::{authz::Denied, issue::Issues};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app;
+
+/// Why a request has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A use case says so.
+    #[error(transparent)]
+    App(#[from] app::Error),
+    /// The path has no such method; it has these.
+    #[error("method not allowed")]
+    MethodNotAllowed(Vec<Method>),
+    /// The body is too long.
+    #[error("payload too large")]
+    PayloadTooLarge,
+    /// The body is of another type.
+    #[error("unsupported media type")]
+    UnsupportedMediaType(&'static str),
+    /// A handler panicked, in the request of this id.
+    #[error("a handler panicked")]
+    Panic(std::sync::Arc<str>),
+}
+
+impl From<Issues> for Failure {
+    fn from(issues: Issues) -> Self {
+        Self::App(app::Error::Invalid(issues))
+    }
+}
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Self {
+        Self::App(app::Error::Denied(denied))
+    }
+}
+
+/// Rendering needs the request id, which the edge knows: see [`Failure::response`].
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        self.kind().status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        match self {
+            // Nothing of the request is left for the edge to render it with.
+            Self::Panic(request_id) => self.response(request_id),
+            _ => HttpResponse::new(self.status_code()),
+        }
+    }
+}
+
+/// One row of the table of codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// The stable slug.
+    pub code: &'static str,
+    /// The status.
+    pub status: StatusCode,
+    /// What it means, in a few words.
+    pub title: &'static str,
+    /// What to do about it, for the documentation.
+    pub help: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident $status:ident $code:literal $title:literal $help:literal;)*) => {
+        $(const $name: Code = Code { code: $code, status: StatusCode::$status, title: $title, help: $help };)*
+        /// Every code there is.
+        pub const CODES: &[Code] = &[$($name,)*];
+    };
+}
+
+codes! {
+    UNAUTHENTICATED UNAUTHORIZED "unauthenticated" "Authentication is required" "Send an access token: Authorization: Bearer ….";
+    INVALID_TOKEN UNAUTHORIZED "invalid_token" "The access token is not valid" "It is malformed, expired, or not ours. Refresh it, or sign in.";
+    SESSION_REVOKED UNAUTHORIZED "session_revoked" "The session has ended" "It was ended, or its user, tenant or partner is suspended. Sign in again.";
+    INVALID_CREDENTIALS UNAUTHORIZED "invalid_credentials" "User name or password is wrong" "The answer is the same for unknown, suspended and locked accounts.";
+    INVALID_SETUP_TOKEN UNAUTHORIZED "invalid_setup_token" "The setup token is not valid" "It is unknown, spent, or older than 30 minutes. Make another with `gatehouse setup-token`.";
+    REFRESH_TOKEN_SPENT UNAUTHORIZED "refresh_token_spent" "The refresh token has just been used" "Another request was faster; use the token that it got.";
+    REFRESH_TOKEN_INVALID UNAUTHORIZED "refresh_token_invalid" "The refresh token is not valid" "It is malformed, expired, or of another tenant. Sign in.";
+    MISSING_PERMISSION FORBIDDEN "missing_permission" "A permission is missing" "`detail` names the permission. An administrator can give a role that has it.";
+    EMAIL_NOT_VERIFIED FORBIDDEN "email_not_verified" "The e-mail address is not verified" "The tenant lets nobody sign in before.";
+    REGISTRATION_CLOSED FORBIDDEN "registration_closed" "Registration is closed" "The tenant's setting `registration` opens it.";
+    TENANT_SUSPENDED FORBIDDEN "tenant_suspended" "The tenant is suspended" "The tenant or its partner is suspended; an operator can activate it.";
+    NOT_FOUND NOT_FOUND "not_found" "Not found" "There is nothing of that name that you may see.";
+    METHOD_NOT_ALLOWED METHOD_NOT_ALLOWED "method_not_allowed" "The method is not allowed here" "The header Allow lists those that are.";
+    CONFLICT CONFLICT "conflict" "The request conflicts with what is there" "`detail` says with what.";
+    ALREADY_REGISTERED CONFLICT "already_registered" "The user name or e-mail address is taken" "Choose another, or sign in.";
+    ALREADY_SET_UP CONFLICT "already_set_up" "There is an administrator already" "The setup works once.";
+    LIMIT_REACHED CONFLICT "limit_reached" "A limit is reached" "`detail` says which.";
+    STALE CONFLICT "stale" "Somebody else changed it meanwhile" "Load it again and repeat the change.";
+    PAYLOAD_TOO_LARGE PAYLOAD_TOO_LARGE "payload_too_large" "The body is too large" "At most 64 KiB are accepted.";
+    UNSUPPORTED_MEDIA_TYPE UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "The body is of the wrong type" "`detail` names the right one.";
+    RATE_LIMITED TOO_MANY_REQUESTS "rate_limited" "Too many attempts" "The header Retry-After says when to try again.";
+    OVERLOADED SERVICE_UNAVAILABLE "overloaded" "Too much to do at the moment" "Try again; the header Retry-After says when.";
+    UNAVAILABLE SERVICE_UNAVAILABLE "unavailable" "Not available at the moment" "Try again; the header Retry-After says when.";
+    INTERNAL INTERNAL_SERVER_ERROR "internal" "Something went wrong" "It is our fault. Quote the request id when you report it.";
+    INVALID UNPROCESSABLE_ENTITY "invalid" "The input is not valid" "The body lists every fault: {\"detail\": [{\"loc\", \"msg\", \"type\"}]}.";
+}
+
+/// A problem (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// A URI that names the kind of problem and leads to its description.
+    #[schema(format = "uri-reference", max_length = 200, example = "/docs/errors#not_found")]
+    pub r#type: String,
+    /// The kind of problem, in words.
+    #[schema(max_length = 200, example = "Not found")]
+    pub title: &'static str,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599, example = 404)]
+    pub status: u16,
+    /// This problem, in words.
+    #[schema(max_length = 1000, example = "There is nothing of that name that you may see.")]
+    pub detail: String,
+    /// This very problem, as a URI.
+    #[schema(format = "uri", max_length = 200, example = "urn:gatehouse:request:0198c5d2e8f47b7c9d0a1b2c3d4e5f60")]
+    pub instance: String,
+    /// The kind of problem, as a stable slug.
+    #[schema(max_length = 64, example = "not_found")]
+    pub code: &'static str,
+    /// The id of the request.
+    #[schema(max_length = 128, example = "0198c5d2e8f47b7c9d0a1b2c3d4e5f60")]
+    pub request_id: String,
+}
+
+impl Failure {
+    /// The row of the table.
+    #[must_use]
+    pub const fn kind(&self) -> Code {
+        match self {
+            Self::App(error) => match error {
+                app::Error::Unauthenticated => UNAUTHENTICATED,
+                app::Error::InvalidToken => INVALID_TOKEN,
+                app::Error::SessionRevoked => SESSION_REVOKED,
+                app::Error::InvalidCredentials => INVALID_CREDENTIALS,
+                app::Error::EmailNotVerified => EMAIL_NOT_VERIFIED,
+                app::Error::InvalidSetupToken => INVALID_SETUP_TOKEN,
+                app::Error::RefreshSpent => REFRESH_TOKEN_SPENT,
+                app::Error::RefreshInvalid => REFRESH_TOKEN_INVALID,
+                app::Error::Denied(Denied::Forbidden(_)) => MISSING_PERMISSION,
+                app::Error::Denied(Denied::Hidden) | app::Error::NotFound => NOT_FOUND,
+                app::Error::RegistrationClosed => REGISTRATION_CLOSED,
+                app::Error::TenantSuspended => TENANT_SUSPENDED,
+                app::Error::AlreadyRegistered => ALREADY_REGISTERED,
+                app::Error::AlreadySetUp => ALREADY_SET_UP,
+                app::Error::Conflict(_) => CONFLICT,
+                app::Error::LimitReached(_) => LIMIT_REACHED,
+                app::Error::Stale => STALE,
+                app::Error::Invalid(_) => INVALID,
+                app::Error::RateLimited(_) => RATE_LIMITED,
+                app::Error::Overloaded => OVERLOADED,
+                app::Error::Unavailable(_) => UNAVAILABLE,
+                app::Error::Internal(_) => INTERNAL,
+            },
+            Self::MethodNotAllowed(_) => METHOD_NOT_ALLOWED,
+            Self::PayloadTooLarge => PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType(_) => UNSUPPORTED_MEDIA_TYPE,
+            Self::Panic(_) => INTERNAL,
+        }
+    }
+
+    fn detail(&self, kind: Code) -> String {
+        match self {
+            Self::App(app::Error::Denied(Denied::Forbidden(permission))) => format!("Missing permission {permission}"),
+            Self::App(app::Error::Conflict(what) | app::Error::LimitReached(what)) => what.to_string(),
+            Self::UnsupportedMediaType(expected) => format!("The body must be {expected}."),
+            _ => kind.help.to_owned(),
+        }
+    }
+
+    /// The answer. What went wrong inside is logged here, once, and shown to nobody.
+    pub fn response(&self, request_id: &str) -> HttpResponse {
+        let kind = self.kind();
+        if kind.status.is_server_error() {
+            let mut causes = Vec::new();
+            let mut cause = std::error::Error::source(self);
+            while let Some(error) = cause {
+                causes.push(error.to_string());
+                cause = error.source();
+            }
+            tracing::error!(request_id, code = kind.code, error = %self, causes = causes.join(": "), "a request failed");
+        }
+        let mut response = HttpResponse::build(kind.status);
+        if let Self::App(app::Error::Invalid(issues)) = self {
+            #[derive(Serialize)]
+            struct Body<'a> {
+                detail: &'a Issues,
+            }
+            return response.json(Body { detail: issues });
+        }
+        let problem = Problem {
+            r#type: format!("/docs/errors#{}", kind.code),
+            title: kind.title,
+            status: kind.status.as_u16(),
+            detail: self.detail(kind),
+            instance: format!("urn:gatehouse:request:{request_id}"),
+            code: kind.code,
+            request_id: request_id.to_owned(),
+        };
+        match self {
+            Self::MethodNotAllowed(methods) => {
+                let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
+                response.insert_header((ALLOW, methods.join(", ")));
+            }
+            Self::App(app::Error::RateLimited(delay)) => retry_after(&mut response, *delay),
+            _ if kind.status == StatusCode::SERVICE_UNAVAILABLE => retry_after(&mut response, Duration::from_secs(1)),
+            _ => {}
+        }
+        if kind.status == StatusCode::UNAUTHORIZED {
+            response.insert_header((WWW_AUTHENTICATE, challenge(kind)));
+        }
+        response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
+        response.body(serde_json::to_vec(&problem).unwrap_or_default())
+    }
+}
+
+/// The challenge (RFC 6750 section 3): a wrong password is not a wrong token.
+const fn challenge(kind: Code) -> HeaderValue {
+    match kind.status {
+        _ if matches!(kind.code.as_bytes(), b"invalid_credentials" | b"invalid_setup_token") => {
+            HeaderValue::from_static("Bearer")
+        }
+        _ => HeaderValue::from_static("Bearer error=\"invalid_token\""),
+    }
+}
+
+fn retry_after(response: &mut actix_web::HttpResponseBuilder, delay: Duration) {
+    // Rounded up: whoever waits that long is let through.
+    let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+    response.insert_header((RETRY_AFTER, Ord::max(seconds, 1).to_string()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_slugs() {
+        for (i, code) in CODES.iter().enumerate() {
+            assert!(code.code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{}", code.code);
+            assert!(CODES[..i].iter().all(|other| other.code != code.code), "{}", code.code);
+        }
+    }
+
+    #[test]
+    fn delay_is_rounded_up_to_whole_seconds() {
+        for (delay, header) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2"), (900_000, "900")] {
+            let failure = Failure::App(app::Error::RateLimited(Duration::from_millis(delay)));
+            assert_eq!(failure.response("id").headers().get(RETRY_AFTER).unwrap(), header);
+        }
+    }
+}

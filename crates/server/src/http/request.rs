@@ -1,0 +1,255 @@
+//! What the edge has found out about a request, for extractors and answers.
+
+use std::{
+    cell::Cell,
+    future::{Ready, ready},
+    net::IpAddr,
+    rc::Rc,
+    sync::Arc,
+};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header::HeaderMap};
+use gatehouse_domain::text::Slug;
+use gatehouse_persistence::TenantFacts;
+use ipnet::IpNet;
+
+use crate::{
+    app::{
+        client::{ISSUER_PATH, Origin},
+        login::Quota,
+        standing::Caller,
+    },
+    http::problem::Failure,
+};
+
+/// Who presents which credential.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    /// Nobody presents any.
+    Anonymous,
+    /// It is no valid access token.
+    Invalid,
+    /// It was one, of a session that has ended.
+    Revoked,
+    /// It is one.
+    Caller(Arc<Caller>),
+}
+
+/// A request, as the edge has understood it.
+#[derive(Debug)]
+pub struct RequestState {
+    /// The request id.
+    pub id: Arc<str>,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Who calls.
+    pub auth: Auth,
+    /// The tenant that the path names.
+    pub tenant: Option<Arc<TenantFacts>>,
+    /// What is left of the limit that applies.
+    pub quota: Rc<Cell<Option<Quota>>>,
+}
+
+impl RequestState {
+    /// Looks at the state of a request.
+    pub fn with<T>(request: &HttpRequest, look: impl FnOnce(&Self) -> T) -> T {
+        match request.extensions().get::<Self>() {
+            Some(state) => look(state),
+            None => unreachable!("the edge wraps every route"),
+        }
+    }
+}
+
+/// Where a request comes from, and where to put what is left of its limit.
+#[derive(Debug)]
+pub struct Asked {
+    /// Where it comes from.
+    pub origin: Origin,
+    quota: Rc<Cell<Option<Quota>>>,
+}
+
+impl Asked {
+    /// Takes the result of something limited, and has the rest of the limit shown in the answer's headers.
+    ///
+    /// # Errors
+    /// Those of the result.
+    pub fn limited<T>(&self, limited: crate::app::login::Limited<T>) -> Result<T, Failure> {
+        self.quota.set(limited.quota);
+        Ok(limited.result?)
+    }
+}
+
+impl FromRequest for Asked {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(RequestState::with(request, |state| Self {
+            origin: state.origin.clone(),
+            quota: Rc::clone(&state.quota),
+        })))
+    }
+}
+
+/// The address of the client: the peer's, or what trusted proxies say, read from the right up to the first hop that is
+/// not one of them. Anything unreadable ends the reading.
+#[must_use]
+pub fn client_ip(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
+    let mut client = peer?.to_canonical();
+    let is_trusted = |ip: &IpAddr| trusted.iter().any(|network| network.contains(ip));
+    if trusted.is_empty() || !is_trusted(&client) {
+        return Some(client);
+    }
+    let values: Vec<_> = headers.get_all("x-forwarded-for").collect();
+    for value in values.into_iter().rev() {
+        let Ok(text) = value.to_str() else { return Some(client) };
+        for hop in text.rsplit(',') {
+            let Ok(ip) = hop.trim().parse::<IpAddr>() else { return Some(client) };
+            client = ip.to_canonical();
+            if !is_trusted(&client) {
+                return Some(client);
+            }
+        }
+    }
+    Some(client)
+}
+
+/// The addresses under which clients reach this instance.
+#[derive(Debug, Clone)]
+pub struct BaseUrls {
+    fixed: Option<Arc<str>>,
+    bind: Arc<str>,
+}
+
+impl BaseUrls {
+    /// The configured address, or for want of one the address listened on.
+    #[must_use]
+    pub fn new(public: Option<&url::Url>, bind: std::net::SocketAddr) -> Self {
+        Self {
+            fixed: public.map(|url| url.as_str().trim_end_matches('/').into()),
+            bind: format!("http://{bind}").into(),
+        }
+    }
+
+    /// Whether clients use https.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.fixed.as_ref().is_some_and(|url| url.starts_with("https:"))
+    }
+
+    /// The address that this client uses. Without configuration a request's own word is taken only on loopback, where
+    /// whoever sends it is on this machine; anything else in `Host` never gets into an issuer or a link.
+    #[must_use]
+    pub fn of(&self, peer: Option<IpAddr>, host: Option<&str>) -> Arc<str> {
+        if let Some(fixed) = &self.fixed {
+            return Arc::clone(fixed);
+        }
+        match host {
+            Some(host) if peer.is_some_and(|ip| ip.is_loopback()) && is_loopback(host) => {
+                format!("http://{host}").into()
+            }
+            _ => Arc::clone(&self.bind),
+        }
+    }
+
+    /// Whether an issuer is one that this instance names for a tenant.
+    #[must_use]
+    pub fn is_issuer(&self, issuer: &str, tenant: &Slug) -> bool {
+        let base = issuer.strip_suffix(tenant.as_str()).and_then(|rest| rest.strip_suffix(ISSUER_PATH));
+        base.is_some_and(|base| match &self.fixed {
+            Some(fixed) => base == &**fixed,
+            None => base == &*self.bind || base.strip_prefix("http://").is_some_and(is_loopback),
+        })
+    }
+}
+
+/// Whether a host, with or without a port, can only be this machine.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::{HeaderName, HeaderValue};
+    use gatehouse_domain::issue::Parse;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn client(peer: &str, forwarded: &[&str], trusted: &[&str]) -> IpAddr {
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers
+                .append(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
+        client_ip(Some(ip(peer)), &headers, &trusted).unwrap()
+    }
+
+    #[test]
+    fn forwarded_addresses_count_from_trusted_peers_only() {
+        assert_eq!(client("198.51.100.1", &["203.0.113.9"], &[]), ip("198.51.100.1"));
+        assert_eq!(client("198.51.100.1", &["203.0.113.9"], &["10.0.0.0/8"]), ip("198.51.100.1"));
+        assert_eq!(client("10.0.0.1", &["203.0.113.9"], &["10.0.0.0/8"]), ip("203.0.113.9"));
+    }
+
+    #[test]
+    fn rightmost_untrusted_hop_is_the_client() {
+        let trusted = ["10.0.0.0/8"];
+        assert_eq!(client("10.0.0.1", &["1.1.1.1, 203.0.113.9, 10.0.0.2"], &trusted), ip("203.0.113.9"));
+        assert_eq!(client("10.0.0.1", &["1.1.1.1", "203.0.113.9"], &trusted), ip("203.0.113.9"));
+        assert_eq!(client("10.0.0.1", &["10.0.0.3, 10.0.0.2"], &trusted), ip("10.0.0.3"));
+        assert_eq!(client("::ffff:10.0.0.1", &["2001:db8::7"], &trusted), ip("2001:db8::7"));
+    }
+
+    #[test]
+    fn garbage_ends_the_reading() {
+        let trusted = ["10.0.0.0/8"];
+        for garbage in ["", "unknown", "1.2.3.4:5", "<script>", "999.1.1.1", "\u{e9}"] {
+            assert_eq!(client("10.0.0.1", &[garbage], &trusted), ip("10.0.0.1"), "{garbage}");
+            assert_eq!(
+                client("10.0.0.1", &[&format!("203.0.113.9, {garbage}, 10.0.0.2")], &trusted),
+                ip("10.0.0.2"),
+                "{garbage}"
+            );
+        }
+    }
+
+    #[test]
+    fn host_header_is_believed_on_loopback_only_and_never_beside_a_configured_url() {
+        let bind = "0.0.0.0:8000".parse().unwrap();
+        let unset = BaseUrls::new(None, bind);
+        assert_eq!(&*unset.of(Some(ip("127.0.0.1")), Some("localhost:8000")), "http://localhost:8000");
+        assert_eq!(&*unset.of(Some(ip("127.0.0.1")), Some("evil.example")), "http://0.0.0.0:8000");
+        assert_eq!(&*unset.of(Some(ip("127.0.0.1")), Some("localhost.evil.example")), "http://0.0.0.0:8000");
+        assert_eq!(&*unset.of(Some(ip("198.51.100.1")), Some("localhost:8000")), "http://0.0.0.0:8000");
+        let set = BaseUrls::new(Some(&url::Url::parse("https://id.example.com").unwrap()), bind);
+        assert_eq!(&*set.of(Some(ip("127.0.0.1")), Some("localhost:8000")), "https://id.example.com");
+    }
+
+    #[test]
+    fn issuer_is_the_exact_address_and_tenant() {
+        let bind = "127.0.0.1:8000".parse().unwrap();
+        let tenant = Slug::parse("acme").unwrap();
+        let set = BaseUrls::new(Some(&url::Url::parse("https://id.example.com/").unwrap()), bind);
+        assert!(set.is_issuer("https://id.example.com/api/v1/auth/tenants/acme", &tenant));
+        for bad in [
+            "https://id.example.com/api/v1/auth/tenants/other",
+            "https://id.example.com.evil.example/api/v1/auth/tenants/acme",
+            "http://id.example.com/api/v1/auth/tenants/acme",
+            "http://localhost:8000/api/v1/auth/tenants/acme",
+            "acme",
+        ] {
+            assert!(!set.is_issuer(bad, &tenant), "{bad}");
+        }
+        let unset = BaseUrls::new(None, bind);
+        assert!(unset.is_issuer("http://localhost:8000/api/v1/auth/tenants/acme", &tenant));
+        assert!(!unset.is_issuer("http://evil.example/api/v1/auth/tenants/acme", &tenant));
+    }
+}

@@ -1,0 +1,15 @@
+//! The Gatehouse server.
+//!
+//! - [`app`]: use cases. Mentions neither actix nor utoipa.
+//! - [`http`]: routes, extractors, answers. Handlers have nothing to query with.
+//! - [`security`]: passwords, tokens, keys.
+//! - [`config`], [`env`], [`telemetry`]: what the process gets from and gives to its surroundings.
+//! - [`cli`]: the command line.
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod env;
+pub mod http;
+pub mod security;
+pub mod telemetry;

@@ -1,0 +1,277 @@
+//! The master key and what is derived from it.
+//!
+//! One 32-byte secret per installation lives outside the database. Every use has its own key, derived by HKDF
+//! (RFC 5869), so that no two uses can be played against each other.
+
+use std::{
+    fmt,
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, RandomizedNonceKey},
+    constant_time, digest, hkdf, hmac,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use gatehouse_domain::secret::{Secret, TokenHash};
+
+use crate::env::Env;
+
+/// Length of a truncated authentication code: 128 bits.
+pub const TAG_LEN: usize = 16;
+const NONCE_LEN: usize = 12;
+
+/// The secret that every other key derives from.
+#[derive(Debug, Clone)]
+pub struct MasterKey(Secret<[u8; 32]>);
+
+impl MasterKey {
+    /// Reads 32 bytes written as base64url or hexadecimal.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let bytes = if text.len() == 64 {
+            (0..64).step_by(2).map(|i| u8::from_str_radix(text.get(i..i + 2)?, 16).ok()).collect::<Option<Vec<_>>>()
+        } else {
+            URL_SAFE_NO_PAD.decode(text.trim_end_matches('=').replace('+', "-").replace('/', "_")).ok()
+        };
+        bytes?.try_into().ok().map(|key| Self(Secret::new(key)))
+    }
+
+    /// Reads the key of a file, or makes the file if there is none.
+    ///
+    /// # Errors
+    /// When the file can be neither read nor made, or holds no key.
+    pub fn load_or_create(path: &Path, env: &Env) -> io::Result<Self> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text).ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("{} holds no master key", path.display()))
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let key: [u8; 32] = env.random();
+                let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+                writeln!(file, "{}", URL_SAFE_NO_PAD.encode(key))?;
+                file.sync_all()?;
+                Ok(Self(Secret::new(key)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A key of this value.
+    #[must_use]
+    pub const fn new(key: [u8; 32]) -> Self {
+        Self(Secret::new(key))
+    }
+}
+
+/// Makes a folder that only its owner may enter.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    if !path.is_dir() {
+        fs::create_dir_all(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// The derived keys.
+pub struct Keyring {
+    seal: [u8; 32],
+    refresh: hmac::Key,
+    cursor: hmac::Key,
+    throttle: hmac::Key,
+    check: Vec<u8>,
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keyring(…)")
+    }
+}
+
+/// Something sealed cannot be opened: it was tampered with, or sealed with another key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("sealed data cannot be opened with this master key")]
+pub struct Unopenable;
+
+fn derive(secret: &[u8], purpose: &[u8]) -> [u8; 32] {
+    let mut key = [0; 32];
+    let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, b"gatehouse v1").extract(secret);
+    // The only error is a length that the algorithm cannot give, and 32 bytes are one block.
+    if prk.expand(&[purpose], hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut key)).is_err() {
+        unreachable!("HKDF-SHA256 gives 32 bytes");
+    }
+    key
+}
+
+fn seal_with(key: &[u8; 32], purpose: &[u8], plain: &[u8]) -> Vec<u8> {
+    let mut text = plain.to_vec();
+    let Ok(nonce) = RandomizedNonceKey::new(&AES_256_GCM, key)
+        .and_then(|key| key.seal_in_place_append_tag(Aad::from(purpose), &mut text))
+    else {
+        unreachable!("AES-256-GCM takes a 32-byte key and any short text");
+    };
+    let mut sealed = nonce.as_ref().to_vec();
+    sealed.append(&mut text);
+    sealed
+}
+
+fn open_with(key: &[u8; 32], purpose: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
+    let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(Unopenable)?;
+    let mut text = text.to_vec();
+    let key = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| Unopenable)?;
+    let plain = key.open_in_place(nonce.into(), Aad::from(purpose), &mut text).map_err(|_| Unopenable)?;
+    Ok(plain.to_vec())
+}
+
+impl Keyring {
+    /// Derives all keys.
+    #[must_use]
+    pub fn new(master: &MasterKey) -> Self {
+        let master = master.0.expose();
+        let mac = |purpose: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, &derive(master, purpose));
+        Self {
+            seal: derive(master, b"seal"),
+            refresh: mac(b"refresh token"),
+            cursor: mac(b"cursor"),
+            throttle: mac(b"throttle"),
+            check: derive(master, b"check")[..TAG_LEN].to_vec(),
+        }
+    }
+
+    /// What the database remembers, to recognise the key it was made with.
+    #[must_use]
+    pub fn check(&self) -> &[u8] {
+        &self.check
+    }
+
+    /// Seals a private key (AES-256-GCM); `owner` becomes part of the seal.
+    #[must_use]
+    pub fn seal(&self, owner: &[u8], plain: &[u8]) -> Vec<u8> {
+        seal_with(&self.seal, owner, plain)
+    }
+
+    /// Opens what [`Keyring::seal`] sealed for the same owner.
+    ///
+    /// # Errors
+    /// [`Unopenable`] for anything else.
+    pub fn open(&self, owner: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
+        open_with(&self.seal, owner, sealed)
+    }
+
+    /// The authentication code of a refresh token's body.
+    #[must_use]
+    pub fn refresh_tag(&self, body: &[u8]) -> [u8; TAG_LEN] {
+        truncated(&self.refresh, body)
+    }
+
+    /// The authentication code of a cursor's body.
+    #[must_use]
+    pub fn cursor_tag(&self, body: &[u8]) -> [u8; TAG_LEN] {
+        truncated(&self.cursor, body)
+    }
+
+    /// The name of a throttle counter. Keyed, because what it counts may be a mistyped password.
+    #[must_use]
+    pub fn throttle_key(&self, kind: &str, value: &[u8]) -> [u8; 32] {
+        let mut mac = hmac::Context::with_key(&self.throttle);
+        mac.update(kind.as_bytes());
+        mac.update(&[0]);
+        mac.update(value);
+        let mut key = [0; 32];
+        key.copy_from_slice(mac.sign().as_ref());
+        key
+    }
+}
+
+fn truncated(key: &hmac::Key, body: &[u8]) -> [u8; TAG_LEN] {
+    let mut tag = [0; TAG_LEN];
+    tag.copy_from_slice(&hmac::sign(key, body).as_ref()[..TAG_LEN]);
+    tag
+}
+
+/// Compares secrets without telling by its duration where they differ.
+#[must_use]
+pub fn equal(a: &[u8], b: &[u8]) -> bool {
+    constant_time::verify_slices_are_equal(a, b).is_ok()
+}
+
+/// The digest under which an opaque token is stored.
+#[must_use]
+pub fn token_hash(token: &str) -> TokenHash {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+    TokenHash::new(hash)
+}
+
+/// Seals an answer with a key that only the holder of `token` can derive.
+#[must_use]
+pub fn seal_for_holder(token: &str, plain: &[u8]) -> Vec<u8> {
+    seal_with(&derive(token.as_bytes(), b"replay"), b"replay", plain)
+}
+
+/// Opens what [`seal_for_holder`] sealed for the same token.
+///
+/// # Errors
+/// [`Unopenable`] for any other token.
+pub fn open_for_holder(token: &str, sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
+    open_with(&derive(token.as_bytes(), b"replay"), b"replay", sealed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sealed_data_opens_for_its_owner_and_key_only() {
+        let (ring, other) = (Keyring::new(&MasterKey::new([1; 32])), Keyring::new(&MasterKey::new([2; 32])));
+        let sealed = ring.seal(b"tenant", b"private");
+        assert_eq!(ring.open(b"tenant", &sealed).unwrap(), b"private");
+        assert_eq!(ring.open(b"another", &sealed), Err(Unopenable));
+        assert_eq!(other.open(b"tenant", &sealed), Err(Unopenable));
+        for i in 0..sealed.len() {
+            let mut bent = sealed.clone();
+            bent[i] ^= 1;
+            assert_eq!(ring.open(b"tenant", &bent), Err(Unopenable));
+        }
+        assert_eq!(ring.open(b"tenant", &sealed[..10]), Err(Unopenable));
+    }
+
+    #[test]
+    fn answer_opens_for_the_holder_of_the_token_only() {
+        let sealed = seal_for_holder("ghr_a", b"pair");
+        assert_eq!(open_for_holder("ghr_a", &sealed).unwrap(), b"pair");
+        assert_eq!(open_for_holder("ghr_b", &sealed), Err(Unopenable));
+    }
+
+    #[test]
+    fn master_key_is_32_bytes_in_hexadecimal_or_base64() {
+        let hex = "00".repeat(31) + "ff";
+        let base64 = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAP8";
+        for text in [hex.as_str(), base64, &format!("{base64}=\n")] {
+            assert_eq!(MasterKey::parse(text).unwrap().0.expose()[31], 255, "{text}");
+        }
+        for bad in ["", "secret", &"0".repeat(63), &"g".repeat(64), &base64[1..]] {
+            assert!(MasterKey::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn master_key_file_is_made_once_and_private() {
+        let folder = std::env::temp_dir().join(format!("gatehouse-key-{}", std::process::id()));
+        private_folder(&folder).unwrap();
+        let path = folder.join("master.key");
+        let made = MasterKey::load_or_create(&path, &Env::system()).unwrap();
+        let read = MasterKey::load_or_create(&path, &Env::system()).unwrap();
+        assert_eq!(made.0.expose(), read.0.expose());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

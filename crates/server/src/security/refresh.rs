@@ -1,0 +1,113 @@
+//! Opaque tokens: refresh tokens and setup tokens.
+//!
+//! A refresh token is `ghr_` and base64url of: session id (16 bytes), generation (4), 256 random bits, and an
+//! authentication code (16) over these. The code lets a token that was spent long ago be recognised as ours without
+//! keeping it; the current one must match the stored digest besides. Exactly one text stands for each token: anything
+//! shorter, longer or re-encoded is refused before the database is asked.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use gatehouse_domain::{
+    id::SessionId,
+    refresh::Presented,
+    secret::{Secret, TokenHash},
+};
+
+use crate::{
+    env::Env,
+    security::keyring::{Keyring, TAG_LEN, equal, token_hash},
+};
+
+const PREFIX: &str = "ghr_";
+const SETUP_PREFIX: &str = "ghs_";
+const BODY_LEN: usize = 16 + 4 + 32;
+
+/// A fresh refresh token.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// What the client gets.
+    pub text: Secret<String>,
+    /// What is stored.
+    pub hash: TokenHash,
+}
+
+fn issue(prefix: &str, bytes: &[u8]) -> NewToken {
+    let text = format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes));
+    let hash = token_hash(&text);
+    NewToken { text: Secret::new(text), hash }
+}
+
+/// Makes the refresh token of a generation.
+#[must_use]
+pub fn mint(keyring: &Keyring, env: &Env, session: SessionId, generation: u32) -> NewToken {
+    let mut bytes = Vec::with_capacity(BODY_LEN + TAG_LEN);
+    bytes.extend_from_slice(session.uuid().as_bytes());
+    bytes.extend_from_slice(&generation.to_be_bytes());
+    bytes.extend_from_slice(&env.random::<32>());
+    bytes.extend_from_slice(&keyring.refresh_tag(&bytes));
+    issue(PREFIX, &bytes)
+}
+
+/// Reads a refresh token of ours; `None` for anything else.
+#[must_use]
+pub fn read(keyring: &Keyring, text: &str) -> Option<(SessionId, Presented)> {
+    let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;
+    if bytes.len() != BODY_LEN + TAG_LEN {
+        return None;
+    }
+    let (body, tag) = bytes.split_at(BODY_LEN);
+    if !equal(tag, &keyring.refresh_tag(body)) {
+        return None;
+    }
+    let session = SessionId::from_uuid(uuid::Uuid::from_slice(&body[..16]).ok()?);
+    let generation = u32::from_be_bytes(body[16..20].try_into().ok()?);
+    Some((session, Presented { generation, hash: token_hash(text) }))
+}
+
+/// Makes a setup token: `ghs_` and 256 random bits.
+#[must_use]
+pub fn mint_setup(env: &Env) -> NewToken {
+    issue(SETUP_PREFIX, &env.random::<32>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::security::keyring::MasterKey;
+
+    fn fixture() -> (Keyring, SessionId, String) {
+        let (keyring, env) = (Keyring::new(&MasterKey::new([1; 32])), Env::system());
+        let session = env.id(SessionId::from_parts);
+        let token = mint(&keyring, &env, session, 7).text.expose().clone();
+        (keyring, session, token)
+    }
+
+    #[test]
+    fn token_names_its_session_and_generation() {
+        let (keyring, session, token) = fixture();
+        let (id, presented) = read(&keyring, &token).unwrap();
+        assert_eq!((id, presented.generation, presented.hash), (session, 7, token_hash(&token)));
+    }
+
+    #[test]
+    fn truncated_extended_and_altered_tokens_are_not_ours() {
+        let (keyring, _, token) = fixture();
+        for end in 0..token.len() {
+            assert!(read(&keyring, &token[..end]).is_none());
+        }
+        for more in ["A", "=", "==", "\n", " ", "AAAA"] {
+            assert!(read(&keyring, &format!("{token}{more}")).is_none());
+            assert!(read(&keyring, &format!("{more}{token}")).is_none());
+        }
+        for i in 0..token.len() {
+            let mut bytes = token.clone().into_bytes();
+            bytes[i] ^= if bytes[i].is_ascii_alphabetic() { 32 } else { 1 };
+            assert!(read(&keyring, &String::from_utf8(bytes).unwrap()).is_none(), "position {i}");
+        }
+    }
+
+    #[test]
+    fn token_of_another_installation_is_not_ours() {
+        let (_, _, token) = fixture();
+        assert!(read(&Keyring::new(&MasterKey::new([2; 32])), &token).is_none());
+    }
+}

@@ -1,0 +1,236 @@
+//! Access tokens: signed JWTs of type `at+jwt` (RFC 9068), each tenant with keys of its own.
+//!
+//! A key fixes its algorithm; the header of a token chooses nothing but the key, by `kid`. A header with anything else
+//! in it than `typ`, `alg` and `kid` is refused, so `jku`, `x5u`, `jwk`, `crit` and the like have no effect.
+
+use std::sync::Arc;
+
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use gatehouse_domain::{
+    id::{KeyId, SessionId, TenantId, UserId},
+    issue::Parse,
+    key::{KeyMaterial, SigningKey},
+    time::Timestamp,
+};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, jwk::Jwk};
+use moka::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use crate::security::keyring::Keyring;
+
+/// The longest token that is looked at.
+pub const MAX_LEN: usize = 8 * 1024;
+/// The `typ` of access tokens (RFC 9068 section 2.1).
+const TYPE: &str = "at+jwt";
+/// How far another replica's clock may be ahead.
+const SKEW_SECONDS: i64 = 60;
+/// Who the tokens of first-party sign-in are issued to.
+pub const CLIENT_ID: &str = "gatehouse";
+
+/// The claims of an access token (RFC 9068 section 2.2).
+#[derive(Debug, Clone, Serialize)]
+pub struct Claims<'a> {
+    /// The tenant's issuer.
+    pub iss: &'a str,
+    /// The user.
+    pub sub: UserId,
+    /// Who the token is for: the issuer itself, in first-party sign-in.
+    pub aud: &'a str,
+    /// When it expires, in seconds since 1970.
+    pub exp: i64,
+    /// When it was issued, in seconds since 1970.
+    pub iat: i64,
+    /// Its own id.
+    pub jti: String,
+    /// The session.
+    pub sid: SessionId,
+    /// Who it was issued to.
+    pub client_id: &'static str,
+    /// The user's tenant.
+    pub tenant_id: TenantId,
+    /// The partner of that tenant.
+    pub partner_id: gatehouse_domain::id::PartnerId,
+    /// Names of the roles held.
+    pub roles: Vec<&'a str>,
+    /// The permissions held, separated by blanks.
+    pub scope: String,
+}
+
+/// What a verified token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The key that signed it.
+    pub kid: KeyId,
+    /// Its issuer.
+    pub iss: String,
+    /// The user.
+    pub user_id: UserId,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The session.
+    pub session_id: SessionId,
+    /// When it expires.
+    pub expires_at: Timestamp,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StrictHeader {
+    typ: String,
+    alg: String,
+    kid: String,
+}
+
+#[derive(Deserialize)]
+struct StrictClaims {
+    iss: String,
+    sub: String,
+    aud: String,
+    exp: i64,
+    iat: i64,
+    #[serde(default)]
+    nbf: Option<i64>,
+    jti: String,
+    sid: String,
+    client_id: String,
+    tenant_id: String,
+}
+
+/// Signs and verifies.
+pub struct Tokens {
+    keyring: Arc<Keyring>,
+    encoders: Cache<KeyId, Arc<EncodingKey>>,
+    decoders: Cache<KeyId, Arc<DecodingKey>>,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tokens(…)")
+    }
+}
+
+/// A key cannot be used: sealed with another master key, or damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a signing key cannot be used")]
+pub struct BadKey;
+
+fn owner(tenant: TenantId, key: KeyId) -> Vec<u8> {
+    [tenant.uuid().as_bytes().as_slice(), key.uuid().as_bytes()].concat()
+}
+
+impl Tokens {
+    /// Signs and verifies with keys sealed by this keyring.
+    #[must_use]
+    pub fn new(keyring: Arc<Keyring>) -> Self {
+        Self { keyring, encoders: Cache::new(10_000), decoders: Cache::new(10_000) }
+    }
+
+    /// Makes the material of a new key: ES256 (P-256), from the operating system's randomness.
+    ///
+    /// # Errors
+    /// [`BadKey`] when the library refuses.
+    pub fn generate(&self, tenant: TenantId, id: KeyId) -> Result<KeyMaterial, BadKey> {
+        let pkcs8 =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).map_err(|_| BadKey)?;
+        let jwk =
+            Jwk::from_encoding_key(&EncodingKey::from_ec_der(pkcs8.as_ref()), Algorithm::ES256).map_err(|_| BadKey)?;
+        Ok(KeyMaterial {
+            algorithm: "ES256".to_owned(),
+            public_jwk: serde_json::to_string(&jwk).map_err(|_| BadKey)?,
+            private_sealed: self.keyring.seal(&owner(tenant, id), pkcs8.as_ref()),
+        })
+    }
+
+    fn encoder(&self, key: &SigningKey) -> Result<Arc<EncodingKey>, BadKey> {
+        self.encoders
+            .try_get_with(key.id, || {
+                let pkcs8 =
+                    self.keyring.open(&owner(key.tenant_id, key.id), &key.private_sealed).map_err(|_| BadKey)?;
+                Ok::<_, BadKey>(Arc::new(EncodingKey::from_ec_der(&pkcs8)))
+            })
+            .map_err(|_| BadKey)
+    }
+
+    fn decoder(&self, key: &SigningKey) -> Result<Arc<DecodingKey>, BadKey> {
+        self.decoders
+            .try_get_with(key.id, || {
+                let jwk: Jwk = serde_json::from_str(&key.public_jwk).map_err(|_| BadKey)?;
+                DecodingKey::from_jwk(&jwk).map(Arc::new).map_err(|_| BadKey)
+            })
+            .map_err(|_| BadKey)
+    }
+
+    /// Signs claims.
+    ///
+    /// # Errors
+    /// [`BadKey`] when the key cannot be opened.
+    pub fn sign(&self, key: &SigningKey, claims: &Claims<'_>) -> Result<String, BadKey> {
+        let mut header = Header::new(algorithm(key)?);
+        header.typ = Some(TYPE.to_owned());
+        header.kid = Some(key.id.to_string());
+        jsonwebtoken::encode(&header, claims, &*self.encoder(key)?).map_err(|_| BadKey)
+    }
+
+    /// Verifies the signature and every claim that does not depend on state. `key` is the one that the token names,
+    /// and verifies at this time.
+    #[must_use]
+    pub fn verify(&self, token: &str, key: &SigningKey, now: Timestamp) -> Option<Verified> {
+        let mut validation = Validation::new(algorithm(key).ok()?);
+        // Time and audience are checked below, against our clock and the token's own issuer.
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        validation.required_spec_claims.clear();
+        let claims = jsonwebtoken::decode::<StrictClaims>(token, &*self.decoder(key).ok()?, &validation).ok()?.claims;
+        let seconds = now.unix_seconds();
+        let in_time = claims.exp > seconds
+            && claims.iat <= seconds + SKEW_SECONDS
+            && claims.nbf.is_none_or(|at| at <= seconds + SKEW_SECONDS);
+        if !in_time || claims.aud != claims.iss || claims.client_id != CLIENT_ID || claims.jti.is_empty() {
+            return None;
+        }
+        let verified = Verified {
+            kid: key.id,
+            user_id: UserId::parse(&claims.sub).ok()?,
+            tenant_id: TenantId::parse(&claims.tenant_id).ok()?,
+            session_id: SessionId::parse(&claims.sid).ok()?,
+            expires_at: Timestamp::from_micros(claims.exp.checked_mul(1_000_000)?),
+            iss: claims.iss,
+        };
+        (verified.tenant_id == key.tenant_id).then_some(verified)
+    }
+}
+
+fn algorithm(key: &SigningKey) -> Result<Algorithm, BadKey> {
+    match key.algorithm.as_str() {
+        "ES256" => Ok(Algorithm::ES256),
+        _ => Err(BadKey),
+    }
+}
+
+/// What a token says of itself before anything is verified: which key of which tenant to verify it with.
+#[must_use]
+pub fn peek(token: &str) -> Option<(KeyId, TenantId)> {
+    #[derive(Deserialize)]
+    struct Hint {
+        tenant_id: String,
+    }
+    if token.len() > MAX_LEN {
+        return None;
+    }
+    let mut parts = token.split('.');
+    let (header, payload, signature) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() || signature.is_empty() {
+        return None;
+    }
+    let header: StrictHeader = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
+    // Every key of ours is of this algorithm; a token that claims another was not made by us.
+    if header.typ != TYPE || header.alg != "ES256" {
+        return None;
+    }
+    let hint: Hint = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    Some((KeyId::parse(&header.kid).ok()?, TenantId::parse(&hint.tenant_id).ok()?))
+}

@@ -1,0 +1,122 @@
+//! Logs and metrics.
+//!
+//! One line per event whatever the input: values are fields, and the JSON formatter escapes them. Never logged:
+//! tokens, passwords, e-mail addresses. Labels of metrics come from closed sets or the route pattern.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use actix_web::http::Method;
+use gatehouse_domain::id::{TenantId, UserId};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
+
+use crate::{app::App, config::LogFormat};
+
+/// Starts logging to standard error.
+///
+/// # Errors
+/// When the level is not one, or logging has been started before.
+pub fn start_logs(format: LogFormat, level: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(level).map_err(|error| format!("log_level: {error}"))?;
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::NONE).with_writer(std::io::stderr);
+    let started = match format {
+        LogFormat::Pretty => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+    };
+    started.map_err(|error| error.to_string())?;
+    // One line like any other event, instead of the many of the default.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let text = panic.payload_as_str().unwrap_or("not a text");
+        tracing::error!(place, text, "a thread panicked");
+    }));
+    Ok(())
+}
+
+/// Installs the recorder of metrics.
+///
+/// # Errors
+/// When there is one already.
+pub fn start_metrics() -> Result<PrometheusHandle, String> {
+    let buckets = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+    PrometheusBuilder::new()
+        .set_buckets(&buckets)
+        .map_err(|error| error.to_string())?
+        .install_recorder()
+        .map_err(|error| error.to_string())
+}
+
+/// A request that is over.
+pub struct Request<'a> {
+    /// The request id.
+    pub id: &'a str,
+    /// The method.
+    pub method: &'a Method,
+    /// The pattern of the path.
+    pub route: &'a str,
+    /// The status of the answer.
+    pub status: u16,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Whose it was.
+    pub user: Option<(TenantId, UserId)>,
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.method, self.route, self.status)
+    }
+}
+
+/// Methods as labels: a closed set, because clients can make up others.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// Logs and measures a request.
+pub fn request(request: &Request<'_>) {
+    let method = method_label(request.method);
+    let micros = u64::try_from(request.elapsed.as_micros()).unwrap_or(u64::MAX);
+    match request.user {
+        Some((tenant, user)) => tracing::info!(
+            target: "gatehouse::http",
+            request_id = request.id, method, route = request.route, status = request.status, micros,
+            tenant_id = %tenant, user_id = %user, "request"
+        ),
+        None => tracing::info!(
+            target: "gatehouse::http",
+            request_id = request.id, method, route = request.route, status = request.status, micros, "request"
+        ),
+    }
+    let labels =
+        [("route", request.route.to_owned()), ("method", method.to_owned()), ("status", request.status.to_string())];
+    metrics::histogram!("gatehouse_http_request_seconds", &labels).record(request.elapsed);
+}
+
+/// What `/metrics` shows, with the gauges brought up to date.
+#[must_use]
+pub fn render(handle: &PrometheusHandle, app: &App, started: Instant) -> String {
+    let (hashes, waiting) = app.hashing();
+    let (statements, time) = app.db().statements();
+    metrics::counter!("gatehouse_password_hashes_total").absolute(hashes);
+    metrics::counter!("gatehouse_database_statements_total").absolute(statements);
+    metrics::gauge!("gatehouse_database_statement_seconds_total").set(time.as_secs_f64());
+    #[expect(clippy::cast_precision_loss, reason = "a queue is short")]
+    metrics::gauge!("gatehouse_password_hashes_waiting").set(waiting as f64);
+    metrics::gauge!("gatehouse_uptime_seconds").set(started.elapsed().as_secs_f64());
+    metrics::gauge!("gatehouse_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    handle.render()
+}
