@@ -93,7 +93,11 @@ macro_rules! ids {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                let mut text = [0; $prefix.len() + 1 + SUFFIX_LEN];
+                text[..$prefix.len()].copy_from_slice($prefix.as_bytes());
+                text[$prefix.len()] = b'_';
+                text[$prefix.len() + 1..].copy_from_slice(&encode(self.0));
+                serializer.serialize_str(std::str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
             }
         }
 

@@ -3,8 +3,11 @@
 //! One line per event whatever the input: values are fields, and the JSON formatter escapes them. Never logged:
 //! tokens, passwords, e-mail addresses. Labels of metrics come from closed sets or the route pattern.
 
+mod lines;
+
 use std::{
     fmt,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -15,14 +18,19 @@ use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
 use crate::{app::App, config::LogFormat};
 
+/// Whether anybody looks at the metrics.
+static MEASURED: AtomicBool = AtomicBool::new(false);
+
 /// Starts logging to standard error.
 ///
 /// # Errors
 /// When the level is not one, or logging has been started before.
 pub fn start_logs(format: LogFormat, level: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(level).map_err(|error| format!("log_level: {error}"))?;
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::NONE).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_span_events(FmtSpan::NONE)
+        .with_writer(lines::Lines::default);
     let started = match format {
         LogFormat::Pretty => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
@@ -33,8 +41,15 @@ pub fn start_logs(format: LogFormat, level: &str) -> Result<(), String> {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let text = panic.payload_as_str().unwrap_or("not a text");
         tracing::error!(place, text, "a thread panicked");
+        flush_logs();
     }));
+    lines::start().map_err(|error| format!("cannot start a thread: {error}"))?;
     Ok(())
+}
+
+/// Writes what has been logged; before the process ends.
+pub fn flush_logs() {
+    lines::flush();
 }
 
 /// Installs the recorder of metrics.
@@ -47,6 +62,7 @@ pub fn start_metrics() -> Result<PrometheusHandle, String> {
         .set_buckets(&buckets)
         .map_err(|error| error.to_string())?
         .install_recorder()
+        .inspect(|_| MEASURED.store(true, Ordering::Relaxed))
         .map_err(|error| error.to_string())
 }
 

@@ -1,7 +1,7 @@
 //! Lists of sessions: exact totals and deep pages at any size.
 //!
-//! At most three statements a page, whatever its length: the total, for far pages the hour in which the page begins,
-//! and the rows. Totals of whole tenants come from the counters; what has run out but has not been swept yet is
+//! One statement a page, whatever its length, that gives the total beside the rows; one more for the hour in which a far
+//! page begins, and one for the total where there are no rows. Totals of whole tenants come from the counters; what has run out but has not been swept yet is
 //! subtracted, so they are exact at every instant.
 
 use std::net::IpAddr;
@@ -98,10 +98,6 @@ impl Scope<'_> {
         request: &PageRequest,
         now: Timestamp,
     ) -> Result<Page<SessionView>> {
-        let total = self.total(filter, now).await?;
-        if total == 0 || request.offset() >= total {
-            return Ok(Page { total, ..Page::empty() });
-        }
         let start = match (&self.reach, filter.tenants.as_slice()) {
             (Reach::Tenant(tenant), []) if self.may_jump(filter, sort, request) => {
                 self.start_of(*tenant, filter.active_only, direction, request.offset(), now).await?
@@ -114,8 +110,9 @@ impl Scope<'_> {
             Direction::Ascending => ("ASC", " > "),
             Direction::Descending => ("DESC", " < "),
         };
-        let mut sql = Sql::new("SELECT ");
-        sql.push(&view_columns()).push(" FROM (SELECT * FROM sessions WHERE ");
+        let mut sql = Sql::new("SELECT (");
+        self.push_total(&mut sql, filter, now);
+        sql.push(") AS total, ").push(&view_columns()).push(" FROM (SELECT * FROM sessions WHERE ");
         self.push_filter(&mut sql, filter, now);
         if let Some(key) = request.after() {
             sql.push(" AND (").push(sort.column()).push(", id)").push(beyond).push("(");
@@ -135,6 +132,10 @@ impl Scope<'_> {
         sql.push(", s.id ").push(order);
         let db = self.exec.db();
         let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let total = match rows.first() {
+            Some(row) => unsigned(row.try_get("", "total")?),
+            None => self.total(filter, now).await?,
+        };
         let more = rows.len() as u64 > per_page;
         let shown = rows.iter().take(usize::try_from(per_page).unwrap_or(usize::MAX));
         let items = shown.map(view).collect::<Result<Vec<_>>>()?;
@@ -192,25 +193,31 @@ impl Scope<'_> {
         }
     }
 
+    /// The total of a list that shows no rows: an empty one, or a page past the end.
     async fn total(&self, filter: &SessionFilter, now: Timestamp) -> Result<u64> {
-        let mut sql;
-        if filter.is_counted() && !matches!(self.reach, Reach::Own(..)) {
-            sql = Sql::new("SELECT CAST(COALESCE(SUM(");
-            sql.push(if filter.active_only { "active" } else { "total" }).push("), 0) AS bigint)");
-            if filter.active_only {
-                sql.push(" - (SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL AND ends_at <= ").bind(now.micros());
-                self.push_counted(&mut sql, filter);
-                sql.push(")");
-            }
-            sql.push(" FROM session_counts WHERE 1 = 1");
-            self.push_counted(&mut sql, filter);
-        } else {
-            sql = Sql::new("SELECT COUNT(*) FROM sessions WHERE ");
-            self.push_filter(&mut sql, filter, now);
-        }
+        let mut sql = Sql::default();
+        self.push_total(&mut sql, filter, now);
         let db = self.exec.db();
         let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?.ok_or(Error::Corrupt("count"))?;
         row.try_get_by_index::<i64>(0).map(unsigned).map_err(|_| Error::Corrupt("count"))
+    }
+
+    /// Appends the select of the total.
+    fn push_total(&self, sql: &mut Sql, filter: &SessionFilter, now: Timestamp) {
+        if !filter.is_counted() || matches!(self.reach, Reach::Own(..)) {
+            sql.push("SELECT COUNT(*) FROM sessions WHERE ");
+            return self.push_filter(sql, filter, now);
+        }
+        sql.push("SELECT CAST(COALESCE(SUM(")
+            .push(if filter.active_only { "active" } else { "total" })
+            .push("), 0) AS bigint)");
+        if filter.active_only {
+            sql.push(" - (SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL AND ends_at <= ").bind(now.micros());
+            self.push_counted(sql, filter);
+            sql.push(")");
+        }
+        sql.push(" FROM session_counts WHERE 1 = 1");
+        self.push_counted(sql, filter);
     }
 
     /// The predicate of the scope and of a counted filter, on a table that knows tenants and devices only. Tenants are

@@ -146,14 +146,15 @@ impl App {
     ///
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::SessionRevoked`], or [`Error::Unavailable`] when the database does not answer.
-    pub async fn authenticate(&self, token: &str, ours: impl Fn(&str, &Slug) -> bool) -> Result<Arc<Caller>> {
+    pub async fn authenticate(&self, token: &[u8], ours: impl Fn(&str, &Slug) -> bool) -> Result<Arc<Caller>> {
         let now = self.env.now();
         let mut hash = [0; 32];
-        hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+        hash.copy_from_slice(digest::digest(&digest::SHA256, token).as_ref());
         let known = self.standings.tokens.get(&hash);
+        let text = || std::str::from_utf8(token).ok();
         let (kid, tenant_id) = match &known {
             Some(verified) => (verified.kid, verified.tenant_id),
-            None => token::peek(token).ok_or(Error::InvalidToken)?,
+            None => text().and_then(token::peek).ok_or(Error::InvalidToken)?,
         };
         let facts = self.tenant_facts(tenant_id).await?.ok_or(Error::InvalidToken)?;
         let verified = match known {
@@ -161,6 +162,7 @@ impl App {
             Some(_) => return Err(Error::InvalidToken),
             None => {
                 let key = self.key(&facts, kid, now).ok_or(Error::InvalidToken)?;
+                let token = text().ok_or(Error::InvalidToken)?;
                 let verified = self.tokens.verify(token, key, now).ok_or(Error::InvalidToken)?;
                 if !ours(&verified.iss, &facts.tenant.slug) {
                     return Err(Error::InvalidToken);

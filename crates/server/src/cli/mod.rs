@@ -185,6 +185,7 @@ pub fn run() -> ExitCode {
             Ok(())
         }
     };
+    telemetry::flush_logs();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {

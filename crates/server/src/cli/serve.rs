@@ -57,7 +57,7 @@ pub(super) async fn serve(
     app: Arc<App>,
     ready: impl FnOnce(std::net::SocketAddr),
 ) -> Result<(), Exit> {
-    let site = Arc::new(Site::new(config));
+    let site = Arc::new(Site::new(config, app.env()));
     let data = Data::from(Arc::clone(&app));
     let failed = |what: String| move |error: std::io::Error| Exit::Failed(format!("{what}: {}", explain(&error)));
     let factory = {
@@ -111,6 +111,7 @@ async fn stop_on_signal(server: ServerHandle, site: Arc<Site>) {
     ops::drain(&site);
     actix_web::rt::spawn(server.stop(true));
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    telemetry::flush_logs();
     std::process::exit(130);
 }
 

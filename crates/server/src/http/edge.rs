@@ -8,7 +8,10 @@ use std::{
     future::{Ready, ready},
     panic::AssertUnwindSafe,
     rc::Rc,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -18,7 +21,7 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
     http::{
         Method, Uri,
-        header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
+        header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, HeaderMap, HeaderName, HeaderValue},
     },
     web::Data,
 };
@@ -29,22 +32,21 @@ use gatehouse_domain::{
     issue::Parse,
     text::Slug,
 };
-use gatehouse_persistence::{Ctx, TenantFacts};
+use gatehouse_persistence::TenantFacts;
 use uuid::Uuid;
 
 use crate::{
-    app::{self, App, client::Origin},
+    app::{self, App},
     http::{
         Site,
         input::{read_pairs, read_query},
         problem::Failure,
-        request::{Auth, RequestState, client_ip},
+        request::{Auth, RequestState},
     },
     telemetry,
 };
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-static DEVICE: HeaderName = HeaderName::from_static("x-device");
 const API: &str = "/api/v1/";
 
 /// Wraps all routes.
@@ -106,7 +108,7 @@ where
 struct Seen {
     id: Arc<str>,
     method: Method,
-    route: Option<String>,
+    route: Option<Arc<str>>,
     began: Instant,
 }
 
@@ -116,7 +118,7 @@ impl Edge {
         S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
         B: MessageBody + 'static,
     {
-        let id = request_id(request.headers());
+        let id = request_id(request.headers(), self.site.instance);
         let mut seen =
             Seen { id: Arc::clone(&id), method: request.method().clone(), route: None, began: Instant::now() };
         trim_slash(&mut request);
@@ -150,7 +152,7 @@ impl Edge {
             return Ok(());
         }
         let found = self.site.routes.find(request.path()).ok_or(app::Error::NotFound)?;
-        seen.route = Some(found.route.pattern.clone());
+        seen.route = Some(Arc::clone(&found.route.pattern));
         if request.method() == Method::HEAD && found.route.operation(&Method::GET).is_some() {
             // The connection knows that the body is not to be sent.
             request.head_mut().method = Method::GET;
@@ -158,7 +160,6 @@ impl Edge {
         let Some(features) = found.route.operation(request.method()) else {
             return Err(Failure::MethodNotAllowed(found.route.allowed()));
         };
-        let origin = self.origin(request, &seen.id);
         let auth = if features.secured { self.authenticate(request.headers()).await? } else { Auth::Anonymous };
         let tenant = self.tenant(found.tenant_id.as_deref(), found.tenant_slug.as_deref()).await?;
         if !features.takes_query && (!features.secured || matches!(auth, Auth::Caller(_))) {
@@ -166,30 +167,12 @@ impl Edge {
         }
         request.extensions_mut().insert(RequestState {
             id: Arc::clone(&seen.id),
-            origin,
+            now: self.app.env.now(),
             auth,
             tenant,
             quota: Rc::clone(quota),
         });
         Ok(())
-    }
-
-    fn origin(&self, request: &ServiceRequest, id: &Arc<str>) -> Origin {
-        let headers = request.headers();
-        let peer = request.peer_addr().map(|address| address.ip());
-        let text = |name: &HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let user_agent =
-            text(&USER_AGENT).map(|text| text.chars().filter(|c| !c.is_control()).take(512).collect::<String>().into());
-        Origin {
-            ctx: Ctx {
-                now: self.app.env.now(),
-                ip: client_ip(peer, headers, &self.site.trusted_proxies),
-                user_agent,
-                request_id: Some(Arc::clone(id)),
-            },
-            declared_device: text(&DEVICE).map(|text| text.into_owned()),
-            base_url: self.site.base_urls.of(peer, headers.get(HOST).and_then(|host| host.to_str().ok())),
-        }
     }
 
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Auth, Failure> {
@@ -198,7 +181,7 @@ impl Edge {
             // Two credentials are one too many.
             return Ok(if headers.contains_key(AUTHORIZATION) { Auth::Invalid } else { Auth::Anonymous });
         };
-        let Some(token) = value.to_str().ok().and_then(bearer) else { return Ok(Auth::Invalid) };
+        let Some(token) = bearer(value.as_bytes()) else { return Ok(Auth::Invalid) };
         match self.app.authenticate(token, |issuer, tenant| self.site.base_urls.is_issuer(issuer, tenant)).await {
             Ok(caller) => Ok(Auth::Caller(caller)),
             Err(app::Error::InvalidToken) => Ok(Auth::Invalid),
@@ -286,16 +269,18 @@ impl Seen {
     }
 }
 
-/// Takes the caller's request id if it is one, or makes one.
-fn request_id(headers: &HeaderMap) -> Arc<str> {
+/// Takes the caller's request id if it is one, or makes one: unique, and nothing more is asked of it.
+fn request_id(headers: &HeaderMap, prefix: u64) -> Arc<str> {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
     let fits = |text: &&str| {
         (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
     };
     match headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(fits) {
         Some(id) => id.into(),
         None => {
+            let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
             let mut buffer = Uuid::encode_buffer();
-            (&*Uuid::now_v7().simple().encode_lower(&mut buffer)).into()
+            (&*Uuid::from_u64_pair(prefix, serial).simple().encode_lower(&mut buffer)).into()
         }
     }
 }
@@ -325,12 +310,11 @@ fn trim_slash(request: &mut ServiceRequest) {
     }
 }
 
-/// The token of a `Bearer` credential (RFC 6750 section 2.1).
-fn bearer(value: &str) -> Option<&str> {
-    let (scheme, token) = value.split_once(' ')?;
-    let fits =
-        |token: &&str| !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b));
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' ')).filter(fits)
+/// The token of a `Bearer` credential (RFC 6750 section 2.1). What is not of its alphabet is no token of ours anyway.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(7)?;
+    let token = token.trim_ascii_start();
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
 }
 
 fn no_query(query: &str) -> Result<(), Failure> {

@@ -59,10 +59,7 @@ struct Enveloped<'a, T> {
 }
 
 fn meta(request: &HttpRequest) -> MetaResponse {
-    RequestState::with(request, |state| MetaResponse {
-        request_id: state.id.to_string(),
-        timestamp: state.origin.ctx.now,
-    })
+    RequestState::with(request, |state| MetaResponse { request_id: state.id.to_string(), timestamp: state.now })
 }
 
 fn respond<T: Serialize>(request: &HttpRequest, status: StatusCode, data: &T) -> HttpResponse {

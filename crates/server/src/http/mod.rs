@@ -5,6 +5,7 @@ pub mod edge;
 pub mod envelope;
 pub mod extract;
 pub mod input;
+pub mod mount;
 pub mod openapi;
 pub mod ops;
 pub mod problem;
@@ -20,11 +21,11 @@ use actix_web::{
     web::{self, Data},
 };
 use ipnet::IpNet;
-use utoipa_actix_web::AppExt;
 
 use crate::{
     app::{self, App},
     config::Config,
+    env::Env,
     http::{edge::Edge, problem::Failure, request::BaseUrls, routes::Routes},
 };
 
@@ -41,23 +42,21 @@ pub struct Site {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether the server is about to stop.
     pub draining: AtomicBool,
+    /// Tells the request ids of this process from those of others.
+    pub instance: u64,
 }
 
 impl Site {
     /// The site of a configuration.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
-        let mut document = openapi::document();
-        let routes = Routes::new(&document);
-        if let Some(url) = &config.public_url {
-            document.servers = Some(vec![utoipa::openapi::Server::new(url.as_str())]);
-        }
+    pub fn new(config: &Config, env: &Env) -> Self {
         Self {
-            routes,
-            openapi: openapi::render(&document),
+            routes: Routes::new(),
+            openapi: openapi::served(config.public_url.as_ref()),
             base_urls: BaseUrls::new(config.public_url.as_ref(), config.bind),
             trusted_proxies: config.trusted_proxies.clone(),
             draining: AtomicBool::new(false),
+            instance: u64::from_be_bytes(env.random()),
         }
     }
 }
@@ -69,13 +68,10 @@ pub fn service(
 ) -> actix_web::App<
     impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>,
 > {
-    let (mounted, _) = actix_web::App::new()
-        .into_utoipa_app()
+    actix_web::App::new()
         .app_data(Data::clone(&app))
         .app_data(Data::from(Arc::clone(&site)))
-        .configure(api::mount)
-        .split_for_parts();
-    mounted
+        .service(web::scope(api::BASE).configure(api::mount))
         .configure(ops::mount)
         .default_service(web::to(async || Err::<&str, _>(Failure::App(app::Error::NotFound))))
         .wrap(Edge::new(app, site))

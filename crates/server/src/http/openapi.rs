@@ -13,7 +13,7 @@ use utoipa::{
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
-use utoipa_actix_web::AppExt;
+use utoipa_actix_web::{AppExt, scope, service_config::ServiceConfig};
 
 use crate::http::{
     api,
@@ -61,8 +61,8 @@ fn operations(paths: &mut Paths) -> impl Iterator<Item = &mut Operation> {
 /// The document as the routes give it, with the security of every operation.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    let (_, mut document) =
-        App::new().into_utoipa_app().openapi(Document::openapi()).configure(api::mount).split_for_parts();
+    let api = scope(api::BASE).configure(|config: &mut ServiceConfig<'_>| api::mount(config));
+    let (_, mut document) = App::new().into_utoipa_app().openapi(Document::openapi()).service(api).split_for_parts();
     for operation in operations(&mut document.paths) {
         // `security(())` stands for nobody; the list that says so is empty.
         operation.security = Some(match &operation.security {
@@ -78,6 +78,19 @@ pub fn document() -> utoipa::openapi::OpenApi {
         .build();
     components.add_security_scheme("bearerAuth", SecurityScheme::Http(bearer));
     document
+}
+
+/// The document as it is committed and served.
+pub const COMMITTED: &str = include_str!("../../../../openapi/gatehouse.v1.json");
+
+/// The committed document for the address that clients use.
+#[must_use]
+pub fn served(public_url: Option<&url::Url>) -> String {
+    let here = r#""url": "/""#;
+    match public_url {
+        Some(url) => COMMITTED.replacen(here, &format!(r#""url": "{url}""#), 1),
+        None => COMMITTED.to_owned(),
+    }
 }
 
 /// The document as text: completed, sorted, and with a line for every value, so that differences are easy to read.

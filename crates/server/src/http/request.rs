@@ -1,6 +1,7 @@
 //! What the edge has found out about a request, for extractors and answers.
 
 use std::{
+    borrow::Cow,
     cell::Cell,
     future::{Ready, ready},
     net::IpAddr,
@@ -8,9 +9,14 @@ use std::{
     sync::Arc,
 };
 
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header::HeaderMap};
-use gatehouse_domain::text::Slug;
-use gatehouse_persistence::TenantFacts;
+use actix_web::{
+    FromRequest, HttpMessage, HttpRequest,
+    dev::Payload,
+    http::header::{HOST, HeaderMap, HeaderName, USER_AGENT},
+    web::Data,
+};
+use gatehouse_domain::{session::Client, text::Slug, time::Timestamp};
+use gatehouse_persistence::{Ctx, TenantFacts};
 use ipnet::IpNet;
 
 use crate::{
@@ -19,8 +25,10 @@ use crate::{
         login::Quota,
         standing::Caller,
     },
-    http::problem::Failure,
+    http::{Site, problem::Failure},
 };
+
+const DEVICE: HeaderName = HeaderName::from_static("x-device");
 
 /// Who presents which credential.
 #[derive(Debug, Clone)]
@@ -40,8 +48,8 @@ pub enum Auth {
 pub struct RequestState {
     /// The request id.
     pub id: Arc<str>,
-    /// Where it comes from.
-    pub origin: Origin,
+    /// When it came.
+    pub now: Timestamp,
     /// Who calls.
     pub auth: Auth,
     /// The tenant that the path names.
@@ -60,7 +68,8 @@ impl RequestState {
     }
 }
 
-/// Where a request comes from, and where to put what is left of its limit.
+/// Where a request comes from, and where to put what is left of its limit. Only handlers that change something ask for
+/// it, so that the others do not pay for reading the headers.
 #[derive(Debug)]
 pub struct Asked {
     /// Where it comes from.
@@ -84,8 +93,24 @@ impl FromRequest for Asked {
     type Future = Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let Some(site) = request.app_data::<Data<Site>>() else { unreachable!("the site is part of every route") };
+        let headers = request.headers();
+        let peer = request.peer_addr().map(|address| address.ip());
+        let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let readable = |text: Cow<'_, str>| {
+            text.chars().filter(|c| !c.is_control()).take(Client::USER_AGENT_MAX).collect::<String>()
+        };
         ready(Ok(RequestState::with(request, |state| Self {
-            origin: state.origin.clone(),
+            origin: Origin {
+                ctx: Ctx {
+                    now: state.now,
+                    ip: client_ip(peer, headers, &site.trusted_proxies),
+                    user_agent: text(USER_AGENT).map(|text| readable(text).into()),
+                    request_id: Some(Arc::clone(&state.id)),
+                },
+                declared_device: text(DEVICE).map(Cow::into_owned),
+                base_url: site.base_urls.of(peer, headers.get(HOST).and_then(|host| host.to_str().ok())),
+            },
             quota: Rc::clone(&state.quota),
         })))
     }

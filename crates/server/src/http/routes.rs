@@ -1,19 +1,24 @@
-//! The routes as the OpenAPI document has them. The document is made from the mounted handlers, so this is the same
-//! list that actix dispatches by; it adds what actix does not do: 405 with `Allow` for a known path, whether an
+//! The routes, from the same list of operations that actix dispatches by and the document describes. Adds what actix
+//! does not do: 405 with `Allow` for a known path, whether an
 //! operation asks for a token, which parameters it knows, and a bounded label for metrics and logs.
 
-use actix_web::http::Method;
+use std::collections::BTreeMap;
+
+use actix_web::{dev::HttpServiceFactory, http::Method};
 use matchit::Router;
 use utoipa::openapi::{
-    OpenApi, RefOr,
+    RefOr,
     path::{Operation, Parameter, ParameterIn},
 };
+use utoipa_actix_web::OpenApiFactory;
+
+use crate::http::{api, mount::Mount};
 
 /// A path with its methods.
 #[derive(Debug)]
 pub struct Route {
     /// The path with placeholders; a label.
-    pub pattern: String,
+    pub pattern: std::sync::Arc<str>,
     methods: Vec<(Method, Features)>,
 }
 
@@ -66,33 +71,53 @@ fn features(operation: &Operation) -> Features {
     let is_query =
         |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(known) if known.parameter_in == ParameterIn::Query);
     Features {
-        secured: operation.security.as_ref().is_none_or(|alternatives| !alternatives.is_empty()),
+        // `security(())` is how a handler says that it asks for nobody.
+        secured: operation.security.is_none(),
         takes_query: operation.parameters.iter().flatten().any(is_query),
     }
 }
 
-impl Routes {
-    /// Reads the document.
-    #[must_use]
-    pub fn new(document: &OpenApi) -> Self {
-        let (mut router, mut routes) = (Router::new(), Vec::new());
-        for (path, item) in &document.paths.paths {
+/// Collects the routes of the operations that are mounted.
+#[derive(Default)]
+struct Collector(BTreeMap<String, Vec<(Method, Features)>>);
+
+impl Mount for Collector {
+    fn mount(&mut self, operation: impl HttpServiceFactory + OpenApiFactory + 'static) -> &mut Self {
+        for (path, mut item) in operation.paths().paths {
+            let methods = self.0.entry(format!("{}{path}", api::BASE)).or_default();
             let operations = [
-                (Method::GET, &item.get),
-                (Method::POST, &item.post),
-                (Method::PUT, &item.put),
-                (Method::PATCH, &item.patch),
-                (Method::DELETE, &item.delete),
+                (Method::GET, item.get.take()),
+                (Method::POST, item.post.take()),
+                (Method::PUT, item.put.take()),
+                (Method::PATCH, item.patch.take()),
+                (Method::DELETE, item.delete.take()),
             ];
-            let methods = operations
-                .into_iter()
-                .filter_map(|(method, operation)| operation.as_ref().map(|o| (method, features(o))))
-                .collect();
-            let path = path.trim_end_matches('/').to_owned();
+            methods.extend(
+                operations.into_iter().filter_map(|(method, operation)| operation.map(|o| (method, features(&o)))),
+            );
+        }
+        self
+    }
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Routes {
+    /// The routes of all operations.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut collector = Collector::default();
+        api::mount(&mut collector);
+        let (mut router, mut routes) = (Router::new(), Vec::new());
+        for (path, methods) in collector.0 {
             if let Err(error) = router.insert(path.clone(), routes.len()) {
                 unreachable!("two operations claim one path: {error}");
             }
-            routes.push(Route { pattern: path, methods });
+            routes.push(Route { pattern: path.into(), methods });
         }
         Self { router, routes }
     }

@@ -7,7 +7,6 @@ use gatehouse_domain::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     app::{App, accounts::Register, login::TokenPair as Pair},
@@ -19,6 +18,7 @@ use crate::{
             valid::{LoginForm, Valid},
         },
         input::{Opaque, body},
+        mount::Mount,
         request::Asked,
     },
 };
@@ -88,8 +88,8 @@ pub struct Message {
     pub message: &'static str,
 }
 
-pub(super) fn mount(config: &mut ServiceConfig<'_>) {
-    config.service(login).service(refresh).service(logout).service(register);
+pub(super) fn mount(routes: &mut impl Mount) {
+    routes.mount(login).mount(refresh).mount(logout).mount(register);
 }
 
 /// Open an account

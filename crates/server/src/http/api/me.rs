@@ -8,7 +8,6 @@ use gatehouse_domain::{
     text::{DisplayName, Phone},
 };
 use gatehouse_persistence::{SessionFilter, SessionSort};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     app::App,
@@ -24,6 +23,7 @@ use crate::{
             valid::Valid,
         },
         input::{Patch, body},
+        mount::Mount,
         request::Asked,
     },
 };
@@ -46,9 +46,9 @@ body! {
     }
 }
 
-pub(super) fn mount(config: &mut ServiceConfig<'_>) {
-    config.service(get_me).service(update_me).service(change_password);
-    config.service(list_sessions).service(revoke_all_sessions).service(revoke_session);
+pub(super) fn mount(routes: &mut impl Mount) {
+    routes.mount(get_me).mount(update_me).mount(change_password);
+    routes.mount(list_sessions).mount(revoke_all_sessions).mount(revoke_session);
 }
 
 /// Get one's own profile

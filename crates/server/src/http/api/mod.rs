@@ -8,16 +8,16 @@ pub mod setup;
 pub mod tenant_sessions;
 pub mod user;
 
-use utoipa_actix_web::{scope, service_config::ServiceConfig};
+use crate::http::mount::Mount;
 
-/// Mounts every operation. The order matters where a fixed segment and a placeholder could both match.
-pub fn mount(config: &mut ServiceConfig<'_>) {
-    let api = scope("/api/v1").configure(|config: &mut ServiceConfig<'_>| {
-        me::mount(config);
-        tenant_sessions::mount(config);
-        admin::mount(config);
-        auth::mount(config);
-        setup::mount(config);
-    });
-    config.service(api);
+/// Where the API lives.
+pub const BASE: &str = "/api/v1";
+
+/// Mounts every operation below [`BASE`]. The order matters where a fixed segment and a placeholder could both match.
+pub fn mount(routes: &mut impl Mount) {
+    me::mount(routes);
+    tenant_sessions::mount(routes);
+    admin::mount(routes);
+    auth::mount(routes);
+    setup::mount(routes);
 }

@@ -6,7 +6,6 @@ use gatehouse_domain::{
     secret::Secret,
     text::{Email, Username},
 };
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     app::{App, setup::SetUp},
@@ -15,6 +14,7 @@ use crate::{
         envelope::{ApiResult, Created},
         extract::valid::Valid,
         input::{Opaque, body},
+        mount::Mount,
         request::Asked,
     },
 };
@@ -33,8 +33,8 @@ body! {
     }
 }
 
-pub(super) fn mount(config: &mut ServiceConfig<'_>) {
-    config.service(create);
+pub(super) fn mount(routes: &mut impl Mount) {
+    routes.mount(create);
 }
 
 /// Make the first administrator

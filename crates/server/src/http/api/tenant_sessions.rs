@@ -10,7 +10,6 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use gatehouse_persistence::{SessionFilter, SessionSort};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     app::{App, sessions::Which},
@@ -26,6 +25,7 @@ use crate::{
             valid::Valid,
         },
         input::{Flag, Opaque, query},
+        mount::Mount,
         request::Asked,
     },
 };
@@ -120,10 +120,10 @@ impl From<&UserSessionQuery> for SessionFilter {
     }
 }
 
-pub(super) fn mount(config: &mut ServiceConfig<'_>) {
+pub(super) fn mount(routes: &mut impl Mount) {
     // Fixed segments before the placeholder.
-    config.service(stats).service(revoke_all).service(list_of_user).service(revoke_of_user);
-    config.service(list).service(get_one).service(revoke);
+    routes.mount(stats).mount(revoke_all).mount(list_of_user).mount(revoke_of_user);
+    routes.mount(list).mount(get_one).mount(revoke);
 }
 
 /// List the sessions of a tenant

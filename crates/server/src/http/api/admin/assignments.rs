@@ -11,7 +11,6 @@ use gatehouse_domain::{
 use gatehouse_persistence::AssignmentFilter;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     app::{App, assignments::Assign},
@@ -24,6 +23,7 @@ use crate::{
             valid::Valid,
         },
         input::{Patch, body, query},
+        mount::Mount,
         request::Asked,
     },
 };
@@ -170,8 +170,8 @@ impl From<Assignment> for RoleAssignmentResponse {
     }
 }
 
-pub(super) fn mount(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(create).service(get_one).service(update).service(delete_one);
+pub(super) fn mount(routes: &mut impl Mount) {
+    routes.mount(list).mount(create).mount(get_one).mount(update).mount(delete_one);
 }
 
 /// List role assignments

@@ -8,14 +8,14 @@ pub mod sessions;
 pub mod tenants;
 pub mod users;
 
-use utoipa_actix_web::service_config::ServiceConfig;
+use crate::http::mount::Mount;
 
-pub(super) fn mount(config: &mut ServiceConfig<'_>) {
-    sessions::mount(config);
-    partners::mount(config);
-    tenants::mount(config);
-    users::mount(config);
-    roles::mount(config);
-    permissions::mount(config);
-    assignments::mount(config);
+pub(super) fn mount(routes: &mut impl Mount) {
+    sessions::mount(routes);
+    partners::mount(routes);
+    tenants::mount(routes);
+    users::mount(routes);
+    roles::mount(routes);
+    permissions::mount(routes);
+    assignments::mount(routes);
 }

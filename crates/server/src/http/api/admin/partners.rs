@@ -10,7 +10,6 @@ use gatehouse_domain::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     app::App,
@@ -22,6 +21,7 @@ use crate::{
             valid::Valid,
         },
         input::{Patch, Set, body},
+        mount::Mount,
         request::Asked,
     },
 };
@@ -132,8 +132,8 @@ impl From<Partner> for PartnerResponse {
     }
 }
 
-pub(super) fn mount(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(create).service(get_one).service(update);
+pub(super) fn mount(routes: &mut impl Mount) {
+    routes.mount(list).mount(create).mount(get_one).mount(update);
 }
 
 /// List partners

@@ -10,7 +10,6 @@ use utoipa::{
     IntoParams, ToSchema,
     openapi::path::{Parameter, ParameterIn},
 };
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     app::App,
@@ -20,6 +19,7 @@ use crate::{
             access::{Access, Directory},
             page::{Listing, Paged, Sort, Unfiltered},
         },
+        mount::Mount,
     },
 };
 
@@ -45,8 +45,8 @@ impl Sort for ByName {
     const FIELDS: &'static [(&'static str, Self)] = &[("name", Self)];
 }
 
-pub(super) fn mount(config: &mut ServiceConfig<'_>) {
-    config.service(list);
+pub(super) fn mount(routes: &mut impl Mount) {
+    routes.mount(list);
 }
 
 /// List the permissions there are

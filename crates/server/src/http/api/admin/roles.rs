@@ -11,7 +11,6 @@ use gatehouse_domain::{
 use gatehouse_persistence::RoleFilter;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     app::{App, roles::AnyRole},
@@ -23,6 +22,7 @@ use crate::{
             valid::Valid,
         },
         input::{Many, Opaque, Set, body, query},
+        mount::Mount,
         request::Asked,
     },
 };
@@ -127,8 +127,8 @@ impl From<AnyRole> for RoleResponse {
     }
 }
 
-pub(super) fn mount(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(create).service(get_one).service(update);
+pub(super) fn mount(routes: &mut impl Mount) {
+    routes.mount(list).mount(create).mount(get_one).mount(update);
 }
 
 /// List roles

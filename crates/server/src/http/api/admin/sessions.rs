@@ -7,7 +7,6 @@ use gatehouse_domain::{
     issue::{Fault, Issues},
 };
 use gatehouse_persistence::{SessionFilter, SessionSort};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     app::{App, sessions::Everywhere},
@@ -23,6 +22,7 @@ use crate::{
             valid::Valid,
         },
         input::{Flag, query},
+        mount::Mount,
         request::Asked,
     },
 };
@@ -41,8 +41,8 @@ query! {
     }
 }
 
-pub(super) fn mount(config: &mut ServiceConfig<'_>) {
-    config.service(revoke_all).service(list).service(get_one).service(revoke);
+pub(super) fn mount(routes: &mut impl Mount) {
+    routes.mount(revoke_all).mount(list).mount(get_one).mount(revoke);
 }
 
 /// List sessions across tenants

@@ -18,7 +18,6 @@ use gatehouse_domain::{
 use gatehouse_persistence::TenantFilter;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     app::App,
@@ -30,6 +29,7 @@ use crate::{
             valid::Valid,
         },
         input::{Patch, Set, body, query},
+        mount::Mount,
         request::Asked,
     },
 };
@@ -245,8 +245,8 @@ impl From<Tenant> for TenantResponse {
     }
 }
 
-pub(super) fn mount(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(create).service(get_one).service(update);
+pub(super) fn mount(routes: &mut impl Mount) {
+    routes.mount(list).mount(create).mount(get_one).mount(update);
 }
 
 /// List tenants

@@ -13,7 +13,6 @@ use utoipa::openapi::{
     ObjectBuilder, RefOr, Schema,
     schema::{AdditionalProperties, Type},
 };
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     app::{App, users::CreateUser},
@@ -26,6 +25,7 @@ use crate::{
             valid::Valid,
         },
         input::{At, Field, Json, Patch, Set, body, query},
+        mount::Mount,
         request::Asked,
     },
 };
@@ -145,8 +145,8 @@ impl Field for AttributesField {
     }
 }
 
-pub(super) fn mount(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(create).service(get_one).service(update);
+pub(super) fn mount(routes: &mut impl Mount) {
+    routes.mount(list).mount(create).mount(get_one).mount(update);
 }
 
 /// List users
