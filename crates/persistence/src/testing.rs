@@ -32,6 +32,15 @@ pub enum Engine {
     Postgres,
 }
 
+/// What a crash of the machine may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Everything: tests need no more, because only processes die in them.
+    None,
+    /// Nothing that was acknowledged: what measurements need.
+    Full,
+}
+
 /// An empty database that goes away with this value.
 #[derive(Debug)]
 pub struct Fresh {
@@ -84,8 +93,17 @@ impl Fresh {
     /// # Panics
     /// When it cannot be made although it should.
     #[must_use]
-    #[expect(clippy::panic, clippy::expect_used, reason = "a test without its database has nothing to report but that")]
     pub fn new(engine: Engine) -> Option<Self> {
+        Self::with(engine, Durability::None)
+    }
+
+    /// The same, on a PostgreSQL that is as durable as asked for; SQLite always is.
+    ///
+    /// # Panics
+    /// When it cannot be made although it should.
+    #[must_use]
+    #[expect(clippy::panic, clippy::expect_used, reason = "a test without its database has nothing to report but that")]
+    pub fn with(engine: Engine, durability: Durability) -> Option<Self> {
         match engine {
             Engine::Sqlite => {
                 let folder = std::env::temp_dir().join(unique());
@@ -93,7 +111,7 @@ impl Fresh {
                 Some(Self { target: Target::Sqlite(folder.join("test.db")), cleanup: Cleanup::Folder(folder) })
             }
             Engine::Postgres => {
-                let Some(admin) = cluster::url() else {
+                let Some(admin) = cluster::url(durability) else {
                     assert!(
                         std::env::var_os("CI").is_none(),
                         "PostgreSQL is not installed and TEST_DATABASE_URL is not set"
@@ -121,6 +139,60 @@ impl Fresh {
         let options = Options { target: self.target.clone(), connections: 4, on_change: Arc::new(|_| {}) };
         Db::connect(options).await.expect("a connection")
     }
+}
+
+/// Fills a user's tenant with sessions that began within the last 30 days, all active, in a few statements.
+///
+/// # Errors
+/// As any statement.
+pub async fn fill_sessions(
+    db: &Db,
+    user: &gatehouse_domain::user::User,
+    count: u64,
+    now: gatehouse_domain::time::Timestamp,
+) -> Result<()> {
+    use sea_orm::ConnectionTrait;
+    let random = if db.is_sqlite() { "randomblob(16)" } else { "gen_random_uuid()" };
+    let digest = if db.is_sqlite() { "randomblob(32)" } else { "sha256(gen_random_uuid()::text::bytea)" };
+    let (user, now) = (user.clone(), now.micros());
+    let mut done = 0;
+    while done < count {
+        let batch = Ord::min(count - done, 50_000);
+        // Spread evenly over 30 days, like the sign-ins of a tenant that is always busy.
+        let sql = format!(
+            "INSERT INTO sessions (id, tenant_id, partner_id, user_id, ip_address, user_agent, device_type, device_name, auth_methods, created_at, \
+             last_activity_at, expires_at, max_expires_at, ends_at, refresh_generation, refresh_hash, refreshed_at) \
+             WITH RECURSIVE n (i) AS (SELECT {done} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {done} + {batch}) \
+             SELECT {random}, $1, $2, $3, '203.0.113.' || (i % 250), 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0', \
+             CASE i % 4 WHEN 0 THEN 'mobile' WHEN 1 THEN 'tablet' ELSE 'desktop' END, 'Firefox on Linux', 'pwd', {now} - i * (2592000000000 / {count}), \
+             {now} - i, {now} + 604800000000, {now} + 2592000000000, {now} + 604800000000, 0, {digest}, {now} FROM n"
+        );
+        let user = user.clone();
+        db.write(crate::Ctx::at(gatehouse_domain::time::Timestamp::from_micros(now)), async move |tx| {
+            let db = tx.writing();
+            let values = [user.tenant_id.uuid().into(), user.partner_id.uuid().into(), user.id.uuid().into()];
+            let statement = sea_orm::Statement::from_sql_and_values(db.get_database_backend(), sql.as_str(), values);
+            tx.check(db.execute_raw(statement).await)?;
+            tx.changed(crate::Change::Everything);
+            Ok::<_, crate::Error>(())
+        })
+        .await?;
+        done += batch;
+    }
+    Ok(())
+}
+
+/// Lets the planner look at what is there.
+///
+/// # Errors
+/// As any statement.
+pub async fn analyze(db: &Db) -> Result<()> {
+    db.write(crate::Ctx::at(gatehouse_domain::time::Timestamp::default()), async |tx| {
+        use sea_orm::ConnectionTrait;
+        tx.check(tx.writing().execute_unprepared("ANALYZE").await)?;
+        Ok::<_, crate::Error>(())
+    })
+    .await
 }
 
 /// Runs each body on SQLite and on PostgreSQL, with a fresh and migrated database.

@@ -10,17 +10,23 @@ use std::{
     time::Duration,
 };
 
+use crate::testing::Durability;
+
 /// Keeps this process registered as a user of the cluster; released when it ends, however it ends.
-static REGISTERED: OnceLock<(File, Option<String>)> = OnceLock::new();
+static REGISTERED: [OnceLock<(File, Option<String>)>; 2] = [OnceLock::new(), OnceLock::new()];
 
 /// The URL of a database whose user may create others.
-pub(super) fn url() -> Option<String> {
+pub(super) fn url(durability: Durability) -> Option<String> {
     if let Ok(url) = std::env::var("TEST_DATABASE_URL") {
         return Some(url);
     }
     let programs = programs()?;
-    let (_, url) = REGISTERED.get_or_init(|| {
-        let folder = std::env::temp_dir().join("gatehouse-test-postgres");
+    let (registered, name) = match durability {
+        Durability::None => (&REGISTERED[0], "gatehouse-test-postgres"),
+        Durability::Full => (&REGISTERED[1], "gatehouse-bench-postgres"),
+    };
+    let (_, url) = registered.get_or_init(|| {
+        let folder = std::env::temp_dir().join(name);
         let start = || -> std::io::Result<(File, String)> {
             fs::create_dir_all(&folder)?;
             let open = |name: &str| OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(name));
@@ -29,7 +35,7 @@ pub(super) fn url() -> Option<String> {
             users.lock_shared()?;
             let starting = open("starting")?;
             starting.lock()?;
-            Ok((users, running(&folder).map_or_else(|| launch(&folder, &programs), Ok)?))
+            Ok((users, running(&folder).map_or_else(|| launch(&folder, &programs, durability), Ok)?))
         };
         match start() {
             Ok((users, url)) => (users, Some(url)),
@@ -81,7 +87,7 @@ fn unprivileged() -> Option<(u32, u32)> {
     ids("postgres:").or_else(|| ids("nobody:"))
 }
 
-fn launch(folder: &Path, programs: &Path) -> std::io::Result<String> {
+fn launch(folder: &Path, programs: &Path, durability: Durability) -> std::io::Result<String> {
     let data = folder.join("data");
     drop(fs::remove_dir_all(&data));
     fs::create_dir_all(&data)?;
@@ -105,15 +111,11 @@ fn launch(folder: &Path, programs: &Path) -> std::io::Result<String> {
         return Err(std::io::Error::other("initdb failed"));
     }
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
-    // Tests need no durability of the cluster itself, only of what the server under test sends to it.
-    let settings = [
-        "fsync=off",
-        "full_page_writes=off",
-        "synchronous_commit=off",
-        "max_connections=400",
-        "listen_addresses=127.0.0.1",
-        "unix_socket_directories=",
-    ];
+    let mut settings =
+        vec!["max_connections=400", "listen_addresses=127.0.0.1", "unix_socket_directories=", "shared_buffers=512MB"];
+    if durability == Durability::None {
+        settings.extend(["fsync=off", "full_page_writes=off", "synchronous_commit=off"]);
+    }
     let mut server = as_user("postgres");
     server.arg("-D").arg(&data).args(["-p", &port]).args(settings.iter().flat_map(|setting| ["-c", setting]));
     // A process group of its own: interrupting the tests must not stop it under other test processes.

@@ -43,6 +43,7 @@ db_tests! {
         assert_eq!(count_users(&db).await, 30);
     }
 
+    #[expect(clippy::panic, reason = "the point of the test")]
     async fn panic_in_a_transaction_costs_that_one(db) {
         let partner = partner(&db, "p").await;
         let tenant = tenant(&db, &partner, "t").await;

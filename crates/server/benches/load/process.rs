@@ -1,0 +1,98 @@
+//! Processes under measurement.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use gatehouse_domain::secret::Secret;
+use gatehouse_persistence::Target;
+
+/// A child process that is killed when this value goes.
+pub struct Process {
+    child: Child,
+    pub port: u16,
+    /// From the start of the process to the line that says it is ready.
+    pub ready: Duration,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Process {
+    /// Starts a program and waits until it says a line.
+    pub fn start(mut command: Command, port: u16) -> Self {
+        let began = Instant::now();
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "the program ended at once");
+        Self { child, port, ready: began.elapsed() }
+    }
+
+    /// This program, as something else.
+    pub fn own(what: &str) -> Self {
+        let port = free_port();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([what, &port.to_string()]);
+        Self::start(command, port)
+    }
+
+    /// The server on a database, with an administrator.
+    pub fn server(target: &Target, folder: &std::path::Path) -> Self {
+        let port = free_port();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gatehouse"));
+        command.env_clear();
+        command.env("GATEHOUSE_BIND", format!("127.0.0.1:{port}")).env("GATEHOUSE_DATA_DIR", folder);
+        command
+            .env("GATEHOUSE_ADMIN_EMAIL", "admin@example.com")
+            .env("GATEHOUSE_ADMIN_PASSWORD", super::scenarios::PASSWORD);
+        command.env("GATEHOUSE_REGISTRATIONS_PER_ADDRESS", "1000000").env("GATEHOUSE_LOG_FORMAT", "json");
+        // So that clients of many addresses can be played from one.
+        command.env("GATEHOUSE_TRUSTED_PROXIES", "127.0.0.1");
+        match target {
+            Target::Sqlite(path) => command.env("DATABASE_URL", format!("sqlite:{}", path.display())),
+            Target::Postgres(url) => command.env("DATABASE_URL", Secret::expose(url)),
+        };
+        // Logs are written, as they would be, but nobody reads them.
+        command.stderr(std::fs::File::create(folder.join("log")).unwrap());
+        Self::start(command, port)
+    }
+
+    /// CPU time so far.
+    pub fn cpu(&self) -> Duration {
+        cpu_of(&format!("/proc/{}/stat", self.child.id()))
+    }
+
+    /// Resident memory in MiB.
+    pub fn rss_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
+        line.split_ascii_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+    }
+}
+
+/// User and system time in a `stat` file, whose unit is a hundredth of a second.
+pub fn cpu_of(path: &str) -> Duration {
+    let stat = std::fs::read_to_string(path).unwrap_or_default();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().collect();
+    let ticks = |i: usize| fields.get(i).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+    Duration::from_millis((ticks(11) + ticks(12)) * 10)
+}
+
+impl Process {
+    /// Stops it now, instead of when the value goes.
+    pub fn stop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

@@ -1,0 +1,111 @@
+//! The raw limits: a handler that does nothing, and a hash that is nothing but a hash.
+
+use std::{
+    io::Write,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use actix_web::{App, HttpServer, get, web::Json};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use serde::Serialize;
+
+use crate::{
+    client::{self, closed_loop},
+    process::{Process, cpu_of},
+};
+
+/// A raw limit.
+pub struct Limit {
+    pub cpu_micros: f64,
+    pub per_second: f64,
+}
+
+#[derive(Serialize)]
+struct Small {
+    ok: bool,
+    name: &'static str,
+}
+
+#[get("/x")]
+async fn small() -> Json<Small> {
+    Json(Small { ok: true, name: "hello" })
+}
+
+fn port_argument() -> u16 {
+    std::env::args().nth(2).and_then(|port| port.parse().ok()).expect("a port")
+}
+
+fn say(line: &str) {
+    println!("{line}");
+    std::io::stdout().flush().unwrap();
+}
+
+/// Serves nothing but a small JSON object.
+pub fn bare_handler() {
+    actix_web::rt::System::new().block_on(async {
+        let server =
+            HttpServer::new(|| App::new().service(small)).workers(2).bind(("127.0.0.1", port_argument())).unwrap();
+        say("ready");
+        server.run().await.unwrap();
+    });
+}
+
+/// Hashes on two threads for three seconds, and says how often.
+pub fn hash_loop() {
+    let threads: Vec<_> = (0..2)
+        .map(|_| {
+            std::thread::spawn(|| {
+                let params = Params::new(19_456, 2, 1, None).unwrap();
+                let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+                let mut memory = vec![Block::default(); 19_456];
+                let mut out = [0; 32];
+                let mut hash = || {
+                    argon2
+                        .hash_password_into_with_memory(
+                            b"mountain otter juggles",
+                            b"saltsaltsaltsalt",
+                            &mut out,
+                            &mut memory,
+                        )
+                        .unwrap()
+                };
+                hash();
+                let (began, mut n) = (Instant::now(), 0);
+                while began.elapsed() < Duration::from_secs(3) {
+                    hash();
+                    n += 1;
+                }
+                n
+            })
+        })
+        .collect();
+    let n: u64 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+    say(&format!("{n} {}", cpu_of("/proc/self/stat").as_micros()));
+}
+
+pub async fn measure_bare_handler() -> Limit {
+    let process = Process::own("bare-handler");
+    let request = client::request("GET", "/x", None, "", "");
+    let run = |time| {
+        let request = request.clone();
+        closed_loop(process.port, vec![(); 16], time, move |(), _| request.clone())
+    };
+    run(Duration::from_secs(1)).await;
+    let before = process.cpu();
+    let load = run(Duration::from_secs(4)).await;
+    let requests = load.latencies.len() as f64;
+    Limit {
+        cpu_micros: (process.cpu() - before).as_micros() as f64 / requests,
+        per_second: requests / load.elapsed.as_secs_f64(),
+    }
+}
+
+pub fn measure_hash() -> Limit {
+    let output = Command::new(std::env::current_exe().unwrap()).arg("hash-loop").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut words = text.split_ascii_whitespace().map(|word| word.parse::<f64>().unwrap());
+    let (hashes, cpu) = (words.next().unwrap(), words.next().unwrap());
+    // The two hashes that warm up are in the CPU time.
+    Limit { cpu_micros: cpu / (hashes + 2.0), per_second: hashes / 3.0 }
+}
