@@ -31,6 +31,7 @@ use gatehouse_server::{
     security::password::Cost,
 };
 use serde_json::Value;
+use sqlx::Connection;
 
 pub use answer::{Answer, claims};
 pub use people::{Person, Signed, Tenant};
@@ -115,6 +116,21 @@ impl World {
     /// The database as the operating system sees it.
     pub fn target(&self) -> &Target {
         &self._scratch.fresh.target
+    }
+
+    /// The only column of a query, as text: for what no answer may show.
+    pub async fn text(&self, sql: &'static str) -> Vec<String> {
+        let rows = match self.target() {
+            Target::Sqlite(path) => {
+                let mut db = sqlx::SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+                sqlx::query_scalar(sql).fetch_all(&mut db).await
+            }
+            Target::Postgres(url) => {
+                let mut db = sqlx::PgConnection::connect(url.expose()).await.unwrap();
+                sqlx::query_scalar(sql).fetch_all(&mut db).await
+            }
+        };
+        rows.unwrap()
     }
 
     /// A request to a path below `/api/v1`, or to any path if it begins with a double slash.
