@@ -221,22 +221,23 @@ impl Failure {
             _ if kind.status == StatusCode::SERVICE_UNAVAILABLE => retry_after(&mut response, Duration::from_secs(1)),
             _ => {}
         }
-        if kind.status == StatusCode::UNAUTHORIZED {
-            response.insert_header((WWW_AUTHENTICATE, challenge(kind)));
+        if let Some(challenge) = challenge(kind) {
+            response.insert_header((WWW_AUTHENTICATE, challenge));
         }
         response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
         response.body(serde_json::to_vec(&problem).unwrap_or_default())
     }
 }
 
-/// The challenge (RFC 6750 section 3): a wrong password is not a wrong token.
-const fn challenge(kind: Code) -> HeaderValue {
-    match kind.status {
-        _ if matches!(kind.code.as_bytes(), b"invalid_credentials" | b"invalid_setup_token") => {
-            HeaderValue::from_static("Bearer")
-        }
-        _ => HeaderValue::from_static("Bearer error=\"invalid_token\""),
-    }
+/// The challenge (RFC 6750 section 3): a wrong password is not a wrong token, and a permission is a scope.
+fn challenge(kind: Code) -> Option<HeaderValue> {
+    let challenge = match (kind.status, kind.code) {
+        (StatusCode::UNAUTHORIZED, "invalid_credentials" | "invalid_setup_token") => "Bearer",
+        (StatusCode::UNAUTHORIZED, _) => "Bearer error=\"invalid_token\"",
+        (StatusCode::FORBIDDEN, "missing_permission") => "Bearer error=\"insufficient_scope\"",
+        _ => return None,
+    };
+    Some(HeaderValue::from_static(challenge))
 }
 
 fn retry_after(response: &mut actix_web::HttpResponseBuilder, delay: Duration) {

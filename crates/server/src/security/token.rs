@@ -234,3 +234,6 @@ pub fn peek(token: &str) -> Option<(KeyId, TenantId)> {
     let hint: Hint = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
     Some((KeyId::parse(&header.kid).ok()?, TenantId::parse(&hint.tenant_id).ok()?))
 }
+
+#[cfg(test)]
+mod tests;

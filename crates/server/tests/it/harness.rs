@@ -140,7 +140,8 @@ impl World {
             .filter(|rest| rest.starts_with('/'))
             .map_or_else(|| format!("/api/v1{path}"), str::to_owned);
         let peer = SocketAddr::from(([192, 0, 2, 1], 40_000));
-        Call { request: TestRequest::with_uri(&uri).method(method).peer_addr(peer), serve: Rc::clone(&self.serve) }
+        let request = TestRequest::with_uri(&uri).method(method).peer_addr(peer);
+        Call { request, serve: Rc::clone(&self.serve), clock: self.clock.clone() }
     }
 
     pub fn get(&self, path: &str) -> Call {
@@ -164,11 +165,12 @@ impl World {
 pub struct Call {
     request: TestRequest,
     serve: Serve,
+    clock: ManualClock,
 }
 
 impl Call {
     fn map(self, change: impl FnOnce(TestRequest) -> TestRequest) -> Self {
-        Self { request: change(self.request), serve: self.serve }
+        Self { request: change(self.request), ..self }
     }
 
     pub fn header(self, name: &str, value: &str) -> Self {
@@ -197,7 +199,9 @@ impl Call {
         self.map(|request| request.insert_header(("content-type", content_type)).set_payload(body))
     }
 
+    /// Sends it, a millisecond after the request before: what happens one after the other has times that tell so.
     pub async fn send(self) -> Answer {
+        self.clock.advance(std::time::Duration::from_millis(1));
         (self.serve)(self.request).await
     }
 }

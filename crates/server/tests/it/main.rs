@@ -6,3 +6,11 @@
 mod harness;
 
 mod api_auth;
+mod api_me;
+mod api_sessions;
+mod audit;
+mod conventions;
+mod lists;
+mod policies;
+mod setup;
+mod tokens;

@@ -120,7 +120,7 @@ fn shared(document: &mut Value) {
     components["responses"] = json!({
         "Unauthenticated": problem_response("No access token, or none that is valid.", &["unauthenticated", "invalid_token", "session_revoked"], &["WWW-Authenticate"]),
         "InvalidCredentials": problem_response("What was presented as proof is wrong.", &["invalid_credentials", "invalid_setup_token", "refresh_token_spent", "refresh_token_invalid", "session_revoked"], &["WWW-Authenticate"]),
-        "Forbidden": problem_response("Not allowed.", &["missing_permission", "registration_closed", "tenant_suspended", "email_not_verified"], &[]),
+        "Forbidden": problem_response("Not allowed.", &["missing_permission", "registration_closed", "tenant_suspended", "email_not_verified"], &["WWW-Authenticate"]),
         "NotFound": problem_response("There is nothing of that name that the caller may see.", &["not_found"], &[]),
         "Conflict": problem_response("It conflicts with what is there.", &["conflict", "already_registered", "already_set_up", "limit_reached", "stale"], &[]),
         "PayloadTooLarge": problem_response("The body is too large.", &["payload_too_large"], &[]),

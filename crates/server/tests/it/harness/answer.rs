@@ -84,6 +84,12 @@ impl Answer {
         data.as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// How many items a page has.
+    #[track_caller]
+    pub fn len(&self) -> usize {
+        self.data().as_array().unwrap().len()
+    }
+
     #[track_caller]
     pub fn total(&self) -> u64 {
         self.json()["pagination"]["total_items"].as_u64().unwrap()

@@ -84,6 +84,12 @@ impl World {
         admin
     }
 
+    /// The same administrator in a new session: the old one is short-lived.
+    pub async fn fresh_admin(&self) -> Signed {
+        self.admin().await;
+        self.sign_in("default", "root").await
+    }
+
     pub async fn partner(&self, slug: &str) -> String {
         let body = json!({"name": slug, "slug": slug});
         id_of(&self.post("/admin/partners").bearer(self.admin().await).json(body).send().await.expect(201))

@@ -1,0 +1,126 @@
+//! What all lists have in common: pages, cursors, links, totals.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Person, World, api_tests};
+
+/// A person with seven sessions; the token is of the last.
+async fn seven(world: &World) -> (Person, String, Vec<String>) {
+    let tenant = world.tenant("acme").await;
+    let ada = world.person(&tenant, "ada").await;
+    let mut ids = Vec::new();
+    let mut token = String::new();
+    for _ in 0..7 {
+        let signed = world.login(&ada).await;
+        ids.insert(0, signed.session());
+        token = signed.access;
+    }
+    (ada, token, ids)
+}
+
+api_tests! {
+    async fn pages_divide_the_list_and_count_it_exactly(world) {
+        let (_, token, ids) = seven(&world).await;
+        for page in 1..=4 {
+            let answer = world.get(&format!("/me/sessions?page={page}&per_page=3")).bearer(&token).send().await.expect(200);
+            let expected: Vec<_> = ids.iter().skip((page - 1) * 3).take(3).cloned().collect();
+            assert_eq!(answer.ids(), expected, "page {page}");
+            let pagination = answer.json()["pagination"].clone();
+            assert_eq!((&pagination["page"], &pagination["per_page"]), (&json!(page), &json!(3)));
+            assert_eq!((&pagination["total_items"], &pagination["total_pages"]), (&json!(7), &json!(3)));
+            assert_eq!(pagination["next_cursor"].is_null(), page >= 3, "{pagination}");
+        }
+    }
+
+    async fn cursor_walks_the_whole_list_and_carries_its_page_number(world) {
+        let (_, token, ids) = seven(&world).await;
+        let (mut seen, mut query, mut number) = (Vec::new(), "per_page=2".to_owned(), 1);
+        loop {
+            let answer = world.get(&format!("/me/sessions?{query}")).bearer(&token).send().await.expect(200);
+            seen.extend(answer.ids());
+            let pagination = answer.json()["pagination"].clone();
+            assert_eq!((&pagination["page"], &pagination["total_items"]), (&json!(number), &json!(7)));
+            let Value::String(cursor) = &pagination["next_cursor"] else { break };
+            query = format!("per_page=2&cursor={cursor}");
+            number += 1;
+        }
+        assert_eq!((seen, number), (ids, 4));
+    }
+
+    async fn page_size_is_from_1_to_200_and_pages_count_from_1(world) {
+        let (_, token, _) = seven(&world).await;
+        for query in ["per_page=0", "per_page=201", "per_page=-1", "per_page=2147483648", "per_page=9223372036854775808", "per_page=x", "per_page=1.5", "page=0", "page=-1", "page=x", "per_page=1&per_page=2", "page=1&page=2"] {
+            let answer = world.get(&format!("/me/sessions?{query}")).bearer(&token).send().await;
+            let field = query.split('=').next().unwrap();
+            assert!(answer.faults().iter().all(|fault| fault.starts_with(&format!("query.{field} "))), "{query}");
+        }
+        assert_eq!(world.get("/me/sessions?per_page=200").bearer(&token).send().await.expect(200).ids().len(), 7);
+        let past = world.get("/me/sessions?page=1000000").bearer(&token).send().await.expect(200);
+        assert_eq!((past.ids().len(), past.total()), (0, 7));
+    }
+
+    async fn cursor_of_another_list_or_an_altered_one_is_refused(world) {
+        let (ada, token, _) = seven(&world).await;
+        let answer = world.get("/me/sessions?per_page=2").bearer(&token).send().await;
+        let cursor = answer.json()["pagination"]["next_cursor"].as_str().unwrap().to_owned();
+        let mut flipped = cursor.clone().into_bytes();
+        let middle = flipped.len() / 2;
+        flipped[middle] = if flipped[middle] == b'A' { b'B' } else { b'A' };
+        let flipped = String::from_utf8(flipped).unwrap();
+        for query in [
+            format!("cursor={flipped}"), format!("cursor={}", &cursor[1..]), format!("cursor={cursor}A"), "cursor=x".to_owned(),
+            format!("cursor={cursor}&active_only=false"), format!("cursor={cursor}&sort=created_at"),
+        ] {
+            let answer = world.get(&format!("/me/sessions?per_page=2&{query}")).bearer(&token).send().await;
+            assert_eq!(answer.faults().len(), 1, "{query}");
+        }
+        let both = world.get(&format!("/me/sessions?per_page=2&page=2&cursor={cursor}")).bearer(&token).send().await;
+        assert_eq!(both.faults(), ["query.cursor exclusive"]);
+        let path = format!("/tenants/{}/sessions/users/{}?per_page=2&cursor={cursor}", crate::harness::claims(&token)["tenant_id"].as_str().unwrap(), ada.id);
+        assert_eq!(world.get(&path).bearer(&token).send().await.faults().len(), 1, "another list");
+    }
+
+    async fn link_header_leads_to_first_prev_next_and_last(world) {
+        let (_, token, _) = seven(&world).await;
+        let answer = world.get("/me/sessions?page=2&per_page=3&active_only=true").bearer(&token).send().await.expect(200);
+        let link = answer.header("link").unwrap();
+        for rel in ["first", "prev", "next", "last"] {
+            assert!(link.contains(&format!("rel=\"{rel}\"")), "{link}");
+        }
+        let target = link.split(", ").find(|part| part.contains("rel=\"last\"")).unwrap();
+        let target = target.split(['<', '>']).nth(1).unwrap();
+        let path = target.split_once("/api/v1").unwrap().1;
+        assert_eq!(world.get(path).bearer(&token).send().await.expect(200).ids().len(), 1, "{target}");
+    }
+
+    async fn unknown_order_or_parameter_is_refused(world) {
+        let (_, token, _) = seven(&world).await;
+        for (query, fault) in [
+            ("sort=user_agent", "query.sort enum"), ("sort=refresh_hash", "query.sort enum"), ("sort=-", "query.sort enum"),
+            ("sort=created_at;drop", "query.sort enum"), ("limit=5", "query.limit extra_forbidden"), ("active_only=maybe", "query.active_only bool_parsing"),
+        ] {
+            let answer = world.get(&format!("/me/sessions?{query}")).bearer(&token).send().await;
+            assert_eq!(answer.faults(), [fault], "{query}");
+        }
+        assert_eq!(world.get("/me?verbose=1").bearer(&token).send().await.faults(), ["query.verbose extra_forbidden"]);
+    }
+
+    async fn administrative_lists_page_and_sort_alike(world) {
+        for slug in ["acme", "beta", "core"] {
+            world.tenant(slug).await;
+        }
+        let admin = world.admin().await;
+        let names = async |query: &str| {
+            let data = world.get(query).bearer(&admin).send().await.expect(200).data();
+            data.as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names("/admin/tenants?sort=-name&per_page=2").await, ["core", "beta"]);
+        assert_eq!(names("/admin/partners?sort=-name&per_page=2").await, ["core", "beta"]);
+        assert_eq!(names("/admin/tenants?per_page=2").await, ["core", "beta"], "newest first");
+        for list in ["/admin/tenants", "/admin/partners", "/admin/users", "/admin/roles", "/admin/role-assignments", "/admin/permissions", "/admin/sessions"] {
+            let answer = world.get(&format!("{list}?per_page=1")).bearer(&admin).send().await.expect(200);
+            assert!(answer.total() >= 1 && answer.len() == 1, "{list}: {}", answer.text);
+            assert_eq!(world.get(&format!("{list}?per_page=0")).bearer(&admin).send().await.faults().len(), 1, "{list}");
+        }
+    }
+}
