@@ -190,6 +190,17 @@ pub struct Event {
     pub fields: Fields,
 }
 
+impl Event {
+    /// Whether nothing came of it: a change to what was there already.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        use Action::{AssignmentUpdated, PartnerUpdated, RoleUpdated, TenantUpdated, UserUpdated};
+        let records_fields =
+            matches!(self.action, AssignmentUpdated | PartnerUpdated | RoleUpdated | TenantUpdated | UserUpdated);
+        records_fields && self.fields.is_empty()
+    }
+}
+
 /// An event without a state change of its own: a refusal worth remembering.
 #[derive(Debug, Clone)]
 #[must_use = "an event is recorded only when it is saved"]

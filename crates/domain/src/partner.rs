@@ -121,7 +121,6 @@ impl Partner {
     /// Changes a partner. Suspending it also ends every session below it.
     pub fn update(self, patch: PartnerPatch, by: &By, now: Timestamp) -> (Changed<Self>, Option<RevokeMany>) {
         let mut next = self.clone();
-        next.updated_at = now;
         next.name = patch.name.unwrap_or(next.name);
         next.slug = patch.slug.unwrap_or(next.slug);
         next.status = patch.status.unwrap_or(next.status);
@@ -145,6 +144,9 @@ impl Partner {
             _ => Action::PartnerUpdated,
         };
         let ends = (action == Action::PartnerSuspended).then(|| suspended(RevokeTarget::Partner(self.id), by));
+        if !fields.is_empty() {
+            next.updated_at = now;
+        }
         let resource = next.resource();
         (Changed::new(next, action, resource, by).with(fields), ends)
     }

@@ -164,7 +164,6 @@ impl Role {
         now: Timestamp,
     ) -> Changed<Self> {
         let mut next = self.clone();
-        next.updated_at = now;
         next.name = name.unwrap_or(next.name);
         next.permissions = permissions.unwrap_or(next.permissions);
         let mut fields = Fields::default();
@@ -173,6 +172,9 @@ impl Role {
             self.permission_list(),
             next.permission_list(),
         );
+        if !fields.is_empty() {
+            next.updated_at = now;
+        }
         let resource = next.resource();
         Changed::new(next, Action::RoleUpdated, resource, by).with(fields)
     }

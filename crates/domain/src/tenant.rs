@@ -206,7 +206,6 @@ impl Tenant {
     /// Changes a tenant. Suspending it also ends every session in it.
     pub fn update(self, patch: TenantPatch, by: &By, now: Timestamp) -> (Changed<Self>, Option<RevokeMany>) {
         let mut next = self.clone();
-        next.updated_at = now;
         next.name = patch.name.unwrap_or(next.name);
         next.slug = patch.slug.unwrap_or(next.slug);
         next.status = patch.status.unwrap_or(next.status);
@@ -230,6 +229,9 @@ impl Tenant {
             _ => Action::TenantUpdated,
         };
         let ends = (action == Action::TenantSuspended).then(|| suspended(RevokeTarget::Tenant(self.reference()), by));
+        if !fields.is_empty() {
+            next.updated_at = now;
+        }
         let resource = next.resource();
         (Changed::new(next, action, resource, by).with(fields), ends)
     }

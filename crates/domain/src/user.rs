@@ -175,7 +175,6 @@ impl User {
     /// Changes a user. Suspending one also ends all the user's sessions.
     pub fn update(self, patch: UserPatch, by: &By, now: Timestamp) -> (Changed<Self>, Option<RevokeMany>) {
         let mut next = self.clone();
-        next.updated_at = now;
         next.username = patch.username.unwrap_or(next.username);
         if let Some(email) = patch.email {
             next.email_verified &= email.key() == next.email.key();
@@ -195,6 +194,10 @@ impl User {
             .change("phone", &self.phone, &next.phone)
             .change("status", self.status, next.status)
             .change("attributes", &self.attributes, &next.attributes);
+        if patch.status == Some(UserStatus::Active) && self.status == UserStatus::Active {
+            // An administrator's word that the failed sign-ins so far do not count: that is an event, too.
+            fields.set("unlocked", true);
+        }
         let action = match (self.status, next.status) {
             (old, new) if old == new => Action::UserUpdated,
             (_, UserStatus::Suspended) => Action::UserSuspended,
@@ -202,6 +205,9 @@ impl User {
             (_, UserStatus::Invited) => Action::UserUpdated,
         };
         let ends = (action == Action::UserSuspended).then(|| suspended(RevokeTarget::User(self.tenant(), self.id), by));
+        if !fields.is_empty() {
+            next.updated_at = now;
+        }
         let resource = next.resource();
         (Changed::new(next, action, resource, by).with(fields), ends)
     }

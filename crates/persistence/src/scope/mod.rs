@@ -193,13 +193,17 @@ impl WriteScope<'_> {
         Ok(value)
     }
 
-    /// Stores a changed value with its event, if it is still what it was.
+    /// Stores a changed value with its event, if it is still what it was. A change to what is there already stores
+    /// nothing.
     ///
     /// # Errors
     /// [`Error::Stale`] when it is not; otherwise as [`WriteScope::insert`].
     pub async fn update<T: Versioned>(&self, changed: Changed<T>) -> Result<T> {
         let (mut value, event) = changed.into_parts();
         self.guard(&value.home())?;
+        if event.is_idle() {
+            return Ok(value);
+        }
         let expected = *value.version();
         *value.version() += 1;
         let update = self

@@ -209,13 +209,14 @@ impl Call {
 /// Runs each body in a world on SQLite and in one on PostgreSQL.
 macro_rules! api_tests {
     ($($(#[$meta:meta])* async fn $name:ident($world:ident) $body:block)*) => {$(
-        mod $name {
-            use super::*;
+        $(#[$meta])*
+        async fn $name($world: $crate::harness::World) $body
 
-            $(#[$meta])*
+        mod $name {
             async fn on(engine: gatehouse_persistence::testing::Engine) {
-                let Some($world) = $crate::harness::World::new(engine).await else { return };
-                $body
+                if let Some(world) = $crate::harness::World::new(engine).await {
+                    super::$name(world).await;
+                }
             }
 
             #[actix_web::test]

@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod admin;
 mod api_auth;
 mod api_me;
 mod api_sessions;
