@@ -22,7 +22,7 @@ use crate::{app::App, config::LogFormat};
 static MEASURED: AtomicBool = AtomicBool::new(false);
 
 /// What the level `info` leaves out: how libraries start and migrate, told in a line of ours instead.
-const QUIET: &str = "info,actix_server=warn,sea_orm_migration=warn";
+const QUIET: &str = "info,actix_server=warn,sea_orm_migration=warn,sqlx=warn";
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// The filter of a level or of directives. A single word that is no level would be taken for the name of a module,
@@ -95,6 +95,9 @@ fn describe() {
     describe_gauge!("gatehouse_build_info", "1, labelled with the version");
 }
 
+/// What stands for the route of whatever is not part of the API.
+const NO_ROUTE: &str = "-";
+
 /// A request that is over.
 pub struct Request<'a> {
     /// The request id.
@@ -140,6 +143,10 @@ pub fn request(request: &Request<'_>) {
             target: "gatehouse::http",
             request_id = request.id, method, route = request.route, status = request.status, micros,
             tenant_id = %tenant, user_id = %user, "request"
+        ),
+        // Health checks, every second and from every proxy.
+        None if request.route == NO_ROUTE && request.status == 200 => tracing::debug!(
+            target: "gatehouse::http", request_id = request.id, method, status = request.status, micros, "request"
         ),
         None => tracing::info!(
             target: "gatehouse::http",

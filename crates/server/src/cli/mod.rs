@@ -1,6 +1,7 @@
 //! The command line: parses, calls use cases, prints. Every setting is a flag of the commands that read settings.
 
 mod demo;
+mod health;
 mod key;
 mod serve;
 
@@ -161,6 +162,10 @@ fn command() -> Command {
             Command::new("setup-token").about("Make a one-time token for the first administrator"),
         ))
         .subcommand(key::command())
+        .subcommand(
+            with_few_settings(Command::new("health").about("Ask the server on this machine whether it is ready"))
+                .mut_arg("bind", |arg| arg.hide(false)),
+        )
         .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
         .subcommand(Command::new("version").about("Print the version"))
 }
@@ -233,6 +238,7 @@ pub fn run() -> ExitCode {
         }),
         Some(("setup-token", matches)) => config(matches).and_then(|config| block_on(setup_token(&config))),
         Some(("key", matches)) => key::run(matches),
+        Some(("health", matches)) => config(matches).and_then(|config| health::run(&config)),
         Some(("openapi", _)) => {
             say(&openapi::render(&openapi::document()));
             Ok(())
