@@ -57,7 +57,12 @@ pub(super) fn run(mut flags: Vec<(&'static str, String)>) -> Result<(), Exit> {
     block_on(async {
         prepare_folders(&config)?;
         let app = Arc::new(App::open(&config, env).await?);
-        let logins = app.seed_demo(&password).await?;
+        // Stopped meanwhile, it leaves nothing behind either.
+        let logins = tokio::select! {
+            biased;
+            () = serve::stop_signal() => return Ok(()),
+            logins = app.seed_demo(&password) => logins?,
+        };
         serve::serve(&config, app, |address| banner(address, &logins, &password)).await
     })
 }

@@ -100,18 +100,23 @@ pub(super) async fn serve(
     result
 }
 
-/// The first signal lets requests finish; the second does not.
-async fn stop_on_signal(server: ServerHandle, site: Arc<Site>) {
+/// Waits for SIGTERM or SIGINT.
+pub(super) async fn stop_signal() {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         tracing::error!("signals cannot be waited for");
-        return;
+        return std::future::pending().await;
     };
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+}
+
+/// The first signal lets requests finish; the second does not.
+async fn stop_on_signal(server: ServerHandle, site: Arc<Site>) {
+    stop_signal().await;
     tracing::info!("stopping");
     ops::drain(&site);
     actix_web::rt::spawn(server.stop(true));
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    stop_signal().await;
     telemetry::flush_logs();
     std::process::exit(130);
 }
