@@ -21,12 +21,27 @@ use crate::{app::App, config::LogFormat};
 /// Whether anybody looks at the metrics.
 static MEASURED: AtomicBool = AtomicBool::new(false);
 
+/// What the level `info` leaves out: how libraries start and migrate, told in a line of ours instead.
+const QUIET: &str = "info,actix_server=warn,sea_orm_migration=warn,sqlx=warn";
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// The filter of a level or of directives. A single word that is no level would be taken for the name of a module,
+/// and nothing at all be logged.
+fn filter(level: &str) -> Result<EnvFilter, String> {
+    let directives = level.contains(['=', '[', ',']);
+    if !directives && !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
+        return Err("log_level: must be error, warn, info, debug, trace, or directives such as info,sqlx=debug".into());
+    }
+    let level = if level.eq_ignore_ascii_case("info") { QUIET } else { level };
+    EnvFilter::try_new(level).map_err(|error| format!("log_level: {error}"))
+}
+
 /// Starts logging to standard error.
 ///
 /// # Errors
 /// When the level is not one, or logging has been started before.
 pub fn start_logs(format: LogFormat, level: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(level).map_err(|error| format!("log_level: {error}"))?;
+    let filter = filter(level)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_span_events(FmtSpan::NONE)
@@ -62,9 +77,26 @@ pub fn start_metrics() -> Result<PrometheusHandle, String> {
         .set_buckets(&buckets)
         .map_err(|error| error.to_string())?
         .install_recorder()
-        .inspect(|_| MEASURED.store(true, Ordering::Relaxed))
+        .inspect(|_| {
+            MEASURED.store(true, Ordering::Relaxed);
+            describe();
+        })
         .map_err(|error| error.to_string())
 }
+
+fn describe() {
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+    describe_histogram!("gatehouse_http_request_seconds", Unit::Seconds, "Time to answer a request");
+    describe_counter!("gatehouse_password_hashes_total", "Passwords hashed");
+    describe_gauge!("gatehouse_password_hashes_waiting", "Passwords that wait to be hashed");
+    describe_counter!("gatehouse_database_statements_total", "Statements run, transaction control not counted");
+    describe_gauge!("gatehouse_database_statement_seconds_total", Unit::Seconds, "Time that statements took together");
+    describe_gauge!("gatehouse_uptime_seconds", Unit::Seconds, "Time since the start");
+    describe_gauge!("gatehouse_build_info", "1, labelled with the version");
+}
+
+/// What stands for the route of whatever is not part of the API.
+const NO_ROUTE: &str = "-";
 
 /// A request that is over.
 pub struct Request<'a> {
@@ -112,6 +144,10 @@ pub fn request(request: &Request<'_>) {
             request_id = request.id, method, route = request.route, status = request.status, micros,
             tenant_id = %tenant, user_id = %user, "request"
         ),
+        // Health checks, every second and from every proxy.
+        None if request.route == NO_ROUTE && request.status == 200 => tracing::debug!(
+            target: "gatehouse::http", request_id = request.id, method, status = request.status, micros, "request"
+        ),
         None => tracing::info!(
             target: "gatehouse::http",
             request_id = request.id, method, route = request.route, status = request.status, micros, "request"
@@ -135,4 +171,27 @@ pub fn render(handle: &PrometheusHandle, app: &App, started: Instant) -> String 
     metrics::gauge!("gatehouse_uptime_seconds").set(started.elapsed().as_secs_f64());
     metrics::gauge!("gatehouse_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     handle.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_quiet_unless_a_filter_says_otherwise() {
+        for level in ["info", "INFO"] {
+            let quiet = filter(level).unwrap().to_string();
+            assert!(quiet.contains("sea_orm_migration=warn") && quiet.contains("actix_server=warn"), "{quiet}");
+        }
+        for level in ["debug", "info,actix_server=info", "gatehouse_server=trace"] {
+            assert!(!filter(level).unwrap().to_string().contains("=warn"), "{level}");
+        }
+    }
+
+    #[test]
+    fn word_that_is_no_level_is_refused() {
+        for level in ["loud", "", "foo=bar=baz", "info,actix=loud"] {
+            assert!(filter(level).unwrap_err().starts_with("log_level: "), "{level}");
+        }
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use clap::Command;
+
 use crate::{
     app::{App, demo::DemoLogin, prepare_folders},
-    cli::{Exit, block_on, serve},
-    config::{Config, Database},
+    cli::{Exit, block_on, say, serve, with_settings_but},
+    config::Config,
     env::Env,
     telemetry,
 };
@@ -19,39 +21,60 @@ impl Drop for Scratch {
     }
 }
 
+/// What the demo decides itself: it never touches a real database.
+const ITS_OWN: [&str; 6] = ["data_dir", "database_url", "migrate", "master_key", "admin_email", "admin_username"];
+
+pub(super) fn command() -> Command {
+    let command = Command::new("demo")
+        .about("Serve a throw-away instance with partners, tenants, users and 30 days of sessions")
+        .long_about(
+            "Serve a throw-away instance with 2 partners, 5 tenants, about 200 users and 2,000 sessions over 30 days.\n\n\
+             Prints sign-ins to try. Keeps everything in a temporary folder that goes away when it stops.",
+        );
+    with_settings_but(command, &ITS_OWN)
+        .mut_arg("admin_password", |arg| arg.help("Password of all accounts [default: a random one, printed at start]"))
+}
+
 pub(super) fn run(mut flags: Vec<(&'static str, String)>) -> Result<(), Exit> {
     let env = Env::system();
     let name = u64::from_be_bytes(env.random());
     let scratch = Scratch(std::env::temp_dir().join(format!("gatehouse-demo-{name:016x}")));
     let password = flags.iter().find(|(key, _)| *key == "admin_password").map(|(_, text)| text.clone());
     let password = password.unwrap_or_else(|| format!("demo-{:016x}", u64::from_be_bytes(env.random())));
-    // The demo never touches a real database.
-    flags.retain(|(key, _)| {
-        !matches!(*key, "data_dir" | "database_url" | "admin_password" | "admin_email" | "admin_username")
-    });
+    flags.retain(|(key, _)| *key != "admin_password");
+    // Flags win over a settings file, which may name the database of a real installation.
     flags.push(("data_dir", scratch.0.display().to_string()));
+    flags.push(("database_url", format!("sqlite:{}", scratch.0.join("gatehouse.db").display())));
+    flags.push(("migrate", "true".to_owned()));
     let ours = |name: &str| {
-        !name.starts_with("DATABASE_URL") && !name.starts_with("GATEHOUSE_ADMIN_") && name != "GATEHOUSE_DATA_DIR"
+        !["DATABASE_URL", "GATEHOUSE_ADMIN_", "GATEHOUSE_DATA_DIR", "GATEHOUSE_MASTER_KEY", "GATEHOUSE_MIGRATE"]
+            .iter()
+            .any(|theirs| name.starts_with(theirs))
     };
     let config = Config::load(flags, std::env::vars().filter(|(name, _)| ours(name)))
         .map_err(|problem| Exit::Usage(problem.to_string()))?;
-    if !matches!(config.database, Database::Sqlite(_)) {
-        return Err(Exit::Usage("the demo runs on a SQLite file of its own".to_owned()));
-    }
     telemetry::start_logs(config.log_format, &config.log_level).map_err(Exit::Usage)?;
     block_on(async {
         prepare_folders(&config)?;
         let app = Arc::new(App::open(&config, env).await?);
-        let logins = app.seed_demo(&password).await?;
+        // Stopped meanwhile, it leaves nothing behind either.
+        let logins = tokio::select! {
+            biased;
+            () = serve::stop_signal() => return Ok(()),
+            logins = app.seed_demo(&password) => logins?,
+        };
         serve::serve(&config, app, |address| banner(address, &logins, &password)).await
     })
 }
 
 fn banner(address: std::net::SocketAddr, logins: &[DemoLogin], password: &str) {
-    println!("Gatehouse demo: http://{address}/api/v1, reference http://{address}/docs/");
-    println!("The password of all accounts is: {password}");
+    let mut text = format!(
+        "Gatehouse demo\n  API        http://{address}/api/v1\n  Reference  http://{address}/docs/\n\
+         All accounts have the password {password}\n"
+    );
     for DemoLogin { what, tenant_slug, tenant_id, username } in logins {
-        println!("  {what:<23} {username:<10} at tenant {tenant_slug:<10} {tenant_id}");
+        text.push_str(&format!("  {username:<7} {what:<23} in tenant {tenant_slug} {tenant_id}\n"));
     }
-    println!("Everything is gone when it stops.");
+    text.push_str("Everything is gone when it stops.\n");
+    say(&text);
 }

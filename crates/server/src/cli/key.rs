@@ -3,7 +3,7 @@
 use clap::{Arg, ArgMatches, Command};
 use gatehouse_domain::{authz::SystemReason, id::KeyId, issue::Parse, key::SigningKey, text::Slug};
 
-use crate::cli::{Exit, block_on, config, open, with_settings};
+use crate::cli::{Exit, block_on, config, open, say, with_few_settings};
 
 pub(super) fn command() -> Command {
     let tenant = || Arg::new("tenant").required(true).help("The slug of the tenant");
@@ -11,13 +11,15 @@ pub(super) fn command() -> Command {
     Command::new("key")
         .about("List, rotate and withdraw signing keys")
         .subcommand_required(true)
-        .subcommand(with_settings(Command::new("list").about("List the keys of a tenant, newest first").arg(tenant())))
-        .subcommand(with_settings(
+        .subcommand(with_few_settings(
+            Command::new("list").about("List the keys of a tenant, newest first").arg(tenant()),
+        ))
+        .subcommand(with_few_settings(
             Command::new("rotate")
                 .about("Replace a tenant's key; tokens of the old one stay valid until they expire")
                 .arg(tenant()),
         ))
-        .subcommand(with_settings(
+        .subcommand(with_few_settings(
             Command::new("withdraw").about("Withdraw a key; tokens of it are invalid within a second").arg(key),
         ))
 }
@@ -47,5 +49,5 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
 }
 
 fn show(key: &SigningKey) {
-    println!("{}  {}  {:<9}  {}", key.id, key.algorithm, key.state, key.created_at);
+    say(&format!("{}  {}  {:<9}  {}\n", key.id, key.algorithm, key.state, key.created_at));
 }

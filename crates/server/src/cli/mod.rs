@@ -1,10 +1,11 @@
 //! The command line: parses, calls use cases, prints. Every setting is a flag of the commands that read settings.
 
 mod demo;
+mod health;
 mod key;
 mod serve;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser};
 use gatehouse_persistence::{Db, Error as Storage, Options};
@@ -41,15 +42,24 @@ impl Exit {
     }
 }
 
-/// An error with what caused it.
+/// An error with what caused it. Some crates repeat the cause in their own text; once is enough.
 fn explain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
         cause = error.source();
     }
     text
+}
+
+/// Prints. A reader that has gone away, such as `head`, is no reason to fail.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 impl From<Storage> for Exit {
@@ -93,8 +103,15 @@ fn place(issue: &gatehouse_domain::issue::Issue) -> String {
     }
 }
 
+/// What a command beside the server may need to find the installation; it takes the others, but does not list them.
+const TO_FIND: [&str; 5] = ["data_dir", "database_url", "master_key", "log_level", "config"];
+
 fn with_settings(command: Command) -> Command {
-    SETTINGS.iter().fold(command, |command, setting| {
+    with_settings_but(command, &[])
+}
+
+fn with_settings_but(command: Command, without: &[&str]) -> Command {
+    SETTINGS.iter().filter(|setting| !without.contains(&setting.key)).fold(command, |command, setting| {
         let file = if setting.secret { format!(", {}_FILE", setting.env) } else { String::new() };
         let help = format!("{} [env: {}{file}] [default: {}]", setting.help, setting.env, setting.default);
         command.arg(
@@ -107,29 +124,48 @@ fn with_settings(command: Command) -> Command {
     })
 }
 
+/// The settings for a command beside the server.
+fn with_few_settings(command: Command) -> Command {
+    let hidden = SETTINGS.iter().filter(|setting| !TO_FIND.contains(&setting.key));
+    hidden
+        .fold(with_settings(command), |command, setting| command.mut_arg(setting.key, |arg| arg.hide(true)))
+        .after_help("It reads the same settings as `gatehouse serve`.")
+}
+
 fn command() -> Command {
     Command::new("gatehouse")
+        .version(env!("CARGO_PKG_VERSION"))
         .about("A multi-tenant identity service with an admin plane.")
         .long_about(
             "A multi-tenant identity service with an admin plane.\n\nWithout a command it serves: on http://127.0.0.1:8000, with everything it keeps in ./data.\n\
              Every setting is a flag, an environment variable, or a key of a TOML file; `gatehouse serve --help` lists them.",
         )
-        .after_help("Exit status: 0 done, 1 failed, 2 a setting or argument is wrong, 3 the database is served by another process, 4 the database cannot be reached.")
-        .subcommand(with_settings(Command::new("serve").about("Serve the API (the default)")))
-        .subcommand(
-            with_settings(Command::new("demo").about("Serve a throw-away instance with partners, tenants, users and 30 days of sessions"))
-                .long_about("Serve a throw-away instance with 2 partners, 5 tenants, about 200 users and 2,000 sessions over 30 days.\n\nPrints sign-ins to try. Everything is gone when it stops. All of them have the password of --admin-password, or one that is made up."),
+        .after_help(
+            "Examples:\n  gatehouse                                       serve on SQLite in ./data\n  \
+             gatehouse demo                                  look around and leave nothing behind\n  \
+             DATABASE_URL=postgres://u:p@host/db gatehouse   serve on PostgreSQL\n  \
+             gatehouse serve --config /etc/gatehouse.toml    serve with settings from a file\n\n\
+             Exit status:\n  0  done\n  1  failed\n  2  a setting or argument is wrong\n  \
+             3  another process serves the same SQLite file\n  4  the database cannot be reached",
         )
+        .subcommand(with_settings(Command::new("serve").about("Serve the API (the default)")))
+        .subcommand(demo::command())
         .subcommand(
-            with_settings(Command::new("migrate").about("Bring the schema up to date, or say whether it is")).arg(
+            with_few_settings(Command::new("migrate").about("Bring the schema up to date, or say whether it is")).arg(
                 Arg::new("what")
                     .value_parser(PossibleValuesParser::new(["up", "status"]))
                     .default_value("up")
                     .help("up: bring it up to date; status: say what has run and what has not"),
             ),
         )
-        .subcommand(with_settings(Command::new("setup-token").about("Make a one-time token for the first administrator")))
+        .subcommand(with_few_settings(
+            Command::new("setup-token").about("Make a one-time token for the first administrator"),
+        ))
         .subcommand(key::command())
+        .subcommand(
+            with_few_settings(Command::new("health").about("Ask the server on this machine whether it is ready"))
+                .mut_arg("bind", |arg| arg.hide(false)),
+        )
         .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
         .subcommand(Command::new("version").about("Print the version"))
 }
@@ -138,7 +174,11 @@ fn command() -> Command {
 fn flags(matches: &ArgMatches) -> Vec<(&'static str, String)> {
     SETTINGS
         .iter()
-        .filter_map(|setting| matches.get_one::<String>(setting.key).map(|text| (setting.key, text.clone())))
+        .filter_map(|setting| {
+            // Not every command takes every setting.
+            let text = matches.try_get_one::<String>(setting.key).ok().flatten()?;
+            Some((setting.key, text.clone()))
+        })
         .collect()
 }
 
@@ -153,9 +193,31 @@ fn block_on<T>(work: impl Future<Output = Result<T, Exit>>) -> Result<T, Exit> {
     actix_web::rt::System::new().block_on(work)
 }
 
-/// Opens the application of a command that runs beside the server.
+/// Opens the application.
 async fn open(config: &Config) -> Result<App, Exit> {
+    if config.migrate {
+        bring_up_to_date(config).await?;
+    }
     Ok(App::open(config, Env::system()).await?)
+}
+
+async fn connect(config: &Config) -> Result<Db, Exit> {
+    let options = Options { target: app::target(config), connections: 2, on_change: std::sync::Arc::new(|_| {}) };
+    app::prepare_folders(config)?;
+    Ok(Db::connect(options).await?)
+}
+
+/// Migrates and says so in one line. Opening the application would migrate as well, and say nothing.
+async fn bring_up_to_date(config: &Config) -> Result<(), Exit> {
+    let db = connect(config).await?;
+    let pending = db.migration_status().await?.pending;
+    if !pending.is_empty() {
+        let status = db.migrate().await?;
+        let schema = status.applied.last().map_or("", String::as_str);
+        tracing::info!(migrations = pending.len(), schema, "the schema has been brought up to date");
+    }
+    db.close().await;
+    Ok(())
 }
 
 /// Runs the program.
@@ -176,12 +238,13 @@ pub fn run() -> ExitCode {
         }),
         Some(("setup-token", matches)) => config(matches).and_then(|config| block_on(setup_token(&config))),
         Some(("key", matches)) => key::run(matches),
+        Some(("health", matches)) => config(matches).and_then(|config| health::run(&config)),
         Some(("openapi", _)) => {
-            print!("{}", openapi::render(&openapi::document()));
+            say(&openapi::render(&openapi::document()));
             Ok(())
         }
         _ => {
-            println!("gatehouse {}", env!("CARGO_PKG_VERSION"));
+            say(concat!("gatehouse ", env!("CARGO_PKG_VERSION"), "\n"));
             Ok(())
         }
     };
@@ -197,16 +260,11 @@ pub fn run() -> ExitCode {
 }
 
 async fn migrate(config: &Config, up: bool) -> Result<(), Exit> {
-    let options = Options { target: app::target(config), connections: 2, on_change: std::sync::Arc::new(|_| {}) };
-    app::prepare_folders(config)?;
-    let db = Db::connect(options).await?;
+    let db = connect(config).await?;
     let status = if up { db.migrate().await? } else { db.migration_status().await? };
-    for name in &status.applied {
-        println!("applied  {name}");
-    }
-    for name in &status.pending {
-        println!("pending  {name}");
-    }
+    let applied = status.applied.iter().map(|name| format!("applied  {name}\n"));
+    let pending = status.pending.iter().map(|name| format!("pending  {name}\n"));
+    say(&applied.chain(pending).collect::<String>());
     db.close().await;
     Ok(())
 }
@@ -214,7 +272,7 @@ async fn migrate(config: &Config, up: bool) -> Result<(), Exit> {
 async fn setup_token(config: &Config) -> Result<(), Exit> {
     let app = open(config).await?;
     let token = app.new_setup_token().await?;
-    println!("{}", token.expose());
+    say(&format!("{}\n", token.expose()));
     eprintln!("Good for 30 minutes and one use, at POST /api/v1/setup.");
     app.db().close().await;
     Ok(())

@@ -1,7 +1,6 @@
 //! `serve`: the server process from start to end.
 
 use std::{
-    io::Write,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,9 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     app::{App, process_start},
-    cli::{Exit, block_on, explain},
-    config::{Config, Database},
-    env::Env,
+    cli::{Exit, block_on, explain, open, say},
+    config::{Config, Database, LogFormat},
     http::{self, Site, ops},
     telemetry,
 };
@@ -37,7 +35,7 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
             }
             Database::Postgres(_) => None,
         };
-        let app = Arc::new(App::open(&config, Env::system()).await?);
+        let app = Arc::new(open(&config).await?);
         if let Some(admin) = &config.admin {
             app.set_up_unattended(admin).await?;
         }
@@ -84,6 +82,9 @@ pub(super) async fn serve(
     let metrics_handle = metrics.as_ref().map(actix_web::dev::Server::handle);
     let metrics = metrics.map(actix_web::rt::spawn);
     ready(address);
+    if config.log_format == LogFormat::Json {
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
+    }
 
     let result = server.await.map_err(failed("the server failed".to_owned()));
     stopper.abort();
@@ -99,18 +100,23 @@ pub(super) async fn serve(
     result
 }
 
-/// The first signal lets requests finish; the second does not.
-async fn stop_on_signal(server: ServerHandle, site: Arc<Site>) {
+/// Waits for SIGTERM or SIGINT.
+pub(super) async fn stop_signal() {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         tracing::error!("signals cannot be waited for");
-        return;
+        return std::future::pending().await;
     };
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+}
+
+/// The first signal lets requests finish; the second does not.
+async fn stop_on_signal(server: ServerHandle, site: Arc<Site>) {
+    stop_signal().await;
     tracing::info!("stopping");
     ops::drain(&site);
     actix_web::rt::spawn(server.stop(true));
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    stop_signal().await;
     telemetry::flush_logs();
     std::process::exit(130);
 }
@@ -145,6 +151,9 @@ fn banner(config: &Config, address: std::net::SocketAddr, token: Option<&str>) {
         env!("CARGO_PKG_VERSION"),
         process_start().elapsed().as_millis()
     );
+    if let Some(bind) = config.metrics_bind {
+        text.push_str(&format!("  Metrics    http://{bind}/metrics\n"));
+    }
     if config.public_url.is_none() && !config.bind.ip().is_loopback() {
         text.push_str("  Set GATEHOUSE_PUBLIC_URL: tokens name their issuer by it.\n");
     }
@@ -154,7 +163,5 @@ fn banner(config: &Config, address: std::net::SocketAddr, token: Option<&str>) {
              -d '{{\"token\":\"{token}\",\"email\":\"you@example.com\",\"username\":\"admin\",\"password\":\"…\"}}'\n"
         ));
     }
-    // A closed terminal is no reason to stop.
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    say(&text);
 }
