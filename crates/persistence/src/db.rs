@@ -20,7 +20,7 @@ use sea_orm::{
 };
 use sea_orm_migration::MigratorTrait;
 use sqlx::{
-    ConnectOptions,
+    ConnectOptions, Connection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -107,7 +107,8 @@ struct Inner {
 
 enum Writer {
     Sqlite(sqlite::Writer),
-    Postgres,
+    /// Where it is, for connections with limits of their own.
+    Postgres(Secret<String>),
 }
 
 /// Counts statements, and keeps their texts while somebody listens.
@@ -154,7 +155,7 @@ impl Db {
                 let (reader, writer) = sqlite::open(path, options.connections, &observer, &options.on_change).await?;
                 (reader, Writer::Sqlite(writer))
             }
-            Target::Postgres(url) => (postgres(url, options.connections).await?, Writer::Postgres),
+            Target::Postgres(url) => (postgres(url, options.connections, LIMITS).await?, Writer::Postgres(url.clone())),
         };
         observer.watch(&mut reader);
         Ok(Self(Arc::new(Inner { reader, writer, observer, on_change: options.on_change })))
@@ -228,15 +229,15 @@ impl Db {
         }
         match &self.0.writer {
             Writer::Sqlite(writer) => writer.migrate().await?,
-            Writer::Postgres => {
+            Writer::Postgres(url) => {
+                // However long another process migrates, and however long this one does.
+                let patient = postgres(url, 2, &[]).await?;
                 // A transaction-scoped lock on its own connection: released even if this process dies.
-                let lock = self.0.reader.begin().await?;
-                lock.execute_unprepared(
-                    "SET LOCAL idle_in_transaction_session_timeout = 0; SELECT pg_advisory_xact_lock(7305424)",
-                )
-                .await?;
-                Migrator::up(&self.0.reader, None).await?;
+                let lock = patient.begin().await?;
+                lock.execute_unprepared("SELECT pg_advisory_xact_lock(7305424)").await?;
+                Migrator::up(&patient, None).await?;
                 lock.commit().await?;
+                patient.close().await?;
             }
         }
         self.migration_status().await
@@ -257,7 +258,7 @@ impl Db {
     {
         match &self.0.writer {
             Writer::Sqlite(writer) => writer.write(ctx, work).await,
-            Writer::Postgres => {
+            Writer::Postgres(_) => {
                 for _ in 1..ATTEMPTS {
                     match self.attempt(&ctx, &work).await? {
                         Attempt::Done(result) => return result,
@@ -318,17 +319,22 @@ enum Attempt<T, E> {
     Lost,
 }
 
-async fn postgres(url: &Secret<String>, connections: u32) -> Result<DatabaseConnection> {
+/// What no statement of a request may exceed.
+const LIMITS: &[(&str, &str)] =
+    &[("statement_timeout", "30000"), ("idle_in_transaction_session_timeout", "10000"), ("lock_timeout", "5000")];
+
+async fn postgres(url: &Secret<String>, connections: u32, limits: &[(&str, &str)]) -> Result<DatabaseConnection> {
     let options = PgConnectOptions::from_str(url.expose())
         .map_err(|e| Error::Other(sea_orm::DbErr::Custom(format!("DATABASE_URL: {e}"))))?
         .application_name("gatehouse")
-        .options([
-            ("statement_timeout", "30000"),
-            ("idle_in_transaction_session_timeout", "10000"),
-            ("lock_timeout", "5000"),
-        ])
+        .options(limits.iter().copied())
         .statement_cache_capacity(512)
         .disable_statement_logging();
+    let unavailable =
+        |e: sqlx::Error| Error::Unavailable(Some(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(Arc::new(e)))));
+    // A pool tries again until it has no time left, and then says only that; one connection says why.
+    let first = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await;
+    first.map_err(|_| Error::Unavailable(None))?.map_err(unavailable)?.close().await.map_err(unavailable)?;
     let pool = PgPoolOptions::new()
         .min_connections(1)
         .max_connections(connections)
@@ -336,7 +342,7 @@ async fn postgres(url: &Secret<String>, connections: u32) -> Result<DatabaseConn
         .test_before_acquire(false)
         .connect_with(options)
         .await
-        .map_err(|e| Error::Unavailable(Some(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(Arc::new(e))))))?;
+        .map_err(unavailable)?;
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 

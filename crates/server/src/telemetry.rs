@@ -90,7 +90,7 @@ fn describe() {
     describe_counter!("gatehouse_password_hashes_total", "Passwords hashed");
     describe_gauge!("gatehouse_password_hashes_waiting", "Passwords that wait to be hashed");
     describe_counter!("gatehouse_database_statements_total", "Statements run, transaction control not counted");
-    describe_gauge!("gatehouse_database_statement_seconds_total", Unit::Seconds, "Time that statements took together");
+    describe_gauge!("gatehouse_database_statement_seconds", Unit::Seconds, "Time that statements took together");
     describe_gauge!("gatehouse_uptime_seconds", Unit::Seconds, "Time since the start");
     describe_gauge!("gatehouse_build_info", "1, labelled with the version");
 }
@@ -165,7 +165,7 @@ pub fn render(handle: &PrometheusHandle, app: &App, started: Instant) -> String 
     let (statements, time) = app.db().statements();
     metrics::counter!("gatehouse_password_hashes_total").absolute(hashes);
     metrics::counter!("gatehouse_database_statements_total").absolute(statements);
-    metrics::gauge!("gatehouse_database_statement_seconds_total").set(time.as_secs_f64());
+    metrics::gauge!("gatehouse_database_statement_seconds").set(time.as_secs_f64());
     #[expect(clippy::cast_precision_loss, reason = "a queue is short")]
     metrics::gauge!("gatehouse_password_hashes_waiting").set(waiting as f64);
     metrics::gauge!("gatehouse_uptime_seconds").set(started.elapsed().as_secs_f64());

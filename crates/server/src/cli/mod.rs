@@ -224,6 +224,8 @@ async fn bring_up_to_date(config: &Config) -> Result<(), Exit> {
 #[must_use]
 pub fn run() -> ExitCode {
     crate::app::process_start();
+    // Whatever this process makes, database and keys among it, is its user's alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let matches = command().get_matches();
     let result = match matches.subcommand() {
         None => {

@@ -83,6 +83,10 @@ impl Sources {
             let Some(setting) = setting else {
                 return Err(unknown("environment variable", &name, SETTINGS.iter().map(|setting| setting.env)));
             };
+            // An empty variable is an unset one: that is how compose files leave things out.
+            if text.is_empty() {
+                continue;
+            }
             let found = if from_file { secret_file(&name, Path::new(&text))? } else { Found { text, place: name } };
             sources.offer(setting, found)?;
         }
@@ -102,10 +106,7 @@ impl Sources {
             }
             return Ok(());
         }
-        // An empty variable is an unset one: that is how compose files leave things out.
-        if !found.text.is_empty() {
-            self.0.insert(setting.key, found);
-        }
+        self.0.insert(setting.key, found);
         Ok(())
     }
 

@@ -21,7 +21,9 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
     http::{
         Method, Uri,
-        header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, HeaderMap, HeaderName, HeaderValue},
+        header::{
+            AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue,
+        },
     },
     web::Data,
 };
@@ -40,6 +42,7 @@ use crate::{
     http::{
         Site,
         input::{read_pairs, read_query},
+        ops,
         problem::Failure,
         request::{Auth, RequestState},
     },
@@ -232,10 +235,14 @@ impl Edge {
         if is_api {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             headers.insert(
-                HeaderName::from_static("content-security-policy"),
+                CONTENT_SECURITY_POLICY,
                 HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
             );
         }
+        if response.request().path().starts_with("/docs/") {
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(ops::DOCS_POLICY));
+        }
+        let headers = response.headers_mut();
         if self.site.draining.load(Ordering::Relaxed) {
             // So that a connection that is kept alive does not outlast the grace.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

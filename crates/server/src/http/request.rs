@@ -127,8 +127,8 @@ pub fn client_ip(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -
     }
     let values: Vec<_> = headers.get_all("x-forwarded-for").collect();
     for value in values.into_iter().rev() {
-        let Ok(text) = value.to_str() else { return Some(client) };
-        for hop in text.rsplit(',') {
+        // What is no text spoils its own hop only.
+        for hop in String::from_utf8_lossy(value.as_bytes()).rsplit(',') {
             let Ok(ip) = hop.trim().parse::<IpAddr>() else { return Some(client) };
             client = ip.to_canonical();
             if !is_trusted(&client) {

@@ -52,10 +52,22 @@ impl MasterKey {
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key: [u8; 32] = env.random();
-                let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+                // Written aside and then linked: whoever finds the file finds a whole key, and of two first starts
+                // at once both use the key that was there first.
+                let aside = path.with_extension(format!("{:016x}.tmp", u64::from_be_bytes(env.random())));
+                let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
                 writeln!(file, "{}", URL_SAFE_NO_PAD.encode(key))?;
                 file.sync_all()?;
-                Ok(Self(Secret::new(key)))
+                let linked = fs::hard_link(&aside, path);
+                fs::remove_file(&aside)?;
+                match linked {
+                    Ok(()) => {
+                        path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())?;
+                        Ok(Self(Secret::new(key)))
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::load_or_create(path, env),
+                    Err(error) => Err(error),
+                }
             }
             Err(error) => Err(error),
         }

@@ -332,6 +332,10 @@ fn check_strength(password: &Password, context: &[String]) -> Result<(), Fault> 
         .flat_map(|word| [word.as_str()].into_iter().chain(word.split(['@', '.', '-', '_', ' '])))
         .filter(|word| word.len() > 2)
         .collect();
+    if is_mostly(&head, &words) {
+        let why = "is too easy to guess: it is made of names that anyone knows";
+        return Err(Fault::new("password_too_weak", why));
+    }
     let estimate = zxcvbn::zxcvbn(&head, &words);
     if estimate.score() >= zxcvbn::Score::Three {
         return Ok(());
@@ -339,6 +343,19 @@ fn check_strength(password: &Password, context: &[String]) -> Result<(), Fault> 
     let why =
         estimate.feedback().and_then(zxcvbn::feedback::Feedback::warning).map(|w| format!(": {w}")).unwrap_or_default();
     Err(Fault::new("password_too_weak", format!("is too easy to guess{why}")))
+}
+
+/// How many letters and digits a password must have besides the words that an attacker would try first.
+const OWN_CHARS: usize = 8;
+
+/// Whether little is left of a password without these words: zxcvbn knows that each is a poor guess, but not that two of
+/// them in a row are.
+fn is_mostly(password: &str, words: &[&str]) -> bool {
+    let whole = password.to_lowercase();
+    let mut longest_first = words.to_vec();
+    longest_first.sort_by_key(|word| std::cmp::Reverse(word.len()));
+    let rest = longest_first.iter().fold(whole.clone(), |rest, word| rest.replace(word, ""));
+    rest.len() < whole.len() && rest.chars().filter(|c| c.is_alphanumeric()).count() < OWN_CHARS
 }
 
 #[cfg(test)]
