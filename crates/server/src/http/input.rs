@@ -173,6 +173,8 @@ pub trait Field: Sized {
     }
     /// How the document describes it.
     fn schema() -> RefOr<Schema>;
+    /// The schemas that the description refers to.
+    fn referenced(_schemas: &mut Vec<(String, RefOr<Schema>)>) {}
 }
 
 /// A value in a query or a form, given by the texts under its key.
@@ -380,6 +382,10 @@ impl<T: Field> Field for Option<T> {
     fn schema() -> RefOr<Schema> {
         nullable(T::schema())
     }
+
+    fn referenced(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        T::referenced(schemas);
+    }
 }
 
 /// A change of a field (RFC 7396): absent leaves it, `null` removes it.
@@ -400,6 +406,10 @@ impl<T: Field> Field for Patch<T> {
     fn schema() -> RefOr<Schema> {
         nullable(T::schema())
     }
+
+    fn referenced(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        T::referenced(schemas);
+    }
 }
 
 /// A change of a field that cannot be removed: absent leaves it, `null` is a fault.
@@ -419,6 +429,10 @@ impl<T: Field> Field for Set<T> {
 
     fn schema() -> RefOr<Schema> {
         T::schema()
+    }
+
+    fn referenced(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        T::referenced(schemas);
     }
 }
 
@@ -481,6 +495,10 @@ impl<T: Field, const MAX: usize> Field for Many<T, MAX> {
 
     fn schema() -> RefOr<Schema> {
         ArrayBuilder::new().items(T::schema()).min_items(Some(1)).max_items(Some(MAX)).into()
+    }
+
+    fn referenced(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        T::referenced(schemas);
     }
 }
 
@@ -721,6 +739,11 @@ macro_rules! body {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
                 utoipa::openapi::Ref::from_schema_name(stringify!($name)).into()
             }
+
+            fn referenced(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+                schemas.push((stringify!($name).to_owned(), <Self as utoipa::PartialSchema>::schema()));
+                <Self as utoipa::ToSchema>::schemas(schemas);
+            }
         }
 
         impl utoipa::PartialSchema for $name {
@@ -742,7 +765,11 @@ macro_rules! body {
             }
         }
 
-        impl utoipa::ToSchema for $name {}
+        impl utoipa::ToSchema for $name {
+            fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+                $(<$type as $crate::http::input::Field>::referenced(schemas);)*
+            }
+        }
     )*};
 }
 pub(crate) use body;
@@ -822,7 +849,7 @@ impl<const MAX: usize> Parse for Opaque<MAX> {
         if text.is_empty() {
             return Err(Fault::new("string_too_short", "must not be empty"));
         }
-        if text.len() > MAX {
+        if text.chars().count() > MAX {
             return Err(Fault::new("string_too_long", format!("must have at most {MAX} characters")));
         }
         if text.chars().any(char::is_control) {
@@ -839,7 +866,12 @@ impl<const MAX: usize> Field for Opaque<MAX> {
     }
 
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX)).into()
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(MAX))
+            .pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]+$"))
+            .into()
     }
 }
 
@@ -853,6 +885,18 @@ impl<const MAX: usize> Item for Opaque<MAX> {
     }
 }
 
+/// The common spellings of IP addresses (RFC 4291 section 2.2).
+fn ip_pattern() -> String {
+    let byte = "(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])";
+    let (group, v4) = ("[0-9a-fA-F]{1,4}", format!("{byte}([.]{byte}){{3}}"));
+    // The groups before `::`, and how many may follow it.
+    let short = (1..=6).map(|n| format!("({group}:){{{n}}}(:{group}){{1,{}}}", 7 - n));
+    let mut forms =
+        vec![v4, format!("({group}:){{7}}{group}"), format!("({group}:){{1,7}}:"), format!(":((:{group}){{1,7}}|:)")];
+    forms.extend(short);
+    format!("^({})$", forms.join("|"))
+}
+
 /// An IP address in any of its spellings.
 impl Item for std::net::IpAddr {
     fn read_text(text: &str) -> Result<Self, Fault> {
@@ -863,7 +907,7 @@ impl Item for std::net::IpAddr {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .max_length(Some(45))
-            .pattern(Some("^[0-9a-fA-F:.]{2,45}$"))
+            .pattern(Some(ip_pattern()))
             .examples([serde_json::json!("203.0.113.10")])
             .into()
     }

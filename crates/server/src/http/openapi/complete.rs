@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::http::{
-    openapi::example,
+    openapi::{example, rule},
     problem::{CODES, Code},
 };
 
@@ -13,6 +13,7 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 pub(super) fn complete(document: &mut Value) {
     simplify(document);
     shared(document);
+    rule::add(&mut document["components"]["schemas"]);
     let Some(Value::Object(mut paths)) = document.get_mut("paths").map(Value::take) else { return };
     for (path, item) in &mut paths {
         for method in METHODS {
@@ -30,6 +31,9 @@ fn simplify(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.values_mut().for_each(simplify);
+            if let Some(merged) = described(map) {
+                *map = merged;
+            }
             if let Some(merged) = nullable(map) {
                 let description = map.remove("description");
                 *map = merged;
@@ -47,6 +51,19 @@ fn simplify(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(simplify),
         _ => {}
     }
+}
+
+/// An inline type that has a doc comment comes as two parts that must both hold, the type and a bare object with the
+/// description: no value is a text and an object.
+fn described(map: &Map<String, Value>) -> Option<Map<String, Value>> {
+    let [Value::Object(schema), Value::Object(words)] = map.get("allOf")?.as_array()?.as_slice() else { return None };
+    let description = words.get("description")?;
+    if words.len() != 2 || words.get("type")? != "object" {
+        return None;
+    }
+    let mut merged = schema.clone();
+    merged.insert("description".to_owned(), description.clone());
+    Some(merged)
 }
 
 fn nullable(map: &Map<String, Value>) -> Option<Map<String, Value>> {
@@ -225,6 +242,12 @@ fn one(path: &str, method: &str, operation: &mut Map<String, Value>) {
     for (status, name) in failures {
         responses.insert(status.to_owned(), json!({ "$ref": format!("#/components/responses/{name}") }));
     }
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+        if parameter["in"] == "query" {
+            // `?status=` is the same as no status.
+            parameter["allowEmptyValue"] = json!(true);
+        }
+    }
     if id == "auth.login"
         && let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut)
     {
@@ -233,7 +256,7 @@ fn one(path: &str, method: &str, operation: &mut Map<String, Value>) {
             "in": "header",
             "required": false,
             "description": "`app` declares a native client; anything else means nothing.",
-            "schema": { "type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9 ._-]*$", "examples": ["app"] },
+            "schema": { "type": "string", "examples": ["app"] },
         }));
     }
 }
