@@ -714,6 +714,17 @@ pub fn read_pairs<T>(
     }
 }
 
+/// Refuses every parameter of an operation that has none.
+///
+/// # Errors
+/// One fault for each.
+pub fn no_query(query: &str) -> Result<(), Issues> {
+    if !query.is_empty() {
+        read_pairs("query", read_query(query)?.into_iter(), |_| Some(()))?;
+    }
+    Ok(())
+}
+
 /// Declares the object of a JSON body: the struct, how it is read, and how the document describes it.
 macro_rules! body {
     ($($(#[doc = $doc:literal])* pub struct $name:ident { $($(#[doc = $fdoc:literal])* $field:ident: $type:ty,)* })*) => {$(

@@ -54,6 +54,8 @@ pub struct RequestState {
     pub auth: Auth,
     /// The tenant that the path names.
     pub tenant: Option<Arc<TenantFacts>>,
+    /// Whether the operation knows any query parameters.
+    pub takes_query: bool,
     /// What is left of the limit that applies.
     pub quota: Rc<Cell<Option<Quota>>>,
 }

@@ -20,6 +20,7 @@ use gatehouse_persistence::TenantFacts;
 use crate::{
     app::{self, standing::Caller},
     http::{
+        input::no_query,
         problem::Failure,
         request::{Auth, RequestState},
     },
@@ -110,6 +111,10 @@ where
             let caller = state.caller()?;
             let target = T::locate(request, state)?;
             let grant = authorize(&caller.actor, &target)?;
+            // Here, because it comes after the refusal and before everything that a handler does.
+            if !state.takes_query {
+                no_query(request.query_string())?;
+            }
             Ok(Self { grant, place: PhantomData })
         }))
     }
