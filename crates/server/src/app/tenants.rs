@@ -10,7 +10,7 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::{TenantFilter, WriteTx};
 
-use crate::app::{App, Error, Result, client::Origin};
+use crate::app::{App, Error, Result, assignments::an_owner_stays, client::Origin};
 use gatehouse_domain::id::PartnerId;
 
 /// What changes of a tenant's settings: applied to what they are when the change is made.
@@ -96,6 +96,7 @@ impl App {
             let (changed, ends) = tenant.update(patch, &grant.by(), tx.now());
             let tenant = scope.update(changed).await?;
             if let Some(ends) = ends {
+                an_owner_stays(tx).await?;
                 scope.revoke_many(&ends).await?;
             }
             Ok(tenant)
