@@ -6,3 +6,4 @@
 mod harness;
 
 mod api_auth;
+mod authz_matrix;
