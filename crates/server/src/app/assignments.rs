@@ -10,9 +10,11 @@ use gatehouse_domain::{
     role::{Anchor, Assignment, BuiltinRole, HeldRole, NewAssignment},
     time::Timestamp,
 };
-use gatehouse_persistence::{AssignmentFilter, WriteScope, WriteTx};
+use gatehouse_persistence::{WriteScope, WriteTx};
 
 use crate::app::{App, Error, Result, client::Origin, tenants::unknown};
+
+pub use gatehouse_persistence::AssignmentFilter;
 
 /// What is needed to give a role.
 #[derive(Debug, Clone, Copy)]

@@ -2,16 +2,17 @@
 
 use gatehouse_domain::{
     authz::{Denied, Grant, Permission, Reach, ReadTenants, WriteTenants},
-    id::TenantId,
+    id::{PartnerId, TenantId},
     issue::Issue,
     page::{Direction, Page, PageRequest},
     settings::TenantSettings,
     tenant::{NewTenant, Tenant, TenantPatch},
 };
-use gatehouse_persistence::{TenantFilter, WriteTx};
+use gatehouse_persistence::WriteTx;
 
 use crate::app::{App, Error, Result, assignments::an_owner_stays, client::Origin};
-use gatehouse_domain::id::PartnerId;
+
+pub use gatehouse_persistence::{TenantFacts, TenantFilter};
 
 /// What changes of a tenant's settings: applied to what they are when the change is made.
 pub type Merge<T> = std::sync::Arc<dyn Fn(&mut T) + Send + Sync>;

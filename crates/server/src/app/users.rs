@@ -8,7 +8,7 @@ use gatehouse_domain::{
     text::{DisplayName, Email, Phone, Username},
     user::{NewUser, User, UserPatch, UserStatus, UserView},
 };
-use gatehouse_persistence::{TenantFacts, UserFilter, WriteTx};
+use gatehouse_persistence::{TenantFacts, WriteTx};
 
 use crate::app::{
     App, Error, Result,
@@ -16,6 +16,8 @@ use crate::app::{
     client::Origin,
     tenants::unknown,
 };
+
+pub use gatehouse_persistence::UserFilter;
 
 /// What an administrator gives to make an account.
 #[derive(Debug, Clone)]

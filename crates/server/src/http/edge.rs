@@ -32,11 +32,10 @@ use gatehouse_domain::{
     issue::Parse,
     text::Slug,
 };
-use gatehouse_persistence::TenantFacts;
 use uuid::Uuid;
 
 use crate::{
-    app::{self, App},
+    app::{self, App, tenants::TenantFacts},
     http::{
         Site,
         input::no_query,

@@ -16,14 +16,14 @@ use actix_web::{
     web::Data,
 };
 use gatehouse_domain::{session::Client, text::Slug, time::Timestamp};
-use gatehouse_persistence::{Ctx, TenantFacts};
 use ipnet::IpNet;
 
 use crate::{
     app::{
-        client::{ISSUER_PATH, Origin},
+        client::{Ctx, ISSUER_PATH, Origin},
         login::Quota,
         standing::Caller,
+        tenants::TenantFacts,
     },
     http::{Site, problem::Failure},
 };

@@ -15,10 +15,9 @@ use gatehouse_domain::{
     id::UserId,
     issue::Parse,
 };
-use gatehouse_persistence::TenantFacts;
 
 use crate::{
-    app::{self, standing::Caller},
+    app::{self, standing::Caller, tenants::TenantFacts},
     http::{
         input::no_query,
         problem::Failure,
