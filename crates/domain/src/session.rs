@@ -1,17 +1,23 @@
 //! Sessions: one sign-in of one user on one device.
 
+mod revocation;
+mod view;
+
 use std::{net::IpAddr, time::Duration};
 
 use crate::{
-    audit::{Action, Event, Fields, Resource},
+    audit::{Action, Fields, Resource},
     authz::{By, TenantRef},
     change::Changed,
-    id::{ApplicationId, PartnerId, SessionId, TenantId, UserId},
+    id::{PartnerId, SessionId, TenantId, UserId},
     refresh::Chain,
     secret::TokenHash,
     settings::{Policy, words},
     time::Timestamp,
 };
+
+pub use revocation::{RevokeMany, RevokeTarget, Revoked, expired, purged};
+pub use view::{SessionApp, SessionStats, SessionView};
 
 words! {
     /// What kind of device a session began on, as far as its User-Agent tells.
@@ -274,226 +280,5 @@ impl Session {
     }
 }
 
-/// Whose sessions a bulk revocation ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RevokeTarget {
-    /// All of one user.
-    User(TenantRef, UserId),
-    /// These, of one user.
-    Named(TenantRef, UserId, Vec<SessionId>),
-    /// All of one tenant.
-    Tenant(TenantRef),
-    /// All of one partner's tenants.
-    Partner(PartnerId),
-}
-
-/// Ends many sessions at once: one statement, one event.
-#[derive(Debug, Clone)]
-#[must_use = "a revocation takes effect only when it is saved"]
-pub struct RevokeMany {
-    /// Whose.
-    pub target: RevokeTarget,
-    /// All but this one.
-    pub except: Option<SessionId>,
-    /// How they end.
-    pub reason: EndReason,
-    /// Who ends them.
-    pub by: By,
-}
-
-impl RevokeMany {
-    /// The event, once it is known how many sessions ended.
-    #[must_use]
-    pub fn event(&self, ended: u64) -> Event {
-        let resource = match &self.target {
-            RevokeTarget::User(tenant, user) | RevokeTarget::Named(tenant, user, _) => {
-                Resource::of("user", user.uuid()).in_tenant(tenant.partner_id, tenant.id)
-            }
-            RevokeTarget::Tenant(tenant) => {
-                Resource::of("tenant", tenant.id.uuid()).in_tenant(tenant.partner_id, tenant.id)
-            }
-            RevokeTarget::Partner(partner) => Resource::of("partner", partner.uuid()).in_partner(*partner),
-        };
-        bulk(Action::SessionRevokedAll, resource, self.by, Some(self.reason.as_str()), ended)
-    }
-}
-
-fn bulk(action: Action, resource: Resource, by: By, reason: Option<&'static str>, count: u64) -> Event {
-    let mut fields = Fields::default();
-    fields.set("session_count", count);
-    Event { action, resource, by, failure: None, reason, fields }
-}
-
-const fn session_set(tenant: TenantRef) -> Resource {
-    Resource::set("session").in_tenant(tenant.partner_id, tenant.id)
-}
-
-/// The event of `count` sessions of a tenant reaching their end.
-#[must_use]
-pub fn expired(tenant: TenantRef, by: By, count: u64) -> Event {
-    bulk(Action::SessionExpired, session_set(tenant), by, None, count)
-}
-
-/// The event of `count` ended sessions of a tenant being removed.
-#[must_use]
-pub fn purged(tenant: TenantRef, by: By, count: u64) -> Event {
-    bulk(Action::SessionPurged, session_set(tenant), by, None, count)
-}
-
-/// What a bulk revocation did.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Revoked {
-    /// How many sessions ended.
-    pub count: u64,
-    /// Which; at most [`Revoked::NAMED_MAX`] of them.
-    pub ids: Vec<SessionId>,
-}
-
-impl Revoked {
-    /// How many ids an answer names.
-    pub const NAMED_MAX: usize = 1_000;
-}
-
-/// A session with what a list shows beside it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionView {
-    /// The session.
-    pub session: Session,
-    /// The user's e-mail address.
-    pub user_email: String,
-    /// How the user is addressed.
-    pub user_display_name: Option<String>,
-    /// How many applications it was used with.
-    pub app_count: u32,
-}
-
-/// An application that a session was used with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionApp {
-    /// Which.
-    pub application_id: ApplicationId,
-    /// Its name.
-    pub application_name: String,
-    /// When it was last used in the session.
-    pub accessed_at: Timestamp,
-}
-
-/// Figures about a tenant's sessions.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SessionStats {
-    /// Active sessions now.
-    pub active_sessions: u64,
-    /// Users with at least one of them.
-    pub active_users: u64,
-    /// Sessions begun in the last 24 hours.
-    pub created_last_24h: u64,
-    /// Sessions ended in the last 24 hours, by how.
-    pub ended_last_24h: Vec<(EndReason, u64)>,
-    /// Active sessions by device.
-    pub by_device: Vec<(DeviceKind, u64)>,
-    /// Active sessions by application.
-    pub by_application: Vec<(ApplicationId, String, u64)>,
-    /// Sessions begun in each of the last 168 hours, oldest first.
-    pub logins: Vec<(Timestamp, u64)>,
-    /// Sessions active at the end of each of these hours; the last one is now.
-    pub active: Vec<(Timestamp, u64)>,
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        authz::SystemReason,
-        settings::{Bounded, Defaults, TenantSettings},
-        time::{DAY, HOUR},
-    };
-
-    const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000);
-
-    fn policy(idle_minutes: Option<u64>) -> Policy {
-        TenantSettings {
-            session_idle_minutes: idle_minutes.map(|n| Bounded::new(n).unwrap()),
-            ..TenantSettings::default()
-        }
-        .policy(&Defaults {
-            access_token_minutes: Bounded::new(15).unwrap(),
-            refresh_token_days: Bounded::new(7).unwrap(),
-        })
-    }
-
-    fn session(policy: &Policy, administers: bool) -> Session {
-        let new = NewSession {
-            id: SessionId::from_parts(1, [0; 10]),
-            tenant_id: TenantId::from_parts(1, [0; 10]),
-            partner_id: PartnerId::from_parts(1, [0; 10]),
-            user_id: UserId::from_parts(1, [0; 10]),
-            administers,
-            client: Client {
-                ip: None,
-                user_agent: None,
-                device: Device { kind: DeviceKind::Unknown, name: None },
-                location: None,
-            },
-            auth_methods: vec![AuthMethod::Password],
-            refresh_hash: TokenHash::new([0; 32]),
-        };
-        Session::start(new, policy, NOW).into_parts().0
-    }
-
-    fn rotate(session: Session, policy: &Policy, at: Timestamp) -> Session {
-        session.rotate(Successor { hash: TokenHash::new([1; 32]), replay: None }, policy, at).into_parts().0
-    }
-
-    #[test]
-    fn expiry_slides_with_each_rotation_up_to_the_absolute_limit() {
-        let policy = policy(None);
-        let mut session = session(&policy, false);
-        assert_eq!(session.expires_at, NOW.plus(DAY * 7));
-        for day in [5, 10, 15, 20, 24, 29] {
-            session = rotate(session, &policy, NOW.plus(DAY * day));
-            assert_eq!(session.expires_at, NOW.plus(DAY * Ord::min(day + 7, 30)));
-        }
-    }
-
-    #[test]
-    fn session_that_may_administer_lasts_a_day_and_an_idle_hour() {
-        let policy = policy(None);
-        let session = session(&policy, true);
-        assert_eq!(session.expires_at, NOW.plus(DAY));
-        assert_eq!(session.ends_at(), NOW.plus(HOUR + ACTIVITY_LAG));
-    }
-
-    #[test]
-    fn idle_timeout_ends_a_session_before_its_expiry_but_never_early() {
-        let session = session(&policy(Some(5)), false);
-        let deadline = NOW.plus(Duration::from_secs(300) + ACTIVITY_LAG);
-        assert_eq!(session.status(deadline.minus(Duration::from_micros(1))), SessionStatus::Active);
-        assert_eq!(session.status(deadline), SessionStatus::Expired);
-    }
-
-    #[test]
-    fn rotation_counts_as_activity_and_keeps_the_id() {
-        let policy = policy(Some(5));
-        let before = session(&policy, false);
-        let after = rotate(before.clone(), &policy, NOW.plus(HOUR));
-        assert_eq!((after.id, after.last_activity_at, after.chain.generation), (before.id, NOW.plus(HOUR), 1));
-    }
-
-    #[test]
-    fn ended_session_cannot_be_ended_again() {
-        let by = By::system(SystemReason::Job);
-        let policy = policy(None);
-        let ended = session(&policy, false).revoke(EndReason::Admin, &by, NOW).unwrap().into_parts().0;
-        assert_eq!(ended.status(NOW), SessionStatus::Revoked);
-        assert_eq!(ended.revoke(EndReason::Admin, &by, NOW).unwrap_err(), AlreadyEnded);
-        assert_eq!(session(&policy, false).revoke(EndReason::Admin, &by, NOW.plus(DAY * 8)).unwrap_err(), AlreadyEnded);
-    }
-
-    #[test]
-    fn reuse_is_named_in_the_event() {
-        let by = By::system(SystemReason::Authentication);
-        let changed = session(&policy(None), false).revoke(EndReason::ReuseDetected, &by, NOW).unwrap();
-        let (_, event) = changed.into_parts();
-        assert_eq!((event.action, event.reason), (Action::SessionRefreshReuseDetected, Some("reuse_detected")));
-    }
-}
+mod tests;

@@ -5,7 +5,6 @@ use std::ops::Deref;
 
 use gatehouse_domain::{
     authz::{Reach, SystemReason},
-    id::UserId,
     role::BuiltinRole,
     secret::TokenHash,
     time::Timestamp,
@@ -149,18 +148,20 @@ impl<'t> WriteSystem<'t> {
         Ok(self.execute(sql).await? == 1)
     }
 
-    /// How many active users besides one administer the platform for good. Holds the answer until the transaction
-    /// ends, so that two administrators cannot remove each other at the same time.
+    /// How many users administer the platform for good and can sign in, as far as this transaction has come. Holds the
+    /// answer until the transaction ends, so that two administrators cannot remove each other at the same time.
     ///
     /// # Errors
     /// As any statement.
-    pub async fn owners_besides(&self, user: UserId) -> Result<u64> {
+    pub async fn owners(&self) -> Result<u64> {
         self.execute(Sql::new("UPDATE installation SET created_at = created_at WHERE id = 1")).await?;
         let mut sql = Sql::new(
-            "SELECT COUNT(DISTINCT u.id) FROM role_assignments a JOIN users u ON u.tenant_id = a.tenant_id AND u.id = a.user_id",
+            "SELECT COUNT(DISTINCT u.id) FROM role_assignments a JOIN users u ON u.tenant_id = a.tenant_id AND u.id = a.user_id \
+             JOIN tenants t ON t.id = u.tenant_id JOIN partners p ON p.id = u.partner_id \
+             WHERE a.deleted_at IS NULL AND a.expires_at IS NULL AND u.status = 'ACTIVE' AND t.status = 'ACTIVE' AND p.status = 'ACTIVE' \
+             AND a.role_id = ",
         );
-        sql.push(" WHERE a.deleted_at IS NULL AND a.expires_at IS NULL AND u.status = 'ACTIVE' AND a.role_id = ");
-        sql.bind(BuiltinRole::SuperAdmin.id().uuid()).push(" AND u.id <> ").bind(user.uuid());
+        sql.bind(BuiltinRole::SuperAdmin.id().uuid());
         let db = self.exec.db();
         let row = self.tx.check(db.query_one_raw(sql.statement(db.get_database_backend())).await)?;
         row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0)).map(unsigned).map_err(|_| Error::Corrupt("count"))

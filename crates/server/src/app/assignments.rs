@@ -7,12 +7,14 @@ use gatehouse_domain::{
     },
     id::{AssignmentId, RoleId, UserId},
     page::{Direction, Page, PageRequest},
-    role::{Anchor, Assignment, BuiltinRole, NewAssignment},
+    role::{Anchor, Assignment, BuiltinRole, HeldRole, NewAssignment},
     time::Timestamp,
 };
-use gatehouse_persistence::{AssignmentFilter, WriteScope, WriteTx};
+use gatehouse_persistence::{WriteScope, WriteTx};
 
 use crate::app::{App, Error, Result, client::Origin, tenants::unknown};
+
+pub use gatehouse_persistence::AssignmentFilter;
 
 /// What is needed to give a role.
 #[derive(Debug, Clone, Copy)]
@@ -102,10 +104,11 @@ impl App {
             };
             let permissions = role_permissions(&scope, &assign).await?;
             may_give(&grant, &scope, assignment.anchor, &permissions).await?;
-            if expires_at.is_some() {
-                keep_an_owner(tx, &assignment).await?;
+            let assignment = scope.update(assignment.set_expiry(expires_at, &grant.by(), tx.now())).await?;
+            if expires_at.is_some() && assignment.role_id == BuiltinRole::SuperAdmin.id() {
+                an_owner_stays(tx).await?;
             }
-            Ok::<_, Error>(scope.update(assignment.set_expiry(expires_at, &grant.by(), tx.now())).await?)
+            Ok::<_, Error>(assignment)
         };
         self.db.write(origin.ctx.clone(), work).await
     }
@@ -121,8 +124,10 @@ impl App {
             let assignment = scope.assignment_even_deleted(id).await?.ok_or(Error::NotFound)?;
             may_give(&grant, &scope, assignment.anchor, &PermissionSet::default()).await?;
             if assignment.deleted_at.is_none() {
-                keep_an_owner(tx, &assignment).await?;
-                scope.update(assignment.delete(&grant.by(), tx.now())).await?;
+                let gone = scope.update(assignment.delete(&grant.by(), tx.now())).await?;
+                if gone.role_id == BuiltinRole::SuperAdmin.id() {
+                    an_owner_stays(tx).await?;
+                }
             }
             Ok::<_, Error>(())
         };
@@ -130,18 +135,9 @@ impl App {
     }
 }
 
-/// The platform keeps at least one administrator for good.
-async fn keep_an_owner(tx: &WriteTx<'_>, assignment: &Assignment) -> Result<()> {
-    if assignment.role_id == BuiltinRole::SuperAdmin.id() {
-        last_owner_stays(tx, assignment.user_id).await
-    } else {
-        Ok(())
-    }
-}
-
-/// Whether somebody else administers the platform for good.
-pub(crate) async fn last_owner_stays(tx: &WriteTx<'_>, user: UserId) -> Result<()> {
-    if tx.system(SystemReason::Authentication).owners_besides(user).await? == 0 {
+/// The platform keeps at least one administrator for good who can sign in. To be asked after the change.
+pub(crate) async fn an_owner_stays(tx: &WriteTx<'_>) -> Result<()> {
+    if tx.system(SystemReason::Authentication).owners().await? == 0 {
         return Err(Error::Conflict("The last administrator of the platform stays.".into()));
     }
     Ok(())
@@ -168,16 +164,42 @@ async fn may_give<P: Permission>(
     anchor: Anchor,
     permissions: &PermissionSet,
 ) -> Result<()> {
-    let forbidden = Err(Error::Denied(Denied::Forbidden(P::NAME)));
+    let held = held_at(grant, scope, anchor).await?.ok_or_else(|| unknown("anchor"))?;
+    if held.covers(P::NAME) && held.covers_all(permissions) {
+        return Ok(());
+    }
+    Err(Error::Denied(Denied::Forbidden(P::NAME)))
+}
+
+/// What the caller holds at an anchor; `None` where the caller cannot see it.
+async fn held_at<P: Permission>(
+    grant: &Grant<P>,
+    scope: &WriteScope<'_>,
+    anchor: Anchor,
+) -> Result<Option<PermissionSet>> {
     let tenant = match anchor {
         Anchor::Tenant(id) => match scope.tenant(id).await? {
             Some(tenant) => Some(tenant.reference()),
-            None => return Err(unknown("anchor")),
+            None => return Ok(None),
         },
-        Anchor::Partner(id) if scope.partner(id).await?.is_none() => return Err(unknown("anchor")),
+        Anchor::Partner(id) if scope.partner(id).await?.is_none() => return Ok(None),
         Anchor::Partner(_) | Anchor::Platform => None,
     };
     let partner_of = |id| tenant.filter(|tenant: &TenantRef| tenant.id == id).map(|tenant| tenant.partner_id);
-    let held = grant.actor().permissions_at(anchor, partner_of);
-    if held.covers(P::NAME) && held.covers_all(permissions) { Ok(()) } else { forbidden }
+    Ok(Some(grant.actor().permissions_at(anchor, partner_of)))
+}
+
+/// The caller holds everything that a user holds, wherever that is: who could become the user gains nothing.
+pub(crate) async fn may_do_as_much<P: Permission>(
+    grant: &Grant<P>,
+    scope: &WriteScope<'_>,
+    roles: &[HeldRole],
+) -> Result<()> {
+    for role in roles {
+        let held = held_at(grant, scope, role.anchor).await?.unwrap_or_default();
+        if !held.covers_all(&role.permissions) {
+            return Err(Error::Denied(Denied::Forbidden(P::NAME)));
+        }
+    }
+    Ok(())
 }

@@ -6,11 +6,12 @@ use gatehouse_domain::{
     session::{Client, Device, DeviceKind},
     text::Slug,
 };
-use gatehouse_persistence::Ctx;
 use maxminddb::{Reader, geoip2};
 use woothee::{parser::Parser, woothee::VALUE_UNKNOWN};
 
 use crate::{app::StartError, config::Config};
+
+pub use gatehouse_persistence::Ctx;
 
 /// Where a request comes from.
 #[derive(Debug, Clone)]

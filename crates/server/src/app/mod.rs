@@ -3,6 +3,9 @@
 //!
 //! A use case that acts for somebody takes that somebody's `Grant` first; no grant, no effect. Slow cryptography
 //! happens before a transaction, never inside.
+//!
+//! Filters and the like that storage defines and callers need are passed on from here: HTTP knows the use cases, not what
+//! is below them.
 
 pub mod accounts;
 pub mod assignments;

@@ -8,7 +8,7 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::WriteTx;
 
-use crate::app::{App, Error, Result, client::Origin};
+use crate::app::{App, Error, Result, assignments::an_owner_stays, client::Origin};
 
 impl App {
     /// Lists partners.
@@ -67,6 +67,7 @@ impl App {
             let (changed, ends) = partner.update(patch.clone(), &grant.by(), tx.now());
             let partner = scope.update(changed).await?;
             if let Some(ends) = ends {
+                an_owner_stays(tx).await?;
                 scope.revoke_many(&ends).await?;
             }
             Ok::<_, Error>(partner)

@@ -7,9 +7,11 @@ use gatehouse_domain::{
     role::{Anchor, BuiltinRole, Role},
     text::Name,
 };
-use gatehouse_persistence::{RoleFilter, WriteTx};
+use gatehouse_persistence::WriteTx;
 
 use crate::app::{App, Error, Result, client::Origin, tenants::unknown};
+
+pub use gatehouse_persistence::RoleFilter;
 
 /// A role of either kind.
 #[derive(Debug, Clone)]

@@ -7,9 +7,11 @@ use gatehouse_domain::{
     page::{Direction, Page, PageRequest},
     session::{EndReason, RevokeMany, RevokeTarget, Revoked, Session, SessionApp, SessionStats, SessionView},
 };
-use gatehouse_persistence::{Error as Storage, SessionFilter, SessionSort, WriteScope, WriteTx};
+use gatehouse_persistence::{Error as Storage, WriteScope, WriteTx};
 
 use crate::app::{App, Error, Result, client::Origin};
+
+pub use gatehouse_persistence::{SessionFilter, SessionSort};
 
 /// Which sessions of a user are to end.
 #[derive(Debug, Clone)]

@@ -2,16 +2,17 @@
 
 use gatehouse_domain::{
     authz::{Denied, Grant, Permission, Reach, ReadTenants, WriteTenants},
-    id::TenantId,
+    id::{PartnerId, TenantId},
     issue::Issue,
     page::{Direction, Page, PageRequest},
     settings::TenantSettings,
     tenant::{NewTenant, Tenant, TenantPatch},
 };
-use gatehouse_persistence::{TenantFilter, WriteTx};
+use gatehouse_persistence::WriteTx;
 
-use crate::app::{App, Error, Result, client::Origin};
-use gatehouse_domain::id::PartnerId;
+use crate::app::{App, Error, Result, assignments::an_owner_stays, client::Origin};
+
+pub use gatehouse_persistence::{TenantFacts, TenantFilter};
 
 /// What changes of a tenant's settings: applied to what they are when the change is made.
 pub type Merge<T> = std::sync::Arc<dyn Fn(&mut T) + Send + Sync>;
@@ -96,6 +97,7 @@ impl App {
             let (changed, ends) = tenant.update(patch, &grant.by(), tx.now());
             let tenant = scope.update(changed).await?;
             if let Some(ends) = ends {
+                an_owner_stays(tx).await?;
                 scope.revoke_many(&ends).await?;
             }
             Ok(tenant)

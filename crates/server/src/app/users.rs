@@ -8,9 +8,16 @@ use gatehouse_domain::{
     text::{DisplayName, Email, Phone, Username},
     user::{NewUser, User, UserPatch, UserStatus, UserView},
 };
-use gatehouse_persistence::{TenantFacts, UserFilter, WriteTx};
+use gatehouse_persistence::{TenantFacts, WriteTx};
 
-use crate::app::{App, Error, Result, assignments::last_owner_stays, client::Origin, tenants::unknown};
+use crate::app::{
+    App, Error, Result,
+    assignments::{an_owner_stays, may_do_as_much},
+    client::Origin,
+    tenants::unknown,
+};
+
+pub use gatehouse_persistence::UserFilter;
 
 /// What an administrator gives to make an account.
 #[derive(Debug, Clone)]
@@ -75,8 +82,11 @@ impl App {
 
     /// Changes a user. Suspending one ends all the user's sessions; activating one forgets failed sign-ins.
     ///
+    /// Whoever reads the mail of an account can become its owner, and a suspended account has no rights: an address is
+    /// changed, and an account is activated, by those only who may do whatever its owner may.
+    ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::AlreadyRegistered`], [`Error::Stale`].
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::AlreadyRegistered`], [`Error::Stale`].
     pub async fn update_user(
         &self,
         grant: &Grant<WriteUsers>,
@@ -89,12 +99,16 @@ impl App {
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
-            let owns = view.roles.iter().any(|role| role.role_id == BuiltinRole::SuperAdmin.id());
-            if owns && patch.status == Some(UserStatus::Suspended) {
-                last_owner_stays(tx, id).await?;
+            let opens = patch.email.is_some() || patch.email_verified == Some(true);
+            if opens || patch.status == Some(UserStatus::Active) {
+                may_do_as_much(&grant, &scope, &view.roles).await?;
             }
             let (changed, ends) = view.user.update(patch.clone(), &grant.by(), tx.now());
             let user = scope.update(changed).await?;
+            let owned = view.roles.iter().any(|role| role.role_id == BuiltinRole::SuperAdmin.id());
+            if owned && user.status == UserStatus::Suspended {
+                an_owner_stays(tx).await?;
+            }
             if let Some(ends) = ends {
                 scope.revoke_many(&ends).await?;
             }

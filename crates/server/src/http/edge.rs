@@ -34,14 +34,13 @@ use gatehouse_domain::{
     issue::Parse,
     text::Slug,
 };
-use gatehouse_persistence::TenantFacts;
 use uuid::Uuid;
 
 use crate::{
-    app::{self, App},
+    app::{self, App, tenants::TenantFacts},
     http::{
         Site,
-        input::{read_pairs, read_query},
+        input::no_query,
         ops,
         problem::Failure,
         request::{Auth, RequestState},
@@ -165,7 +164,7 @@ impl Edge {
         };
         let auth = if features.secured { self.authenticate(request.headers()).await? } else { Auth::Anonymous };
         let tenant = self.tenant(found.tenant_id.as_deref(), found.tenant_slug.as_deref()).await?;
-        if !features.takes_query && (!features.secured || matches!(auth, Auth::Caller(_))) {
+        if !features.takes_query && !features.secured {
             no_query(request.query_string())?;
         }
         request.extensions_mut().insert(RequestState {
@@ -173,6 +172,7 @@ impl Edge {
             now: self.app.env.now(),
             auth,
             tenant,
+            takes_query: features.takes_query,
             quota: Rc::clone(quota),
         });
         Ok(())
@@ -322,13 +322,6 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
     let token = token.trim_ascii_start();
     (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
-}
-
-fn no_query(query: &str) -> Result<(), Failure> {
-    if !query.is_empty() {
-        read_pairs("query", read_query(query)?.into_iter(), |_| Some(()))?;
-    }
-    Ok(())
 }
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers).

@@ -16,14 +16,14 @@ use actix_web::{
     web::Data,
 };
 use gatehouse_domain::{session::Client, text::Slug, time::Timestamp};
-use gatehouse_persistence::{Ctx, TenantFacts};
 use ipnet::IpNet;
 
 use crate::{
     app::{
-        client::{ISSUER_PATH, Origin},
+        client::{Ctx, ISSUER_PATH, Origin},
         login::Quota,
         standing::Caller,
+        tenants::TenantFacts,
     },
     http::{Site, problem::Failure},
 };
@@ -54,6 +54,8 @@ pub struct RequestState {
     pub auth: Auth,
     /// The tenant that the path names.
     pub tenant: Option<Arc<TenantFacts>>,
+    /// Whether the operation knows any query parameters.
+    pub takes_query: bool,
     /// What is left of the limit that applies.
     pub quota: Rc<Cell<Option<Quota>>>,
 }

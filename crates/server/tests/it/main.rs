@@ -15,3 +15,4 @@ mod lists;
 mod policies;
 mod setup;
 mod tokens;
+mod authz_matrix;

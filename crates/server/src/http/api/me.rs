@@ -7,10 +7,12 @@ use gatehouse_domain::{
     password::Password,
     text::{DisplayName, Phone},
 };
-use gatehouse_persistence::{SessionFilter, SessionSort};
 
 use crate::{
-    app::App,
+    app::{
+        App,
+        sessions::{SessionFilter, SessionSort},
+    },
     http::{
         api::{
             session::{OneRevocation, OwnSessionQuery, SessionListItem, SessionPage, SessionRevokeResponse},

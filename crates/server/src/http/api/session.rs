@@ -5,14 +5,16 @@ use gatehouse_domain::{
     session::{Client, Device, EndReason, Ended, Revoked, Session, SessionApp, SessionStats, SessionView},
     time::Timestamp,
 };
-use gatehouse_persistence::SessionSort;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::{
-    envelope::{ApiResponse, PaginatedResponse},
-    extract::page::Sort,
-    input::{Flag, body, query},
+use crate::{
+    app::sessions::SessionSort,
+    http::{
+        envelope::{ApiResponse, PaginatedResponse},
+        extract::page::Sort,
+        input::{Flag, body, query},
+    },
 };
 
 /// A page of sessions.

@@ -9,10 +9,12 @@ use gatehouse_domain::{
     issue::{Fault, Issues},
     time::Timestamp,
 };
-use gatehouse_persistence::{SessionFilter, SessionSort};
 
 use crate::{
-    app::{App, sessions::Which},
+    app::{
+        App,
+        sessions::{SessionFilter, SessionSort, Which},
+    },
     http::{
         api::session::{
             OneRevocation, OneSession, OneStats, SessionListItem, SessionPage, SessionResponse, SessionRevokeRequest,

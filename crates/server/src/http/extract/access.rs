@@ -15,11 +15,11 @@ use gatehouse_domain::{
     id::UserId,
     issue::Parse,
 };
-use gatehouse_persistence::TenantFacts;
 
 use crate::{
-    app::{self, standing::Caller},
+    app::{self, standing::Caller, tenants::TenantFacts},
     http::{
+        input::no_query,
         problem::Failure,
         request::{Auth, RequestState},
     },
@@ -110,6 +110,10 @@ where
             let caller = state.caller()?;
             let target = T::locate(request, state)?;
             let grant = authorize(&caller.actor, &target)?;
+            // Here, because it comes after the refusal and before everything that a handler does.
+            if !state.takes_query {
+                no_query(request.query_string())?;
+            }
             Ok(Self { grant, place: PhantomData })
         }))
     }

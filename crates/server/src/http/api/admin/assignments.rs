@@ -8,12 +8,14 @@ use gatehouse_domain::{
     role::{Anchor, Assignment},
     time::Timestamp,
 };
-use gatehouse_persistence::AssignmentFilter;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{App, assignments::Assign},
+    app::{
+        App,
+        assignments::{Assign, AssignmentFilter},
+    },
     http::{
         api::user::AnchorResponse,
         envelope::{ApiResponse, ApiResult, Created, NoContent, PaginatedResponse},

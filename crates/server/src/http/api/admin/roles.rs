@@ -8,12 +8,14 @@ use gatehouse_domain::{
     text::Name,
     time::Timestamp,
 };
-use gatehouse_persistence::RoleFilter;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{App, roles::AnyRole},
+    app::{
+        App,
+        roles::{AnyRole, RoleFilter},
+    },
     http::{
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse},
         extract::{

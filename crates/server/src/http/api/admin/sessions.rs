@@ -6,10 +6,12 @@ use gatehouse_domain::{
     id::{PartnerId, SessionId, TenantId, UserId},
     issue::{Fault, Issues},
 };
-use gatehouse_persistence::{SessionFilter, SessionSort};
 
 use crate::{
-    app::{App, sessions::Everywhere},
+    app::{
+        App,
+        sessions::{Everywhere, SessionFilter, SessionSort},
+    },
     http::{
         api::session::{
             AdminRevokeRequest, OneRevocation, OneSession, SessionListItem, SessionPage, SessionResponse,

@@ -15,12 +15,11 @@ use gatehouse_domain::{
     text::{Email, Name, Slug},
     time::Timestamp,
 };
-use gatehouse_persistence::TenantFilter;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::App,
+    app::{App, tenants::TenantFilter},
     http::{
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse},
         extract::{

@@ -8,14 +8,16 @@ use gatehouse_domain::{
     text::{DisplayName, Email, Phone, Username},
     user::{ATTRIBUTES_MAX, Attributes, UserPatch, UserStatus},
 };
-use gatehouse_persistence::UserFilter;
 use utoipa::openapi::{
     ObjectBuilder, RefOr, Schema,
     schema::{AdditionalProperties, Type},
 };
 
 use crate::{
-    app::{App, users::CreateUser},
+    app::{
+        App,
+        users::{CreateUser, UserFilter},
+    },
     http::{
         api::user::{AdminUserResponse, OneAdminUser, UserPage},
         envelope::{ApiResponse, ApiResult, Created},

@@ -1,0 +1,89 @@
+//! Ending many sessions at once.
+
+use crate::{
+    audit::{Action, Event, Fields, Resource},
+    authz::{By, TenantRef},
+    id::{PartnerId, SessionId, UserId},
+};
+
+use super::EndReason;
+
+/// Whose sessions a bulk revocation ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RevokeTarget {
+    /// All of one user.
+    User(TenantRef, UserId),
+    /// These, of one user.
+    Named(TenantRef, UserId, Vec<SessionId>),
+    /// All of one tenant.
+    Tenant(TenantRef),
+    /// All of one partner's tenants.
+    Partner(PartnerId),
+}
+
+/// Ends many sessions at once: one statement, one event.
+#[derive(Debug, Clone)]
+#[must_use = "a revocation takes effect only when it is saved"]
+pub struct RevokeMany {
+    /// Whose.
+    pub target: RevokeTarget,
+    /// All but this one.
+    pub except: Option<SessionId>,
+    /// How they end.
+    pub reason: EndReason,
+    /// Who ends them.
+    pub by: By,
+}
+
+impl RevokeMany {
+    /// The event, once it is known how many sessions ended.
+    #[must_use]
+    pub fn event(&self, ended: u64) -> Event {
+        let resource = match &self.target {
+            RevokeTarget::User(tenant, user) | RevokeTarget::Named(tenant, user, _) => {
+                Resource::of("user", user.uuid()).in_tenant(tenant.partner_id, tenant.id)
+            }
+            RevokeTarget::Tenant(tenant) => {
+                Resource::of("tenant", tenant.id.uuid()).in_tenant(tenant.partner_id, tenant.id)
+            }
+            RevokeTarget::Partner(partner) => Resource::of("partner", partner.uuid()).in_partner(*partner),
+        };
+        bulk(Action::SessionRevokedAll, resource, self.by, Some(self.reason.as_str()), ended)
+    }
+}
+
+fn bulk(action: Action, resource: Resource, by: By, reason: Option<&'static str>, count: u64) -> Event {
+    let mut fields = Fields::default();
+    fields.set("session_count", count);
+    Event { action, resource, by, failure: None, reason, fields }
+}
+
+const fn session_set(tenant: TenantRef) -> Resource {
+    Resource::set("session").in_tenant(tenant.partner_id, tenant.id)
+}
+
+/// The event of `count` sessions of a tenant reaching their end.
+#[must_use]
+pub fn expired(tenant: TenantRef, by: By, count: u64) -> Event {
+    bulk(Action::SessionExpired, session_set(tenant), by, None, count)
+}
+
+/// The event of `count` ended sessions of a tenant being removed.
+#[must_use]
+pub fn purged(tenant: TenantRef, by: By, count: u64) -> Event {
+    bulk(Action::SessionPurged, session_set(tenant), by, None, count)
+}
+
+/// What a bulk revocation did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Revoked {
+    /// How many sessions ended.
+    pub count: u64,
+    /// Which; at most [`Revoked::NAMED_MAX`] of them.
+    pub ids: Vec<SessionId>,
+}
+
+impl Revoked {
+    /// How many ids an answer names.
+    pub const NAMED_MAX: usize = 1_000;
+}

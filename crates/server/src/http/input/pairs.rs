@@ -1,0 +1,69 @@
+//! Queries and forms: pairs of a key and a text.
+
+use std::collections::BTreeMap;
+
+use gatehouse_domain::issue::{Fault, Issues};
+
+use super::{At, Fields};
+
+/// Splits `key=value&…` (WHATWG URL, application/x-www-form-urlencoded); `None` where it is not UTF-8. Lenient decoders
+/// put a replacement character there, which would make two passwords one.
+#[must_use]
+pub fn read_urlencoded(bytes: &[u8]) -> Option<Vec<(String, String)>> {
+    let decode = |part: &[u8]| {
+        let spaced: Vec<u8> = part.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
+        percent_encoding::percent_decode(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+    };
+    bytes
+        .split(|b| *b == b'&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let at = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
+            Some((decode(&pair[..at])?, decode(pair.get(at + 1..).unwrap_or_default())?))
+        })
+        .collect()
+}
+
+/// Splits a query.
+///
+/// # Errors
+/// Where it is not UTF-8.
+pub fn read_query(query: &str) -> Result<Vec<(String, String)>, Issues> {
+    let fault = || Fault::new("query_invalid", "must be percent-encoded UTF-8").at(vec!["query".into()]);
+    read_urlencoded(query.as_bytes()).ok_or_else(|| fault().into())
+}
+
+/// Reads pairs of a query or a form.
+///
+/// # Errors
+/// Every fault found.
+pub fn read_pairs<T>(
+    place: &'static str,
+    pairs: impl Iterator<Item = (String, String)>,
+    read: impl FnOnce(&mut Fields<'_, '_, Vec<String>>) -> Option<T>,
+) -> Result<T, Issues> {
+    let mut entries = BTreeMap::<String, Vec<String>>::new();
+    for (key, text) in pairs {
+        entries.entry(key).or_default().push(text);
+    }
+    let mut issues = Vec::new();
+    let mut at = At { loc: vec![place.into()], issues: &mut issues };
+    let mut fields = Fields { at: &mut at, entries };
+    let value = read(&mut fields);
+    fields.finish();
+    match value {
+        Some(value) if issues.is_empty() => Ok(value),
+        _ => Err(Issues(issues)),
+    }
+}
+
+/// Refuses every parameter of an operation that has none.
+///
+/// # Errors
+/// One fault for each.
+pub fn no_query(query: &str) -> Result<(), Issues> {
+    if !query.is_empty() {
+        read_pairs("query", read_query(query)?.into_iter(), |_| Some(()))?;
+    }
+    Ok(())
+}

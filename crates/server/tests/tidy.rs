@@ -1,0 +1,168 @@
+//! The shape of the code, where neither the compiler nor clippy can hold it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The folder of the workspace.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Every Rust file below a folder of the workspace, or beside it if it is a module: its path and its text.
+fn files(below: &str) -> Vec<(String, String)> {
+    let root = root();
+    let mut found = Vec::new();
+    let mut folders = vec![root.join(below)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+                found.push((name, fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{below} has moved: the test looks at nothing");
+    found.sort();
+    found
+}
+
+/// The lines of code in which a word occurs, as `file:line`.
+fn mentions(files: &[(String, String)], word: &str) -> Vec<String> {
+    let in_file = |(name, text): &(String, String)| {
+        let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+        let lines: Vec<_> = code.filter(|(_, line)| line.contains(word)).map(|(i, _)| i + 1).collect();
+        lines.into_iter().map(|line| format!("{name}:{line}")).collect::<Vec<_>>()
+    };
+    files.iter().flat_map(in_file).collect()
+}
+
+/// The names in the table `[dependencies]` of a package.
+fn dependencies(package: &str) -> Vec<String> {
+    let manifest = fs::read_to_string(root().join("crates").join(package).join("Cargo.toml")).unwrap();
+    let table = manifest.split("[dependencies]\n").nth(1).unwrap();
+    let lines = table.lines().take_while(|line| !line.starts_with('['));
+    lines
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn use_cases_know_neither_http_nor_its_document() {
+    let app = files("crates/server/src/app");
+    for word in ["actix", "utoipa", "crate::http"] {
+        assert_eq!(mentions(&app, word), [""; 0], "{word}");
+    }
+}
+
+#[test]
+fn http_knows_use_cases_and_not_storage() {
+    assert_eq!(mentions(&files("crates/server/src/http"), "persistence"), [""; 0]);
+}
+
+#[test]
+fn database_library_ends_at_storage() {
+    assert!(!dependencies("server").iter().any(|name| name.contains("sea-orm")));
+    assert!(!dependencies("domain").iter().any(|name| name.contains("sea-orm")));
+    let surface = fs::read_to_string(root().join("crates/persistence/src/lib.rs")).unwrap();
+    assert!(surface.contains("\nmod entity;\n"), "entities are for storage alone");
+    assert!(!surface.contains("use entity"), "entities are for storage alone");
+    assert_eq!(mentions(&files("crates/server/src"), "sea_orm"), [""; 0]);
+}
+
+#[test]
+fn domain_depends_on_nothing_that_waits_or_reaches_out() {
+    let known =
+        ["email_address", "serde", "serde_json", "thiserror", "time", "unicode-normalization", "utoipa", "uuid"];
+    for name in dependencies("domain") {
+        assert!(known.contains(&&*name), "{name}: the domain is values and rules; say here why it needs this");
+    }
+    let domain = files("crates/domain/src");
+    for word in ["async ", ".await", "std::fs", "std::net::Tcp", "SystemTime", "Instant::now", "rand::"] {
+        assert_eq!(mentions(&domain, word), [""; 0], "{word}");
+    }
+}
+
+#[test]
+fn operations_are_mounted_where_the_document_sees_them() {
+    let api = files("crates/server/src/http/api");
+    for word in [".route(", ".resource(", "web::scope"] {
+        assert_eq!(mentions(&api, word), [""; 0], "{word}");
+    }
+}
+
+#[test]
+fn clock_of_the_system_is_read_in_one_place() {
+    let mut all = files("crates");
+    all.retain(|(name, _)| name != "crates/server/src/env.rs" && name != "crates/server/tests/tidy.rs");
+    for word in ["SystemTime::now", "UtcDateTime::now", "OffsetDateTime::now"] {
+        assert_eq!(mentions(&all, word), [""; 0], "{word}");
+    }
+}
+
+/// The handlers of a file: name, and the type of the first argument.
+fn handlers(text: &str) -> Vec<(String, String)> {
+    let method =
+        |line: &str| ["get", "post", "put", "patch", "delete"].iter().any(|m| line.starts_with(&format!("#[{m}(\"")));
+    let lines: Vec<_> = text.lines().collect();
+    let handler = |at: usize| {
+        let signature = lines[at + 1..].join(" ");
+        let rest = signature.strip_prefix("async fn ").unwrap();
+        let (name, arguments) = rest.split_once('(').unwrap();
+        let first = arguments.split_once(':').unwrap().1.trim_start();
+        (name.to_owned(), first.split([',', ')']).next().unwrap().to_owned())
+    };
+    lines.iter().enumerate().filter(|(_, line)| method(line)).map(|(at, _)| handler(at)).collect()
+}
+
+#[test]
+fn first_argument_of_every_handler_says_who_may_call_it() {
+    let mut count = 0;
+    for (name, text) in files("crates/server/src/http/api") {
+        for (handler, first) in handlers(&text) {
+            count += 1;
+            // There is nobody yet whom the first administrator could be asked from, and no tenant in the path.
+            let nobody = name.ends_with("/setup.rs");
+            assert!(
+                nobody || first.starts_with("Access<") || first == "PathTenant",
+                "{name}: {handler} begins with {first}"
+            );
+        }
+    }
+    let document: serde_json::Value = serde_json::from_str(gatehouse_server::http::openapi::COMMITTED).unwrap();
+    let operations = document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len());
+    assert_eq!(count, operations.sum::<usize>(), "the test does not see every handler");
+}
+
+#[test]
+fn every_permission_of_the_catalogue_opens_something() {
+    let api = files("crates/server/src/http/api");
+    let table = fs::read_to_string(root().join("crates/domain/src/authz/permission.rs")).unwrap();
+    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("    \"") && line.contains(" on ")).collect();
+    assert_eq!(rows.len(), gatehouse_domain::authz::CATALOGUE.len(), "the test does not see the table");
+    for row in rows {
+        let marker = row.split_whitespace().nth(1).unwrap();
+        assert!(!mentions(&api, &format!("Access<{marker},")).is_empty(), "{row}");
+    }
+}
+
+#[test]
+fn permissions_stand_in_alphabetical_order() {
+    let names: Vec<_> = gatehouse_domain::authz::CATALOGUE.iter().map(|known| known.name).collect();
+    assert!(names.is_sorted(), "{names:?}");
+}
+
+#[test]
+fn files_are_short_enough_to_read_at_a_sitting() {
+    let all = files("crates").into_iter().chain(files("migration"));
+    let long: Vec<_> = all.map(|(name, text)| (name, text.lines().count())).filter(|(_, lines)| *lines > 400).collect();
+    assert_eq!(long, [], "split it by what it is about");
+}
