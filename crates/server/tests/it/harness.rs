@@ -2,6 +2,8 @@
 //! the API itself.
 
 mod answer;
+mod direct;
+mod ending;
 mod people;
 
 use std::{
@@ -33,6 +35,7 @@ use gatehouse_server::{
 use serde_json::Value;
 
 pub use answer::{Answer, claims};
+pub use ending::{Ending, Victim};
 pub use people::{Person, Signed, Tenant};
 
 /// A password that the rules accept.

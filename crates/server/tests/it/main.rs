@@ -6,3 +6,10 @@
 mod harness;
 
 mod api_auth;
+mod refresh_race;
+mod refresh_reuse;
+mod revocation;
+mod revocation_race;
+mod rights;
+mod strangers;
+mod throttle;
