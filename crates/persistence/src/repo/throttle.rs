@@ -50,7 +50,8 @@ impl System<'_> {
 }
 
 impl WriteSystem<'_> {
-    /// These counters, held against change until the transaction ends, in one statement.
+    /// These counters, held against change until the transaction ends, in one statement. They are locked in the order
+    /// given: whoever changes several locks them in the same order, or two transactions could wait for each other.
     ///
     /// # Errors
     /// As any statement.
@@ -59,12 +60,17 @@ impl WriteSystem<'_> {
         let backend = db.get_database_backend();
         let mut sql = select(&keys);
         if backend == DbBackend::Postgres {
-            sql.push(" ORDER BY key FOR UPDATE");
+            sql.push(" ORDER BY CASE");
+            for (at, key) in keys.iter().enumerate() {
+                sql.push(" WHEN key = ").bind(key.to_vec()).push(&format!(" THEN {at}"));
+            }
+            sql.push(" END FOR UPDATE");
         }
         in_order(keys, &self.tx.check(db.query_all_raw(sql.statement(backend)).await)?)
     }
 
-    /// Changes a counter. Concurrent changes of one counter happen one after the other.
+    /// Changes a counter. Concurrent changes of one counter happen one after the other. It is written even if it stays
+    /// as it was: a failure must not cost less because the account is locked already.
     ///
     /// # Errors
     /// As any statement.
@@ -87,12 +93,10 @@ impl WriteSystem<'_> {
         let row = self.tx.check(db.query_one_raw(sql.statement(backend)).await)?.ok_or(Error::Corrupt("throttle"))?;
         let before = counter(&row)?;
         let (after, result) = change(&before);
-        if after != before {
-            let mut sql = Sql::new("UPDATE throttles SET failures = ");
-            sql.bind(i64::from(after.failures)).push(", since = ").bind(after.since.micros());
-            sql.push(", blocked_until = ").bind(after.blocked_until.micros()).push(" WHERE key = ").bind(key.to_vec());
-            self.tx.check(db.execute_raw(sql.statement(backend)).await)?;
-        }
+        let mut sql = Sql::new("UPDATE throttles SET failures = ");
+        sql.bind(i64::from(after.failures)).push(", since = ").bind(after.since.micros());
+        sql.push(", blocked_until = ").bind(after.blocked_until.micros()).push(" WHERE key = ").bind(key.to_vec());
+        self.tx.check(db.execute_raw(sql.statement(backend)).await)?;
         Ok(result)
     }
 

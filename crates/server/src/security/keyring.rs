@@ -5,9 +5,9 @@
 
 use std::{
     fmt,
-    fs::{self, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -41,36 +41,22 @@ impl MasterKey {
         bytes?.try_into().ok().map(|key| Self(Secret::new(key)))
     }
 
-    /// Reads the key of a file, or makes the file if there is none.
+    /// Reads the key of a file, or makes the file if there is none. Of several processes that start at once one makes
+    /// it and the others read it, and one that is killed meanwhile leaves the file whole or not there.
     ///
     /// # Errors
     /// When the file can be neither read nor made, or holds no key.
     pub fn load_or_create(path: &Path, env: &Env) -> io::Result<Self> {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text).ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("{} holds no master key", path.display()))
-            }),
+        let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key: [u8; 32] = env.random();
-                // Written aside and then linked: whoever finds the file finds a whole key, and of two first starts
-                // at once both use the key that was there first.
-                let aside = path.with_extension(format!("{:016x}.tmp", u64::from_be_bytes(env.random())));
-                let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
-                writeln!(file, "{}", URL_SAFE_NO_PAD.encode(key))?;
-                file.sync_all()?;
-                let linked = fs::hard_link(&aside, path);
-                fs::remove_file(&aside)?;
-                match linked {
-                    Ok(()) => {
-                        path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())?;
-                        Ok(Self(Secret::new(key)))
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::load_or_create(path, env),
-                    Err(error) => Err(error),
-                }
+                create(path, env)?;
+                fs::read_to_string(path)?
             }
-            Err(error) => Err(error),
-        }
+            read => read?,
+        };
+        Self::parse(&text).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{} holds no master key", path.display()))
+        })
     }
 
     /// A key of this value.
@@ -80,14 +66,31 @@ impl MasterKey {
     }
 }
 
+/// Makes the file of a new key, unless another process makes it first.
+fn create(path: &Path, env: &Env) -> io::Result<()> {
+    let key: [u8; 32] = env.random();
+    let spare = path.with_extension(format!("{:032x}", u128::from_be_bytes(env.random())));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&spare)?;
+    writeln!(file, "{}", URL_SAFE_NO_PAD.encode(key))?;
+    file.sync_all()?;
+    // A name for the finished file, given to it only if nothing has that name: unlike renaming, linking never replaces.
+    let linked = fs::hard_link(&spare, path);
+    fs::remove_file(&spare)?;
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        linked => linked?,
+    }
+    // The name is as precious as the key: what is sealed with it cannot be opened without.
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
 /// Makes a folder that only its owner may enter.
 ///
 /// # Errors
 /// When it cannot be made.
 pub fn private_folder(path: &Path) -> io::Result<()> {
     if !path.is_dir() {
-        fs::create_dir_all(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     }
     Ok(())
 }
@@ -239,6 +242,7 @@ pub fn open_for_holder(token: &str, sealed: &[u8]) -> Result<Vec<u8>, Unopenable
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn sealed_data_opens_for_its_owner_and_key_only() {
@@ -271,6 +275,27 @@ mod tests {
         }
         for bad in ["", "secret", &"0".repeat(63), &"g".repeat(64), &base64[1..]] {
             assert!(MasterKey::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn processes_that_start_at_once_agree_on_one_master_key() {
+        for round in 0..20 {
+            let folder = std::env::temp_dir().join(format!("gatehouse-keys-{}-{round}", std::process::id()));
+            private_folder(&folder).unwrap();
+            let path = folder.join("master.key");
+            let barrier = std::sync::Barrier::new(8);
+            let keys: Vec<_> = std::thread::scope(|scope| {
+                let start = || {
+                    barrier.wait();
+                    *MasterKey::load_or_create(&path, &Env::system()).unwrap().0.expose()
+                };
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert!(keys.iter().all(|key| *key == keys[0]));
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left over");
+            fs::remove_dir_all(&folder).unwrap();
         }
     }
 

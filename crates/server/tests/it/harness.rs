@@ -2,6 +2,8 @@
 //! the API itself.
 
 mod answer;
+mod direct;
+mod ending;
 mod people;
 
 use std::{
@@ -31,9 +33,9 @@ use gatehouse_server::{
     security::password::Cost,
 };
 use serde_json::Value;
-use sqlx::Connection;
 
 pub use answer::{Answer, claims};
+pub use ending::{Ending, Victim};
 pub use people::{Person, Signed, Tenant};
 
 /// A password that the rules accept.
@@ -116,21 +118,6 @@ impl World {
     /// The database as the operating system sees it.
     pub fn target(&self) -> &Target {
         &self._scratch.fresh.target
-    }
-
-    /// The only column of a query, as text: for what no answer may show.
-    pub async fn text(&self, sql: &'static str) -> Vec<String> {
-        let rows = match self.target() {
-            Target::Sqlite(path) => {
-                let mut db = sqlx::SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
-                sqlx::query_scalar(sql).fetch_all(&mut db).await
-            }
-            Target::Postgres(url) => {
-                let mut db = sqlx::PgConnection::connect(url.expose()).await.unwrap();
-                sqlx::query_scalar(sql).fetch_all(&mut db).await
-            }
-        };
-        rows.unwrap()
     }
 
     /// A request to a path below `/api/v1`, or to any path if it begins with a double slash.

@@ -1,0 +1,150 @@
+//! Starting and stopping: alone, twice at once, and interrupted.
+
+use std::time::{Duration, Instant};
+
+use gatehouse_persistence::testing::Engine;
+
+use crate::{
+    client::{Client, get, login, request},
+    process::{PATIENCE, Place, Server},
+};
+
+async fn assert_serves(server: &Server) {
+    let mut client = Client::new(server.port);
+    assert_eq!(client.send(&request("GET", "/readyz", "", "")).await.unwrap().status, 200);
+    let signed = client.send(&login("default", "root")).await.unwrap();
+    assert_eq!(signed.status, 200, "{}", signed.body);
+    assert_eq!(client.send(&get("/me", &signed.text("/access_token"))).await.unwrap().status, 200);
+}
+
+async fn on_both(test: impl AsyncFn(Place)) {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        if let Some(place) = Place::new(engine) {
+            test(place).await;
+        }
+    }
+}
+
+/// The names of the migrations that have run.
+async fn migrations(place: &Place) -> Vec<String> {
+    place.texts("SELECT version FROM seaql_migrations ORDER BY version").await
+}
+
+/// Tables, columns and indexes.
+async fn schema(place: &Place) -> Vec<String> {
+    place
+        .texts(if place.is_sqlite() {
+            "SELECT COALESCE(sql, name) FROM sqlite_master ORDER BY 1"
+        } else {
+            "SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable FROM information_schema.columns \
+             WHERE table_schema = 'public' UNION SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+        })
+        .await
+}
+
+#[tokio::test]
+async fn request_under_way_is_answered_before_sigterm_ends_the_process_with_success() {
+    on_both(async |place| {
+        let mut server = place.start();
+        let whole = login("default", "root");
+        let (half, rest) = whole.split_at(whole.len() - 10);
+        let mut slow = Client::new(server.port);
+        slow.write(half).await.unwrap();
+        // Answered on the same connection first: so the server has the other one, too.
+        let mut watch = Client::new(server.port);
+        watch.send(&request("GET", "/healthz", "", "")).await.unwrap();
+        server.terminate();
+        // It takes no new work once it stops.
+        let began = Instant::now();
+        while Client::new(server.port).send(&request("GET", "/readyz", "", "")).await.is_ok_and(|r| r.status == 200) {
+            assert!(began.elapsed() < PATIENCE, "it does not stop");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        slow.write(rest).await.unwrap();
+        let answer = slow.read().await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert!(answer.head.contains("connection: close"), "{}", answer.head);
+        drop((slow, watch));
+        let status = server.end(Duration::from_secs(9));
+        assert_eq!(status.code(), Some(0));
+        // What was answered is there for the next process.
+        let next = place.start();
+        let mut client = Client::new(next.port);
+        assert_eq!(client.send(&get("/me", &answer.text("/access_token"))).await.unwrap().status, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn idle_process_stops_at_once() {
+    on_both(async |place| {
+        let mut server = place.start();
+        assert_serves(&server).await;
+        let began = Instant::now();
+        server.terminate();
+        assert_eq!(server.end(PATIENCE).code(), Some(0));
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn second_process_on_one_sqlite_file_is_refused_and_the_first_unharmed() {
+    let place = Place::new(Engine::Sqlite).unwrap();
+    let first = place.start();
+    let log = place.folder.join("second");
+    let began = Instant::now();
+    let mut second = Server::spawn(place.command_at(0), 0, log.clone());
+    let status = second.end(Duration::from_secs(2));
+    assert!(began.elapsed() <= Duration::from_secs(2));
+    assert_eq!(status.code(), Some(3));
+    let said = std::fs::read_to_string(log).unwrap();
+    assert!(said.contains("another process serves this database"), "{said}");
+    assert_serves(&first).await;
+    // The file is free again as soon as the first is gone, even if it was killed.
+    first.kill();
+    assert_serves(&place.start()).await;
+}
+
+#[tokio::test]
+async fn replicas_that_start_at_once_on_an_empty_database_both_serve() {
+    for _ in 0..3 {
+        let Some(place) = Place::new(Engine::Postgres) else { return };
+        let (a, b) = (Server::spawn(place.command(), place.port, place.folder.join("a")), place.start_another());
+        let a = a.become_ready();
+        assert_serves(&a).await;
+        assert_serves(&b).await;
+        let names = migrations(&place).await;
+        assert!(names.windows(2).all(|pair| pair[0] < pair[1]) && !names.is_empty(), "{names:?}");
+        for (sql, count) in
+            [("SELECT slug FROM tenants", 1), ("SELECT slug FROM partners", 1), ("SELECT username FROM users", 1)]
+        {
+            assert_eq!(place.texts(sql).await.len(), count, "{sql}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn first_start_that_was_killed_is_completed_by_the_next() {
+    on_both(async |first| {
+        let engine = if first.is_sqlite() { Engine::Sqlite } else { Engine::Postgres };
+        drop(first.start());
+        let (wanted, names) = (schema(&first).await, migrations(&first).await);
+        // Killed as soon as so many migrations are seen, and once before anything is.
+        for seen in 0..=names.len() {
+            let Some(place) = Place::new(engine) else { return };
+            let server = Server::spawn(place.command(), place.port, place.folder.join("log"));
+            let began = Instant::now();
+            while seen > 0 && migrations(&place).await.len() < seen {
+                assert!(began.elapsed() < PATIENCE, "no migration {seen}");
+            }
+            server.kill();
+            let server = place.start();
+            assert_serves(&server).await;
+            assert_eq!(migrations(&place).await, names, "killed after {seen}");
+            assert_eq!(schema(&place).await, wanted, "killed after {seen}");
+            place.assert_sound().await;
+        }
+    })
+    .await;
+}

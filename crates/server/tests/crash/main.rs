@@ -1,0 +1,10 @@
+//! Tests of the program itself, as a process: killed, stopped, started twice, and watched over its shoulder.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod client;
+mod journal;
+mod lifecycle;
+mod logs;
+mod process;
+mod storm;

@@ -1,0 +1,192 @@
+//! The program as a child process.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use gatehouse_persistence::{
+    Target,
+    testing::{Durability, Engine, Fresh},
+};
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, sqlite::SqliteConnectOptions};
+
+/// A password that the rules accept.
+pub const PASSWORD: &str = "mountain otter juggles 42 lamps";
+/// How long a test waits for something that is not measured.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A database and a folder that outlive the processes which use them.
+pub struct Place {
+    fresh: Fresh,
+    pub folder: PathBuf,
+    pub port: u16,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Place {
+    /// An empty place; `None` where the engine is not to be had.
+    pub fn new(engine: Engine) -> Option<Self> {
+        let fresh = Fresh::with(engine, Durability::Full)?;
+        let port = free_port();
+        let folder = std::env::temp_dir().join(format!("gh-crash-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Some(Self { fresh, folder, port })
+    }
+
+    /// The program on this place, at its port.
+    pub fn command(&self) -> Command {
+        self.command_at(self.port)
+    }
+
+    /// The same, at another port.
+    pub fn command_at(&self, port: u16) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gatehouse"));
+        command.env_clear();
+        command.env("GATEHOUSE_BIND", format!("127.0.0.1:{port}")).env("GATEHOUSE_DATA_DIR", self.folder.join("data"));
+        command.env("GATEHOUSE_ADMIN_EMAIL", "root@example.com").env("GATEHOUSE_ADMIN_PASSWORD", PASSWORD);
+        command.env("GATEHOUSE_ADMIN_USERNAME", "root");
+        // The least that the rules allow, and one place in the queue for each client of a test.
+        command.env("GATEHOUSE_HASH_MEMORY_KIB", "7168").env("GATEHOUSE_HASH_PASSES", "5");
+        match &self.fresh.target {
+            Target::Sqlite(path) => command.env("DATABASE_URL", format!("sqlite:{}", path.display())),
+            Target::Postgres(url) => command.env("DATABASE_URL", url.expose()),
+        };
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// The program, serving.
+    pub fn start(&self) -> Server {
+        Server::start(self.command(), self.port, self.folder.join("log"))
+    }
+
+    /// Another process of it.
+    pub fn start_another(&self) -> Server {
+        let port = free_port();
+        Server::start(self.command_at(port), port, self.folder.join(format!("log-{port}")))
+    }
+
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self.fresh.target, Target::Sqlite(_))
+    }
+
+    /// The first column of what a statement finds, past the server; nothing if the database is not there yet.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        self.try_texts(sql).await.unwrap_or_default()
+    }
+
+    async fn try_texts(&self, sql: &str) -> sqlx::Result<Vec<String>> {
+        match &self.fresh.target {
+            Target::Sqlite(path) => {
+                let options = SqliteConnectOptions::new().filename(path).busy_timeout(PATIENCE);
+                sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&mut options.connect().await?).await
+            }
+            Target::Postgres(url) => {
+                let mut connection = PgConnection::connect(url.expose()).await?;
+                sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await
+            }
+        }
+    }
+
+    /// Nothing in the file is damaged, and nothing refers to what is not there.
+    pub async fn assert_sound(&self) {
+        if self.is_sqlite() {
+            assert_eq!(self.texts("PRAGMA integrity_check").await, ["ok"]);
+            assert_eq!(self.texts("PRAGMA foreign_key_check").await, [""; 0]);
+        }
+    }
+}
+
+/// A process of the program; killed with this value.
+pub struct Server {
+    child: Child,
+    pub port: u16,
+    /// From the start of the process until it said that it was ready.
+    pub ready: Duration,
+    pub log: PathBuf,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Server {
+    fn start(command: Command, port: u16, log: PathBuf) -> Self {
+        let mut server = Self::spawn(command, port, log);
+        server.wait_until_ready();
+        server
+    }
+
+    /// Starts the process and waits for nothing.
+    pub fn spawn(mut command: Command, port: u16, log: PathBuf) -> Self {
+        let file = File::options().create(true).append(true).open(&log).unwrap();
+        let child = command.stdout(Stdio::piped()).stderr(file).spawn().unwrap();
+        Self { child, port, ready: Duration::ZERO, log }
+    }
+
+    fn wait_until_ready(&mut self) {
+        let began = Instant::now();
+        let (say, hear) = mpsc::channel();
+        let mut out = BufReader::new(self.child.stdout.take().unwrap());
+        // Reads to the end, so that the process never waits for somebody to read its banner.
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            while out.read_line(&mut line).is_ok_and(|n| n > 0) {
+                drop(say.send(std::mem::take(&mut line)));
+            }
+        });
+        match hear.recv_timeout(PATIENCE) {
+            Ok(line) => assert!(line.contains("ready in"), "{line}"),
+            Err(_) => unreachable!("not ready: {}", std::fs::read_to_string(&self.log).unwrap_or_default()),
+        }
+        self.ready = began.elapsed();
+    }
+
+    /// Waits until a process that was only spawned serves.
+    pub fn become_ready(mut self) -> Self {
+        self.wait_until_ready();
+        self
+    }
+
+    /// As the kernel does when memory is short: nothing of the program's own runs any more.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop.
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// Waits for its end, for so long at most.
+    pub fn end(&mut self, patience: Duration) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(began.elapsed() < patience, "still runs after {patience:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}

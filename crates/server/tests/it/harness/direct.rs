@@ -1,0 +1,69 @@
+//! Looking into the database past the server, as an auditor would, or a thief.
+
+use gatehouse_domain::{id::SessionId, issue::Parse};
+use gatehouse_persistence::Target;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions,
+};
+
+use super::World;
+
+impl World {
+    async fn sqlite(&self) -> Option<SqliteConnection> {
+        let Target::Sqlite(path) = self.target() else { return None };
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(std::time::Duration::from_secs(5));
+        Some(options.connect().await.unwrap())
+    }
+
+    async fn postgres(&self) -> PgConnection {
+        let Target::Postgres(url) = self.target() else { unreachable!("SQLite is asked first") };
+        PgConnection::connect(url.expose()).await.unwrap()
+    }
+
+    /// The number that a statement finds.
+    pub async fn number(&self, sql: impl Into<String>) -> i64 {
+        let sql = AssertSqlSafe(sql.into());
+        match self.sqlite().await {
+            Some(mut connection) => sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap(),
+            None => sqlx::query_scalar(sql).fetch_one(&mut self.postgres().await).await.unwrap(),
+        }
+    }
+
+    /// The only column of a query, as text.
+    pub async fn text(&self, sql: &'static str) -> Vec<String> {
+        match self.sqlite().await {
+            Some(mut connection) => sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap(),
+            None => sqlx::query_scalar(sql).fetch_all(&mut self.postgres().await).await.unwrap(),
+        }
+    }
+
+    /// Runs statements.
+    pub async fn execute(&self, sql: impl Into<String>) {
+        let sql = AssertSqlSafe(sql.into());
+        match self.sqlite().await {
+            Some(mut connection) => drop(connection.execute(sql).await.unwrap()),
+            None => drop(self.postgres().await.execute(sql).await.unwrap()),
+        }
+    }
+
+    /// The id of a session as statements spell it.
+    pub fn session_literal(&self, id: &str) -> String {
+        let uuid = SessionId::parse(id).unwrap().uuid();
+        match self.target() {
+            Target::Sqlite(_) => format!("x'{}'", uuid.simple()),
+            Target::Postgres(_) => format!("'{uuid}'"),
+        }
+    }
+
+    /// How many events of an action the audit trail has about a session.
+    pub async fn events(&self, action: &str, session: &str) -> i64 {
+        let id = self.session_literal(session);
+        self.number(format!("SELECT COUNT(*) FROM audit_events WHERE action = '{action}' AND resource_id = {id}")).await
+    }
+
+    /// How often a session's refresh token was exchanged, as its row says.
+    pub async fn generation(&self, session: &str) -> i64 {
+        let id = self.session_literal(session);
+        self.number(format!("SELECT refresh_generation FROM sessions WHERE id = {id}")).await
+    }
+}

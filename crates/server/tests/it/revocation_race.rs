@@ -1,0 +1,83 @@
+//! A refresh that races the end of its session: once both have their answers, nothing of the session works.
+
+use std::time::{Duration, Instant};
+
+use futures_util::join;
+
+use crate::harness::{Ending, Signed, Victim, World, api_tests};
+
+/// Rounds of each ending on each engine: a thousand in all.
+const ROUNDS: u64 = 32;
+
+/// Lets the other side go first, for up to two milliseconds that differ from round to round. No two rounds interleave
+/// alike, and none waits for a timer, whose grain is too coarse.
+async fn head_start(round: u64) {
+    let (began, offset) = (Instant::now(), Duration::from_micros(round * 7_919 % 2_000));
+    while began.elapsed() < offset {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Races, and says whether the refresh got a new pair.
+async fn race(world: &World, victim: &Victim, ending: Ending, round: u64) -> bool {
+    let slug = &victim.tenant.slug;
+    let doomed = victim.doom(world, ending).await;
+    // Cached, as in use.
+    assert_eq!(world.me(&doomed.signed).await, 200, "{ending:?}");
+    let end = async {
+        if round.is_multiple_of(2) {
+            head_start(round).await;
+        }
+        victim.end(world, ending, &doomed).await
+    };
+    let refresh = async {
+        if !round.is_multiple_of(2) {
+            head_start(round).await;
+        }
+        world.refresh(slug, &doomed.signed.refresh).await
+    };
+    let (_, refreshed) = join!(end, refresh);
+    let mut pairs = vec![doomed.signed];
+    match refreshed.status {
+        200 => pairs.push(Signed::of(&refreshed)),
+        status => assert_eq!(status, 401, "{ending:?} round {round}: {}", refreshed.text),
+    }
+    for pair in &pairs {
+        assert_eq!(world.me(pair).await, 401, "{ending:?} round {round}: an access token survived");
+        let again = world.refresh(slug, &pair.refresh).await;
+        assert_eq!(again.status, 401, "{ending:?} round {round}: a refresh token survived: {}", again.text);
+    }
+    pairs.len() == 2
+}
+
+async fn race_all(world: &World, endings: &[Ending]) {
+    let mut victim = Victim::new(world, "acme").await;
+    let (mut won, mut rounds) = (0, 0);
+    for ending in endings {
+        for round in 0..ROUNDS {
+            won += u64::from(race(world, &victim, *ending, round).await);
+            rounds += 1;
+            victim.recover(world, *ending).await;
+        }
+    }
+    // If one side always won, this would not be a race.
+    assert!((1..rounds).contains(&won), "{won} of {rounds} refreshes came first");
+}
+
+api_tests! {
+    async fn no_token_survives_its_user_ending_the_session(world) {
+        race_all(&world, &Ending::ALL[..5]).await;
+    }
+
+    async fn no_token_survives_a_tenant_administrator_ending_the_session(world) {
+        race_all(&world, &Ending::ALL[5..9]).await;
+    }
+
+    async fn no_token_survives_an_operator_ending_the_session(world) {
+        race_all(&world, &Ending::ALL[9..12]).await;
+    }
+
+    async fn no_token_survives_suspension_or_theft(world) {
+        race_all(&world, &Ending::ALL[12..]).await;
+    }
+}

@@ -1,0 +1,244 @@
+//! Failed attempts: counted exactly, whatever races and by whatever name, and slowed down; successes count for nothing.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::harness::{Answer, PASSWORD, Person, Signed, World, api_tests};
+
+const WRONG: &str = "mountain otter juggles 43 lamps";
+/// Failures that cost nothing.
+const FREE: usize = 10;
+
+/// An attempt from an address that the number stands for.
+async fn attempt(world: &World, slug: &str, name: &str, password: &str, address: u32) -> Answer {
+    let [_, b, c, d] = address.to_be_bytes();
+    let path = format!("/auth/tenants/{slug}/login");
+    world.post(&path).from([11, b, c, d]).form(&[("username", name), ("password", password)]).send().await
+}
+
+/// A world whose queue of passwords takes everything that a test offers at once.
+async fn roomy(world: &World) -> World {
+    world.replica(|config| config.hasher.queue = 1_024).await
+}
+
+async fn ada(world: &World) -> Person {
+    let tenant = world.tenant("acme").await;
+    world.person(&tenant, "ada").await
+}
+
+fn statuses(answers: &[Answer]) -> BTreeMap<u16, usize> {
+    answers.iter().fold(BTreeMap::new(), |mut counts, answer| {
+        *counts.entry(answer.status).or_default() += 1;
+        counts
+    })
+}
+
+fn retry_after(answer: &Answer) -> Duration {
+    Duration::from_secs(answer.header("retry-after").unwrap().parse().unwrap())
+}
+
+/// The most failures that any counter has: that of the account, when each attempt comes from an address of its own.
+async fn counted(world: &World) -> i64 {
+    world.number("SELECT COALESCE(MAX(failures), 0) FROM throttles").await
+}
+
+/// Fails so often, each from an address of its own, waiting whenever told to.
+async fn fail(world: &World, times: u32, first_address: u32) {
+    for i in 0..times {
+        let answer = attempt(world, "acme", "ada", WRONG, first_address + i).await;
+        if answer.status == 429 {
+            world.clock.advance(retry_after(&answer));
+            attempt(world, "acme", "ada", WRONG, first_address + i).await.problem(401, "invalid_credentials");
+        } else {
+            answer.problem(401, "invalid_credentials");
+        }
+    }
+}
+
+api_tests! {
+    async fn of_racing_wrong_passwords_only_as_many_get_an_answer_as_are_free(world) {
+        ada(&world).await;
+        let replicas = [roomy(&world).await, roomy(&world).await];
+        let answers = join_all((0..64).map(|i| attempt(&replicas[i % 2], "acme", "ada", WRONG, i as u32))).await;
+        assert_eq!(statuses(&answers), BTreeMap::from([(401, FREE), (429, 64 - FREE)]));
+        assert_eq!(counted(&world).await, 10);
+        // From then on one in each delay.
+        for (failures, delay) in [(11, 1), (12, 2), (13, 4), (14, 8)] {
+            let early = attempt(&world, "acme", "ada", PASSWORD, 1).await.problem(429, "rate_limited");
+            assert_eq!(retry_after(&early), Duration::from_secs(delay));
+            world.clock.advance(Duration::from_secs(delay));
+            let answers = join_all((0..64).map(|i| attempt(&replicas[i % 2], "acme", "ada", WRONG, 100 + i as u32))).await;
+            assert_eq!(statuses(&answers), BTreeMap::from([(401, 1), (429, 63)]));
+            assert_eq!(counted(&world).await, failures);
+        }
+    }
+
+    async fn racing_right_and_wrong_passwords_wait_for_each_other_in_no_circle(world) {
+        let tenant = world.tenant("acme").await;
+        let roomy = roomy(&world).await;
+        // Several pairs of account and address, because in which order two counters are locked may depend on their
+        // keys; one address for all attempts of an account, because then they all change the same two counters.
+        for round in 0..6 {
+            let name = world.person(&tenant, &format!("user{round}")).await.name;
+            for _ in 0..2 {
+                attempt(&roomy, "acme", &name, WRONG, round).await.problem(401, "invalid_credentials");
+            }
+            let password = |i: u32| if i.is_multiple_of(2) { PASSWORD } else { WRONG };
+            let answers = join_all((0..16).map(|i| attempt(&roomy, "acme", &name, password(i), round))).await;
+            let counts = statuses(&answers);
+            assert!(counts.keys().all(|status| [200, 401, 429].contains(status)), "{counts:?}");
+        }
+        if !world.app.db().is_sqlite() {
+            // What a connection saw of deadlocks is known for certain once it is closed.
+            world.app.db().close().await;
+            roomy.app.db().close().await;
+            let others = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            while world.number(others).await > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+            assert_eq!(world.number(deadlocks).await, 0);
+        }
+    }
+
+    async fn user_name_email_and_case_are_one_account(world) {
+        ada(&world).await;
+        for (i, name) in ["ada", "ADA", "ada@acme.example", "Ada@ACME.example", "aDa"].iter().cycle().take(FREE).enumerate() {
+            attempt(&world, "acme", name, WRONG, i as u32).await.problem(401, "invalid_credentials");
+        }
+        for name in ["ada", "ADA", "ada@acme.example", "ADA@ACME.EXAMPLE"] {
+            attempt(&world, "acme", name, PASSWORD, 99).await.problem(429, "rate_limited");
+        }
+    }
+
+    async fn wrong_current_password_counts_like_a_failed_sign_in(world) {
+        ada(&world).await;
+        let signed = Signed::of(&attempt(&world, "acme", "ada", PASSWORD, 1).await.expect(200));
+        for _ in 0..FREE {
+            let body = json!({"current_password": WRONG, "new_password": PASSWORD.replace("42", "77")});
+            world.post("/me/password").bearer(&signed).json(body).send().await.problem(401, "invalid_credentials");
+        }
+        attempt(&world, "acme", "ada", PASSWORD, 2).await.problem(429, "rate_limited");
+    }
+
+    async fn same_name_in_another_tenant_is_not_slowed_down(world) {
+        ada(&world).await;
+        let other = world.tenant("other").await;
+        let body = json!({"username": "ada", "email": "ada@acme.example", "password": PASSWORD});
+        world.post(&format!("/auth/tenants/{}/register", other.slug)).json(body).send().await.expect(201);
+        fail(&world, 10, 0).await;
+        attempt(&world, "acme", "ada@acme.example", PASSWORD, 99).await.problem(429, "rate_limited");
+        for name in ["ada", "ada@acme.example"] {
+            attempt(&world, "other", name, PASSWORD, 99).await.expect(200);
+        }
+    }
+
+    async fn name_that_nobody_has_is_slowed_down_like_any_other(world) {
+        world.tenant("acme").await;
+        for i in 0..FREE {
+            attempt(&world, "acme", "nobody", WRONG, i as u32).await.problem(401, "invalid_credentials");
+        }
+        let answer = attempt(&world, "acme", "Nobody", WRONG, 99).await.problem(429, "rate_limited");
+        assert_eq!(retry_after(&answer), Duration::from_secs(1));
+    }
+
+    async fn delay_grows_to_fifteen_minutes_and_ends(world) {
+        ada(&world).await;
+        fail(&world, 10, 0).await;
+        for (i, delay) in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900].into_iter().enumerate() {
+            let answer = attempt(&world, "acme", "ada", WRONG, 99).await.problem(429, "rate_limited");
+            assert_eq!(retry_after(&answer), Duration::from_secs(delay));
+            world.clock.advance(Duration::from_secs(delay) - Duration::from_millis(1));
+            attempt(&world, "acme", "ada", PASSWORD, 99).await.problem(429, "rate_limited");
+            world.clock.advance(Duration::from_millis(1));
+            attempt(&world, "acme", "ada", WRONG, 200 + i as u32).await.problem(401, "invalid_credentials");
+        }
+        world.clock.advance(Duration::from_secs(900));
+        attempt(&world, "acme", "ada", PASSWORD, 99).await.expect(200);
+    }
+
+    async fn hundred_consecutive_failures_lock_the_account_until_it_is_activated(world) {
+        let ada = ada(&world).await;
+        fail(&world, 100, 0).await;
+        assert_eq!(counted(&world).await, 100);
+        for _ in 0..3 {
+            world.clock.advance(Duration::from_secs(86_400));
+            attempt(&world, "acme", "ada", PASSWORD, 1_000).await.problem(401, "invalid_credentials");
+        }
+        // The clean-up does not unlock.
+        world.app.clean_up().await.unwrap();
+        attempt(&world, "acme", "ada", PASSWORD, 1_001).await.problem(401, "invalid_credentials");
+        // Three days later the administrator signs in anew.
+        let admin = Signed::of(&world.try_login("default", "root", PASSWORD).await.expect(200));
+        let path = format!("/admin/users/{}", ada.id);
+        world.patch(&path).bearer(&admin).json(json!({"status": "ACTIVE"})).send().await.expect(200);
+        attempt(&world, "acme", "ada", PASSWORD, 1_002).await.expect(200);
+    }
+
+    async fn success_clears_the_failures_of_the_account(world) {
+        ada(&world).await;
+        for round in 0..3 {
+            fail(&world, 9, round * 10).await;
+            attempt(&world, "acme", "ada", PASSWORD, 99).await.expect(200);
+        }
+    }
+
+    async fn successes_count_for_nothing(world) {
+        ada(&world).await;
+        for _ in 0..120 {
+            let answer = attempt(&world, "acme", "ada", PASSWORD, 7).await.expect(200);
+            assert_eq!(answer.header("ratelimit"), Some("\"login\";r=100;t=600"));
+        }
+        assert_eq!(world.number("SELECT COUNT(*) FROM throttles WHERE failures > 0").await, 1, "the registration");
+    }
+
+    async fn address_is_let_through_a_hundred_failures_in_ten_minutes(world) {
+        ada(&world).await;
+        for i in 0..100 {
+            let answer = attempt(&world, "acme", &format!("nobody{i}"), WRONG, 7).await.problem(401, "invalid_credentials");
+            assert_eq!(answer.header("ratelimit-policy"), Some("\"login\";q=100;w=600"));
+            assert_eq!(answer.header("ratelimit"), Some(format!("\"login\";r={};t=600", 100 - i).as_str()));
+        }
+        let answer = attempt(&world, "acme", "ada", PASSWORD, 7).await.problem(429, "rate_limited");
+        assert_eq!(retry_after(&answer), Duration::from_secs(600));
+        attempt(&world, "acme", "ada", PASSWORD, 8).await.expect(200);
+        world.clock.advance(Duration::from_secs(600));
+        attempt(&world, "acme", "ada", PASSWORD, 7).await.expect(200);
+    }
+
+    async fn of_racing_failures_of_an_address_no_more_than_the_limit_get_an_answer(world) {
+        world.tenant("acme").await;
+        let roomy = roomy(&world).await;
+        let names: Vec<_> = (0..160).map(|i| format!("nobody{i}")).collect();
+        let answers = join_all(names.iter().map(|name| attempt(&roomy, "acme", name, WRONG, 7))).await;
+        assert_eq!(statuses(&answers), BTreeMap::from([(401, 100), (429, 60)]));
+        assert_eq!(counted(&world).await, 100);
+    }
+
+    async fn address_registers_twenty_accounts_an_hour(world) {
+        world.tenant("acme").await;
+        let register = async |i: usize| {
+            let body = json!({"username": format!("user{i}"), "email": format!("user{i}@acme.example"), "password": PASSWORD});
+            world.post("/auth/tenants/acme/register").json(body).send().await
+        };
+        let answers = join_all((0..24).map(&register)).await;
+        assert_eq!(statuses(&answers), BTreeMap::from([(201, 20), (429, 4)]));
+        let answer = register(99).await.problem(429, "rate_limited");
+        assert_eq!(retry_after(&answer), Duration::from_secs(3_600));
+        assert_eq!(answer.header("ratelimit"), Some("\"registration\";r=0;t=3600"));
+        world.clock.advance(Duration::from_secs(3_600));
+        register(99).await.expect(201);
+    }
+
+    async fn delay_holds_on_every_replica(world) {
+        ada(&world).await;
+        let replica = world.replica(|_| {}).await;
+        fail(&world, 10, 0).await;
+        attempt(&replica, "acme", "ada", PASSWORD, 99).await.problem(429, "rate_limited");
+        replica.clock.advance(Duration::from_secs(1));
+        attempt(&replica, "acme", "ada", PASSWORD, 99).await.expect(200);
+        attempt(&world, "acme", "ada", PASSWORD, 99).await.expect(200);
+    }
+}
