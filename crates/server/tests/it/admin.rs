@@ -20,6 +20,7 @@ fn text(value: &Value, field: &str) -> String {
 
 api_tests! {
     async fn fresh_installation_has_one_partner_and_one_tenant(world) {
+        world.tick();
         let admin = world.admin().await;
         let partners = world.get("/admin/partners").bearer(&admin).send().await.expect(200).data();
         let tenants = world.get("/admin/tenants").bearer(&admin).send().await.expect(200).data();
@@ -29,6 +30,7 @@ api_tests! {
     }
 
     async fn partner_is_made_read_and_changed(world) {
+        world.tick();
         let body = json!({"name": "Acme Ltd", "slug": "acme", "contact_email": "ops@acme.example", "max_tenants": 5});
         let partner = create(&world, "/admin/partners", body).await;
         assert_eq!((&partner["status"], &partner["max_tenants"], &partner["max_users_per_tenant"]), (&json!("ACTIVE"), &json!(5), &Value::Null));
@@ -40,6 +42,7 @@ api_tests! {
     }
 
     async fn slug_is_unique_and_of_its_alphabet(world) {
+        world.tick();
         let tenant = world.tenant("acme").await;
         let admin = world.admin().await;
         world.post("/admin/partners").bearer(&admin).json(json!({"name": "x", "slug": "acme"})).send().await.problem(409, "conflict");
@@ -53,6 +56,7 @@ api_tests! {
     }
 
     async fn tenant_of_an_unknown_partner_cannot_be_made(world) {
+        world.tick();
         let body = json!({"name": "x", "slug": "x", "partner_id": "prt_01h455vb4pex5vsknk084sn02q"});
         let answer = world.post("/admin/tenants").bearer(world.admin().await).json(body).send().await;
         assert!(matches!(answer.status, 404 | 422), "{}", answer.text);
@@ -61,6 +65,7 @@ api_tests! {
     }
 
     async fn tenant_moves_to_another_partner_with_everything_in_it(world) {
+        world.tick();
         let tenant = world.tenant("acme").await;
         let ada = world.person(&tenant, "ada").await;
         let signed = world.login(&ada).await;
@@ -77,6 +82,7 @@ api_tests! {
     }
 
     async fn partner_administrator_moves_no_tenant_and_makes_no_partner(world) {
+        world.tick();
         let tenant = world.tenant("acme").await;
         let paula = world.partner_admin(&tenant, "paula").await;
         let paula = world.login(&paula).await;
@@ -93,6 +99,7 @@ api_tests! {
     }
 
     async fn user_made_by_an_administrator_is_invited_and_cannot_sign_in(world) {
+        world.tick();
         let tenant = world.tenant("acme").await;
         let body = json!({"tenant_id": tenant.id, "username": "ada", "email": "ada@mail.example"});
         let user = create(&world, "/admin/users", body.clone()).await;
@@ -105,6 +112,7 @@ api_tests! {
     }
 
     async fn user_is_changed_and_a_new_email_counts_as_unverified(world) {
+        world.tick();
         let tenant = world.tenant("acme").await;
         let ada = world.person(&tenant, "ada").await;
         let path = format!("/admin/users/{}", ada.id);
@@ -121,6 +129,7 @@ api_tests! {
     }
 
     async fn users_are_listed_by_tenant_partner_status_and_role(world) {
+        world.tick();
         let tenant = world.tenant("acme").await;
         let ada = world.person(&tenant, "ada").await;
         let boss = world.tenant_admin(&tenant, "boss").await;
@@ -140,6 +149,7 @@ api_tests! {
     }
 
     async fn built_in_roles_are_found_by_name_and_read_only(world) {
+        world.tick();
         let admin = world.admin().await;
         for name in ["super_admin", "partner_admin", "tenant_admin"] {
             let id = world.builtin(name).await;
@@ -152,6 +162,7 @@ api_tests! {
     }
 
     async fn custom_role_gives_what_it_says_in_its_tenant(world) {
+        world.tick();
         let tenant = world.tenant("acme").await;
         let role = world.role(&tenant, "Support", &["sessions:read"]).await;
         let ada = world.person(&tenant, "ada").await;
@@ -169,6 +180,7 @@ api_tests! {
     }
 
     async fn role_knows_only_permissions_of_the_catalogue(world) {
+        world.tick();
         let tenant = world.tenant("acme").await;
         let admin = world.admin().await;
         for (permissions, place) in [
@@ -184,6 +196,7 @@ api_tests! {
     }
 
     async fn assignment_is_anchored_at_exactly_one_level(world) {
+        world.tick();
         let tenant = world.tenant("acme").await;
         let ada = world.person(&tenant, "ada").await;
         let (admin, role) = (world.admin().await, world.builtin("tenant_admin").await);
@@ -201,6 +214,7 @@ api_tests! {
     }
 
     async fn assignment_ends_when_it_says(world) {
+        world.tick();
         let tenant = world.tenant("acme").await;
         let ada = world.person(&tenant, "ada").await;
         let role = world.role(&tenant, "Support", &["sessions:read"]).await;
@@ -219,6 +233,7 @@ api_tests! {
     }
 
     async fn last_platform_administrator_stays(world) {
+        world.tick();
         let admin = world.admin().await;
         let user = admin.user();
         let list = world.get(&format!("/admin/role-assignments?user_id={user}")).bearer(&admin).send().await.expect(200);
@@ -229,6 +244,7 @@ api_tests! {
     }
 
     async fn activating_an_invited_user_gives_no_way_in_without_a_password(world) {
+        world.tick();
         let tenant = world.tenant("acme").await;
         let body = json!({"tenant_id": tenant.id, "username": "ada", "email": "ada@mail.example"});
         let user = create(&world, "/admin/users", body).await;

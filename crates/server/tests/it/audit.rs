@@ -38,6 +38,7 @@ async fn ada(world: &World) -> (Person, Signed) {
 
 api_tests! {
     async fn every_change_leaves_its_event(world) {
+        world.tick();
         let (ada, signed) = ada(&world).await;
         let next = Signed::of(&world.refresh("acme", &signed.refresh).await.expect(200));
         world.patch("/me").bearer(&next).json(json!({"display_name": "Ada"})).send().await.expect(200);
@@ -55,6 +56,7 @@ api_tests! {
     }
 
     async fn event_says_who_did_what_to_whom_from_where(world) {
+        world.tick();
         let (_, signed) = ada(&world).await;
         let call = world.patch("/me").bearer(&signed).header("x-request-id", "trace-me").header("user-agent", "probe/1").from([203, 0, 113, 77]);
         call.json(json!({"display_name": "Ada", "phone": "+34 600 000 000"})).send().await.expect(200);
@@ -67,6 +69,7 @@ api_tests! {
     }
 
     async fn refused_change_leaves_no_event_of_success(world) {
+        world.tick();
         let (_, signed) = ada(&world).await;
         let before = actions(&world).await;
         world.patch("/me").bearer(&signed).json(json!({"email": "x"})).send().await.expect(422);
@@ -76,6 +79,7 @@ api_tests! {
     }
 
     async fn failed_login_says_why_to_the_trail_only(world) {
+        world.tick();
         let (ada, _) = ada(&world).await;
         let ask = async |name: &str, password: &str| {
             let answer = world.try_login("acme", name, password).await.problem(401, "invalid_credentials");
@@ -93,6 +97,7 @@ api_tests! {
     }
 
     async fn secrets_are_in_no_table(world) {
+        world.tick();
         let (_, signed) = ada(&world).await;
         let next = Signed::of(&world.refresh("acme", &signed.refresh).await.expect(200));
         let change = json!({"current_password": PASSWORD, "new_password": "seventeen quiet harbour cranes"});
@@ -108,6 +113,7 @@ api_tests! {
     }
 
     async fn no_answer_carries_a_secret(world) {
+        world.tick();
         let tenant = world.tenant("acme").await;
         let boss = world.tenant_admin(&tenant, "boss").await;
         let signed = world.login(&boss).await;

@@ -12,6 +12,7 @@ use std::{
     path::PathBuf,
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use actix_web::{
@@ -54,6 +55,8 @@ pub struct World {
     admin: Rc<OnceCell<Signed>>,
     /// Tells the addresses of people apart who are made for a test, so that no limit on addresses meets them.
     people: Rc<Cell<u32>>,
+    /// By how much every request moves the clock.
+    step: Rc<Cell<Duration>>,
     _scratch: Rc<Scratch>,
 }
 
@@ -102,6 +105,7 @@ impl World {
             serve,
             admin: Rc::default(),
             people: Rc::default(),
+            step: Rc::default(),
             _scratch: scratch,
         }
     }
@@ -112,12 +116,18 @@ impl World {
         change(&mut config);
         let mut world = Self::open(config, self.env.clone(), self.clock.clone(), Rc::clone(&self._scratch)).await;
         world.people = Rc::clone(&self.people);
+        world.step = Rc::clone(&self.step);
         world
     }
 
     /// The database as the operating system sees it.
     pub fn target(&self) -> &Target {
         &self._scratch.fresh.target
+    }
+
+    /// Lets every request from now on come a millisecond after the one before, for tests of order.
+    pub fn tick(&self) {
+        self.step.set(Duration::from_millis(1));
     }
 
     /// A request to a path below `/api/v1`, or to any path if it begins with a double slash.
@@ -128,7 +138,7 @@ impl World {
             .map_or_else(|| format!("/api/v1{path}"), str::to_owned);
         let peer = SocketAddr::from(([192, 0, 2, 1], 40_000));
         let request = TestRequest::with_uri(&uri).method(method).peer_addr(peer);
-        Call { request, serve: Rc::clone(&self.serve), clock: self.clock.clone() }
+        Call { request, serve: Rc::clone(&self.serve), clock: self.clock.clone(), step: Rc::clone(&self.step) }
     }
 
     pub fn get(&self, path: &str) -> Call {
@@ -153,6 +163,7 @@ pub struct Call {
     request: TestRequest,
     serve: Serve,
     clock: ManualClock,
+    step: Rc<Cell<Duration>>,
 }
 
 impl Call {
@@ -186,9 +197,8 @@ impl Call {
         self.map(|request| request.insert_header(("content-type", content_type)).set_payload(body))
     }
 
-    /// Sends it, a millisecond after the request before: what happens one after the other has times that tell so.
     pub async fn send(self) -> Answer {
-        self.clock.advance(std::time::Duration::from_millis(1));
+        self.clock.advance(self.step.get());
         (self.serve)(self.request).await
     }
 }

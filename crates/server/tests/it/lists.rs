@@ -20,6 +20,7 @@ async fn seven(world: &World) -> (Person, String, Vec<String>) {
 
 api_tests! {
     async fn pages_divide_the_list_and_count_it_exactly(world) {
+        world.tick();
         let (_, token, ids) = seven(&world).await;
         for page in 1..=4 {
             let answer = world.get(&format!("/me/sessions?page={page}&per_page=3")).bearer(&token).send().await.expect(200);
@@ -33,6 +34,7 @@ api_tests! {
     }
 
     async fn cursor_walks_the_whole_list_and_carries_its_page_number(world) {
+        world.tick();
         let (_, token, ids) = seven(&world).await;
         let (mut seen, mut query, mut number) = (Vec::new(), "per_page=2".to_owned(), 1);
         loop {
@@ -48,6 +50,7 @@ api_tests! {
     }
 
     async fn page_size_is_from_1_to_200_and_pages_count_from_1(world) {
+        world.tick();
         let (_, token, _) = seven(&world).await;
         for query in ["per_page=0", "per_page=201", "per_page=-1", "per_page=2147483648", "per_page=9223372036854775808", "per_page=x", "per_page=1.5", "page=0", "page=-1", "page=x", "per_page=1&per_page=2", "page=1&page=2"] {
             let answer = world.get(&format!("/me/sessions?{query}")).bearer(&token).send().await;
@@ -60,6 +63,7 @@ api_tests! {
     }
 
     async fn cursor_of_another_list_or_an_altered_one_is_refused(world) {
+        world.tick();
         let (ada, token, _) = seven(&world).await;
         let answer = world.get("/me/sessions?per_page=2").bearer(&token).send().await;
         let cursor = answer.json()["pagination"]["next_cursor"].as_str().unwrap().to_owned();
@@ -81,6 +85,7 @@ api_tests! {
     }
 
     async fn link_header_leads_to_first_prev_next_and_last(world) {
+        world.tick();
         let (_, token, _) = seven(&world).await;
         let answer = world.get("/me/sessions?page=2&per_page=3&active_only=true").bearer(&token).send().await.expect(200);
         let link = answer.header("link").unwrap();
@@ -94,6 +99,7 @@ api_tests! {
     }
 
     async fn unknown_order_or_parameter_is_refused(world) {
+        world.tick();
         let (_, token, _) = seven(&world).await;
         for (query, fault) in [
             ("sort=user_agent", "query.sort enum"), ("sort=refresh_hash", "query.sort enum"), ("sort=-", "query.sort enum"),
@@ -106,6 +112,7 @@ api_tests! {
     }
 
     async fn administrative_lists_page_and_sort_alike(world) {
+        world.tick();
         for slug in ["acme", "beta", "core"] {
             world.tenant(slug).await;
         }

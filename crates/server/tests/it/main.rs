@@ -20,6 +20,7 @@ mod revocation;
 mod revocation_race;
 mod rights;
 mod setup;
+mod stats;
 mod strangers;
 mod throttle;
 mod tokens;

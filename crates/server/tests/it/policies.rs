@@ -27,6 +27,7 @@ async fn all_sessions(world: &World, person: &Person) -> Vec<Value> {
 
 api_tests! {
     async fn idle_session_ends_and_a_used_one_does_not(world) {
+        world.tick();
         let (_, ada) = with(&world, json!({"session_idle_minutes": 30})).await;
         let (idle, used) = (world.login(&ada).await, world.login(&ada).await);
         let mut used = used;
@@ -42,6 +43,7 @@ api_tests! {
     }
 
     async fn requests_alone_keep_a_session_from_being_idle(world) {
+        world.tick();
         let (_, ada) = with(&world, json!({"session_idle_minutes": 10})).await;
         let signed = world.login(&ada).await;
         let other = world.replica(|_| {}).await;
@@ -54,6 +56,7 @@ api_tests! {
     }
 
     async fn session_ends_at_its_absolute_limit_however_it_is_used(world) {
+        world.tick();
         let (_, ada) = with(&world, json!({"session_max_days": 2})).await;
         let mut signed = world.login(&ada).await;
         for _ in 0..3 {
@@ -66,6 +69,7 @@ api_tests! {
     }
 
     async fn session_of_an_administrator_lives_a_day_and_idles_an_hour(world) {
+        world.tick();
         let tenant = world.tenant("acme").await;
         let boss = world.tenant_admin(&tenant, "boss").await;
         let idle = world.login(&boss).await;
@@ -81,6 +85,7 @@ api_tests! {
     }
 
     async fn giving_a_role_shortens_the_sessions_that_are_there(world) {
+        world.tick();
         let tenant = world.tenant("acme").await;
         let ada = world.person(&tenant, "ada").await;
         let signed = world.login(&ada).await;
@@ -91,6 +96,7 @@ api_tests! {
     }
 
     async fn one_session_more_than_the_limit_ends_the_oldest(world) {
+        world.tick();
         let (_, ada) = with(&world, json!({"max_sessions_per_user": 2})).await;
         let signed = [world.login(&ada).await, world.login(&ada).await, world.login(&ada).await];
         assert_eq!((world.me(&signed[0]).await, world.me(&signed[1]).await, world.me(&signed[2]).await), (401, 200, 200));
@@ -99,6 +105,7 @@ api_tests! {
     }
 
     async fn one_session_more_than_the_limit_is_refused_where_the_tenant_wants_that(world) {
+        world.tick();
         let (_, ada) = with(&world, json!({"max_sessions_per_user": 2, "session_limit_action": "refuse"})).await;
         let first = world.login(&ada).await;
         world.login(&ada).await;
@@ -108,6 +115,7 @@ api_tests! {
     }
 
     async fn limit_holds_for_64_concurrent_logins(world) {
+        world.tick();
         let (_, ada) = with(&world, json!({"max_sessions_per_user": 3})).await;
         let roomy = world.replica(|config| config.hasher.queue = 200).await;
         let logins = (0..64).map(|_| roomy.try_login("acme", "ada", crate::harness::PASSWORD));
@@ -120,6 +128,7 @@ api_tests! {
     }
 
     async fn ended_sessions_stay_visible_for_the_retention_and_then_go(world) {
+        world.tick();
         let (_, ada) = with(&world, json!({"session_retention_days": 3, "session_max_days": 1})).await;
         let revoked = world.login(&ada).await;
         world.logout("acme", &revoked.refresh).await.expect(200);
@@ -136,6 +145,7 @@ api_tests! {
     }
 
     async fn expired_session_never_shows_as_active_before_it_is_swept(world) {
+        world.tick();
         let (tenant, ada) = with(&world, json!({"session_max_days": 1})).await;
         world.login(&ada).await;
         world.clock.advance(DAY + MINUTE);
@@ -147,6 +157,7 @@ api_tests! {
     }
 
     async fn last_activity_is_written_in_batches_and_starts_at_login(world) {
+        world.tick();
         let (_, ada) = with(&world, json!({})).await;
         let signed = world.login(&ada).await;
         let at_login = all_sessions(&world, &ada).await[0].clone();
@@ -163,6 +174,7 @@ api_tests! {
     }
 
     async fn settings_are_bounded_and_null_inherits(world) {
+        world.tick();
         let (tenant, _) = with(&world, json!({"access_token_minutes": 5})).await;
         let admin = world.admin().await;
         let path = format!("/admin/tenants/{}", tenant.id);
