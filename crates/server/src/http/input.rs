@@ -173,6 +173,8 @@ pub trait Field: Sized {
     }
     /// How the document describes it.
     fn schema() -> RefOr<Schema>;
+    /// The schemas that the description refers to.
+    fn referenced(_schemas: &mut Vec<(String, RefOr<Schema>)>) {}
 }
 
 /// A value in a query or a form, given by the texts under its key.
@@ -380,6 +382,10 @@ impl<T: Field> Field for Option<T> {
     fn schema() -> RefOr<Schema> {
         nullable(T::schema())
     }
+
+    fn referenced(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        T::referenced(schemas);
+    }
 }
 
 /// A change of a field (RFC 7396): absent leaves it, `null` removes it.
@@ -400,6 +406,10 @@ impl<T: Field> Field for Patch<T> {
     fn schema() -> RefOr<Schema> {
         nullable(T::schema())
     }
+
+    fn referenced(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        T::referenced(schemas);
+    }
 }
 
 /// A change of a field that cannot be removed: absent leaves it, `null` is a fault.
@@ -419,6 +429,10 @@ impl<T: Field> Field for Set<T> {
 
     fn schema() -> RefOr<Schema> {
         T::schema()
+    }
+
+    fn referenced(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        T::referenced(schemas);
     }
 }
 
@@ -481,6 +495,10 @@ impl<T: Field, const MAX: usize> Field for Many<T, MAX> {
 
     fn schema() -> RefOr<Schema> {
         ArrayBuilder::new().items(T::schema()).min_items(Some(1)).max_items(Some(MAX)).into()
+    }
+
+    fn referenced(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        T::referenced(schemas);
     }
 }
 
@@ -721,6 +739,11 @@ macro_rules! body {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
                 utoipa::openapi::Ref::from_schema_name(stringify!($name)).into()
             }
+
+            fn referenced(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+                schemas.push((stringify!($name).to_owned(), <Self as utoipa::PartialSchema>::schema()));
+                <Self as utoipa::ToSchema>::schemas(schemas);
+            }
         }
 
         impl utoipa::PartialSchema for $name {
@@ -742,7 +765,11 @@ macro_rules! body {
             }
         }
 
-        impl utoipa::ToSchema for $name {}
+        impl utoipa::ToSchema for $name {
+            fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+                $(<$type as $crate::http::input::Field>::referenced(schemas);)*
+            }
+        }
     )*};
 }
 pub(crate) use body;

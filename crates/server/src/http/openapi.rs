@@ -26,6 +26,7 @@ use crate::http::{
 #[openapi(
     info(
         title = "Gatehouse",
+        contact(name = "The Gatehouse maintainers"),
         description = "A multi-tenant identity service: registration, sign-in, sessions, and their administration.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),

@@ -72,6 +72,7 @@ pub struct AdminUserResponse {
     #[serde(flatten)]
     pub user: UserResponse,
     /// Free data for applications.
+    #[schema(inline, example = json!({"department": "sales"}))]
     pub attributes: Attributes,
 }
 

@@ -30,6 +30,9 @@ fn simplify(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.values_mut().for_each(simplify);
+            if let Some(merged) = described(map) {
+                *map = merged;
+            }
             if let Some(merged) = nullable(map) {
                 let description = map.remove("description");
                 *map = merged;
@@ -47,6 +50,19 @@ fn simplify(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(simplify),
         _ => {}
     }
+}
+
+/// An inline type that has a doc comment comes as two parts that must both hold, the type and a bare object with the
+/// description: no value is a text and an object.
+fn described(map: &Map<String, Value>) -> Option<Map<String, Value>> {
+    let [Value::Object(schema), Value::Object(words)] = map.get("allOf")?.as_array()?.as_slice() else { return None };
+    let description = words.get("description")?;
+    if words.len() != 2 || words.get("type")? != "object" {
+        return None;
+    }
+    let mut merged = schema.clone();
+    merged.insert("description".to_owned(), description.clone());
+    Some(merged)
 }
 
 fn nullable(map: &Map<String, Value>) -> Option<Map<String, Value>> {
