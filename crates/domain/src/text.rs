@@ -28,7 +28,7 @@ fn line(text: &str, max: usize) -> Result<(), Fault> {
 }
 
 macro_rules! texts {
-    ($($(#[$doc:meta])* $name:ident { max: $max:literal, pattern: $pattern:literal, example: $example:literal, check: $check:expr })*) => {$(
+    ($($(#[$doc:meta])* $name:ident { max: $max:literal, $(pattern: $pattern:literal,)? $(format: $format:literal,)? example: $example:literal, check: $check:expr })*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
         pub struct $name(String);
@@ -36,8 +36,10 @@ macro_rules! texts {
         impl $name {
             /// The greatest length in characters.
             pub const MAX: usize = $max;
-            /// What the text matches (ECMA-262).
-            pub const PATTERN: &'static str = $pattern;
+            $(
+                /// What the text matches (ECMA-262).
+                pub const PATTERN: &'static str = $pattern;
+            )?
 
             /// The text.
             #[must_use]
@@ -69,11 +71,12 @@ macro_rules! texts {
         #[cfg(feature = "openapi")]
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-                utoipa::openapi::ObjectBuilder::new()
-                    .schema_type(utoipa::openapi::schema::Type::String)
+                let object = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String);
+                $(let object = object.pattern(Some($pattern));)?
+                $(let object = object.format(Some(utoipa::openapi::SchemaFormat::Custom($format.to_owned())));)?
+                object
                     .min_length(Some(1))
                     .max_length(Some($max))
-                    .pattern(Some($pattern))
                     .examples([serde_json::json!($example)])
                     .into()
             }
@@ -134,17 +137,17 @@ texts! {
     /// person's is an attack; compared without case. It cannot hold an `@`, so it never equals anyone's e-mail address.
     Username { max: 50, pattern: "^[A-Za-z0-9][A-Za-z0-9._+-]{0,49}$", example: "ada", check: username }
 
-    /// An e-mail address (RFC 5321, unquoted), compared without case.
-    Email { max: 254, pattern: "^[^\\s@\"()<>\\\\]+@[^\\s@\"()<>\\\\]+$", example: "ada@example.com", check: email }
+    /// An e-mail address (RFC 5321, unquoted), compared without case. No pattern: the limits of its parts are in bytes.
+    Email { max: 254, format: "email", example: "ada@example.com", check: email }
 
     /// How a person is addressed.
-    DisplayName { max: 100, pattern: "^\\S(.*\\S)?$", example: "Ada Lovelace", check: |text| line(text, 100) }
+    DisplayName { max: 100, pattern: "^[^\\s\\x00-\\x1f\\x7f-\\x9f]([^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*[^\\s\\x00-\\x1f\\x7f-\\x9f])?$", example: "Ada Lovelace", check: |text| line(text, 100) }
 
     /// The name of a partner, tenant or role.
-    Name { max: 100, pattern: "^\\S(.*\\S)?$", example: "Example Ltd", check: |text| line(text, 100) }
+    Name { max: 100, pattern: "^[^\\s\\x00-\\x1f\\x7f-\\x9f]([^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*[^\\s\\x00-\\x1f\\x7f-\\x9f])?$", example: "Example Ltd", check: |text| line(text, 100) }
 
     /// A telephone number as people write it.
-    Phone { max: 32, pattern: "^\\+?[0-9][0-9 ().-]{2,30}$", example: "+34 600 000 000", check: phone }
+    Phone { max: 32, pattern: "^(\\+[0-9][0-9 ().-]{1,30}|[0-9][0-9 ().-]{2,31})$", example: "+34 600 000 000", check: phone }
 
     /// The part of an address that names a partner or tenant.
     Slug { max: 63, pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", example: "default", check: slug }

@@ -849,7 +849,7 @@ impl<const MAX: usize> Parse for Opaque<MAX> {
         if text.is_empty() {
             return Err(Fault::new("string_too_short", "must not be empty"));
         }
-        if text.len() > MAX {
+        if text.chars().count() > MAX {
             return Err(Fault::new("string_too_long", format!("must have at most {MAX} characters")));
         }
         if text.chars().any(char::is_control) {
@@ -866,7 +866,12 @@ impl<const MAX: usize> Field for Opaque<MAX> {
     }
 
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX)).into()
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(MAX))
+            .pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]+$"))
+            .into()
     }
 }
 
@@ -880,6 +885,18 @@ impl<const MAX: usize> Item for Opaque<MAX> {
     }
 }
 
+/// The common spellings of IP addresses (RFC 4291 section 2.2).
+fn ip_pattern() -> String {
+    let byte = "(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])";
+    let (group, v4) = ("[0-9a-fA-F]{1,4}", format!("{byte}([.]{byte}){{3}}"));
+    // The groups before `::`, and how many may follow it.
+    let short = (1..=6).map(|n| format!("({group}:){{{n}}}(:{group}){{1,{}}}", 7 - n));
+    let mut forms =
+        vec![v4, format!("({group}:){{7}}{group}"), format!("({group}:){{1,7}}:"), format!(":((:{group}){{1,7}}|:)")];
+    forms.extend(short);
+    format!("^({})$", forms.join("|"))
+}
+
 /// An IP address in any of its spellings.
 impl Item for std::net::IpAddr {
     fn read_text(text: &str) -> Result<Self, Fault> {
@@ -890,7 +907,7 @@ impl Item for std::net::IpAddr {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .max_length(Some(45))
-            .pattern(Some("^[0-9a-fA-F:.]{2,45}$"))
+            .pattern(Some(ip_pattern()))
             .examples([serde_json::json!("203.0.113.10")])
             .into()
     }

@@ -3,6 +3,7 @@
 
 mod complete;
 mod example;
+mod rule;
 
 use actix_web::App;
 use utoipa::{

@@ -73,7 +73,7 @@ impl From<Pair> for TokenPair {
 #[expect(dead_code, reason = "the form is read by LoginForm; this describes it")]
 pub struct LoginRequest {
     /// User name or e-mail address.
-    #[schema(min_length = 1, max_length = 254, example = "ada")]
+    #[schema(min_length = 1, max_length = 254, pattern = "^[^\\x00]+$", example = "ada")]
     username: String,
     /// The password.
     #[schema(min_length = 1, max_length = 1024, format = Password, example = "correct horse battery staple")]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::http::{
-    openapi::example,
+    openapi::{example, rule},
     problem::{CODES, Code},
 };
 
@@ -13,6 +13,7 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 pub(super) fn complete(document: &mut Value) {
     simplify(document);
     shared(document);
+    rule::add(&mut document["components"]["schemas"]);
     let Some(Value::Object(mut paths)) = document.get_mut("paths").map(Value::take) else { return };
     for (path, item) in &mut paths {
         for method in METHODS {
@@ -249,7 +250,7 @@ fn one(path: &str, method: &str, operation: &mut Map<String, Value>) {
             "in": "header",
             "required": false,
             "description": "`app` declares a native client; anything else means nothing.",
-            "schema": { "type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9 ._-]*$", "examples": ["app"] },
+            "schema": { "type": "string", "examples": ["app"] },
         }));
     }
 }

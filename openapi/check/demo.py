@@ -1,0 +1,87 @@
+"""A throw-away instance to check against: `gatehouse demo`, on a free port, for as long as a block runs."""
+
+import contextlib
+import os
+import pathlib
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = ROOT / "target" / "debug" / "gatehouse"
+PASSWORD = "otter-juggles-42-copper-lamps"
+
+# Checks send hundreds of bad passwords and sign in over and over, all from one address.
+LIMITS = {
+    "GATEHOUSE_LOGIN_FAILURES_PER_ACCOUNT": "99",
+    "GATEHOUSE_LOGIN_FAILURES_PER_ADDRESS": "1000000",
+    "GATEHOUSE_REGISTRATIONS_PER_ADDRESS": "1000000",
+}
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A running instance."""
+
+    base_url: str
+    tenant_slug: str
+    tenant_id: str
+    # What an account may do -> its user name.
+    accounts: dict[str, str]
+
+    def environment(self, account: str) -> dict[str, str]:
+        """Where it is and how to sign in, for a child process."""
+        return os.environ | {
+            "GATEHOUSE_URL": self.base_url,
+            "GATEHOUSE_TENANT_SLUG": self.tenant_slug,
+            "GATEHOUSE_TENANT_ID": self.tenant_id,
+            "GATEHOUSE_USERNAME": self.accounts[account],
+            "GATEHOUSE_PASSWORD": PASSWORD,
+            # What the administrator of the tenant signs in with.
+            "GATEHOUSE_TENANT_ADMIN": self.accounts["tenant administrator"],
+        }
+
+
+def _read_banner(lines: Iterator[str]) -> Demo:
+    base_url, tenant_slug, tenant_id, accounts = "", "", "", {}
+    for line in lines:
+        if found := re.match(r"Gatehouse demo: (http://[^/]+)/", line):
+            base_url = found[1]
+        elif found := re.match(r"  (\w[\w ]*\w) +(\S+) +at tenant (\S+) +(\S+)", line):
+            accounts[found[1].strip()] = found[2]
+            tenant_slug, tenant_id = found[3], found[4]
+        elif line.startswith("Everything is gone"):
+            return Demo(base_url, tenant_slug, tenant_id, accounts)
+    raise SystemExit("gatehouse demo did not start; what it said is above")
+
+
+@contextlib.contextmanager
+def demo(log: pathlib.Path) -> Iterator[Demo]:
+    """Starts an instance that writes its log to a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # Settings of whoever runs this must not change what is checked.
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("GATEHOUSE_", "DATABASE_URL"))}
+    with log.open("w") as errors:
+        server = subprocess.Popen(
+            [BINARY, "demo", "--bind", "127.0.0.1:0", "--admin-password", PASSWORD],
+            env=outside | LIMITS | {"GATEHOUSE_LOG_LEVEL": "warn", "GATEHOUSE_LOG_FORMAT": "json"},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        try:
+            running = _read_banner(iter(server.stdout))
+            # Nobody reads on: a full pipe would stop the server.
+            threading.Thread(target=server.stdout.read, daemon=True).start()
+            yield running
+            if server.poll() is not None:
+                raise SystemExit(f"the server ended by itself with {server.returncode}, see {log}")
+        finally:
+            server.terminate()
+            try:
+                server.wait(30)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                raise SystemExit("the server did not end on SIGTERM within 30 seconds") from None
