@@ -881,12 +881,7 @@ impl<const MAX: usize> Item for Opaque<MAX> {
     }
 
     fn schema() -> RefOr<Schema> {
-        // An empty parameter counts as absent.
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .max_length(Some(MAX))
-            .pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]*$"))
-            .into()
+        <Self as Field>::schema()
     }
 }
 

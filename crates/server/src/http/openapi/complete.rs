@@ -242,6 +242,12 @@ fn one(path: &str, method: &str, operation: &mut Map<String, Value>) {
     for (status, name) in failures {
         responses.insert(status.to_owned(), json!({ "$ref": format!("#/components/responses/{name}") }));
     }
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+        if parameter["in"] == "query" {
+            // `?status=` is the same as no status.
+            parameter["allowEmptyValue"] = json!(true);
+        }
+    }
     if id == "auth.login"
         && let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut)
     {
