@@ -68,16 +68,29 @@ impl From<Pair> for TokenPair {
     }
 }
 
-/// The fields of the sign-in form, for the document.
-#[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "the form is read by LoginForm; this describes it")]
-pub struct LoginRequest {
-    /// User name or e-mail address.
-    #[schema(min_length = 1, max_length = 254, pattern = "^[^\\x00]+$", example = "ada")]
-    username: String,
-    /// The password.
-    #[schema(min_length = 1, max_length = 1024, format = Password, example = "correct horse battery staple")]
-    password: String,
+/// Describes a sign-in form for the document. One for each encoding: generators tell encodings apart by their types, and
+/// some of them send a form in every encoding that its type has.
+macro_rules! login_forms {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {$(
+        $(#[doc = $doc])*
+        #[derive(Debug, ToSchema)]
+        #[expect(dead_code, reason = "the form is read by LoginForm; this describes it")]
+        pub struct $name {
+            /// User name or e-mail address.
+            #[schema(min_length = 1, max_length = 254, pattern = "^[^\\x00]+$", example = "ada")]
+            username: String,
+            /// The password.
+            #[schema(min_length = 1, max_length = 1024, format = Password, example = "correct horse battery staple")]
+            password: String,
+        }
+    )*};
+}
+
+login_forms! {
+    /// The fields of the sign-in form.
+    LoginRequest,
+    /// The fields of the sign-in form, sent as multipart/form-data.
+    LoginMultipartRequest,
 }
 
 /// A message.
@@ -113,7 +126,7 @@ async fn register(
 ///
 /// With user name or e-mail address and password, as a form. The answer to a failed attempt is the same whether the
 /// user exists or not. `X-Device: app` declares a native client.
-#[utoipa::path(tag = "auth", operation_id = "auth.login", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body(content((LoginRequest = "application/x-www-form-urlencoded"), (LoginRequest = "multipart/form-data"))), responses((status = 200, body = TokenPair)), security(()))]
+#[utoipa::path(tag = "auth", operation_id = "auth.login", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body(content((LoginRequest = "application/x-www-form-urlencoded"), (LoginMultipartRequest = "multipart/form-data"))), responses((status = 200, body = TokenPair)), security(()))]
 #[post("/auth/tenants/{tenant_slug}/login")]
 async fn login(tenant: PathTenant, form: LoginForm, asked: Asked, app: Data<App>) -> ApiResult<Bare<TokenPair>> {
     let pair = asked.limited(app.login(&tenant.0, &form.username, form.password, &asked.origin).await)?;

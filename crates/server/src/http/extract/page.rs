@@ -65,19 +65,20 @@ impl Sort for CreationOrName {
 }
 
 macro_rules! number_items {
-    ($($type:ty: $min:literal..=$max:expr, $default:literal;)*) => {$(
+    ($($type:ty: $min:literal..=$max:expr, $default:expr;)*) => {$(
         impl Item for $type {
             fn read_text(text: &str) -> Result<Self, Fault> {
                 <$type as Parse>::parse(text)
             }
 
             fn schema() -> RefOr<Schema> {
+                let default: Option<u32> = $default;
                 ObjectBuilder::new()
                     .schema_type(Type::Integer)
                     .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
                     .minimum(Some($min))
                     .maximum(Some($max))
-                    .default(Some($default.into()))
+                    .default(default.map(Into::into))
                     .into()
             }
         }
@@ -85,8 +86,9 @@ macro_rules! number_items {
 }
 
 number_items! {
-    PageNumber: 1..=PageNumber::MAX, 1;
-    PerPage: 1..=PerPage::MAX, 50;
+    // No default: generated clients send defaults along, and a page beside a cursor is a fault.
+    PageNumber: 1..=PageNumber::MAX, None;
+    PerPage: 1..=PerPage::MAX, Some(50);
 }
 
 /// The parameters that all lists have; for the document.
@@ -102,7 +104,11 @@ impl<S: Sort> IntoParams for Paged<S> {
         let sort = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(sort_words::<S>()));
         let default = sort_words::<S>().into_iter().next().unwrap_or_default();
         vec![
-            parameter("page", <Option<PageNumber> as Param>::schema(), &["The number of the page."]),
+            parameter(
+                "page",
+                <Option<PageNumber> as Param>::schema(),
+                &["The number of the page, from 1; the first if there is no `cursor` either."],
+            ),
             parameter("per_page", <Option<PerPage> as Param>::schema(), &["How many items a page has."]),
             parameter(
                 "cursor",

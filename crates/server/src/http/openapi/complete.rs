@@ -217,6 +217,19 @@ fn failures(path: &str, method: &str, operation: &Map<String, Value>) -> Vec<(&'
     failures
 }
 
+/// Names words that begin with a hyphen for generators, which would number them.
+fn name_words(schema: &mut Value) {
+    let Some(words) = schema.get("enum").and_then(Value::as_array) else { return };
+    let name = |word: &Value| {
+        let word = word.as_str().unwrap_or_default();
+        word.strip_prefix('-').map_or_else(|| word.to_uppercase(), |field| format!("{}_DESC", field.to_uppercase()))
+    };
+    if words.iter().any(|word| word.as_str().is_some_and(|word| word.starts_with('-'))) {
+        let names: Vec<_> = words.iter().map(name).collect();
+        schema["x-enum-varnames"] = json!(names);
+    }
+}
+
 /// Completes an operation.
 fn one(path: &str, method: &str, operation: &mut Map<String, Value>) {
     let failures = failures(path, method, operation);
@@ -246,6 +259,7 @@ fn one(path: &str, method: &str, operation: &mut Map<String, Value>) {
         if parameter["in"] == "query" {
             // `?status=` is the same as no status.
             parameter["allowEmptyValue"] = json!(true);
+            name_words(&mut parameter["schema"]);
         }
     }
     if id == "auth.login"

@@ -45,8 +45,10 @@ pub(super) fn add(schemas: &mut Value) {
             },
         }),
     );
-    // The form is described by hand, and its reader refuses what it does not know.
-    extend(&mut schemas["LoginRequest"], json!({ "additionalProperties": false }));
+    // The forms are described by hand, and their reader refuses what it does not know.
+    for form in ["LoginRequest", "LoginMultipartRequest"] {
+        extend(&mut schemas[form], json!({ "additionalProperties": false }));
+    }
 }
 
 fn extend(schema: &mut Value, mut rules: Value) {
