@@ -44,17 +44,22 @@ class Demo:
         }
 
 
+ACCOUNTS = ["tenant administrator", "partner administrator", "platform administrator", "user"]
+
+
 def _read_banner(lines: Iterator[str]) -> Demo:
+    """Waits for the lines that the demo prints for people: where it listens, then one for each account."""
     base_url, tenant_slug, tenant_id, accounts = "", "", "", {}
     for line in lines:
-        if found := re.match(r"Gatehouse demo: (http://[^/]+)/", line):
+        if found := re.search(r"(http://\S+?)/api/v1", line):
             base_url = found[1]
-        elif found := re.match(r"  (\w[\w ]*\w) +(\S+) +at tenant (\S+) +(\S+)", line):
-            accounts[found[1].strip()] = found[2]
-            tenant_slug, tenant_id = found[3], found[4]
+        elif found := re.search(r"(.+) (?:at|in) tenant (\S+) +(tnt_\S+)", line):
+            account = next(account for account in ACCOUNTS if account in found[1])
+            accounts[account] = found[1].replace(account, "").strip()
+            tenant_slug, tenant_id = found[2], found[3]
         elif line.startswith("Everything is gone"):
             return Demo(base_url, tenant_slug, tenant_id, accounts)
-    raise SystemExit("gatehouse demo did not start; what it said is above")
+    raise SystemExit("gatehouse demo did not start; its log is in target/openapi")
 
 
 @contextlib.contextmanager
