@@ -4,6 +4,8 @@
 mod complete;
 mod example;
 mod rule;
+#[cfg(test)]
+mod tests;
 
 use actix_web::App;
 use utoipa::{
