@@ -21,7 +21,9 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
     http::{
         Method, Uri,
-        header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, HeaderMap, HeaderName, HeaderValue},
+        header::{
+            AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue,
+        },
     },
     web::Data,
 };
@@ -39,6 +41,7 @@ use crate::{
     http::{
         Site,
         input::no_query,
+        ops::{REFERENCE, REFERENCE_POLICY},
         problem::Failure,
         request::{Auth, RequestState},
     },
@@ -216,6 +219,7 @@ impl Edge {
     /// Everything that comes after the handler.
     fn finish(&self, response: &mut ServiceResponse<BoxBody>, seen: &Seen, quota: &Cell<Option<app::login::Quota>>) {
         let is_api = response.request().path().starts_with("/api/");
+        let is_reference = response.request().path().starts_with(REFERENCE);
         let status = response.status().as_u16();
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::from_str(&seen.id) {
@@ -232,9 +236,12 @@ impl Edge {
         if is_api {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             headers.insert(
-                HeaderName::from_static("content-security-policy"),
+                CONTENT_SECURITY_POLICY,
                 HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
             );
+        }
+        if is_reference && !headers.contains_key(CONTENT_SECURITY_POLICY) {
+            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(REFERENCE_POLICY));
         }
         if self.site.draining.load(Ordering::Relaxed) {
             // So that a connection that is kept alive does not outlast the grace.

@@ -79,6 +79,13 @@ async fn docs() -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header(("location", "/docs/")).finish()
 }
 
+/// Where the reference page is.
+pub const REFERENCE: &str = "/docs/";
+
+/// What the reference page may load and do. Its pictures and styles are in part made by its scripts.
+pub const REFERENCE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// The reference page; its files are part of the program and load nothing from elsewhere.
 fn reference() -> SwaggerUi {
     SwaggerUi::new("/docs/{_:.*}")
