@@ -7,3 +7,4 @@ mod harness;
 
 mod api_auth;
 mod authz_matrix;
+mod openapi;
