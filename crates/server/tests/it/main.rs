@@ -7,4 +7,5 @@ mod harness;
 
 mod api_auth;
 mod authz_matrix;
+mod cost;
 mod openapi;
