@@ -41,7 +41,7 @@ use crate::{
     http::{
         Site,
         input::no_query,
-        ops,
+        ops::{REFERENCE, REFERENCE_POLICY},
         problem::Failure,
         request::{Auth, RequestState},
     },
@@ -219,6 +219,7 @@ impl Edge {
     /// Everything that comes after the handler.
     fn finish(&self, response: &mut ServiceResponse<BoxBody>, seen: &Seen, quota: &Cell<Option<app::login::Quota>>) {
         let is_api = response.request().path().starts_with("/api/");
+        let is_reference = response.request().path().starts_with(REFERENCE);
         let status = response.status().as_u16();
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::from_str(&seen.id) {
@@ -239,10 +240,9 @@ impl Edge {
                 HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
             );
         }
-        if response.request().path().starts_with("/docs/") {
-            response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(ops::DOCS_POLICY));
+        if is_reference && !headers.contains_key(CONTENT_SECURITY_POLICY) {
+            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(REFERENCE_POLICY));
         }
-        let headers = response.headers_mut();
         if self.site.draining.load(Ordering::Relaxed) {
             // So that a connection that is kept alive does not outlast the grace.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -15,10 +15,6 @@ use crate::{
     http::{Site, problem::CODES},
 };
 
-/// What the reference pages may load: nothing from elsewhere. The page styles itself in place.
-pub const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
 /// Mounts them.
 pub fn mount(config: &mut ServiceConfig) {
     config.service(healthz).service(readyz).service(openapi_json).service(errors).service(docs).service(reference());
@@ -79,6 +75,13 @@ async fn errors() -> HttpResponse {
 async fn docs() -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header(("location", "/docs/")).finish()
 }
+
+/// Where the reference page is.
+pub const REFERENCE: &str = "/docs/";
+
+/// What the reference page may load and do. Its pictures and styles are in part made by its scripts.
+pub const REFERENCE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The reference page; its files are part of the program and load nothing from elsewhere.
 fn reference() -> SwaggerUi {

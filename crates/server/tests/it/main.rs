@@ -24,3 +24,5 @@ mod stats;
 mod strangers;
 mod throttle;
 mod tokens;
+mod cost;
+mod openapi;

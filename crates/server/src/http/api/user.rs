@@ -100,11 +100,11 @@ pub struct AnchorResponse {
     pub level: &'static str,
     /// The partner, at that level.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(inline)]
+    #[schema(inline, value_type = PartnerId, required = false)]
     pub partner_id: Option<PartnerId>,
     /// The tenant, at that level.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(inline)]
+    #[schema(inline, value_type = TenantId, required = false)]
     pub tenant_id: Option<TenantId>,
 }
 

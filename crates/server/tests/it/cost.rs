@@ -1,0 +1,196 @@
+//! What requests cost, in statements: what is asked most costs nothing, and nothing costs more because there is more of
+//! it. Transaction control is not counted.
+
+use std::sync::Arc;
+
+use gatehouse_domain::{
+    authz::{Actor, Area, ReadUsers, SystemReason, authorize},
+    id::UserId,
+    issue::Parse,
+};
+use gatehouse_persistence::testing::fill_sessions;
+use serde_json::json;
+
+use crate::harness::{Answer, Person, Signed, Tenant, World, api_tests};
+
+/// The statements that a request runs when what can be remembered is. What is remembered is forgotten within a second,
+/// so the least of a few tries in a row is the one that counts.
+async fn warm<F: Future<Output = Answer>>(world: &World, request: impl Fn() -> F) -> u64 {
+    let mut least = u64::MAX;
+    for _ in 0..4 {
+        let before = world.app.db().statements().0;
+        let answer = request().await;
+        assert!(answer.status < 300, "{}", answer.text);
+        least = least.min(world.app.db().statements().0 - before);
+    }
+    least
+}
+
+async fn get(world: &World, token: &Signed, path: &str) -> u64 {
+    warm(world, || world.get(path).bearer(token).send()).await
+}
+
+/// The statements that one request runs, after another one of the same caller has warmed what can be.
+async fn once(world: &World, token: &Signed, request: impl Future<Output = Answer>) -> u64 {
+    assert_eq!(world.me(token).await, 200);
+    let before = world.app.db().statements().0;
+    let answer = request.await;
+    let count = world.app.db().statements().0 - before;
+    assert!(answer.status < 300, "{}", answer.text);
+    count
+}
+
+async fn fill(world: &World, person: &Person, sessions: u64) {
+    let system = Arc::new(Actor::System(SystemReason::Job));
+    let grant = authorize::<ReadUsers>(&system, &Area::Directory).unwrap();
+    let user = world.app.user(&grant, UserId::parse(&person.id).unwrap()).await.unwrap().user;
+    fill_sessions(world.app.db(), &user, sessions, world.app.env().now()).await.unwrap();
+}
+
+/// A tenant with its administrator, signed in.
+async fn administered(world: &World) -> (Tenant, Person, Signed) {
+    let tenant = world.tenant("acme").await;
+    let boss = world.tenant_admin(&tenant, "boss").await;
+    let token = world.login(&boss).await;
+    (tenant, boss, token)
+}
+
+api_tests! {
+    async fn warm_caller_is_known_without_a_statement(world) {
+        let ada = world.login(&world.person(&world.tenant("acme").await, "ada").await).await;
+        assert_eq!(get(&world, &ada, "/me").await, 0);
+    }
+
+    async fn refused_caller_costs_no_statement(world) {
+        let (tenant, _, _) = administered(&world).await;
+        let ada = world.login(&world.person(&tenant, "ada").await).await;
+        for path in ["/admin/sessions".to_owned(), format!("/tenants/{}/sessions", tenant.id)] {
+            let mut least = u64::MAX;
+            for _ in 0..4 {
+                let before = world.app.db().statements().0;
+                world.get(&path).bearer(&ada).send().await.expect(403);
+                least = least.min(world.app.db().statements().0 - before);
+            }
+            assert_eq!(least, 0, "{path}");
+        }
+    }
+
+    async fn lists_of_sessions_take_three_statements_whatever_their_page_and_filters(world) {
+        let (tenant, boss, token) = administered(&world).await;
+        let admin = world.admin().await;
+        fill(&world, &boss, 1_000).await;
+        let lists = [
+            (&token, "/me/sessions".to_owned(), vec!["active_only=false", "sort=last_activity_at"]),
+            (&token, format!("/tenants/{}/sessions", tenant.id), vec![
+                "active_only=false", "device_type=mobile", "device_type=mobile&device_type=tablet", "ip_address=203.0.113.7",
+                "created_after=2020-01-01T00:00:00Z", "created_before=2100-01-01T00:00:00Z",
+                "last_activity_before=2100-01-01T00:00:00Z", "application_id=app_01h455vb4pex5vsknk084sn02q", "sort=-last_activity_at",
+            ]),
+            (&token, format!("/tenants/{}/sessions/users/{}", tenant.id, boss.id), vec!["active_only=false", "device_type=mobile"]),
+            (&admin, "/admin/sessions".to_owned(), vec!["active_only=false", "sort=created_at"]),
+        ];
+        for (token, path, filters) in lists {
+            for filter in filters.into_iter().chain([""]) {
+                for per_page in [1, 200] {
+                    let path = format!("{path}?{filter}&per_page={per_page}");
+                    let count = get(&world, token, &path).await;
+                    assert!(count <= 3, "{path}: {count}");
+                }
+            }
+        }
+        for (name, id) in [("user_id", &boss.id), ("tenant_id", &tenant.id), ("partner_id", &tenant.partner_id)] {
+            let count = get(&world, &admin, &format!("/admin/sessions?{name}={id}")).await;
+            assert!(count <= 3, "{name}: {count}");
+        }
+    }
+
+    async fn other_lists_take_three_statements_whatever_their_page(world) {
+        let (tenant, ..) = administered(&world).await;
+        let admin = world.admin().await;
+        for i in 0..12 {
+            let person = world.person(&tenant, &format!("p{i}")).await;
+            let role = world.role(&tenant, &format!("r{i}"), &["sessions:read"]).await;
+            world.give(&person, &role, json!({"level": "tenant", "tenant_id": tenant.id})).await;
+        }
+        for list in ["partners", "tenants", "users", "roles", "role-assignments", "permissions"] {
+            let [one, all] = [1, 200].map(|per_page| format!("/admin/{list}?per_page={per_page}"));
+            let (one, all) = (get(&world, &admin, &one).await, get(&world, &admin, &all).await);
+            assert!(one <= 3 && all <= 3, "{list}: {one}, {all}");
+        }
+    }
+
+    async fn one_session_takes_two_statements(world) {
+        let (tenant, boss, token) = administered(&world).await;
+        let session = world.login(&boss).await.session();
+        for path in [format!("/tenants/{}/sessions/{session}", tenant.id), format!("/tenants/{}/sessions/{}", tenant.id, token.session())] {
+            let count = get(&world, &token, &path).await;
+            assert!(count <= 2, "{path}: {count}");
+        }
+    }
+
+    async fn figures_take_as_many_statements_for_many_sessions_as_for_few(world) {
+        let (tenant, boss, token) = administered(&world).await;
+        let path = format!("/tenants/{}/sessions/stats", tenant.id);
+        let few = get(&world, &token, &path).await;
+        fill(&world, &boss, 1_000).await;
+        let many = get(&world, &token, &path).await;
+        assert_eq!(few, many);
+        assert!(many <= 8, "{many}");
+    }
+
+    async fn signing_in_takes_six_statements_and_refreshing_four(world) {
+        let tenant = world.tenant("acme").await;
+        let ada = world.person(&tenant, "ada").await;
+        let token = world.login(&ada).await;
+        let mut signing_in = u64::MAX;
+        let mut refreshing = u64::MAX;
+        for _ in 0..4 {
+            signing_in = signing_in.min(once(&world, &token, world.try_login("acme", "ada", crate::harness::PASSWORD)).await);
+            let other = world.login(&ada).await;
+            refreshing = refreshing.min(once(&world, &token, world.refresh("acme", &other.refresh)).await);
+        }
+        assert!(signing_in <= 6, "{signing_in}");
+        assert!(refreshing <= 4, "{refreshing}");
+    }
+
+    async fn ending_sessions_takes_as_many_statements_for_many_as_for_few(world) {
+        let (tenant, boss, _) = administered(&world).await;
+        let admin = world.admin().await;
+        let mut counts = Vec::new();
+        for sessions in [3, 400] {
+            let mut least = [u64::MAX; 6];
+            for _ in 0..2 {
+                fill(&world, &boss, sessions).await;
+                let token = world.login(&boss).await;
+                let other = world.login(&boss).await;
+                let one = format!("/tenants/{}/sessions/{}", tenant.id, world.login(&boss).await.session());
+                let of_user = format!("/tenants/{}/sessions/users/{}/revoke", tenant.id, boss.id);
+                let of_tenant = format!("/tenants/{}/sessions/revoke-all", tenant.id);
+                let everywhere = json!({"user_id": boss.id});
+                let count = [
+                    once(&world, &token, world.logout("acme", &other.refresh)).await,
+                    once(&world, &token, world.delete(&one).bearer(&token).send()).await,
+                    once(&world, &token, world.post("/me/sessions/revoke-all").bearer(&token).send()).await,
+                    {
+                        fill(&world, &boss, sessions).await;
+                        once(&world, &token, world.post(&of_user).bearer(&token).json(json!({"revoke_all": true})).send()).await
+                    },
+                    {
+                        fill(&world, &boss, sessions).await;
+                        once(&world, &admin, world.post("/admin/sessions/revoke-all").bearer(&admin).json(everywhere).send()).await
+                    },
+                    {
+                        fill(&world, &boss, sessions).await;
+                        once(&world, &admin, world.post(&of_tenant).bearer(&admin).send()).await
+                    },
+                ];
+                for (least, count) in least.iter_mut().zip(count) {
+                    *least = count.min(*least);
+                }
+            }
+            counts.push(least);
+        }
+        assert_eq!(counts[0], counts[1], "logout, one, own, a user's, a user's by the platform, a tenant's");
+        assert!(counts[1].iter().all(|count| *count <= 3), "{counts:?}");
+    }
+}
