@@ -6,6 +6,7 @@
 mod harness;
 
 mod api_auth;
+mod faults;
 mod refresh_race;
 mod refresh_reuse;
 mod revocation;
