@@ -229,12 +229,15 @@ impl Db {
         match &self.0.writer {
             Writer::Sqlite(writer) => writer.migrate().await?,
             Writer::Postgres => {
-                // A transaction-scoped lock on its own connection: released even if this process dies.
+                // A transaction-scoped lock on its own connection: released even if this process dies. Another one's
+                // migration may take longer than any statement of a request may wait.
                 let lock = self.0.reader.begin().await?;
                 lock.execute_unprepared(
-                    "SET LOCAL idle_in_transaction_session_timeout = 0; SELECT pg_advisory_xact_lock(7305424)",
+                    "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0; \
+                     SET LOCAL lock_timeout = 0",
                 )
                 .await?;
+                lock.execute_unprepared("SELECT pg_advisory_xact_lock(7305424)").await?;
                 Migrator::up(&self.0.reader, None).await?;
                 lock.commit().await?;
             }
@@ -331,7 +334,8 @@ async fn postgres(url: &Secret<String>, connections: u32) -> Result<DatabaseConn
         .disable_statement_logging();
     let pool = PgPoolOptions::new()
         .min_connections(1)
-        .max_connections(connections)
+        // Migrating takes one for the lock and one for the work.
+        .max_connections(Ord::max(connections, 2))
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .connect_with(options)
