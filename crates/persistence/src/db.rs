@@ -232,7 +232,8 @@ impl Db {
         match &self.0.writer {
             Writer::Sqlite(writer) => writer.migrate().await?,
             Writer::Postgres(url) => {
-                // However long another process migrates, and however long this one does.
+                // However long another process migrates, and however long this one does: on connections of their
+                // own, one for the lock and one for the work.
                 let patient = postgres(url, 2, &[]).await?;
                 // A transaction-scoped lock on its own connection: released even if this process dies.
                 let lock = patient.begin().await?;

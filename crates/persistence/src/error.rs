@@ -59,10 +59,9 @@ const UNIQUE: &[(&str, &str)] = &[
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         let sqlx = match &error {
-            DbErr::ConnectionAcquire(_) => return Self::Unavailable(Some(error)),
-            DbErr::Conn(RuntimeErr::SqlxError(e))
-            | DbErr::Exec(RuntimeErr::SqlxError(e))
-            | DbErr::Query(RuntimeErr::SqlxError(e)) => std::sync::Arc::clone(e),
+            // No connection, whatever the reason: the server is down, full, or does not know the database.
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => return Self::Unavailable(Some(error)),
+            DbErr::Exec(RuntimeErr::SqlxError(e)) | DbErr::Query(RuntimeErr::SqlxError(e)) => std::sync::Arc::clone(e),
             _ => return Self::Other(error),
         };
         let sqlx::Error::Database(database) = &*sqlx else {

@@ -151,8 +151,8 @@ where
         let result = match (self.result, committed) {
             (Some(Err(error)), _) => Err(error),
             (Some(Ok(value)), Ok(())) => Ok(value),
-            (Some(Ok(_)), Err(error)) => Err(error.into()),
-            (None, _) => return,
+            (_, Err(error)) => Err(error.into()),
+            (None, Ok(())) => return,
         };
         // The caller may have gone away.
         drop(self.reply.send(result));
@@ -272,6 +272,17 @@ impl Loop {
         let transaction = match self.connection.begin_with_options(immediate).await {
             Ok(transaction) => transaction,
             Err(error) => {
+                // What has queued up meanwhile has waited as long; it must not wait for another attempt each.
+                if let Some(other) = queue {
+                    while other.is_none()
+                        && let Ok(message) = self.messages.try_recv()
+                    {
+                        match message {
+                            Message::Write(job) => jobs.push(job),
+                            message => *other = Some(message),
+                        }
+                    }
+                }
                 refuse(jobs, Error::from(error));
                 return Ok(());
             }

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use gatehouse_persistence::testing::Engine;
+use sqlx::{Connection, Executor};
 
 use crate::{
     client::{Client, get, login, request},
@@ -125,26 +127,66 @@ async fn replicas_that_start_at_once_on_an_empty_database_both_serve() {
 }
 
 #[tokio::test]
-async fn first_start_that_was_killed_is_completed_by_the_next() {
-    on_both(async |first| {
-        let engine = if first.is_sqlite() { Engine::Sqlite } else { Engine::Postgres };
-        drop(first.start());
-        let (wanted, names) = (schema(&first).await, migrations(&first).await);
-        // Killed as soon as so many migrations are seen, and once before anything is.
-        for seen in 0..=names.len() {
-            let Some(place) = Place::new(engine) else { return };
-            let server = Server::spawn(place.command(), place.port, place.folder.join("log"));
-            let began = Instant::now();
-            while seen > 0 && migrations(&place).await.len() < seen {
-                assert!(began.elapsed() < PATIENCE, "no migration {seen}");
-            }
-            server.kill();
-            let server = place.start();
-            assert_serves(&server).await;
-            assert_eq!(migrations(&place).await, names, "killed after {seen}");
-            assert_eq!(schema(&place).await, wanted, "killed after {seen}");
-            place.assert_sound().await;
-        }
+async fn replica_waits_for_another_that_migrates_however_long() {
+    let Some(place) = Place::new(Engine::Postgres) else { return };
+    // The lock that a migrating process holds.
+    let mut migrating = place.postgres().await;
+    migrating.execute("SELECT pg_advisory_lock(7305424)").await.unwrap();
+    let server = Server::spawn(place.command(), place.port, place.folder.join("log"));
+    let began = Instant::now();
+    // Longer than any statement of a request may take to get a lock.
+    let waits = "SELECT application_name FROM pg_stat_activity WHERE wait_event = 'advisory' \
+                 AND datname = current_database() AND clock_timestamp() - query_start > interval '6 seconds'";
+    while place.texts(waits).await.is_empty() {
+        assert!(began.elapsed() < PATIENCE, "it does not wait: {}", std::fs::read_to_string(&server.log).unwrap());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    migrating.close().await.unwrap();
+    assert_serves(&server.become_ready()).await;
+}
+
+#[tokio::test]
+async fn one_connection_is_enough() {
+    on_both(async |place| {
+        let mut command = place.command();
+        command.env("GATEHOUSE_DATABASE_CONNECTIONS", "1");
+        let server = Server::spawn(command, place.port, place.folder.join("log")).become_ready();
+        assert_serves(&server).await;
+        // No request takes a second connection while it holds one: then these would wait for each other.
+        let mut clients: Vec<_> = (0..16).map(|_| Client::new(server.port)).collect();
+        let request = login("default", "root");
+        let answers = join_all(clients.iter_mut().map(|client| client.send(&request))).await;
+        assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200)));
     })
     .await;
+}
+
+async fn first_start_that_was_killed_is_completed(engine: Engine) {
+    let Some(whole) = Place::new(engine) else { return };
+    drop(whole.start());
+    let (wanted, names) = (schema(&whole).await, migrations(&whole).await);
+    // Killed as soon as so many migrations are seen, and once before anything is.
+    for seen in (0..names.len()).step_by(2).chain([names.len()]) {
+        let Some(place) = Place::new(engine) else { return };
+        let server = Server::spawn(place.command(), place.port, place.folder.join("log"));
+        let began = Instant::now();
+        while seen > 0 && migrations(&place).await.len() < seen {
+            assert!(began.elapsed() < PATIENCE, "no migration {seen}");
+        }
+        server.kill();
+        assert_serves(&place.start()).await;
+        assert_eq!(migrations(&place).await, names, "killed after {seen}");
+        assert_eq!(schema(&place).await, wanted, "killed after {seen}");
+        place.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn first_start_that_was_killed_is_completed_by_the_next_on_sqlite() {
+    first_start_that_was_killed_is_completed(Engine::Sqlite).await;
+}
+
+#[tokio::test]
+async fn first_start_that_was_killed_is_completed_by_the_next_on_postgres() {
+    first_start_that_was_killed_is_completed(Engine::Postgres).await;
 }

@@ -91,6 +91,12 @@ impl Place {
         self.try_texts(sql).await.unwrap_or_default()
     }
 
+    /// A connection of a test's own.
+    pub async fn postgres(&self) -> PgConnection {
+        let Target::Postgres(url) = &self.fresh.target else { unreachable!("SQLite has no server") };
+        PgConnection::connect(url.expose()).await.unwrap()
+    }
+
     async fn try_texts(&self, sql: &str) -> sqlx::Result<Vec<String>> {
         match &self.fresh.target {
             Target::Sqlite(path) => {

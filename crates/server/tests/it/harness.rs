@@ -5,6 +5,7 @@ mod answer;
 mod direct;
 mod ending;
 mod people;
+mod proxy;
 
 use std::{
     cell::{Cell, OnceCell},
@@ -38,6 +39,7 @@ use serde_json::Value;
 pub use answer::{Answer, claims};
 pub use ending::{Ending, Victim};
 pub use people::{Person, Signed, Tenant};
+pub use proxy::Proxy;
 
 /// A password that the rules accept.
 pub const PASSWORD: &str = "mountain otter juggles 42 lamps";

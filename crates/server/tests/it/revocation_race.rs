@@ -64,7 +64,47 @@ async fn race_all(world: &World, endings: &[Ending]) {
     assert!((1..rounds).contains(&won), "{won} of {rounds} refreshes came first");
 }
 
+/// A sign-in with the password of before races the ending; whichever came first, nobody is left signed in.
+async fn race_sign_in(world: &World, victim: &Victim, ending: Ending, round: u64) -> bool {
+    let slug = &victim.tenant.slug;
+    let doomed = victim.doom(world, ending).await;
+    let end = async {
+        if round.is_multiple_of(2) {
+            head_start(round).await;
+        }
+        victim.end(world, ending, &doomed).await
+    };
+    let sign_in = async {
+        if !round.is_multiple_of(2) {
+            head_start(round).await;
+        }
+        victim.try_sign_in(world).await
+    };
+    let (_, answer) = join!(end, sign_in);
+    if answer.status != 200 {
+        assert!([401, 403].contains(&answer.status), "{ending:?} round {round}: {}", answer.text);
+        return false;
+    }
+    let pair = Signed::of(&answer);
+    assert_eq!(world.me(&pair).await, 401, "{ending:?} round {round}: signed in nevertheless");
+    assert_eq!(world.refresh(slug, &pair.refresh).await.status, 401, "{ending:?} round {round}");
+    true
+}
+
 api_tests! {
+    async fn nobody_is_left_signed_in_who_raced_suspension_or_a_new_password(world) {
+        let mut victim = Victim::new(&world, "acme").await;
+        let mut won = 0;
+        let endings = [Ending::PasswordChange, Ending::SuspendUser, Ending::SuspendTenant, Ending::SuspendPartner];
+        for ending in endings {
+            for round in 0..ROUNDS {
+                won += u64::from(race_sign_in(&world, &victim, ending, round).await);
+                victim.recover(&world, ending).await;
+            }
+        }
+        assert!((1..ROUNDS * 4).contains(&won), "{won} sign-ins came first");
+    }
+
     async fn no_token_survives_its_user_ending_the_session(world) {
         race_all(&world, &Ending::ALL[..5]).await;
     }

@@ -3,7 +3,8 @@
 use gatehouse_domain::{id::SessionId, issue::Parse};
 use gatehouse_persistence::Target;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions,
+    AssertSqlSafe, ConnectOptions, Executor, PgConnection, SqliteConnection, postgres::PgConnectOptions,
+    sqlite::SqliteConnectOptions,
 };
 
 use super::World;
@@ -17,7 +18,9 @@ impl World {
 
     async fn postgres(&self) -> PgConnection {
         let Target::Postgres(url) = self.target() else { unreachable!("SQLite is asked first") };
-        PgConnection::connect(url.expose()).await.unwrap()
+        // Even where a test has made the database read-only for everybody else.
+        let options: PgConnectOptions = url.expose().parse().unwrap();
+        options.options([("default_transaction_read_only", "off")]).connect().await.unwrap()
     }
 
     /// The number that a statement finds.
@@ -44,6 +47,20 @@ impl World {
             Some(mut connection) => drop(connection.execute(sql).await.unwrap()),
             None => drop(self.postgres().await.execute(sql).await.unwrap()),
         }
+    }
+
+    /// Runs a statement on the server of the database, outside of it.
+    pub async fn execute_on_server(&self, sql: impl Into<String>) {
+        let Target::Postgres(url) = self.target() else { unreachable!("SQLite has no server") };
+        let options: PgConnectOptions = url.expose().parse().unwrap();
+        let mut connection = options.database("postgres").connect().await.unwrap();
+        connection.execute(AssertSqlSafe(sql.into())).await.unwrap();
+    }
+
+    /// The name of the database on its server.
+    pub fn database_name(&self) -> String {
+        let Target::Postgres(url) = self.target() else { unreachable!("SQLite has no server") };
+        url.expose().rsplit('/').next().unwrap().to_owned()
     }
 
     /// The id of a session as statements spell it.
