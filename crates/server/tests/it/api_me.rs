@@ -55,6 +55,7 @@ api_tests! {
     }
 
     async fn new_password_replaces_the_old_and_ends_the_other_sessions(world) {
+        world.tick();
         let ada = ada(&world).await;
         let other = Signed::of(&world.try_login("acme", "ada", PASSWORD).await.expect(200));
         change(&world, &ada, PASSWORD, NEW).await.expect(204);
