@@ -16,6 +16,7 @@ mod cost;
 mod faults;
 mod lists;
 mod openapi;
+mod places;
 mod policies;
 mod refresh_race;
 mod refresh_reuse;
