@@ -56,7 +56,8 @@ impl Held {
 
 /// A client with its user, and its journal.
 pub struct Player {
-    client: Client,
+    /// To each process that serves; they take turns.
+    clients: Vec<Client>,
     mode: Mode,
     name: String,
     /// An administrator's access token.
@@ -78,10 +79,15 @@ enum Outcome {
 }
 
 impl Player {
-    pub fn new(port: u16, mode: Mode, name: String, admin: String) -> Self {
+    pub fn new(ports: &[u16], mode: Mode, name: String, admin: String) -> Self {
         let turn = name.bytes().map(u64::from).sum();
-        let client = Client::new(port);
-        Self { client, mode, name, admin, held: None, ended: Vec::new(), acknowledged: 0, unanswered: 0, turn }
+        let clients = ports.iter().map(|port| Client::new(*port)).collect();
+        Self { clients, mode, name, admin, held: None, ended: Vec::new(), acknowledged: 0, unanswered: 0, turn }
+    }
+
+    fn client(&mut self) -> &mut Client {
+        let at = usize::try_from(self.turn).unwrap() % self.clients.len();
+        &mut self.clients[at]
     }
 
     /// Does the next thing: signs in, exchanges, or now and then ends the session.
@@ -113,7 +119,8 @@ impl Player {
     }
 
     async fn sign_in(&mut self) {
-        let result = self.client.send(&login(self.mode.slug(), &self.name)).await;
+        let request = login(self.mode.slug(), &self.name);
+        let result = self.client().send(&request).await;
         let Outcome::Answer(reply) = self.note(result) else { return };
         assert_eq!(reply.status, 200, "sign-in of {}: {}", self.name, reply.body);
         let (access, refresh) = (reply.text("/access_token"), reply.text("/refresh_token"));
@@ -121,7 +128,8 @@ impl Player {
     }
 
     async fn exchange(&mut self, mut held: Held) {
-        let result = self.client.send(&with_refresh_token(self.mode.slug(), "refresh", &held.refresh)).await;
+        let request = with_refresh_token(self.mode.slug(), "refresh", &held.refresh);
+        let result = self.client().send(&request).await;
         let reply = match self.note(result) {
             Outcome::Answer(reply) => reply,
             Outcome::Unsent => return,
@@ -156,7 +164,7 @@ impl Player {
             1 => json("DELETE", &format!("/me/sessions/{session}"), &held.access, &json!({})),
             _ => json("DELETE", &format!("/admin/sessions/{session}"), &self.admin, &json!({})),
         };
-        let result = self.client.send(&request).await;
+        let result = self.client().send(&request).await;
         match self.note(result) {
             Outcome::Answer(reply) => {
                 assert!([200, 204].contains(&reply.status), "{}", reply.body);
@@ -184,7 +192,7 @@ impl Player {
         let ended = std::mem::take(&mut self.ended);
         for held in &ended {
             for request in [with_refresh_token(self.mode.slug(), "refresh", &held.refresh), get("/me", &held.access)] {
-                let reply = self.client.send(&request).await.unwrap();
+                let reply = self.client().send(&request).await.unwrap();
                 assert_eq!((reply.status, reply.text("/code").as_str()), (401, "session_revoked"), "an end is lost");
             }
         }

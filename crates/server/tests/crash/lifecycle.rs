@@ -81,7 +81,9 @@ async fn request_under_way_is_answered_before_sigterm_ends_the_process_with_succ
 async fn idle_process_stops_at_once() {
     on_both(async |place| {
         let mut server = place.start();
-        assert_serves(&server).await;
+        // A client that keeps its connection, as proxies do, has nothing under way.
+        let mut kept = Client::new(server.port);
+        assert_eq!(kept.send(&request("GET", "/readyz", "", "")).await.unwrap().status, 200);
         let began = Instant::now();
         server.terminate();
         assert_eq!(server.end(PATIENCE).code(), Some(0));
@@ -143,6 +145,21 @@ async fn replica_waits_for_another_that_migrates_however_long() {
     }
     migrating.close().await.unwrap();
     assert_serves(&server.become_ready()).await;
+}
+
+#[tokio::test]
+async fn unreachable_database_ends_the_start_with_4_and_keeps_its_password() {
+    let place = Place::new(Engine::Sqlite).unwrap();
+    let mut command = place.command();
+    // Nothing listens on the port of a place that nobody has started.
+    let url = format!("postgres://gatehouse:swordfish@127.0.0.1:{}/gatehouse", place.port);
+    command.env("DATABASE_URL", url).env("GATEHOUSE_LOG_LEVEL", "trace");
+    let log = place.folder.join("log");
+    let mut server = Server::spawn(command, place.port, log.clone());
+    assert_eq!(server.end(Duration::from_secs(10)).code(), Some(4));
+    let said = std::fs::read_to_string(log).unwrap();
+    assert!(said.contains("the database is not available"), "{said}");
+    assert!(!said.contains("swordfish"), "{said}");
 }
 
 #[tokio::test]

@@ -8,3 +8,4 @@ mod lifecycle;
 mod logs;
 mod process;
 mod storm;
+mod wire;

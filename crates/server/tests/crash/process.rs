@@ -27,6 +27,8 @@ pub struct Place {
     fresh: Fresh,
     pub folder: PathBuf,
     pub port: u16,
+    /// Where a second process would listen.
+    pub port_beside: u16,
 }
 
 impl Drop for Place {
@@ -43,10 +45,10 @@ impl Place {
     /// An empty place; `None` where the engine is not to be had.
     pub fn new(engine: Engine) -> Option<Self> {
         let fresh = Fresh::with(engine, Durability::Full)?;
-        let port = free_port();
+        let (port, port_beside) = (free_port(), free_port());
         let folder = std::env::temp_dir().join(format!("gh-crash-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        Some(Self { fresh, folder, port })
+        Some(Self { fresh, folder, port, port_beside })
     }
 
     /// The program on this place, at its port.
@@ -78,8 +80,7 @@ impl Place {
 
     /// Another process of it.
     pub fn start_another(&self) -> Server {
-        let port = free_port();
-        Server::start(self.command_at(port), port, self.folder.join(format!("log-{port}")))
+        Server::start(self.command_at(self.port_beside), self.port_beside, self.folder.join("log-beside"))
     }
 
     pub fn is_sqlite(&self) -> bool {

@@ -11,11 +11,12 @@ use std::{
 
 use gatehouse_persistence::testing::Engine;
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use crate::{
     client::{Client, json, login, request},
     journal::{Held, Mode, Player},
-    process::{PASSWORD, PATIENCE, Place},
+    process::{PASSWORD, PATIENCE, Place, Server},
 };
 
 const KILLS: u64 = 20;
@@ -24,7 +25,7 @@ const PLAYERS: u64 = 8;
 const READY: Duration = Duration::from_secs(2);
 
 /// Makes a tenant for each mode and a user for each player.
-async fn cast(place: &Place) -> Vec<Player> {
+async fn cast(place: &Place, ports: &[u16]) -> Vec<Player> {
     let _server = place.start();
     let mut client = Client::new(place.port);
     let admin = client.send(&login("default", "root")).await.unwrap().text("/access_token");
@@ -47,16 +48,30 @@ async fn cast(place: &Place) -> Vec<Player> {
         let path = format!("/api/v1/auth/tenants/{}/register", mode.slug());
         let register = request("POST", &path, "Content-Type: application/json\r\n", &body);
         assert_eq!(client.send(&register).await.unwrap().status, 201);
-        players.push(Player::new(place.port, mode, name, admin.clone()));
+        players.push(Player::new(ports, mode, name, admin.clone()));
     }
     players
 }
 
-/// Lets everybody play until so many requests were acknowledged, and kills the server in the middle of the others.
-async fn play_and_kill(place: &Place, players: Vec<Player>, acknowledged: u64) -> Vec<Player> {
-    let server = place.start();
-    assert!(server.ready <= READY, "ready after {:?}", server.ready);
-    place.assert_sound().await;
+/// Starts those processes that do not run.
+fn start_missing(place: &Place, servers: &mut [Option<Server>]) {
+    for (i, server) in servers.iter_mut().enumerate().filter(|(_, server)| server.is_none()) {
+        let started = if i == 0 { place.start() } else { place.start_another() };
+        assert!(started.ready <= READY, "ready after {:?}", started.ready);
+        *server = Some(started);
+    }
+}
+
+async fn wait_for(count: &AtomicU64, acknowledged: u64, tasks: &[JoinHandle<Player>]) {
+    let began = Instant::now();
+    while count.load(Ordering::Relaxed) < acknowledged && tasks.iter().all(|task| !task.is_finished()) {
+        assert!(began.elapsed() < PATIENCE, "the storm is too slow");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Lets everybody play until so many requests were acknowledged, and kills a server in the middle of the others.
+async fn play_and_kill(players: Vec<Player>, servers: &mut [Option<Server>], kill: u64) -> Vec<Player> {
     let (over, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let tasks: Vec<_> = players
         .into_iter()
@@ -72,12 +87,13 @@ async fn play_and_kill(place: &Place, players: Vec<Player>, acknowledged: u64) -
             })
         })
         .collect();
-    let began = Instant::now();
-    while count.load(Ordering::Relaxed) < acknowledged && tasks.iter().all(|task| !task.is_finished()) {
-        assert!(began.elapsed() < PATIENCE, "the storm is too slow");
-        tokio::time::sleep(Duration::from_millis(1)).await;
+    wait_for(&count, 40 + kill * 13 % 60, &tasks).await;
+    let at = usize::try_from(kill).unwrap() % servers.len();
+    servers[at].take().unwrap().kill();
+    if servers.len() > 1 {
+        // The other one goes on with the sessions of both.
+        wait_for(&count, count.load(Ordering::Relaxed) + 30, &tasks).await;
     }
-    server.kill();
     over.store(true, Ordering::Relaxed);
     let mut players = Vec::new();
     for task in tasks {
@@ -86,13 +102,17 @@ async fn play_and_kill(place: &Place, players: Vec<Player>, acknowledged: u64) -
     players
 }
 
-async fn survive(engine: Engine) {
+async fn survive(engine: Engine, processes: usize) {
     let Some(place) = Place::new(engine) else { return };
-    let mut players = cast(&place).await;
+    let ports = [place.port, place.port_beside];
+    let mut players = cast(&place, &ports[..processes]).await;
+    let mut servers: Vec<_> = (0..processes).map(|_| None).collect();
     for kill in 0..KILLS {
-        players = play_and_kill(&place, players, 40 + kill * 13 % 60).await;
+        start_missing(&place, &mut servers);
+        place.assert_sound().await;
+        players = play_and_kill(players, &mut servers, kill).await;
     }
-    let _server = place.start();
+    start_missing(&place, &mut servers);
     for player in &mut players {
         player.settle().await;
     }
@@ -126,10 +146,15 @@ async fn survive(engine: Engine) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_was_acknowledged_survives_twenty_kills_on_sqlite() {
-    survive(Engine::Sqlite).await;
+    survive(Engine::Sqlite, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_was_acknowledged_survives_twenty_kills_on_postgres() {
-    survive(Engine::Postgres).await;
+    survive(Engine::Postgres, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_was_acknowledged_survives_twenty_kills_of_one_or_the_other_replica() {
+    survive(Engine::Postgres, 2).await;
 }

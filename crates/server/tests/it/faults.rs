@@ -109,6 +109,8 @@ fn assert_shows_nothing(text: &str) {
 struct Needs {
     victim: Victim,
     signed: Signed,
+    /// Another session of the same user.
+    beside: Signed,
     admin: Signed,
     other: Person,
 }
@@ -117,8 +119,8 @@ impl Needs {
     async fn new(world: &World) -> Self {
         let victim = Victim::new(world, "acme").await;
         let other = world.person(&victim.tenant, "bob").await;
-        let signed = victim.sign_in(world).await;
-        Self { victim, signed, admin: world.admin().await, other }
+        let (signed, beside) = (victim.sign_in(world).await, victim.sign_in(world).await);
+        Self { victim, signed, beside, admin: world.admin().await, other }
     }
 
     fn reads<'w>(&'w self, world: &'w World) -> Vec<(&'static str, LocalBoxFuture<'w, Answer>)> {
@@ -190,6 +192,7 @@ impl Needs {
         while world.me(&next).await == 503 {
             assert!(began.elapsed() < RECOVERY, "still unavailable");
         }
+        world.refresh("acme", &self.beside.refresh).await.expect(200);
         let me = world.get("/me").bearer(&next).send().await.expect(200).data();
         assert_eq!(me["display_name"], json!(null));
         assert_eq!(world.me(&world.login(&self.other).await).await, 200);
@@ -335,5 +338,24 @@ api_tests! {
             assert_shows_nothing(&answer.text);
         }
         world.execute("ALTER TABLE sessions_gone RENAME TO sessions").await;
+    }
+
+    async fn change_whose_event_cannot_be_written_does_not_happen(world) {
+        let needs = Needs::new(&world).await;
+        let sessions = world.number("SELECT COUNT(*) FROM sessions").await;
+        world.execute("ALTER TABLE audit_events RENAME TO audit_events_gone").await;
+        for (name, call) in needs.writes(&world) {
+            let answer = call.await;
+            assert!(answer.status >= 500, "{name}: {} {}", answer.status, answer.text);
+            assert_shows_nothing(&answer.text);
+        }
+        // Reading goes on.
+        for (name, call) in needs.reads(&world) {
+            assert_eq!(call.await.status, 200, "{name}");
+        }
+        world.execute("ALTER TABLE audit_events_gone RENAME TO audit_events").await;
+        assert_eq!(world.number("SELECT COUNT(*) FROM sessions").await, sessions);
+        assert_eq!(world.number("SELECT COUNT(*) FROM users WHERE username = 'new'").await, 0);
+        needs.assert_nothing_happened(&world).await;
     }
 }

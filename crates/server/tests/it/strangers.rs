@@ -1,5 +1,7 @@
 //! What strangers learn and cost: failed attempts all look alike, and hashing has bounds.
 
+use std::time::{Duration, Instant};
+
 use futures_util::future::join_all;
 use gatehouse_server::security::password::Cost;
 use serde_json::json;
@@ -33,7 +35,7 @@ api_tests! {
         for i in 0..100 {
             let answer = attempt(&world, "locked", WRONG, i).await;
             if answer.status == 429 {
-                world.clock.advance(std::time::Duration::from_secs(900));
+                world.clock.advance(Duration::from_secs(900));
                 attempt(&world, "locked", WRONG, i).await.expect(401);
             }
         }
@@ -131,7 +133,9 @@ api_tests! {
         let flood = async { join_all(names.iter().enumerate().map(|(i, name)| attempt(&narrow, name, WRONG, i as u8))).await };
         let neighbour = async {
             // Signs in while the flood waits.
+            let began = Instant::now();
             while narrow.app.hashing().1 == 0 {
+                assert!(began.elapsed() < Duration::from_secs(30), "no queue forms");
                 tokio::task::yield_now().await;
             }
             deepest = narrow.app.hashing().1;
@@ -164,5 +168,23 @@ api_tests! {
         let checked = answers.iter().filter(|answer| answer.status == 401).count() as i64;
         assert!(checked < 10, "the flood was no flood");
         assert_eq!(world.number("SELECT COALESCE(MAX(failures), 0) FROM throttles").await, checked);
+    }
+
+    async fn passwords_are_hashed_by_as_many_threads_as_there_are_permits(world) {
+        let hashers = || {
+            let names = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+            names.filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.starts_with("argon2-"))).count()
+        };
+        let before = hashers();
+        let three = world.replica(|config| config.hasher.permits = 3).await;
+        // A thread names itself as it begins.
+        let began = Instant::now();
+        while hashers() < before + 3 {
+            assert!(began.elapsed() < Duration::from_secs(30));
+            tokio::task::yield_now().await;
+        }
+        world.tenant("acme").await;
+        join_all((0..32).map(|i| attempt(&three, "nobody", WRONG, i))).await;
+        assert_eq!(hashers(), before + 3);
     }
 }
