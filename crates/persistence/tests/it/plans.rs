@@ -111,6 +111,24 @@ surveys! {
         survey.look("figures", scope.session_stats(tenant, then())).await;
     }
 
+    async fn page_beyond_the_end_of_a_tenants_list_is_not_walked_to(survey) {
+        let db = survey.db.clone();
+        let grant = in_tenant::<ReadSessions>(&survey.tenant);
+        let scope = db.scope(&grant);
+        for active_only in [true, false] {
+            let filter = SessionFilter { active_only, ..SessionFilter::default() };
+            for way in WAYS {
+                let total = scope.sessions(&filter, SessionSort::CreatedAt, way, &page(1, 50), NOW).await.unwrap().total;
+                let request = page(1_000_000, 50);
+                let asked = scope.sessions(&filter, SessionSort::CreatedAt, way, &request, NOW);
+                let (answer, statements) = db.overhear(asked).await;
+                let answer = answer.unwrap();
+                assert_eq!((answer.items.len(), answer.total, answer.next), (0, total, None));
+                assert!(!statements.is_empty() && statements.iter().all(|sql| !sql.contains(" OFFSET ")));
+            }
+        }
+    }
+
     async fn sessions_across_tenants_are_found_by_an_index(survey) {
         let db = survey.db.clone();
         let platform = grant::<ReadSessions>(&Area::Directory);

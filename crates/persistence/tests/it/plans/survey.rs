@@ -107,10 +107,15 @@ impl Survey {
 
     /// Runs something and judges the statements that it ran.
     pub async fn look<T>(&mut self, what: &str, work: impl Future<Output = Result<T, gatehouse_persistence::Error>>) {
-        let (result, statements) = self.db.clone().overhear(work).await;
+        // Boxed, so that a test is not as large as all that it looks at.
+        let (result, statements) = Box::pin(self.db.clone().overhear(work)).await;
         if let Err(error) = result {
             unreachable!("{what}: {error}");
         }
+        Box::pin(self.judge(what, statements)).await;
+    }
+
+    async fn judge(&mut self, what: &str, statements: Vec<String>) {
         assert!(!statements.is_empty(), "{what} runs no statement");
         for sql in statements {
             for fault in self.explainer.faults(&sql).await {
