@@ -36,6 +36,7 @@ migrations! {
     m20261121_000007_create_signing_keys,
     m20261121_000008_create_throttles,
     m20261121_000009_create_audit_events,
+    m20261121_000010_index_session_applications,
 }
 
 /// Runs portable statements.

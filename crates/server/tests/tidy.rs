@@ -143,6 +143,24 @@ fn first_argument_of_every_handler_says_who_may_call_it() {
 }
 
 #[test]
+fn only_sessions_are_ones_own_without_a_permission() {
+    // These places open to everybody what is their own. For any other permission that is a hole.
+    for (name, text) in files("crates/server/src/http/api") {
+        for (handler, first) in handlers(&text) {
+            let own = ["OfUser", "InTenantOrOwn"].iter().any(|place| text_of(&text, &handler).contains(place));
+            let sessions = ["Access<ReadSessions", "Access<RevokeSessions"].contains(&&*first);
+            assert!(!own || sessions, "{name}: {handler}");
+        }
+    }
+}
+
+/// The first line of arguments of a handler.
+fn text_of<'t>(text: &'t str, handler: &str) -> &'t str {
+    let at = text.find(&format!("async fn {handler}(")).unwrap();
+    text[at..].split_inclusive('>').next().unwrap()
+}
+
+#[test]
 fn every_permission_of_the_catalogue_opens_something() {
     let api = files("crates/server/src/http/api");
     let table = fs::read_to_string(root().join("crates/domain/src/authz/permission.rs")).unwrap();

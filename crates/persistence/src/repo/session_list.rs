@@ -100,7 +100,12 @@ impl Scope<'_> {
     ) -> Result<Page<SessionView>> {
         let start = match (&self.reach, filter.tenants.as_slice()) {
             (Reach::Tenant(tenant), []) if self.may_jump(filter, sort, request) => {
-                self.start_of(*tenant, filter.active_only, direction, request.offset(), now).await?
+                let start = self.start_of(*tenant, filter.active_only, direction, request.offset(), now).await?;
+                if start.is_none() {
+                    // The counters are exact: there is no such page, and no need to walk the list to find that out.
+                    return Ok(Page { items: Vec::new(), total: self.total(filter, now).await?, next: None });
+                }
+                start
             }
             _ => None,
         };

@@ -1,0 +1,186 @@
+//! A database to look at plans in, and what was found.
+
+use std::{future::Future, sync::Arc};
+
+use gatehouse_domain::{
+    authz::{Actor, PermissionSet, ReadSessions, Right, UserActor},
+    id::{ApplicationId, AssignmentId, RoleId, SessionId},
+    issue::Parse,
+    page::Direction,
+    role::{Anchor, Assignment, NewAssignment, Role},
+    session::{EndReason, RevokeMany, RevokeTarget, Session},
+    tenant::Tenant,
+    text::Name,
+    throttle::Counter,
+    time::{DAY, Timestamp},
+    user::User,
+};
+use gatehouse_persistence::{
+    Db, SessionFilter, SessionSort,
+    testing::{Fresh, analyze, fill_sessions},
+};
+
+use super::explain::Explainer;
+use crate::fixture::*;
+
+/// What is as it should be. The first five: an exact total of the whole platform counts an index, not the rows. Then:
+/// what a filter finds is counted for the total anyway, and no index is in two orders at once. The last: the figures by
+/// application have no counters, and are made of what was used in the tenant.
+const ALLOWED: [(&str, &str); 9] = [
+    ("all users", "SCAN users USING COVERING INDEX"),
+    ("all roles", "SCAN roles USING COVERING INDEX"),
+    ("all assignments", "SCAN role_assignments USING COVERING INDEX"),
+    ("all users", "Index Only Scan on users"),
+    ("all roles", "Index Only Scan on roles"),
+    ("users with a role", "USE TEMP B-TREE FOR ORDER BY"),
+    ("assignments of a user", "USE TEMP B-TREE FOR ORDER BY"),
+    ("used before", "USE TEMP B-TREE FOR ORDER BY"),
+    ("figures", "SEARCH x USING COVERING INDEX"),
+];
+
+/// A database with thousands of rows, and what its plans were found to be.
+pub struct Survey {
+    pub db: Db,
+    explainer: Explainer,
+    pub tenant: Tenant,
+    pub ada: User,
+    pub session: Session,
+    pub role: RoleId,
+    pub application: ApplicationId,
+    faults: Vec<String>,
+}
+
+/// A day later.
+pub fn then() -> Timestamp {
+    NOW.plus(DAY)
+}
+
+impl Survey {
+    pub async fn new(fresh: &Fresh) -> Self {
+        let db = fresh.connect().await;
+        db.migrate().await.unwrap();
+        let p = partner(&db, "p").await;
+        let (tenant, other) = (tenant(&db, &p, "t").await, tenant(&db, &partner(&db, "q").await, "other").await);
+        let ada = user(&db, &tenant, "ada").await;
+        let (bob, eve) = (user(&db, &tenant, "bob").await, user(&db, &other, "eve").await);
+        for (user, sessions) in [(&bob, 2_500), (&ada, 300), (&eve, 2_500)] {
+            fill_sessions(&db, user, sessions, NOW).await.unwrap();
+        }
+        let ended = RevokeMany {
+            target: RevokeTarget::User(tenant.reference(), bob.id),
+            except: None,
+            reason: EndReason::Admin,
+            by: by(),
+        };
+        write(&db, NOW, async move |tx| tx.system(SYSTEM).revoke_many(&ended).await).await.unwrap();
+        fill_sessions(&db, &bob, 2_000, NOW).await.unwrap();
+        let session = session(&db, &ada, NOW).await;
+        let mut roles = Vec::new();
+        for at in [&tenant, &other] {
+            roles.push(people(&db, at).await);
+        }
+        let application = ApplicationId::from_parts(1, bytes());
+        let (at, used) = (tenant.reference(), some_sessions(&db, &tenant).await);
+        write(&db, NOW, async move |tx| {
+            let system = tx.system(SYSTEM);
+            system.add_application(at, application, "wiki").await?;
+            for session in used.iter().copied() {
+                system.add_session_application(at, session, application).await?;
+            }
+            for n in 0..1_500u16 {
+                let mut key = [0; 32];
+                key[..2].copy_from_slice(&n.to_be_bytes());
+                system.update_throttle(key, |counter: &Counter| (Counter { failures: 1, ..*counter }, ())).await?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+        if !db.is_sqlite() {
+            // PostgreSQL looks at what is there by itself, sooner or later. SQLite does not unless it is told to, and
+            // nothing of ours tells it: its plans come from the schema alone.
+            analyze(&db).await.unwrap();
+        }
+        let explainer = Explainer::of(&fresh.target).await;
+        Self { db, explainer, tenant, ada, session, role: roles[0], application, faults: Vec::new() }
+    }
+
+    /// Runs something and judges the statements that it ran.
+    pub async fn look<T>(&mut self, what: &str, work: impl Future<Output = Result<T, gatehouse_persistence::Error>>) {
+        // Boxed, so that a test is not as large as all that it looks at.
+        let (result, statements) = Box::pin(self.db.clone().overhear(work)).await;
+        if let Err(error) = result {
+            unreachable!("{what}: {error}");
+        }
+        Box::pin(self.judge(what, statements)).await;
+    }
+
+    async fn judge(&mut self, what: &str, statements: Vec<String>) {
+        assert!(!statements.is_empty(), "{what} runs no statement");
+        for sql in statements {
+            for fault in self.explainer.faults(&sql).await {
+                if ALLOWED.iter().any(|(case, known)| what == *case && fault.starts_with(known)) {
+                    continue;
+                }
+                self.faults.push(format!("{what}: {fault}\n    {sql}"));
+            }
+        }
+    }
+
+    pub fn finish(self) {
+        assert!(self.faults.is_empty(), "\n{}", self.faults.join("\n"));
+    }
+
+    /// Ada, with every right at a partner.
+    pub fn partner_admin(&self) -> Arc<Actor> {
+        let right = Right { anchor: Anchor::Partner(self.ada.partner_id), permissions: PermissionSet::all() };
+        Arc::new(Actor::User(UserActor {
+            user_id: self.ada.id,
+            tenant_id: self.ada.tenant_id,
+            partner_id: self.ada.partner_id,
+            session_id: self.session.id,
+            rights: vec![right],
+        }))
+    }
+}
+
+/// The latest sessions of a tenant.
+async fn some_sessions(db: &Db, tenant: &Tenant) -> Vec<SessionId> {
+    let grant = in_tenant::<ReadSessions>(tenant);
+    let mut sessions = Vec::new();
+    for number in 1..5 {
+        let filter = SessionFilter { active_only: true, ..SessionFilter::default() };
+        let at = page(number, 200);
+        let list = db.scope(&grant).sessions(&filter, SessionSort::CreatedAt, Direction::Descending, &at, NOW).await;
+        sessions.extend(list.unwrap().items.into_iter().map(|view| view.session.id));
+    }
+    sessions
+}
+
+/// Fills a tenant with people who each hold a role; returns one role.
+async fn people(db: &Db, tenant: &Tenant) -> RoleId {
+    let at = tenant.reference();
+    write(db, NOW, async move |tx| {
+        let system = tx.system(SYSTEM);
+        let mut last = None;
+        for n in 0..600 {
+            let user = system.insert(new_user(at, &format!("p{n}"))).await?.user;
+            let role = RoleId::from_parts(NOW.unix_millis(), bytes());
+            let name = Name::parse(&format!("role {n}")).unwrap();
+            system.insert(Role::create(role, at, name, PermissionSet::all(), &by(), NOW)).await?;
+            let new = NewAssignment {
+                id: AssignmentId::from_parts(NOW.unix_millis(), bytes()),
+                tenant: at,
+                user_id: user.id,
+                role_id: role,
+                anchor: Anchor::Tenant(at.id),
+                expires_at: None,
+            };
+            system.insert(Assignment::create(new, &by(), NOW)).await?;
+            last = Some(role);
+        }
+        Ok(last.unwrap())
+    })
+    .await
+    .unwrap()
+}
