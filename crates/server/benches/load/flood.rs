@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    client::{Connection, Load, get, login_from},
+    client::{Connection, Load, get, login_from, post_json},
     scenarios::{Bench, PASSWORD},
 };
 
@@ -58,21 +58,35 @@ async fn open_loop(
     load
 }
 
-fn others(bench: &Bench<'_>, token: &str) -> Vec<(&'static str, Vec<u8>)> {
+type Request = Box<dyn Fn(u64) -> Vec<u8> + Send>;
+
+/// The ordinary traffic. Every refresh is of a session of its own, so that each token is used once.
+async fn others(bench: &Bench<'_>, token: &str) -> Vec<(&'static str, Request)> {
+    let mut chains = Vec::new();
+    for _ in 0..TIME.as_secs() * u64::from(OTHERS_PER_SECOND) + 2 {
+        chains.push(bench.sign_in("calm", "owner").await.1);
+    }
+    let fixed = |path: &str, token: &str| -> Request {
+        let request = get(path, token);
+        Box::new(move |_| request.clone())
+    };
+    let refresh = move |n: u64| {
+        let token = &chains[usize::try_from(n).unwrap() % chains.len()];
+        post_json("/api/v1/auth/tenants/calm/refresh", None, &format!(r#"{{"refresh_token":"{token}"}}"#))
+    };
     vec![
-        ("healthz", get("/healthz", token)),
-        ("me", get("/api/v1/me", token)),
-        ("me/sessions", get("/api/v1/me/sessions", token)),
-        ("admin/sessions", get("/api/v1/admin/sessions", &bench.admin)),
+        ("healthz", fixed("/healthz", token)),
+        ("me", fixed("/api/v1/me", token)),
+        ("me/sessions", fixed("/api/v1/me/sessions", token)),
+        ("admin/sessions", fixed("/api/v1/admin/sessions", &bench.admin)),
+        ("refresh", Box::new(refresh)),
     ]
 }
 
-async fn beside(bench: &Bench<'_>, token: &str) -> Vec<(&'static str, Load)> {
-    let tasks: Vec<_> = others(bench, token)
+async fn beside(port: u16, others: Vec<(&'static str, Request)>) -> Vec<(&'static str, Load)> {
+    let tasks: Vec<_> = others
         .into_iter()
-        .map(|(name, request)| {
-            (name, tokio::spawn(open_loop(bench.server.port, OTHERS_PER_SECOND, TIME, move |_| request.clone())))
-        })
+        .map(|(name, request)| (name, tokio::spawn(open_loop(port, OTHERS_PER_SECOND, TIME, request))))
         .collect();
     let mut loads = Vec::new();
     for (name, task) in tasks {
@@ -87,12 +101,14 @@ pub async fn run(bench: &Bench<'_>) {
     for n in 0..VICTIMS {
         bench.register("flood", &format!("victim{n}")).await;
     }
-    let token = bench.sign_in("flood", "owner").await.0;
+    bench.tenant("calm", 0).await;
+    let token = bench.sign_in("calm", "owner").await.0;
     println!(
         "  flood: {LOGINS_PER_SECOND} sign-ins/s offered for {} s beside {OTHERS_PER_SECOND}/s of each other request",
         TIME.as_secs()
     );
-    let calm = beside(bench, &token).await;
+    let calm = beside(bench.server.port, others(bench, &token).await).await;
+    let ordinary = others(bench, &token).await;
     let peak = Arc::new(AtomicU64::new(0));
     let before = bench.server.rss_mib();
     let flood = {
@@ -110,7 +126,7 @@ pub async fn run(bench: &Bench<'_>) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let (stormy, ()) = tokio::join!(beside(bench, &token), watched);
+    let (stormy, ()) = tokio::join!(beside(bench.server.port, ordinary), watched);
     let mut logins = flood.await.unwrap();
     for ((name, mut calm), (_, mut stormy)) in calm.into_iter().zip(stormy) {
         let (p, q) = (calm.percentile(0.99).as_secs_f64() * 1e3, stormy.percentile(0.99).as_secs_f64() * 1e3);

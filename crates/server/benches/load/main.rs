@@ -14,6 +14,7 @@ mod flood;
 mod process;
 mod raw;
 mod scenarios;
+mod statements;
 
 use gatehouse_persistence::testing::{Durability, Engine, Fresh};
 

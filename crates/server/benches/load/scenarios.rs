@@ -22,6 +22,7 @@ use crate::{
     flood,
     process::Process,
     raw::Limit,
+    statements,
 };
 
 pub const PASSWORD: &str = "mountain otter juggles 42 lamps";
@@ -126,8 +127,8 @@ pub async fn run(engine: Engine, fresh: &Fresh, options: &Options, bare: &Limit,
     let db = fresh.connect().await;
     let mut bench = Bench { server, db, admin: String::new(), bare, hash, only: options.only.as_deref() };
     bench.admin = bench.sign_in("default", "admin").await.0;
-    hot(&bench).await;
-    sign_ins(&bench).await;
+    hot(&bench, fresh, &folder).await;
+    sign_ins(&bench, fresh).await;
     if bench.wanted("list") || bench.wanted("stats") || bench.wanted("revoke") {
         lists(&mut bench, options.rows, fresh, &folder).await;
     }
@@ -140,7 +141,7 @@ pub async fn run(engine: Engine, fresh: &Fresh, options: &Options, bare: &Limit,
 }
 
 /// What warm requests cost.
-async fn hot(bench: &Bench<'_>) {
+async fn hot(bench: &Bench<'_>, fresh: &Fresh, folder: &std::path::Path) {
     bench.tenant("hot", 0).await;
     let mut token = String::new();
     for _ in 0..10 {
@@ -149,10 +150,17 @@ async fn hot(bench: &Bench<'_>) {
     let me = get("/api/v1/me", &token);
     bench.measure("me", vec![(); 16], move |(), _| me.clone()).await;
     let sessions = get("/api/v1/me/sessions", &token);
-    bench.measure("me/sessions, 10 of them", vec![(); 16], move |(), _| sessions.clone()).await;
+    let name = "me/sessions, 10 of them";
+    if bench.measure(name, vec![(); 16], move |(), _| sessions.clone()).await.is_some() {
+        let heard = statements::of_request(&fresh.target, folder, "/api/v1/me/sessions", &token).await;
+        statements::measure(&fresh.target, name, heard).await;
+    }
 }
 
-async fn sign_ins(bench: &Bench<'_>) {
+async fn sign_ins(bench: &Bench<'_>, fresh: &Fresh) {
+    if bench.wanted("refresh") {
+        statements::measure_durable_write(&fresh.target).await;
+    }
     for connections in [16, 64] {
         if !bench.wanted("refresh") {
             break;
@@ -182,7 +190,10 @@ async fn lists(bench: &mut Bench<'_>, rows: u64, fresh: &Fresh, folder: &std::pa
     let began = Instant::now();
     let small = bench.tenant("small", 1_000).await;
     let large = bench.tenant("large", rows).await;
-    analyze(&bench.db).await.unwrap();
+    // PostgreSQL looks at what is there by itself, after a while; SQLite does not.
+    if !bench.db.is_sqlite() {
+        analyze(&bench.db).await.unwrap();
+    }
     println!("  {rows} sessions made in {:.0} s", began.elapsed().as_secs_f64());
 
     let last = rows / 50 / 2;
@@ -198,6 +209,9 @@ async fn lists(bench: &mut Bench<'_>, rows: u64, fresh: &Fresh, folder: &std::pa
                 first = cpu;
             }
             println!("  {:<44} {:.2} × the first page of 1,000", "", cpu / first);
+            let path = format!("/api/v1/tenants/{tenant}/sessions{query}");
+            let heard = statements::of_request(&fresh.target, folder, &path, &bench.admin).await;
+            statements::measure(&fresh.target, &name, heard).await;
         }
     }
     let walk = get(&format!("/api/v1/tenants/{large}/sessions"), &bench.admin);
