@@ -129,10 +129,31 @@ impl Observer {
             this.count.fetch_add(1, Ordering::Relaxed);
             this.micros.fetch_add(u64::try_from(info.elapsed.as_micros()).unwrap_or(0), Ordering::Relaxed);
             if this.listening.load(Ordering::Relaxed) {
-                this.heard.lock().unwrap_or_else(PoisonError::into_inner).push(info.statement.to_string());
+                this.heard.lock().unwrap_or_else(PoisonError::into_inner).push(with_values(info.statement));
             }
         });
     }
+}
+
+/// The text of a statement as a console would take it.
+fn with_values(statement: &sea_orm::Statement) -> String {
+    let (DbBackend::Sqlite, Some(values)) = (statement.db_backend, &statement.values) else {
+        return statement.to_string();
+    };
+    // The builder knows `?` on SQLite, ours are numbered; and it does not know that we keep UUIDs as bytes there.
+    use sea_orm::sea_query::QueryBuilder;
+    let literal = |value: &sea_orm::Value| match value {
+        sea_orm::Value::Uuid(Some(id)) => format!("x'{}'", id.simple()),
+        value => sea_orm::sea_query::SqliteQueryBuilder.value_to_string(value),
+    };
+    if statement.sql.contains("$1") {
+        let numbered = values.0.iter().enumerate().rev();
+        return numbered.fold(statement.sql.clone(), |sql, (i, v)| sql.replace(&format!("${}", i + 1), &literal(v)));
+    }
+    let mut literals = values.0.iter().map(literal);
+    let mut parts = statement.sql.split('?');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |sql, part| sql + &literals.next().unwrap_or_default() + part)
 }
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
