@@ -112,6 +112,8 @@ pub struct Request<'a> {
     pub elapsed: Duration,
     /// Whose it was.
     pub user: Option<(TenantId, UserId)>,
+    /// The tenant that the path names.
+    pub tenant: Option<TenantId>,
 }
 
 impl fmt::Debug for Request<'_> {
@@ -138,17 +140,22 @@ fn method_label(method: &Method) -> &'static str {
 pub fn request(request: &Request<'_>) {
     let method = method_label(request.method);
     let micros = u64::try_from(request.elapsed.as_micros()).unwrap_or(u64::MAX);
-    match request.user {
-        Some((tenant, user)) => tracing::info!(
+    match (request.user, request.tenant) {
+        (Some((tenant, user)), _) => tracing::info!(
             target: "gatehouse::http",
             request_id = request.id, method, route = request.route, status = request.status, micros,
             tenant_id = %tenant, user_id = %user, "request"
         ),
         // Health checks, every second and from every proxy.
-        None if request.route == NO_ROUTE && request.status == 200 => tracing::debug!(
+        (None, None) if request.route == NO_ROUTE && request.status == 200 => tracing::debug!(
             target: "gatehouse::http", request_id = request.id, method, status = request.status, micros, "request"
         ),
-        None => tracing::info!(
+        (None, Some(tenant)) => tracing::info!(
+            target: "gatehouse::http",
+            request_id = request.id, method, route = request.route, status = request.status, micros,
+            tenant_id = %tenant, "request"
+        ),
+        (None, None) => tracing::info!(
             target: "gatehouse::http",
             request_id = request.id, method, route = request.route, status = request.status, micros, "request"
         ),

@@ -77,6 +77,11 @@ pub enum StartError {
         "the database was made with another master key: restore the old master.key, or set GATEHOUSE_MASTER_KEY to it"
     )]
     WrongMasterKey,
+    /// The master key of the database is not where it should be.
+    #[error(
+        "the database has a master key, and {0} is not there: copy it from the first instance or from the backup, or set GATEHOUSE_MASTER_KEY_FILE"
+    )]
+    NoMasterKey(std::path::PathBuf),
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -114,28 +119,26 @@ pub fn prepare_folders(config: &Config) -> Result<(), StartError> {
     }
 }
 
+/// The configured master key, or that of the data folder. One is made only for a database that has none yet: a new file
+/// would look like the one that is missing, and fit nothing.
+async fn master_key(config: &Config, db: &Db, env: &Env) -> Result<MasterKey, StartError> {
+    if let Some(key) = &config.master_key {
+        return Ok(key.clone());
+    }
+    let path = config.data_dir.join("master.key");
+    if !path.exists() && db.system(SystemReason::Setup).installation().await?.is_some() {
+        return Err(StartError::NoMasterKey(path));
+    }
+    MasterKey::load_or_create(&path, env).map_err(|error| StartError::File(path, error))
+}
+
 impl App {
     /// Opens the database, brings it up to date, and makes the installation if this is the first start.
     ///
     /// # Errors
     /// [`StartError`] says what to mend.
     pub async fn open(config: &Config, env: Env) -> Result<Self, StartError> {
-        let folder =
-            |path: &std::path::Path| private_folder(path).map_err(|error| StartError::File(path.to_owned(), error));
-        folder(&config.data_dir)?;
-        if let Database::Sqlite(path) = &config.database
-            && let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty())
-        {
-            folder(parent)?;
-        }
-        let master = match &config.master_key {
-            Some(key) => key.clone(),
-            None => {
-                let path = config.data_dir.join("master.key");
-                MasterKey::load_or_create(&path, &env).map_err(|error| StartError::File(path, error))?
-            }
-        };
-        let keyring = Arc::new(Keyring::new(&master));
+        prepare_folders(config)?;
         let standings = Arc::new(standing::Standings::default());
         let options = Options {
             target: target(config),
@@ -148,6 +151,7 @@ impl App {
         } else if !db.migration_status().await?.pending.is_empty() {
             return Err(StartError::NotMigrated);
         }
+        let keyring = Arc::new(Keyring::new(&master_key(config, &db, &env).await?));
         let app = Self {
             db,
             keyring: Arc::clone(&keyring),

@@ -79,7 +79,9 @@ impl From<StartError> for Exit {
         match error {
             StartError::Database(error) => error.into(),
             StartError::App(error) => error.into(),
-            StartError::WrongMasterKey | StartError::NotMigrated => Self::Usage(explain(&error)),
+            StartError::WrongMasterKey | StartError::NoMasterKey(_) | StartError::NotMigrated => {
+                Self::Usage(explain(&error))
+            }
             StartError::File(..) | StartError::Thread(_) => Self::Failed(explain(&error)),
         }
     }

@@ -37,7 +37,10 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
         };
         let app = Arc::new(open(&config).await?);
         if let Some(admin) = &config.admin {
-            app.set_up_unattended(admin).await?;
+            app.set_up_unattended(admin).await.map_err(|error| match Exit::from(error) {
+                Exit::Usage(text) => Exit::Usage(format!("GATEHOUSE_ADMIN_…: {text}")),
+                other => other,
+            })?;
         }
         let token = if app.is_set_up().await? { None } else { Some(app.new_setup_token().await?) };
         let result = serve(&config, app, |address| {
@@ -69,7 +72,7 @@ pub(super) async fn serve(
         .shutdown_timeout(config.shutdown_grace.as_secs())
         .disable_signals()
         .bind(config.bind)
-        .map_err(failed(format!("cannot listen on {}", config.bind)))?;
+        .map_err(failed(format!("cannot listen on {} (GATEHOUSE_BIND)", config.bind)))?;
     let address = server.addrs().first().copied().unwrap_or(config.bind);
     let server = server.run();
     let metrics = match config.metrics_bind {

@@ -134,7 +134,7 @@ impl Edge {
             Ok(()) => match AssertUnwindSafe(service.call(request)).catch_unwind().await {
                 Ok(response) => self.render(response?, &id),
                 Err(_) => {
-                    seen.log(500, None);
+                    seen.log(500, None, None);
                     return Err(Failure::Panic(id).into());
                 }
             },
@@ -259,12 +259,13 @@ impl Edge {
             Actor::User(user) => Some((user.tenant_id, user.user_id)),
             Actor::System(_) => None,
         });
-        seen.log(status, user);
+        let tenant = extensions.get::<RequestState>().and_then(|state| Some(state.tenant.as_ref()?.tenant.id));
+        seen.log(status, user, tenant);
     }
 }
 
 impl Seen {
-    fn log(&self, status: u16, user: Option<(TenantId, UserId)>) {
+    fn log(&self, status: u16, user: Option<(TenantId, UserId)>, tenant: Option<TenantId>) {
         telemetry::request(&telemetry::Request {
             id: &self.id,
             method: &self.method,
@@ -272,6 +273,7 @@ impl Seen {
             status,
             elapsed: self.began.elapsed(),
             user,
+            tenant,
         });
     }
 }

@@ -17,7 +17,14 @@ use crate::{
 
 /// Mounts them.
 pub fn mount(config: &mut ServiceConfig) {
-    config.service(healthz).service(readyz).service(openapi_json).service(errors).service(docs).service(reference());
+    config
+        .service(healthz)
+        .service(readyz)
+        .service(openapi_json)
+        .service(errors)
+        .service(root)
+        .service(docs)
+        .service(reference());
 }
 
 #[derive(Serialize)]
@@ -69,6 +76,12 @@ async fn errors() -> HttpResponse {
          <table><thead><tr><th>Code</th><th>Status</th><th>Meaning</th><th>What to do</th></tr></thead>\n<tbody>\n{rows}</tbody></table></body></html>\n"
     );
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/html; charset=utf-8")).body(page)
+}
+
+/// People who open the address in a browser look for the reference.
+#[get("/")]
+async fn root() -> HttpResponse {
+    HttpResponse::Found().insert_header(("location", REFERENCE)).finish()
 }
 
 #[get("/docs")]

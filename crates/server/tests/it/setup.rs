@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use gatehouse_server::{app::error::Error, config::FirstAdmin};
+use gatehouse_server::{
+    app::{App, StartError, error::Error},
+    config::FirstAdmin,
+};
 use serde_json::json;
 
 use crate::harness::{Answer, PASSWORD, World, api_tests};
@@ -67,6 +70,14 @@ api_tests! {
         let lost = answers.iter().filter(|answer| answer.status == 409 || answer.status == 401).count();
         assert_eq!((won, lost), (1, 63), "{:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
         assert_eq!(world.text("SELECT username FROM users").await.len(), 1);
+    }
+
+    async fn lost_master_key_is_asked_for_and_not_made_anew(world) {
+        let path = world.config.data_dir.join("master.key");
+        std::fs::remove_file(&path).unwrap();
+        let error = App::open(&world.config, world.app.env().clone()).await.unwrap_err();
+        assert!(matches!(error, StartError::NoMasterKey(_)), "{error}");
+        assert!(!path.exists());
     }
 
     async fn unattended_setup_makes_the_same_administrator_once(world) {
