@@ -207,3 +207,17 @@ async fn first_start_that_was_killed_is_completed_by_the_next_on_sqlite() {
 async fn first_start_that_was_killed_is_completed_by_the_next_on_postgres() {
     first_start_that_was_killed_is_completed(Engine::Postgres).await;
 }
+
+#[tokio::test]
+async fn passwords_are_hashed_by_as_many_threads_as_there_are_permits() {
+    let Some(place) = Place::new(Engine::Sqlite) else { return };
+    let mut command = place.command();
+    command.env("GATEHOUSE_HASH_PERMITS", "3");
+    let server = Server::spawn(command, place.port, place.folder.join("log")).become_ready();
+    let logins = (0..24).map(|_| async {
+        Client::new(server.port).send(&login("default", "root")).await.unwrap();
+        server.threads().iter().filter(|name| name.starts_with("argon2-")).count()
+    });
+    let counts = futures_util::future::join_all(logins).await;
+    assert!(counts.iter().all(|count| *count == 3), "{counts:?}");
+}

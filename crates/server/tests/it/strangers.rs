@@ -169,22 +169,4 @@ api_tests! {
         assert!(checked < 10, "the flood was no flood");
         assert_eq!(world.number("SELECT COALESCE(MAX(failures), 0) FROM throttles").await, checked);
     }
-
-    async fn passwords_are_hashed_by_as_many_threads_as_there_are_permits(world) {
-        let hashers = || {
-            let names = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-            names.filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.starts_with("argon2-"))).count()
-        };
-        let before = hashers();
-        let three = world.replica(|config| config.hasher.permits = 3).await;
-        // A thread names itself as it begins.
-        let began = Instant::now();
-        while hashers() < before + 3 {
-            assert!(began.elapsed() < Duration::from_secs(30));
-            tokio::task::yield_now().await;
-        }
-        world.tenant("acme").await;
-        join_all((0..32).map(|i| attempt(&three, "nobody", WRONG, i))).await;
-        assert_eq!(hashers(), before + 3);
-    }
 }
