@@ -49,8 +49,10 @@ impl AccountRule {
         if counter.failures >= LOCK_AFTER {
             return Gate::Locked;
         }
-        if counter.failures >= self.free && counter.blocked_until > now {
-            return Gate::Wait(counter.blocked_until.since(now));
+        let wait = counter.blocked_until.since(now);
+        // No delay is longer than that, so the clock was set back: nobody waits for what it showed before.
+        if counter.failures >= self.free && !wait.is_zero() && wait <= LONGEST_DELAY {
+            return Gate::Wait(wait);
         }
         Gate::Open
     }
@@ -82,7 +84,9 @@ pub struct WindowRule {
 
 impl WindowRule {
     fn current(self, counter: &Counter, now: Timestamp) -> Counter {
-        if counter.failures == 0 || now.since(counter.since) >= self.window {
+        // A window that begins later than the next one would is of a clock that was set back.
+        let is_over = now.since(counter.since) >= self.window || counter.since.since(now) > self.window;
+        if counter.failures == 0 || is_over {
             return Counter { failures: 0, since: now, blocked_until: now };
         }
         *counter
@@ -175,5 +179,19 @@ mod tests {
         assert_eq!(ADDRESS.gate(&counter, NOW), Gate::Wait(ADDRESS.window));
         assert_eq!(ADDRESS.gate(&counter, NOW.plus(ADDRESS.window)), Gate::Open);
         assert_eq!(ADDRESS.counted(&counter, NOW.plus(ADDRESS.window)).failures, 1);
+    }
+
+    #[test]
+    fn clock_that_is_set_back_locks_nobody_out() {
+        let later = NOW.plus(Duration::from_secs(7_200));
+        let blocked = (0..12).fold(Counter::default(), |counter, _| ACCOUNT.failed(&counter, later));
+        assert!(matches!(ACCOUNT.gate(&blocked, later), Gate::Wait(_)));
+        assert_eq!(ACCOUNT.gate(&blocked, NOW), Gate::Open);
+        let rule = WindowRule { limit: 1, window: Duration::from_secs(600) };
+        let full = rule.counted(&Counter::default(), later);
+        assert!(matches!(rule.gate(&full, later), Gate::Wait(_)));
+        assert_eq!(rule.gate(&full, NOW), Gate::Open);
+        // A replica whose clock is a little behind does not begin a new window.
+        assert!(matches!(rule.gate(&full, Timestamp::from_micros(later.micros() - 90_000_000)), Gate::Wait(_)));
     }
 }

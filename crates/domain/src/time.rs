@@ -78,6 +78,9 @@ impl Timestamp {
     }
 }
 
+/// How an instant is shown that RFC 3339 cannot write. None is ever read; if one is stored, it must not spoil a list.
+const FAR: &[u8; 27] = b"9999-12-31T23:59:59.999999Z";
+
 impl Timestamp {
     /// RFC 3339 in UTC with six decimals; `None` outside the years 0 to 9999. Written digit by digit: every answer has
     /// several of these, and the formatting machinery costs several times as much.
@@ -106,8 +109,7 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with six decimals: `2026-01-31T09:30:00.000000Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.text().ok_or(fmt::Error)?;
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        f.write_str(std::str::from_utf8(&self.text().unwrap_or(*FAR)).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -122,13 +124,14 @@ impl Parse for Timestamp {
         let fault = || Fault::new("datetime_parsing", "not an RFC 3339 date and time such as 2026-01-31T09:30:00Z");
         let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| fault())?;
         let micros = at.unix_timestamp_nanos().div_euclid(1_000);
-        i64::try_from(micros).map(Self).map_err(|_| fault())
+        // What cannot be written again is not read: an offset can lead out of the years 0 to 9999.
+        i64::try_from(micros).map(Self).ok().filter(|at| at.text().is_some()).ok_or_else(fault)
     }
 }
 
 impl serde::Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = self.text().ok_or_else(|| serde::ser::Error::custom("an instant beyond the year 9999"))?;
+        let text = self.text().unwrap_or(*FAR);
         serializer.serialize_str(std::str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
     }
 }
@@ -177,5 +180,20 @@ mod tests {
             let at = Timestamp::from_micros(micros);
             prop_assert_eq!(Timestamp::parse(&at.to_string()).unwrap(), at);
         }
+    }
+
+    #[test]
+    fn instant_that_cannot_be_written_is_not_read_and_is_shown_as_the_last_that_can() {
+        for text in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"] {
+            assert!(Timestamp::parse(text).is_err(), "{text}");
+        }
+        for text in ["9999-12-31T23:59:59Z", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59+01:00"] {
+            assert!(Timestamp::parse(text).is_ok(), "{text}");
+        }
+        assert_eq!(Timestamp::from_micros(i64::MAX).to_string(), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(
+            serde_json::to_string(&Timestamp::from_micros(i64::MAX)).unwrap(),
+            "\"9999-12-31T23:59:59.999999Z\""
+        );
     }
 }

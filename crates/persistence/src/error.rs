@@ -80,6 +80,10 @@ impl From<DbErr> for Error {
                 .find(|(name, columns)| constraint == Some(*name) || message.ends_with(&format!(": {columns}")))
                 .map_or(Self::Other(error), |(name, _)| Self::Conflict(name));
         }
+        // What it refers to has moved or gone since it was read: a tenant to another partner, for one.
+        if database.is_foreign_key_violation() {
+            return Self::Stale;
+        }
         match Kind::of(&code) {
             Kind::Retry => Self::Retry(Some(error)),
             Kind::Unavailable => Self::Unavailable(Some(error)),

@@ -74,11 +74,18 @@ pub(crate) async fn open(
     observer: &Observer,
     on_change: &Arc<dyn Fn(Change) + Send + Sync>,
 ) -> Result<(DatabaseConnection, Writer)> {
-    let writer = pool(1).connect_with(options(path).create_if_missing(true)).await.map_err(unavailable)?;
-    let mut writer = SqlxSqliteConnector::from_sqlx_sqlite_pool(writer);
-    observer.watch(&mut writer);
+    let writer = writing(path, observer).await?;
     let readers = pool(readers).connect_with(options(path).pragma("query_only", "ON")).await.map_err(unavailable)?;
-    Ok((SqlxSqliteConnector::from_sqlx_sqlite_pool(readers), Writer::start(writer, Arc::clone(on_change))?))
+    let place = (path.to_owned(), observer.clone());
+    Ok((SqlxSqliteConnector::from_sqlx_sqlite_pool(readers), Writer::start(place, writer, Arc::clone(on_change))?))
+}
+
+/// The one connection that writes.
+async fn writing(path: &Path, observer: &Observer) -> Result<DatabaseConnection> {
+    let pool = pool(1).connect_with(options(path).create_if_missing(true)).await.map_err(unavailable)?;
+    let mut connection = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
+    observer.watch(&mut connection);
+    Ok(connection)
 }
 
 /// Holds the right to serve a SQLite file; given back when dropped, by a crash too.
@@ -171,7 +178,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    fn start(connection: DatabaseConnection, on_change: Arc<dyn Fn(Change) + Send + Sync>) -> Result<Self> {
+    fn start(
+        place: (PathBuf, Observer),
+        connection: DatabaseConnection,
+        on_change: Arc<dyn Fn(Change) + Send + Sync>,
+    ) -> Result<Self> {
         let (queue, messages) = mpsc::channel(QUEUE);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -179,7 +190,7 @@ impl Writer {
             .map_err(|error| Error::File(PathBuf::from("runtime"), error))?;
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || runtime.block_on(Loop { connection, messages, on_change }.run()))
+            .spawn(move || runtime.block_on(Loop { place, connection, in_doubt: false, messages, on_change }.run()))
             .map_err(|error| Error::File(PathBuf::from("thread"), error))?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
@@ -217,7 +228,11 @@ impl Writer {
 }
 
 struct Loop {
+    place: (PathBuf, Observer),
     connection: DatabaseConnection,
+    /// Whether a transaction did not begin or end as it should. SQLite ends one by itself when the disk is full, for
+    /// example, and the library goes on counting it as open: what follows would be nested in it and never be committed.
+    in_doubt: bool,
     messages: mpsc::Receiver<Message>,
     on_change: Arc<dyn Fn(Change) + Send + Sync>,
 }
@@ -240,6 +255,17 @@ impl Loop {
                 }
             }
         }
+    }
+
+    /// Takes another connection for one that is in doubt.
+    async fn renew(&mut self) -> Result<()> {
+        if self.in_doubt {
+            // First of all the old one lets go of whatever it holds.
+            drop(self.connection.clone().close().await);
+            self.connection = writing(&self.place.0, &self.place.1).await?;
+            self.in_doubt = false;
+        }
+        Ok(())
     }
 
     /// Runs one transaction and those that queue up behind it; returns a message that is no transaction.
@@ -269,9 +295,14 @@ impl Loop {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        let transaction = match self.connection.begin_with_options(immediate).await {
+        let begun = match self.renew().await {
+            Ok(()) => self.connection.begin_with_options(immediate).await.map_err(Error::from),
+            Err(error) => Err(error),
+        };
+        let transaction = match begun {
             Ok(transaction) => transaction,
             Err(error) => {
+                self.in_doubt = true;
                 // What has queued up meanwhile has waited as long; it must not wait for another attempt each.
                 if let Some(other) = queue {
                     while other.is_none()
@@ -283,7 +314,7 @@ impl Loop {
                         }
                     }
                 }
-                refuse(jobs, Error::from(error));
+                refuse(jobs, error);
                 return Ok(());
             }
         };
@@ -297,7 +328,7 @@ impl Loop {
             let wrote = tx.wrote();
             changes.extend(tx.into_outcome().0);
             if wrote && jobs[at].failed() {
-                drop(transaction.rollback().await);
+                self.in_doubt |= transaction.rollback().await.is_err();
                 return Err(Broken { culprit: at });
             }
             at += 1;
@@ -315,7 +346,10 @@ impl Loop {
                 changes.into_iter().for_each(|change| (self.on_change)(change));
                 jobs.drain(..).for_each(|job| job.answer(Ok(())));
             }
-            Err(error) => refuse(jobs, Error::from(error)),
+            Err(error) => {
+                self.in_doubt = true;
+                refuse(jobs, Error::from(error));
+            }
         }
         Ok(())
     }
@@ -331,3 +365,6 @@ fn refuse(jobs: &mut Vec<Box<dyn Job>>, error: Error) {
     tracing::error!(error = %error, cause = ?std::error::Error::source(&error), "a transaction could not be committed");
     jobs.drain(..).for_each(|job| job.answer(Err(Error::Unavailable(None))));
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,13 @@ impl App {
     /// Opens an account.
     pub async fn register(&self, facts: &TenantFacts, new: Register, origin: &Origin) -> Limited<UserView> {
         let mut quota = None;
-        let result = self.try_register(facts, new, origin, &mut quota).await;
+        let mut result = self.try_register(facts, new.clone(), origin, &mut quota).await;
+        if matches!(result, Err(Error::Stale)) {
+            result = match self.moved(facts).await {
+                Ok(facts) => self.try_register(&facts, new, origin, &mut quota).await,
+                Err(error) => Err(error),
+            };
+        }
         Limited { quota, result }
     }
 

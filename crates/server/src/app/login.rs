@@ -169,8 +169,20 @@ impl App {
         origin: &Origin,
     ) -> Limited<TokenPair> {
         let mut quota = None;
-        let result = self.try_login(facts, name, password, origin, &mut quota).await;
+        let mut result = self.try_login(facts, name, password.clone(), origin, &mut quota).await;
+        if matches!(result, Err(Error::Stale)) {
+            result = match self.moved(facts).await {
+                Ok(facts) => self.try_login(&facts, name, password, origin, &mut quota).await,
+                Err(error) => Err(error),
+            };
+        }
         Limited { quota, result }
+    }
+
+    /// The tenant as it is now, after a transaction found that it is not what it was: given to another partner.
+    pub(crate) async fn moved(&self, facts: &TenantFacts) -> Result<std::sync::Arc<TenantFacts>> {
+        self.standings.forget(gatehouse_persistence::Change::Everything);
+        self.tenant_facts(facts.tenant.id).await?.ok_or(Error::NotFound)
     }
 
     async fn try_login(

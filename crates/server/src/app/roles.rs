@@ -3,9 +3,10 @@
 use gatehouse_domain::{
     authz::{Denied, Grant, Permission, PermissionSet, ReadRoles, WriteRoles},
     id::{RoleId, TenantId},
-    page::{Direction, Page, PageRequest},
+    page::{Direction, Key, KeyValue, Page, PageRequest},
     role::{Anchor, BuiltinRole, Role},
     text::Name,
+    time::Timestamp,
 };
 use gatehouse_persistence::WriteTx;
 
@@ -57,6 +58,14 @@ impl App {
             let shown = builtin.into_iter().skip(usize_of(skipped)).take(usize_of(free));
             if before < list.total {
                 list.items.extend(shown.map(AnyRole::Builtin));
+            }
+            // The built-in ones have no place among the stored; behind the last of these, the number of the page leads on.
+            if before + (list.items.len() as u64) < list.total {
+                let end = match direction {
+                    Direction::Ascending => i64::MAX,
+                    Direction::Descending => i64::MIN,
+                };
+                list.next = Some(Key { value: KeyValue::At(Timestamp::from_micros(end)), id: uuid::Uuid::nil() });
             }
         }
         Ok(list)

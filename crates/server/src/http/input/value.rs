@@ -234,7 +234,9 @@ fn ip_pattern() -> String {
 /// An IP address in any of its spellings.
 impl Item for std::net::IpAddr {
     fn read_text(text: &str) -> Result<Self, Fault> {
-        text.parse().map_err(|_| Fault::new("ip_parsing", "must be an IPv4 or IPv6 address"))
+        // As addresses are stored: an IPv4 address written as IPv6 is the IPv4 address.
+        let ip = text.parse::<Self>().map_err(|_| Fault::new("ip_parsing", "must be an IPv4 or IPv6 address"))?;
+        Ok(ip.to_canonical())
     }
 
     fn schema() -> RefOr<Schema> {

@@ -1,0 +1,37 @@
+//! The writer after a transaction that ended otherwise than it should.
+
+use gatehouse_domain::time::Timestamp;
+use sea_orm::ConnectionTrait;
+use sqlx::{Connection, SqliteConnection};
+
+use super::*;
+use crate::db::{Db, Options, Target};
+
+/// Runs statements in a transaction of their own.
+async fn run(db: &Db, sql: &'static str) -> Result<()> {
+    db.write(Ctx::at(Timestamp::default()), async move |tx: &WriteTx<'_>| {
+        tx.check(tx.writing().execute_unprepared(sql).await)?;
+        Ok::<_, Error>(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn transaction_that_the_database_ended_by_itself_does_not_swallow_the_next() {
+    let folder = std::env::temp_dir().join(format!("gh-writer-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("test.db");
+    let options = Options { target: Target::Sqlite(path.clone()), connections: 1, on_change: Arc::new(|_: Change| {}) };
+    let db = Db::connect(options).await.unwrap();
+    run(&db, "CREATE TABLE seen (n integer)").await.unwrap();
+    for n in 1..4 {
+        // As SQLite does when the disk is full: the transaction is over before the commit comes.
+        assert!(run(&db, "INSERT INTO seen VALUES (0); ROLLBACK").await.is_err(), "round {n}");
+        run(&db, "INSERT INTO seen VALUES (1)").await.unwrap();
+        let mut other = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+        let rows: Vec<i64> = sqlx::query_scalar("SELECT n FROM seen").fetch_all(&mut other).await.unwrap();
+        assert_eq!(rows, vec![1; n], "what was acknowledged is there for everybody");
+    }
+    db.close().await;
+    drop(std::fs::remove_dir_all(&folder));
+}
