@@ -27,6 +27,11 @@ async fn transaction_that_the_database_ended_by_itself_does_not_swallow_the_next
     for n in 1..4 {
         // As SQLite does when the disk is full: the transaction is over before the commit comes.
         assert!(run(&db, "INSERT INTO seen VALUES (0); ROLLBACK").await.is_err(), "round {n}");
+        let refused = async |tx: &WriteTx<'_>| {
+            tx.check(tx.writing().execute_unprepared("INSERT INTO seen VALUES (0)").await)?;
+            Err::<(), _>(Error::Stale)
+        };
+        assert!(db.write(Ctx::at(Timestamp::default()), refused).await.is_err());
         run(&db, "INSERT INTO seen VALUES (1)").await.unwrap();
         let mut other = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
         let rows: Vec<i64> = sqlx::query_scalar("SELECT n FROM seen").fetch_all(&mut other).await.unwrap();
