@@ -22,7 +22,8 @@ use crate::{app::App, config::LogFormat};
 static MEASURED: AtomicBool = AtomicBool::new(false);
 
 /// What the level `info` leaves out: how libraries start and migrate, told in a line of ours instead.
-const QUIET: &str = "info,actix_server=warn,sea_orm_migration=warn,sqlx=warn";
+/// And what strangers could fill the log with: connections that do not speak HTTP.
+const QUIET: &str = "info,actix_http=off,actix_server=warn,sea_orm_migration=warn,sqlx=warn";
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// The filter of a level or of directives. A single word that is no level would be taken for the name of a module,

@@ -158,7 +158,14 @@ impl App {
         };
         let facts = self.tenant_facts(tenant_id).await?.ok_or(Error::InvalidToken)?;
         let verified = match known {
-            Some(verified) if self.key(&facts, kid, now).is_some() && verified.expires_at > now => verified,
+            Some(verified)
+                if self.key(&facts, kid, now).is_some()
+                    && verified.expires_at > now
+                    // The tenant may have got another slug meanwhile, and with it another issuer.
+                    && ours(&verified.iss, &facts.tenant.slug) =>
+            {
+                verified
+            }
             Some(_) => return Err(Error::InvalidToken),
             None => {
                 let key = self.key(&facts, kid, now).ok_or(Error::InvalidToken)?;

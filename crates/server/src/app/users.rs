@@ -1,14 +1,14 @@
 //! Users as administrators see them. No administrator ever sets or sees a password.
 
 use gatehouse_domain::{
-    authz::{Grant, ReadUsers, TenantRef, WriteUsers},
+    authz::{By, Grant, ReadUsers, SystemReason, TenantRef, WriteUsers},
     id::{TenantId, UserId},
     page::{Direction, Page, PageRequest},
     role::BuiltinRole,
-    text::{DisplayName, Email, Phone, Username},
+    text::{DisplayName, Email, LoginName, Phone, Username},
     user::{NewUser, User, UserPatch, UserStatus, UserView},
 };
-use gatehouse_persistence::{TenantFacts, WriteTx};
+use gatehouse_persistence::{Ctx, TenantFacts, WriteTx};
 
 use crate::app::{
     App, Error, Result,
@@ -113,11 +113,33 @@ impl App {
                 scope.revoke_many(&ends).await?;
             }
             if patch.status == Some(UserStatus::Active) {
-                tx.system(gatehouse_domain::authz::SystemReason::Authentication).clear_throttle(account).await?;
+                tx.system(SystemReason::Authentication).clear_throttle(account).await?;
             }
             Ok::<_, Error>(UserView { user, roles: view.roles })
         };
         self.db.write(origin.ctx.clone(), work).await
+    }
+
+    /// Forgets the failed sign-ins of an account; `None` when there is no such user.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn unlock(&self, facts: &TenantFacts, name: &LoginName, reason: SystemReason) -> Result<Option<User>> {
+        let now = self.env.now();
+        let Some(found) = self.db.system(reason).credentials(facts.reference(), name, now).await? else {
+            return Ok(None);
+        };
+        let account = self.account_key(found.user.id);
+        let user = found.user;
+        // The same state once more: what that means for an active user is that the failures do not count.
+        let patch = UserPatch { status: Some(user.status), ..UserPatch::default() };
+        let work = async move |tx: &WriteTx<'_>| {
+            let system = tx.system(reason);
+            system.clear_throttle(account).await?;
+            let (changed, _) = user.clone().update(patch.clone(), &By::system(reason), tx.now());
+            Ok::<_, Error>(system.update(changed).await?)
+        };
+        Ok(Some(self.db.write(Ctx::at(now), work).await?))
     }
 
     /// What the caller's own tenant is.

@@ -5,6 +5,7 @@ mod health;
 mod key;
 mod pages;
 mod serve;
+mod user;
 
 use std::{io::Write, process::ExitCode};
 
@@ -165,6 +166,7 @@ fn command() -> Command {
             Command::new("setup-token").about("Make a one-time token for the first administrator"),
         ))
         .subcommand(key::command())
+        .subcommand(user::command())
         .subcommand(
             with_few_settings(Command::new("health").about("Ask the server on this machine whether it is ready"))
                 .mut_arg("bind", |arg| arg.hide(false)),
@@ -246,6 +248,7 @@ pub fn run() -> ExitCode {
         }),
         Some(("setup-token", matches)) => config(matches).and_then(|config| block_on(setup_token(&config))),
         Some(("key", matches)) => key::run(matches),
+        Some(("user", matches)) => user::run(matches),
         Some(("health", matches)) => config(matches).and_then(|config| health::run(&config)),
         Some(("openapi", _)) => {
             say(&openapi::render(&openapi::document()));

@@ -253,4 +253,28 @@ api_tests! {
             assert!(matches!(world.try_login("acme", "ada", password).await.status, 401 | 422));
         }
     }
+
+    async fn instant_beyond_what_can_be_written_is_refused(world) {
+        let tenant = world.tenant("acme").await;
+        let ada = world.person(&tenant, "ada").await;
+        let role = world.role(&tenant, "Support", &["sessions:read"]).await;
+        for end in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01", "10000-01-01T00:00:00Z"] {
+            let body = json!({"user_id": ada.id, "role_id": role, "anchor": {"level": "tenant", "tenant_id": tenant.id}, "expires_at": end});
+            let answer = world.post("/admin/role-assignments").bearer(world.admin().await).json(body).send().await;
+            assert_eq!(answer.faults(), ["body.expires_at datetime_parsing"], "{end}");
+        }
+    }
+
+    async fn moved_tenant_lets_people_in_through_a_process_that_has_not_heard_of_it(world) {
+        let tenant = world.tenant("acme").await;
+        let ada = world.person(&tenant, "ada").await;
+        let other = world.replica(|_| {}).await;
+        other.login(&ada).await;
+        let target = world.partner("globex").await;
+        patch(&world, &format!("/admin/tenants/{}", tenant.id), json!({"partner_id": target})).await;
+        let signed = other.login(&ada).await;
+        assert_eq!(signed.claim("partner_id"), target);
+        let bob = other.person(&tenant, "bob").await;
+        assert_eq!(world.get(&format!("/admin/users/{}", bob.id)).bearer(world.admin().await).send().await.data()["partner_id"], json!(target));
+    }
 }

@@ -207,7 +207,7 @@ api_tests! {
         };
         let all = vec![bobs.session(), signed.session(), boss.session()];
         assert_eq!(list("").await, all);
-        for query in [format!("user_id={}", bob.id), "device_type=mobile".into(), "ip_address=198.51.100.7".into(), format!("created_after={created}")] {
+        for query in [format!("user_id={}", bob.id), "device_type=mobile".into(), "ip_address=198.51.100.7".into(), "ip_address=::ffff:198.51.100.7".into(), format!("created_after={created}")] {
             assert_eq!(list(&query).await, [bobs.session()], "{query}");
         }
         assert_eq!(list(&format!("created_before={created}")).await, all[1..]);

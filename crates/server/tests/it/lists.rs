@@ -130,4 +130,26 @@ api_tests! {
             assert_eq!(world.get(&format!("{list}?per_page=0")).bearer(&admin).send().await.faults().len(), 1, "{list}");
         }
     }
+
+    async fn cursor_walks_through_the_built_in_roles_too(world) {
+        world.tick();
+        let tenant = world.tenant("acme").await;
+        for name in ["one", "two"] {
+            world.role(&tenant, name, &["sessions:read"]).await;
+        }
+        let admin = world.admin().await;
+        for (per_page, sort) in [(1, "-created_at"), (2, "-created_at"), (3, "created_at"), (2, "created_at"), (5, "-created_at")] {
+            let (mut seen, mut query) = (Vec::new(), String::new());
+            loop {
+                let answer = world.get(&format!("/admin/roles?per_page={per_page}&sort={sort}{query}")).bearer(&admin).send().await.expect(200);
+                assert_eq!(answer.total(), 5);
+                seen.extend(answer.ids());
+                let Value::String(cursor) = &answer.json()["pagination"]["next_cursor"] else { break };
+                query = format!("&cursor={cursor}");
+            }
+            seen.sort();
+            seen.dedup();
+            assert_eq!(seen.len(), 5, "{per_page} a page, by {sort}");
+        }
+    }
 }

@@ -1,5 +1,10 @@
 //! Failed attempts: counted exactly, whatever races and by whatever name, and slowed down; successes count for nothing.
 
+use gatehouse_domain::{
+    authz::SystemReason,
+    issue::Parse,
+    text::{LoginName, Slug},
+};
 use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::join_all;
@@ -175,6 +180,22 @@ api_tests! {
         let path = format!("/admin/users/{}", ada.id);
         world.patch(&path).bearer(&admin).json(json!({"status": "ACTIVE"})).send().await.expect(200);
         attempt(&world, "acme", "ada", PASSWORD, 1_002).await.expect(200);
+    }
+
+    async fn operator_unlocks_the_last_administrator_from_the_command_line(world) {
+        world.admin().await;
+        for i in 0..100 {
+            world.clock.advance(Duration::from_secs(901));
+            attempt(&world, "default", "root", WRONG, i).await.problem(401, "invalid_credentials");
+        }
+        attempt(&world, "default", "root", PASSWORD, 1_000).await.problem(401, "invalid_credentials");
+        let facts = world.app.tenant_facts_by_slug(&Slug::parse("default").unwrap()).await.unwrap().unwrap();
+        let name = LoginName::parse("root@example.com").unwrap();
+        assert!(world.app.unlock(&facts, &name, SystemReason::Cli).await.unwrap().is_some());
+        attempt(&world, "default", "root", PASSWORD, 1_001).await.expect(200);
+        let nobody = LoginName::parse("nobody").unwrap();
+        assert!(world.app.unlock(&facts, &nobody, SystemReason::Cli).await.unwrap().is_none());
+        assert_eq!(world.number("SELECT COUNT(*) FROM audit_events WHERE action = 'user.updated' AND actor_type = 'system'").await, 1);
     }
 
     async fn success_clears_the_failures_of_the_account(world) {

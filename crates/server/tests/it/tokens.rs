@@ -149,4 +149,15 @@ api_tests! {
             assert!(!answer.text.contains("evil"));
         }
     }
+
+    async fn token_of_a_former_issuer_is_invalid_everywhere(world) {
+        let (tenant, ada) = ada(&world).await;
+        assert_eq!(world.me(&ada).await, 200);
+        let path = format!("/admin/tenants/{}", tenant.id);
+        let admin = world.admin().await;
+        world.patch(&path).bearer(&admin).json(json!({"slug": "acme-two"})).send().await.expect(200);
+        assert_eq!((world.me(&ada).await, world.replica(|_| {}).await.me(&ada).await), (401, 401));
+        let next = Signed::of(&world.refresh("acme-two", &ada.refresh).await.expect(200));
+        assert_eq!(world.me(&next).await, 200);
+    }
 }
