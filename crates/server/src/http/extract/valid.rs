@@ -16,7 +16,7 @@ use gatehouse_domain::{
 };
 
 use crate::http::{
-    input::{Fields, Object, read_body, read_pairs, read_urlencoded},
+    input::{Fields, Json, Object, read_body, read_pairs, read_urlencoded},
     problem::Failure,
 };
 
@@ -77,6 +77,35 @@ impl<T: Object + 'static> FromRequest for Valid<T> {
                 return Err(Failure::UnsupportedMediaType("application/json"));
             }
             Ok(Self(read_body(&bytes)?))
+        })
+    }
+}
+
+/// The body of what takes none: none, or an empty JSON object. Whoever sends more believes that it limits what happens.
+#[derive(Debug)]
+pub struct NoBody;
+
+impl Object for NoBody {
+    fn read_fields(_: &mut Fields<'_, '_, Json>) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+impl FromRequest for NoBody {
+    type Error = Failure;
+    type Future = Reading<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let refused = || issue("body_forbidden", "must be empty");
+            let is_json = !is_encoded(&request) && media_type(&request).as_deref() == Some("application/json");
+            match collect(request, payload).await {
+                Ok(bytes) if bytes.is_empty() => Ok(Self),
+                Ok(bytes) if is_json => Ok(read_body(&bytes)?),
+                Ok(_) | Err(Failure::PayloadTooLarge) => Err(refused()),
+                Err(failure) => Err(failure),
+            }
         })
     }
 }
