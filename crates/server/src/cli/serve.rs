@@ -11,6 +11,7 @@ use actix_web::{
     web::{self, Data},
 };
 use gatehouse_persistence::ServeLock;
+use rustix::process::{Resource, getrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -23,6 +24,12 @@ use crate::{
 
 /// How long the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most connections of a worker.
+const MOST_CONNECTIONS: u64 = 25_000;
+/// The fewest, however few descriptors there are.
+const FEWEST_CONNECTIONS: u64 = 64;
+/// How many descriptors are left to files, the database and the process itself.
+const SPARE_DESCRIPTORS: u64 = 64;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// Serves until told to stop.
@@ -67,6 +74,7 @@ pub(super) async fn serve(
     };
     let server = HttpServer::new(factory)
         .workers(config.workers)
+        .max_connections(connections(getrlimit(Resource::Nofile).current, config.workers))
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(config.shutdown_grace.as_secs())
@@ -101,6 +109,13 @@ pub(super) async fn serve(
     }
     app.db().close().await;
     result
+}
+
+/// How many connections a worker takes, so that there are always descriptors left.
+fn connections(descriptors: Option<u64>, workers: usize) -> usize {
+    let workers = u64::try_from(workers).unwrap_or(u64::MAX).max(1);
+    let share = descriptors.map_or(MOST_CONNECTIONS, |most| most.saturating_sub(SPARE_DESCRIPTORS) / workers);
+    usize::try_from(share.clamp(FEWEST_CONNECTIONS, MOST_CONNECTIONS)).unwrap_or(usize::MAX)
 }
 
 /// Waits for SIGTERM or SIGINT.
@@ -167,4 +182,23 @@ fn banner(config: &Config, address: std::net::SocketAddr, token: Option<&str>) {
         ));
     }
     say(&text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_spare() {
+        for (descriptors, workers, expected) in [
+            (Some(1_024), 4, 240),
+            (Some(1_024), 1, 960),
+            (Some(1_024), 64, 64),
+            (Some(10), 1, 64),
+            (Some(1_048_576), 2, 25_000),
+            (None, 1, 25_000),
+        ] {
+            assert_eq!(connections(descriptors, workers), expected, "{descriptors:?} {workers}");
+        }
+    }
 }

@@ -44,6 +44,7 @@ use crate::{
         ops::{REFERENCE, REFERENCE_POLICY},
         problem::Failure,
         request::{Auth, RequestState},
+        unread::Hold,
     },
     telemetry,
 };
@@ -124,6 +125,7 @@ impl Edge {
         let mut seen =
             Seen { id: Arc::clone(&id), method: request.method().clone(), route: None, began: Instant::now() };
         trim_slash(&mut request);
+        let hold = Hold::take(&mut request);
         let quota = Rc::new(Cell::new(None));
         let mut response = match self.prepare(&mut request, &mut seen, &quota).await {
             Err(failure) => {
@@ -140,7 +142,7 @@ impl Edge {
             },
         };
         self.finish(&mut response, &seen, &quota);
-        Ok(response)
+        Ok(hold.until_sent(response))
     }
 
     /// Everything that comes before the handler.

@@ -11,8 +11,12 @@ pub mod ops;
 pub mod problem;
 pub mod request;
 pub mod routes;
+mod unread;
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use actix_web::{
     Error,
@@ -29,6 +33,9 @@ use crate::{
     http::{edge::Edge, problem::Failure, request::BaseUrls, routes::Routes},
 };
 
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// What the HTTP side knows besides the application.
 #[derive(Debug)]
 pub struct Site {
@@ -40,6 +47,8 @@ pub struct Site {
     pub base_urls: BaseUrls,
     /// Whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
+    /// How long a body may take.
+    pub body_timeout: Duration,
     /// Whether the server is about to stop.
     pub draining: AtomicBool,
     /// Tells the request ids of this process from those of others.
@@ -55,6 +64,7 @@ impl Site {
             openapi: openapi::served(config.public_url.as_ref()),
             base_urls: BaseUrls::new(config.public_url.as_ref(), config.bind),
             trusted_proxies: config.trusted_proxies.clone(),
+            body_timeout: BODY_TIMEOUT,
             draining: AtomicBool::new(false),
             instance: u64::from_be_bytes(env.random()),
         }

@@ -25,6 +25,9 @@ pub enum Failure {
     /// The path has no such method; it has these.
     #[error("method not allowed")]
     MethodNotAllowed(Vec<Method>),
+    /// The body did not come in time.
+    #[error("request timeout")]
+    RequestTimeout,
     /// The body is too long.
     #[error("payload too large")]
     PayloadTooLarge,
@@ -103,6 +106,7 @@ codes! {
     ALREADY_SET_UP CONFLICT "already_set_up" "There is an administrator already" "The setup works once.";
     LIMIT_REACHED CONFLICT "limit_reached" "A limit is reached" "`detail` says which.";
     STALE CONFLICT "stale" "Somebody else changed it meanwhile" "Load it again and repeat the change.";
+    REQUEST_TIMEOUT REQUEST_TIMEOUT "request_timeout" "The body took too long" "It must be complete within 30 seconds. Send it again on a new connection.";
     PAYLOAD_TOO_LARGE PAYLOAD_TOO_LARGE "payload_too_large" "The body is too large" "At most 64 KiB are accepted.";
     UNSUPPORTED_MEDIA_TYPE UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "The body is of the wrong type" "`detail` names the right one.";
     RATE_LIMITED TOO_MANY_REQUESTS "rate_limited" "Too many attempts" "The header Retry-After says when to try again.";
@@ -168,6 +172,7 @@ impl Failure {
                 app::Error::Internal(_) => INTERNAL,
             },
             Self::MethodNotAllowed(_) => METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => REQUEST_TIMEOUT,
             Self::PayloadTooLarge => PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => UNSUPPORTED_MEDIA_TYPE,
             Self::Panic(_) => INTERNAL,

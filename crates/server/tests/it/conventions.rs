@@ -145,6 +145,37 @@ api_tests! {
         world.post("/auth/tenants/acme/login").body("application/x-www-form-urlencoded", form).send().await.problem(413, "payload_too_large");
     }
 
+    async fn body_where_none_is_taken_is_refused_and_nothing_happens(world) {
+        let tenant = world.tenant("acme").await;
+        let person = world.tenant_admin(&tenant, "boss").await;
+        let (boss, other) = (world.login(&person).await, world.login(&person).await);
+        let plain = world.login(&world.person(&tenant, "ada").await).await;
+        let everybody = format!("/tenants/{}/sessions/revoke-all", tenant.id);
+        let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(64 * 1024));
+        for path in ["/me/sessions/revoke-all", &everybody] {
+            for (content_type, body, fault) in [
+                ("application/json", r#"{"except_current":true}"#, "body.except_current extra_forbidden"),
+                ("application/json", r#"{"user_id":"x"}"#, "body.user_id extra_forbidden"),
+                ("application/json", "[]", "body object_type"),
+                ("application/json", "null", "body object_type"),
+                ("application/json", "{", "body json_invalid"),
+                ("application/json", &long, "body body_forbidden"),
+                ("text/plain", "{}", "body body_forbidden"),
+                ("application/x-www-form-urlencoded", "except_current=true", "body body_forbidden"),
+            ] {
+                let answer = world.post(path).bearer(&boss).body(content_type, body).send().await;
+                assert_eq!(answer.faults(), [fault], "{path}");
+            }
+            world.post(path).body("text/plain", "x").send().await.problem(401, "unauthenticated");
+        }
+        world.post(&everybody).bearer(&plain).body("text/plain", "x").send().await.problem(403, "missing_permission");
+        assert_eq!((world.me(&boss).await, world.me(&other).await, world.me(&plain).await), (200, 200, 200));
+        let count = async |path: &str, signed: &Signed| {
+            world.post(path).bearer(signed).json(json!({})).send().await.expect(200).data()["revoked_count"].clone()
+        };
+        assert_eq!((count("/me/sessions/revoke-all", &boss).await, count(&everybody, &boss).await), (json!(1), json!(2)));
+    }
+
     async fn missing_authorization_comes_before_any_fault(world) {
         ada(&world).await;
         world.patch("/me").body("text/plain", "x").send().await.problem(401, "unauthenticated");

@@ -24,6 +24,7 @@ mod revocation;
 mod revocation_race;
 mod rights;
 mod setup;
+mod slow_bodies;
 mod stats;
 mod strangers;
 mod throttle;

@@ -22,7 +22,7 @@ use crate::{
         extract::{
             access::{Access, Me, Myself, PathId},
             page::{Listing, Paged},
-            valid::Valid,
+            valid::{NoBody, Valid},
         },
         input::{Patch, body},
         mount::Mount,
@@ -121,6 +121,7 @@ async fn list_sessions(
 async fn revoke_all_sessions(
     access: Access<Oneself, Myself>,
     me: Me,
+    _: NoBody,
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<ApiResponse<SessionRevokeResponse>> {

@@ -24,7 +24,7 @@ use crate::{
         extract::{
             access::{Access, InTenant, InTenantOrOwn, Me, OfUser, PathId, PathTenant},
             page::{Listing, Paged},
-            valid::Valid,
+            valid::{NoBody, Valid},
         },
         input::{Flag, Opaque, query},
         mount::Mount,
@@ -153,6 +153,7 @@ async fn list(
 async fn revoke_all(
     access: Access<RevokeSessions, InTenant>,
     tenant: PathTenant,
+    _: NoBody,
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<ApiResponse<SessionRevokeResponse>> {

@@ -7,6 +7,7 @@ use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
     http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
+    web::Data,
 };
 use futures_util::StreamExt;
 use gatehouse_domain::{
@@ -14,9 +15,11 @@ use gatehouse_domain::{
     password::Password,
     text::LoginName,
 };
+use tokio::time::timeout;
 
 use crate::http::{
-    input::{Fields, Object, read_body, read_pairs, read_urlencoded},
+    Site,
+    input::{Fields, Json, Object, read_body, read_pairs, read_urlencoded},
     problem::Failure,
 };
 
@@ -31,8 +34,14 @@ fn issue(kind: &'static str, msg: &'static str) -> Failure {
     Issues::from(Fault::new(kind, msg).at(vec!["body".into()])).into()
 }
 
+/// Reads a body, if it comes in time: every reading goes through here.
+async fn in_time<T>(request: &HttpRequest, reading: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let Some(site) = request.app_data::<Data<Site>>() else { unreachable!("the site is part of every route") };
+    timeout(site.body_timeout, reading).await.unwrap_or(Err(Failure::RequestTimeout))
+}
+
 /// Reads a whole body, if it is not too long.
-async fn collect(request: HttpRequest, mut payload: Payload) -> Result<Vec<u8>, Failure> {
+async fn collect(request: &HttpRequest, mut payload: Payload) -> Result<Vec<u8>, Failure> {
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > MAX_BODY as u64) {
         return Err(Failure::PayloadTooLarge);
@@ -71,12 +80,41 @@ impl<T: Object + 'static> FromRequest for Valid<T> {
         Box::pin(async move {
             let media_type = media_type(&request);
             let is_json = matches!(media_type.as_deref(), Some("application/json" | "application/merge-patch+json"));
-            let bytes = collect(request.clone(), payload).await?;
+            let bytes = in_time(&request, collect(&request, payload)).await?;
             let nothing = bytes.is_empty() && media_type.is_none();
             if is_encoded(&request) || !(is_json || nothing) {
                 return Err(Failure::UnsupportedMediaType("application/json"));
             }
             Ok(Self(read_body(&bytes)?))
+        })
+    }
+}
+
+/// The body of what takes none: none, or an empty JSON object. Whoever sends more believes that it limits what happens.
+#[derive(Debug)]
+pub struct NoBody;
+
+impl Object for NoBody {
+    fn read_fields(_: &mut Fields<'_, '_, Json>) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+impl FromRequest for NoBody {
+    type Error = Failure;
+    type Future = Reading<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let refused = || issue("body_forbidden", "must be empty");
+            let is_json = !is_encoded(&request) && media_type(&request).as_deref() == Some("application/json");
+            match in_time(&request, collect(&request, payload)).await {
+                Ok(bytes) if bytes.is_empty() => Ok(Self),
+                Ok(bytes) if is_json => Ok(read_body(&bytes)?),
+                Ok(_) | Err(Failure::PayloadTooLarge) => Err(refused()),
+                Err(failure) => Err(failure),
+            }
         })
     }
 }
@@ -112,8 +150,10 @@ impl FromRequest for LoginForm {
                 return Err(Failure::UnsupportedMediaType("a form"));
             }
             let pairs = match media_type(&request).as_deref() {
-                Some("application/x-www-form-urlencoded") => urlencoded(&collect(request, payload).await?)?,
-                Some("multipart/form-data") => multipart(request, payload).await?,
+                Some("application/x-www-form-urlencoded") => {
+                    urlencoded(&in_time(&request, collect(&request, payload)).await?)?
+                }
+                Some("multipart/form-data") => in_time(&request, multipart(&request, payload)).await?,
                 Some("application/json") => {
                     return Err(issue(
                         "form_expected",
@@ -121,7 +161,7 @@ impl FromRequest for LoginForm {
                     ));
                 }
                 None => {
-                    let bytes = collect(request, payload).await?;
+                    let bytes = in_time(&request, collect(&request, payload)).await?;
                     if bytes.is_empty() {
                         return Err(issue("missing", "a form is required"));
                     }
@@ -143,7 +183,7 @@ fn urlencoded(bytes: &[u8]) -> Result<Vec<(String, String)>, Failure> {
     if pairs.len() > MAX_FIELDS { Err(issue("form_invalid", "has too many fields")) } else { Ok(pairs) }
 }
 
-async fn multipart(request: HttpRequest, payload: Payload) -> Result<Vec<(String, String)>, Failure> {
+async fn multipart(request: &HttpRequest, payload: Payload) -> Result<Vec<(String, String)>, Failure> {
     let invalid = || issue("form_invalid", "must be multipart/form-data with texts in UTF-8");
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > MAX_BODY as u64) {

@@ -140,6 +140,7 @@ fn shared(document: &mut Value) {
         "Forbidden": problem_response("Not allowed.", &["missing_permission", "registration_closed", "tenant_suspended", "email_not_verified"], &["WWW-Authenticate"]),
         "NotFound": problem_response("There is nothing of that name that the caller may see.", &["not_found"], &[]),
         "Conflict": problem_response("It conflicts with what is there.", &["conflict", "already_registered", "already_set_up", "limit_reached", "stale"], &[]),
+        "RequestTimeout": problem_response("The body took too long.", &["request_timeout"], &[]),
         "PayloadTooLarge": problem_response("The body is too large.", &["payload_too_large"], &[]),
         "UnsupportedMediaType": problem_response("The body is of the wrong type.", &["unsupported_media_type"], &[]),
         "RateLimited": problem_response("Too many attempts.", &["rate_limited"], &["Retry-After", "RateLimit-Policy", "RateLimit"]),
@@ -204,6 +205,10 @@ fn failures(path: &str, method: &str, operation: &Map<String, Value>) -> Vec<(&'
     let creates = method == "post" && has_body && !matches!(id, "auth.refresh" | "auth.logout");
     if creates || matches!(method, "patch") || (method == "delete" && id.starts_with("admin.role_assignments")) {
         failures.push(("409", "Conflict"));
+    }
+    // These read a body to see that there is none.
+    if has_body || id.ends_with("sessions.revoke_all") {
+        failures.push(("408", "RequestTimeout"));
     }
     if has_body {
         failures.extend([("413", "PayloadTooLarge"), ("415", "UnsupportedMediaType")]);
