@@ -126,6 +126,40 @@ api_tests! {
         assert_eq!(cast.everything().await, before);
     }
 
+    async fn nobody_gives_a_role_for_longer_than_they_hold_it(world) {
+        let cast = Cast::new(&world).await;
+        let eve = world.partner_admin(&cast.home, "eve").await;
+        let own = format!("/admin/role-assignments/{}", held(&world, &eve.id, "partner_admin").await);
+        let until = |year: &str| json!({"expires_at": format!("{year}-01-01T00:00:00Z")});
+        world.patch(&own).bearer(world.admin().await).json(until("2100")).send().await.expect(200);
+        let token = world.login(&eve).await.access;
+        let target = cast.target(cast.actor("partner"), Whose::Another, false).await;
+        let before = cast.everything().await;
+        let for_ever = json!({"expires_at": null});
+        for body in [for_ever.clone(), until("2101")] {
+            world.patch(&own).bearer(&token).json(body).send().await.problem(403, "missing_permission");
+        }
+        for (role, anchor) in [
+            ("partner_admin", json!({"level": "partner", "partner_id": cast.home.partner_id})),
+            ("tenant_admin", json!({"level": "tenant", "tenant_id": cast.home.id})),
+        ] {
+            let role = world.builtin(role).await;
+            assign(&world, &token, &target.user, &role, &anchor).await.problem(403, "missing_permission");
+        }
+        assert_eq!(cast.everything().await, before);
+        let anchor = json!({"level": "tenant", "tenant_id": cast.home.id});
+        let mut body = json!({"user_id": target.user, "role_id": world.builtin("tenant_admin").await, "anchor": anchor});
+        body["expires_at"] = until("2100")["expires_at"].clone();
+        world.post("/admin/role-assignments").bearer(&token).json(body).send().await.expect(201);
+        // An earlier end is given by anybody who may give the role; and the way back is again an extension.
+        let boss = world.tenant_admin(&cast.home, "boss").await;
+        let theirs = format!("/admin/role-assignments/{}", held(&world, &boss.id, "tenant_admin").await);
+        world.patch(&theirs).bearer(&token).json(until("2101")).send().await.expect(200);
+        world.patch(&theirs).bearer(&token).json(until("2101")).send().await.expect(200);
+        world.patch(&theirs).bearer(&token).json(for_ever.clone()).send().await.problem(403, "missing_permission");
+        world.patch(&own).bearer(world.admin().await).json(for_ever).send().await.expect(200);
+    }
+
     async fn nobody_takes_over_the_account_of_somebody_who_may_do_more(world) {
         let cast = Cast::new(&world).await;
         let operator = operator_among_the_users(&cast).await;
