@@ -219,7 +219,7 @@ async fn held_at<P: Permission>(
     }))
 }
 
-/// The caller holds everything that a user holds, wherever that is: who could become the user gains nothing.
+/// The caller holds everything that a user holds, wherever that is.
 pub(crate) async fn may_do_as_much<P: Permission>(
     grant: &Grant<P>,
     scope: &WriteScope<'_>,
@@ -230,6 +230,18 @@ pub(crate) async fn may_do_as_much<P: Permission>(
         if !held.covers_all(&role.permissions) {
             return Err(Error::Denied(Denied::Forbidden(P::NAME)));
         }
+    }
+    Ok(())
+}
+
+/// The same for as long as the user holds it: who could become the user gains nothing.
+pub(crate) async fn may_become<P: Permission>(
+    grant: &Grant<P>,
+    scope: &WriteScope<'_>,
+    roles: &[HeldRole],
+) -> Result<()> {
+    for role in roles {
+        may_give_until(grant, scope, role.anchor, &role.permissions, role.expires_at).await?;
     }
     Ok(())
 }

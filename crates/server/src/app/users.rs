@@ -12,7 +12,7 @@ use gatehouse_persistence::{TenantFacts, WriteTx};
 
 use crate::app::{
     App, Error, Result,
-    assignments::{an_owner_stays, may_do_as_much},
+    assignments::{an_owner_stays, may_become, may_do_as_much},
     client::Origin,
     tenants::unknown,
 };
@@ -82,8 +82,11 @@ impl App {
 
     /// Changes a user. Suspending one ends all the user's sessions; activating one forgets failed sign-ins.
     ///
-    /// Whoever reads the mail of an account can become its owner, and a suspended account has no rights: an address is
-    /// changed, and an account is activated, by those only who may do whatever its owner may.
+    /// Whoever reads the mail of an account can become its owner, a suspended account has no rights, and an owner who
+    /// finds the account renamed, unverified or suspended is shut out: user name, address, its verification and status
+    /// are changed by those only who may do whatever the owner may, an address and its verification by those only who
+    /// may do so for as long. Ending the owner's sessions is not among this, and stays with whoever may end sessions
+    /// there: it stops a stolen session, and the owner signs in again.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::AlreadyRegistered`], [`Error::Stale`].
@@ -99,8 +102,10 @@ impl App {
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
-            let opens = patch.email.is_some() || patch.email_verified == Some(true);
-            if opens || patch.status == Some(UserStatus::Active) {
+            if patch.email.is_some() || patch.email_verified == Some(true) {
+                may_become(&grant, &scope, &view.roles).await?;
+            }
+            if patch.username.is_some() || patch.email_verified.is_some() || patch.status.is_some() {
                 may_do_as_much(&grant, &scope, &view.roles).await?;
             }
             let (changed, ends) = view.user.update(patch.clone(), &grant.by(), tx.now());

@@ -151,6 +151,9 @@ api_tests! {
         let mut body = json!({"user_id": target.user, "role_id": world.builtin("tenant_admin").await, "anchor": anchor});
         body["expires_at"] = until("2100")["expires_at"].clone();
         world.post("/admin/role-assignments").bearer(&token).json(body).send().await.expect(201);
+        let paula = format!("/admin/users/{}", person(cast.actor("partner")).id);
+        let body = json!({"email": "mallory@example.com"});
+        world.patch(&paula).bearer(&token).json(body).send().await.problem(403, "missing_permission");
         // An earlier end is given by anybody who may give the role; and the way back is again an extension.
         let boss = world.tenant_admin(&cast.home, "boss").await;
         let theirs = format!("/admin/role-assignments/{}", held(&world, &boss.id, "tenant_admin").await);
@@ -160,20 +163,23 @@ api_tests! {
         world.patch(&own).bearer(world.admin().await).json(for_ever).send().await.expect(200);
     }
 
-    async fn nobody_takes_over_the_account_of_somebody_who_may_do_more(world) {
+    async fn nobody_takes_over_or_shuts_out_somebody_who_may_do_more(world) {
         let cast = Cast::new(&world).await;
         let operator = operator_among_the_users(&cast).await;
         let (token, _) = as_actor(&cast, "partner").await;
         let path = format!("/admin/users/{}", operator.id);
         let suspended = json!({"status": "SUSPENDED"});
         let before = cast.everything().await;
-        // Whoever reads the mail of an account can become its owner.
-        for body in [json!({"email": "mallory@example.com"}), json!({"email_verified": true})] {
+        // Whoever reads the mail of an account can become its owner; and whoever renames, suspends or unverifies it
+        // keeps its owner out.
+        for body in [
+            json!({"email": "mallory@example.com"}), json!({"email_verified": true}), json!({"email_verified": false}),
+            json!({"username": "nobody"}), suspended.clone(), json!({"display_name": "x", "status": "SUSPENDED"}),
+        ] {
             world.patch(&path).bearer(&token).json(body).send().await.problem(403, "missing_permission");
         }
         assert_eq!(cast.everything().await, before);
-        // Taking rights away is another matter than bringing them back.
-        world.patch(&path).bearer(&token).json(suspended).send().await.expect(200);
+        world.patch(&path).bearer(world.admin().await).json(suspended).send().await.expect(200);
         let body = json!({"status": "ACTIVE"});
         world.patch(&path).bearer(&token).json(body.clone()).send().await.problem(403, "missing_permission");
         world.patch(&path).bearer(world.admin().await).json(body).send().await.expect(200);
