@@ -89,7 +89,7 @@ impl App {
     /// there: it stops a stolen session, and the owner signs in again.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Denied`], [`Error::AlreadyRegistered`], [`Error::Stale`].
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::AlreadyRegistered`], [`Error::Conflict`], [`Error::Stale`].
     pub async fn update_user(
         &self,
         grant: &Grant<WriteUsers>,
@@ -108,10 +108,12 @@ impl App {
             if patch.username.is_some() || patch.email_verified.is_some() || patch.status.is_some() {
                 may_do_as_much(&grant, &scope, &view.roles).await?;
             }
+            let verified = view.user.email_verified;
             let (changed, ends) = view.user.update(patch.clone(), &grant.by(), tx.now());
             let user = scope.update(changed).await?;
             let owned = view.roles.iter().any(|role| role.role_id == BuiltinRole::SuperAdmin.id());
-            if owned && user.status == UserStatus::Suspended {
+            let unverified = verified && !user.email_verified;
+            if owned && (user.status == UserStatus::Suspended || unverified) {
                 an_owner_stays(tx).await?;
             }
             if let Some(ends) = ends {

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::cast::{Actor, Cast, Whose};
-use crate::harness::{Answer, Person, Tenant, World, api_tests};
+use crate::harness::{Answer, PASSWORD, Person, Tenant, World, api_tests};
 
 async fn as_actor(cast: &Cast, name: &str) -> (String, String) {
     let actor = cast.actor(name);
@@ -234,6 +234,41 @@ api_tests! {
         assert_eq!(world.me(&admin).await, 200);
         world.patch(&user).bearer(&admin).json(suspend).send().await.expect(200);
         assert_eq!(world.me(&admin).await, 401);
+    }
+
+    async fn last_administrator_of_the_platform_is_one_who_can_sign_in(world) {
+        let admin = world.admin().await;
+        let me = world.get("/me").bearer(&admin).send().await.expect(200).data();
+        assert_eq!(me["email_verified"], true, "whoever sets the installation up vouches for the address");
+        let user = format!("/admin/users/{}", admin.user());
+        let tenant = format!("/admin/tenants/{}", me["tenant_id"].as_str().unwrap());
+        // An account without a password opens to nobody.
+        let body = json!({"tenant_id": me["tenant_id"], "username": "ghost", "email": "ghost@mail.example"});
+        let ghost = world.post("/admin/users").bearer(&admin).json(body).send().await.expect(201).data();
+        let ghost = ghost["id"].as_str().unwrap();
+        let body = json!({"status": "ACTIVE", "email_verified": true});
+        world.patch(&format!("/admin/users/{ghost}")).bearer(&admin).json(body).send().await.expect(200);
+        let super_admin = world.builtin("super_admin").await;
+        assign(&world, &admin.access, ghost, &super_admin, &json!({"level": "platform"})).await.expect(201);
+        let suspend = json!({"status": "SUSPENDED"});
+        world.patch(&user).bearer(&admin).json(suspend).send().await.problem(409, "conflict");
+        // Where an address must be verified, an account without that opens to nobody either.
+        let required = |yes: bool| json!({"settings": {"require_verified_email": yes}});
+        world.patch(&user).bearer(&admin).json(json!({"email_verified": false})).send().await.expect(200);
+        world.patch(&tenant).bearer(&admin).json(required(true)).send().await.problem(409, "conflict");
+        world.patch(&user).bearer(&admin).json(json!({"email_verified": true})).send().await.expect(200);
+        world.patch(&tenant).bearer(&admin).json(required(true)).send().await.expect(200);
+        for body in [json!({"email_verified": false}), json!({"email": "another@mail.example"})] {
+            world.patch(&user).bearer(&admin).json(body).send().await.problem(409, "conflict");
+        }
+        let body = json!({"email": "another@mail.example", "email_verified": true});
+        world.patch(&user).bearer(&admin).json(body).send().await.expect(200);
+        world.try_login("default", "root", PASSWORD).await.expect(200);
+        // Nor does one in a tenant whose partner is suspended.
+        let closed = world.partner("closed").await;
+        world.set_status("partners", &closed, "SUSPENDED").await;
+        world.patch(&tenant).bearer(&admin).json(json!({"partner_id": closed})).send().await.problem(409, "conflict");
+        world.patch(&tenant).bearer(&admin).json(required(false)).send().await.expect(200);
     }
 
     async fn administrator_of_the_platform_who_is_not_the_last_may_go(world) {
