@@ -236,7 +236,7 @@ impl HeldRole {
     /// What it gives.
     #[must_use]
     pub fn right(&self) -> Right {
-        Right { anchor: self.anchor, permissions: self.permissions.clone() }
+        Right { anchor: self.anchor, permissions: self.permissions.clone(), expires_at: self.expires_at }
     }
 }
 

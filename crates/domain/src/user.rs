@@ -165,9 +165,10 @@ impl User {
         Changed::new(WithPassword { user, hash }, Action::UserRegistered, resource, &By::oneself(id, None)).with(fields)
     }
 
-    /// The first administrator is made.
+    /// The first administrator is made. Whoever sets the installation up vouches for the address.
     pub fn set_up(id: UserId, new: NewUser, hash: PasswordHash, by: &By, now: Timestamp) -> Changed<WithPassword> {
-        let (user, fields) = Self::new(id, new, UserStatus::Active, now);
+        let (mut user, fields) = Self::new(id, new, UserStatus::Active, now);
+        user.email_verified = true;
         let resource = user.resource();
         Changed::new(WithPassword { user, hash }, Action::InstallationSetUp, resource, by).with(fields)
     }

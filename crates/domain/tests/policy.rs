@@ -41,7 +41,7 @@ fn actor(home: u8, anchor: Option<Anchor>, permissions: PermissionSet) -> Arc<Ac
         tenant_id: tenant(home).id,
         partner_id: tenant(home).partner_id,
         session_id: SessionId::from_parts(1, [1; 10]),
-        rights: anchor.map(|anchor| Right { anchor, permissions }).into_iter().collect(),
+        rights: anchor.map(|anchor| Right { anchor, permissions, expires_at: None }).into_iter().collect(),
     }))
 }
 

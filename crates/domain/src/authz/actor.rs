@@ -4,6 +4,7 @@ use crate::{
     authz::permission::PermissionSet,
     id::{PartnerId, SessionId, TenantId, UserId},
     role::Anchor,
+    time::Timestamp,
 };
 
 /// Who acts in a request, a command or a job.
@@ -37,6 +38,22 @@ pub struct Right {
     pub anchor: Anchor,
     /// What it allows there.
     pub permissions: PermissionSet,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Right {
+    /// Whether it lasts until an end; `None` is for ever.
+    #[must_use]
+    pub fn lasts(&self, until: Option<Timestamp>) -> bool {
+        !ends_later(until, self.expires_at)
+    }
+}
+
+/// Whether an end is later than another one; `None` is for ever.
+#[must_use]
+pub fn ends_later(end: Option<Timestamp>, than: Option<Timestamp>) -> bool {
+    than.is_some_and(|than| end.is_none_or(|end| end > than))
 }
 
 /// Why Gatehouse acts without a user.

@@ -3,9 +3,10 @@
 use std::{marker::PhantomData, sync::Arc};
 
 use crate::{
-    authz::actor::{Actor, By, ByWhom, UserActor},
+    authz::actor::{Actor, By, ByWhom, Right, UserActor},
     id::{PartnerId, SessionId, TenantId, UserId},
     role::Anchor,
+    time::Timestamp,
 };
 
 /// Something an actor may be allowed to do. Implemented in [`super::permission`] only.
@@ -165,11 +166,33 @@ impl Actor {
         anchor: Anchor,
         partner_of: impl Fn(TenantId) -> Option<PartnerId>,
     ) -> super::PermissionSet {
+        self.rights_at(anchor, partner_of, |_| true)
+    }
+
+    /// Those of [`Self::permissions_at`] that the actor holds until an end, where `None` is for ever. Nobody may give
+    /// away for longer.
+    #[must_use]
+    pub fn permissions_until(
+        &self,
+        until: Option<Timestamp>,
+        anchor: Anchor,
+        partner_of: impl Fn(TenantId) -> Option<PartnerId>,
+    ) -> super::PermissionSet {
+        self.rights_at(anchor, partner_of, |right| right.lasts(until))
+    }
+
+    fn rights_at(
+        &self,
+        anchor: Anchor,
+        partner_of: impl Fn(TenantId) -> Option<PartnerId>,
+        counts: impl Fn(&Right) -> bool,
+    ) -> super::PermissionSet {
         match self {
             Self::System(_) => super::PermissionSet::all(),
             Self::User(user) => super::PermissionSet::union(
                 user.rights
                     .iter()
+                    .filter(|right| counts(right))
                     .filter(|right| match (right.anchor, anchor) {
                         (Anchor::Platform, _) => true,
                         (Anchor::Partner(held), Anchor::Tenant(tenant)) => partner_of(tenant) == Some(held),

@@ -7,14 +7,15 @@ use gatehouse_domain::{
     authz::{Reach, SystemReason},
     role::BuiltinRole,
     secret::TokenHash,
+    settings::TenantSettings,
     time::Timestamp,
 };
 use sea_orm::ConnectionTrait;
 
 use crate::{
     db::{Db, WriteTx},
-    error::{Error, Result},
-    repo::{list::unsigned, sql::Sql},
+    error::Result,
+    repo::{from_json, sql::Sql},
     scope::{Scope, WriteScope},
 };
 
@@ -148,7 +149,8 @@ impl<'t> WriteSystem<'t> {
         Ok(self.execute(sql).await? == 1)
     }
 
-    /// How many users administer the platform for good and can sign in, as far as this transaction has come. Holds the
+    /// How many users administer the platform for good and can sign in: active, with a password, and with a verified
+    /// address where the tenant asks for one. Counted as far as this transaction has come. Holds the
     /// answer until the transaction ends, so that two administrators cannot remove each other at the same time.
     ///
     /// # Errors
@@ -156,15 +158,22 @@ impl<'t> WriteSystem<'t> {
     pub async fn owners(&self) -> Result<u64> {
         self.execute(Sql::new("UPDATE installation SET created_at = created_at WHERE id = 1")).await?;
         let mut sql = Sql::new(
-            "SELECT COUNT(DISTINCT u.id) FROM role_assignments a JOIN users u ON u.tenant_id = a.tenant_id AND u.id = a.user_id \
+            "SELECT DISTINCT u.id, u.email_verified, t.settings FROM role_assignments a JOIN users u ON u.tenant_id = a.tenant_id AND u.id = a.user_id \
              JOIN tenants t ON t.id = u.tenant_id JOIN partners p ON p.id = u.partner_id \
-             WHERE a.deleted_at IS NULL AND a.expires_at IS NULL AND u.status = 'ACTIVE' AND t.status = 'ACTIVE' AND p.status = 'ACTIVE' \
+             WHERE a.deleted_at IS NULL AND a.expires_at IS NULL AND u.status = 'ACTIVE' AND u.password_hash IS NOT NULL AND t.status = 'ACTIVE' AND p.status = 'ACTIVE' \
              AND a.role_id = ",
         );
         sql.bind(BuiltinRole::SuperAdmin.id().uuid());
         let db = self.exec.db();
-        let row = self.tx.check(db.query_one_raw(sql.statement(db.get_database_backend())).await)?;
-        row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0)).map(unsigned).map_err(|_| Error::Corrupt("count"))
+        let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
+        let mut owners = 0;
+        for row in rows {
+            let verified: bool = row.try_get("", "email_verified")?;
+            let settings: String = row.try_get("", "settings")?;
+            let settings: TenantSettings = from_json(&settings, "tenant settings")?;
+            owners += u64::from(verified || settings.require_verified_email != Some(true));
+        }
+        Ok(owners)
     }
 
     /// Closes the setup for good; false if it was closed already.

@@ -122,6 +122,10 @@ fn partner_admin(
         tenant_id: user.tenant_id,
         partner_id: user.partner_id,
         session_id: gatehouse_domain::id::SessionId::from_parts(0, [0; 10]),
-        rights: vec![Right { anchor: Anchor::Partner(partner.id), permissions: PermissionSet::all() }],
+        rights: vec![Right {
+            anchor: Anchor::Partner(partner.id),
+            permissions: PermissionSet::all(),
+            expires_at: None,
+        }],
     }))
 }

@@ -1,9 +1,10 @@
-//! Giving roles to users and taking them away. Nobody gives what they do not hold, or where they do not hold it.
+//! Giving roles to users and taking them away. Nobody gives what they do not hold, where they do not hold it, or
+//! for longer than they hold it.
 
 use gatehouse_domain::{
     authz::{
         DeleteAssignments, Denied, Grant, Permission, PermissionSet, ReadAssignments, SystemReason, TenantRef,
-        WriteAssignments,
+        WriteAssignments, ends_later,
     },
     id::{AssignmentId, RoleId, UserId},
     page::{Direction, Page, PageRequest},
@@ -56,7 +57,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] when the grant shows no such user, role or anchor, or the role does not fit the anchor;
-    /// [`Error::Denied`] when the caller does not hold what the role allows; [`Error::Conflict`].
+    /// [`Error::Denied`] when the caller does not hold what the role allows, or not for so long; [`Error::Conflict`].
     pub async fn assign(&self, grant: &Grant<WriteAssignments>, assign: Assign, origin: &Origin) -> Result<Assignment> {
         let id = self.env.id(AssignmentId::from_parts);
         let grant = grant.clone();
@@ -65,6 +66,7 @@ impl App {
             let user = scope.user(assign.user_id).await?.ok_or_else(|| unknown("user_id"))?;
             let permissions = role_permissions(&scope, &assign).await?;
             may_give(&grant, &scope, assign.anchor, &permissions).await?;
+            may_give_until(&grant, &scope, assign.anchor, &permissions, assign.expires_at).await?;
             let new = NewAssignment {
                 id,
                 tenant: user.tenant(),
@@ -80,7 +82,7 @@ impl App {
         self.db.write(origin.ctx.clone(), work).await
     }
 
-    /// Moves or removes the end of an assignment.
+    /// Moves or removes the end of an assignment. Nobody moves it beyond the end of what they hold themselves.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Stale`].
@@ -104,6 +106,9 @@ impl App {
             };
             let permissions = role_permissions(&scope, &assign).await?;
             may_give(&grant, &scope, assignment.anchor, &permissions).await?;
+            if ends_later(expires_at, assignment.expires_at) {
+                may_give_until(&grant, &scope, assignment.anchor, &permissions, expires_at).await?;
+            }
             let assignment = scope.update(assignment.set_expiry(expires_at, &grant.by(), tx.now())).await?;
             if expires_at.is_some() && assignment.role_id == BuiltinRole::SuperAdmin.id() {
                 an_owner_stays(tx).await?;
@@ -164,11 +169,32 @@ async fn may_give<P: Permission>(
     anchor: Anchor,
     permissions: &PermissionSet,
 ) -> Result<()> {
-    let held = held_at(grant, scope, anchor).await?.ok_or_else(|| unknown("anchor"))?;
+    let held = held_at(grant, scope, anchor, Held::Now).await?.ok_or_else(|| unknown("anchor"))?;
     if held.covers(P::NAME) && held.covers_all(permissions) {
         return Ok(());
     }
     Err(Error::Denied(Denied::Forbidden(P::NAME)))
+}
+
+/// What is given ends no later than what the caller holds there: else a role that ends by itself would not.
+async fn may_give_until<P: Permission>(
+    grant: &Grant<P>,
+    scope: &WriteScope<'_>,
+    anchor: Anchor,
+    permissions: &PermissionSet,
+    end: Option<Timestamp>,
+) -> Result<()> {
+    let held = held_at(grant, scope, anchor, Held::Until(end)).await?.unwrap_or_default();
+    if held.covers_all(permissions) { Ok(()) } else { Err(Error::Denied(Denied::Forbidden(P::NAME))) }
+}
+
+/// How long the caller must hold something for it to count.
+#[derive(Clone, Copy)]
+enum Held {
+    /// It holds now.
+    Now,
+    /// It holds until then; `None` is for ever.
+    Until(Option<Timestamp>),
 }
 
 /// What the caller holds at an anchor; `None` where the caller cannot see it.
@@ -176,6 +202,7 @@ async fn held_at<P: Permission>(
     grant: &Grant<P>,
     scope: &WriteScope<'_>,
     anchor: Anchor,
+    long: Held,
 ) -> Result<Option<PermissionSet>> {
     let tenant = match anchor {
         Anchor::Tenant(id) => match scope.tenant(id).await? {
@@ -186,20 +213,35 @@ async fn held_at<P: Permission>(
         Anchor::Partner(_) | Anchor::Platform => None,
     };
     let partner_of = |id| tenant.filter(|tenant: &TenantRef| tenant.id == id).map(|tenant| tenant.partner_id);
-    Ok(Some(grant.actor().permissions_at(anchor, partner_of)))
+    Ok(Some(match long {
+        Held::Now => grant.actor().permissions_at(anchor, partner_of),
+        Held::Until(end) => grant.actor().permissions_until(end, anchor, partner_of),
+    }))
 }
 
-/// The caller holds everything that a user holds, wherever that is: who could become the user gains nothing.
+/// The caller holds everything that a user holds, wherever that is.
 pub(crate) async fn may_do_as_much<P: Permission>(
     grant: &Grant<P>,
     scope: &WriteScope<'_>,
     roles: &[HeldRole],
 ) -> Result<()> {
     for role in roles {
-        let held = held_at(grant, scope, role.anchor).await?.unwrap_or_default();
+        let held = held_at(grant, scope, role.anchor, Held::Now).await?.unwrap_or_default();
         if !held.covers_all(&role.permissions) {
             return Err(Error::Denied(Denied::Forbidden(P::NAME)));
         }
+    }
+    Ok(())
+}
+
+/// The same for as long as the user holds it: who could become the user gains nothing.
+pub(crate) async fn may_become<P: Permission>(
+    grant: &Grant<P>,
+    scope: &WriteScope<'_>,
+    roles: &[HeldRole],
+) -> Result<()> {
+    for role in roles {
+        may_give_until(grant, scope, role.anchor, &role.permissions, role.expires_at).await?;
     }
     Ok(())
 }

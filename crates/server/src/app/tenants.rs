@@ -94,10 +94,15 @@ impl App {
             branding(&mut merged_branding);
             patch.settings = Some(merged_settings);
             patch.branding = Some(merged_branding);
+            let asks = |settings: &TenantSettings| settings.require_verified_email == Some(true);
+            let (asked, partner) = (asks(&tenant.settings), tenant.partner_id);
             let (changed, ends) = tenant.update(patch, &grant.by(), tx.now());
             let tenant = scope.update(changed).await?;
-            if let Some(ends) = ends {
+            // Each of these can keep everybody in the tenant from signing in.
+            if ends.is_some() || asks(&tenant.settings) && !asked || tenant.partner_id != partner {
                 an_owner_stays(tx).await?;
+            }
+            if let Some(ends) = ends {
                 scope.revoke_many(&ends).await?;
             }
             Ok(tenant)

@@ -12,7 +12,7 @@ use gatehouse_persistence::{Ctx, TenantFacts, WriteTx};
 
 use crate::app::{
     App, Error, Result,
-    assignments::{an_owner_stays, may_do_as_much},
+    assignments::{an_owner_stays, may_become, may_do_as_much},
     client::Origin,
     tenants::unknown,
 };
@@ -82,11 +82,14 @@ impl App {
 
     /// Changes a user. Suspending one ends all the user's sessions; activating one forgets failed sign-ins.
     ///
-    /// Whoever reads the mail of an account can become its owner, and a suspended account has no rights: an address is
-    /// changed, and an account is activated, by those only who may do whatever its owner may.
+    /// Whoever reads the mail of an account can become its owner, a suspended account has no rights, and an owner who
+    /// finds the account renamed, unverified or suspended is shut out: user name, address, its verification and status
+    /// are changed by those only who may do whatever the owner may, an address and its verification by those only who
+    /// may do so for as long. Ending the owner's sessions is not among this, and stays with whoever may end sessions
+    /// there: it stops a stolen session, and the owner signs in again.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Denied`], [`Error::AlreadyRegistered`], [`Error::Stale`].
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::AlreadyRegistered`], [`Error::Conflict`], [`Error::Stale`].
     pub async fn update_user(
         &self,
         grant: &Grant<WriteUsers>,
@@ -99,14 +102,18 @@ impl App {
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
-            let opens = patch.email.is_some() || patch.email_verified == Some(true);
-            if opens || patch.status == Some(UserStatus::Active) {
+            if patch.email.is_some() || patch.email_verified == Some(true) {
+                may_become(&grant, &scope, &view.roles).await?;
+            }
+            if patch.username.is_some() || patch.email_verified.is_some() || patch.status.is_some() {
                 may_do_as_much(&grant, &scope, &view.roles).await?;
             }
+            let verified = view.user.email_verified;
             let (changed, ends) = view.user.update(patch.clone(), &grant.by(), tx.now());
             let user = scope.update(changed).await?;
             let owned = view.roles.iter().any(|role| role.role_id == BuiltinRole::SuperAdmin.id());
-            if owned && user.status == UserStatus::Suspended {
+            let unverified = verified && !user.email_verified;
+            if owned && (user.status == UserStatus::Suspended || unverified) {
                 an_owner_stays(tx).await?;
             }
             if let Some(ends) = ends {

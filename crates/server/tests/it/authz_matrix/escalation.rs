@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::cast::{Actor, Cast, Whose};
-use crate::harness::{Answer, Person, Tenant, World, api_tests};
+use crate::harness::{Answer, PASSWORD, Person, Tenant, World, api_tests};
 
 async fn as_actor(cast: &Cast, name: &str) -> (String, String) {
     let actor = cast.actor(name);
@@ -126,20 +126,60 @@ api_tests! {
         assert_eq!(cast.everything().await, before);
     }
 
-    async fn nobody_takes_over_the_account_of_somebody_who_may_do_more(world) {
+    async fn nobody_gives_a_role_for_longer_than_they_hold_it(world) {
+        let cast = Cast::new(&world).await;
+        let eve = world.partner_admin(&cast.home, "eve").await;
+        let own = format!("/admin/role-assignments/{}", held(&world, &eve.id, "partner_admin").await);
+        let until = |year: &str| json!({"expires_at": format!("{year}-01-01T00:00:00Z")});
+        world.patch(&own).bearer(world.admin().await).json(until("2100")).send().await.expect(200);
+        let token = world.login(&eve).await.access;
+        let target = cast.target(cast.actor("partner"), Whose::Another, false).await;
+        let before = cast.everything().await;
+        let for_ever = json!({"expires_at": null});
+        for body in [for_ever.clone(), until("2101")] {
+            world.patch(&own).bearer(&token).json(body).send().await.problem(403, "missing_permission");
+        }
+        for (role, anchor) in [
+            ("partner_admin", json!({"level": "partner", "partner_id": cast.home.partner_id})),
+            ("tenant_admin", json!({"level": "tenant", "tenant_id": cast.home.id})),
+        ] {
+            let role = world.builtin(role).await;
+            assign(&world, &token, &target.user, &role, &anchor).await.problem(403, "missing_permission");
+        }
+        assert_eq!(cast.everything().await, before);
+        let anchor = json!({"level": "tenant", "tenant_id": cast.home.id});
+        let mut body = json!({"user_id": target.user, "role_id": world.builtin("tenant_admin").await, "anchor": anchor});
+        body["expires_at"] = until("2100")["expires_at"].clone();
+        world.post("/admin/role-assignments").bearer(&token).json(body).send().await.expect(201);
+        let paula = format!("/admin/users/{}", person(cast.actor("partner")).id);
+        let body = json!({"email": "mallory@example.com"});
+        world.patch(&paula).bearer(&token).json(body).send().await.problem(403, "missing_permission");
+        // An earlier end is given by anybody who may give the role; and the way back is again an extension.
+        let boss = world.tenant_admin(&cast.home, "boss").await;
+        let theirs = format!("/admin/role-assignments/{}", held(&world, &boss.id, "tenant_admin").await);
+        world.patch(&theirs).bearer(&token).json(until("2101")).send().await.expect(200);
+        world.patch(&theirs).bearer(&token).json(until("2101")).send().await.expect(200);
+        world.patch(&theirs).bearer(&token).json(for_ever.clone()).send().await.problem(403, "missing_permission");
+        world.patch(&own).bearer(world.admin().await).json(for_ever).send().await.expect(200);
+    }
+
+    async fn nobody_takes_over_or_shuts_out_somebody_who_may_do_more(world) {
         let cast = Cast::new(&world).await;
         let operator = operator_among_the_users(&cast).await;
         let (token, _) = as_actor(&cast, "partner").await;
         let path = format!("/admin/users/{}", operator.id);
         let suspended = json!({"status": "SUSPENDED"});
         let before = cast.everything().await;
-        // Whoever reads the mail of an account can become its owner.
-        for body in [json!({"email": "mallory@example.com"}), json!({"email_verified": true})] {
+        // Whoever reads the mail of an account can become its owner; and whoever renames, suspends or unverifies it
+        // keeps its owner out.
+        for body in [
+            json!({"email": "mallory@example.com"}), json!({"email_verified": true}), json!({"email_verified": false}),
+            json!({"username": "nobody"}), suspended.clone(), json!({"display_name": "x", "status": "SUSPENDED"}),
+        ] {
             world.patch(&path).bearer(&token).json(body).send().await.problem(403, "missing_permission");
         }
         assert_eq!(cast.everything().await, before);
-        // Taking rights away is another matter than bringing them back.
-        world.patch(&path).bearer(&token).json(suspended).send().await.expect(200);
+        world.patch(&path).bearer(world.admin().await).json(suspended).send().await.expect(200);
         let body = json!({"status": "ACTIVE"});
         world.patch(&path).bearer(&token).json(body.clone()).send().await.problem(403, "missing_permission");
         world.patch(&path).bearer(world.admin().await).json(body).send().await.expect(200);
@@ -194,6 +234,41 @@ api_tests! {
         assert_eq!(world.me(&admin).await, 200);
         world.patch(&user).bearer(&admin).json(suspend).send().await.expect(200);
         assert_eq!(world.me(&admin).await, 401);
+    }
+
+    async fn last_administrator_of_the_platform_is_one_who_can_sign_in(world) {
+        let admin = world.admin().await;
+        let me = world.get("/me").bearer(&admin).send().await.expect(200).data();
+        assert_eq!(me["email_verified"], true, "whoever sets the installation up vouches for the address");
+        let user = format!("/admin/users/{}", admin.user());
+        let tenant = format!("/admin/tenants/{}", me["tenant_id"].as_str().unwrap());
+        // An account without a password opens to nobody.
+        let body = json!({"tenant_id": me["tenant_id"], "username": "ghost", "email": "ghost@mail.example"});
+        let ghost = world.post("/admin/users").bearer(&admin).json(body).send().await.expect(201).data();
+        let ghost = ghost["id"].as_str().unwrap();
+        let body = json!({"status": "ACTIVE", "email_verified": true});
+        world.patch(&format!("/admin/users/{ghost}")).bearer(&admin).json(body).send().await.expect(200);
+        let super_admin = world.builtin("super_admin").await;
+        assign(&world, &admin.access, ghost, &super_admin, &json!({"level": "platform"})).await.expect(201);
+        let suspend = json!({"status": "SUSPENDED"});
+        world.patch(&user).bearer(&admin).json(suspend).send().await.problem(409, "conflict");
+        // Where an address must be verified, an account without that opens to nobody either.
+        let required = |yes: bool| json!({"settings": {"require_verified_email": yes}});
+        world.patch(&user).bearer(&admin).json(json!({"email_verified": false})).send().await.expect(200);
+        world.patch(&tenant).bearer(&admin).json(required(true)).send().await.problem(409, "conflict");
+        world.patch(&user).bearer(&admin).json(json!({"email_verified": true})).send().await.expect(200);
+        world.patch(&tenant).bearer(&admin).json(required(true)).send().await.expect(200);
+        for body in [json!({"email_verified": false}), json!({"email": "another@mail.example"})] {
+            world.patch(&user).bearer(&admin).json(body).send().await.problem(409, "conflict");
+        }
+        let body = json!({"email": "another@mail.example", "email_verified": true});
+        world.patch(&user).bearer(&admin).json(body).send().await.expect(200);
+        world.try_login("default", "root", PASSWORD).await.expect(200);
+        // Nor does one in a tenant whose partner is suspended.
+        let closed = world.partner("closed").await;
+        world.set_status("partners", &closed, "SUSPENDED").await;
+        world.patch(&tenant).bearer(&admin).json(json!({"partner_id": closed})).send().await.problem(409, "conflict");
+        world.patch(&tenant).bearer(&admin).json(required(false)).send().await.expect(200);
     }
 
     async fn administrator_of_the_platform_who_is_not_the_last_may_go(world) {
