@@ -177,7 +177,7 @@ async fn may_give<P: Permission>(
 }
 
 /// What is given ends no later than what the caller holds there: else a role that ends by itself would not.
-async fn may_give_until<P: Permission>(
+pub(crate) async fn may_give_until<P: Permission>(
     grant: &Grant<P>,
     scope: &WriteScope<'_>,
     anchor: Anchor,

@@ -10,7 +10,7 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::WriteTx;
 
-use crate::app::{App, Error, Result, client::Origin, tenants::unknown};
+use crate::app::{App, Error, Result, assignments::may_give_until, client::Origin, tenants::unknown};
 
 pub use gatehouse_persistence::RoleFilter;
 
@@ -106,7 +106,7 @@ impl App {
         self.db.write(origin.ctx.clone(), work).await
     }
 
-    /// Changes a role of a tenant; whoever holds it is affected at once.
+    /// Changes a role of a tenant; whoever holds it is affected at once. What is added must be the caller's for ever.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`], [`Error::Stale`].
@@ -131,6 +131,10 @@ impl App {
             }
             if let Some(permissions) = &permissions {
                 holds(&grant, tenant, permissions)?;
+                // Whoever holds the role holds it on: what is added is given for ever.
+                if !role.permissions.covers_all(permissions) {
+                    may_give_until(&grant, &scope, Anchor::Tenant(tenant.id), permissions, None).await?;
+                }
             }
             Ok(scope.update(role.update(name.clone(), permissions.clone(), &grant.by(), tx.now())).await?)
         };

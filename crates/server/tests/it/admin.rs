@@ -277,4 +277,21 @@ api_tests! {
         let bob = other.person(&tenant, "bob").await;
         assert_eq!(world.get(&format!("/admin/users/{}", bob.id)).bearer(world.admin().await).send().await.data()["partner_id"], json!(target));
     }
+
+    async fn administrator_for_a_while_widens_no_role_that_stays(world) {
+        let tenant = world.tenant("acme").await;
+        let eve = world.person(&tenant, "eve").await;
+        let role = world.role(&tenant, "Support", &["sessions:read", "sessions:delete"]).await;
+        world.give(&eve, &role, json!({"level": "tenant", "tenant_id": tenant.id})).await;
+        let end = world.app.env().now().plus(std::time::Duration::from_secs(600)).to_string();
+        let body = json!({"user_id": eve.id, "role_id": world.builtin("partner_admin").await, "expires_at": end,
+            "anchor": {"level": "partner", "partner_id": tenant.partner_id}});
+        create(&world, "/admin/role-assignments", body).await;
+        let eve = world.login(&eve).await;
+        let path = format!("/admin/roles/{role}");
+        let patch = async |permissions: Value| world.patch(&path).bearer(&eve).json(json!({"permissions": permissions})).send().await;
+        patch(json!(["*:*"])).await.problem(403, "missing_permission");
+        patch(json!(["sessions:read", "users:write"])).await.problem(403, "missing_permission");
+        patch(json!(["sessions:read"])).await.expect(200);
+    }
 }
