@@ -85,43 +85,45 @@ where
 
 /// A transaction of one small update and one insert, durable: the least that a rotation can cost.
 pub async fn measure_durable_write(target: &Target) {
-    let setup = "CREATE TABLE bench_writes (id integer PRIMARY KEY, n integer NOT NULL)";
-    let update = "UPDATE bench_writes SET n = n + 1 WHERE id = 1";
-    let insert = "INSERT INTO bench_writes SELECT MAX(id) + 1, 0 FROM bench_writes";
-    let first = "INSERT INTO bench_writes VALUES (1, 0)";
-    let (began, mut n) = (Instant::now(), 0.0);
-    match target {
+    let per_second = match target {
         Target::Sqlite(path) => {
             let options = SqliteConnectOptions::new().filename(path.with_extension("writes"));
             let options = options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
-            let mut db = options.synchronous(SqliteSynchronous::Full).connect().await.unwrap();
-            db.execute(setup).await.unwrap();
-            db.execute(first).await.unwrap();
-            while began.elapsed() < TIME {
-                let mut tx = db.begin().await.unwrap();
-                tx.execute(update).await.unwrap();
-                tx.execute(insert).await.unwrap();
-                tx.commit().await.unwrap();
-                n += 1.0;
-            }
+            writes(&mut options.synchronous(SqliteSynchronous::Full).connect().await.unwrap()).await
         }
         Target::Postgres(url) => {
             let options: PgConnectOptions = url.expose().parse().unwrap();
-            let mut db = options.connect().await.unwrap();
-            db.execute(setup).await.unwrap();
-            db.execute(first).await.unwrap();
-            while began.elapsed() < TIME {
-                let mut tx = db.begin().await.unwrap();
-                tx.execute(update).await.unwrap();
-                tx.execute(insert).await.unwrap();
-                tx.commit().await.unwrap();
-                n += 1.0;
-            }
+            writes(&mut options.connect().await.unwrap()).await
         }
-    }
+    };
     println!(
-        "  {:<44} an update and an insert in a durable transaction through sqlx, one connection: {:.0}/s",
-        "  limit of refresh",
-        n / TIME.as_secs_f64()
+        "  {:<44} an update and an insert in a durable transaction through sqlx, one connection: {per_second:.0}/s",
+        "  limit of refresh"
     );
+}
+
+async fn writes<C>(connection: &mut C) -> f64
+where
+    C: Connection,
+    for<'c> &'c mut C: Executor<'c, Database = C::Database>,
+{
+    for setup in [
+        "CREATE TABLE bench_writes (id integer PRIMARY KEY, n integer NOT NULL)",
+        "INSERT INTO bench_writes VALUES (1, 0)",
+    ] {
+        connection.execute(setup).await.unwrap();
+    }
+    let (began, mut n) = (Instant::now(), 0.0);
+    while began.elapsed() < TIME {
+        for statement in [
+            "BEGIN",
+            "UPDATE bench_writes SET n = n + 1 WHERE id = 1",
+            "INSERT INTO bench_writes SELECT MAX(id) + 1, 0 FROM bench_writes",
+            "COMMIT",
+        ] {
+            connection.execute(statement).await.unwrap();
+        }
+        n += 1.0;
+    }
+    n / began.elapsed().as_secs_f64()
 }

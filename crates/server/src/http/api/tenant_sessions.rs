@@ -33,28 +33,14 @@ use crate::{
 };
 
 query! {
-    /// Filters of a tenant's sessions.
-    pub struct TenantSessionQuery {
+    /// Whose sessions.
+    pub struct WhoseQuery {
         /// Only sessions of these users.
         user_id: Vec<UserId>,
-        /// Only sessions that can be used; false adds those that have ended, as long as they are kept.
-        active_only: Flag<true>,
-        /// Only sessions on these kinds of device.
-        device_type: Vec<Opaque<32>>,
-        /// Only sessions begun from these addresses.
-        ip_address: Vec<IpAddr>,
-        /// Only sessions used with these applications.
-        application_id: Vec<ApplicationId>,
-        /// Only sessions begun at this instant or later.
-        created_after: Option<Timestamp>,
-        /// Only sessions begun before this instant.
-        created_before: Option<Timestamp>,
-        /// Only sessions last used before this instant.
-        last_activity_before: Option<Timestamp>,
     }
 
-    /// Filters of a user's sessions.
-    pub struct UserSessionQuery {
+    /// Filters of the sessions of a tenant, and of a user in it.
+    pub struct SessionQuery {
         /// Only sessions that can be used; false adds those that have ended, as long as they are kept.
         active_only: Flag<true>,
         /// Only sessions on these kinds of device.
@@ -72,35 +58,9 @@ query! {
     }
 }
 
-impl From<&TenantSessionQuery> for SessionFilter {
-    fn from(query: &TenantSessionQuery) -> Self {
-        let TenantSessionQuery {
-            user_id,
-            active_only,
-            device_type,
-            ip_address,
-            application_id,
-            created_after,
-            created_before,
-            last_activity_before,
-        } = query;
-        Self {
-            users: user_id.clone(),
-            devices: device_type.iter().map(|device| device.0.clone()).collect(),
-            ips: ip_address.clone(),
-            applications: application_id.clone(),
-            active_only: active_only.0,
-            created_after: *created_after,
-            created_before: *created_before,
-            last_activity_before: *last_activity_before,
-            ..Self::default()
-        }
-    }
-}
-
-impl From<&UserSessionQuery> for SessionFilter {
-    fn from(query: &UserSessionQuery) -> Self {
-        let UserSessionQuery {
+impl From<&SessionQuery> for SessionFilter {
+    fn from(query: &SessionQuery) -> Self {
+        let SessionQuery {
             active_only,
             device_type,
             ip_address,
@@ -131,16 +91,17 @@ pub(super) fn mount(routes: &mut impl Mount) {
 /// List the sessions of a tenant
 ///
 /// Newest first, unless `sort` says otherwise. Filters that are repeated mean any of their values.
-#[utoipa::path(tag = "tenants-sessions", operation_id = "tenants.sessions.list", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), TenantSessionQuery, Paged<SessionSort>), responses((status = 200, body = SessionPage)))]
+#[utoipa::path(tag = "tenants-sessions", operation_id = "tenants.sessions.list", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), WhoseQuery, SessionQuery, Paged<SessionSort>), responses((status = 200, body = SessionPage)))]
 #[get("/tenants/{tenant_id}/sessions")]
 async fn list(
     access: Access<ReadSessions, InTenant>,
     me: Me,
-    listing: Listing<TenantSessionQuery, SessionSort>,
+    listing: Listing<(WhoseQuery, SessionQuery), SessionSort>,
     app: Data<App>,
 ) -> ApiResult<SessionPage> {
-    let page =
-        app.list_sessions(&access, (&listing.filter).into(), listing.sort, listing.direction, &listing.request).await?;
+    let (whose, query) = &listing.filter;
+    let filter = SessionFilter { users: whose.user_id.clone(), ..query.into() };
+    let page = app.list_sessions(&access, filter, listing.sort, listing.direction, &listing.request).await?;
     let (current, now) = (me.0.session.id, app.env().now());
     Ok(listing.respond(&app, page, |view| SessionListItem::new(&view, current, now)))
 }
@@ -176,13 +137,13 @@ async fn stats(
 /// List the sessions of a user
 ///
 /// As the list of the tenant. One's own need no permission.
-#[utoipa::path(tag = "tenants-sessions-users", operation_id = "tenants.sessions.users.list", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user."), UserSessionQuery, Paged<SessionSort>), responses((status = 200, body = SessionPage)))]
+#[utoipa::path(tag = "tenants-sessions-users", operation_id = "tenants.sessions.users.list", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user."), SessionQuery, Paged<SessionSort>), responses((status = 200, body = SessionPage)))]
 #[get("/tenants/{tenant_id}/sessions/users/{user_id}")]
 async fn list_of_user(
     access: Access<ReadSessions, OfUser>,
     me: Me,
     user: PathId<UserId>,
-    listing: Listing<UserSessionQuery, SessionSort>,
+    listing: Listing<SessionQuery, SessionSort>,
     app: Data<App>,
 ) -> ApiResult<SessionPage> {
     let page = app

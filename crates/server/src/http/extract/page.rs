@@ -37,6 +37,15 @@ pub trait Filter: Sized {
     fn read(fields: &mut Fields<'_, '_, Vec<String>>) -> Option<Self>;
 }
 
+/// Filters of one list and those that it shares with others.
+impl<A: Filter, B: Filter> Filter for (A, B) {
+    fn read(fields: &mut Fields<'_, '_, Vec<String>>) -> Option<Self> {
+        // Both, so that the faults of both are reported.
+        let (a, b) = (A::read(fields), B::read(fields));
+        Some((a?, b?))
+    }
+}
+
 /// The orders of a list.
 pub trait Sort: Sized + Copy + 'static {
     /// Each field with its name; the first is the default, descending.
