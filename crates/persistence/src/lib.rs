@@ -21,7 +21,7 @@ pub use error::{Error, Result};
 pub use repo::{
     assignment::AssignmentFilter,
     key::TenantFacts,
-    login::{Admission, Credentials, Standing},
+    login::{Admission, Attempt, Credentials, Standing},
     role::RoleFilter,
     session_list::{SessionFilter, SessionSort},
     sweep::BATCH,

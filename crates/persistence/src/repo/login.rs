@@ -1,10 +1,18 @@
 //! What happens before anyone is known: looking up credentials, admitting a sign-in, and the standing of a session.
 
 use gatehouse_domain::{
-    authz::TenantRef, id::SessionId, role::HeldRole, secret::PasswordHash, session::Session, text::LoginName,
-    time::Timestamp, user::User,
+    authz::TenantRef,
+    id::{SessionId, UserId},
+    role::HeldRole,
+    secret::PasswordHash,
+    session::Session,
+    text::LoginName,
+    throttle::Counter,
+    time::Timestamp,
+    user::User,
 };
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult};
+use uuid::Uuid;
 
 use crate::{
     entity::{session, user},
@@ -14,6 +22,7 @@ use crate::{
         assignment::{HELD_COLUMNS, HELD_JOINS, held},
         list::unsigned,
         sql::{self, Sql},
+        throttle::{ThrottleKey, counter},
     },
     scope::system::{System, WriteSystem},
 };
@@ -27,6 +36,17 @@ pub struct Credentials {
     pub hash: Option<PasswordHash>,
     /// The roles held.
     pub roles: Vec<HeldRole>,
+}
+
+/// What is known before an attempt to prove a password.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// Whose password; none if nobody has the name.
+    pub found: Option<Credentials>,
+    /// The failures of the account, or of the name that nobody has.
+    pub account: Counter,
+    /// The failures of the address.
+    pub address: Counter,
 }
 
 /// What a token check needs to know of a session.
@@ -45,6 +65,10 @@ pub struct Standing {
 pub struct Admission {
     /// How many sessions the user has, including those that have run out and are not swept yet.
     pub sessions: u64,
+    /// The failures of the account.
+    pub account: Counter,
+    /// The failures of the address.
+    pub address: Counter,
 }
 
 fn roles(rows: &[QueryResult], now: Timestamp) -> Result<Vec<HeldRole>> {
@@ -53,51 +77,67 @@ fn roles(rows: &[QueryResult], now: Timestamp) -> Result<Vec<HeldRole>> {
 
 fn credentials(rows: &[QueryResult], now: Timestamp) -> Result<Option<Credentials>> {
     let Some(first) = rows.first() else { return Ok(None) };
+    if first.try_get::<Option<Uuid>>("u_", "id")?.is_none() {
+        return Ok(None);
+    }
     let mut row = user::Model::from_query_result(first, "u_")?;
     let hash = row.password_hash.take().map(PasswordHash::new);
     Ok(Some(Credentials { user: repo::user::domain(row)?, hash, roles: roles(rows, now)? }))
 }
 
 impl System<'_> {
-    /// Looks a user up by user name or e-mail address, with the password and the roles, in one statement.
+    /// Looks a user up by user name or e-mail address, with the password, the roles and the counters of failures, in
+    /// one statement. `unknown` names the counter of the account if there is no such user.
     ///
     /// # Errors
     /// As any statement.
-    pub async fn credentials(
+    pub async fn attempt(
         &self,
         tenant: TenantRef,
         name: &LoginName,
+        [unknown, address]: [ThrottleKey; 2],
         now: Timestamp,
-    ) -> Result<Option<Credentials>> {
+    ) -> Result<Attempt> {
         let column = if name.is_email() { "u.email_key" } else { "u.username_key" };
-        self.credentials_where(tenant, column, name.key(), now).await
+        self.attempt_where(tenant, (column, name.key().into()), [unknown, address], now).await
     }
 
     /// The same, by id.
     ///
     /// # Errors
     /// As any statement.
-    pub async fn credentials_of(
+    pub async fn attempt_of(
         &self,
         tenant: TenantRef,
-        user: gatehouse_domain::id::UserId,
+        user: UserId,
+        address: ThrottleKey,
         now: Timestamp,
-    ) -> Result<Option<Credentials>> {
-        self.credentials_where(tenant, "u.id", user.uuid(), now).await
+    ) -> Result<Attempt> {
+        let keys = [ThrottleKey::User(user), address];
+        self.attempt_where(tenant, ("u.id", user.uuid().into()), keys, now).await
     }
 
-    async fn credentials_where(
+    async fn attempt_where(
         &self,
         tenant: TenantRef,
-        column: &str,
-        value: impl Into<sea_orm::Value>,
+        (column, value): (&str, sea_orm::Value),
+        [unknown, address]: [ThrottleKey; 2],
         now: Timestamp,
-    ) -> Result<Option<Credentials>> {
-        let mut sql = Sql::new("SELECT ");
-        sql.push(&sql::USER).push(", ").push(HELD_COLUMNS).push(" FROM users u ").push(HELD_JOINS);
-        sql.push(" WHERE u.tenant_id = ").bind(tenant.id.uuid()).push(" AND ").push(column).push(" = ").bind(value);
+    ) -> Result<Attempt> {
         let db = self.exec.db();
-        credentials(&db.query_all_raw(sql.statement(db.get_database_backend())).await?, now)
+        let backend = db.get_database_backend();
+        let bytes = if backend == DbBackend::Postgres { "uuid_send(u.id)" } else { "u.id" };
+        let mut sql = Sql::new("SELECT ");
+        sql.push(&sql::USER).push(", ").push(HELD_COLUMNS);
+        sql.push(", n.failures AS n_failures, n.since AS n_since, n.blocked_until AS n_blocked_until, ");
+        // A row in any case: whether there is such a user shows in no difference of the work.
+        sql.counter("i_", address).push(" FROM (SELECT 1 AS one) o LEFT JOIN users u ON u.tenant_id = ");
+        sql.bind(tenant.id.uuid()).push(" AND ").push(column).push(" = ").bind(value).push(" ").push(HELD_JOINS);
+        sql.push(" LEFT JOIN throttles n ON n.key = COALESCE(").push(bytes).push(", ").bind(unknown.bytes()).push(")");
+        let rows = db.query_all_raw(sql.statement(backend)).await?;
+        let first = rows.first().ok_or(Error::Corrupt("attempt"))?;
+        let (account, address) = (counter(first, "n_")?, counter(first, "i_")?);
+        Ok(Attempt { found: credentials(&rows, now)?, account, address })
     }
 
     /// A session with its user and the roles held, in one statement.
@@ -123,11 +163,12 @@ impl System<'_> {
 impl WriteSystem<'_> {
     /// Lets a sign-in pass if its user may still sign in with that password and neither tenant nor partner is
     /// suspended, and notes when. Locks the user, so that sign-ins of one user are counted one after the other, and
-    /// the tenant and partner against being suspended meanwhile.
+    /// the tenant and partner against being suspended meanwhile. The counters are those of this instant: whoever
+    /// asks has to look at them before the transaction ends.
     ///
     /// # Errors
     /// As any statement.
-    pub async fn admit(&self, user: &User, hash: &PasswordHash) -> Result<Option<Admission>> {
+    pub async fn admit(&self, user: &User, hash: &PasswordHash, address: ThrottleKey) -> Result<Option<Admission>> {
         let now = self.tx.now().micros();
         let mut sql = Sql::new("UPDATE users SET last_login_at = ");
         sql.bind(now).push(" WHERE id = ").bind(user.id.uuid()).push(" AND tenant_id = ").bind(user.tenant_id.uuid());
@@ -141,9 +182,14 @@ impl WriteSystem<'_> {
         if backend == DbBackend::Postgres {
             sql.push(" FOR SHARE OF t, p");
         }
-        sql.push(") RETURNING active_sessions");
+        sql.push(") RETURNING active_sessions, ").counter("n_", ThrottleKey::User(user.id)).push(", ");
+        sql.counter("i_", address);
         let Some(row) = self.tx.check(db.query_one_raw(sql.statement(backend)).await)? else { return Ok(None) };
-        Ok(Some(Admission { sessions: unsigned(row.try_get_by_index(0).map_err(|_| Error::Corrupt("count"))?) }))
+        Ok(Some(Admission {
+            sessions: unsigned(row.try_get("", "active_sessions")?),
+            account: counter(&row, "n_")?,
+            address: counter(&row, "i_")?,
+        }))
     }
 
     /// Replaces the hash of a password by one with better parameters, if it is still the same password.

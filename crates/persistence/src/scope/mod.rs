@@ -10,7 +10,10 @@ use gatehouse_domain::{
     change::Changed,
     id::{PartnerId, TenantId, UserId},
 };
-use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, Select, UpdateMany, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryTrait, Select, Statement,
+    UpdateMany, sea_query::Expr,
+};
 
 use crate::{
     db::{Change, Db, Exec, WriteTx},
@@ -185,11 +188,10 @@ impl WriteScope<'_> {
     pub async fn insert<T: Row>(&self, changed: Changed<T>) -> Result<T> {
         let (value, event) = changed.into_parts();
         self.guard(&value.home())?;
-        insert(self.tx, &value).await?;
+        self.tx.insert(insertion(self.tx, &value)?, event).await?;
         if let Some(change) = T::INSERT_CHANGES {
             self.tx.changed(change);
         }
-        self.tx.record(event).await?;
         Ok(value)
     }
 
@@ -233,9 +235,8 @@ impl WriteScope<'_> {
     }
 }
 
-/// Inserts a row; the caller has checked that it may.
+/// The statement that inserts a row; the caller has checked that it may.
 #[expect(clippy::disallowed_methods, reason = "the one place that inserts")]
-async fn insert<T: Row>(tx: &WriteTx<'_>, value: &T) -> Result<()> {
-    tx.check(T::Entity::insert(value.insertable()?).exec_without_returning(&tx.writing()).await)?;
-    Ok(())
+fn insertion<T: Row>(tx: &WriteTx<'_>, value: &T) -> Result<Statement> {
+    Ok(T::Entity::insert(value.insertable()?).build(tx.exec().db().get_database_backend()))
 }

@@ -12,9 +12,11 @@ use gatehouse_domain::{
     throttle::{AccountRule, Counter, Gate},
     user::{UserPatch, UserStatus},
 };
-use gatehouse_persistence::db_tests;
+use gatehouse_persistence::{ThrottleKey, db_tests};
 
 use crate::fixture::*;
+
+const KEYS: [ThrottleKey; 2] = [ThrottleKey::Digest([1; 32]), ThrottleKey::Digest([2; 32])];
 
 db_tests! {
     async fn credentials_are_found_by_user_name_and_by_email_without_case(db) {
@@ -22,11 +24,11 @@ db_tests! {
         let (tenant, other) = (tenant(&db, &partner, "t").await, tenant(&db, &partner, "other").await);
         let ada = user(&db, &tenant, "ada").await;
         for name in ["ada", "ADA", " ada ", "Ada@Example.com"] {
-            let found = db.system(SYSTEM).credentials(tenant.reference(), &LoginName::parse(name).unwrap(), NOW).await.unwrap().unwrap();
+            let found = db.system(SYSTEM).attempt(tenant.reference(), &LoginName::parse(name).unwrap(), KEYS, NOW).await.unwrap().found.unwrap();
             assert_eq!((found.user.id, found.hash.unwrap().as_str()), (ada.id, HASH), "{name}");
         }
         for (at, name) in [(tenant.reference(), "eve"), (other.reference(), "ada")] {
-            assert!(db.system(SYSTEM).credentials(at, &LoginName::parse(name).unwrap(), NOW).await.unwrap().is_none());
+            assert!(db.system(SYSTEM).attempt(at, &LoginName::parse(name).unwrap(), KEYS, NOW).await.unwrap().found.is_none());
         }
     }
 
@@ -36,7 +38,7 @@ db_tests! {
         let ada = user(&db, &tenant, "ada").await;
         let admit = async |hash: &str| {
             let (ada, hash) = (ada.clone(), PasswordHash::new(hash.into()));
-            write(&db, NOW, async move |tx| tx.system(SYSTEM).admit(&ada, &hash).await).await.unwrap().is_some()
+            write(&db, NOW, async move |tx| tx.system(SYSTEM).admit(&ada, &hash, KEYS[1]).await).await.unwrap().is_some()
         };
         assert!(admit(HASH).await);
         assert!(!admit("another").await);
@@ -59,7 +61,8 @@ db_tests! {
 
     async fn racing_failures_are_counted_exactly(db) {
         const RULE: AccountRule = AccountRule { free: 10 };
-        let key = [7; 32];
+        let key = ThrottleKey::Digest([7; 32]);
+        let tenant = tenant(&db, &partner(&db, "p").await, "t").await;
         let db = Arc::new(db);
         let attempts: Vec<_> = (0..64)
             .map(|_| {
@@ -79,8 +82,30 @@ db_tests! {
             .collect();
         let answered = attempts.into_iter().filter(|_| true).map(|a| a.join().unwrap().unwrap()).filter(|answered| *answered).count();
         assert_eq!(answered, 10);
-        let [counter] = db.system(SYSTEM).throttles([key]).await.unwrap();
-        assert_eq!(counter.failures, 10);
+        let attempt = db.system(SYSTEM).attempt(tenant.reference(), &LoginName::parse("eve").unwrap(), [KEYS[0], key], NOW).await.unwrap();
+        assert_eq!((attempt.account.failures, attempt.address.failures), (0, 10));
+    }
+
+    async fn failures_are_counted_by_user_whatever_the_name_and_by_name_where_there_is_no_user(db) {
+        let tenant = tenant(&db, &partner(&db, "p").await, "t").await;
+        let ada = user(&db, &tenant, "ada").await;
+        let fail = async |key, failures| {
+            write(&db, NOW, async move |tx| {
+                tx.system(SYSTEM).update_throttle(key, |counter| (Counter { failures, ..*counter }, ())).await
+            })
+            .await
+            .unwrap();
+        };
+        fail(ThrottleKey::User(ada.id), 2).await;
+        fail(KEYS[0], 3).await;
+        fail(KEYS[1], 4).await;
+        for (name, failures) in [("ada", 2), ("ada@example.com", 2), ("eve", 3)] {
+            let attempt = db.system(SYSTEM).attempt(tenant.reference(), &LoginName::parse(name).unwrap(), KEYS, NOW).await.unwrap();
+            assert_eq!((attempt.account.failures, attempt.address.failures), (failures, 4), "{name}");
+        }
+        let (user, hash) = (ada.clone(), PasswordHash::new(HASH.into()));
+        let admission = write(&db, NOW, async move |tx| tx.system(SYSTEM).admit(&user, &hash, KEYS[1]).await).await.unwrap().unwrap();
+        assert_eq!((admission.account.failures, admission.address.failures), (2, 4));
     }
 
     async fn setup_token_is_spent_once_before_it_expires(db) {

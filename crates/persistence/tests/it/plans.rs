@@ -22,12 +22,14 @@ use gatehouse_domain::{
     user::UserStatus,
 };
 use gatehouse_persistence::{
-    AssignmentFilter, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter, UserFilter,
+    AssignmentFilter, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter, ThrottleKey, UserFilter,
     testing::{Engine, Fresh},
 };
 
 use crate::fixture::*;
 use survey::{Survey, then};
+
+const KEYS: [ThrottleKey; 2] = [ThrottleKey::Digest([1; 32]), ThrottleKey::Digest([2; 32])];
 
 async fn on(engine: Engine, look: impl AsyncFn(&mut Survey)) {
     let Some(fresh) = Fresh::new(engine) else { return };
@@ -228,17 +230,16 @@ surveys! {
         let (at, ada, session) = (survey.tenant.reference(), survey.ada.clone(), survey.session.clone());
         let system = db.system(SYSTEM);
         for name in ["ada", "ada@example.com", "nobody"] {
-            survey.look(name, system.credentials(at, &LoginName::parse(name).unwrap(), NOW)).await;
+            survey.look(name, system.attempt(at, &LoginName::parse(name).unwrap(), KEYS, NOW)).await;
         }
-        survey.look("credentials of oneself", system.credentials_of(at, ada.id, NOW)).await;
+        survey.look("credentials of oneself", system.attempt_of(at, ada.id, KEYS[1], NOW)).await;
         survey.look("standing", system.standing(session.id, NOW)).await;
         survey.look("facts", system.tenant_facts(at.id, NOW)).await;
         survey.look("facts by slug", system.tenant_facts_by_slug(&survey.tenant.slug.clone(), NOW)).await;
         survey.look("keys", system.keys(at.id)).await;
         survey.look("applications", system.applications(at.id)).await;
-        survey.look("throttles", system.throttles([[1; 32], [2; 32]])).await;
         let (user, hash) = (ada.clone(), PasswordHash::new(HASH.into()));
-        survey.look("admit", write(&db, NOW, async move |tx| tx.system(SYSTEM).admit(&user, &hash).await)).await;
+        survey.look("admit", write(&db, NOW, async move |tx| tx.system(SYSTEM).admit(&user, &hash, KEYS[1]).await)).await;
         let user = ada.clone();
         survey.look("upgrade", write(&db, NOW, async move |tx| {
             tx.system(SYSTEM).upgrade_hash(&user, &PasswordHash::new(HASH.into()), &PasswordHash::new(HASH.into())).await
@@ -246,9 +247,8 @@ surveys! {
         survey.look("oldest", write(&db, NOW, async move |tx| tx.system(SYSTEM).oldest_sessions(ada.id, 3, NOW).await)).await;
         survey.look("throttle", write(&db, NOW, async |tx| {
             let system = tx.system(SYSTEM);
-            system.hold_throttles([[1; 32]]).await?;
-            system.update_throttle([1; 32], |counter: &Counter| (*counter, ())).await?;
-            system.clear_throttle([1; 32]).await
+            system.update_throttle(KEYS[0], |counter: &Counter| (*counter, ())).await?;
+            system.clear_throttle(KEYS[0]).await
         })).await;
         survey.look("owners", write(&db, NOW, async |tx| tx.system(SYSTEM).owners().await)).await;
         let presented = session.chain.current;

@@ -11,13 +11,13 @@ use gatehouse_domain::{
     throttle::Gate,
     user::{NewUser, User, UserPatch, UserView},
 };
-use gatehouse_persistence::{TenantFacts, WriteTx};
+use gatehouse_persistence::{TenantFacts, ThrottleKey, WriteTx};
 
 use crate::{
     app::{
         App, Error, Result,
         client::Origin,
-        login::{Limited, Quota},
+        login::{Counters, Limited, Quota},
     },
     security::password::Verified,
 };
@@ -151,9 +151,9 @@ impl App {
         let (_, id) = grant.own().ok_or(Error::NotFound)?;
         let session = grant.session_id().ok_or(Error::Unauthenticated)?;
         let now = origin.ctx.now;
-        let found = self.reading().credentials_of(facts.reference(), id, now).await?.ok_or(Error::NotFound)?;
-        let counters = self.counters(Some(&found.user), facts, "", origin);
-        let before = self.throttles(counters).await?;
+        let counters = Counters { account: ThrottleKey::User(id), address: self.address_key("failures", origin) };
+        let before = self.reading().attempt_of(facts.reference(), id, counters.address, now).await?;
+        let found = before.found.as_ref().ok_or(Error::NotFound)?;
         match self.gate(&before, now) {
             Gate::Open => {}
             Gate::Wait(delay) => return Err(Error::RateLimited(delay)),
@@ -168,13 +168,13 @@ impl App {
         let context = password_context(facts, &found.user.username, &found.user.email);
         let chosen = self.hasher.choose(facts.tenant.id, new, context).await?;
         let hash = chosen.map_err(|fault| password_issue("new_password", fault))?;
-        let (changed, ends) = found.user.change_password(hash, session, now);
+        let (changed, ends) = found.user.clone().change_password(hash, session, now);
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
             scope.update(changed.clone()).await?;
             scope.revoke_many(&ends).await?;
-            tx.system(SystemReason::Authentication).clear_throttle(counters.account()).await?;
+            tx.system(SystemReason::Authentication).clear_throttle(counters.account).await?;
             Ok::<_, Error>(())
         };
         self.db.write(origin.ctx.clone(), work).await

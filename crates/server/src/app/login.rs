@@ -4,15 +4,15 @@
 //! tenant: the same answer, after the same hash and the same statements. Attempts are counted when they get their
 //! answer, in the same transaction that decides it, so racing attempts learn exactly as much as sequential ones.
 //!
-//! A sign-in costs one hash and six statements: credentials with roles, counters, and in one transaction the counters
-//! again, the admission, the session and its audit event.
+//! A sign-in costs one hash and four statements: credentials with roles and counters, and in one transaction the
+//! admission with the counters again, the session and its audit event.
 
 use std::time::Duration;
 
 use gatehouse_domain::{
     audit::Refused,
     authz::{By, SystemReason},
-    id::{SessionId, UserId},
+    id::SessionId,
     password::Password,
     role::HeldRole,
     session::{AuthMethod, EndReason, NewSession, RevokeMany, RevokeTarget, Session},
@@ -22,7 +22,7 @@ use gatehouse_domain::{
     time::Timestamp,
     user::{User, UserStatus},
 };
-use gatehouse_persistence::{TenantFacts, ThrottleKey, WriteTx};
+use gatehouse_persistence::{Admission, Attempt, TenantFacts, ThrottleKey, WriteTx};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -79,36 +79,16 @@ pub struct Limited<T> {
 /// The two counters of an attempt to prove a password.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counters {
-    account: ThrottleKey,
-    address: ThrottleKey,
-}
-
-impl Counters {
-    pub(crate) const fn account(&self) -> ThrottleKey {
-        self.account
-    }
+    /// Of the user, by id: the user name and the e-mail address are one account. Or of a name that nobody has.
+    pub(crate) account: ThrottleKey,
+    pub(crate) address: ThrottleKey,
 }
 
 impl App {
-    pub(crate) async fn throttles(&self, counters: Counters) -> Result<[Counter; 2]> {
-        Ok(self.reading().throttles([counters.account, counters.address]).await?)
-    }
-
-    /// The counters of an attempt on a user, or on a name that nobody has.
-    pub(crate) fn counters(&self, user: Option<&User>, facts: &TenantFacts, name: &str, origin: &Origin) -> Counters {
-        let account = match user {
-            // By id: the user name and the e-mail address are one account.
-            Some(user) => self.account_key(user.id),
-            None => {
-                let value = [facts.tenant.id.uuid().as_bytes(), name.as_bytes()].concat();
-                self.keyring.throttle_key("name", &value)
-            }
-        };
-        Counters { account, address: self.address_key("failures", origin) }
-    }
-
-    pub(crate) fn account_key(&self, user: UserId) -> ThrottleKey {
-        self.keyring.throttle_key("account", user.uuid().as_bytes())
+    /// The counter of a name that nobody has.
+    pub(crate) fn name_key(&self, facts: &TenantFacts, name: &LoginName) -> ThrottleKey {
+        let value = [facts.tenant.id.uuid().as_bytes(), name.key().as_bytes()].concat();
+        self.keyring.throttle_key("name", &value)
     }
 
     pub(crate) fn address_key(&self, kind: &str, origin: &Origin) -> ThrottleKey {
@@ -122,7 +102,7 @@ impl App {
     }
 
     /// Whether an attempt gets an answer now.
-    pub(crate) fn gate(&self, [account, address]: &[Counter; 2], now: Timestamp) -> Gate {
+    pub(crate) fn gate(&self, Attempt { account, address, .. }: &Attempt, now: Timestamp) -> Gate {
         match (self.limits.account.gate(account, now), self.limits.address.gate(address, now)) {
             (Gate::Wait(a), Gate::Wait(b)) => Gate::Wait(Ord::max(a, b)),
             (_, Gate::Wait(b)) => Gate::Wait(b),
@@ -198,19 +178,20 @@ impl App {
         }
         let tenant = facts.reference();
         let now = origin.ctx.now;
-        let found = self.reading().credentials(tenant, name, now).await?;
-        let counters = self.counters(found.as_ref().map(|found| &found.user), facts, name.key(), origin);
-        let before = self.throttles(counters).await?;
-        *quota = Some(Quota::of("login", self.limits.address, &before[1], now));
+        let (unknown, address) = (self.name_key(facts, name), self.address_key("failures", origin));
+        let before = self.reading().attempt(tenant, name, [unknown, address], now).await?;
+        let found = before.found.as_ref();
+        let counters = Counters { account: found.map_or(unknown, |it| ThrottleKey::User(it.user.id)), address };
+        *quota = Some(Quota::of("login", self.limits.address, &before.address, now));
         if let Gate::Wait(delay) = self.gate(&before, now) {
             return Err(Error::RateLimited(delay));
         }
 
-        let stored = found.as_ref().and_then(|found| found.hash.clone());
+        let stored = found.and_then(|found| found.hash.clone());
         let verified = self.hasher.verify(tenant.id, password, stored.as_ref()).await?;
         let policy = self.policy(&facts.tenant);
-        let (Some(found), Some(hash), true) = (&found, stored, verified != Verified::No) else {
-            let refused = Refused::login(tenant, found.as_ref().map(|found| found.user.id), "invalid_credentials");
+        let (Some(found), Some(hash), true) = (found, stored, verified != Verified::No) else {
+            let refused = Refused::login(tenant, found.map(|found| found.user.id), "invalid_credentials");
             return Err(self.failed(counters, refused, origin).await);
         };
         if found.user.status != UserStatus::Active || self.gate(&before, now) == Gate::Locked {
@@ -240,18 +221,18 @@ impl App {
         let (user, limits, policy_then) = (found.user.clone(), self.limits, policy.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(AUTH);
-            let [account, address] = system.hold_throttles([counters.account, counters.address]).await?;
-            match (limits.account.gate(&account, now), limits.address.gate(&address, now)) {
+            let admission = system.admit(&user, &hash, counters.address).await?.ok_or(Error::InvalidCredentials)?;
+            let Admission { account, address, .. } = &admission;
+            match (limits.account.gate(account, now), limits.address.gate(address, now)) {
                 (_, Gate::Wait(delay)) | (Gate::Wait(delay), _) => return Err(Error::RateLimited(delay)),
                 (Gate::Locked, _) => return Err(Error::InvalidCredentials),
                 _ => {}
             }
-            let Some(admission) = system.admit(&user, &hash).await? else { return Err(Error::InvalidCredentials) };
             let over = (admission.sessions + 1).saturating_sub(u64::from(policy_then.max_sessions_per_user));
             if over > 0 {
                 make_room(tx, &user, &policy_then, over).await?;
             }
-            if account.failures > 0 {
+            if admission.account.failures > 0 {
                 system.clear_throttle(counters.account).await?;
             }
             if let Some(better) = &upgrade {

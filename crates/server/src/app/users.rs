@@ -8,7 +8,7 @@ use gatehouse_domain::{
     text::{DisplayName, Email, LoginName, Phone, Username},
     user::{NewUser, User, UserPatch, UserStatus, UserView},
 };
-use gatehouse_persistence::{Ctx, TenantFacts, WriteTx};
+use gatehouse_persistence::{Ctx, TenantFacts, ThrottleKey, WriteTx};
 
 use crate::app::{
     App, Error, Result,
@@ -97,7 +97,7 @@ impl App {
         patch: UserPatch,
         origin: &Origin,
     ) -> Result<UserView> {
-        let account = self.account_key(id);
+        let account = ThrottleKey::User(id);
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
@@ -133,10 +133,10 @@ impl App {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn unlock(&self, facts: &TenantFacts, name: &LoginName, reason: SystemReason) -> Result<Option<User>> {
         let now = self.env.now();
-        let Some(found) = self.db.system(reason).credentials(facts.reference(), name, now).await? else {
-            return Ok(None);
-        };
-        let account = self.account_key(found.user.id);
+        let keys = [self.name_key(facts, name); 2];
+        let attempt = self.db.system(reason).attempt(facts.reference(), name, keys, now).await?;
+        let Some(found) = attempt.found else { return Ok(None) };
+        let account = ThrottleKey::User(found.user.id);
         let user = found.user;
         // The same state once more: what that means for an active user is that the failures do not count.
         let patch = UserPatch { status: Some(user.status), ..UserPatch::default() };

@@ -17,6 +17,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::secret::{Secret, TokenHash};
+use gatehouse_persistence::ThrottleKey;
 
 use crate::env::Env;
 
@@ -194,14 +195,14 @@ impl Keyring {
 
     /// The name of a throttle counter. Keyed, because what it counts may be a mistyped password.
     #[must_use]
-    pub fn throttle_key(&self, kind: &str, value: &[u8]) -> [u8; 32] {
+    pub fn throttle_key(&self, kind: &str, value: &[u8]) -> ThrottleKey {
         let mut mac = hmac::Context::with_key(&self.throttle);
         mac.update(kind.as_bytes());
         mac.update(&[0]);
         mac.update(value);
         let mut key = [0; 32];
         key.copy_from_slice(mac.sign().as_ref());
-        key
+        ThrottleKey::Digest(key)
     }
 }
 

@@ -16,7 +16,7 @@ use gatehouse_domain::{
     user::User,
 };
 use gatehouse_persistence::{
-    Db, SessionFilter, SessionSort,
+    Db, SessionFilter, SessionSort, ThrottleKey,
     testing::{Fresh, analyze, fill_sessions},
 };
 
@@ -90,6 +90,7 @@ impl Survey {
             for n in 0..1_500u16 {
                 let mut key = [0; 32];
                 key[..2].copy_from_slice(&n.to_be_bytes());
+                let key = ThrottleKey::Digest(key);
                 system.update_throttle(key, |counter: &Counter| (Counter { failures: 1, ..*counter }, ())).await?;
             }
             Ok(())
