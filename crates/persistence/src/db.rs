@@ -1,35 +1,31 @@
 //! Connections and transactions.
 
+mod connection;
+mod observer;
+mod pool;
 mod tx;
 
-use std::{
-    future::Future,
-    net::IpAddr,
-    path::PathBuf,
-    str::FromStr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::Future, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use gatehouse_domain::{id::SessionId, secret::Secret, time::Timestamp};
 use migration::Migrator;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, SqlxPostgresConnector, TransactionTrait};
-use sea_orm_migration::MigratorTrait;
-use sqlx::{
-    ConnectOptions, Connection,
-    postgres::{PgConnectOptions, PgPoolOptions},
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, SqlxPostgresConnector, SqlxSqliteConnector,
+    Statement, TransactionTrait,
 };
+use sea_orm_migration::MigratorTrait;
+use sqlx::{postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
 
 use crate::{
     error::{Error, Result},
     sqlite,
 };
 
-pub(crate) use tx::Exec;
+pub(crate) use connection::Connection;
+pub(crate) use observer::Observer;
+pub(crate) use pool::{Lease, Pool, Server};
 pub use tx::WriteTx;
+pub(crate) use tx::{Exec, Transaction};
 
 /// Which database.
 #[derive(Debug, Clone)]
@@ -101,7 +97,8 @@ pub struct MigrationStatus {
 pub struct Db(Arc<Inner>);
 
 struct Inner {
-    reader: DatabaseConnection,
+    target: Target,
+    pool: Pool,
     writer: Writer,
     observer: Observer,
     on_change: Arc<dyn Fn(Change) + Send + Sync>,
@@ -109,54 +106,10 @@ struct Inner {
 
 enum Writer {
     Sqlite(sqlite::Writer),
-    /// Where it is, for connections with limits of their own.
-    Postgres(Secret<String>),
+    /// A connection of the pool.
+    Postgres,
 }
 
-/// Counts statements, and keeps their texts while somebody listens.
-#[derive(Clone, Default)]
-pub(crate) struct Observer {
-    count: Arc<AtomicU64>,
-    micros: Arc<AtomicU64>,
-    listening: Arc<AtomicBool>,
-    heard: Arc<Mutex<Vec<String>>>,
-}
-
-impl Observer {
-    pub(crate) fn watch(&self, connection: &mut DatabaseConnection) {
-        let this = self.clone();
-        connection.set_metric_callback(move |info| {
-            this.count.fetch_add(1, Ordering::Relaxed);
-            this.micros.fetch_add(u64::try_from(info.elapsed.as_micros()).unwrap_or(0), Ordering::Relaxed);
-            if this.listening.load(Ordering::Relaxed) {
-                this.heard.lock().unwrap_or_else(PoisonError::into_inner).push(with_values(info.statement));
-            }
-        });
-    }
-}
-
-/// The text of a statement as a console would take it.
-fn with_values(statement: &sea_orm::Statement) -> String {
-    let (DbBackend::Sqlite, Some(values)) = (statement.db_backend, &statement.values) else {
-        return statement.to_string();
-    };
-    // The builder knows `?` on SQLite, ours are numbered; and it does not know that we keep UUIDs as bytes there.
-    use sea_orm::sea_query::QueryBuilder;
-    let literal = |value: &sea_orm::Value| match value {
-        sea_orm::Value::Uuid(Some(id)) => format!("x'{}'", id.simple()),
-        value => sea_orm::sea_query::SqliteQueryBuilder.value_to_string(value),
-    };
-    if statement.sql.contains("$1") {
-        let numbered = values.0.iter().enumerate().rev();
-        return numbered.fold(statement.sql.clone(), |sql, (i, v)| sql.replace(&format!("${}", i + 1), &literal(v)));
-    }
-    let mut literals = values.0.iter().map(literal);
-    let mut parts = statement.sql.split('?');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |sql, part| sql + &literals.next().unwrap_or_default() + part)
-}
-
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often a PostgreSQL transaction that lost to another is tried again.
 const ATTEMPTS: usize = 4;
 
@@ -172,16 +125,19 @@ impl Db {
     /// # Errors
     /// [`Error::Unavailable`] when it cannot be reached, [`Error::File`] when the file cannot be made.
     pub async fn connect(options: Options) -> Result<Self> {
+        let Options { target, connections, on_change } = options;
         let observer = Observer::default();
-        let (mut reader, writer) = match &options.target {
+        let (pool, writer) = match &target {
             Target::Sqlite(path) => {
-                let (reader, writer) = sqlite::open(path, options.connections, &observer, &options.on_change).await?;
-                (reader, Writer::Sqlite(writer))
+                let (pool, writer) = sqlite::open(path, connections, &observer, &on_change).await?;
+                (pool, Writer::Sqlite(writer))
             }
-            Target::Postgres(url) => (postgres(url, options.connections, LIMITS).await?, Writer::Postgres(url.clone())),
+            Target::Postgres(url) => {
+                let server = Server::Postgres(Box::new(pool::postgres(url, true)?));
+                (Pool::open(server, connections, observer.clone()).await?, Writer::Postgres)
+            }
         };
-        observer.watch(&mut reader);
-        Ok(Self(Arc::new(Inner { reader, writer, observer, on_change: options.on_change })))
+        Ok(Self(Arc::new(Inner { target, pool, writer, observer, on_change })))
     }
 
     /// Whether this is SQLite.
@@ -193,18 +149,12 @@ impl Db {
     /// How many statements have run, transaction control not counted, and how long they took together.
     #[must_use]
     pub fn statements(&self) -> (u64, Duration) {
-        let observer = &self.0.observer;
-        (observer.count.load(Ordering::Relaxed), Duration::from_micros(observer.micros.load(Ordering::Relaxed)))
+        self.0.observer.counted()
     }
 
     /// Runs the work and returns the texts of the statements it ran, values filled in. For tests of query plans.
     pub async fn overhear<T>(&self, work: impl Future<Output = T>) -> (T, Vec<String>) {
-        let observer = &self.0.observer;
-        observer.listening.store(true, Ordering::Relaxed);
-        let result = work.await;
-        observer.listening.store(false, Ordering::Relaxed);
-        let heard = std::mem::take(&mut *observer.heard.lock().unwrap_or_else(PoisonError::into_inner));
-        (result, heard)
+        self.0.observer.overhear(work).await
     }
 
     /// Whether the database answers.
@@ -212,7 +162,8 @@ impl Db {
     /// # Errors
     /// [`Error::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<()> {
-        Ok(self.0.reader.ping().await?)
+        let pinged = self.0.pool.take().await?.ping().await;
+        pinged.map_err(|error| Error::Unavailable(Some(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))))
     }
 
     /// What has been migrated.
@@ -228,9 +179,10 @@ impl Db {
                 "SELECT 1 FROM information_schema.tables WHERE table_name = 'seaql_migrations' AND table_schema = current_schema()"
             }
         };
-        if self.0.reader.query_one_raw(sea_orm::Statement::from_string(self.backend(), exists)).await?.is_some() {
+        let db = self.reader();
+        if db.query_one_raw(Statement::from_string(self.backend(), exists)).await?.is_some() {
             let all = "SELECT version FROM seaql_migrations ORDER BY version";
-            for row in self.0.reader.query_all_raw(sea_orm::Statement::from_string(self.backend(), all)).await? {
+            for row in db.query_all_raw(Statement::from_string(self.backend(), all)).await? {
                 status.applied.push(row.try_get_by_index(0).map_err(|_| Error::Corrupt("migration"))?);
             }
         }
@@ -250,20 +202,17 @@ impl Db {
         if status.pending.is_empty() {
             return Ok(status);
         }
-        match &self.0.writer {
-            Writer::Sqlite(writer) => writer.migrate().await?,
-            Writer::Postgres(url) => {
-                // However long another process migrates, and however long this one does: on connections of their
-                // own, one for the lock and one for the work.
-                let patient = postgres(url, 2, &[]).await?;
-                // A transaction-scoped lock on its own connection: released even if this process dies.
-                let lock = patient.begin().await?;
-                lock.execute_unprepared("SELECT pg_advisory_xact_lock(7305424)").await?;
-                Migrator::up(&patient, None).await?;
-                lock.commit().await?;
-                patient.close().await?;
-            }
+        let own = Box::pin(migrating(&self.0.target)).await?;
+        if self.is_sqlite() {
+            Migrator::up(&own, None).await?;
+        } else {
+            // A transaction-scoped lock on a connection beside: released even if this process dies.
+            let lock = own.begin().await?;
+            lock.execute_unprepared("SELECT pg_advisory_xact_lock(7305424)").await?;
+            Migrator::up(&own, None).await?;
+            lock.commit().await?;
         }
+        own.close().await?;
         self.migration_status().await
     }
 
@@ -282,7 +231,7 @@ impl Db {
     {
         match &self.0.writer {
             Writer::Sqlite(writer) => writer.write(ctx, work).await,
-            Writer::Postgres(_) => {
+            Writer::Postgres => {
                 for _ in 1..ATTEMPTS {
                     match self.attempt(&ctx, &work).await? {
                         Attempt::Done(result) => return result,
@@ -302,7 +251,8 @@ impl Db {
         F: AsyncFn(&WriteTx<'_>) -> Result<T, E>,
         E: From<Error>,
     {
-        let transaction = self.0.reader.begin().await.map_err(Error::from)?;
+        let connection = self.0.pool.take().await.map_err(Error::from)?;
+        let transaction = Transaction::begin(connection).await.map_err(|(_, error)| Error::from(error))?;
         let tx = WriteTx::new(&transaction, ctx);
         let result = work(&tx).await;
         let (changes, lost) = tx.into_outcome();
@@ -311,7 +261,7 @@ impl Db {
             drop(transaction.rollback().await);
             return Ok(if lost { Attempt::Lost } else { Attempt::Done(result) });
         }
-        match transaction.commit().await.map_err(Error::from) {
+        match transaction.commit().await.1.map_err(Error::from) {
             Ok(()) => {
                 changes.into_iter().for_each(|change| (self.0.on_change)(change));
                 Ok(Attempt::Done(result))
@@ -322,11 +272,14 @@ impl Db {
     }
 
     pub(crate) fn backend(&self) -> DbBackend {
-        self.0.reader.get_database_backend()
+        match self.0.target {
+            Target::Sqlite(_) => DbBackend::Sqlite,
+            Target::Postgres(_) => DbBackend::Postgres,
+        }
     }
 
     pub(crate) fn reader(&self) -> Exec<'_> {
-        Exec::Pool(&self.0.reader)
+        Exec::Pool(&self.0.pool, self.backend())
     }
 
     /// Waits for what is being written and closes the connections.
@@ -334,7 +287,7 @@ impl Db {
         if let Writer::Sqlite(writer) = &self.0.writer {
             writer.close().await;
         }
-        drop(self.0.reader.clone().close().await);
+        self.0.pool.close().await;
     }
 }
 
@@ -343,29 +296,17 @@ enum Attempt<T, E> {
     Lost,
 }
 
-/// What no statement of a request may exceed.
-const LIMITS: &[(&str, &str)] =
-    &[("statement_timeout", "30000"), ("idle_in_transaction_session_timeout", "10000"), ("lock_timeout", "5000")];
-
-async fn postgres(url: &Secret<String>, connections: u32, limits: &[(&str, &str)]) -> Result<DatabaseConnection> {
-    let options = PgConnectOptions::from_str(url.expose())
-        .map_err(|e| Error::Other(sea_orm::DbErr::Custom(format!("DATABASE_URL: {e}"))))?
-        .application_name("gatehouse")
-        .options(limits.iter().copied())
-        .statement_cache_capacity(512)
-        .disable_statement_logging();
-    let unavailable =
-        |e: sqlx::Error| Error::Unavailable(Some(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(Arc::new(e)))));
-    // A pool tries again until it has no time left, and then says only that; one connection says why.
-    let first = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await;
-    first.map_err(|_| Error::Unavailable(None))?.map_err(unavailable)?.close().await.map_err(unavailable)?;
-    let pool = PgPoolOptions::new()
-        .min_connections(1)
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .connect_with(options)
-        .await
-        .map_err(unavailable)?;
-    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
+/// Connections for migrations, however long they take: for the work, and on PostgreSQL for a lock.
+async fn migrating(target: &Target) -> Result<DatabaseConnection> {
+    let unavailable = |e: sqlx::Error| Error::Unavailable(Some(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(e)))));
+    Ok(match target {
+        Target::Sqlite(path) => {
+            let pool = SqlitePoolOptions::new().max_connections(1).connect_with(sqlite::options(path)).await;
+            SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.map_err(unavailable)?)
+        }
+        Target::Postgres(url) => {
+            let pool = PgPoolOptions::new().max_connections(2).connect_with(pool::postgres(url, false)?).await;
+            SqlxPostgresConnector::from_sqlx_postgres_pool(pool.map_err(unavailable)?)
+        }
+    })
 }

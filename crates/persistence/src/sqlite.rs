@@ -19,17 +19,14 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use migration::Migrator;
-use sea_orm::{DatabaseConnection, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions, TransactionTrait};
-use sea_orm_migration::MigratorTrait;
 use sqlx::{
     ConnectOptions,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    db::{Change, Ctx, Observer, WriteTx},
+    db::{Change, Connection, Ctx, Lease, Observer, Pool, Server, Transaction, WriteTx},
     error::{Error, Result},
 };
 
@@ -40,7 +37,7 @@ const BATCH: usize = 64;
 /// How long a batch goes on taking transactions in.
 const BATCH_TIME: Duration = Duration::from_millis(20);
 
-fn options(path: &Path) -> SqliteConnectOptions {
+pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
@@ -54,38 +51,34 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .min_connections(1)
-        .max_connections(connections)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        .acquire_timeout(Duration::from_secs(3))
-}
-
 fn unavailable(error: sqlx::Error) -> Error {
     Error::Unavailable(Some(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(Arc::new(error)))))
 }
 
 pub(crate) async fn open(
     path: &Path,
-    readers: u32,
+    readers_at_most: u32,
     observer: &Observer,
     on_change: &Arc<dyn Fn(Change) + Send + Sync>,
-) -> Result<(DatabaseConnection, Writer)> {
-    let writer = writing(path, observer).await?;
-    let readers = pool(readers).connect_with(options(path).pragma("query_only", "ON")).await.map_err(unavailable)?;
-    let place = (path.to_owned(), observer.clone());
-    Ok((SqlxSqliteConnector::from_sqlx_sqlite_pool(readers), Writer::start(place, writer, Arc::clone(on_change))?))
+) -> Result<(Pool, Writer)> {
+    let place = Place { path: path.to_owned(), observer: observer.clone() };
+    let writer = Box::pin(place.connect()).await?;
+    let readers = Server::Sqlite(Box::new(options(path).pragma("query_only", "ON")));
+    let readers = Pool::open(readers, readers_at_most, observer.clone()).await?;
+    Ok((readers, Writer::start(place, writer, Arc::clone(on_change))?))
 }
 
-/// The one connection that writes.
-async fn writing(path: &Path, observer: &Observer) -> Result<DatabaseConnection> {
-    let pool = pool(1).connect_with(options(path).create_if_missing(true)).await.map_err(unavailable)?;
-    let mut connection = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
-    observer.watch(&mut connection);
-    Ok(connection)
+/// Where the one connection that writes leads.
+struct Place {
+    path: PathBuf,
+    observer: Observer,
+}
+
+impl Place {
+    async fn connect(&self) -> Result<Lease> {
+        let raw = options(&self.path).create_if_missing(true).connect().await.map_err(unavailable)?;
+        Ok(Lease::own(Connection::sqlite(raw, self.observer.clone())))
+    }
 }
 
 /// Holds the right to serve a SQLite file; given back when dropped, by a crash too.
@@ -168,7 +161,6 @@ where
 
 enum Message {
     Write(Box<dyn Job>),
-    Migrate(oneshot::Sender<Result<()>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -178,11 +170,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    fn start(
-        place: (PathBuf, Observer),
-        connection: DatabaseConnection,
-        on_change: Arc<dyn Fn(Change) + Send + Sync>,
-    ) -> Result<Self> {
+    fn start(place: Place, connection: Lease, on_change: Arc<dyn Fn(Change) + Send + Sync>) -> Result<Self> {
         let (queue, messages) = mpsc::channel(QUEUE);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -190,7 +178,7 @@ impl Writer {
             .map_err(|error| Error::File(PathBuf::from("runtime"), error))?;
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || runtime.block_on(Loop { place, connection, in_doubt: false, messages, on_change }.run()))
+            .spawn(move || runtime.block_on(Loop { place, connection: Some(connection), messages, on_change }.run()))
             .map_err(|error| Error::File(PathBuf::from("thread"), error))?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
@@ -210,12 +198,6 @@ impl Writer {
         }
     }
 
-    pub(crate) async fn migrate(&self) -> Result<()> {
-        let (reply, answer) = oneshot::channel();
-        self.queue.send(Message::Migrate(reply)).await.map_err(|_| Error::Unavailable(None))?;
-        answer.await.map_err(|_| Error::Unavailable(None))?
-    }
-
     pub(crate) async fn close(&self) {
         let (reply, answer) = oneshot::channel();
         if self.queue.send(Message::Close(reply)).await.is_ok() {
@@ -228,11 +210,10 @@ impl Writer {
 }
 
 struct Loop {
-    place: (PathBuf, Observer),
-    connection: DatabaseConnection,
-    /// Whether a transaction did not begin or end as it should. SQLite ends one by itself when the disk is full, for
-    /// example, and the library goes on counting it as open: what follows would be nested in it and never be committed.
-    in_doubt: bool,
+    place: Place,
+    /// None after a transaction did not begin or end as it should: SQLite ends one by itself when the disk is full, for
+    /// example, and nobody can tell what the next statement would be part of.
+    connection: Option<Lease>,
     messages: mpsc::Receiver<Message>,
     on_change: Arc<dyn Fn(Change) + Send + Sync>,
 }
@@ -244,11 +225,10 @@ impl Loop {
             while let Some(message) = next.take() {
                 match message {
                     Message::Write(job) => next = self.batch(job).await,
-                    Message::Migrate(reply) => {
-                        drop(reply.send(Migrator::up(&self.connection, None).await.map_err(Error::from)));
-                    }
                     Message::Close(reply) => {
-                        drop(self.connection.close().await);
+                        if let Some(connection) = self.connection.take() {
+                            connection.close().await;
+                        }
                         let _ = reply.send(());
                         return;
                     }
@@ -257,15 +237,13 @@ impl Loop {
         }
     }
 
-    /// Takes another connection for one that is in doubt.
-    async fn renew(&mut self) -> Result<()> {
-        if self.in_doubt {
-            // First of all the old one lets go of whatever it holds.
-            drop(self.connection.clone().close().await);
-            self.connection = writing(&self.place.0, &self.place.1).await?;
-            self.in_doubt = false;
+    /// Keeps the connection for the next transaction, or closes it, so that it lets go of whatever it holds.
+    async fn keep(&mut self, connection: Lease, is_sound: bool) {
+        if is_sound {
+            self.connection = Some(connection);
+        } else {
+            connection.close().await;
         }
-        Ok(())
     }
 
     /// Runs one transaction and those that queue up behind it; returns a message that is no transaction.
@@ -291,18 +269,23 @@ impl Loop {
         jobs: &mut Vec<Box<dyn Job>>,
         mut queue: Option<&mut Option<Message>>,
     ) -> Result<(), Broken> {
-        let immediate = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
+        let connection = match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => Box::pin(self.place.connect()).await,
         };
-        let begun = match self.renew().await {
-            Ok(()) => self.connection.begin_with_options(immediate).await.map_err(Error::from),
+        let begun = match connection {
+            Ok(connection) => match Transaction::begin(connection).await {
+                Ok(transaction) => Ok(transaction),
+                Err((connection, error)) => {
+                    connection.close().await;
+                    Err(Error::from(error))
+                }
+            },
             Err(error) => Err(error),
         };
         let transaction = match begun {
             Ok(transaction) => transaction,
             Err(error) => {
-                self.in_doubt = true;
                 // What has queued up meanwhile has waited as long; it must not wait for another attempt each.
                 if let Some(other) = queue {
                     while other.is_none()
@@ -328,7 +311,8 @@ impl Loop {
             let wrote = tx.wrote();
             changes.extend(tx.into_outcome().0);
             if wrote && jobs[at].failed() {
-                self.in_doubt |= transaction.rollback().await.is_err();
+                let (connection, result) = transaction.rollback().await;
+                self.keep(connection, result.is_ok()).await;
                 return Err(Broken { culprit: at });
             }
             at += 1;
@@ -341,13 +325,14 @@ impl Loop {
                 }
             }
         }
-        match transaction.commit().await {
+        let (connection, result) = transaction.commit().await;
+        self.keep(connection, result.is_ok()).await;
+        match result {
             Ok(()) => {
                 changes.into_iter().for_each(|change| (self.on_change)(change));
                 jobs.drain(..).for_each(|job| job.answer(Ok(())));
             }
             Err(error) => {
-                self.in_doubt = true;
                 refuse(jobs, Error::from(error));
             }
         }

@@ -6,30 +6,97 @@ use std::sync::{
 };
 
 use gatehouse_domain::time::Timestamp;
-use sea_orm::{DatabaseConnection, DatabaseExecutor, DatabaseTransaction};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, entity::prelude::async_trait};
 
-use super::{Change, Ctx};
+use super::{
+    Change, Ctx,
+    pool::{Lease, Pool},
+};
 use crate::error::{Error, Result};
 
-/// Where a statement runs: on the pool, or in a transaction.
+/// Where a statement runs: on a connection of its own, or in a transaction.
 #[derive(Clone, Copy)]
 pub(crate) enum Exec<'c> {
-    Pool(&'c DatabaseConnection),
-    Tx(&'c DatabaseTransaction),
+    Pool(&'c Pool, DbBackend),
+    Tx(&'c Transaction),
 }
 
-impl<'c> Exec<'c> {
-    pub(crate) fn db(self) -> DatabaseExecutor<'c> {
-        match self {
-            Self::Pool(connection) => connection.into(),
-            Self::Tx(transaction) => transaction.into(),
+/// Runs the same expression on whatever connection it is.
+macro_rules! on {
+    ($exec:expr, |$connection:ident| $run:expr) => {
+        match $exec {
+            Exec::Pool(pool, _) => {
+                let mut $connection = pool.take().await?;
+                $run
+            }
+            Exec::Tx(transaction) => {
+                let mut $connection = transaction.connection.lock().await;
+                $run
+            }
         }
+    };
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Exec<'_> {
+    fn get_database_backend(&self) -> DbBackend {
+        match self {
+            Self::Pool(_, backend) => *backend,
+            Self::Tx(transaction) => transaction.backend,
+        }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        on!(self, |connection| connection.execute(statement).await)
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        on!(self, |connection| connection.execute_unprepared(sql).await)
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        on!(self, |connection| connection.query_one(statement).await)
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        on!(self, |connection| connection.query_all(statement).await)
+    }
+}
+
+/// A transaction on a connection. One that is dropped gives the connection up.
+pub(crate) struct Transaction {
+    connection: tokio::sync::Mutex<Lease>,
+    backend: DbBackend,
+}
+
+impl Transaction {
+    /// Begins one, or gives the connection back.
+    pub(crate) async fn begin(mut connection: Lease) -> Result<Self, (Lease, DbErr)> {
+        match connection.begin().await {
+            Ok(()) => {
+                let backend = connection.backend();
+                Ok(Self { connection: tokio::sync::Mutex::new(connection), backend })
+            }
+            Err(error) => Err((connection, error)),
+        }
+    }
+
+    pub(crate) async fn commit(self) -> (Lease, Result<(), DbErr>) {
+        let mut connection = self.connection.into_inner();
+        let result = connection.commit().await;
+        (connection, result)
+    }
+
+    pub(crate) async fn rollback(self) -> (Lease, Result<(), DbErr>) {
+        let mut connection = self.connection.into_inner();
+        let result = connection.rollback().await;
+        (connection, result)
     }
 }
 
 /// A running transaction.
 pub struct WriteTx<'t> {
-    transaction: &'t DatabaseTransaction,
+    transaction: &'t Transaction,
     ctx: &'t Ctx,
     outcome: Mutex<(Vec<Change>, bool)>,
     wrote: AtomicBool,
@@ -42,7 +109,7 @@ impl std::fmt::Debug for WriteTx<'_> {
 }
 
 impl<'t> WriteTx<'t> {
-    pub(crate) fn new(transaction: &'t DatabaseTransaction, ctx: &'t Ctx) -> Self {
+    pub(crate) fn new(transaction: &'t Transaction, ctx: &'t Ctx) -> Self {
         Self { transaction, ctx, outcome: Mutex::default(), wrote: AtomicBool::new(false) }
     }
 
@@ -61,9 +128,9 @@ impl<'t> WriteTx<'t> {
     }
 
     /// The connection, for a statement that changes something.
-    pub(crate) fn writing(&self) -> DatabaseExecutor<'t> {
+    pub(crate) fn writing(&self) -> Exec<'t> {
         self.wrote.store(true, Ordering::Relaxed);
-        self.exec().db()
+        self.exec()
     }
 
     /// Notes what the commit will invalidate.
@@ -72,7 +139,7 @@ impl<'t> WriteTx<'t> {
     }
 
     /// Turns a database error into ours, and remembers if the transaction is lost and can be tried again.
-    pub(crate) fn check<T>(&self, result: Result<T, sea_orm::DbErr>) -> Result<T> {
+    pub(crate) fn check<T>(&self, result: Result<T, DbErr>) -> Result<T> {
         result.map_err(|error| {
             let error = Error::from(error);
             if matches!(error, Error::Retry(_)) {

@@ -20,7 +20,7 @@ impl System<'_> {
     pub async fn applications(&self, tenant: TenantId) -> Result<Vec<ApplicationId>> {
         let mut sql = Sql::new("SELECT id FROM applications WHERE tenant_id = ");
         sql.bind(tenant.uuid()).push(" ORDER BY id LIMIT 200");
-        let db = self.exec.db();
+        let db = self.exec;
         let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
         rows.iter()
             .map(|row| row.try_get_by_index(0).map(ApplicationId::from_uuid).map_err(|_| Error::Corrupt("application")))

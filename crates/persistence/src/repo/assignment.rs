@@ -164,7 +164,7 @@ pub(crate) async fn held_by(
         .push(" WHERE u.id")
         .one_of(users.iter().map(|id| id.uuid()));
     sql.push(" ORDER BY u.id, a.created_at, a.id");
-    let db = exec.db();
+    let db = exec;
     for row in db.query_all_raw(sql.statement(db.get_database_backend())).await? {
         if let Some(role) = held(&row, now)? {
             roles
@@ -190,7 +190,7 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn assignment_even_deleted(&self, id: AssignmentId) -> Result<Option<Assignment>> {
-        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec.db()).await?.map(domain).transpose()
+        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
     }
 
     /// Assignments of users within the scope, by creation.

@@ -68,7 +68,7 @@ impl WriteTx<'_> {
             user_agent: Set(ctx.user_agent.as_deref().map(str::to_owned)),
             request_id: Set(ctx.request_id.as_deref().map(str::to_owned)),
         };
-        Entity::insert(row).build(self.exec().db().get_database_backend())
+        Entity::insert(row).build(self.exec().get_database_backend())
     }
 }
 

@@ -137,7 +137,7 @@ impl System<'_> {
         sql.push(" LEFT JOIN signing_keys k ON k.tenant_id = t.id AND (k.state = 'current' OR k.state = 'retired' AND k.retired_at > ");
         sql.bind(now.minus(OVERLAP).micros()).push(") WHERE ").push(column).push(" = ").bind(value);
         sql.push(" ORDER BY k.state, k.id DESC");
-        let db = self.exec.db();
+        let db = self.exec;
         let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let tenant = repo::tenant::domain(tenant::Model::from_query_result(first, "t_")?)?;
@@ -156,7 +156,7 @@ impl System<'_> {
     /// # Errors
     /// As any statement.
     pub async fn key(&self, id: KeyId) -> Result<Option<SigningKey>> {
-        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec.db()).await?.map(domain).transpose()
+        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
     }
 
     /// The keys of a tenant, newest first; all of them or those in use.
@@ -166,7 +166,7 @@ impl System<'_> {
     pub async fn keys(&self, tenant: TenantId) -> Result<Vec<SigningKey>> {
         let rows =
             self.select::<Entity>().filter(Column::TenantId.eq(tenant.uuid())).order_by_desc(Column::Id).limit(100);
-        rows.all(&self.exec.db()).await?.into_iter().map(domain).collect()
+        rows.all(&self.exec).await?.into_iter().map(domain).collect()
     }
 
     /// Current keys made before an instant, oldest first, at most 100.
@@ -180,6 +180,6 @@ impl System<'_> {
             .filter(Column::CreatedAt.lte(before.micros()))
             .order_by_asc(Column::CreatedAt)
             .limit(100);
-        rows.all(&self.exec.db()).await?.into_iter().map(domain).collect()
+        rows.all(&self.exec).await?.into_iter().map(domain).collect()
     }
 }

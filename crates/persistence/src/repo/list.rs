@@ -51,7 +51,7 @@ where
         .select_only()
         .expr_as(Func::count(Expr::col((E::default(), E::id()))), "n")
         .into_model::<Count>()
-        .one(&exec.db())
+        .one(&exec)
         .await?
         .map_or(0, |count| unsigned(count.n));
 
@@ -71,7 +71,7 @@ where
         };
         select = select.filter(Condition::all().add(beyond));
     }
-    let mut items = select.all(&exec.db()).await?;
+    let mut items = select.all(&exec).await?;
     let more = items.len() as u64 > per_page;
     items.truncate(usize::try_from(per_page).unwrap_or(usize::MAX));
     let next = if more { items.last().map(|item| key_of::<E>(item, column)).transpose()? } else { None };

@@ -124,7 +124,7 @@ impl System<'_> {
         [unknown, address]: [ThrottleKey; 2],
         now: Timestamp,
     ) -> Result<Attempt> {
-        let db = self.exec.db();
+        let db = self.exec;
         let backend = db.get_database_backend();
         let bytes = if backend == DbBackend::Postgres { "uuid_send(u.id)" } else { "u.id" };
         let mut sql = Sql::new("SELECT ");
@@ -149,7 +149,7 @@ impl System<'_> {
         sql.push(&sql::SESSION).push(", ").push(&sql::USER).push(", ").push(HELD_COLUMNS);
         sql.push(" FROM sessions s JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id ").push(HELD_JOINS);
         sql.push(" WHERE s.id = ").bind(id.uuid());
-        let db = self.exec.db();
+        let db = self.exec;
         let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         Ok(Some(Standing {

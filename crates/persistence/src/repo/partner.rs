@@ -86,7 +86,7 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn partner(&self, id: PartnerId) -> Result<Option<Partner>> {
-        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec.db()).await?.map(domain).transpose()
+        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
     }
 
     /// Partners, by creation or by name.

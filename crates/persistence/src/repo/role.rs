@@ -93,7 +93,7 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn role(&self, id: RoleId) -> Result<Option<Role>> {
-        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec.db()).await?.map(domain).transpose()
+        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
     }
 
     /// Roles, by creation.

@@ -168,7 +168,7 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn session(&self, id: SessionId) -> Result<Option<Session>> {
-        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec.db()).await?.map(domain).transpose()
+        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
     }
 
     /// One session with its user and its applications.
@@ -176,7 +176,7 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn session_view(&self, id: SessionId) -> Result<Option<(SessionView, Vec<SessionApp>)>> {
-        let db = self.exec.db();
+        let db = self.exec;
         let mut sql = Sql::new("SELECT ");
         sql.push(&view_columns()).push(" FROM (SELECT * FROM sessions WHERE id = ").bind(id.uuid()).push(" AND ");
         self.push_condition(&mut sql);
@@ -205,7 +205,7 @@ impl Scope<'_> {
         let mut sql = Sql::new("SELECT COUNT(*) FROM sessions WHERE user_id = ");
         sql.bind(user.uuid()).push(" AND id").one_of(ids.iter().map(|id| id.uuid())).push(" AND ");
         self.push_condition(&mut sql);
-        let db = self.exec.db();
+        let db = self.exec;
         let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?;
         row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0)).map(unsigned).map_err(|_| Error::Corrupt("count"))
     }
@@ -220,7 +220,7 @@ impl Scope<'_> {
         self.push_condition(&mut sql);
         sql.push(" AND ").push(ACTIVE).bind(now.micros()).push(" ORDER BY created_at, id LIMIT ");
         sql.bind(i64::try_from(n).unwrap_or(i64::MAX));
-        let db = self.exec.db();
+        let db = self.exec;
         let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
         rows.iter()
             .map(|row| Ok(SessionId::from_uuid(row.try_get_by_index(0).map_err(|_| Error::Corrupt("session"))?)))

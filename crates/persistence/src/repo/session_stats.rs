@@ -30,7 +30,7 @@ fn text(row: &QueryResult, index: usize) -> Result<String> {
 
 impl Scope<'_> {
     async fn rows(&self, sql: Sql) -> Result<Vec<QueryResult>> {
-        let db = self.exec.db();
+        let db = self.exec;
         Ok(db.query_all_raw(sql.statement(db.get_database_backend())).await?)
     }
 

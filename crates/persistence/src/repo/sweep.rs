@@ -47,7 +47,7 @@ impl System<'_> {
     pub async fn tenants_after(&self, last: Option<TenantId>) -> Result<Vec<(TenantRef, TenantSettings)>> {
         let mut sql = Sql::new("SELECT id, partner_id, settings FROM tenants WHERE id > ");
         sql.bind(last.map_or(Uuid::nil(), TenantId::uuid)).push(" ORDER BY id LIMIT ").bind(BATCH as i64);
-        let db = self.exec.db();
+        let db = self.exec;
         let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
         rows.iter()
             .map(|row| {

@@ -86,7 +86,7 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn tenant(&self, id: TenantId) -> Result<Option<Tenant>> {
-        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec.db()).await?.map(domain).transpose()
+        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
     }
 
     /// Tenants, by creation or by name.

@@ -146,7 +146,7 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn user(&self, id: UserId) -> Result<Option<User>> {
-        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec.db()).await?.map(domain).transpose()
+        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
     }
 
     /// One user with the roles held.

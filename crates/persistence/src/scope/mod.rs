@@ -238,5 +238,5 @@ impl WriteScope<'_> {
 /// The statement that inserts a row; the caller has checked that it may.
 #[expect(clippy::disallowed_methods, reason = "the one place that inserts")]
 fn insertion<T: Row>(tx: &WriteTx<'_>, value: &T) -> Result<Statement> {
-    Ok(T::Entity::insert(value.insertable()?).build(tx.exec().db().get_database_backend()))
+    Ok(T::Entity::insert(value.insertable()?).build(tx.exec().get_database_backend()))
 }

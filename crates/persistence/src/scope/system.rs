@@ -82,7 +82,7 @@ impl System<'_> {
     /// # Errors
     /// As any statement.
     pub async fn installation(&self) -> Result<Option<Installation>> {
-        let db = self.exec.db();
+        let db = self.exec;
         let sql = Sql::new("SELECT created_at, key_check, set_up_at FROM installation WHERE id = 1");
         let Some(row) = db.query_one_raw(sql.statement(db.get_database_backend())).await? else { return Ok(None) };
         Ok(Some(Installation {
@@ -99,7 +99,7 @@ impl System<'_> {
     pub async fn has_setup_token(&self, hash: TokenHash, now: Timestamp) -> Result<bool> {
         let mut sql = Sql::new("SELECT 1 FROM setup_tokens WHERE token_hash = ");
         sql.bind(hash.as_bytes().to_vec()).push(" AND expires_at > ").bind(now.micros());
-        let db = self.exec.db();
+        let db = self.exec;
         Ok(db.query_one_raw(sql.statement(db.get_database_backend())).await?.is_some())
     }
 }
@@ -164,7 +164,7 @@ impl<'t> WriteSystem<'t> {
              AND a.role_id = ",
         );
         sql.bind(BuiltinRole::SuperAdmin.id().uuid());
-        let db = self.exec.db();
+        let db = self.exec;
         let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
         let mut owners = 0;
         for row in rows {

@@ -1,7 +1,5 @@
 //! What happens before anyone is known.
 
-use std::sync::Arc;
-
 use gatehouse_domain::{
     authz::TenantRef,
     issue::Parse,
@@ -63,24 +61,18 @@ db_tests! {
         const RULE: AccountRule = AccountRule { free: 10 };
         let key = ThrottleKey::Digest([7; 32]);
         let tenant = tenant(&db, &partner(&db, "p").await, "t").await;
-        let db = Arc::new(db);
-        let attempts: Vec<_> = (0..64)
-            .map(|_| {
-                let db = Arc::clone(&db);
-                std::thread::spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                    runtime.block_on(write(&db, NOW, async move |tx| {
-                        tx.system(SYSTEM)
-                            .update_throttle(key, |counter: &Counter| match RULE.gate(counter, NOW) {
-                                Gate::Open => (RULE.failed(counter, NOW), true),
-                                Gate::Wait(_) | Gate::Locked => (*counter, false),
-                            })
-                            .await
-                    }))
-                })
+        let attempts = (0..64).map(|_| {
+            write(&db, NOW, async move |tx| {
+                tx.system(SYSTEM)
+                    .update_throttle(key, |counter: &Counter| match RULE.gate(counter, NOW) {
+                        Gate::Open => (RULE.failed(counter, NOW), true),
+                        Gate::Wait(_) | Gate::Locked => (*counter, false),
+                    })
+                    .await
             })
-            .collect();
-        let answered = attempts.into_iter().filter(|_| true).map(|a| a.join().unwrap().unwrap()).filter(|answered| *answered).count();
+        });
+        let answers = futures_util::future::join_all(attempts).await;
+        let answered = answers.into_iter().filter(|answer| *answer.as_ref().unwrap()).count();
         assert_eq!(answered, 10);
         let attempt = db.system(SYSTEM).attempt(tenant.reference(), &LoginName::parse("eve").unwrap(), [KEYS[0], key], NOW).await.unwrap();
         assert_eq!((attempt.account.failures, attempt.address.failures), (0, 10));

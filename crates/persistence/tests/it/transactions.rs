@@ -1,7 +1,5 @@
 //! Transactions: all or nothing, whoever else shares the commit.
 
-use std::sync::Arc;
-
 use gatehouse_persistence::{Db, Error, db_tests};
 
 use crate::fixture::*;
@@ -23,22 +21,15 @@ db_tests! {
     async fn failure_after_a_write_undoes_that_transaction_and_no_other(db) {
         let partner = partner(&db, "p").await;
         let tenant = tenant(&db, &partner, "t").await;
-        let db = Arc::new(db);
         let at = tenant.reference();
-        let tasks: Vec<_> = (0..40)
-            .map(|i| {
-                let db = Arc::clone(&db);
-                std::thread::spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                    let changed = new_user(at, &format!("user{i}"));
-                    runtime.block_on(write(&db, NOW, async move |tx| {
-                        tx.system(SYSTEM).insert(changed.clone()).await?;
-                        if i % 4 == 0 { Err(Error::Stale) } else { Ok(()) }
-                    }))
-                })
+        let attempts = (0..40).map(|i| {
+            let changed = new_user(at, &format!("user{i}"));
+            write(&db, NOW, async move |tx| {
+                tx.system(SYSTEM).insert(changed.clone()).await?;
+                if i % 4 == 0 { Err(Error::Stale) } else { Ok(()) }
             })
-            .collect();
-        let kept = tasks.into_iter().map(|task| task.join().unwrap()).filter(Result::is_ok).count();
+        });
+        let kept = futures_util::future::join_all(attempts).await.into_iter().filter(Result::is_ok).count();
         assert_eq!(kept, 30);
         assert_eq!(count_users(&db).await, 30);
     }

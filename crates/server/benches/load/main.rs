@@ -59,7 +59,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let bare = raw::measure_bare_handler().await;
-        let hash = raw::measure_hash();
+        let hash = raw::measure_hash(std::time::Duration::from_secs(3));
         println!("bare actix JSON handler, 16 connections: {:.2} µs CPU, {:.0}/s", bare.cpu_micros, bare.per_second);
         println!(
             "argon2id 19 MiB, 2 passes, memory reused, two threads: {:.2} ms CPU each, {:.0}/s together",

@@ -70,7 +70,7 @@ impl Process {
 
     /// CPU time so far.
     pub fn cpu(&self) -> Duration {
-        cpu_of(&format!("/proc/{}/stat", self.child.id()))
+        cpu_of(&self.child.id().to_string())
     }
 
     /// Resident memory in MiB.
@@ -81,12 +81,14 @@ impl Process {
     }
 }
 
-/// User and system time in a `stat` file, whose unit is a hundredth of a second.
-pub fn cpu_of(path: &str) -> Duration {
-    let stat = std::fs::read_to_string(path).unwrap_or_default();
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().collect();
-    let ticks = |i: usize| fields.get(i).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
-    Duration::from_millis((ticks(11) + ticks(12)) * 10)
+/// What the threads of a process have run for, by its folder in `/proc`.
+pub fn cpu_of(process: &str) -> Duration {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let nanos = threads.filter_map(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        stat.split_ascii_whitespace().next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
 }
 
 impl Process {

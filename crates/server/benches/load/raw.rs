@@ -3,6 +3,7 @@
 use std::{
     io::Write,
     process::Command,
+    sync::{Arc, Barrier},
     time::{Duration, Instant},
 };
 
@@ -32,8 +33,8 @@ async fn small() -> Json<Small> {
     Json(Small { ok: true, name: "hello" })
 }
 
-fn port_argument() -> u16 {
-    std::env::args().nth(2).and_then(|port| port.parse().ok()).expect("a port")
+fn number_argument() -> u16 {
+    std::env::args().nth(2).and_then(|port| port.parse().ok()).expect("a number")
 }
 
 fn say(line: &str) {
@@ -45,43 +46,47 @@ fn say(line: &str) {
 pub fn bare_handler() {
     actix_web::rt::System::new().block_on(async {
         let server =
-            HttpServer::new(|| App::new().service(small)).workers(2).bind(("127.0.0.1", port_argument())).unwrap();
+            HttpServer::new(|| App::new().service(small)).workers(2).bind(("127.0.0.1", number_argument())).unwrap();
         say("ready");
         server.run().await.unwrap();
     });
 }
 
-/// Hashes on two threads for three seconds, and says how often.
+/// Hashes on two threads for some milliseconds, and says how often and at what cost.
 pub fn hash_loop() {
+    let time = Duration::from_millis(number_argument().into());
+    let barrier = Arc::new(Barrier::new(3));
     let threads: Vec<_> = (0..2)
         .map(|_| {
-            std::thread::spawn(|| {
+            let barrier = Arc::clone(&barrier);
+            std::thread::spawn(move || {
                 let params = Params::new(19_456, 2, 1, None).unwrap();
                 let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
                 let mut memory = vec![Block::default(); 19_456];
                 let mut out = [0; 32];
-                let mut hash = || {
-                    argon2
-                        .hash_password_into_with_memory(
-                            b"mountain otter juggles",
-                            b"saltsaltsaltsalt",
-                            &mut out,
-                            &mut memory,
-                        )
-                        .unwrap()
-                };
+                let (password, salt) = (b"mountain otter juggles", b"saltsaltsaltsalt");
+                let mut hash = || argon2.hash_password_into_with_memory(password, salt, &mut out, &mut memory).unwrap();
                 hash();
-                let (began, mut n) = (Instant::now(), 0);
-                while began.elapsed() < Duration::from_secs(3) {
+                barrier.wait();
+                let (began, mut n) = (Instant::now(), 0u64);
+                while began.elapsed() < time {
                     hash();
                     n += 1;
                 }
+                barrier.wait();
+                // A thread that has ended is no longer counted.
+                barrier.wait();
                 n
             })
         })
         .collect();
+    barrier.wait();
+    let before = cpu_of("self");
+    barrier.wait();
+    let cpu = cpu_of("self") - before;
+    barrier.wait();
     let n: u64 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
-    say(&format!("{n} {}", cpu_of("/proc/self/stat").as_micros()));
+    say(&format!("{n} {}", cpu.as_micros()));
 }
 
 pub async fn measure_bare_handler() -> Limit {
@@ -101,11 +106,11 @@ pub async fn measure_bare_handler() -> Limit {
     }
 }
 
-pub fn measure_hash() -> Limit {
-    let output = Command::new(std::env::current_exe().unwrap()).arg("hash-loop").output().unwrap();
+pub fn measure_hash(time: Duration) -> Limit {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let output = command.args(["hash-loop", &time.as_millis().to_string()]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let mut words = text.split_ascii_whitespace().map(|word| word.parse::<f64>().unwrap());
     let (hashes, cpu) = (words.next().unwrap(), words.next().unwrap());
-    // The two hashes that warm up are in the CPU time.
-    Limit { cpu_micros: cpu / (hashes + 2.0), per_second: hashes / 3.0 }
+    Limit { cpu_micros: cpu / hashes, per_second: hashes / time.as_secs_f64() }
 }

@@ -13,11 +13,12 @@ use crate::http::mount::Mount;
 /// Where the API lives.
 pub const BASE: &str = "/api/v1";
 
-/// Mounts every operation below [`BASE`]. The order matters where a fixed segment and a placeholder could both match.
+/// Mounts every operation below [`BASE`]. The order matters where a fixed segment and a placeholder could both match;
+/// otherwise what is asked most comes first, because the router tries one pattern after the other.
 pub fn mount(routes: &mut impl Mount) {
     me::mount(routes);
+    auth::mount(routes);
     tenant_sessions::mount(routes);
     admin::mount(routes);
-    auth::mount(routes);
     setup::mount(routes);
 }
