@@ -1,7 +1,7 @@
 //! Tenants and what they decide for themselves.
 
 use gatehouse_domain::{
-    authz::{Denied, Grant, Permission, Reach, ReadTenants, WriteTenants},
+    authz::{Denied, Grant, Permission, Reach, ReadSettings, ReadTenants, WriteSettings, WriteTenants},
     id::{PartnerId, TenantId},
     issue::Issue,
     page::{Direction, Page, PageRequest},
@@ -94,12 +94,11 @@ impl App {
             branding(&mut merged_branding);
             patch.settings = Some(merged_settings);
             patch.branding = Some(merged_branding);
-            let asks = |settings: &TenantSettings| settings.require_verified_email == Some(true);
-            let (asked, partner) = (asks(&tenant.settings), tenant.partner_id);
+            let (asked, partner) = (asks_for_verified_email(&tenant.settings), tenant.partner_id);
             let (changed, ends) = tenant.update(patch, &grant.by(), tx.now());
             let tenant = scope.update(changed).await?;
             // Each of these can keep everybody in the tenant from signing in.
-            if ends.is_some() || asks(&tenant.settings) && !asked || tenant.partner_id != partner {
+            if ends.is_some() || asks_for_verified_email(&tenant.settings) && !asked || tenant.partner_id != partner {
                 an_owner_stays(tx).await?;
             }
             if let Some(ends) = ends {
@@ -109,6 +108,49 @@ impl App {
         };
         self.db.write(origin.ctx.clone(), work).await
     }
+}
+
+impl App {
+    /// What a tenant decides for itself.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn settings(&self, grant: &Grant<ReadSettings>, id: TenantId) -> Result<TenantSettings> {
+        Ok(self.db.scope(grant).tenant(id).await?.ok_or(Error::NotFound)?.settings)
+    }
+
+    /// Changes what a tenant decides for itself.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] when it would shut the platform's last administrator out.
+    pub async fn update_settings(
+        &self,
+        grant: &Grant<WriteSettings>,
+        id: TenantId,
+        merge: Merge<TenantSettings>,
+        origin: &Origin,
+    ) -> Result<TenantSettings> {
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            let tenant = scope.tenant(id).await?.ok_or(Error::NotFound)?;
+            let mut settings = tenant.settings.clone();
+            merge(&mut settings);
+            let patch = TenantPatch { settings: Some(settings), ..TenantPatch::default() };
+            let asked = asks_for_verified_email(&tenant.settings);
+            let (changed, _) = tenant.update(patch, &grant.by(), tx.now());
+            let tenant = scope.update(changed).await?;
+            if asks_for_verified_email(&tenant.settings) && !asked {
+                an_owner_stays(tx).await?;
+            }
+            Ok::<_, Error>(tenant.settings)
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+}
+
+fn asks_for_verified_email(settings: &TenantSettings) -> bool {
+    settings.require_verified_email == Some(true)
 }
 
 fn may_own(grant: &Grant<WriteTenants>, partner: PartnerId) -> bool {

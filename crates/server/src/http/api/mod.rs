@@ -5,7 +5,7 @@ pub mod auth;
 pub mod me;
 pub mod session;
 pub mod setup;
-pub mod tenant_sessions;
+pub mod tenants;
 pub mod user;
 
 use crate::http::mount::Mount;
@@ -18,7 +18,7 @@ pub const BASE: &str = "/api/v1";
 pub fn mount(routes: &mut impl Mount) {
     me::mount(routes);
     auth::mount(routes);
-    tenant_sessions::mount(routes);
+    tenants::mount(routes);
     admin::mount(routes);
     setup::mount(routes);
 }

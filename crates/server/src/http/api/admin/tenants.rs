@@ -19,7 +19,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{App, tenants::TenantFilter},
+    app::{
+        App,
+        tenants::{Merge, TenantFilter},
+    },
     http::{
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse},
         extract::{
@@ -195,6 +198,13 @@ body! {
         settings: Set<TenantSettingsPatch>,
         /// How its pages look.
         branding: Set<BrandingPatch>,
+    }
+}
+
+impl TenantSettingsPatch {
+    /// The change as the use cases take it.
+    pub(in crate::http::api) fn into_merge(self) -> Merge<TenantSettings> {
+        Arc::new(move |settings| self.apply(settings))
     }
 }
 

@@ -33,12 +33,16 @@ use crate::{
 };
 
 query! {
-    /// Filters of users.
-    pub struct UserQuery {
+    /// Whose users.
+    pub struct UsersOfQuery {
         /// Only users in these tenants.
         tenant_id: Vec<TenantId>,
         /// Only users in tenants of these partners.
         partner_id: Vec<PartnerId>,
+    }
+
+    /// Filters of users.
+    pub struct UserQuery {
         /// Only users with one of these states.
         status: Vec<UserStatus>,
         /// Only users that hold one of these roles.
@@ -147,6 +151,27 @@ impl Field for AttributesField {
     }
 }
 
+impl From<&UserQuery> for UserFilter {
+    fn from(UserQuery { status, role }: &UserQuery) -> Self {
+        Self { statuses: status.clone(), roles: role.clone(), ..Self::default() }
+    }
+}
+
+impl From<UserPatchRequest> for UserPatch {
+    fn from(patch: UserPatchRequest) -> Self {
+        let UserPatchRequest { username, email, email_verified, display_name, phone, status, attributes } = patch;
+        Self {
+            username: username.0,
+            email: email.0,
+            email_verified: email_verified.0,
+            display_name: display_name.0,
+            phone: phone.0,
+            status: status.0.map(|status| status.0),
+            attributes: attributes.0.map(|attributes| attributes.0),
+        }
+    }
+}
+
 pub(super) fn mount(routes: &mut impl Mount) {
     routes.mount(list).mount(create).mount(get_one).mount(update);
 }
@@ -154,20 +179,15 @@ pub(super) fn mount(routes: &mut impl Mount) {
 /// List users
 ///
 /// Of all tenants, or of those of the caller's partners; newest first.
-#[utoipa::path(tag = "admin-users", operation_id = "admin.users.list", params(UserQuery, Paged<ByCreation>), responses((status = 200, body = UserPage)))]
+#[utoipa::path(tag = "admin-users", operation_id = "admin.users.list", params(UsersOfQuery, UserQuery, Paged<ByCreation>), responses((status = 200, body = UserPage)))]
 #[get("/admin/users")]
 async fn list(
     access: Access<ReadUsers, Directory>,
-    listing: Listing<UserQuery, ByCreation>,
+    listing: Listing<(UsersOfQuery, UserQuery), ByCreation>,
     app: Data<App>,
 ) -> ApiResult<UserPage> {
-    let UserQuery { tenant_id, partner_id, status, role } = &listing.filter;
-    let filter = UserFilter {
-        tenants: tenant_id.clone(),
-        partners: partner_id.clone(),
-        statuses: status.clone(),
-        roles: role.clone(),
-    };
+    let (UsersOfQuery { tenant_id, partner_id }, query) = &listing.filter;
+    let filter = UserFilter { tenants: tenant_id.clone(), partners: partner_id.clone(), ..query.into() };
     let page = app.list_users(&access, &filter, listing.direction, &listing.request).await?;
     Ok(listing.respond(&app, page, |view| AdminUserResponse::from(&view)))
 }
@@ -214,15 +234,5 @@ async fn update(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<ApiResponse<AdminUserResponse>> {
-    let UserPatchRequest { username, email, email_verified, display_name, phone, status, attributes } = patch.0;
-    let patch = UserPatch {
-        username: username.0,
-        email: email.0,
-        email_verified: email_verified.0,
-        display_name: display_name.0,
-        phone: phone.0,
-        status: status.0.map(|status| status.0),
-        attributes: attributes.0.map(|attributes| attributes.0),
-    };
-    Ok(ApiResponse((&app.update_user(&access, id.0, patch, &asked.origin).await?).into()))
+    Ok(ApiResponse((&app.update_user(&access, id.0, patch.0.into(), &asked.origin).await?).into()))
 }
