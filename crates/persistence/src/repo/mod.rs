@@ -16,6 +16,7 @@ pub(crate) mod sweep;
 pub(crate) mod tenant;
 pub(crate) mod throttle;
 pub(crate) mod user;
+pub(crate) mod user_token;
 
 use gatehouse_domain::{
     id::{PartnerId, TenantId, UserId},

@@ -22,7 +22,7 @@ use gatehouse_domain::{
     user::UserStatus,
 };
 use gatehouse_persistence::{
-    AssignmentFilter, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter, ThrottleKey, UserFilter,
+    AssignmentFilter, Purpose, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter, ThrottleKey, UserFilter,
     testing::{Engine, Fresh},
 };
 
@@ -249,6 +249,14 @@ surveys! {
             let system = tx.system(SYSTEM);
             system.update_throttle(KEYS[0], |counter: &Counter| (*counter, ())).await?;
             system.clear_throttle(KEYS[0]).await
+        })).await;
+        let (at, user) = (survey.tenant.reference(), survey.ada.clone());
+        survey.look("links", write(&db, NOW, async move |tx| {
+            let (system, hash, purpose) = (tx.system(SYSTEM), TokenHash::new([3; 32]), Purpose::Invitation);
+            system.put_token(&user, purpose, hash, NOW.plus(DAY)).await?;
+            system.read().token_owner(at, purpose, hash, NOW).await?;
+            system.spend_token(at, purpose, hash).await?;
+            system.purge_tokens().await
         })).await;
         survey.look("owners", write(&db, NOW, async |tx| tx.system(SYSTEM).owners().await)).await;
         let presented = session.chain.current;

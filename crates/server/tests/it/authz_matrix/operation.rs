@@ -90,6 +90,8 @@ impl Operation {
                 json!({"username": unique, "email": format!("{unique}@example.com"), "password": PASSWORD})
             }
             "me.change_password" => json!({"current_password": PASSWORD, "new_password": PASSWORD}),
+            "admin.users.invitation.create" | "tenants.users.invitation.create" => json!({"delivery": "link"}),
+            "auth.invitations.accept" => json!({"token": "ghi_none", "password": PASSWORD}),
             "setup.create" => json!({
                 "token": "ght_none",
                 "email": format!("{unique}@example.com"),

@@ -1,6 +1,6 @@
 //! The users of a tenant.
 
-use actix_web::{get, patch, post, web::Data};
+use actix_web::{delete, get, patch, post, web::Data};
 use gatehouse_domain::{
     authz::{ReadUsers, WriteUsers},
     id::{TenantId, UserId},
@@ -11,10 +11,13 @@ use crate::{
     app::{App, users::CreateUser},
     http::{
         api::{
-            admin::users::{UserPatchRequest, UserQuery},
-            user::{AdminUserResponse, OneAdminUser, UserPage},
+            admin::users::{Delivery, InvitationRequest, UserPatchRequest, UserQuery},
+            user::{
+                AdminUserResponse, InvitationResponse, NewUserResponse, OneAdminUser, OneInvitation, OneNewUser,
+                UserPage,
+            },
         },
-        envelope::{ApiResponse, ApiResult, Created},
+        envelope::{ApiResponse, ApiResult, Created, NoContent},
         extract::{
             access::{Access, InTenant, PathId},
             page::{ByCreation, Listing, Paged},
@@ -37,11 +40,13 @@ body! {
         display_name: Option<DisplayName>,
         /// Where to be called.
         phone: Option<Phone>,
+        /// How the owner gets the invitation; absent, none is made yet.
+        delivery: Option<Delivery>,
     }
 }
 
 pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(list).mount(create).mount(get_one).mount(update);
+    routes.mount(list).mount(create).mount(get_one).mount(update).mount(invite).mount(cancel_invitation);
 }
 
 /// List the users of a tenant
@@ -61,7 +66,7 @@ async fn list(
 /// Make an account in a tenant
 ///
 /// It is `INVITED` until its owner has set a password.
-#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.create", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), request_body = TenantUserCreateRequest, responses((status = 201, body = OneAdminUser)))]
+#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.create", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), request_body = TenantUserCreateRequest, responses((status = 201, body = OneNewUser)))]
 #[post("/tenants/{tenant_id}/users")]
 async fn create(
     access: Access<WriteUsers, InTenant>,
@@ -69,10 +74,40 @@ async fn create(
     new: Valid<TenantUserCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<AdminUserResponse>> {
-    let TenantUserCreateRequest { username, email, display_name, phone } = new.0;
-    let new = CreateUser { tenant_id: tenant.0, username, email, display_name, phone };
-    Ok(Created((&app.create_user(&access, new, &asked.origin).await?).into()))
+) -> ApiResult<Created<NewUserResponse>> {
+    let TenantUserCreateRequest { username, email, display_name, phone, delivery } = new.0;
+    let new = CreateUser { tenant_id: tenant.0, username, email, display_name, phone, invite: delivery.is_some() };
+    Ok(Created(app.create_user(&access, new, &asked.origin).await?.into()))
+}
+
+/// Invite the owner of an account of a tenant
+///
+/// An earlier link stops working. Whoever has the link can become the user.
+#[utoipa::path(tag = "tenants-users-invitation", operation_id = "tenants.users.invitation.create", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), request_body = InvitationRequest, responses((status = 201, body = OneInvitation)))]
+#[post("/tenants/{tenant_id}/users/{user_id}/invitation")]
+async fn invite(
+    access: Access<WriteUsers, InTenant>,
+    id: PathId<UserId>,
+    _: Valid<InvitationRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Created<InvitationResponse>> {
+    Ok(Created(app.invite(&access, id.0, &asked.origin).await?.into()))
+}
+
+/// Cancel an invitation into a tenant
+///
+/// The link stops working; the account stays.
+#[utoipa::path(tag = "tenants-users-invitation", operation_id = "tenants.users.invitation.delete", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 204)))]
+#[delete("/tenants/{tenant_id}/users/{user_id}/invitation")]
+async fn cancel_invitation(
+    access: Access<WriteUsers, InTenant>,
+    id: PathId<UserId>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<NoContent> {
+    app.cancel_invitation(&access, id.0, &asked.origin).await?;
+    Ok(NoContent)
 }
 
 /// Get a user of a tenant
