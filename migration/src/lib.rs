@@ -38,6 +38,7 @@ migrations! {
     m20261121_000009_create_audit_events,
     m20261121_000010_index_session_applications,
     m20261121_000020_create_user_tokens,
+    m20261121_000021_count_tenants_and_users,
 }
 
 /// Runs portable statements.

@@ -258,6 +258,10 @@ surveys! {
             system.spend_token(at, purpose, hash).await?;
             system.purge_tokens().await
         })).await;
+        survey.look("quotas", write(&db, NOW, async move |tx| {
+            tx.system(SYSTEM).user_quota(at).await?;
+            tx.system(SYSTEM).tenant_quota(at.partner_id).await
+        })).await;
         survey.look("owners", write(&db, NOW, async |tx| tx.system(SYSTEM).owners().await)).await;
         let presented = session.chain.current;
         let rotated = session.rotate(Successor { hash: TokenHash::new([9; 32]), replay: None }, &policy(), NOW);

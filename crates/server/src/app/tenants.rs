@@ -1,7 +1,10 @@
 //! Tenants and what they decide for themselves.
 
 use gatehouse_domain::{
-    authz::{Denied, Grant, Permission, Reach, ReadSettings, ReadTenants, WriteSettings, WriteTenants},
+    authz::{
+        Denied, Grant, Permission, Reach, ReadSettings, ReadTenants, SystemReason, TenantRef, WriteSettings,
+        WriteTenants,
+    },
     id::{PartnerId, TenantId},
     issue::Issue,
     page::{Direction, Page, PageRequest},
@@ -44,7 +47,8 @@ impl App {
     /// Makes a tenant with its signing key.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the grant shows no such partner, [`Error::Conflict`] when the slug is taken.
+    /// [`Error::Invalid`] when the grant shows no such partner, [`Error::Conflict`] when the slug is taken,
+    /// [`Error::LimitReached`].
     pub async fn create_tenant(&self, grant: &Grant<WriteTenants>, new: NewTenant, origin: &Origin) -> Result<Tenant> {
         let partner = new.partner_id;
         let changed = Tenant::create(self.env.id(TenantId::from_parts), new, &grant.by(), origin.ctx.now);
@@ -55,6 +59,7 @@ impl App {
             if !may_own(&grant, partner) || scope.partner(partner).await?.is_none() {
                 return Err(unknown("partner_id"));
             }
+            another_tenant_fits(tx, partner).await?;
             let tenant = scope.insert(changed.clone()).await?;
             scope.insert(key.clone()).await?;
             Ok(tenant)
@@ -88,6 +93,7 @@ impl App {
                 if scope.partner(partner).await?.is_none() {
                     return Err(unknown("partner_id"));
                 }
+                another_tenant_fits(tx, partner).await?;
             }
             let (mut merged_settings, mut merged_branding) = (tenant.settings.clone(), tenant.branding.clone());
             settings(&mut merged_settings);
@@ -146,6 +152,22 @@ impl App {
             Ok::<_, Error>(tenant.settings)
         };
         self.db.write(origin.ctx.clone(), work).await
+    }
+}
+
+/// A partner has room for one more tenant, and keeps it until the transaction ends.
+async fn another_tenant_fits(tx: &WriteTx<'_>, partner: PartnerId) -> Result<()> {
+    match tx.system(SystemReason::Quota).tenant_quota(partner).await?.exhausted() {
+        Some(most) => Err(Error::LimitReached(format!("The partner may have {most} tenants.").into())),
+        None => Ok(()),
+    }
+}
+
+/// A tenant has room for one more user, and keeps it until the transaction ends.
+pub(crate) async fn another_user_fits(tx: &WriteTx<'_>, tenant: TenantRef) -> Result<()> {
+    match tx.system(SystemReason::Quota).user_quota(tenant).await?.exhausted() {
+        Some(most) => Err(Error::LimitReached(format!("The tenant may have {most} users.").into())),
+        None => Ok(()),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::app::{
     assignments::{an_owner_stays, may_become, may_do_as_much},
     client::Origin,
     invitations::Invitation,
-    tenants::unknown,
+    tenants::{another_user_fits, unknown},
 };
 
 pub use gatehouse_persistence::UserFilter;
@@ -63,7 +63,7 @@ impl App {
     /// Makes an account, which cannot sign in before its owner has set a password, and the link for that if asked.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the grant shows no such tenant, [`Error::AlreadyRegistered`].
+    /// [`Error::Invalid`] when the grant shows no such tenant, [`Error::AlreadyRegistered`], [`Error::LimitReached`].
     pub async fn create_user(
         &self,
         grant: &Grant<WriteUsers>,
@@ -84,6 +84,7 @@ impl App {
                 display_name: new.display_name.clone(),
                 phone: new.phone.clone(),
             };
+            another_user_fits(tx, tenant).await?;
             let mut user = scope.insert(User::create(id, user, &grant.by(), tx.now())).await?;
             if new.invite {
                 user = scope.update(user.invite(expires_at, &grant.by())?).await?;

@@ -19,6 +19,7 @@ mod lists;
 mod openapi;
 mod places;
 mod policies;
+mod quotas;
 mod refresh_race;
 mod refresh_reuse;
 mod revocation;
