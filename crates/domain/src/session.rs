@@ -16,7 +16,7 @@ use crate::{
     time::Timestamp,
 };
 
-pub use revocation::{RevokeMany, RevokeTarget, Revoked, expired, purged};
+pub use revocation::{Effects, RevokeMany, RevokeTarget, Revoked, expired, purged};
 pub use view::{SessionApp, SessionStats, SessionView};
 
 words! {

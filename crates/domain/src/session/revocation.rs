@@ -74,6 +74,17 @@ pub fn purged(tenant: TenantRef, by: By, count: u64) -> Event {
     bulk(Action::SessionPurged, session_set(tenant), by, None, count)
 }
 
+/// What ending sessions touches. Every session has one chain of refresh tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Effects {
+    /// How many users are signed out somewhere.
+    pub users: u64,
+    /// How many sessions end.
+    pub sessions: u64,
+    /// How many applications these were used with.
+    pub applications: u64,
+}
+
 /// What a bulk revocation did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Revoked {

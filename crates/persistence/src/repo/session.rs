@@ -320,25 +320,8 @@ impl WriteScope<'_> {
         sql.bind(now).push(", end_reason = ").bind(many.reason.as_str());
         sql.push(", ended_by = ").bind(many.by.user_id().map(UserId::uuid)).push(" WHERE ");
         self.push_condition(&mut sql);
-        match &many.target {
-            RevokeTarget::User(tenant, user) => {
-                sql.push(" AND tenant_id = ").bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid());
-            }
-            RevokeTarget::Named(tenant, user, ids) => {
-                sql.push(" AND tenant_id = ").bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid());
-                sql.push(" AND id").one_of(ids.iter().map(|id| id.uuid()));
-            }
-            RevokeTarget::Tenant(tenant) => {
-                sql.push(" AND tenant_id = ").bind(tenant.id.uuid());
-            }
-            RevokeTarget::Partner(partner) => {
-                sql.push(" AND partner_id = ").bind(partner.uuid());
-            }
-        }
-        if let Some(kept) = many.except {
-            sql.push(" AND id <> ").bind(kept.uuid());
-        }
-        sql.push(" AND ").push(ACTIVE).bind(now).push(" RETURNING id");
+        push_target(&mut sql, many, self.tx.now());
+        sql.push(" RETURNING id");
         let db = self.tx.writing();
         let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
         let mut revoked = Revoked { count: rows.len() as u64, ids: Vec::new() };
@@ -354,4 +337,27 @@ impl WriteScope<'_> {
         }
         Ok(revoked)
     }
+}
+
+/// Which active sessions a bulk revocation ends.
+pub(crate) fn push_target(sql: &mut Sql, many: &RevokeMany, now: Timestamp) {
+    match &many.target {
+        RevokeTarget::User(tenant, user) => {
+            sql.push(" AND tenant_id = ").bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid());
+        }
+        RevokeTarget::Named(tenant, user, ids) => {
+            sql.push(" AND tenant_id = ").bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid());
+            sql.push(" AND id").one_of(ids.iter().map(|id| id.uuid()));
+        }
+        RevokeTarget::Tenant(tenant) => {
+            sql.push(" AND tenant_id = ").bind(tenant.id.uuid());
+        }
+        RevokeTarget::Partner(partner) => {
+            sql.push(" AND partner_id = ").bind(partner.uuid());
+        }
+    }
+    if let Some(kept) = many.except {
+        sql.push(" AND id <> ").bind(kept.uuid());
+    }
+    sql.push(" AND ").push(ACTIVE).bind(now.micros());
 }

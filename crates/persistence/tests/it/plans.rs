@@ -300,6 +300,7 @@ surveys! {
         ] {
             let many = RevokeMany { target, except: Some(session.id), reason: EndReason::RevokeAll, by: by() };
             let grant = grant.clone();
+            survey.look(name, db.scope(&grant).effects(&many, NOW)).await;
             survey.look(name, write(&db, NOW, async move |tx| tx.scope(&grant).revoke_many(&many).await)).await;
         }
     }

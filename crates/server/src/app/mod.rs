@@ -11,6 +11,7 @@ pub mod accounts;
 pub mod assignments;
 pub mod client;
 pub mod demo;
+pub mod effects;
 pub mod error;
 pub mod fresh;
 pub mod invitations;

@@ -5,10 +5,16 @@ use gatehouse_domain::{
     id::PartnerId,
     page::{Direction, Page, PageRequest},
     partner::{NewPartner, Partner, PartnerPatch},
+    session::Effects,
 };
 use gatehouse_persistence::WriteTx;
 
-use crate::app::{App, Error, Result, assignments::an_owner_stays, client::Origin};
+use crate::app::{
+    App, Error, Result,
+    assignments::an_owner_stays,
+    client::Origin,
+    effects::{Mode, end},
+};
 
 impl App {
     /// Lists partners.
@@ -58,20 +64,19 @@ impl App {
         grant: &Grant<WritePartners>,
         id: PartnerId,
         patch: PartnerPatch,
+        mode: Mode,
         origin: &Origin,
-    ) -> Result<Partner> {
+    ) -> Result<(Partner, Effects)> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
             let partner = scope.partner(id).await?.ok_or(Error::NotFound)?;
             let (changed, ends) = partner.update(patch.clone(), &grant.by(), tx.now());
             let partner = scope.update(changed).await?;
-            if let Some(ends) = ends {
-                an_owner_stays(tx).await?;
-                scope.revoke_many(&ends).await?;
-            }
-            Ok::<_, Error>(partner)
+            let Some(ends) = ends else { return Ok((partner, Effects::default())) };
+            an_owner_stays(tx).await?;
+            Ok((partner, end(tx, &scope, &ends, mode).await?))
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.change(origin.ctx.clone(), mode, work).await
     }
 }

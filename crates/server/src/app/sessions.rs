@@ -2,14 +2,15 @@
 //! says how far it reaches.
 
 use gatehouse_domain::{
-    authz::{Denied, Grant, Oneself, Permission, Reach, ReadSessions, RevokeSessions, TenantRef},
+    authz::{By, Denied, Grant, Oneself, Permission, Reach, ReadSessions, RevokeSessions, TenantRef},
     id::{SessionId, TenantId, UserId},
     page::{Direction, Page, PageRequest},
-    session::{EndReason, RevokeMany, RevokeTarget, Revoked, Session, SessionApp, SessionStats, SessionView},
+    session::{Effects, EndReason, RevokeMany, RevokeTarget, Revoked, Session, SessionApp, SessionStats, SessionView},
+    time::Timestamp,
 };
 use gatehouse_persistence::{Error as Storage, WriteScope, WriteTx};
 
-use crate::app::{App, Error, Result, client::Origin};
+use crate::app::{App, Error, Result, client::Origin, effects::Mode};
 
 pub use gatehouse_persistence::{SessionFilter, SessionSort};
 
@@ -182,7 +183,7 @@ impl App {
         self.db.write(origin.ctx.clone(), work).await
     }
 
-    /// Ends all sessions of a tenant, the caller's own included.
+    /// Ends all sessions of a tenant, the caller's own included, or says what that would end.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -190,18 +191,17 @@ impl App {
         &self,
         grant: &Grant<RevokeSessions>,
         tenant: TenantRef,
+        mode: Mode,
         origin: &Origin,
-    ) -> Result<Revoked> {
-        let many = RevokeMany {
-            target: RevokeTarget::Tenant(tenant),
-            except: None,
-            reason: EndReason::RevokeAll,
-            by: grant.by(),
+    ) -> Result<(Revoked, Effects)> {
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            end_all(&tx.scope(&grant), RevokeTarget::Tenant(tenant), None, grant.by(), mode, tx.now()).await
         };
-        self.end_many(grant, many, origin).await
+        self.db.write(origin.ctx.clone(), work).await
     }
 
-    /// Ends all sessions of a user or a tenant, wherever within the grant they are.
+    /// Ends all sessions of a user or a tenant, wherever within the grant they are, or says what that would end.
     ///
     /// # Errors
     /// [`Error::NotFound`] when the grant shows no such user or tenant.
@@ -210,9 +210,9 @@ impl App {
         grant: &Grant<RevokeSessions>,
         whose: Everywhere,
         except_current: bool,
+        mode: Mode,
         origin: &Origin,
-    ) -> Result<Revoked> {
-        let by = grant.by();
+    ) -> Result<(Revoked, Effects)> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
@@ -226,7 +226,7 @@ impl App {
                 }
             };
             let except = grant.session_id().filter(|_| except_current);
-            Ok::<_, Error>(scope.revoke_many(&RevokeMany { target, except, reason: EndReason::RevokeAll, by }).await?)
+            end_all(&scope, target, except, grant.by(), mode, tx.now()).await
         };
         self.db.write(origin.ctx.clone(), work).await
     }
@@ -236,6 +236,24 @@ impl App {
         let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.scope(&grant).revoke_many(&many).await?);
         self.db.write(origin.ctx.clone(), work).await
     }
+}
+
+/// Ends all there are, or counts them; the sessions that a dry run does not end are not named either.
+async fn end_all(
+    scope: &WriteScope<'_>,
+    target: RevokeTarget,
+    except: Option<SessionId>,
+    by: By,
+    mode: Mode,
+    now: Timestamp,
+) -> Result<(Revoked, Effects)> {
+    let many = RevokeMany { target, except, reason: EndReason::RevokeAll, by };
+    let effects = scope.effects(&many, now).await?;
+    let revoked = match mode {
+        Mode::Real => scope.revoke_many(&many).await?,
+        Mode::DryRun => Revoked::default(),
+    };
+    Ok((revoked, effects))
 }
 
 /// What it means that a session is not there: to somebody who reaches the own sessions only, it is somebody else's,

@@ -8,12 +8,18 @@ use gatehouse_domain::{
     id::{PartnerId, TenantId},
     issue::Issue,
     page::{Direction, Page, PageRequest},
+    session::Effects,
     settings::TenantSettings,
-    tenant::{NewTenant, Tenant, TenantPatch},
+    tenant::{Branding, NewTenant, Tenant, TenantPatch},
 };
 use gatehouse_persistence::WriteTx;
 
-use crate::app::{App, Error, Result, assignments::an_owner_stays, client::Origin};
+use crate::app::{
+    App, Error, Result,
+    assignments::an_owner_stays,
+    client::Origin,
+    effects::{Mode, end},
+};
 
 pub use gatehouse_persistence::{TenantFacts, TenantFilter};
 
@@ -77,10 +83,10 @@ impl App {
         grant: &Grant<WriteTenants>,
         id: TenantId,
         patch: TenantPatch,
-        settings: Merge<TenantSettings>,
-        branding: Merge<gatehouse_domain::tenant::Branding>,
+        (settings, branding): (Merge<TenantSettings>, Merge<Branding>),
+        mode: Mode,
         origin: &Origin,
-    ) -> Result<Tenant> {
+    ) -> Result<(Tenant, Effects)> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
@@ -107,12 +113,13 @@ impl App {
             if ends.is_some() || asks_for_verified_email(&tenant.settings) && !asked || tenant.partner_id != partner {
                 an_owner_stays(tx).await?;
             }
-            if let Some(ends) = ends {
-                scope.revoke_many(&ends).await?;
-            }
-            Ok(tenant)
+            let effects = match ends {
+                Some(ends) => end(tx, &scope, &ends, mode).await?,
+                None => Effects::default(),
+            };
+            Ok((tenant, effects))
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.change(origin.ctx.clone(), mode, work).await
     }
 }
 
@@ -134,6 +141,7 @@ impl App {
         grant: &Grant<WriteSettings>,
         id: TenantId,
         merge: Merge<TenantSettings>,
+        mode: Mode,
         origin: &Origin,
     ) -> Result<TenantSettings> {
         let grant = grant.clone();
@@ -149,9 +157,9 @@ impl App {
             if asks_for_verified_email(&tenant.settings) && !asked {
                 an_owner_stays(tx).await?;
             }
-            Ok::<_, Error>(tenant.settings)
+            Ok(tenant.settings)
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.change(origin.ctx.clone(), mode, work).await
     }
 }
 

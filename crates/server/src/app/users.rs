@@ -5,6 +5,7 @@ use gatehouse_domain::{
     id::{TenantId, UserId},
     page::{Direction, Page, PageRequest},
     role::BuiltinRole,
+    session::Effects,
     text::{DisplayName, Email, LoginName, Phone, Username},
     user::{NewUser, User, UserPatch, UserStatus, UserView},
 };
@@ -14,6 +15,7 @@ use crate::app::{
     App, Error, Result,
     assignments::{an_owner_stays, may_become, may_do_as_much},
     client::Origin,
+    effects::{Mode, end},
     invitations::Invitation,
     tenants::{another_user_fits, unknown},
 };
@@ -113,8 +115,9 @@ impl App {
         grant: &Grant<WriteUsers>,
         id: UserId,
         patch: UserPatch,
+        mode: Mode,
         origin: &Origin,
-    ) -> Result<UserView> {
+    ) -> Result<(UserView, Effects)> {
         let account = ThrottleKey::User(id);
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
@@ -134,15 +137,16 @@ impl App {
             if owned && (user.status == UserStatus::Suspended || unverified) {
                 an_owner_stays(tx).await?;
             }
-            if let Some(ends) = ends {
-                scope.revoke_many(&ends).await?;
-            }
+            let effects = match ends {
+                Some(ends) => end(tx, &scope, &ends, mode).await?,
+                None => Effects::default(),
+            };
             if patch.status == Some(UserStatus::Active) {
                 tx.system(SystemReason::Authentication).clear_throttle(account).await?;
             }
-            Ok::<_, Error>(UserView { user, roles: view.roles })
+            Ok((UserView { user, roles: view.roles }, effects))
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.change(origin.ctx.clone(), mode, work).await
     }
 
     /// Forgets the failed sign-ins of an account; `None` when there is no such user.

@@ -7,7 +7,7 @@ use actix_web::{
     body::BoxBody,
     http::{StatusCode, header::LINK},
 };
-use gatehouse_domain::time::Timestamp;
+use gatehouse_domain::{session::Effects, time::Timestamp};
 use serde::Serialize;
 use utoipa::{
     PartialSchema, ToSchema,
@@ -28,6 +28,33 @@ pub struct MetaResponse {
     /// When the request was answered.
     #[schema(inline)]
     pub timestamp: Timestamp,
+    /// What the change ended, or would end; only where a change can end something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = EffectsResponse, required = false)]
+    pub effects: Option<EffectsResponse>,
+}
+
+/// What a change ended, or would end.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub struct EffectsResponse {
+    /// How many users are signed out somewhere.
+    #[schema(minimum = 0, example = 12)]
+    pub users: u64,
+    /// How many sessions end.
+    #[schema(minimum = 0, example = 31)]
+    pub sessions: u64,
+    /// How many chains of refresh tokens end: one for each session.
+    #[schema(minimum = 0, example = 31)]
+    pub refresh_chains: u64,
+    /// How many applications these sessions were used with.
+    #[schema(minimum = 0, example = 2)]
+    pub applications: u64,
+}
+
+impl From<Effects> for EffectsResponse {
+    fn from(Effects { users, sessions, applications }: Effects) -> Self {
+        Self { users, sessions, refresh_chains: sessions, applications }
+    }
 }
 
 /// Where in a list the answer lies.
@@ -59,7 +86,9 @@ struct Enveloped<'a, T> {
 }
 
 fn meta(request: &HttpRequest) -> MetaResponse {
-    RequestState::with(request, |state| MetaResponse { request_id: state.id.to_string(), timestamp: state.now })
+    let of =
+        |state: &RequestState| MetaResponse { request_id: state.id.to_string(), timestamp: state.now, effects: None };
+    RequestState::with(request, of)
 }
 
 fn respond<T: Serialize>(request: &HttpRequest, status: StatusCode, data: &T) -> HttpResponse {
@@ -80,6 +109,10 @@ pub struct ApiResponse<T>(pub T);
 /// One object that was made: the same, with status 201.
 #[derive(Debug)]
 pub struct Created<T>(pub T);
+
+/// One object, and what its change ended: the first with `meta.effects`.
+#[derive(Debug)]
+pub struct WithEffects<T>(pub T, pub Effects);
 
 /// A bare object, where a protocol asks for one.
 #[derive(Debug)]
@@ -111,6 +144,15 @@ impl<T: Serialize> Responder for Created<T> {
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
         respond(request, StatusCode::CREATED, &self.0)
+    }
+}
+
+impl<T: Serialize> Responder for WithEffects<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        let meta = MetaResponse { effects: Some(self.1.into()), ..meta(request) };
+        json(StatusCode::OK, &Enveloped { data: &self.0, pagination: None, meta })
     }
 }
 
@@ -165,6 +207,7 @@ impl<T: ToSchema> ToSchema for ApiResponse<T> {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((T::name().into_owned(), T::schema()));
         schemas.push(("MetaResponse".to_owned(), MetaResponse::schema()));
+        schemas.push(("EffectsResponse".to_owned(), EffectsResponse::schema()));
         T::schemas(schemas);
     }
 }
@@ -191,6 +234,7 @@ impl<T: ToSchema> ToSchema for PaginatedResponse<T> {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((T::name().into_owned(), T::schema()));
         schemas.push(("MetaResponse".to_owned(), MetaResponse::schema()));
+        schemas.push(("EffectsResponse".to_owned(), EffectsResponse::schema()));
         schemas.push(("PaginationMeta".to_owned(), PaginationMeta::schema()));
         T::schemas(schemas);
     }

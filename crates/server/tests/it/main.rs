@@ -13,6 +13,7 @@ mod audit;
 mod authz_matrix;
 mod conventions;
 mod cost;
+mod dry_runs;
 mod faults;
 mod invitations;
 mod lists;

@@ -1,6 +1,9 @@
 //! Bodies: read up to a limit, of the right type, into values.
 
-use std::{future::Future, pin::Pin};
+use std::{
+    future::{Future, Ready, ready},
+    pin::Pin,
+};
 
 use actix_multipart::Multipart;
 use actix_web::{
@@ -17,10 +20,14 @@ use gatehouse_domain::{
 };
 use tokio::time::timeout;
 
-use crate::http::{
-    Site,
-    input::{Fields, Json, Object, read_body, read_pairs, read_urlencoded},
-    problem::Failure,
+use crate::{
+    app::effects::Mode,
+    http::{
+        Site,
+        extract::page::Filter,
+        input::{Fields, Flag, Json, Object, query, read_body, read_pairs, read_query, read_urlencoded},
+        problem::Failure,
+    },
 };
 
 /// The longest body that is read.
@@ -77,16 +84,71 @@ impl<T: Object + 'static> FromRequest for Valid<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move { Ok(Self(read_body(&json(&request, payload).await?)?)) })
+    }
+}
+
+/// The bytes of a JSON body.
+async fn json(request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Failure> {
+    let media_type = media_type(request);
+    let is_json = matches!(media_type.as_deref(), Some("application/json" | "application/merge-patch+json"));
+    let bytes = in_time(request, collect(request, payload)).await?;
+    let nothing = bytes.is_empty() && media_type.is_none();
+    if is_encoded(request) || !(is_json || nothing) {
+        return Err(Failure::UnsupportedMediaType("application/json"));
+    }
+    Ok(bytes)
+}
+
+query! {
+    /// How a change is made.
+    pub struct DryRunQuery {
+        /// Whether only to say what the change would do: `data` is what would be, `meta.effects` what would end.
+        dry_run: Flag<false>,
+    }
+}
+
+impl DryRunQuery {
+    fn of(request: &HttpRequest) -> Result<Mode, Issues> {
+        let query = read_pairs("query", read_query(request.query_string())?.into_iter(), Self::read)?;
+        Ok(if query.dry_run.0 { Mode::DryRun } else { Mode::Real })
+    }
+}
+
+/// A JSON body, and whether the change is only to be tried. The faults of both are reported together.
+#[derive(Debug)]
+pub struct ValidOrDry<T>(pub T, pub Mode);
+
+impl<T: Object + 'static> FromRequest for ValidOrDry<T> {
+    type Error = Failure;
+    type Future = Reading<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let media_type = media_type(&request);
-            let is_json = matches!(media_type.as_deref(), Some("application/json" | "application/merge-patch+json"));
-            let bytes = in_time(&request, collect(&request, payload)).await?;
-            let nothing = bytes.is_empty() && media_type.is_none();
-            if is_encoded(&request) || !(is_json || nothing) {
-                return Err(Failure::UnsupportedMediaType("application/json"));
+            let mode = DryRunQuery::of(&request);
+            match (mode, read_body(&json(&request, payload).await?)) {
+                (Ok(mode), Ok(body)) => Ok(Self(body, mode)),
+                (Err(Issues(mut faults)), Err(Issues(more))) => {
+                    faults.extend(more);
+                    Err(Issues(faults).into())
+                }
+                (Err(issues), Ok(_)) | (Ok(_), Err(issues)) => Err(issues.into()),
             }
-            Ok(Self(read_body(&bytes)?))
         })
+    }
+}
+
+/// Whether a change is only to be tried, where there is no body.
+#[derive(Debug)]
+pub struct RealOrDry(pub Mode);
+
+impl FromRequest for RealOrDry {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(DryRunQuery::of(request).map(Self).map_err(Failure::from))
     }
 }
 

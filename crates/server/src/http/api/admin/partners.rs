@@ -14,11 +14,11 @@ use utoipa::ToSchema;
 use crate::{
     app::App,
     http::{
-        envelope::{ApiResponse, ApiResult, Created, PaginatedResponse},
+        envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, WithEffects},
         extract::{
             access::{Access, Everything, PathId},
             page::{CreationOrName, Listing, Paged, Unfiltered},
-            valid::Valid,
+            valid::{DryRunQuery, Valid, ValidOrDry},
         },
         input::{Patch, Set, body},
         mount::Mount,
@@ -201,16 +201,18 @@ async fn get_one(
 
 /// Change a partner
 ///
-/// Suspending it ends every session in its tenants and lets nobody sign in there.
-#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.update", params(("partner_id" = inline(PartnerId), Path, description = "The partner.")), request_body = PartnerPatchRequest, responses((status = 200, body = OnePartner)))]
+/// Suspending it ends every session in its tenants and lets nobody sign in there. With `dry_run=true` nothing changes,
+/// and the answer says what would.
+#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.update", params(("partner_id" = inline(PartnerId), Path, description = "The partner."), DryRunQuery), request_body = PartnerPatchRequest, responses((status = 200, body = OnePartner)))]
 #[patch("/admin/partners/{partner_id}")]
 async fn update(
     access: Access<WritePartners, Everything>,
     id: PathId<PartnerId>,
-    patch: Valid<PartnerPatchRequest>,
+    patch: ValidOrDry<PartnerPatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<ApiResponse<PartnerResponse>> {
+) -> ApiResult<WithEffects<PartnerResponse>> {
+    let mode = patch.1;
     let PartnerPatchRequest {
         name,
         slug,
@@ -229,5 +231,6 @@ async fn update(
         max_users_per_tenant: max_users_per_tenant.0,
         max_applications_per_tenant: max_applications_per_tenant.0,
     };
-    Ok(ApiResponse(app.update_partner(&access, id.0, patch, &asked.origin).await?.into()))
+    let (partner, effects) = app.update_partner(&access, id.0, patch, mode, &asked.origin).await?;
+    Ok(WithEffects(partner.into(), effects))
 }

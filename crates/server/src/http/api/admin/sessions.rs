@@ -17,11 +17,11 @@ use crate::{
             AdminRevokeRequest, OneRevocation, OneSession, SessionListItem, SessionPage, SessionResponse,
             SessionRevokeResponse,
         },
-        envelope::{ApiResponse, ApiResult, NoContent},
+        envelope::{ApiResponse, ApiResult, NoContent, WithEffects},
         extract::{
             access::{Access, Directory, Me, PathId},
             page::{Listing, Paged},
-            valid::Valid,
+            valid::{DryRunQuery, ValidOrDry},
         },
         input::{Flag, query},
         mount::Mount,
@@ -104,18 +104,20 @@ async fn revoke(
 
 /// End all sessions of a user or a tenant
 ///
-/// Exactly one of both is named.
-#[utoipa::path(tag = "admin-sessions", operation_id = "admin.sessions.revoke_all", request_body = AdminRevokeRequest, responses((status = 200, body = OneRevocation)))]
+/// Exactly one of both is named. With `dry_run=true` nothing ends, and `meta.effects` says what would.
+#[utoipa::path(tag = "admin-sessions", operation_id = "admin.sessions.revoke_all", params(DryRunQuery), request_body = AdminRevokeRequest, responses((status = 200, body = OneRevocation)))]
 #[post("/admin/sessions/revoke-all")]
 async fn revoke_all(
     access: Access<RevokeSessions, Directory>,
-    whose: Valid<AdminRevokeRequest>,
+    whose: ValidOrDry<AdminRevokeRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<ApiResponse<SessionRevokeResponse>> {
+) -> ApiResult<WithEffects<SessionRevokeResponse>> {
+    let mode = whose.1;
     let except_current = whose.0.except_current.0;
     let whose = whose.0.parse()?;
-    Ok(ApiResponse(app.end_sessions_everywhere(&access, whose, except_current, &asked.origin).await?.into()))
+    let (revoked, effects) = app.end_sessions_everywhere(&access, whose, except_current, mode, &asked.origin).await?;
+    Ok(WithEffects(revoked.into(), effects))
 }
 
 impl AdminRevokeRequest {

@@ -24,11 +24,11 @@ use crate::{
         tenants::{Merge, TenantFilter},
     },
     http::{
-        envelope::{ApiResponse, ApiResult, Created, PaginatedResponse},
+        envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, WithEffects},
         extract::{
             access::{Access, Directory, PathId},
             page::{CreationOrName, Listing, Paged},
-            valid::Valid,
+            valid::{DryRunQuery, Valid, ValidOrDry},
         },
         input::{Patch, Set, body, query},
         mount::Mount,
@@ -328,16 +328,18 @@ async fn get_one(
 
 /// Change a tenant
 ///
-/// Suspending it ends every session in it and lets nobody sign in.
-#[utoipa::path(tag = "admin-tenants", operation_id = "admin.tenants.update", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), request_body = TenantPatchRequest, responses((status = 200, body = OneTenant)))]
+/// Suspending it ends every session in it and lets nobody sign in. With `dry_run=true` nothing changes, and the answer
+/// says what would.
+#[utoipa::path(tag = "admin-tenants", operation_id = "admin.tenants.update", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), DryRunQuery), request_body = TenantPatchRequest, responses((status = 200, body = OneTenant)))]
 #[patch("/admin/tenants/{tenant_id}")]
 async fn update(
     access: Access<WriteTenants, Directory>,
     id: PathId<TenantId>,
-    patch: Valid<TenantPatchRequest>,
+    patch: ValidOrDry<TenantPatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<ApiResponse<TenantResponse>> {
+) -> ApiResult<WithEffects<TenantResponse>> {
+    let mode = patch.1;
     let TenantPatchRequest { name, slug, status, contact_email, partner_id, settings, branding } = patch.0;
     let patch = TenantPatch {
         name: name.0,
@@ -352,7 +354,7 @@ async fn update(
     let merge_settings =
         Arc::new(move |stored: &mut TenantSettings| settings.iter().for_each(|patch| patch.apply(stored)));
     let merge_branding = Arc::new(move |stored: &mut Branding| branding.iter().for_each(|patch| patch.apply(stored)));
-    Ok(ApiResponse(
-        app.update_tenant(&access, id.0, patch, merge_settings, merge_branding, &asked.origin).await?.into(),
-    ))
+    let (tenant, effects) =
+        app.update_tenant(&access, id.0, patch, (merge_settings, merge_branding), mode, &asked.origin).await?;
+    Ok(WithEffects(tenant.into(), effects))
 }

@@ -22,11 +22,11 @@ use crate::{
         api::user::{
             AdminUserResponse, InvitationResponse, NewUserResponse, OneAdminUser, OneInvitation, OneNewUser, UserPage,
         },
-        envelope::{ApiResponse, ApiResult, Created, NoContent},
+        envelope::{ApiResponse, ApiResult, Created, NoContent, WithEffects},
         extract::{
             access::{Access, Directory, PathId},
             page::{ByCreation, Listing, Paged},
-            valid::Valid,
+            valid::{DryRunQuery, Valid, ValidOrDry},
         },
         input::{At, Field, Json, Patch, Set, body, query},
         mount::Mount,
@@ -283,15 +283,16 @@ async fn get_one(
 
 /// Change a user
 ///
-/// Suspending a user ends all the user's sessions.
-#[utoipa::path(tag = "admin-users", operation_id = "admin.users.update", params(("user_id" = inline(UserId), Path, description = "The user.")), request_body = UserPatchRequest, responses((status = 200, body = OneAdminUser)))]
+/// Suspending a user ends all the user's sessions. With `dry_run=true` nothing changes, and the answer says what would.
+#[utoipa::path(tag = "admin-users", operation_id = "admin.users.update", params(("user_id" = inline(UserId), Path, description = "The user."), DryRunQuery), request_body = UserPatchRequest, responses((status = 200, body = OneAdminUser)))]
 #[patch("/admin/users/{user_id}")]
 async fn update(
     access: Access<WriteUsers, Directory>,
     id: PathId<UserId>,
-    patch: Valid<UserPatchRequest>,
+    patch: ValidOrDry<UserPatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<ApiResponse<AdminUserResponse>> {
-    Ok(ApiResponse((&app.update_user(&access, id.0, patch.0.into(), &asked.origin).await?).into()))
+) -> ApiResult<WithEffects<AdminUserResponse>> {
+    let (view, effects) = app.update_user(&access, id.0, patch.0.into(), patch.1, &asked.origin).await?;
+    Ok(WithEffects((&view).into(), effects))
 }

@@ -20,11 +20,11 @@ use crate::{
             OneRevocation, OneSession, OneStats, SessionListItem, SessionPage, SessionResponse, SessionRevokeRequest,
             SessionRevokeResponse, SessionStatsResponse,
         },
-        envelope::{ApiResponse, ApiResult, NoContent},
+        envelope::{ApiResponse, ApiResult, NoContent, WithEffects},
         extract::{
             access::{Access, InTenant, InTenantOrOwn, Me, OfUser, PathId, PathTenant},
             page::{Listing, Paged},
-            valid::{NoBody, Valid},
+            valid::{DryRunQuery, NoBody, RealOrDry, Valid},
         },
         input::{Flag, Opaque, query},
         mount::Mount,
@@ -108,17 +108,20 @@ async fn list(
 
 /// End all sessions of a tenant
 ///
-/// Everybody in the tenant is signed out, the caller included.
-#[utoipa::path(tag = "tenants-sessions", operation_id = "tenants.sessions.revoke_all", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), responses((status = 200, body = OneRevocation)))]
+/// Everybody in the tenant is signed out, the caller included. With `dry_run=true` nothing ends, and `meta.effects`
+/// says what would.
+#[utoipa::path(tag = "tenants-sessions", operation_id = "tenants.sessions.revoke_all", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), DryRunQuery), responses((status = 200, body = OneRevocation)))]
 #[post("/tenants/{tenant_id}/sessions/revoke-all")]
 async fn revoke_all(
     access: Access<RevokeSessions, InTenant>,
     tenant: PathTenant,
+    mode: RealOrDry,
     _: NoBody,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<ApiResponse<SessionRevokeResponse>> {
-    Ok(ApiResponse(app.end_tenant_sessions(&access, tenant.0.reference(), &asked.origin).await?.into()))
+) -> ApiResult<WithEffects<SessionRevokeResponse>> {
+    let (revoked, effects) = app.end_tenant_sessions(&access, tenant.0.reference(), mode.0, &asked.origin).await?;
+    Ok(WithEffects(revoked.into(), effects))
 }
 
 /// Get figures about the sessions of a tenant

@@ -4,16 +4,17 @@ use actix_web::{get, patch, web::Data};
 use gatehouse_domain::{
     authz::{ReadSettings, WriteSettings},
     id::TenantId,
+    session::Effects,
 };
 
 use crate::{
     app::App,
     http::{
         api::admin::tenants::{TenantSettingsPatch, TenantSettingsResponse},
-        envelope::{ApiResponse, ApiResult},
+        envelope::{ApiResponse, ApiResult, WithEffects},
         extract::{
             access::{Access, InTenant, PathId},
-            valid::Valid,
+            valid::{DryRunQuery, ValidOrDry},
         },
         mount::Mount,
         request::Asked,
@@ -42,16 +43,17 @@ async fn get_all(
 
 /// Change the settings of a tenant
 ///
-/// What is absent stays, null inherits.
-#[utoipa::path(tag = "tenants-settings", operation_id = "tenants.settings.update", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), request_body = TenantSettingsPatch, responses((status = 200, body = OneSettings)))]
+/// What is absent stays, null inherits. Lifetimes of tokens hold from the next refresh on; sessions that are there keep
+/// their idle timeout and longest life. With `dry_run=true` nothing changes, and the answer says what would.
+#[utoipa::path(tag = "tenants-settings", operation_id = "tenants.settings.update", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), DryRunQuery), request_body = TenantSettingsPatch, responses((status = 200, body = OneSettings)))]
 #[patch("/tenants/{tenant_id}/settings")]
 async fn update(
     access: Access<WriteSettings, InTenant>,
     id: PathId<TenantId>,
-    patch: Valid<TenantSettingsPatch>,
+    patch: ValidOrDry<TenantSettingsPatch>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<OneSettings> {
-    let settings = app.update_settings(&access, id.0, patch.0.into_merge(), &asked.origin).await?;
-    Ok(ApiResponse((&settings).into()))
+) -> ApiResult<WithEffects<TenantSettingsResponse>> {
+    let settings = app.update_settings(&access, id.0, patch.0.into_merge(), patch.1, &asked.origin).await?;
+    Ok(WithEffects((&settings).into(), Effects::default()))
 }

@@ -17,11 +17,11 @@ use crate::{
                 UserPage,
             },
         },
-        envelope::{ApiResponse, ApiResult, Created, NoContent},
+        envelope::{ApiResponse, ApiResult, Created, NoContent, WithEffects},
         extract::{
             access::{Access, InTenant, PathId},
             page::{ByCreation, Listing, Paged},
-            valid::Valid,
+            valid::{DryRunQuery, Valid, ValidOrDry},
         },
         input::body,
         mount::Mount,
@@ -125,15 +125,16 @@ async fn get_one(
 
 /// Change a user of a tenant
 ///
-/// Suspending a user ends all the user's sessions.
-#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.update", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), request_body = UserPatchRequest, responses((status = 200, body = OneAdminUser)))]
+/// Suspending a user ends all the user's sessions. With `dry_run=true` nothing changes, and the answer says what would.
+#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.update", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user."), DryRunQuery), request_body = UserPatchRequest, responses((status = 200, body = OneAdminUser)))]
 #[patch("/tenants/{tenant_id}/users/{user_id}")]
 async fn update(
     access: Access<WriteUsers, InTenant>,
     id: PathId<UserId>,
-    patch: Valid<UserPatchRequest>,
+    patch: ValidOrDry<UserPatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<ApiResponse<AdminUserResponse>> {
-    Ok(ApiResponse((&app.update_user(&access, id.0, patch.0.into(), &asked.origin).await?).into()))
+) -> ApiResult<WithEffects<AdminUserResponse>> {
+    let (view, effects) = app.update_user(&access, id.0, patch.0.into(), patch.1, &asked.origin).await?;
+    Ok(WithEffects((&view).into(), effects))
 }

@@ -1,0 +1,33 @@
+//! What ending many sessions would touch.
+
+use gatehouse_domain::{
+    session::{Effects, RevokeMany},
+    time::Timestamp,
+};
+use sea_orm::ConnectionTrait;
+
+use crate::{
+    error::{Error, Result},
+    repo::{list::unsigned, session::push_target, sql::Sql},
+    scope::Scope,
+};
+
+impl Scope<'_> {
+    /// Counts what [`crate::WriteScope::revoke_many`] would end now, in one statement.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn effects(&self, many: &RevokeMany, now: Timestamp) -> Result<Effects> {
+        let mut sql = Sql::new("WITH touched AS (SELECT id, user_id FROM sessions WHERE ");
+        self.push_condition(&mut sql);
+        push_target(&mut sql, many, now);
+        sql.push(
+            ") SELECT (SELECT COUNT(*) FROM touched) AS sessions, (SELECT COUNT(DISTINCT user_id) FROM touched) AS users, \
+             (SELECT COUNT(DISTINCT x.application_id) FROM session_applications x WHERE x.session_id IN (SELECT id FROM touched)) AS applications",
+        );
+        let db = self.exec;
+        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?.ok_or(Error::Corrupt("count"))?;
+        let count = |name| Ok::<_, Error>(unsigned(row.try_get("", name)?));
+        Ok(Effects { users: count("users")?, sessions: count("sessions")?, applications: count("applications")? })
+    }
+}
