@@ -37,6 +37,7 @@ migrations! {
     m20261121_000008_create_throttles,
     m20261121_000009_create_audit_events,
     m20261121_000010_index_session_applications,
+    m20261121_000011_index_audit_events,
 }
 
 /// Runs portable statements.

@@ -7,9 +7,10 @@ mod survey;
 use std::sync::Arc;
 
 use gatehouse_domain::{
+    audit::{Action, AuditResult, ResourceId, ResourceKind},
     authz::{
-        Actor, Area, Grant, Installation, Oneself, ReadAssignments, ReadPartners, ReadRoles, ReadSessions, ReadTenants,
-        ReadUsers, RevokeSessions, authorize,
+        Actor, Area, Grant, Installation, Oneself, ReadAssignments, ReadAudit, ReadPartners, ReadRoles, ReadSessions,
+        ReadTenants, ReadUsers, RevokeSessions, authorize,
     },
     issue::Parse,
     page::{Direction, PageRequest, Start},
@@ -22,7 +23,8 @@ use gatehouse_domain::{
     user::UserStatus,
 };
 use gatehouse_persistence::{
-    AssignmentFilter, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter, ThrottleKey, UserFilter,
+    AssignmentFilter, AuditFilter, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter, ThrottleKey,
+    UserFilter,
     testing::{Engine, Fresh},
 };
 
@@ -96,6 +98,50 @@ fn filters(survey: &Survey) -> Vec<(&'static str, SessionFilter)> {
         filters.iter().map(|(name, filter)| (*name, SessionFilter { active_only: true, ..filter.clone() })).collect();
     filters.extend(active);
     filters
+}
+
+/// The first page, one in the middle, and one by cursor.
+async fn audit_pages(
+    scope: &Scope<'_>,
+    filter: &AuditFilter,
+    way: Direction,
+) -> Result<(), gatehouse_persistence::Error> {
+    let first = scope.audit_events(filter, way, &page(1, 50)).await?;
+    scope.audit_events(filter, way, &page(20, 50)).await?;
+    if let Some(key) = first.next {
+        let request = PageRequest { start: Start::After(key, page(2, 50).number()), ..page(2, 50) };
+        scope.audit_events(filter, way, &request).await?;
+    }
+    Ok(())
+}
+
+/// The filters of the audit trail, and what people combine them to.
+fn audit_filters(survey: &Survey) -> Vec<(&'static str, AuditFilter)> {
+    let none = AuditFilter::default;
+    let ada = ResourceId { kind: ResourceKind::User, uuid: survey.ada.id.uuid() };
+    let (action, kind, actor) = (Action::UserRegistered, ResourceKind::User, survey.ada.id);
+    let (failure, success) = (AuditResult::Failure, AuditResult::Success);
+    let then = Some(NOW.minus(DAY));
+    vec![
+        ("", none()),
+        ("", AuditFilter { results: vec![failure], ..none() }),
+        ("", AuditFilter { results: vec![success], ..none() }),
+        ("", AuditFilter { results: vec![success, failure], ..none() }),
+        (" in a tenant", AuditFilter { tenants: vec![survey.tenant.id], ..none() }),
+        (" below a partner", AuditFilter { partners: vec![survey.tenant.partner_id], ..none() }),
+        (" by somebody", AuditFilter { actors: vec![actor], ..none() }),
+        (" of an action", AuditFilter { actions: vec![action], ..none() }),
+        (" about a kind", AuditFilter { kinds: vec![kind], ..none() }),
+        (" about one", AuditFilter { resources: vec![ada], ..none() }),
+        (" from an address", AuditFilter { ips: vec!["203.0.113.7".parse().unwrap()], ..none() }),
+        (" after", AuditFilter { created_after: then, ..none() }),
+        (" before", AuditFilter { created_before: then, ..none() }),
+        (" of an action by somebody", AuditFilter { actions: vec![action], actors: vec![actor], ..none() }),
+        (" of an action after", AuditFilter { actions: vec![action], created_after: then, ..none() }),
+        ("", AuditFilter { actions: vec![action], results: vec![failure], ..none() }),
+        ("", AuditFilter { actions: vec![action], results: vec![success], ..none() }),
+        (" of an action in a tenant", AuditFilter { actions: vec![action], tenants: vec![survey.tenant.id], ..none() }),
+    ]
 }
 
 surveys! {
@@ -225,6 +271,24 @@ surveys! {
         }
     }
 
+    async fn events_are_found_by_an_index_from_wherever_they_are_looked_for(survey) {
+        let db = survey.db.clone();
+        let platform = grant::<ReadAudit>(&Area::Directory);
+        let partner = authorize::<ReadAudit>(&survey.partner_admin(), &Area::Directory).unwrap();
+        let tenant = in_tenant::<ReadAudit>(&survey.tenant);
+        for (who, grant) in [("all", platform), ("a partner's", partner), ("a tenant's", tenant)] {
+            let scope = db.scope(&grant);
+            for (name, filter) in audit_filters(survey) {
+                for way in WAYS {
+                    survey.look(&format!("{who} events{name}"), audit_pages(&scope, &filter, way)).await;
+                }
+                survey.look(&format!("{who} events{name}"), scope.audit_feed(&filter, None, 200)).await;
+            }
+            let list = scope.audit_events(&AuditFilter::default(), Direction::Descending, &page(1, 1)).await.unwrap();
+            survey.look("an event", scope.audit_event(list.items[0].id)).await;
+        }
+    }
+
     async fn signing_in_and_being_known_are_found_by_an_index(survey) {
         let db = survey.db.clone();
         let (at, ada, session) = (survey.tenant.reference(), survey.ada.clone(), survey.session.clone());
@@ -297,6 +361,7 @@ surveys! {
         let at = survey.tenant.reference();
         survey.look("sweep", write(&db, NOW.plus(DAY * 8), async |tx| tx.system(SYSTEM).expire_due().await)).await;
         survey.look("purge", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_sessions(at, NOW.minus(DAY)).await)).await;
+        survey.look("events", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_audit_events(Some(at), NOW.minus(DAY)).await)).await;
         survey.look("hours", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_hours(at).await)).await;
         survey.look("throttles", write(&db, then(), async |tx| tx.system(SYSTEM).purge_throttles(NOW.minus(DAY), 1).await)).await;
         survey.look("tenants", db.system(SYSTEM).tenants_after(None)).await;

@@ -47,6 +47,8 @@ use crate::http::{
         (name = "admin-roles", description = "Roles."),
         (name = "admin-permissions", description = "The permission catalogue."),
         (name = "admin-role-assignments", description = "Who holds which role where."),
+        (name = "admin-audit-events", description = "The audit trail across tenants."),
+        (name = "tenants-audit-events", description = "The audit trail of a tenant."),
     )
 )]
 struct Document;

@@ -1,10 +1,12 @@
 //! The API: one file per resource, its DTOs and handlers together.
 
 pub mod admin;
+pub mod audit;
 pub mod auth;
 pub mod me;
 pub mod session;
 pub mod setup;
+pub mod tenant_audit;
 pub mod tenant_sessions;
 pub mod user;
 
@@ -20,5 +22,6 @@ pub fn mount(routes: &mut impl Mount) {
     auth::mount(routes);
     tenant_sessions::mount(routes);
     admin::mount(routes);
+    tenant_audit::mount(routes);
     setup::mount(routes);
 }
