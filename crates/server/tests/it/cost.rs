@@ -136,6 +136,8 @@ api_tests! {
         }
         let id = world.get("/admin/audit-events?per_page=1").bearer(&admin).send().await.ids().remove(0);
         assert_eq!(get(&world, &admin, &format!("/admin/audit-events/{id}")).await, 1);
+        assert_eq!(get(&world, &admin, "/admin/audit-events/export").await, 1);
+        assert_eq!(get(&world, &admin, "/admin/audit-events/catalogue").await, 0);
     }
 
     async fn one_session_takes_two_statements(world) {

@@ -1,5 +1,8 @@
 //! Events of the audit trail as the API shows them.
 
+pub mod catalogue;
+pub mod export;
+
 use std::net::IpAddr;
 
 use gatehouse_domain::{
