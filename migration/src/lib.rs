@@ -37,7 +37,9 @@ migrations! {
     m20261121_000008_create_throttles,
     m20261121_000009_create_audit_events,
     m20261121_000010_index_session_applications,
-    m20261121_000011_index_audit_events,
+    m20261121_000020_create_user_tokens,
+    m20261121_000021_count_tenants_and_users,
+    m20261121_000030_index_audit_events,
 }
 
 /// Runs portable statements.

@@ -101,6 +101,12 @@ actions! {
     UserActivated = "user.activated";
     /// A user was made by an administrator.
     UserCreated = "user.created";
+    /// A link was made with which the owner of an account sets the first password.
+    UserInvited = "user.invited";
+    /// The owner of an account set the first password.
+    UserInvitationAccepted = "user.invitation_accepted";
+    /// The link of an account stopped working.
+    UserInvitationCancelled = "user.invitation_cancelled";
     /// A user changed the password.
     UserPasswordChanged = "user.password_changed";
     /// A password change was refused.

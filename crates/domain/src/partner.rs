@@ -24,6 +24,23 @@ words! {
 /// A limit on how many there may be.
 pub type Limit = Bounded<0, 1_000_000_000>;
 
+/// How much of a limit is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// How many there are.
+    pub used: u64,
+    /// How many there may be; none is without limit.
+    pub most: Option<Limit>,
+}
+
+impl Quota {
+    /// The limit, if there may be no more.
+    #[must_use]
+    pub fn exhausted(&self) -> Option<u32> {
+        self.most.map(Limit::get).filter(|most| self.used >= u64::from(*most))
+    }
+}
+
 /// A partner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partner {
@@ -43,6 +60,8 @@ pub struct Partner {
     pub max_users_per_tenant: Option<Limit>,
     /// Greatest number of applications in each tenant.
     pub max_applications_per_tenant: Option<Limit>,
+    /// How many tenants it has.
+    pub tenants: u64,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -103,6 +122,7 @@ impl Partner {
             max_tenants: new.max_tenants,
             max_users_per_tenant: new.max_users_per_tenant,
             max_applications_per_tenant: new.max_applications_per_tenant,
+            tenants: 0,
             created_at: now,
             updated_at: now,
             version: 0,

@@ -34,6 +34,8 @@ pub struct Tenant {
     pub settings: TenantSettings,
     /// How its pages look.
     pub branding: Branding,
+    /// How many users it has.
+    pub users: u64,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -193,6 +195,7 @@ impl Tenant {
             contact_email: new.contact_email,
             settings: new.settings,
             branding: new.branding,
+            users: 0,
             created_at: now,
             updated_at: now,
             version: 0,

@@ -1,5 +1,7 @@
 //! Users: people, each in exactly one tenant.
 
+mod invitation;
+
 use std::collections::BTreeMap;
 
 use crate::{
@@ -15,6 +17,8 @@ use crate::{
     text::{DisplayName, Email, Phone, Username},
     time::Timestamp,
 };
+
+pub use invitation::{Acceptance, INVITATION_LIFETIME, NotInvited};
 
 words! {
     /// Where a user stands.
@@ -238,7 +242,7 @@ mod tests {
     use super::*;
     use crate::{authz::SystemReason, issue::Parse};
 
-    fn user() -> User {
+    pub(super) fn user() -> User {
         let new = NewUser {
             tenant: TenantRef { id: TenantId::from_parts(1, [1; 10]), partner_id: PartnerId::from_parts(1, [1; 10]) },
             username: Username::parse("ada").unwrap(),

@@ -120,6 +120,8 @@ fn permissions_reach_as_far_as_the_committed_table_says() {
         WriteRoles,
         RevokeSessions,
         ReadSessions,
+        ReadSettings,
+        WriteSettings,
         ReadTenants,
         WriteTenants,
         ReadUsers,

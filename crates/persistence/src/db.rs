@@ -310,3 +310,6 @@ async fn migrating(target: &Target) -> Result<DatabaseConnection> {
         }
     })
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

@@ -29,6 +29,7 @@ pub use repo::{
     tenant::TenantFilter,
     throttle::ThrottleKey,
     user::UserFilter,
+    user_token::Purpose,
 };
 pub use scope::{
     Scope, WriteScope,

@@ -65,6 +65,8 @@ pub enum SystemReason {
     Cli,
     /// A periodic task.
     Job,
+    /// Comparing with limits that are not the caller's to see.
+    Quota,
     /// The first start and the first administrator.
     Setup,
 }
@@ -77,6 +79,7 @@ impl SystemReason {
             Self::Authentication => "authentication",
             Self::Cli => "cli",
             Self::Job => "job",
+            Self::Quota => "quota",
             Self::Setup => "setup",
         }
     }

@@ -53,6 +53,8 @@ permissions! {
     "roles:write" WriteRoles on Area, "Create and change roles.";
     "sessions:delete" RevokeSessions on Area, "End sessions.";
     "sessions:read" ReadSessions on Area, "See sessions and their statistics.";
+    "settings:read" ReadSettings on Area, "See the settings of tenants.";
+    "settings:write" WriteSettings on Area, "Change the settings of tenants.";
     "tenants:read" ReadTenants on Area, "See tenants and their settings.";
     "tenants:write" WriteTenants on Area, "Create, change, suspend and activate tenants.";
     "users:read" ReadUsers on Area, "See users.";

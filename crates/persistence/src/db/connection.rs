@@ -146,13 +146,13 @@ impl Connection {
 
     pub(crate) async fn commit(&mut self) -> Result<(), DbErr> {
         self.control("COMMIT").await?;
-        self.state = State::Idle;
+        self.ended(State::InTransaction);
         Ok(())
     }
 
     pub(crate) async fn rollback(&mut self) -> Result<(), DbErr> {
         self.control("ROLLBACK").await?;
-        self.state = State::Idle;
+        self.ended(State::InTransaction);
         Ok(())
     }
 
@@ -168,8 +168,15 @@ impl Connection {
 
     pub(crate) async fn ping(&mut self) -> Result<(), sqlx::Error> {
         self.run(async |this| on!(this, Db, |raw| <Db as sqlx::Database>::Connection::ping(raw).await)).await?;
-        self.state = if self.state == State::Interrupted { State::Idle } else { self.state };
+        self.ended(State::Interrupted);
         Ok(())
+    }
+
+    /// What was going on is over; a broken connection stays one.
+    fn ended(&mut self, what: State) {
+        if self.state == what {
+            self.state = State::Idle;
+        }
     }
 
     pub(crate) async fn close(self) {

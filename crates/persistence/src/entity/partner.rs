@@ -14,6 +14,7 @@ pub struct Model {
     pub max_tenants: Option<i64>,
     pub max_users_per_tenant: Option<i64>,
     pub max_applications_per_tenant: Option<i64>,
+    pub tenants: i64,
     pub created_at: i64,
     pub updated_at: i64,
     pub version: i64,

@@ -14,6 +14,7 @@ pub struct Model {
     pub contact_email: Option<String>,
     pub settings: String,
     pub branding: String,
+    pub users: i64,
     pub created_at: i64,
     pub updated_at: i64,
     pub version: i64,

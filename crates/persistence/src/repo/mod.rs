@@ -8,6 +8,7 @@ pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod login;
 pub(crate) mod partner;
+pub(crate) mod quota;
 pub(crate) mod role;
 pub(crate) mod session;
 pub(crate) mod session_list;
@@ -17,6 +18,7 @@ pub(crate) mod sweep;
 pub(crate) mod tenant;
 pub(crate) mod throttle;
 pub(crate) mod user;
+pub(crate) mod user_token;
 
 use gatehouse_domain::{
     id::{PartnerId, TenantId, UserId},

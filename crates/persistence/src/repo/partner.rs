@@ -12,11 +12,15 @@ use sea_orm::{ColumnTrait, QueryFilter, Set};
 use crate::{
     entity::partner::{ActiveModel, Column, Entity, Model},
     error::{Error, Result},
-    repo::{Home, Row, Versioned, list, word},
+    repo::{
+        Home, Row, Versioned,
+        list::{self, unsigned},
+        word,
+    },
     scope::Scope,
 };
 
-fn limit(stored: Option<i64>) -> Result<Option<Limit>> {
+pub(crate) fn limit(stored: Option<i64>) -> Result<Option<Limit>> {
     stored
         .map(|n| u64::try_from(n).ok().and_then(|n| Limit::new(n).ok()).ok_or(Error::Corrupt("partner limit")))
         .transpose()
@@ -36,6 +40,7 @@ pub(crate) fn domain(row: Model) -> Result<Partner> {
         max_tenants: limit(row.max_tenants)?,
         max_users_per_tenant: limit(row.max_users_per_tenant)?,
         max_applications_per_tenant: limit(row.max_applications_per_tenant)?,
+        tenants: unsigned(row.tenants),
         created_at: Timestamp::from_micros(row.created_at),
         updated_at: Timestamp::from_micros(row.updated_at),
         version: row.version,
@@ -55,7 +60,12 @@ impl Row for Partner {
     }
 
     fn insertable(&self) -> Result<ActiveModel> {
-        Ok(ActiveModel { id: Set(self.id.uuid()), created_at: Set(self.created_at.micros()), ..self.updatable()? })
+        Ok(ActiveModel {
+            id: Set(self.id.uuid()),
+            tenants: Set(0),
+            created_at: Set(self.created_at.micros()),
+            ..self.updatable()?
+        })
     }
 }
 
@@ -64,6 +74,7 @@ impl Versioned for Partner {
         &mut self.version
     }
 
+    // The count of tenants is kept by triggers.
     fn updatable(&self) -> Result<ActiveModel> {
         Ok(ActiveModel {
             name: Set(self.name.to_string()),

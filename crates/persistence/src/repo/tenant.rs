@@ -13,7 +13,11 @@ use sea_orm::{ColumnTrait, QueryFilter, Set};
 use crate::{
     entity::tenant::{ActiveModel, Column, Entity, Model},
     error::Result,
-    repo::{Home, Row, Versioned, from_json, list, to_json, word},
+    repo::{
+        Home, Row, Versioned, from_json,
+        list::{self, unsigned},
+        to_json, word,
+    },
     scope::Scope,
 };
 
@@ -36,6 +40,7 @@ pub(crate) fn domain(row: Model) -> Result<Tenant> {
         contact_email: row.contact_email.map(Email::from_stored),
         settings: from_json(&row.settings, "tenant settings")?,
         branding: from_json(&row.branding, "tenant branding")?,
+        users: unsigned(row.users),
         created_at: Timestamp::from_micros(row.created_at),
         updated_at: Timestamp::from_micros(row.updated_at),
         version: row.version,
@@ -55,7 +60,12 @@ impl Row for Tenant {
     }
 
     fn insertable(&self) -> Result<ActiveModel> {
-        Ok(ActiveModel { id: Set(self.id.uuid()), created_at: Set(self.created_at.micros()), ..self.updatable()? })
+        Ok(ActiveModel {
+            id: Set(self.id.uuid()),
+            users: Set(0),
+            created_at: Set(self.created_at.micros()),
+            ..self.updatable()?
+        })
     }
 }
 
@@ -64,6 +74,7 @@ impl Versioned for Tenant {
         &mut self.version
     }
 
+    // The count of users is kept by triggers.
     fn updatable(&self) -> Result<ActiveModel> {
         Ok(ActiveModel {
             partner_id: Set(self.partner_id.uuid()),

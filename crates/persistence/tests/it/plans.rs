@@ -1,13 +1,13 @@
 //! Every statement that is run for every request finds its rows by an index, on both databases: nothing reads or sorts a
 //! tenant's whole data. The statements are those that storage really runs, overheard.
 
+mod events;
 mod explain;
 mod survey;
 
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    audit::{Action, AuditResult, ResourceId, ResourceKind},
     authz::{
         Actor, Area, Grant, Installation, Oneself, ReadAssignments, ReadAudit, ReadPartners, ReadRoles, ReadSessions,
         ReadTenants, ReadUsers, RevokeSessions, authorize,
@@ -23,7 +23,7 @@ use gatehouse_domain::{
     user::UserStatus,
 };
 use gatehouse_persistence::{
-    AssignmentFilter, AuditFilter, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter, ThrottleKey,
+    AssignmentFilter, AuditFilter, Purpose, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter, ThrottleKey,
     UserFilter,
     testing::{Engine, Fresh},
 };
@@ -98,56 +98,6 @@ fn filters(survey: &Survey) -> Vec<(&'static str, SessionFilter)> {
         filters.iter().map(|(name, filter)| (*name, SessionFilter { active_only: true, ..filter.clone() })).collect();
     filters.extend(active);
     filters
-}
-
-/// The first page, one in the middle, and one by cursor.
-async fn audit_pages(
-    scope: &Scope<'_>,
-    filter: &AuditFilter,
-    way: Direction,
-) -> Result<(), gatehouse_persistence::Error> {
-    let first = scope.audit_events(filter, way, &page(1, 50)).await?;
-    scope.audit_events(filter, way, &page(20, 50)).await?;
-    if let Some(key) = first.next {
-        let request = PageRequest { start: Start::After(key, page(2, 50).number()), ..page(2, 50) };
-        scope.audit_events(filter, way, &request).await?;
-    }
-    Ok(())
-}
-
-/// The first batch of an export, and the next.
-async fn feed(scope: &Scope<'_>, filter: &AuditFilter) -> Result<(), gatehouse_persistence::Error> {
-    let first = scope.audit_feed(filter, None, 200).await?;
-    scope.audit_feed(filter, first.last(), 200).await.map(drop)
-}
-
-/// The filters of the audit trail, and what people combine them to.
-fn audit_filters(survey: &Survey) -> Vec<(&'static str, AuditFilter)> {
-    let none = AuditFilter::default;
-    let ada = ResourceId { kind: ResourceKind::User, uuid: survey.ada.id.uuid() };
-    let (action, kind, actor) = (Action::UserRegistered, ResourceKind::User, survey.ada.id);
-    let (failure, success) = (AuditResult::Failure, AuditResult::Success);
-    let then = Some(NOW.minus(DAY));
-    vec![
-        ("", none()),
-        ("", AuditFilter { results: vec![failure], ..none() }),
-        ("", AuditFilter { results: vec![success], ..none() }),
-        ("", AuditFilter { results: vec![success, failure], ..none() }),
-        (" in a tenant", AuditFilter { tenants: vec![survey.tenant.id], ..none() }),
-        (" below a partner", AuditFilter { partners: vec![survey.tenant.partner_id], ..none() }),
-        (" by somebody", AuditFilter { actors: vec![actor], ..none() }),
-        (" of an action", AuditFilter { actions: vec![action], ..none() }),
-        (" about a kind", AuditFilter { kinds: vec![kind], ..none() }),
-        (" about one", AuditFilter { resources: vec![ada], ..none() }),
-        (" from an address", AuditFilter { ips: vec!["203.0.113.7".parse().unwrap()], ..none() }),
-        (" after", AuditFilter { created_after: then, ..none() }),
-        (" before", AuditFilter { created_before: then, ..none() }),
-        (" of an action by somebody", AuditFilter { actions: vec![action], actors: vec![actor], ..none() }),
-        (" of an action after", AuditFilter { actions: vec![action], created_after: then, ..none() }),
-        ("", AuditFilter { actions: vec![action], results: vec![failure], ..none() }),
-        ("", AuditFilter { actions: vec![action], results: vec![success], ..none() }),
-        (" of an action in a tenant", AuditFilter { actions: vec![action], tenants: vec![survey.tenant.id], ..none() }),
-    ]
 }
 
 surveys! {
@@ -284,11 +234,11 @@ surveys! {
         let tenant = in_tenant::<ReadAudit>(&survey.tenant);
         for (who, grant) in [("all", platform), ("a partner's", partner), ("a tenant's", tenant)] {
             let scope = db.scope(&grant);
-            for (name, filter) in audit_filters(survey) {
+            for (name, filter) in events::filters(survey) {
                 for way in WAYS {
-                    survey.look(&format!("{who} events{name}"), audit_pages(&scope, &filter, way)).await;
+                    survey.look(&format!("{who} events{name}"), events::pages(&scope, &filter, way)).await;
                 }
-                survey.look(&format!("{who} events{name}"), feed(&scope, &filter)).await;
+                survey.look(&format!("{who} events{name}"), events::feed(&scope, &filter)).await;
             }
             let list = scope.audit_events(&AuditFilter::default(), Direction::Descending, &page(1, 1)).await.unwrap();
             survey.look("an event", scope.audit_event(list.items[0].id)).await;
@@ -319,6 +269,18 @@ surveys! {
             let system = tx.system(SYSTEM);
             system.update_throttle(KEYS[0], |counter: &Counter| (*counter, ())).await?;
             system.clear_throttle(KEYS[0]).await
+        })).await;
+        let (at, user) = (survey.tenant.reference(), survey.ada.clone());
+        survey.look("links", write(&db, NOW, async move |tx| {
+            let (system, hash, purpose) = (tx.system(SYSTEM), TokenHash::new([3; 32]), Purpose::Invitation);
+            system.put_token(&user, purpose, hash, NOW.plus(DAY)).await?;
+            system.read().token_owner(at, purpose, hash, NOW).await?;
+            system.spend_token(at, purpose, hash).await?;
+            system.purge_tokens().await
+        })).await;
+        survey.look("quotas", write(&db, NOW, async move |tx| {
+            tx.system(SYSTEM).user_quota(at).await?;
+            tx.system(SYSTEM).tenant_quota(at.partner_id).await
         })).await;
         survey.look("owners", write(&db, NOW, async |tx| tx.system(SYSTEM).owners().await)).await;
         let presented = session.chain.current;

@@ -18,6 +18,7 @@ use crate::{
         App, Error, Result,
         client::Origin,
         login::{Counters, Limited, Quota},
+        tenants::another_user_fits,
     },
     security::password::Verified,
 };
@@ -105,7 +106,9 @@ impl App {
             phone: new.phone,
         };
         let user = User::register(self.env.id(UserId::from_parts), new, hash, now);
+        let tenant = facts.reference();
         let insert = async move |tx: &WriteTx<'_>| {
+            another_user_fits(tx, tenant).await?;
             Ok::<_, Error>(tx.system(SystemReason::Authentication).insert(user.clone()).await?)
         };
         let stored = self.db.write(origin.ctx.clone(), insert).await?;

@@ -29,6 +29,9 @@ pub enum Error {
     /// The setup token is unknown, expired or spent.
     #[error("invalid setup token")]
     InvalidSetupToken,
+    /// The invitation is unknown, expired, cancelled or accepted.
+    #[error("invalid invitation")]
+    InvalidInvitation,
     /// The refresh token has just been used.
     #[error("the refresh token is spent")]
     RefreshSpent,

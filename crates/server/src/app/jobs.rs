@@ -89,6 +89,11 @@ impl App {
             })
             .await?;
         }
+        batches(async || {
+            let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_tokens().await?);
+            self.db.write(Ctx::at(self.env.now()), work).await
+        })
+        .await?;
         Ok(removed)
     }
 

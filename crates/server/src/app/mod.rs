@@ -14,6 +14,7 @@ pub mod client;
 pub mod demo;
 pub mod error;
 pub mod fresh;
+pub mod invitations;
 pub mod jobs;
 pub mod keys;
 pub mod login;

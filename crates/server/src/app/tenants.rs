@@ -1,7 +1,10 @@
 //! Tenants and what they decide for themselves.
 
 use gatehouse_domain::{
-    authz::{Denied, Grant, Permission, Reach, ReadTenants, WriteTenants},
+    authz::{
+        Denied, Grant, Permission, Reach, ReadSettings, ReadTenants, SystemReason, TenantRef, WriteSettings,
+        WriteTenants,
+    },
     id::{PartnerId, TenantId},
     issue::Issue,
     page::{Direction, Page, PageRequest},
@@ -44,7 +47,8 @@ impl App {
     /// Makes a tenant with its signing key.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the grant shows no such partner, [`Error::Conflict`] when the slug is taken.
+    /// [`Error::Invalid`] when the grant shows no such partner, [`Error::Conflict`] when the slug is taken,
+    /// [`Error::LimitReached`].
     pub async fn create_tenant(&self, grant: &Grant<WriteTenants>, new: NewTenant, origin: &Origin) -> Result<Tenant> {
         let partner = new.partner_id;
         let changed = Tenant::create(self.env.id(TenantId::from_parts), new, &grant.by(), origin.ctx.now);
@@ -55,6 +59,7 @@ impl App {
             if !may_own(&grant, partner) || scope.partner(partner).await?.is_none() {
                 return Err(unknown("partner_id"));
             }
+            another_tenant_fits(tx, partner).await?;
             let tenant = scope.insert(changed.clone()).await?;
             scope.insert(key.clone()).await?;
             Ok(tenant)
@@ -88,18 +93,18 @@ impl App {
                 if scope.partner(partner).await?.is_none() {
                     return Err(unknown("partner_id"));
                 }
+                another_tenant_fits(tx, partner).await?;
             }
             let (mut merged_settings, mut merged_branding) = (tenant.settings.clone(), tenant.branding.clone());
             settings(&mut merged_settings);
             branding(&mut merged_branding);
             patch.settings = Some(merged_settings);
             patch.branding = Some(merged_branding);
-            let asks = |settings: &TenantSettings| settings.require_verified_email == Some(true);
-            let (asked, partner) = (asks(&tenant.settings), tenant.partner_id);
+            let (asked, partner) = (asks_for_verified_email(&tenant.settings), tenant.partner_id);
             let (changed, ends) = tenant.update(patch, &grant.by(), tx.now());
             let tenant = scope.update(changed).await?;
             // Each of these can keep everybody in the tenant from signing in.
-            if ends.is_some() || asks(&tenant.settings) && !asked || tenant.partner_id != partner {
+            if ends.is_some() || asks_for_verified_email(&tenant.settings) && !asked || tenant.partner_id != partner {
                 an_owner_stays(tx).await?;
             }
             if let Some(ends) = ends {
@@ -109,6 +114,65 @@ impl App {
         };
         self.db.write(origin.ctx.clone(), work).await
     }
+}
+
+impl App {
+    /// What a tenant decides for itself.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn settings(&self, grant: &Grant<ReadSettings>, id: TenantId) -> Result<TenantSettings> {
+        Ok(self.db.scope(grant).tenant(id).await?.ok_or(Error::NotFound)?.settings)
+    }
+
+    /// Changes what a tenant decides for itself.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] when it would shut the platform's last administrator out.
+    pub async fn update_settings(
+        &self,
+        grant: &Grant<WriteSettings>,
+        id: TenantId,
+        merge: Merge<TenantSettings>,
+        origin: &Origin,
+    ) -> Result<TenantSettings> {
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            let tenant = scope.tenant(id).await?.ok_or(Error::NotFound)?;
+            let mut settings = tenant.settings.clone();
+            merge(&mut settings);
+            let patch = TenantPatch { settings: Some(settings), ..TenantPatch::default() };
+            let asked = asks_for_verified_email(&tenant.settings);
+            let (changed, _) = tenant.update(patch, &grant.by(), tx.now());
+            let tenant = scope.update(changed).await?;
+            if asks_for_verified_email(&tenant.settings) && !asked {
+                an_owner_stays(tx).await?;
+            }
+            Ok::<_, Error>(tenant.settings)
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+}
+
+/// A partner has room for one more tenant, and keeps it until the transaction ends.
+async fn another_tenant_fits(tx: &WriteTx<'_>, partner: PartnerId) -> Result<()> {
+    match tx.system(SystemReason::Quota).tenant_quota(partner).await?.exhausted() {
+        Some(most) => Err(Error::LimitReached(format!("The partner may have {most} tenants.").into())),
+        None => Ok(()),
+    }
+}
+
+/// A tenant has room for one more user, and keeps it until the transaction ends.
+pub(crate) async fn another_user_fits(tx: &WriteTx<'_>, tenant: TenantRef) -> Result<()> {
+    match tx.system(SystemReason::Quota).user_quota(tenant).await?.exhausted() {
+        Some(most) => Err(Error::LimitReached(format!("The tenant may have {most} users.").into())),
+        None => Ok(()),
+    }
+}
+
+fn asks_for_verified_email(settings: &TenantSettings) -> bool {
+    settings.require_verified_email == Some(true)
 }
 
 fn may_own(grant: &Grant<WriteTenants>, partner: PartnerId) -> bool {

@@ -8,13 +8,14 @@ use gatehouse_domain::{
     text::{DisplayName, Email, LoginName, Phone, Username},
     user::{NewUser, User, UserPatch, UserStatus, UserView},
 };
-use gatehouse_persistence::{Ctx, TenantFacts, ThrottleKey, WriteTx};
+use gatehouse_persistence::{Ctx, Purpose, TenantFacts, ThrottleKey, WriteTx};
 
 use crate::app::{
     App, Error, Result,
     assignments::{an_owner_stays, may_become, may_do_as_much},
     client::Origin,
-    tenants::unknown,
+    invitations::Invitation,
+    tenants::{another_user_fits, unknown},
 };
 
 pub use gatehouse_persistence::UserFilter;
@@ -32,6 +33,8 @@ pub struct CreateUser {
     pub display_name: Option<DisplayName>,
     /// Where to be called.
     pub phone: Option<Phone>,
+    /// Whether a link is to be made with which the owner sets the password.
+    pub invite: bool,
 }
 
 impl App {
@@ -57,12 +60,19 @@ impl App {
         self.db.scope(grant).user_view(id, self.env.now()).await?.ok_or(Error::NotFound)
     }
 
-    /// Makes an account, which cannot sign in before its owner has set a password.
+    /// Makes an account, which cannot sign in before its owner has set a password, and the link for that if asked.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the grant shows no such tenant, [`Error::AlreadyRegistered`].
-    pub async fn create_user(&self, grant: &Grant<WriteUsers>, new: CreateUser, origin: &Origin) -> Result<UserView> {
-        let id = self.env.id(UserId::from_parts);
+    /// [`Error::Invalid`] when the grant shows no such tenant, [`Error::AlreadyRegistered`], [`Error::LimitReached`].
+    pub async fn create_user(
+        &self,
+        grant: &Grant<WriteUsers>,
+        new: CreateUser,
+        origin: &Origin,
+    ) -> Result<(UserView, Option<Invitation>)> {
+        let (id, tenant_id, invite) = (self.env.id(UserId::from_parts), new.tenant_id, new.invite);
+        let (token, expires_at) = self.new_invitation(origin.ctx.now);
+        let hash = token.hash;
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
@@ -74,10 +84,18 @@ impl App {
                 display_name: new.display_name.clone(),
                 phone: new.phone.clone(),
             };
-            let user = scope.insert(User::create(id, user, &grant.by(), tx.now())).await?;
+            another_user_fits(tx, tenant).await?;
+            let mut user = scope.insert(User::create(id, user, &grant.by(), tx.now())).await?;
+            if new.invite {
+                user = scope.update(user.invite(expires_at, &grant.by())?).await?;
+                scope.put_token(&user, Purpose::Invitation, hash, expires_at).await?;
+            }
             Ok::<_, Error>(UserView { user, roles: Vec::new() })
         };
-        self.db.write(origin.ctx.clone(), work).await
+        let view = self.db.write(origin.ctx.clone(), work).await?;
+        let facts = if invite { self.tenant_facts(tenant_id).await? } else { None };
+        let invitation = facts.map(|facts| Self::invitation(origin, &facts, token.text, expires_at));
+        Ok((view, invitation))
     }
 
     /// Changes a user. Suspending one ends all the user's sessions; activating one forgets failed sign-ins.

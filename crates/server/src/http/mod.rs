@@ -8,6 +8,7 @@ pub mod input;
 pub mod mount;
 pub mod openapi;
 pub mod ops;
+pub mod pages;
 pub mod problem;
 pub mod request;
 pub mod routes;
@@ -83,6 +84,7 @@ pub fn service(
         .app_data(Data::from(Arc::clone(&site)))
         .service(web::scope(api::BASE).configure(api::mount))
         .configure(ops::mount)
+        .configure(pages::mount)
         .default_service(web::to(async || Err::<&str, _>(Failure::App(app::Error::NotFound))))
         .wrap(Edge::new(app, site))
 }

@@ -1,4 +1,4 @@
-//! Opaque tokens: refresh tokens and setup tokens.
+//! Opaque tokens: refresh tokens, setup tokens, invitations.
 //!
 //! A refresh token is `ghr_` and base64url of: session id (16 bytes), generation (4), 256 random bits, and an
 //! authentication code (16) over these. The code lets a token that was spent long ago be recognised as ours without
@@ -19,6 +19,7 @@ use crate::{
 
 const PREFIX: &str = "ghr_";
 const SETUP_PREFIX: &str = "ghs_";
+const INVITATION_PREFIX: &str = "ghi_";
 const BODY_LEN: usize = 16 + 4 + 32;
 
 /// A fresh refresh token.
@@ -67,6 +68,12 @@ pub fn read(keyring: &Keyring, text: &str) -> Option<(SessionId, Presented)> {
 #[must_use]
 pub fn mint_setup(env: &Env) -> NewToken {
     issue(SETUP_PREFIX, &env.random::<32>())
+}
+
+/// Makes the token of an invitation: `ghi_` and 256 random bits.
+#[must_use]
+pub fn mint_invitation(env: &Env) -> NewToken {
+    issue(INVITATION_PREFIX, &env.random::<32>())
 }
 
 #[cfg(test)]

@@ -170,7 +170,7 @@ api_tests! {
             let other = world.login(&ada).await;
             refreshing = refreshing.min(once(&world, &token, world.refresh("acme", &other.refresh)).await);
         }
-        assert!(signing_in <= 6, "{signing_in}");
+        assert!(signing_in <= 4, "{signing_in}");
         assert!(refreshing <= 4, "{refreshing}");
     }
 

@@ -4,6 +4,7 @@ use actix_web::{post, web::Data};
 use gatehouse_domain::{
     password::Password,
     text::{DisplayName, Email, Phone, Slug, Username},
+    user::Acceptance,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,7 +13,7 @@ use crate::{
     app::{App, accounts::Register, login::TokenPair as Pair},
     http::{
         api::user::{OneUser, UserResponse},
-        envelope::{ApiResult, Bare, Created},
+        envelope::{ApiResponse, ApiResult, Bare, Created},
         extract::{
             access::PathTenant,
             valid::{LoginForm, Valid},
@@ -36,6 +37,18 @@ body! {
         display_name: Option<DisplayName>,
         /// Where to be called.
         phone: Option<Phone>,
+    }
+
+    /// What the owner of an account gives to accept an invitation.
+    pub struct InvitationAcceptRequest {
+        /// The token of the invitation.
+        token: Opaque<4096>,
+        /// The password: at least 15 characters unless the tenant wants more, and not easy to guess.
+        password: Password,
+        /// Another user name than the one that the account was made with.
+        username: Option<Username>,
+        /// How to be addressed.
+        display_name: Option<DisplayName>,
     }
 
     /// A refresh token.
@@ -102,7 +115,7 @@ pub struct Message {
 }
 
 pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(login).mount(refresh).mount(logout).mount(register);
+    routes.mount(login).mount(refresh).mount(logout).mount(register).mount(accept_invitation);
 }
 
 /// Open an account
@@ -120,6 +133,23 @@ async fn register(
     let new = Register { username, email, password, display_name, phone };
     let view = asked.limited(app.register(&tenant.0, new, &asked.origin).await)?;
     Ok(Created((&view).into()))
+}
+
+/// Accept an invitation
+///
+/// The owner of an account sets the first password, and may then sign in. The invitation works once.
+#[utoipa::path(tag = "auth-invitations", operation_id = "auth.invitations.accept", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = InvitationAcceptRequest, responses((status = 200, body = OneUser)), security(()))]
+#[post("/auth/tenants/{tenant_slug}/invitations/accept")]
+async fn accept_invitation(
+    tenant: PathTenant,
+    acceptance: Valid<InvitationAcceptRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<UserResponse>> {
+    let InvitationAcceptRequest { token, password, username, display_name } = acceptance.0;
+    let chosen = Acceptance { username, display_name };
+    let view = app.accept_invitation(&tenant.0, &token.0, chosen, password, &asked.origin).await?;
+    Ok(ApiResponse((&view).into()))
 }
 
 /// Sign in

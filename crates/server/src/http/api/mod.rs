@@ -6,8 +6,7 @@ pub mod auth;
 pub mod me;
 pub mod session;
 pub mod setup;
-pub mod tenant_audit;
-pub mod tenant_sessions;
+pub mod tenants;
 pub mod user;
 
 use crate::http::mount::Mount;
@@ -20,8 +19,7 @@ pub const BASE: &str = "/api/v1";
 pub fn mount(routes: &mut impl Mount) {
     me::mount(routes);
     auth::mount(routes);
-    tenant_sessions::mount(routes);
+    tenants::mount(routes);
     admin::mount(routes);
-    tenant_audit::mount(routes);
     setup::mount(routes);
 }

@@ -10,7 +10,10 @@ use gatehouse_domain::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::envelope::{ApiResponse, PaginatedResponse};
+use crate::{
+    app::invitations::Invitation,
+    http::envelope::{ApiResponse, PaginatedResponse},
+};
 
 /// One user.
 pub type OneUser = ApiResponse<UserResponse>;
@@ -18,6 +21,10 @@ pub type OneUser = ApiResponse<UserResponse>;
 pub type UserPage = PaginatedResponse<AdminUserResponse>;
 /// One user, as administrators see it.
 pub type OneAdminUser = ApiResponse<AdminUserResponse>;
+/// One user that has just been made.
+pub type OneNewUser = ApiResponse<NewUserResponse>;
+/// One invitation.
+pub type OneInvitation = ApiResponse<InvitationResponse>;
 
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]
@@ -74,6 +81,44 @@ pub struct AdminUserResponse {
     /// Free data for applications.
     #[schema(inline, example = json!({"department": "sales"}))]
     pub attributes: Attributes,
+}
+
+/// A user that has just been made.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NewUserResponse {
+    /// What administrators see.
+    #[serde(flatten)]
+    pub user: AdminUserResponse,
+    /// The invitation, if `delivery` was `link`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = InvitationResponse, required = false)]
+    pub invitation: Option<InvitationResponse>,
+}
+
+/// A link that makes its holder the owner of an account. Shown once.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct InvitationResponse {
+    /// The link to the page that asks for a password.
+    #[schema(max_length = 2000, example = "https://id.example.com/invitation#acme/ghi_AZjF0uj0e3ydChssPU5fYAAAAAA")]
+    pub url: String,
+    /// The token, for pages of one's own.
+    #[schema(max_length = 4096, example = "ghi_AZjF0uj0e3ydChssPU5fYAAAAAA")]
+    pub token: String,
+    /// When it stops working.
+    #[schema(inline)]
+    pub expires_at: Timestamp,
+}
+
+impl From<Invitation> for InvitationResponse {
+    fn from(Invitation { url, token, expires_at }: Invitation) -> Self {
+        Self { url: url.expose().clone(), token: token.expose().clone(), expires_at }
+    }
+}
+
+impl From<(UserView, Option<Invitation>)> for NewUserResponse {
+    fn from((view, invitation): (UserView, Option<Invitation>)) -> Self {
+        Self { user: (&view).into(), invitation: invitation.map(Into::into) }
+    }
 }
 
 /// A role that a user holds.

@@ -32,8 +32,8 @@ pub fn operations() -> Vec<Operation> {
         item.as_object().unwrap().iter().map(operation).collect::<Vec<_>>()
     };
     let mut operations: Vec<_> = document["paths"].as_object().unwrap().iter().flat_map(of_path).collect();
-    // What is deleted cannot be read any more.
-    operations.sort_by_key(|operation| (operation.path.clone(), operation.method == Method::DELETE));
+    // What is deleted cannot be read any more, by whatever path.
+    operations.sort_by_key(|operation| (operation.method == Method::DELETE, operation.path.clone()));
     operations
 }
 
@@ -66,13 +66,17 @@ impl Operation {
         let unique = format!("m{}", target.serial);
         match self.id.as_str() {
             "admin.partners.create" => json!({"name": unique, "slug": unique}),
-            "admin.partners.update" | "admin.roles.update" | "admin.tenants.update" => json!({"name": unique}),
-            "admin.role_assignments.create" => json!({
+            "admin.partners.update" | "admin.roles.update" | "admin.tenants.update" | "tenants.roles.update" => {
+                json!({"name": unique})
+            }
+            "admin.role_assignments.create" | "tenants.role_assignments.create" => json!({
                 "user_id": target.user,
                 "role_id": target.spare_role,
                 "anchor": {"level": "tenant", "tenant_id": target.tenant},
             }),
-            "admin.role_assignments.update" => json!({"expires_at": "2100-01-01T00:00:00Z"}),
+            "admin.role_assignments.update" | "tenants.role_assignments.update" => {
+                json!({"expires_at": "2100-01-01T00:00:00Z"})
+            }
             "admin.roles.create" => {
                 json!({"name": unique, "tenant_id": target.tenant, "permissions": ["sessions:read"]})
             }
@@ -81,18 +85,23 @@ impl Operation {
             "admin.users.create" => {
                 json!({"tenant_id": target.tenant, "username": unique, "email": format!("{unique}@example.com")})
             }
-            "admin.users.update" | "me.update" => json!({"display_name": unique}),
+            "admin.users.update" | "me.update" | "tenants.users.update" => json!({"display_name": unique}),
             "auth.logout" | "auth.refresh" => json!({"refresh_token": target.refresh}),
             "auth.register" => {
                 json!({"username": unique, "email": format!("{unique}@example.com"), "password": PASSWORD})
             }
             "me.change_password" => json!({"current_password": PASSWORD, "new_password": PASSWORD}),
+            "admin.users.invitation.create" | "tenants.users.invitation.create" => json!({"delivery": "link"}),
+            "auth.invitations.accept" => json!({"token": "ghi_none", "password": PASSWORD}),
             "setup.create" => json!({
                 "token": "ght_none",
                 "email": format!("{unique}@example.com"),
                 "username": unique,
                 "password": PASSWORD,
             }),
+            "tenants.roles.create" => json!({"name": unique, "permissions": ["sessions:read"]}),
+            "tenants.settings.update" => json!({"session_idle_minutes": 60 + target.serial % 100}),
+            "tenants.users.create" => json!({"username": unique, "email": format!("{unique}@example.com")}),
             "tenants.sessions.users.revoke" => json!({"revoke_all": true}),
             id => unreachable!("{id} is new: say what a good body of it is"),
         }

@@ -64,16 +64,20 @@ pub struct RoleAssignmentResponse {
 }
 
 query! {
+    /// Whose assignments.
+    pub struct AssignmentsOfQuery {
+        /// Only assignments of users in these tenants.
+        tenant_id: Vec<TenantId>,
+        /// Only assignments of users in tenants of these partners.
+        partner_id: Vec<PartnerId>,
+    }
+
     /// Filters of assignments.
     pub struct AssignmentQuery {
         /// Only assignments of these users.
         user_id: Vec<UserId>,
         /// Only assignments of these roles.
         role_id: Vec<RoleId>,
-        /// Only assignments of users in these tenants.
-        tenant_id: Vec<TenantId>,
-        /// Only assignments of users in tenants of these partners.
-        partner_id: Vec<PartnerId>,
     }
 }
 
@@ -153,6 +157,20 @@ impl AnchorRequest {
     }
 }
 
+impl RoleAssignmentCreateRequest {
+    /// What is asked for, if the anchor makes sense.
+    pub(in crate::http::api) fn parse(self) -> Result<Assign, Issues> {
+        let Self { user_id, role_id, anchor, expires_at } = self;
+        Ok(Assign { user_id, role_id, anchor: anchor.parse()?, expires_at })
+    }
+}
+
+impl From<&AssignmentQuery> for AssignmentFilter {
+    fn from(AssignmentQuery { user_id, role_id }: &AssignmentQuery) -> Self {
+        Self { users: user_id.clone(), roles: role_id.clone(), ..Self::default() }
+    }
+}
+
 impl From<Assignment> for RoleAssignmentResponse {
     fn from(assignment: Assignment) -> Self {
         let Assignment {
@@ -179,20 +197,15 @@ pub(super) fn mount(routes: &mut impl Mount) {
 /// List role assignments
 ///
 /// Of users in all tenants, or in those of the caller's partners; newest first.
-#[utoipa::path(tag = "admin-role-assignments", operation_id = "admin.role_assignments.list", params(AssignmentQuery, Paged<ByCreation>), responses((status = 200, body = AssignmentPage)))]
+#[utoipa::path(tag = "admin-role-assignments", operation_id = "admin.role_assignments.list", params(AssignmentsOfQuery, AssignmentQuery, Paged<ByCreation>), responses((status = 200, body = AssignmentPage)))]
 #[get("/admin/role-assignments")]
 async fn list(
     access: Access<ReadAssignments, Directory>,
-    listing: Listing<AssignmentQuery, ByCreation>,
+    listing: Listing<(AssignmentsOfQuery, AssignmentQuery), ByCreation>,
     app: Data<App>,
 ) -> ApiResult<AssignmentPage> {
-    let AssignmentQuery { user_id, role_id, tenant_id, partner_id } = &listing.filter;
-    let filter = AssignmentFilter {
-        users: user_id.clone(),
-        roles: role_id.clone(),
-        tenants: tenant_id.clone(),
-        partners: partner_id.clone(),
-    };
+    let (AssignmentsOfQuery { tenant_id, partner_id }, query) = &listing.filter;
+    let filter = AssignmentFilter { tenants: tenant_id.clone(), partners: partner_id.clone(), ..query.into() };
     let page = app.list_assignments(&access, &filter, listing.direction, &listing.request).await?;
     Ok(listing.respond(&app, page, RoleAssignmentResponse::from))
 }
@@ -208,9 +221,7 @@ async fn create(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Created<RoleAssignmentResponse>> {
-    let RoleAssignmentCreateRequest { user_id, role_id, anchor, expires_at } = new.0;
-    let assign = Assign { user_id, role_id, anchor: anchor.parse()?, expires_at };
-    Ok(Created(app.assign(&access, assign, &asked.origin).await?.into()))
+    Ok(Created(app.assign(&access, new.0.parse()?, &asked.origin).await?.into()))
 }
 
 /// Get a role assignment
@@ -238,8 +249,7 @@ async fn update(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<ApiResponse<RoleAssignmentResponse>> {
-    let RoleAssignmentPatchRequest { expires_at } = patch.0;
-    Ok(ApiResponse(app.update_assignment(&access, id.0, expires_at.0, &asked.origin).await?.into()))
+    Ok(ApiResponse(app.update_assignment(&access, id.0, patch.0.expires_at.0, &asked.origin).await?.into()))
 }
 
 /// Take a role from a user

@@ -58,12 +58,22 @@ pub struct PartnerResponse {
     /// Greatest number of applications in each tenant; null is unlimited.
     #[schema(required = true, minimum = 0)]
     pub max_applications_per_tenant: Option<u32>,
+    /// How much of its limits is used.
+    pub usage: PartnerUsage,
     /// When it was made.
     #[schema(inline)]
     pub created_at: Timestamp,
     /// When it was last changed.
     #[schema(inline)]
     pub updated_at: Timestamp,
+}
+
+/// How much of a partner's limits is used.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PartnerUsage {
+    /// How many tenants it has.
+    #[schema(minimum = 0, example = 3)]
+    pub tenants: u64,
 }
 
 body! {
@@ -113,6 +123,7 @@ impl From<Partner> for PartnerResponse {
             max_tenants,
             max_users_per_tenant,
             max_applications_per_tenant,
+            tenants,
             created_at,
             updated_at,
             version: _,
@@ -126,6 +137,7 @@ impl From<Partner> for PartnerResponse {
             max_tenants: max_tenants.map(Limit::get),
             max_users_per_tenant: max_users_per_tenant.map(Limit::get),
             max_applications_per_tenant: max_applications_per_tenant.map(Limit::get),
+            usage: PartnerUsage { tenants },
             created_at,
             updated_at,
         }

@@ -60,12 +60,16 @@ pub struct RoleResponse {
 }
 
 query! {
-    /// Filters of roles.
-    pub struct RoleQuery {
+    /// Whose roles.
+    pub struct RolesOfQuery {
         /// Only roles of these tenants.
         tenant_id: Vec<TenantId>,
         /// Only roles of tenants of these partners.
         partner_id: Vec<PartnerId>,
+    }
+
+    /// Filters of roles.
+    pub struct RoleQuery {
         /// Only roles of these names, without regard to case.
         name: Vec<Opaque<100>>,
     }
@@ -88,6 +92,20 @@ body! {
         name: Set<Name>,
         /// What it allows; replaces the list.
         permissions: Set<Many<PermissionPattern, 100>>,
+    }
+}
+
+impl From<&RoleQuery> for RoleFilter {
+    fn from(RoleQuery { name }: &RoleQuery) -> Self {
+        Self { names: name.iter().map(|name| name.0.clone()).collect(), ..Self::default() }
+    }
+}
+
+impl RolePatchRequest {
+    /// The new name and the new list, where they change.
+    pub(in crate::http::api) fn parts(self) -> (Option<Name>, Option<PermissionSet>) {
+        let Self { name, permissions } = self;
+        (name.0, permissions.0.map(|permissions| PermissionSet::new(permissions.0)))
     }
 }
 
@@ -136,16 +154,15 @@ pub(super) fn mount(routes: &mut impl Mount) {
 /// List roles
 ///
 /// Roles of tenants, newest first, then the built-in ones, unless a tenant or partner is asked for.
-#[utoipa::path(tag = "admin-roles", operation_id = "admin.roles.list", params(RoleQuery, Paged<ByCreation>), responses((status = 200, body = RolePage)))]
+#[utoipa::path(tag = "admin-roles", operation_id = "admin.roles.list", params(RolesOfQuery, RoleQuery, Paged<ByCreation>), responses((status = 200, body = RolePage)))]
 #[get("/admin/roles")]
 async fn list(
     access: Access<ReadRoles, Directory>,
-    listing: Listing<RoleQuery, ByCreation>,
+    listing: Listing<(RolesOfQuery, RoleQuery), ByCreation>,
     app: Data<App>,
 ) -> ApiResult<RolePage> {
-    let RoleQuery { tenant_id, partner_id, name } = &listing.filter;
-    let names = name.iter().map(|name| name.0.clone()).collect();
-    let filter = RoleFilter { tenants: tenant_id.clone(), partners: partner_id.clone(), names };
+    let (RolesOfQuery { tenant_id, partner_id }, query) = &listing.filter;
+    let filter = RoleFilter { tenants: tenant_id.clone(), partners: partner_id.clone(), ..query.into() };
     let page = app.list_roles(&access, &filter, listing.direction, &listing.request).await?;
     Ok(listing.respond(&app, page, RoleResponse::from))
 }
@@ -191,8 +208,7 @@ async fn update(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<ApiResponse<RoleResponse>> {
-    let RolePatchRequest { name, permissions } = patch.0;
-    let permissions = permissions.0.map(|permissions| PermissionSet::new(permissions.0));
-    let role = app.update_role(&access, id.0, name.0, permissions, &asked.origin).await?;
+    let (name, permissions) = patch.0.parts();
+    let role = app.update_role(&access, id.0, name, permissions, &asked.origin).await?;
     Ok(ApiResponse(AnyRole::Custom(role).into()))
 }

@@ -19,7 +19,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{App, tenants::TenantFilter},
+    app::{
+        App,
+        tenants::{Merge, TenantFilter},
+    },
     http::{
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse},
         extract::{
@@ -63,12 +66,22 @@ pub struct TenantResponse {
     pub settings: TenantSettingsResponse,
     /// How its pages look.
     pub branding: BrandingResponse,
+    /// How much of its partner's limits is used.
+    pub usage: TenantUsage,
     /// When it was made.
     #[schema(inline)]
     pub created_at: Timestamp,
     /// When it was last changed.
     #[schema(inline)]
     pub updated_at: Timestamp,
+}
+
+/// How much of its partner's limits a tenant uses.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TenantUsage {
+    /// How many users it has.
+    #[schema(minimum = 0, example = 42)]
+    pub users: u64,
 }
 
 /// How a tenant's pages look.
@@ -198,6 +211,13 @@ body! {
     }
 }
 
+impl TenantSettingsPatch {
+    /// The change as the use cases take it.
+    pub(in crate::http::api) fn into_merge(self) -> Merge<TenantSettings> {
+        Arc::new(move |settings| self.apply(settings))
+    }
+}
+
 impl BrandingPatch {
     fn apply(&self, branding: &mut Branding) {
         let Self { logo_url, primary_color } = self;
@@ -221,6 +241,7 @@ impl From<Tenant> for TenantResponse {
             contact_email,
             settings,
             branding,
+            users,
             created_at,
             updated_at,
             version: _,
@@ -238,6 +259,7 @@ impl From<Tenant> for TenantResponse {
                 logo_url: logo_url.map(|url| url.as_str().to_owned()),
                 primary_color: primary_color.map(|colour| colour.as_str().to_owned()),
             },
+            usage: TenantUsage { users },
             created_at,
             updated_at,
         }

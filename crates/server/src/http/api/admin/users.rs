@@ -1,6 +1,6 @@
 //! Users across tenants. A password is never among what is asked or shown.
 
-use actix_web::{get, patch, post, web::Data};
+use actix_web::{delete, get, patch, post, web::Data};
 use gatehouse_domain::{
     authz::{ReadUsers, WriteUsers},
     id::{PartnerId, RoleId, TenantId, UserId},
@@ -19,8 +19,10 @@ use crate::{
         users::{CreateUser, UserFilter},
     },
     http::{
-        api::user::{AdminUserResponse, OneAdminUser, UserPage},
-        envelope::{ApiResponse, ApiResult, Created},
+        api::user::{
+            AdminUserResponse, InvitationResponse, NewUserResponse, OneAdminUser, OneInvitation, OneNewUser, UserPage,
+        },
+        envelope::{ApiResponse, ApiResult, Created, NoContent},
         extract::{
             access::{Access, Directory, PathId},
             page::{ByCreation, Listing, Paged},
@@ -33,12 +35,16 @@ use crate::{
 };
 
 query! {
-    /// Filters of users.
-    pub struct UserQuery {
+    /// Whose users.
+    pub struct UsersOfQuery {
         /// Only users in these tenants.
         tenant_id: Vec<TenantId>,
         /// Only users in tenants of these partners.
         partner_id: Vec<PartnerId>,
+    }
+
+    /// Filters of users.
+    pub struct UserQuery {
         /// Only users with one of these states.
         status: Vec<UserStatus>,
         /// Only users that hold one of these roles.
@@ -59,6 +65,14 @@ body! {
         display_name: Option<DisplayName>,
         /// Where to be called.
         phone: Option<Phone>,
+        /// How the owner gets the invitation; absent, none is made yet.
+        delivery: Option<Delivery>,
+    }
+
+    /// How the owner of an account gets the invitation.
+    pub struct InvitationRequest {
+        /// The way.
+        delivery: Delivery,
     }
 
     /// What changes of a user; what is absent stays.
@@ -94,6 +108,26 @@ impl Field for SettableStatus {
 
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["ACTIVE", "SUSPENDED"])).into()
+    }
+}
+
+/// How the owner of an account gets the invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// The answer has the link, once.
+    Link,
+}
+
+impl Field for Delivery {
+    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
+        match json {
+            Json::String(word) if word == "link" => Some(Self::Link),
+            _ => at.fault(Fault::new("enum", "must be link")),
+        }
+    }
+
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["link"])).into()
     }
 }
 
@@ -147,27 +181,43 @@ impl Field for AttributesField {
     }
 }
 
+impl From<&UserQuery> for UserFilter {
+    fn from(UserQuery { status, role }: &UserQuery) -> Self {
+        Self { statuses: status.clone(), roles: role.clone(), ..Self::default() }
+    }
+}
+
+impl From<UserPatchRequest> for UserPatch {
+    fn from(patch: UserPatchRequest) -> Self {
+        let UserPatchRequest { username, email, email_verified, display_name, phone, status, attributes } = patch;
+        Self {
+            username: username.0,
+            email: email.0,
+            email_verified: email_verified.0,
+            display_name: display_name.0,
+            phone: phone.0,
+            status: status.0.map(|status| status.0),
+            attributes: attributes.0.map(|attributes| attributes.0),
+        }
+    }
+}
+
 pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(list).mount(create).mount(get_one).mount(update);
+    routes.mount(list).mount(create).mount(get_one).mount(update).mount(invite).mount(cancel_invitation);
 }
 
 /// List users
 ///
 /// Of all tenants, or of those of the caller's partners; newest first.
-#[utoipa::path(tag = "admin-users", operation_id = "admin.users.list", params(UserQuery, Paged<ByCreation>), responses((status = 200, body = UserPage)))]
+#[utoipa::path(tag = "admin-users", operation_id = "admin.users.list", params(UsersOfQuery, UserQuery, Paged<ByCreation>), responses((status = 200, body = UserPage)))]
 #[get("/admin/users")]
 async fn list(
     access: Access<ReadUsers, Directory>,
-    listing: Listing<UserQuery, ByCreation>,
+    listing: Listing<(UsersOfQuery, UserQuery), ByCreation>,
     app: Data<App>,
 ) -> ApiResult<UserPage> {
-    let UserQuery { tenant_id, partner_id, status, role } = &listing.filter;
-    let filter = UserFilter {
-        tenants: tenant_id.clone(),
-        partners: partner_id.clone(),
-        statuses: status.clone(),
-        roles: role.clone(),
-    };
+    let (UsersOfQuery { tenant_id, partner_id }, query) = &listing.filter;
+    let filter = UserFilter { tenants: tenant_id.clone(), partners: partner_id.clone(), ..query.into() };
     let page = app.list_users(&access, &filter, listing.direction, &listing.request).await?;
     Ok(listing.respond(&app, page, |view| AdminUserResponse::from(&view)))
 }
@@ -175,18 +225,47 @@ async fn list(
 /// Make an account
 ///
 /// It is `INVITED` until its owner has set a password.
-#[utoipa::path(tag = "admin-users", operation_id = "admin.users.create", request_body = UserCreateRequest, responses((status = 201, body = OneAdminUser)))]
+#[utoipa::path(tag = "admin-users", operation_id = "admin.users.create", request_body = UserCreateRequest, responses((status = 201, body = OneNewUser)))]
 #[post("/admin/users")]
 async fn create(
     access: Access<WriteUsers, Directory>,
     new: Valid<UserCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<AdminUserResponse>> {
-    let UserCreateRequest { tenant_id, username, email, display_name, phone } = new.0;
-    let view =
-        app.create_user(&access, CreateUser { tenant_id, username, email, display_name, phone }, &asked.origin).await?;
-    Ok(Created((&view).into()))
+) -> ApiResult<Created<NewUserResponse>> {
+    let UserCreateRequest { tenant_id, username, email, display_name, phone, delivery } = new.0;
+    let new = CreateUser { tenant_id, username, email, display_name, phone, invite: delivery.is_some() };
+    Ok(Created(app.create_user(&access, new, &asked.origin).await?.into()))
+}
+
+/// Invite the owner of an account
+///
+/// An earlier link stops working. Whoever has the link can become the user.
+#[utoipa::path(tag = "admin-users-invitation", operation_id = "admin.users.invitation.create", params(("user_id" = inline(UserId), Path, description = "The user.")), request_body = InvitationRequest, responses((status = 201, body = OneInvitation)))]
+#[post("/admin/users/{user_id}/invitation")]
+async fn invite(
+    access: Access<WriteUsers, Directory>,
+    id: PathId<UserId>,
+    _: Valid<InvitationRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Created<InvitationResponse>> {
+    Ok(Created(app.invite(&access, id.0, &asked.origin).await?.into()))
+}
+
+/// Cancel an invitation
+///
+/// The link stops working; the account stays.
+#[utoipa::path(tag = "admin-users-invitation", operation_id = "admin.users.invitation.delete", params(("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 204)))]
+#[delete("/admin/users/{user_id}/invitation")]
+async fn cancel_invitation(
+    access: Access<WriteUsers, Directory>,
+    id: PathId<UserId>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<NoContent> {
+    app.cancel_invitation(&access, id.0, &asked.origin).await?;
+    Ok(NoContent)
 }
 
 /// Get a user
@@ -214,15 +293,5 @@ async fn update(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<ApiResponse<AdminUserResponse>> {
-    let UserPatchRequest { username, email, email_verified, display_name, phone, status, attributes } = patch.0;
-    let patch = UserPatch {
-        username: username.0,
-        email: email.0,
-        email_verified: email_verified.0,
-        display_name: display_name.0,
-        phone: phone.0,
-        status: status.0.map(|status| status.0),
-        attributes: attributes.0.map(|attributes| attributes.0),
-    };
-    Ok(ApiResponse((&app.update_user(&access, id.0, patch, &asked.origin).await?).into()))
+    Ok(ApiResponse((&app.update_user(&access, id.0, patch.0.into(), &asked.origin).await?).into()))
 }

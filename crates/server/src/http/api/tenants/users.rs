@@ -1,0 +1,139 @@
+//! The users of a tenant.
+
+use actix_web::{delete, get, patch, post, web::Data};
+use gatehouse_domain::{
+    authz::{ReadUsers, WriteUsers},
+    id::{TenantId, UserId},
+    text::{DisplayName, Email, Phone, Username},
+};
+
+use crate::{
+    app::{App, users::CreateUser},
+    http::{
+        api::{
+            admin::users::{Delivery, InvitationRequest, UserPatchRequest, UserQuery},
+            user::{
+                AdminUserResponse, InvitationResponse, NewUserResponse, OneAdminUser, OneInvitation, OneNewUser,
+                UserPage,
+            },
+        },
+        envelope::{ApiResponse, ApiResult, Created, NoContent},
+        extract::{
+            access::{Access, InTenant, PathId},
+            page::{ByCreation, Listing, Paged},
+            valid::Valid,
+        },
+        input::body,
+        mount::Mount,
+        request::Asked,
+    },
+};
+
+body! {
+    /// An account to be made in the tenant. Its owner sets the password.
+    pub struct TenantUserCreateRequest {
+        /// What to sign in with besides the e-mail address.
+        username: Username,
+        /// The e-mail address.
+        email: Email,
+        /// How to be addressed.
+        display_name: Option<DisplayName>,
+        /// Where to be called.
+        phone: Option<Phone>,
+        /// How the owner gets the invitation; absent, none is made yet.
+        delivery: Option<Delivery>,
+    }
+}
+
+pub(super) fn mount(routes: &mut impl Mount) {
+    routes.mount(list).mount(create).mount(get_one).mount(update).mount(invite).mount(cancel_invitation);
+}
+
+/// List the users of a tenant
+///
+/// Newest first.
+#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.list", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), UserQuery, Paged<ByCreation>), responses((status = 200, body = UserPage)))]
+#[get("/tenants/{tenant_id}/users")]
+async fn list(
+    access: Access<ReadUsers, InTenant>,
+    listing: Listing<UserQuery, ByCreation>,
+    app: Data<App>,
+) -> ApiResult<UserPage> {
+    let page = app.list_users(&access, &(&listing.filter).into(), listing.direction, &listing.request).await?;
+    Ok(listing.respond(&app, page, |view| AdminUserResponse::from(&view)))
+}
+
+/// Make an account in a tenant
+///
+/// It is `INVITED` until its owner has set a password.
+#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.create", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), request_body = TenantUserCreateRequest, responses((status = 201, body = OneNewUser)))]
+#[post("/tenants/{tenant_id}/users")]
+async fn create(
+    access: Access<WriteUsers, InTenant>,
+    tenant: PathId<TenantId>,
+    new: Valid<TenantUserCreateRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Created<NewUserResponse>> {
+    let TenantUserCreateRequest { username, email, display_name, phone, delivery } = new.0;
+    let new = CreateUser { tenant_id: tenant.0, username, email, display_name, phone, invite: delivery.is_some() };
+    Ok(Created(app.create_user(&access, new, &asked.origin).await?.into()))
+}
+
+/// Invite the owner of an account of a tenant
+///
+/// An earlier link stops working. Whoever has the link can become the user.
+#[utoipa::path(tag = "tenants-users-invitation", operation_id = "tenants.users.invitation.create", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), request_body = InvitationRequest, responses((status = 201, body = OneInvitation)))]
+#[post("/tenants/{tenant_id}/users/{user_id}/invitation")]
+async fn invite(
+    access: Access<WriteUsers, InTenant>,
+    id: PathId<UserId>,
+    _: Valid<InvitationRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Created<InvitationResponse>> {
+    Ok(Created(app.invite(&access, id.0, &asked.origin).await?.into()))
+}
+
+/// Cancel an invitation into a tenant
+///
+/// The link stops working; the account stays.
+#[utoipa::path(tag = "tenants-users-invitation", operation_id = "tenants.users.invitation.delete", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 204)))]
+#[delete("/tenants/{tenant_id}/users/{user_id}/invitation")]
+async fn cancel_invitation(
+    access: Access<WriteUsers, InTenant>,
+    id: PathId<UserId>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<NoContent> {
+    app.cancel_invitation(&access, id.0, &asked.origin).await?;
+    Ok(NoContent)
+}
+
+/// Get a user of a tenant
+///
+/// With the roles held.
+#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.get", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 200, body = OneAdminUser)))]
+#[get("/tenants/{tenant_id}/users/{user_id}")]
+async fn get_one(
+    access: Access<ReadUsers, InTenant>,
+    id: PathId<UserId>,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<AdminUserResponse>> {
+    Ok(ApiResponse((&app.user(&access, id.0).await?).into()))
+}
+
+/// Change a user of a tenant
+///
+/// Suspending a user ends all the user's sessions.
+#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.update", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), request_body = UserPatchRequest, responses((status = 200, body = OneAdminUser)))]
+#[patch("/tenants/{tenant_id}/users/{user_id}")]
+async fn update(
+    access: Access<WriteUsers, InTenant>,
+    id: PathId<UserId>,
+    patch: Valid<UserPatchRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<AdminUserResponse>> {
+    Ok(ApiResponse((&app.update_user(&access, id.0, patch.0.into(), &asked.origin).await?).into()))
+}

@@ -1,0 +1,163 @@
+//! How an account that an administrator made comes to its owner.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, PASSWORD, Signed, Tenant, World, api_tests};
+
+const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+/// An account that waits for its owner, with its link.
+async fn invited(world: &World, tenant: &Tenant, boss: &Signed, name: &str) -> Value {
+    let body = json!({"username": name, "email": format!("{name}@mail.example"), "delivery": "link"});
+    world.post(&format!("/tenants/{}/users", tenant.id)).bearer(boss).json(body).send().await.expect(201).data()
+}
+
+fn token(of: &Value) -> String {
+    of["token"].as_str().unwrap().to_owned()
+}
+
+async fn accept(world: &World, token: &str, more: Value) -> Answer {
+    let mut body = json!({"token": token, "password": PASSWORD});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    world.post("/auth/tenants/acme/invitations/accept").json(body).send().await
+}
+
+async fn invite(world: &World, boss: &Signed, tenant: &Tenant, user: &Value) -> Answer {
+    let path = format!("/tenants/{}/users/{}/invitation", tenant.id, user["id"].as_str().unwrap());
+    world.post(&path).bearer(boss).json(json!({"delivery": "link"})).send().await
+}
+
+/// A tenant with its administrator, signed in.
+async fn administered(world: &World) -> (Tenant, Signed) {
+    let tenant = world.tenant("acme").await;
+    let boss = world.tenant_admin(&tenant, "boss").await;
+    (tenant, world.login(&boss).await)
+}
+
+api_tests! {
+    async fn owner_of_an_account_sets_the_password_and_signs_in(world) {
+        let (tenant, boss) = administered(&world).await;
+        let user = invited(&world, &tenant, &boss, "ada").await;
+        assert_eq!(user["status"], json!("INVITED"));
+        let accepted = accept(&world, &token(&user["invitation"]), json!({"display_name": "Ada"})).await.expect(200).data();
+        assert_eq!((&accepted["status"], &accepted["display_name"]), (&json!("ACTIVE"), &json!("Ada")));
+        assert_eq!(accepted["email_verified"], json!(false), "the link may have come another way than by mail");
+        world.try_login("acme", "ada", PASSWORD).await.expect(200);
+    }
+
+    async fn link_names_tenant_and_token_behind_the_fragment_sign(world) {
+        let (tenant, boss) = administered(&world).await;
+        let user = invited(&world, &tenant, &boss, "ada").await;
+        let (url, token) = (user["invitation"]["url"].as_str().unwrap(), token(&user["invitation"]));
+        assert!(url.starts_with("http") && url.ends_with(&format!("/invitation#acme/{token}")), "{url}");
+    }
+
+    async fn account_without_delivery_has_no_link(world) {
+        let (tenant, boss) = administered(&world).await;
+        let body = json!({"username": "ada", "email": "ada@mail.example"});
+        let user = world.post(&format!("/tenants/{}/users", tenant.id)).bearer(&boss).json(body).send().await.expect(201).data();
+        assert_eq!(user.get("invitation"), None);
+        accept(&world, &token(&invite(&world, &boss, &tenant, &user).await.expect(201).data()), json!({})).await.expect(200);
+    }
+
+    async fn invitation_works_once(world) {
+        let (tenant, boss) = administered(&world).await;
+        let token = token(&invited(&world, &tenant, &boss, "ada").await["invitation"]);
+        accept(&world, &token, json!({})).await.expect(200);
+        accept(&world, &token, json!({"password": "another otter juggles 43 lamps"})).await.problem(401, "invalid_invitation");
+        world.try_login("acme", "ada", PASSWORD).await.expect(200);
+    }
+
+    async fn racing_acceptances_have_one_winner(world) {
+        let (tenant, boss) = administered(&world).await;
+        let token = token(&invited(&world, &tenant, &boss, "ada").await["invitation"]);
+        let answers = futures_util::future::join_all((0..8).map(|_| accept(&world, &token, json!({})))).await;
+        let won = answers.iter().filter(|answer| answer.status == 200).count();
+        assert_eq!(won, 1, "{:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
+        assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 401 | 503)));
+    }
+
+    async fn another_invitation_replaces_the_first(world) {
+        let (tenant, boss) = administered(&world).await;
+        let user = invited(&world, &tenant, &boss, "ada").await;
+        let second = invite(&world, &boss, &tenant, &user).await.expect(201).data();
+        accept(&world, &token(&user["invitation"]), json!({})).await.problem(401, "invalid_invitation");
+        accept(&world, &token(&second), json!({})).await.expect(200);
+    }
+
+    async fn cancelled_invitation_works_no_more(world) {
+        let (tenant, boss) = administered(&world).await;
+        let user = invited(&world, &tenant, &boss, "ada").await;
+        let path = format!("/tenants/{}/users/{}/invitation", tenant.id, user["id"].as_str().unwrap());
+        world.delete(&path).bearer(&boss).send().await.expect(204);
+        world.delete(&path).bearer(&boss).send().await.problem(404, "not_found");
+        accept(&world, &token(&user["invitation"]), json!({})).await.problem(401, "invalid_invitation");
+    }
+
+    async fn invitation_of_seven_days_ago_works_no_more(world) {
+        let (tenant, boss) = administered(&world).await;
+        let user = invited(&world, &tenant, &boss, "ada").await;
+        world.clock.advance(DAY * 7);
+        accept(&world, &token(&user["invitation"]), json!({})).await.problem(401, "invalid_invitation");
+        world.app.clean_up().await.unwrap();
+        assert_eq!(world.number("SELECT COUNT(*) FROM user_tokens").await, 0);
+    }
+
+    async fn invitation_is_of_no_use_in_another_tenant(world) {
+        let (tenant, boss) = administered(&world).await;
+        let token = token(&invited(&world, &tenant, &boss, "ada").await["invitation"]);
+        world.tenant("globex").await;
+        let body = json!({"token": token, "password": PASSWORD});
+        world.post("/auth/tenants/globex/invitations/accept").json(body).send().await.problem(401, "invalid_invitation");
+        accept(&world, &token, json!({})).await.expect(200);
+    }
+
+    async fn weak_password_leaves_the_invitation_as_it_is(world) {
+        let (tenant, boss) = administered(&world).await;
+        let token = token(&invited(&world, &tenant, &boss, "ada").await["invitation"]);
+        let faults = accept(&world, &token, json!({"password": "short"})).await.faults();
+        assert!(faults[0].starts_with("body.password "), "{faults:?}");
+        accept(&world, &token, json!({})).await.expect(200);
+    }
+
+    async fn stranger_without_a_link_costs_no_hash(world) {
+        administered(&world).await;
+        let before = world.app.hashing().0;
+        accept(&world, "ghi_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", json!({})).await.problem(401, "invalid_invitation");
+        assert_eq!(world.app.hashing().0, before);
+    }
+
+    async fn account_that_has_its_owner_cannot_be_invited(world) {
+        let (tenant, boss) = administered(&world).await;
+        let ada = world.person(&tenant, "ada").await;
+        invite(&world, &boss, &tenant, &json!({"id": ada.id})).await.problem(409, "conflict");
+    }
+
+    async fn suspended_account_cannot_be_taken_by_its_link(world) {
+        let (tenant, boss) = administered(&world).await;
+        let user = invited(&world, &tenant, &boss, "ada").await;
+        world.set_status("users", user["id"].as_str().unwrap(), "SUSPENDED").await;
+        accept(&world, &token(&user["invitation"]), json!({})).await.problem(401, "invalid_invitation");
+    }
+
+    async fn nobody_invites_the_owner_of_an_account_that_may_do_more(world) {
+        let (tenant, boss) = administered(&world).await;
+        let user = invited(&world, &tenant, &boss, "ada").await;
+        let anchor = json!({"level": "partner", "partner_id": tenant.partner_id});
+        let body = json!({"user_id": user["id"], "role_id": world.builtin("partner_admin").await, "anchor": anchor});
+        world.post("/admin/role-assignments").bearer(world.admin().await).json(body).send().await.expect(201);
+        invite(&world, &boss, &tenant, &user).await.problem(403, "missing_permission");
+    }
+
+    async fn link_is_shown_once_and_kept_as_a_digest(world) {
+        let (tenant, boss) = administered(&world).await;
+        let user = invited(&world, &tenant, &boss, "ada").await;
+        let token = token(&user["invitation"]);
+        let path = format!("/tenants/{}/users/{}", tenant.id, user["id"].as_str().unwrap());
+        assert!(!world.get(&path).bearer(&boss).send().await.expect(200).text.contains("ghi_"));
+        for sql in ["SELECT changes FROM audit_events WHERE changes IS NOT NULL", "SELECT purpose FROM user_tokens"] {
+            assert!(world.text(sql).await.iter().all(|text| !text.contains(&token)));
+        }
+        assert_eq!(world.number("SELECT COUNT(*) FROM audit_events WHERE action = 'user.invited'").await, 1);
+    }
+}
