@@ -39,6 +39,7 @@ migrations! {
     m20261121_000010_index_session_applications,
     m20261121_000020_create_user_tokens,
     m20261121_000021_count_tenants_and_users,
+    m20261121_000030_index_audit_events,
 }
 
 /// Runs portable statements.

@@ -7,30 +7,44 @@ use uuid::Uuid;
 use crate::{
     authz::By,
     id::{PartnerId, TenantId, UserId},
+    settings::Word,
 };
 
+mod trail;
+
+pub use trail::{AuditEvent, AuditResult, FieldChange, ResourceId};
+
 macro_rules! actions {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal;)*) => {
         /// What happened.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Action {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $doc])* $variant,)*
         }
 
         impl Action {
-            /// Every action there is.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
-
             /// The slug `resource.verb`.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
+
+            /// What it means, in words.
+            #[must_use]
+            pub fn description(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc,)*).trim_start(),)* }
+            }
+        }
+
+        impl Word for Action {
+            const ALL: &'static [(Self, &'static str)] = &[$((Self::$variant, $name),)*];
         }
     };
 }
 
 actions! {
+    /// Events were removed after their retention.
+    AuditEventPurged = "audit_event.purged";
     /// The first administrator was made.
     InstallationSetUp = "installation.set_up";
     /// A signing key was made.
@@ -105,11 +119,73 @@ actions! {
     UserUpdated = "user.updated";
 }
 
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal $id:ty;)*) => {
+        /// What kind of thing something happened to.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum ResourceKind {
+            $($(#[doc = $doc])* $variant,)*
+        }
+
+        impl ResourceKind {
+            /// The word for it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What it is, in words.
+            #[must_use]
+            pub fn description(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc,)*).trim_start(),)* }
+            }
+
+            /// The prefix of the ids of this kind.
+            const fn prefix(self) -> &'static str {
+                match self { $(Self::$variant => <$id>::PREFIX,)* }
+            }
+
+            /// An id of this kind as text.
+            #[must_use]
+            pub fn text(self, id: Uuid) -> String {
+                match self { $(Self::$variant => <$id>::from_uuid(id).to_string(),)* }
+            }
+
+            fn parse(self, text: &str) -> Option<Uuid> {
+                match self { $(Self::$variant => <$id as crate::issue::Parse>::parse(text).ok().map(<$id>::uuid),)* }
+            }
+        }
+
+        impl Word for ResourceKind {
+            const ALL: &'static [(Self, &'static str)] = &[$((Self::$variant, $name),)*];
+        }
+    };
+}
+
+kinds! {
+    /// Events of the audit trail.
+    AuditEvent = "audit_event" crate::id::AuditEventId;
+    /// A signing key.
+    Key = "key" crate::id::KeyId;
+    /// A partner.
+    Partner = "partner" PartnerId;
+    /// A role.
+    Role = "role" crate::id::RoleId;
+    /// A role given to a user.
+    RoleAssignment = "role_assignment" crate::id::AssignmentId;
+    /// A session, or several.
+    Session = "session" crate::id::SessionId;
+    /// A tenant.
+    Tenant = "tenant" TenantId;
+    /// A user.
+    User = "user" UserId;
+}
+
 /// What it happened to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {
-    /// The kind: `session`, `user`, …
-    pub kind: &'static str,
+    /// The kind.
+    pub kind: ResourceKind,
     /// Which one, unless it is a set or unknown.
     pub id: Option<Uuid>,
     /// The partner it is below.
@@ -119,11 +195,11 @@ pub struct Resource {
 }
 
 impl Resource {
-    pub(crate) const fn of(kind: &'static str, id: Uuid) -> Self {
+    pub(crate) const fn of(kind: ResourceKind, id: Uuid) -> Self {
         Self { kind, id: Some(id), partner_id: None, tenant_id: None }
     }
 
-    pub(crate) const fn set(kind: &'static str) -> Self {
+    pub(crate) const fn set(kind: ResourceKind) -> Self {
         Self { kind, id: None, partner_id: None, tenant_id: None }
     }
 
@@ -207,6 +283,19 @@ impl Event {
     }
 }
 
+/// The event of `count` events of a tenant, or of none, being removed.
+#[must_use]
+pub fn purged(tenant: Option<crate::authz::TenantRef>, by: By, count: u64) -> Event {
+    let set = Resource::set(ResourceKind::AuditEvent);
+    let resource = match tenant {
+        Some(tenant) => set.in_tenant(tenant.partner_id, tenant.id),
+        None => set,
+    };
+    let mut fields = Fields::default();
+    fields.set("event_count", count);
+    Event { action: Action::AuditEventPurged, resource, by, failure: None, reason: None, fields }
+}
+
 /// An event without a state change of its own: a refusal worth remembering.
 #[derive(Debug, Clone)]
 #[must_use = "an event is recorded only when it is saved"]
@@ -224,8 +313,10 @@ impl Refused {
     }
 
     fn of(action: Action, tenant: crate::authz::TenantRef, user: Option<UserId>, why: &'static str) -> Self {
-        let resource =
-            Resource { id: user.map(UserId::uuid), ..Resource::set("user").in_tenant(tenant.partner_id, tenant.id) };
+        let resource = Resource {
+            id: user.map(UserId::uuid),
+            ..Resource::set(ResourceKind::User).in_tenant(tenant.partner_id, tenant.id)
+        };
         let by = By::system(crate::authz::SystemReason::Authentication);
         Self(Event { action, resource, by, failure: Some(why), reason: None, fields: Fields::default() })
     }

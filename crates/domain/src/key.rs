@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    audit::{Action, Fields, Resource},
+    audit::{Action, Fields, Resource, ResourceKind},
     authz::{By, TenantRef},
     change::Changed,
     id::{KeyId, PartnerId, TenantId},
@@ -69,7 +69,7 @@ pub struct KeyMaterial {
 
 impl SigningKey {
     fn changed(self, action: Action, by: &By) -> Changed<Self> {
-        let resource = Resource::of("key", self.id.uuid()).in_tenant(self.partner_id, self.tenant_id);
+        let resource = Resource::of(ResourceKind::Key, self.id.uuid()).in_tenant(self.partner_id, self.tenant_id);
         let mut fields = Fields::default();
         fields.set("algorithm", &self.algorithm);
         Changed::new(self, action, resource, by).with(fields)

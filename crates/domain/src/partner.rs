@@ -1,7 +1,7 @@
 //! Partners: resellers and business units that own tenants.
 
 use crate::{
-    audit::{Action, Fields, Resource},
+    audit::{Action, Fields, Resource, ResourceKind},
     authz::By,
     change::Changed,
     id::PartnerId,
@@ -108,7 +108,7 @@ pub struct PartnerPatch {
 
 impl Partner {
     fn resource(&self) -> Resource {
-        Resource::of("partner", self.id.uuid()).in_partner(self.id)
+        Resource::of(ResourceKind::Partner, self.id.uuid()).in_partner(self.id)
     }
 
     /// Makes a partner.

@@ -1,7 +1,7 @@
 //! Roles, where they are given, and to whom.
 
 use crate::{
-    audit::{Action, Fields, Resource},
+    audit::{Action, Fields, Resource, ResourceKind},
     authz::{By, PermissionSet, Right, TenantRef},
     change::Changed,
     id::{AssignmentId, PartnerId, RoleId, TenantId, UserId},
@@ -127,7 +127,7 @@ pub struct Role {
 
 impl Role {
     fn resource(&self) -> Resource {
-        Resource::of("role", self.id.uuid()).in_tenant(self.partner_id, self.tenant_id)
+        Resource::of(ResourceKind::Role, self.id.uuid()).in_tenant(self.partner_id, self.tenant_id)
     }
 
     /// Makes a role.
@@ -259,7 +259,7 @@ pub struct NewAssignment {
 
 impl Assignment {
     fn resource(&self) -> Resource {
-        Resource::of("role_assignment", self.id.uuid()).in_tenant(self.partner_id, self.tenant_id)
+        Resource::of(ResourceKind::RoleAssignment, self.id.uuid()).in_tenant(self.partner_id, self.tenant_id)
     }
 
     fn fields(&self) -> Fields {

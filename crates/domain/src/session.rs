@@ -6,7 +6,7 @@ mod view;
 use std::{net::IpAddr, time::Duration};
 
 use crate::{
-    audit::{Action, Fields, Resource},
+    audit::{Action, Fields, Resource, ResourceKind},
     authz::{By, TenantRef},
     change::Changed,
     id::{PartnerId, SessionId, TenantId, UserId},
@@ -193,7 +193,7 @@ pub struct AlreadyEnded;
 
 impl Session {
     fn resource(&self) -> Resource {
-        Resource::of("session", self.id.uuid()).in_tenant(self.partner_id, self.tenant_id)
+        Resource::of(ResourceKind::Session, self.id.uuid()).in_tenant(self.partner_id, self.tenant_id)
     }
 
     /// Begins a session.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    audit::{Action, Fields, Resource},
+    audit::{Action, Fields, Resource, ResourceKind},
     authz::{By, TenantRef},
     change::Changed,
     id::{PartnerId, TenantId},
@@ -175,7 +175,7 @@ pub struct TenantPatch {
 
 impl Tenant {
     fn resource(&self) -> Resource {
-        Resource::of("tenant", self.id.uuid()).in_tenant(self.partner_id, self.id)
+        Resource::of(ResourceKind::Tenant, self.id.uuid()).in_tenant(self.partner_id, self.id)
     }
 
     /// What the policy must know of it.

@@ -5,7 +5,7 @@ mod invitation;
 use std::collections::BTreeMap;
 
 use crate::{
-    audit::{Action, Fields, Resource},
+    audit::{Action, Fields, Resource, ResourceKind},
     authz::{By, TenantRef},
     change::Changed,
     id::{PartnerId, SessionId, TenantId, UserId},
@@ -124,7 +124,7 @@ pub struct UserPatch {
 
 impl User {
     fn resource(&self) -> Resource {
-        Resource::of("user", self.id.uuid()).in_tenant(self.partner_id, self.tenant_id)
+        Resource::of(ResourceKind::User, self.id.uuid()).in_tenant(self.partner_id, self.tenant_id)
     }
 
     /// The tenant the user is in.

@@ -106,10 +106,11 @@ macro_rules! area_rows {
 #[test]
 fn permissions_reach_as_far_as_the_committed_table_says() {
     let installation = [("of the installation", Installation)];
-    let mut all = vec![
+    let mut all = area_rows![ReadAudit].to_vec();
+    all.extend([
         (ReadPartners::NAME, rows::<ReadPartners>(&installation)),
         (WritePartners::NAME, rows::<WritePartners>(&installation)),
-    ];
+    ]);
     all.extend(area_rows![
         ReadPermissions,
         DeleteAssignments,

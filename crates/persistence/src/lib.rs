@@ -20,6 +20,7 @@ pub use db::{Change, Ctx, Db, MigrationStatus, Options, Target, WriteTx};
 pub use error::{Error, Result};
 pub use repo::{
     assignment::AssignmentFilter,
+    audit_list::AuditFilter,
     key::TenantFacts,
     login::{Admission, Attempt, Credentials, Standing},
     role::RoleFilter,

@@ -42,6 +42,7 @@ macro_rules! permissions {
 }
 
 permissions! {
+    "audit-events:read" ReadAudit on Area, "See the audit trail.";
     "partners:read" ReadPartners on Installation, "See partners and their limits.";
     "partners:write" WritePartners on Installation, "Create, change, suspend and activate partners.";
     "permissions:read" ReadPermissions on Area, "See the permission catalogue.";

@@ -1,7 +1,7 @@
 //! Ending many sessions at once.
 
 use crate::{
-    audit::{Action, Event, Fields, Resource},
+    audit::{Action, Event, Fields, Resource, ResourceKind},
     authz::{By, TenantRef},
     id::{PartnerId, SessionId, UserId},
 };
@@ -41,12 +41,12 @@ impl RevokeMany {
     pub fn event(&self, ended: u64) -> Event {
         let resource = match &self.target {
             RevokeTarget::User(tenant, user) | RevokeTarget::Named(tenant, user, _) => {
-                Resource::of("user", user.uuid()).in_tenant(tenant.partner_id, tenant.id)
+                Resource::of(ResourceKind::User, user.uuid()).in_tenant(tenant.partner_id, tenant.id)
             }
             RevokeTarget::Tenant(tenant) => {
-                Resource::of("tenant", tenant.id.uuid()).in_tenant(tenant.partner_id, tenant.id)
+                Resource::of(ResourceKind::Tenant, tenant.id.uuid()).in_tenant(tenant.partner_id, tenant.id)
             }
-            RevokeTarget::Partner(partner) => Resource::of("partner", partner.uuid()).in_partner(*partner),
+            RevokeTarget::Partner(partner) => Resource::of(ResourceKind::Partner, partner.uuid()).in_partner(*partner),
         };
         bulk(Action::SessionRevokedAll, resource, self.by, Some(self.reason.as_str()), ended)
     }
@@ -59,7 +59,7 @@ fn bulk(action: Action, resource: Resource, by: By, reason: Option<&'static str>
 }
 
 const fn session_set(tenant: TenantRef) -> Resource {
-    Resource::set("session").in_tenant(tenant.partner_id, tenant.id)
+    Resource::set(ResourceKind::Session).in_tenant(tenant.partner_id, tenant.id)
 }
 
 /// The event of `count` sessions of a tenant reaching their end.

@@ -58,7 +58,7 @@ impl WriteTx<'_> {
             actor_session_id: Set(event.by.session_id().map(|id| id.uuid())),
             acting_as: Set(event.by.acting_as.to_owned()),
             action: Set(event.action.as_str().to_owned()),
-            resource_type: Set(event.resource.kind.to_owned()),
+            resource_type: Set(event.resource.kind.as_str().to_owned()),
             resource_id: Set(event.resource.id),
             result: Set(if event.failure.is_some() { "failure" } else { "success" }.to_owned()),
             failure: Set(event.failure.map(str::to_owned)),

@@ -26,6 +26,10 @@ pub(crate) fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
 
+pub(crate) fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
 /// The value of a key, as it is stored.
 pub(crate) fn stored(value: &KeyValue) -> Value {
     match value {

@@ -17,7 +17,7 @@ use sea_orm::ConnectionTrait;
 use crate::{
     error::{Error, Result},
     repo::{
-        list::{stored, unsigned},
+        list::{signed, stored, unsigned},
         session::{ACTIVE, view, view_columns},
         sql::Sql,
     },
@@ -280,8 +280,4 @@ impl Scope<'_> {
         let get = |i| row.try_get_by_index::<i64>(i).map_err(|_| Error::Corrupt("count"));
         Ok(Some((get(0)?, unsigned(get(1)?))))
     }
-}
-
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

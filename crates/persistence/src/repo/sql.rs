@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use sea_orm::{DbBackend, EntityTrait, Iden, Iterable, Statement, Value};
 
-use crate::entity::{session, signing_key, tenant, user};
+use crate::entity::{audit_event, session, signing_key, tenant, user};
 
 /// A statement in the making. Values never become part of the text.
 #[derive(Debug, Default)]
@@ -69,5 +69,7 @@ pub(crate) static SESSION: LazyLock<String> = LazyLock::new(|| columns::<session
 pub(crate) static USER: LazyLock<String> = LazyLock::new(|| columns::<user::Entity>("u", "u_"));
 /// The columns of `tenants t`, prefixed `t_`.
 pub(crate) static TENANT: LazyLock<String> = LazyLock::new(|| columns::<tenant::Entity>("t", "t_"));
+/// The columns of `audit_events e`, prefixed `e_`.
+pub(crate) static AUDIT_EVENT: LazyLock<String> = LazyLock::new(|| columns::<audit_event::Entity>("e", "e_"));
 /// The columns of `signing_keys k`, prefixed `k_`.
 pub(crate) static KEY: LazyLock<String> = LazyLock::new(|| columns::<signing_key::Entity>("k", "k_"));

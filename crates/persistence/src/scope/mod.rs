@@ -64,6 +64,7 @@ owned! {
     assignment: PartnerId, TenantId, UserId;
     session: PartnerId, TenantId, UserId;
     signing_key: PartnerId, TenantId, ;
+    audit_event: PartnerId, TenantId, ;
 }
 
 /// Reading within the reach of a grant.

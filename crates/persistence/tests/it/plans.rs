@@ -1,6 +1,7 @@
 //! Every statement that is run for every request finds its rows by an index, on both databases: nothing reads or sorts a
 //! tenant's whole data. The statements are those that storage really runs, overheard.
 
+mod events;
 mod explain;
 mod survey;
 
@@ -8,8 +9,8 @@ use std::sync::Arc;
 
 use gatehouse_domain::{
     authz::{
-        Actor, Area, Grant, Installation, Oneself, ReadAssignments, ReadPartners, ReadRoles, ReadSessions, ReadTenants,
-        ReadUsers, RevokeSessions, authorize,
+        Actor, Area, Grant, Installation, Oneself, ReadAssignments, ReadAudit, ReadPartners, ReadRoles, ReadSessions,
+        ReadTenants, ReadUsers, RevokeSessions, authorize,
     },
     issue::Parse,
     page::{Direction, PageRequest, Start},
@@ -22,7 +23,8 @@ use gatehouse_domain::{
     user::UserStatus,
 };
 use gatehouse_persistence::{
-    AssignmentFilter, Purpose, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter, ThrottleKey, UserFilter,
+    AssignmentFilter, AuditFilter, Purpose, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter, ThrottleKey,
+    UserFilter,
     testing::{Engine, Fresh},
 };
 
@@ -225,6 +227,24 @@ surveys! {
         }
     }
 
+    async fn events_are_found_by_an_index_from_wherever_they_are_looked_for(survey) {
+        let db = survey.db.clone();
+        let platform = grant::<ReadAudit>(&Area::Directory);
+        let partner = authorize::<ReadAudit>(&survey.partner_admin(), &Area::Directory).unwrap();
+        let tenant = in_tenant::<ReadAudit>(&survey.tenant);
+        for (who, grant) in [("all", platform), ("a partner's", partner), ("a tenant's", tenant)] {
+            let scope = db.scope(&grant);
+            for (name, filter) in events::filters(survey) {
+                for way in WAYS {
+                    survey.look(&format!("{who} events{name}"), events::pages(&scope, &filter, way)).await;
+                }
+                survey.look(&format!("{who} events{name}"), events::feed(&scope, &filter)).await;
+            }
+            let list = scope.audit_events(&AuditFilter::default(), Direction::Descending, &page(1, 1)).await.unwrap();
+            survey.look("an event", scope.audit_event(list.items[0].id)).await;
+        }
+    }
+
     async fn signing_in_and_being_known_are_found_by_an_index(survey) {
         let db = survey.db.clone();
         let (at, ada, session) = (survey.tenant.reference(), survey.ada.clone(), survey.session.clone());
@@ -310,6 +330,7 @@ surveys! {
         let at = survey.tenant.reference();
         survey.look("sweep", write(&db, NOW.plus(DAY * 8), async |tx| tx.system(SYSTEM).expire_due().await)).await;
         survey.look("purge", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_sessions(at, NOW.minus(DAY)).await)).await;
+        survey.look("events", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_audit_events(Some(at), NOW.minus(DAY)).await)).await;
         survey.look("hours", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_hours(at).await)).await;
         survey.look("throttles", write(&db, then(), async |tx| tx.system(SYSTEM).purge_throttles(NOW.minus(DAY), 1).await)).await;
         survey.look("tenants", db.system(SYSTEM).tenants_after(None)).await;

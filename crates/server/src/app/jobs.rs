@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gatehouse_domain::{authz::SystemReason, throttle::LOCK_AFTER, time::DAY};
+use gatehouse_domain::{
+    authz::{SystemReason, TenantRef},
+    settings::TenantSettings,
+    throttle::LOCK_AFTER,
+    time::DAY,
+};
 use gatehouse_persistence::{BATCH, Ctx, WriteTx};
 
 use crate::app::{App, Error, Result};
@@ -57,6 +62,7 @@ impl App {
             last = Some(tenant.id);
             for (tenant, settings) in tenants {
                 let now = self.env.now();
+                self.forget_events(Some(tenant), &settings).await?;
                 let before = now.minus(settings.policy(&self.defaults).session_retention);
                 removed += batches(async || {
                     let work = async move |tx: &WriteTx<'_>| {
@@ -69,6 +75,8 @@ impl App {
                 self.db.write(Ctx::at(now), work).await?;
             }
         }
+        // What concerns no tenant is kept as long as it is where a tenant decides nothing.
+        self.forget_events(None, &TenantSettings::default()).await?;
         // Counters that slow nobody down go after a day, longer than any delay or window lasts. Those that do count
         // consecutive failures, however far apart, so they stay for long, and those that lock an account for good.
         for (age, fewer_than) in [(DAY, self.limits.account.free), (DAY * 90, LOCK_AFTER)] {
@@ -87,6 +95,18 @@ impl App {
         })
         .await?;
         Ok(removed)
+    }
+
+    /// Removes events of a tenant, or of none, after their retention.
+    async fn forget_events(&self, tenant: Option<TenantRef>, settings: &TenantSettings) -> Result<()> {
+        let before = self.env.now().minus(settings.policy(&self.defaults).audit_retention);
+        batches(async || {
+            let work =
+                async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_audit_events(tenant, before).await?);
+            self.db.write(Ctx::at(self.env.now()), work).await
+        })
+        .await
+        .map(drop)
     }
 
     /// Runs the periodic tasks until the future is dropped. One that fails is logged and tried again.

@@ -9,6 +9,7 @@
 
 pub mod accounts;
 pub mod assignments;
+pub mod audit;
 pub mod client;
 pub mod demo;
 pub mod effects;

@@ -192,6 +192,20 @@ impl App {
         Ok(caller)
     }
 
+    /// Who uses a session now.
+    ///
+    /// # Errors
+    /// [`Error::SessionRevoked`] when it is over, [`Error::Unavailable`] when the database does not answer.
+    pub(crate) async fn caller(&self, session: SessionId) -> Result<Arc<Caller>> {
+        let caller = match self.standings.callers.get(&session) {
+            Some(caller) => Some(caller),
+            None => self.load_caller(session).await?,
+        };
+        let caller = caller.filter(|caller| caller.stands(self.env.now())).ok_or(Error::SessionRevoked)?;
+        let facts = self.tenant_facts(caller.session.tenant_id).await?;
+        facts.filter(|facts| facts.is_active()).map(|_| caller).ok_or(Error::SessionRevoked)
+    }
+
     fn key<'f>(
         &self,
         facts: &'f TenantFacts,

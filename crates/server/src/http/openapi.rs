@@ -54,6 +54,10 @@ use crate::http::{
         (name = "admin-roles", description = "Roles."),
         (name = "admin-permissions", description = "The permission catalogue."),
         (name = "admin-role-assignments", description = "Who holds which role where."),
+        (name = "admin-audit-events", description = "The audit trail across tenants."),
+        (name = "admin-audit-events-catalogue", description = "What the audit trail can say."),
+        (name = "tenants-audit-events", description = "The audit trail of a tenant."),
+        (name = "tenants-audit-events-catalogue", description = "What the audit trail of a tenant can say."),
     )
 )]
 struct Document;

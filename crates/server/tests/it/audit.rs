@@ -123,6 +123,7 @@ api_tests! {
         let paths = [
             "/me".to_owned(), "/me/sessions?active_only=false".into(), "/admin/sessions?active_only=false".into(), "/admin/users".into(), format!("/admin/users/{}", boss.id),
             "/admin/tenants".into(), format!("/admin/tenants/{}", tenant.id), "/admin/partners".into(), "/admin/roles".into(), "/admin/role-assignments".into(), "/admin/permissions".into(),
+            "/admin/audit-events?per_page=200".into(), format!("/tenants/{}/audit-events?per_page=200", tenant.id),
             format!("/tenants/{}/sessions", tenant.id), format!("/tenants/{}/sessions/{}", tenant.id, signed.session()), format!("/tenants/{}/sessions/stats", tenant.id), "//openapi.json".into(),
         ];
         for path in paths {

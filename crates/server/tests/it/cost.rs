@@ -119,6 +119,27 @@ api_tests! {
         }
     }
 
+    async fn events_take_three_statements_whatever_is_asked_of_them(world) {
+        let (tenant, boss, token) = administered(&world).await;
+        let admin = world.admin().await;
+        for filter in [
+            String::new(), "page=1000".into(), "action=session.created".into(), "resource_type=user".into(), "result=failure".into(), "result=success".into(),
+            "ip_address=203.0.113.7".into(), format!("actor_id={}", boss.id), format!("resource_id={}", boss.id), "created_after=2020-01-01T00:00:00Z".into(),
+        ] {
+            for (token, path) in [(&token, format!("/tenants/{}/audit-events", tenant.id)), (&admin, "/admin/audit-events".to_owned())] {
+                for per_page in [1, 200] {
+                    let path = format!("{path}?{filter}&per_page={per_page}");
+                    let count = get(&world, token, &path).await;
+                    assert!(count <= 3, "{path}: {count}");
+                }
+            }
+        }
+        let id = world.get("/admin/audit-events?per_page=1").bearer(&admin).send().await.ids().remove(0);
+        assert_eq!(get(&world, &admin, &format!("/admin/audit-events/{id}")).await, 1);
+        assert_eq!(get(&world, &admin, "/admin/audit-events/export").await, 1);
+        assert_eq!(get(&world, &admin, "/admin/audit-events/catalogue").await, 0);
+    }
+
     async fn one_session_takes_two_statements(world) {
         let (tenant, boss, token) = administered(&world).await;
         let session = world.login(&boss).await.session();

@@ -124,7 +124,7 @@ api_tests! {
         assert_eq!(names("/admin/tenants?sort=-name&per_page=2").await, ["core", "beta"]);
         assert_eq!(names("/admin/partners?sort=-name&per_page=2").await, ["core", "beta"]);
         assert_eq!(names("/admin/tenants?per_page=2").await, ["core", "beta"], "newest first");
-        for list in ["/admin/tenants", "/admin/partners", "/admin/users", "/admin/roles", "/admin/role-assignments", "/admin/permissions", "/admin/sessions"] {
+        for list in ["/admin/tenants", "/admin/partners", "/admin/users", "/admin/roles", "/admin/role-assignments", "/admin/permissions", "/admin/sessions", "/admin/audit-events"] {
             let answer = world.get(&format!("{list}?per_page=1")).bearer(&admin).send().await.expect(200);
             assert!(answer.total() >= 1 && answer.len() == 1, "{list}: {}", answer.text);
             assert_eq!(world.get(&format!("{list}?per_page=0")).bearer(&admin).send().await.faults().len(), 1, "{list}");

@@ -10,6 +10,8 @@ mod api_auth;
 mod api_me;
 mod api_sessions;
 mod audit;
+mod audit_export;
+mod audit_list;
 mod authz_matrix;
 mod conventions;
 mod cost;

@@ -144,6 +144,43 @@ api_tests! {
         assert_eq!(all_sessions(&world, &ada).await.len(), 0);
     }
 
+    async fn events_stay_for_the_retention_of_their_tenant_and_then_go(world) {
+        world.tick();
+        let (_, short) = with(&world, json!({"audit_retention_days": 3})).await;
+        let long = world.person(&world.tenant("other").await, "eve").await;
+        let about = async |person: &Person| {
+            let path = format!("/admin/audit-events?action=user.registered&resource_id={}", person.id);
+            world.get(&path).bearer(world.fresh_admin().await).send().await.expect(200).total()
+        };
+        world.clock.advance(3 * DAY - HOUR);
+        world.app.clean_up().await.unwrap();
+        assert_eq!((about(&short).await, about(&long).await), (1, 1));
+        world.clock.advance(2 * HOUR);
+        world.app.clean_up().await.unwrap();
+        assert_eq!((about(&short).await, about(&long).await), (0, 1));
+        let removed = world.get("/admin/audit-events?action=audit_event.purged").bearer(world.fresh_admin().await).send().await.expect(200);
+        assert_eq!((removed.total(), &removed.data()[0]["changes"][0]["field"]), (1, &json!("event_count")));
+        world.clock.advance(Duration::from_secs(86_400 * 365));
+        world.app.clean_up().await.unwrap();
+        assert_eq!(about(&long).await, 0);
+    }
+
+    async fn events_of_no_tenant_go_after_a_year(world) {
+        world.tick();
+        world.partner("acme").await;
+        let made = async || {
+            let path = "/admin/audit-events?action=partner.created";
+            world.get(path).bearer(world.fresh_admin().await).send().await.expect(200).total()
+        };
+        let before = made().await;
+        world.clock.advance(Duration::from_secs(86_400 * 364));
+        world.app.clean_up().await.unwrap();
+        assert_eq!(made().await, before);
+        world.clock.advance(2 * DAY);
+        world.app.clean_up().await.unwrap();
+        assert_eq!(made().await, 0);
+    }
+
     async fn expired_session_never_shows_as_active_before_it_is_swept(world) {
         world.tick();
         let (tenant, ada) = with(&world, json!({"session_max_days": 1})).await;

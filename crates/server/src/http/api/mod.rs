@@ -1,6 +1,7 @@
 //! The API: one file per resource, its DTOs and handlers together.
 
 pub mod admin;
+pub mod audit;
 pub mod auth;
 pub mod me;
 pub mod session;

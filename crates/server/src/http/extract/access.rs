@@ -170,6 +170,7 @@ path_ids! {
     gatehouse_domain::id::RoleId = "role_id",
     gatehouse_domain::id::AssignmentId = "assignment_id",
     gatehouse_domain::id::SessionId = "session_id",
+    gatehouse_domain::id::AuditEventId = "event_id",
 }
 
 impl RequestState {

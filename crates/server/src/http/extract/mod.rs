@@ -1,5 +1,6 @@
 //! Extractors: what handlers take.
 
 pub mod access;
+pub mod filtered;
 pub mod page;
 pub mod valid;

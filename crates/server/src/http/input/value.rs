@@ -100,6 +100,9 @@ word_fields!(
     gatehouse_domain::settings::Registration,
     gatehouse_domain::settings::SessionLimitAction,
     gatehouse_domain::settings::RefreshReuse,
+    gatehouse_domain::audit::Action,
+    gatehouse_domain::audit::AuditResult,
+    gatehouse_domain::audit::ResourceKind,
 );
 
 fn word_schema<T: Word>() -> RefOr<Schema> {
@@ -229,6 +232,22 @@ fn ip_pattern() -> String {
         vec![v4, format!("({group}:){{7}}{group}"), format!("({group}:){{1,7}}:"), format!(":((:{group}){{1,7}}|:)")];
     forms.extend(short);
     format!("^({})$", forms.join("|"))
+}
+
+/// The id of anything that events are about.
+impl Item for gatehouse_domain::audit::ResourceId {
+    fn read_text(text: &str) -> Result<Self, Fault> {
+        Self::parse(text)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(30))
+            .pattern(Some(Self::pattern()))
+            .examples([serde_json::json!("usr_01h455vb4pex5vsknk084sn02q")])
+            .into()
+    }
 }
 
 /// An IP address in any of its spellings.

@@ -131,6 +131,7 @@ fn shared(document: &mut Value) {
         "Retry-After": header("Seconds until it is worth trying again.", &json!({ "type": "integer", "format": "int32", "minimum": 1 })),
         "RateLimit-Policy": header("The limit that applies.", &text(200)),
         "RateLimit": header("What is left of it.", &text(200)),
+        "Content-Disposition": header("That it is a file, and its name (RFC 6266).", &text(200)),
         "Allow": header("The methods that there are.", &text(200)),
         "Link": header("The first, previous, next and last page (RFC 8288).", &text(8192)),
     });
@@ -251,6 +252,9 @@ fn one(path: &str, method: &str, operation: &mut Map<String, Value>) {
         response["headers"]["X-Request-Id"] = reference("X-Request-Id");
         if id.ends_with(".list") {
             response["headers"]["Link"] = reference("Link");
+        }
+        if id.ends_with(".download") {
+            response["headers"]["Content-Disposition"] = reference("Content-Disposition");
         }
         if limited {
             response["headers"]["RateLimit-Policy"] = reference("RateLimit-Policy");

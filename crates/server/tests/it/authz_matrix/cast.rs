@@ -4,7 +4,10 @@
 //! Administrators of a partner or the platform live outside `home`, so that ending every session of it leaves them
 //! theirs.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+};
 
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
@@ -38,6 +41,7 @@ pub struct Target {
     pub role: String,
     pub spare_role: String,
     pub assignment: String,
+    pub event: String,
     /// Different for every target.
     pub serial: u32,
 }
@@ -57,7 +61,15 @@ pub struct Cast {
     pub home: Tenant,
     pub foreign: Tenant,
     roles: [String; 2],
+    /// An event of each tenant.
+    events: BTreeMap<String, String>,
     serial: Cell<u32>,
+}
+
+/// The first event of a tenant.
+pub async fn event(world: &World, tenant: &Tenant) -> String {
+    let path = format!("/admin/audit-events?tenant_id={}&sort=created_at&per_page=1", tenant.id);
+    world.get(&path).bearer(world.admin().await).send().await.expect(200).ids().remove(0)
 }
 
 impl Cast {
@@ -110,7 +122,11 @@ impl Cast {
             let token = RefCell::new((name == "suspended").then(|| token.clone()));
             actors.push(Actor { name, person, home: tenant.clone(), token, victim, assignment });
         }
-        Self { world: world.clone(), actors, home, foreign, roles: [shown, spare], serial: Cell::default() }
+        let mut events = BTreeMap::new();
+        for tenant in [&home, &sibling, &foreign, &operators] {
+            events.insert(tenant.id.clone(), event(world, tenant).await);
+        }
+        Self { world: world.clone(), events, actors, home, foreign, roles: [shown, spare], serial: Cell::default() }
     }
 
     /// A token of an actor that still works, unless it is one that never does.
@@ -154,6 +170,7 @@ impl Cast {
             role: self.roles[0].clone(),
             spare_role: self.roles[1].clone(),
             assignment: actor.assignment.clone(),
+            event: self.events[&tenant.id].clone(),
             serial: self.serial(),
             ..Target::default()
         };

@@ -1,11 +1,11 @@
 //! What belongs to others does not exist: to everybody, every id of another tenant answers like one that nobody ever
 //! had, byte for byte, whichever place of the path it takes.
 
-use gatehouse_domain::id::{AssignmentId, PartnerId, RoleId, SessionId, TenantId, UserId};
+use gatehouse_domain::id::{AssignmentId, AuditEventId, PartnerId, RoleId, SessionId, TenantId, UserId};
 use serde_json::{Value, json};
 
 use super::{
-    cast::{Cast, Target, Whose},
+    cast::{Cast, Target, Whose, event},
     operation::{Operation, operations},
 };
 use crate::harness::{Tenant, World, api_tests};
@@ -13,7 +13,7 @@ use crate::harness::{Tenant, World, api_tests};
 /// The callers who are somebody.
 const CALLERS: [&str; 6] = ["plain", "reader", "deleter", "tenant", "partner", "foreign"];
 
-const IDS: [&str; 5] = ["tenant_id", "user_id", "session_id", "role_id", "assignment_id"];
+const IDS: [&str; 6] = ["tenant_id", "user_id", "session_id", "role_id", "assignment_id", "event_id"];
 
 /// Everything of a tenant that none of the callers may see.
 async fn stranger(world: &World) -> Target {
@@ -24,6 +24,7 @@ async fn stranger(world: &World) -> Target {
     let assignment = world.give(&person, &role, anchor).await;
     let signed = world.login(&person).await;
     Target {
+        event: event(world, &tenant).await,
         tenant: tenant.id,
         slug: tenant.slug,
         partner: tenant.partner_id,
@@ -49,6 +50,7 @@ fn nothing() -> Target {
         role: RoleId::from_parts(1, random).to_string(),
         spare_role: RoleId::from_parts(1, random).to_string(),
         assignment: AssignmentId::from_parts(1, random).to_string(),
+        event: AuditEventId::from_parts(1, random).to_string(),
         ..Target::default()
     }
 }
@@ -59,6 +61,7 @@ fn field<'t>(target: &'t mut Target, name: &str) -> &'t mut String {
         "user_id" => &mut target.user,
         "session_id" => &mut target.session,
         "role_id" => &mut target.role,
+        "event_id" => &mut target.event,
         _ => &mut target.assignment,
     }
 }
@@ -171,10 +174,11 @@ api_tests! {
             ("tenants", &["partner_id"]),
             ("roles", &["tenant_id", "partner_id"]),
             ("role-assignments", &["user_id", "role_id", "tenant_id", "partner_id"]),
+            ("audit-events", &["tenant_id", "partner_id", "actor_id", "resource_id"]),
         ] {
             for filter in filters {
                 let value = match *filter {
-                    "user_id" => &strange.user,
+                    "user_id" | "actor_id" | "resource_id" => &strange.user,
                     "tenant_id" => &strange.tenant,
                     "partner_id" => &strange.partner,
                     _ => &strange.role,
@@ -188,5 +192,9 @@ api_tests! {
         }
         let path = format!("/tenants/{}/sessions?user_id={}", cast.home.id, strange.user);
         assert_eq!(world.get(&path).bearer(&token).send().await.expect(200).total(), 0);
+        for filter in ["actor_id", "resource_id"] {
+            let path = format!("/tenants/{}/audit-events?{filter}={}", cast.home.id, strange.user);
+            assert_eq!(world.get(&path).bearer(&token).send().await.expect(200).total(), 0, "{path}");
+        }
     }
 }

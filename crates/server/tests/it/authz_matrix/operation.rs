@@ -52,6 +52,7 @@ impl Operation {
             ("session_id", &target.session),
             ("role_id", &target.role),
             ("assignment_id", &target.assignment),
+            ("event_id", &target.event),
             ("tenant_slug", &target.slug),
         ] {
             path = path.replace(&format!("{{{name}}}"), value);

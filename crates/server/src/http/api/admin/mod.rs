@@ -1,6 +1,7 @@
 //! Administration across tenants, for operators and for administrators of partners.
 
 pub mod assignments;
+pub mod audit;
 pub mod partners;
 pub mod permissions;
 pub mod roles;
@@ -18,4 +19,5 @@ pub(super) fn mount(routes: &mut impl Mount) {
     roles::mount(routes);
     permissions::mount(routes);
     assignments::mount(routes);
+    audit::mount(routes);
 }

@@ -1,6 +1,7 @@
 //! One tenant, for its administrators: the same use cases and bodies as under `/admin`, within what the path names.
 
 pub mod assignments;
+pub mod audit;
 pub mod roles;
 pub mod sessions;
 pub mod settings;
@@ -14,4 +15,5 @@ pub(super) fn mount(routes: &mut impl Mount) {
     roles::mount(routes);
     assignments::mount(routes);
     settings::mount(routes);
+    audit::mount(routes);
 }

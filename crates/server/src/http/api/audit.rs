@@ -1,0 +1,224 @@
+//! Events of the audit trail as the API shows them.
+
+pub mod catalogue;
+pub mod export;
+
+use std::net::IpAddr;
+
+use gatehouse_domain::{
+    audit::{Action, AuditEvent, AuditResult, FieldChange, ResourceId, ResourceKind},
+    id::{AuditEventId, PartnerId, SessionId, TenantId, UserId},
+    time::Timestamp,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    app::audit::AuditFilter,
+    http::{
+        envelope::{ApiResponse, PaginatedResponse},
+        input::query,
+    },
+};
+
+/// A page of events.
+pub type AuditEventPage = PaginatedResponse<AuditEventResponse>;
+/// One event.
+pub type OneAuditEvent = ApiResponse<AuditEventResponse>;
+
+/// Something that happened.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditEventResponse {
+    /// Its id.
+    #[schema(inline)]
+    pub id: AuditEventId,
+    /// When it happened.
+    #[schema(inline)]
+    pub created_at: Timestamp,
+    /// The tenant it happened in; null for what concerns none.
+    #[schema(required = true, inline)]
+    pub tenant_id: Option<TenantId>,
+    /// The partner of that tenant at the time, or the one it concerns; null for what concerns none.
+    #[schema(required = true, inline)]
+    pub partner_id: Option<PartnerId>,
+    /// Who did it.
+    pub actor: AuditActorResponse,
+    /// What was done; the catalogue lists all actions.
+    #[schema(max_length = 64, example = "user.updated")]
+    pub action: String,
+    /// To what.
+    pub resource: AuditResourceResponse,
+    /// What came of it: `success` or `failure`.
+    #[schema(max_length = 32, example = "success")]
+    pub result: String,
+    /// Why it failed, as a slug; null if it did not.
+    #[schema(required = true, max_length = 64)]
+    pub failure: Option<String>,
+    /// Why it was done, as a slug.
+    #[schema(required = true, max_length = 64)]
+    pub reason: Option<String>,
+    /// What changed, by field in alphabetical order; never a secret.
+    #[schema(max_items = 1000)]
+    pub changes: Vec<AuditChangeResponse>,
+    /// The address it was asked for from.
+    #[schema(required = true, max_length = 45, example = "203.0.113.10")]
+    pub ip_address: Option<String>,
+    /// The User-Agent it was asked for with.
+    #[schema(required = true, max_length = 2048)]
+    pub user_agent: Option<String>,
+    /// The request it was asked for in, as in its header `X-Request-Id`.
+    #[schema(required = true, max_length = 128)]
+    pub request_id: Option<String>,
+}
+
+/// Who did something.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditActorResponse {
+    /// `user`, or `system` for Gatehouse itself.
+    #[serde(rename = "type")]
+    #[schema(max_length = 32, example = "user")]
+    pub kind: String,
+    /// The user, if it was one.
+    #[schema(required = true, inline)]
+    pub id: Option<UserId>,
+    /// The session that the user acted through.
+    #[schema(required = true, inline)]
+    pub session_id: Option<SessionId>,
+    /// As what the actor acted: `platform`, `partner` or `tenant` administrator, for itself (`own`), or `system`.
+    #[schema(max_length = 32, example = "tenant")]
+    pub acting_as: String,
+}
+
+/// What something was done to.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditResourceResponse {
+    /// The kind; the catalogue lists all.
+    #[serde(rename = "type")]
+    #[schema(max_length = 64, example = "user")]
+    pub kind: String,
+    /// Which one; null for several, and for none that is known.
+    #[schema(required = true, max_length = 64, example = "usr_01h455vb4pex5vsknk084sn02q")]
+    pub id: Option<String>,
+}
+
+/// A field that changed. Texts are as they are, other values are written as JSON.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditChangeResponse {
+    /// The field; a part of an object has its path.
+    #[schema(max_length = 1024, example = "display_name")]
+    pub field: String,
+    /// What it was; null where there was nothing.
+    #[schema(required = true, max_length = 65536)]
+    pub old: Option<String>,
+    /// What it is; null where there is nothing.
+    #[schema(required = true, max_length = 65536, example = "Ada Lovelace")]
+    pub new: Option<String>,
+}
+
+query! {
+    /// Where events happened.
+    pub struct AuditPlaceQuery {
+        /// Only events in these tenants.
+        tenant_id: Vec<TenantId>,
+        /// Only events below these partners.
+        partner_id: Vec<PartnerId>,
+    }
+
+    /// Filters of events.
+    pub struct AuditQuery {
+        /// Only what these users did.
+        actor_id: Vec<UserId>,
+        /// Only these actions.
+        action: Vec<Action>,
+        /// Only events about these kinds of things.
+        resource_type: Vec<ResourceKind>,
+        /// Only events about these things.
+        resource_id: Vec<ResourceId>,
+        /// Only events with this result.
+        result: Vec<AuditResult>,
+        /// Only events asked for from these addresses.
+        ip_address: Vec<IpAddr>,
+        /// Only events at this instant or later.
+        created_after: Option<Timestamp>,
+        /// Only events before this instant.
+        created_before: Option<Timestamp>,
+    }
+}
+
+impl From<&AuditQuery> for AuditFilter {
+    fn from(query: &AuditQuery) -> Self {
+        let AuditQuery {
+            actor_id,
+            action,
+            resource_type,
+            resource_id,
+            result,
+            ip_address,
+            created_after,
+            created_before,
+        } = query;
+        Self {
+            tenants: Vec::new(),
+            partners: Vec::new(),
+            actors: actor_id.clone(),
+            actions: action.clone(),
+            kinds: resource_type.clone(),
+            resources: resource_id.clone(),
+            results: result.clone(),
+            ips: ip_address.clone(),
+            created_after: *created_after,
+            created_before: *created_before,
+        }
+    }
+}
+
+impl AuditPlaceQuery {
+    /// The filter for what is asked for in these places.
+    #[must_use]
+    pub fn with(&self, query: &AuditQuery) -> AuditFilter {
+        let Self { tenant_id, partner_id } = self;
+        AuditFilter { tenants: tenant_id.clone(), partners: partner_id.clone(), ..query.into() }
+    }
+}
+
+impl From<AuditEvent> for AuditEventResponse {
+    fn from(event: AuditEvent) -> Self {
+        let AuditEvent {
+            id,
+            occurred_at,
+            tenant_id,
+            partner_id,
+            actor_type,
+            actor_id,
+            actor_session_id,
+            acting_as,
+            action,
+            resource_type,
+            resource_id,
+            result,
+            failure,
+            reason,
+            changes,
+            ip_address,
+            user_agent,
+            request_id,
+        } = event;
+        let change = |FieldChange { field, old, new }: FieldChange| AuditChangeResponse { field, old, new };
+        Self {
+            id,
+            created_at: occurred_at,
+            tenant_id,
+            partner_id,
+            actor: AuditActorResponse { kind: actor_type, id: actor_id, session_id: actor_session_id, acting_as },
+            action,
+            resource: AuditResourceResponse { kind: resource_type, id: resource_id },
+            result,
+            failure,
+            reason,
+            changes: changes.into_iter().map(change).collect(),
+            ip_address,
+            user_agent,
+            request_id,
+        }
+    }
+}
