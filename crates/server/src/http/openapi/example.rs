@@ -32,7 +32,7 @@ fn fill_content(content: &mut Value, schemas: &Value) {
 
 /// An example of a schema.
 fn of(schema: &Value, schemas: &Value, depth: usize) -> Value {
-    if depth > 12 {
+    if depth > 20 {
         return Value::Null;
     }
     if let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next()) {
