@@ -229,8 +229,22 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        self.write_in_company(ctx, false, work).await
+    }
+
+    /// The same; if others like it are known to come within milliseconds, it waits for them on SQLite, so that they share
+    /// a commit.
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub async fn write_in_company<T, E, F>(&self, ctx: Ctx, others_come: bool, work: F) -> Result<T, E>
+    where
+        F: AsyncFn(&WriteTx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
         match &self.0.writer {
-            Writer::Sqlite(writer) => writer.write(ctx, work).await,
+            Writer::Sqlite(writer) => writer.write(ctx, others_come, work).await,
             Writer::Postgres => {
                 for _ in 1..ATTEMPTS {
                     match self.attempt(&ctx, &work).await? {

@@ -36,6 +36,10 @@ const QUEUE: usize = 1_024;
 const BATCH: usize = 64;
 /// How long a batch goes on taking transactions in.
 const BATCH_TIME: Duration = Duration::from_millis(20);
+/// How long a batch of transactions that know of others to come waits for these.
+const PATIENCE: Duration = Duration::from_millis(12);
+/// And how many of them it waits for.
+const COMPANIONS: usize = 4;
 
 pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -114,12 +118,14 @@ type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 trait Job: Send {
     fn run<'a>(&'a mut self, tx: &'a WriteTx<'_>) -> Local<'a, ()>;
     fn ctx(&self) -> &Ctx;
+    fn is_patient(&self) -> bool;
     fn failed(&self) -> bool;
     fn answer(self: Box<Self>, committed: Result<()>);
 }
 
 struct Queued<F, T, E> {
     ctx: Ctx,
+    is_patient: bool,
     work: F,
     result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
@@ -141,6 +147,10 @@ where
 
     fn ctx(&self) -> &Ctx {
         &self.ctx
+    }
+
+    fn is_patient(&self) -> bool {
+        self.is_patient
     }
 
     fn failed(&self) -> bool {
@@ -183,14 +193,14 @@ impl Writer {
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
 
-    pub(crate) async fn write<T, E, F>(&self, ctx: Ctx, work: F) -> Result<T, E>
+    pub(crate) async fn write<T, E, F>(&self, ctx: Ctx, is_patient: bool, work: F) -> Result<T, E>
     where
         F: AsyncFn(&WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Queued { ctx, work, result: None, reply };
+        let job = Queued { ctx, is_patient, work, result: None, reply };
         self.queue.try_send(Message::Write(Box::new(job))).map_err(|_| Error::Unavailable(None))?;
         match answer.await {
             Ok(result) => result,
@@ -246,10 +256,24 @@ impl Loop {
         }
     }
 
+    /// A transaction with those that it waits for: as long as all are patient, others to come make the commit cheaper
+    /// for each. Whoever is in a hurry comes along at once.
+    async fn company(&mut self, first: Box<dyn Job>) -> (Vec<Box<dyn Job>>, Option<Message>) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut jobs = vec![first];
+        while jobs.len() < COMPANIONS && jobs.last().is_some_and(|job| job.is_patient()) {
+            match tokio::time::timeout_at(deadline, self.messages.recv()).await {
+                Ok(Some(Message::Write(job))) => jobs.push(job),
+                Ok(other @ Some(Message::Close(_))) => return (jobs, other),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        (jobs, None)
+    }
+
     /// Runs one transaction and those that queue up behind it; returns a message that is no transaction.
     async fn batch(&mut self, first: Box<dyn Job>) -> Option<Message> {
-        let mut jobs = vec![first];
-        let mut other = None;
+        let (mut jobs, mut other) = self.company(first).await;
         if let Err(Broken { culprit }) = self.commit(&mut jobs, Some(&mut other)).await {
             jobs.remove(culprit).answer(Ok(()));
             for job in jobs {

@@ -240,7 +240,8 @@ impl App {
             }
             Ok(system.insert(Session::start(new.clone(), &policy_then, now)).await?)
         };
-        let session = self.db.write(origin.ctx.clone(), work).await?;
+        let others_come = self.hasher.is_busy();
+        let session = self.db.write_in_company(origin.ctx.clone(), others_come, work).await?;
         let access_token = self.access_token(facts, &session, &found.roles, &policy, origin)?;
         Ok(TokenPair {
             access_token,

@@ -9,7 +9,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -109,6 +109,7 @@ impl Shared {
 pub struct Hasher {
     shared: Arc<Shared>,
     hashes: Arc<AtomicU64>,
+    busy: Arc<AtomicUsize>,
     dummy: PasswordHash,
 }
 
@@ -130,21 +131,31 @@ impl Hasher {
         let shared =
             Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new(), capacity: Ord::max(options.queue, 2) });
         let hashes = Arc::new(AtomicU64::new(0));
+        let busy = Arc::new(AtomicUsize::new(0));
         for number in 0..Ord::max(options.permits, 1) {
             let shared = Arc::clone(&shared);
             let kit = Kit { memory: Vec::new(), env: env.clone(), cost: options.cost, hashes: Arc::clone(&hashes) };
-            std::thread::Builder::new().name(format!("argon2-{number}")).spawn(move || work(&shared, kit))?;
+            std::thread::Builder::new().name(format!("argon2-{number}")).spawn({
+                let busy = Arc::clone(&busy);
+                move || work(&shared, &busy, kit)
+            })?;
         }
         // Checked when there is no user of that name, so that it takes as long as when there is one. Its text is
         // random and its output too: no password matches.
         let dummy = phc(options.cost, &env.random(), &env.random());
-        Ok(Self { shared, hashes, dummy })
+        Ok(Self { shared, hashes, busy, dummy })
     }
 
     /// How many hashes have been computed.
     #[must_use]
     pub fn hashes(&self) -> u64 {
         self.hashes.load(Ordering::Relaxed)
+    }
+
+    /// Whether passwords are being hashed at the moment.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) > 0
     }
 
     /// How many jobs wait.
@@ -226,12 +237,14 @@ impl Drop for Hasher {
     }
 }
 
-fn work(shared: &Shared, mut kit: Kit) {
+fn work(shared: &Shared, busy: &AtomicUsize, mut kit: Kit) {
     // Requests that need no hash go first. It is no loss if the system does not allow it.
     let _ = rustix::process::nice(10);
     while let Some(job) = next(shared, &mut kit) {
         // A panic costs the job, not the thread.
+        busy.fetch_add(1, Ordering::Relaxed);
         drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&mut kit))));
+        busy.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
