@@ -40,6 +40,7 @@ migrations! {
     m20261121_000020_create_user_tokens,
     m20261121_000021_count_tenants_and_users,
     m20261121_000030_index_audit_events,
+    m20261121_000031_delete_softly,
 }
 
 /// Runs portable statements.

@@ -57,12 +57,16 @@ actions! {
     PartnerActivated = "partner.activated";
     /// A partner was made.
     PartnerCreated = "partner.created";
+    /// A partner was deleted, with its tenants and what was in them.
+    PartnerDeleted = "partner.deleted";
     /// A partner was suspended.
     PartnerSuspended = "partner.suspended";
     /// A partner was changed.
     PartnerUpdated = "partner.updated";
     /// A role was made.
     RoleCreated = "role.created";
+    /// A role was deleted; nobody holds it any more.
+    RoleDeleted = "role.deleted";
     /// A role was changed.
     RoleUpdated = "role.updated";
     /// A role was given.
@@ -91,6 +95,8 @@ actions! {
     TenantActivated = "tenant.activated";
     /// A tenant was made.
     TenantCreated = "tenant.created";
+    /// A tenant was deleted, with everything in it.
+    TenantDeleted = "tenant.deleted";
     /// A tenant was suspended.
     TenantSuspended = "tenant.suspended";
     /// A tenant was given to another partner.
@@ -101,6 +107,10 @@ actions! {
     UserActivated = "user.activated";
     /// A user was made by an administrator.
     UserCreated = "user.created";
+    /// A user was deleted.
+    UserDeleted = "user.deleted";
+    /// What was personal about a deleted user was removed.
+    UserErased = "user.erased";
     /// A link was made with which the owner of an account sets the first password.
     UserInvited = "user.invited";
     /// The owner of an account set the first password.

@@ -66,6 +66,8 @@ pub struct Partner {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+    /// When it was deleted; its name is free for another from then on.
+    pub deleted_at: Option<Timestamp>,
     /// Counts the changes.
     pub version: i64,
 }
@@ -125,6 +127,7 @@ impl Partner {
             tenants: 0,
             created_at: now,
             updated_at: now,
+            deleted_at: None,
             version: 0,
         };
         let mut fields = Fields::default();
@@ -163,16 +166,22 @@ impl Partner {
             (Standing::Suspended, Standing::Active) => Action::PartnerActivated,
             _ => Action::PartnerUpdated,
         };
-        let ends = (action == Action::PartnerSuspended).then(|| suspended(RevokeTarget::Partner(self.id), by));
+        let target = RevokeTarget::Partner(self.id);
+        let ends = (action == Action::PartnerSuspended).then(|| RevokeMany::below(target, EndReason::Suspended, by));
         if !fields.is_empty() {
             next.updated_at = now;
         }
         let resource = next.resource();
         (Changed::new(next, action, resource, by).with(fields), ends)
     }
-}
 
-/// The end of every session below something that was suspended.
-pub(crate) const fn suspended(target: RevokeTarget, by: &By) -> RevokeMany {
-    RevokeMany { target, except: None, reason: EndReason::Suspended, by: *by }
+    /// Deletes a partner with its tenants and everything in them. Its slug is free for another.
+    pub fn delete(self, by: &By, now: Timestamp) -> (Changed<Self>, RevokeMany) {
+        let next = Self { status: Standing::Suspended, updated_at: now, deleted_at: Some(now), ..self };
+        let mut fields = Fields::default();
+        fields.change("status", self.status, next.status).set("tenant_count", next.tenants);
+        let ends = RevokeMany::below(RevokeTarget::Partner(next.id), EndReason::Deleted, by);
+        let resource = next.resource();
+        (Changed::new(next, Action::PartnerDeleted, resource, by).with(fields), ends)
+    }
 }

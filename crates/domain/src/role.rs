@@ -121,6 +121,8 @@ pub struct Role {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+    /// When it was deleted; its name is free for another from then on.
+    pub deleted_at: Option<Timestamp>,
     /// Counts the changes; a save that finds another number lost a race.
     pub version: i64,
 }
@@ -147,6 +149,7 @@ impl Role {
             permissions,
             created_at: now,
             updated_at: now,
+            deleted_at: None,
             version: 0,
         };
         let mut fields = Fields::default();
@@ -177,6 +180,13 @@ impl Role {
         }
         let resource = next.resource();
         Changed::new(next, Action::RoleUpdated, resource, by).with(fields)
+    }
+
+    /// Deletes the role; whoever held it holds it no longer.
+    pub fn delete(self, by: &By, now: Timestamp) -> Changed<Self> {
+        let resource = self.resource();
+        let next = Self { updated_at: now, deleted_at: Some(now), ..self };
+        Changed::new(next, Action::RoleDeleted, resource, by)
     }
 
     fn permission_list(&self) -> Vec<&str> {

@@ -8,8 +8,8 @@ use crate::{
     change::Changed,
     id::{PartnerId, TenantId},
     issue::{Fault, Parse},
-    partner::{Standing, suspended},
-    session::{RevokeMany, RevokeTarget},
+    partner::Standing,
+    session::{EndReason, RevokeMany, RevokeTarget},
     settings::TenantSettings,
     text::{Email, Name, Slug},
     time::Timestamp,
@@ -40,6 +40,8 @@ pub struct Tenant {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+    /// When it was deleted; its name is free for another from then on.
+    pub deleted_at: Option<Timestamp>,
     /// Counts the changes.
     pub version: i64,
 }
@@ -198,6 +200,7 @@ impl Tenant {
             users: 0,
             created_at: now,
             updated_at: now,
+            deleted_at: None,
             version: 0,
         };
         let mut fields = Fields::default();
@@ -231,12 +234,23 @@ impl Tenant {
             _ if self.partner_id != next.partner_id => Action::TenantTransferred,
             _ => Action::TenantUpdated,
         };
-        let ends = (action == Action::TenantSuspended).then(|| suspended(RevokeTarget::Tenant(self.reference()), by));
+        let target = RevokeTarget::Tenant(self.reference());
+        let ends = (action == Action::TenantSuspended).then(|| RevokeMany::below(target, EndReason::Suspended, by));
         if !fields.is_empty() {
             next.updated_at = now;
         }
         let resource = next.resource();
         (Changed::new(next, action, resource, by).with(fields), ends)
+    }
+
+    /// Deletes a tenant with everything in it. Its slug is free for another.
+    pub fn delete(self, by: &By, now: Timestamp) -> (Changed<Self>, RevokeMany) {
+        let next = Self { status: Standing::Suspended, updated_at: now, deleted_at: Some(now), ..self };
+        let mut fields = Fields::default();
+        fields.change("status", self.status, next.status).set("user_count", next.users);
+        let ends = RevokeMany::below(RevokeTarget::Tenant(next.reference()), EndReason::Deleted, by);
+        let resource = next.resource();
+        (Changed::new(next, Action::TenantDeleted, resource, by).with(fields), ends)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Users: people, each in exactly one tenant.
 
+mod deletion;
 mod invitation;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,6 @@ use crate::{
     authz::{By, TenantRef},
     change::Changed,
     id::{PartnerId, SessionId, TenantId, UserId},
-    partner::suspended,
     role::HeldRole,
     secret::PasswordHash,
     session::{EndReason, RevokeMany, RevokeTarget},
@@ -66,6 +66,8 @@ pub struct User {
     pub updated_at: Timestamp,
     /// When the user last signed in.
     pub last_login_at: Option<Timestamp>,
+    /// When it was deleted; its names are free for another from then on.
+    pub deleted_at: Option<Timestamp>,
     /// Counts the changes.
     pub version: i64,
 }
@@ -148,6 +150,7 @@ impl User {
             created_at: now,
             updated_at: now,
             last_login_at: None,
+            deleted_at: None,
             version: 0,
         };
         let mut fields = Fields::default();
@@ -209,7 +212,8 @@ impl User {
             (_, UserStatus::Active) => Action::UserActivated,
             (_, UserStatus::Invited) => Action::UserUpdated,
         };
-        let ends = (action == Action::UserSuspended).then(|| suspended(RevokeTarget::User(self.tenant(), self.id), by));
+        let target = RevokeTarget::User(self.tenant(), self.id);
+        let ends = (action == Action::UserSuspended).then(|| RevokeMany::below(target, EndReason::Suspended, by));
         if !fields.is_empty() {
             next.updated_at = now;
         }

@@ -108,6 +108,7 @@ fn permissions_reach_as_far_as_the_committed_table_says() {
     let installation = [("of the installation", Installation)];
     let mut all = area_rows![ReadAudit].to_vec();
     all.extend([
+        (DeletePartners::NAME, rows::<DeletePartners>(&installation)),
         (ReadPartners::NAME, rows::<ReadPartners>(&installation)),
         (WritePartners::NAME, rows::<WritePartners>(&installation)),
     ]);
@@ -116,14 +117,17 @@ fn permissions_reach_as_far_as_the_committed_table_says() {
         DeleteAssignments,
         ReadAssignments,
         WriteAssignments,
+        DeleteRoles,
         ReadRoles,
         WriteRoles,
         RevokeSessions,
         ReadSessions,
         ReadSettings,
         WriteSettings,
+        DeleteTenants,
         ReadTenants,
         WriteTenants,
+        DeleteUsers,
         ReadUsers,
         WriteUsers,
     ]);

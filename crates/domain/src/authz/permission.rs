@@ -43,20 +43,24 @@ macro_rules! permissions {
 
 permissions! {
     "audit-events:read" ReadAudit on Area, "See the audit trail.";
+    "partners:delete" DeletePartners on Installation, "Delete partners with all their tenants.";
     "partners:read" ReadPartners on Installation, "See partners and their limits.";
     "partners:write" WritePartners on Installation, "Create, change, suspend and activate partners.";
     "permissions:read" ReadPermissions on Area, "See the permission catalogue.";
     "role-assignments:delete" DeleteAssignments on Area, "Take roles from users.";
     "role-assignments:read" ReadAssignments on Area, "See who holds which role.";
     "role-assignments:write" WriteAssignments on Area, "Give roles to users.";
+    "roles:delete" DeleteRoles on Area, "Delete roles.";
     "roles:read" ReadRoles on Area, "See roles and what they allow.";
     "roles:write" WriteRoles on Area, "Create and change roles.";
     "sessions:delete" RevokeSessions on Area, "End sessions.";
     "sessions:read" ReadSessions on Area, "See sessions and their statistics.";
     "settings:read" ReadSettings on Area, "See the settings of tenants.";
     "settings:write" WriteSettings on Area, "Change the settings of tenants.";
+    "tenants:delete" DeleteTenants on Area, "Delete tenants with all that is in them.";
     "tenants:read" ReadTenants on Area, "See tenants and their settings.";
     "tenants:write" WriteTenants on Area, "Create, change, suspend and activate tenants.";
+    "users:delete" DeleteUsers on Area, "Delete users, and erase what is personal about them.";
     "users:read" ReadUsers on Area, "See users.";
     "users:write" WriteUsers on Area, "Create, change, suspend and activate users.";
 }

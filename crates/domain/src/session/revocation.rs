@@ -36,6 +36,11 @@ pub struct RevokeMany {
 }
 
 impl RevokeMany {
+    /// The end of every session below something that is no longer to be used.
+    pub(crate) const fn below(target: RevokeTarget, reason: EndReason, by: &By) -> Self {
+        Self { target, except: None, reason, by: *by }
+    }
+
     /// The event, once it is known how many sessions ended.
     #[must_use]
     pub fn event(&self, ended: u64) -> Event {

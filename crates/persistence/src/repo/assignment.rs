@@ -190,7 +190,12 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn assignment_even_deleted(&self, id: AssignmentId) -> Result<Option<Assignment>> {
-        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
+        self.select_even_deleted::<Entity>()
+            .filter(Column::Id.eq(id.uuid()))
+            .one(&self.exec)
+            .await?
+            .map(domain)
+            .transpose()
     }
 
     /// Assignments of users within the scope, by creation.
@@ -203,11 +208,7 @@ impl Scope<'_> {
         direction: Direction,
         page: &PageRequest,
     ) -> Result<Page<Assignment>> {
-        let select = list::any_of(
-            self.select::<Entity>().filter(Column::DeletedAt.is_null()),
-            Column::UserId,
-            &list::uuids(&filter.users, UserId::uuid),
-        );
+        let select = list::any_of(self.select::<Entity>(), Column::UserId, &list::uuids(&filter.users, UserId::uuid));
         let select = list::any_of(select, Column::RoleId, &list::uuids(&filter.roles, RoleId::uuid));
         let select = list::any_of(select, Column::TenantId, &list::uuids(&filter.tenants, TenantId::uuid));
         let select = list::any_of(select, Column::PartnerId, &list::uuids(&filter.partners, PartnerId::uuid));

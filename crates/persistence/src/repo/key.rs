@@ -135,7 +135,11 @@ impl System<'_> {
         sql.push(&sql::TENANT).push(", ").push(&sql::KEY);
         sql.push(" FROM tenants t JOIN partners p ON p.id = t.partner_id");
         sql.push(" LEFT JOIN signing_keys k ON k.tenant_id = t.id AND (k.state = 'current' OR k.state = 'retired' AND k.retired_at > ");
-        sql.bind(now.minus(OVERLAP).micros()).push(") WHERE ").push(column).push(" = ").bind(value);
+        sql.bind(now.minus(OVERLAP).micros())
+            .push(") WHERE t.deleted_at IS NULL AND ")
+            .push(column)
+            .push(" = ")
+            .bind(value);
         sql.push(" ORDER BY k.state, k.id DESC");
         let db = self.exec;
         let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;

@@ -132,7 +132,8 @@ impl System<'_> {
         sql.push(", n.failures AS n_failures, n.since AS n_since, n.blocked_until AS n_blocked_until, ");
         // A row in any case: whether there is such a user shows in no difference of the work.
         sql.counter("i_", address).push(" FROM (SELECT 1 AS one) o LEFT JOIN users u ON u.tenant_id = ");
-        sql.bind(tenant.id.uuid()).push(" AND ").push(column).push(" = ").bind(value).push(" ").push(HELD_JOINS);
+        sql.bind(tenant.id.uuid()).push(" AND u.deleted_at IS NULL AND ").push(column).push(" = ").bind(value);
+        sql.push(" ").push(HELD_JOINS);
         sql.push(" LEFT JOIN throttles n ON n.key = COALESCE(").push(bytes).push(", ").bind(unknown.bytes()).push(")");
         let rows = db.query_all_raw(sql.statement(backend)).await?;
         let first = rows.first().ok_or(Error::Corrupt("attempt"))?;

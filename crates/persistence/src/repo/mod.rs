@@ -4,6 +4,7 @@ pub(crate) mod application;
 pub(crate) mod assignment;
 pub(crate) mod audit;
 pub(crate) mod audit_list;
+pub(crate) mod deletion;
 pub(crate) mod effects;
 pub(crate) mod key;
 pub(crate) mod list;

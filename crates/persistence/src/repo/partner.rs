@@ -43,6 +43,7 @@ pub(crate) fn domain(row: Model) -> Result<Partner> {
         tenants: unsigned(row.tenants),
         created_at: Timestamp::from_micros(row.created_at),
         updated_at: Timestamp::from_micros(row.updated_at),
+        deleted_at: row.deleted_at.map(Timestamp::from_micros),
         version: row.version,
     })
 }
@@ -85,6 +86,7 @@ impl Versioned for Partner {
             max_users_per_tenant: Set(stored(self.max_users_per_tenant)),
             max_applications_per_tenant: Set(stored(self.max_applications_per_tenant)),
             updated_at: Set(self.updated_at.micros()),
+            deleted_at: Set(self.deleted_at.map(Timestamp::micros)),
             version: Set(self.version),
             ..ActiveModel::default()
         })
@@ -97,7 +99,20 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn partner(&self, id: PartnerId) -> Result<Option<Partner>> {
-        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
+        Ok(self.partner_even_deleted(id).await?.filter(|partner| partner.deleted_at.is_none()))
+    }
+
+    /// One partner, deleted or not.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn partner_even_deleted(&self, id: PartnerId) -> Result<Option<Partner>> {
+        self.select_even_deleted::<Entity>()
+            .filter(Column::Id.eq(id.uuid()))
+            .one(&self.exec)
+            .await?
+            .map(domain)
+            .transpose()
     }
 
     /// Partners, by creation or by name.

@@ -23,7 +23,7 @@ impl WriteSystem<'_> {
         let mut sql = Sql::new(
             "SELECT t.users AS used, p.max_users_per_tenant AS most FROM tenants t JOIN partners p ON p.id = t.partner_id WHERE t.id = ",
         );
-        sql.bind(tenant.id.uuid()).push(" AND t.partner_id = ").bind(tenant.partner_id.uuid());
+        sql.bind(tenant.id.uuid()).push(" AND t.deleted_at IS NULL AND t.partner_id = ").bind(tenant.partner_id.uuid());
         self.quota(sql, " FOR NO KEY UPDATE OF t").await
     }
 
@@ -32,7 +32,8 @@ impl WriteSystem<'_> {
     /// # Errors
     /// [`Error::Stale`] when the partner is gone.
     pub async fn tenant_quota(&self, partner: PartnerId) -> Result<Quota> {
-        let mut sql = Sql::new("SELECT tenants AS used, max_tenants AS most FROM partners WHERE id = ");
+        let mut sql =
+            Sql::new("SELECT tenants AS used, max_tenants AS most FROM partners WHERE deleted_at IS NULL AND id = ");
         sql.bind(partner.uuid());
         self.quota(sql, " FOR NO KEY UPDATE").await
     }

@@ -42,6 +42,7 @@ fn domain(row: Model) -> Result<Role> {
         permissions: permissions(&row.permissions),
         created_at: Timestamp::from_micros(row.created_at),
         updated_at: Timestamp::from_micros(row.updated_at),
+        deleted_at: row.deleted_at.map(Timestamp::from_micros),
         version: row.version,
     })
 }
@@ -81,6 +82,7 @@ impl Versioned for Role {
             name_key: Set(self.name.as_str().to_lowercase()),
             permissions: Set(patterns.join(" ")),
             updated_at: Set(self.updated_at.micros()),
+            deleted_at: Set(self.deleted_at.map(Timestamp::micros)),
             version: Set(self.version),
             ..ActiveModel::default()
         })
@@ -93,7 +95,20 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn role(&self, id: RoleId) -> Result<Option<Role>> {
-        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
+        Ok(self.role_even_deleted(id).await?.filter(|role| role.deleted_at.is_none()))
+    }
+
+    /// One role, deleted or not.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn role_even_deleted(&self, id: RoleId) -> Result<Option<Role>> {
+        self.select_even_deleted::<Entity>()
+            .filter(Column::Id.eq(id.uuid()))
+            .one(&self.exec)
+            .await?
+            .map(domain)
+            .transpose()
     }
 
     /// Roles, by creation.

@@ -43,6 +43,7 @@ pub(crate) fn domain(row: Model) -> Result<Tenant> {
         users: unsigned(row.users),
         created_at: Timestamp::from_micros(row.created_at),
         updated_at: Timestamp::from_micros(row.updated_at),
+        deleted_at: row.deleted_at.map(Timestamp::from_micros),
         version: row.version,
     })
 }
@@ -85,6 +86,7 @@ impl Versioned for Tenant {
             settings: Set(to_json(&self.settings)?),
             branding: Set(to_json(&self.branding)?),
             updated_at: Set(self.updated_at.micros()),
+            deleted_at: Set(self.deleted_at.map(Timestamp::micros)),
             version: Set(self.version),
             ..ActiveModel::default()
         })
@@ -97,7 +99,20 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn tenant(&self, id: TenantId) -> Result<Option<Tenant>> {
-        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
+        Ok(self.tenant_even_deleted(id).await?.filter(|tenant| tenant.deleted_at.is_none()))
+    }
+
+    /// One tenant, deleted or not.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn tenant_even_deleted(&self, id: TenantId) -> Result<Option<Tenant>> {
+        self.select_even_deleted::<Entity>()
+            .filter(Column::Id.eq(id.uuid()))
+            .one(&self.exec)
+            .await?
+            .map(domain)
+            .transpose()
     }
 
     /// Tenants, by creation or by name.

@@ -52,6 +52,7 @@ pub(crate) fn domain(row: Model) -> Result<User> {
         created_at: Timestamp::from_micros(row.created_at),
         updated_at: Timestamp::from_micros(row.updated_at),
         last_login_at: row.last_login_at.map(Timestamp::from_micros),
+        deleted_at: row.deleted_at.map(Timestamp::from_micros),
         version: row.version,
     })
 }
@@ -99,6 +100,7 @@ impl Versioned for User {
             status: Set(self.status.to_string()),
             attributes: Set(to_json(&self.attributes)?),
             updated_at: Set(self.updated_at.micros()),
+            deleted_at: Set(self.deleted_at.map(Timestamp::micros)),
             version: Set(self.version),
             ..ActiveModel::default()
         })
@@ -154,7 +156,16 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn user_view(&self, id: UserId, now: Timestamp) -> Result<Option<UserView>> {
-        let Some(user) = self.user(id).await? else { return Ok(None) };
+        Ok(self.user_view_even_deleted(id, now).await?.filter(|view| view.user.deleted_at.is_none()))
+    }
+
+    /// The same of one user, deleted or not.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn user_view_even_deleted(&self, id: UserId, now: Timestamp) -> Result<Option<UserView>> {
+        let select = self.select_even_deleted::<Entity>().filter(Column::Id.eq(id.uuid()));
+        let Some(user) = select.one(&self.exec).await?.map(domain).transpose()? else { return Ok(None) };
         let mut roles = held_by(self.exec, &[id], now).await?;
         Ok(Some(UserView { user, roles: roles.remove(&id).unwrap_or_default() }))
     }

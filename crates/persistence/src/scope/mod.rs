@@ -31,11 +31,13 @@ pub trait Owned: EntityTrait {
     fn tenant() -> Option<Self::Column>;
     /// The column of the owning user; `None` for what tenants own directly.
     fn user() -> Option<Self::Column>;
+    /// The column that says when a row was deleted; `None` where rows are removed.
+    fn deleted() -> Option<Self::Column>;
 }
 
 /// Declares the owner columns of an entity.
 macro_rules! owned {
-    ($($entity:ident: $partner:ident, $($tenant:ident)?, $($user:ident)?;)*) => {$(
+    ($($entity:ident: $partner:ident, $($tenant:ident)?, $($user:ident)?, $($deleted:ident)?;)*) => {$(
         impl Owned for crate::entity::$entity::Entity {
             fn id() -> Self::Column {
                 crate::entity::$entity::Column::Id
@@ -52,19 +54,23 @@ macro_rules! owned {
             fn user() -> Option<Self::Column> {
                 [$(crate::entity::$entity::Column::$user)?].into_iter().next()
             }
+
+            fn deleted() -> Option<Self::Column> {
+                [$(crate::entity::$entity::Column::$deleted)?].into_iter().next()
+            }
         }
     )*};
 }
 
 owned! {
-    partner: Id, , ;
-    tenant: PartnerId, Id, ;
-    user: PartnerId, TenantId, Id;
-    role: PartnerId, TenantId, ;
-    assignment: PartnerId, TenantId, UserId;
-    session: PartnerId, TenantId, UserId;
-    signing_key: PartnerId, TenantId, ;
-    audit_event: PartnerId, TenantId, ;
+    partner: Id, , , DeletedAt;
+    tenant: PartnerId, Id, , DeletedAt;
+    user: PartnerId, TenantId, Id, DeletedAt;
+    role: PartnerId, TenantId, , DeletedAt;
+    assignment: PartnerId, TenantId, UserId, DeletedAt;
+    session: PartnerId, TenantId, UserId, ;
+    signing_key: PartnerId, TenantId, , ;
+    audit_event: PartnerId, TenantId, , ;
 }
 
 /// Reading within the reach of a grant.
@@ -162,8 +168,17 @@ impl Scope<'_> {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one place that adds the scope's predicate")]
+    /// What lies within and is not deleted.
     pub(crate) fn select<E: Owned>(&self) -> Select<E> {
+        let select = self.select_even_deleted();
+        match E::deleted() {
+            Some(column) => select.filter(column.is_null()),
+            None => select,
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that adds the scope's predicate")]
+    pub(crate) fn select_even_deleted<E: Owned>(&self) -> Select<E> {
         E::find().filter(self.condition::<E>())
     }
 }

@@ -9,11 +9,12 @@ use gatehouse_domain::{
     id::{AssignmentId, RoleId, UserId},
     page::{Direction, Page, PageRequest},
     role::{Anchor, Assignment, BuiltinRole, HeldRole, NewAssignment},
+    session::Effects,
     time::Timestamp,
 };
 use gatehouse_persistence::{WriteScope, WriteTx};
 
-use crate::app::{App, Error, Result, client::Origin, tenants::unknown};
+use crate::app::{App, Error, Result, client::Origin, deletion::Deleted, effects::Mode, tenants::unknown};
 
 pub use gatehouse_persistence::AssignmentFilter;
 
@@ -122,21 +123,28 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`].
-    pub async fn unassign(&self, grant: &Grant<DeleteAssignments>, id: AssignmentId, origin: &Origin) -> Result<()> {
+    pub async fn unassign(
+        &self,
+        grant: &Grant<DeleteAssignments>,
+        id: AssignmentId,
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<Deleted<Assignment>> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
             let assignment = scope.assignment_even_deleted(id).await?.ok_or(Error::NotFound)?;
             may_change(&grant, &scope, assignment.anchor, &PermissionSet::default()).await?;
-            if assignment.deleted_at.is_none() {
-                let gone = scope.update(assignment.delete(&grant.by(), tx.now())).await?;
-                if gone.role_id == BuiltinRole::SuperAdmin.id() {
-                    an_owner_stays(tx).await?;
-                }
+            if assignment.deleted_at.is_some() {
+                return Ok((assignment, Effects::default()));
             }
-            Ok::<_, Error>(())
+            let gone = scope.update(assignment.delete(&grant.by(), tx.now())).await?;
+            if gone.role_id == BuiltinRole::SuperAdmin.id() {
+                an_owner_stays(tx).await?;
+            }
+            Ok((gone, Effects::default()))
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.change(origin.ctx.clone(), mode, work).await
     }
 }
 

@@ -14,6 +14,14 @@ pub enum Mode {
     DryRun,
 }
 
+impl Mode {
+    /// Tried if so asked for.
+    #[must_use]
+    pub const fn of(dry_run: bool) -> Self {
+        if dry_run { Self::DryRun } else { Self::Real }
+    }
+}
+
 /// Why a transaction is not committed.
 enum Stop<T> {
     Tried(T),

@@ -11,6 +11,7 @@ pub mod accounts;
 pub mod assignments;
 pub mod audit;
 pub mod client;
+pub mod deletion;
 pub mod demo;
 pub mod effects;
 pub mod error;

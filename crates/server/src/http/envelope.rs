@@ -14,7 +14,10 @@ use utoipa::{
     openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema},
 };
 
-use crate::http::{extract::page::Paging, problem::Failure, request::RequestState};
+use crate::{
+    app::effects::Mode,
+    http::{extract::page::Paging, problem::Failure, request::RequestState},
+};
 
 /// What a handler returns.
 pub type ApiResult<T> = Result<T, Failure>;
@@ -122,6 +125,25 @@ pub struct Bare<T>(pub T);
 #[derive(Debug)]
 pub struct NoContent;
 
+/// A deletion: nothing, or what it would take if it is only tried.
+#[derive(Debug)]
+pub enum Removal<T> {
+    /// It was done.
+    Done,
+    /// It would take this, and end that.
+    Tried(T, Effects),
+}
+
+impl<T> Removal<T> {
+    /// The answer to a deletion that was made in this mode.
+    pub fn of<U: Into<T>>(mode: Mode, (taken, effects): (U, Effects)) -> Self {
+        match mode {
+            Mode::Real => Self::Done,
+            Mode::DryRun => Self::Tried(taken.into(), effects),
+        }
+    }
+}
+
 /// A page of a list.
 #[derive(Debug)]
 pub struct PaginatedResponse<T> {
@@ -169,6 +191,17 @@ impl Responder for NoContent {
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
         HttpResponse::new(StatusCode::NO_CONTENT)
+    }
+}
+
+impl<T: Serialize> Responder for Removal<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        match self {
+            Self::Done => NoContent.respond_to(request),
+            Self::Tried(taken, effects) => WithEffects(taken, effects).respond_to(request),
+        }
     }
 }
 

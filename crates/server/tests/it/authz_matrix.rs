@@ -20,8 +20,9 @@ use operation::{Operation, operations};
 
 use crate::harness::{Answer, api_tests};
 
-/// Without the permission these are allowed for one's own session; whose it is, only the lookup tells. They take no body.
-const REFUSED_BY_OWNER: [&str; 2] = ["tenants.sessions.get", "tenants.sessions.revoke"];
+/// Without the permission the first two are allowed for one's own session, and with it nobody deletes a user who may do
+/// more: whose it is, and who, only the lookup tells. They take no body.
+const REFUSED_BY_OWNER: [&str; 3] = ["tenants.sessions.get", "tenants.sessions.revoke", "tenants.users.delete"];
 
 /// The permission that a 403 says is missing.
 fn missing(answer: &Answer) -> Option<String> {
@@ -37,7 +38,11 @@ async fn ask_everybody(cast: &Cast, operation: &Operation, whose: Whose) -> Vec<
     let whose_session = if operation.path.starts_with("/me") { Whose::Own } else { whose };
     let mut calls = Vec::new();
     for actor in &cast.actors {
-        calls.push((actor, cast.target(actor, whose_session, with_session).await, cast.token(actor).await));
+        let mut target = cast.target(actor, whose_session, with_session).await;
+        if whose == Whose::Another {
+            cast.spare(operation, &mut target).await;
+        }
+        calls.push((actor, target, cast.token(actor).await));
     }
     let mut before = cast.everything().await;
     let mut answers = Vec::new();

@@ -180,6 +180,7 @@ impl From<&UserView> for UserResponse {
             created_at,
             updated_at,
             last_login_at,
+            deleted_at: _,
             version: _,
         } = user;
         let permissions = PermissionSet::union(roles.iter().map(|role| &role.permissions));

@@ -111,7 +111,7 @@ query! {
 impl DryRunQuery {
     fn of(request: &HttpRequest) -> Result<Mode, Issues> {
         let query = read_pairs("query", read_query(request.query_string())?.into_iter(), Self::read)?;
-        Ok(if query.dry_run.0 { Mode::DryRun } else { Mode::Real })
+        Ok(Mode::of(query.dry_run.0))
     }
 }
 

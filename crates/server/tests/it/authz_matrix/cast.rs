@@ -12,6 +12,7 @@ use std::{
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
 
+use super::operation::Operation;
 use crate::harness::{Person, Signed, Tenant, World};
 
 /// Somebody who calls.
@@ -179,6 +180,22 @@ impl Cast {
             (target.session, target.refresh) = (signed.session(), signed.refresh);
         }
         target
+    }
+
+    /// What is deleted by one call is not there for the next: each gets its own.
+    pub async fn spare(&self, operation: &Operation, target: &mut Target) {
+        let name = format!("spare-{}", target.serial);
+        match operation.id.as_str() {
+            "admin.partners.delete" => target.partner = self.world.tenant(&name).await.partner_id,
+            "admin.tenants.delete" => target.tenant = self.world.tenant_of(&self.home.partner_id, &name).await.id,
+            "admin.roles.delete" | "tenants.roles.delete" => {
+                target.role = self.world.role(&self.home, &name, &["sessions:read"]).await;
+            }
+            "admin.users.delete" | "tenants.users.delete" => {
+                target.user = self.world.person(&self.home, &name).await.id;
+            }
+            _ => {}
+        }
     }
 
     /// Everything that a call could have changed, as the platform sees it.

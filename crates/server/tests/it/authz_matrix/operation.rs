@@ -32,8 +32,11 @@ pub fn operations() -> Vec<Operation> {
         item.as_object().unwrap().iter().map(operation).collect::<Vec<_>>()
     };
     let mut operations: Vec<_> = document["paths"].as_object().unwrap().iter().flat_map(of_path).collect();
-    // What is deleted cannot be read any more, by whatever path.
-    operations.sort_by_key(|operation| (operation.method == Method::DELETE, operation.path.clone()));
+    // What is deleted cannot be read any more, by whatever path; and who deletes oneself can do nothing more.
+    operations.sort_by_key(|operation| {
+        let (deletes, people) = (operation.method == Method::DELETE, operation.id.ends_with("users.delete"));
+        (deletes, people, operation.path.clone())
+    });
     operations
 }
 

@@ -18,11 +18,11 @@ use crate::{
     },
     http::{
         api::user::AnchorResponse,
-        envelope::{ApiResponse, ApiResult, Created, NoContent, PaginatedResponse},
+        envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal},
         extract::{
             access::{Access, Directory, PathId},
             page::{ByCreation, Listing, Paged},
-            valid::Valid,
+            valid::{DryRunQuery, RealOrDry, Valid},
         },
         input::{Patch, body, query},
         mount::Mount,
@@ -254,15 +254,15 @@ async fn update(
 
 /// Take a role from a user
 ///
-/// It holds no more within a second.
-#[utoipa::path(tag = "admin-role-assignments", operation_id = "admin.role_assignments.delete", params(("assignment_id" = inline(AssignmentId), Path, description = "The assignment.")), responses((status = 204)))]
+/// It holds no more within a second. Taking it again changes nothing, and neither does `dry_run=true`.
+#[utoipa::path(tag = "admin-role-assignments", operation_id = "admin.role_assignments.delete", params(("assignment_id" = inline(AssignmentId), Path, description = "The assignment."), DryRunQuery), responses((status = 200, body = OneAssignment), (status = 204)))]
 #[delete("/admin/role-assignments/{assignment_id}")]
 async fn delete_one(
     access: Access<DeleteAssignments, Directory>,
     id: PathId<AssignmentId>,
+    mode: RealOrDry,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<NoContent> {
-    app.unassign(&access, id.0, &asked.origin).await?;
-    Ok(NoContent)
+) -> ApiResult<Removal<RoleAssignmentResponse>> {
+    Ok(Removal::of(mode.0, app.unassign(&access, id.0, mode.0, &asked.origin).await?))
 }

@@ -1,8 +1,8 @@
 //! Partners; for operators only.
 
-use actix_web::{get, patch, post, web::Data};
+use actix_web::{delete, get, patch, post, web::Data};
 use gatehouse_domain::{
-    authz::{ReadPartners, WritePartners},
+    authz::{DeletePartners, ReadPartners, WritePartners},
     id::PartnerId,
     partner::{Limit, NewPartner, Partner, PartnerPatch, Standing},
     text::{Email, Name, Slug},
@@ -14,11 +14,11 @@ use utoipa::ToSchema;
 use crate::{
     app::App,
     http::{
-        envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, WithEffects},
+        envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal, WithEffects},
         extract::{
             access::{Access, Everything, PathId},
             page::{CreationOrName, Listing, Paged, Unfiltered},
-            valid::{DryRunQuery, Valid, ValidOrDry},
+            valid::{DryRunQuery, RealOrDry, Valid, ValidOrDry},
         },
         input::{Patch, Set, body},
         mount::Mount,
@@ -126,6 +126,7 @@ impl From<Partner> for PartnerResponse {
             tenants,
             created_at,
             updated_at,
+            deleted_at: _,
             version: _,
         } = partner;
         Self {
@@ -145,7 +146,7 @@ impl From<Partner> for PartnerResponse {
 }
 
 pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(list).mount(create).mount(get_one).mount(update);
+    routes.mount(list).mount(create).mount(get_one).mount(update).mount(delete_one);
 }
 
 /// List partners
@@ -233,4 +234,20 @@ async fn update(
     };
     let (partner, effects) = app.update_partner(&access, id.0, patch, mode, &asked.origin).await?;
     Ok(WithEffects(partner.into(), effects))
+}
+
+/// Delete a partner
+///
+/// With its tenants and everything in them; every session there ends, and the slugs are free. Deleting it again changes
+/// nothing. With `dry_run=true` nothing changes, and the answer says what would end.
+#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.delete", params(("partner_id" = inline(PartnerId), Path, description = "The partner."), DryRunQuery), responses((status = 200, body = OnePartner), (status = 204)))]
+#[delete("/admin/partners/{partner_id}")]
+async fn delete_one(
+    access: Access<DeletePartners, Everything>,
+    id: PathId<PartnerId>,
+    mode: RealOrDry,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Removal<PartnerResponse>> {
+    Ok(Removal::of(mode.0, app.delete_partner(&access, id.0, mode.0, &asked.origin).await?))
 }

@@ -1,8 +1,8 @@
 //! Roles.
 
-use actix_web::{get, patch, post, web::Data};
+use actix_web::{delete, get, patch, post, web::Data};
 use gatehouse_domain::{
-    authz::{PermissionPattern, PermissionSet, ReadRoles, WriteRoles},
+    authz::{DeleteRoles, PermissionPattern, PermissionSet, ReadRoles, WriteRoles},
     id::{PartnerId, RoleId, TenantId},
     role::Role,
     text::Name,
@@ -17,11 +17,11 @@ use crate::{
         roles::{AnyRole, RoleFilter},
     },
     http::{
-        envelope::{ApiResponse, ApiResult, Created, PaginatedResponse},
+        envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal},
         extract::{
             access::{Access, Directory, PathId},
             page::{ByCreation, Listing, Paged},
-            valid::Valid,
+            valid::{DryRunQuery, RealOrDry, Valid},
         },
         input::{Many, Opaque, Set, body, query},
         mount::Mount,
@@ -133,6 +133,7 @@ impl From<AnyRole> for RoleResponse {
                 permissions,
                 created_at,
                 updated_at,
+                deleted_at: _,
                 version: _,
             }) => Self {
                 id,
@@ -148,7 +149,7 @@ impl From<AnyRole> for RoleResponse {
 }
 
 pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(list).mount(create).mount(get_one).mount(update);
+    routes.mount(list).mount(create).mount(get_one).mount(update).mount(delete_one);
 }
 
 /// List roles
@@ -211,4 +212,20 @@ async fn update(
     let (name, permissions) = patch.0.parts();
     let role = app.update_role(&access, id.0, name, permissions, &asked.origin).await?;
     Ok(ApiResponse(AnyRole::Custom(role).into()))
+}
+
+/// Delete a role
+///
+/// Whoever holds it is affected within a second; its name is free. Nobody deletes a role that allows more than they may.
+/// Deleting it again changes nothing, and neither does `dry_run=true`.
+#[utoipa::path(tag = "admin-roles", operation_id = "admin.roles.delete", params(("role_id" = inline(RoleId), Path, description = "The role."), DryRunQuery), responses((status = 200, body = OneRole), (status = 204)))]
+#[delete("/admin/roles/{role_id}")]
+async fn delete_one(
+    access: Access<DeleteRoles, Directory>,
+    id: PathId<RoleId>,
+    mode: RealOrDry,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Removal<RoleResponse>> {
+    Ok(Removal::of(mode.0, app.delete_role(&access, id.0, mode.0, &asked.origin).await?))
 }

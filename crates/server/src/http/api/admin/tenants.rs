@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use actix_web::{get, patch, post, web::Data};
+use actix_web::{delete, get, patch, post, web::Data};
 use gatehouse_domain::{
-    authz::{ReadTenants, WriteTenants},
+    authz::{DeleteTenants, ReadTenants, WriteTenants},
     id::{PartnerId, TenantId},
     partner::Standing,
     settings::{
@@ -24,11 +24,11 @@ use crate::{
         tenants::{Merge, TenantFilter},
     },
     http::{
-        envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, WithEffects},
+        envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal, WithEffects},
         extract::{
             access::{Access, Directory, PathId},
             page::{CreationOrName, Listing, Paged},
-            valid::{DryRunQuery, Valid, ValidOrDry},
+            valid::{DryRunQuery, RealOrDry, Valid, ValidOrDry},
         },
         input::{Patch, Set, body, query},
         mount::Mount,
@@ -244,6 +244,7 @@ impl From<Tenant> for TenantResponse {
             users,
             created_at,
             updated_at,
+            deleted_at: _,
             version: _,
         } = tenant;
         let Branding { logo_url, primary_color } = branding;
@@ -267,7 +268,7 @@ impl From<Tenant> for TenantResponse {
 }
 
 pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(list).mount(create).mount(get_one).mount(update);
+    routes.mount(list).mount(create).mount(get_one).mount(update).mount(delete_one);
 }
 
 /// List tenants
@@ -357,4 +358,20 @@ async fn update(
     let (tenant, effects) =
         app.update_tenant(&access, id.0, patch, (merge_settings, merge_branding), mode, &asked.origin).await?;
     Ok(WithEffects(tenant.into(), effects))
+}
+
+/// Delete a tenant
+///
+/// With its users, roles and keys; every session in it ends, and its slug is free. Deleting it again changes nothing. With
+/// `dry_run=true` nothing changes, and the answer says what would end.
+#[utoipa::path(tag = "admin-tenants", operation_id = "admin.tenants.delete", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), DryRunQuery), responses((status = 200, body = OneTenant), (status = 204)))]
+#[delete("/admin/tenants/{tenant_id}")]
+async fn delete_one(
+    access: Access<DeleteTenants, Directory>,
+    id: PathId<TenantId>,
+    mode: RealOrDry,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Removal<TenantResponse>> {
+    Ok(Removal::of(mode.0, app.delete_tenant(&access, id.0, mode.0, &asked.origin).await?))
 }

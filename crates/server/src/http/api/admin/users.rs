@@ -2,7 +2,7 @@
 
 use actix_web::{delete, get, patch, post, web::Data};
 use gatehouse_domain::{
-    authz::{ReadUsers, WriteUsers},
+    authz::{DeleteUsers, ReadUsers, WriteUsers},
     id::{PartnerId, RoleId, TenantId, UserId},
     issue::Fault,
     text::{DisplayName, Email, Phone, Username},
@@ -16,19 +16,21 @@ use utoipa::openapi::{
 use crate::{
     app::{
         App,
+        effects::Mode,
         users::{CreateUser, UserFilter},
     },
     http::{
         api::user::{
             AdminUserResponse, InvitationResponse, NewUserResponse, OneAdminUser, OneInvitation, OneNewUser, UserPage,
         },
-        envelope::{ApiResponse, ApiResult, Created, NoContent, WithEffects},
+        envelope::{ApiResponse, ApiResult, Created, NoContent, Removal, WithEffects},
         extract::{
             access::{Access, Directory, PathId},
+            filtered::Filtered,
             page::{ByCreation, Listing, Paged},
             valid::{DryRunQuery, Valid, ValidOrDry},
         },
-        input::{At, Field, Json, Patch, Set, body, query},
+        input::{At, Field, Flag, Json, Patch, Set, body, query},
         mount::Mount,
         request::Asked,
     },
@@ -49,6 +51,23 @@ query! {
         status: Vec<UserStatus>,
         /// Only users that hold one of these roles.
         role: Vec<RoleId>,
+    }
+}
+
+query! {
+    /// How a user is deleted.
+    pub struct UserDeletionQuery {
+        /// Whether only to say what the deletion would do: `data` is what would be, `meta.effects` what would end.
+        dry_run: Flag<false>,
+        /// Whether what is personal about the user goes as well.
+        erase: Flag<false>,
+    }
+}
+
+impl UserDeletionQuery {
+    /// Whether it is made, and whether it erases.
+    pub(in crate::http::api) const fn parts(&self) -> (Mode, bool) {
+        (Mode::of(self.dry_run.0), self.erase.0)
     }
 }
 
@@ -203,7 +222,14 @@ impl From<UserPatchRequest> for UserPatch {
 }
 
 pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(list).mount(create).mount(get_one).mount(update).mount(invite).mount(cancel_invitation);
+    routes
+        .mount(list)
+        .mount(create)
+        .mount(get_one)
+        .mount(update)
+        .mount(delete_one)
+        .mount(invite)
+        .mount(cancel_invitation);
 }
 
 /// List users
@@ -295,4 +321,23 @@ async fn update(
 ) -> ApiResult<WithEffects<AdminUserResponse>> {
     let (view, effects) = app.update_user(&access, id.0, patch.0.into(), patch.1, &asked.origin).await?;
     Ok(WithEffects((&view).into(), effects))
+}
+
+/// Delete a user
+///
+/// Ends the user's sessions; user name and address are free for another account. With `erase=true` what is personal
+/// goes as well, now or of a user deleted before; what the account did stays in the audit trail. Deleting again changes
+/// nothing. With `dry_run=true` nothing changes, and the answer says what would end.
+#[utoipa::path(tag = "admin-users", operation_id = "admin.users.delete", params(("user_id" = inline(UserId), Path, description = "The user."), UserDeletionQuery), responses((status = 200, body = OneAdminUser), (status = 204)))]
+#[delete("/admin/users/{user_id}")]
+async fn delete_one(
+    access: Access<DeleteUsers, Directory>,
+    id: PathId<UserId>,
+    how: Filtered<UserDeletionQuery>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Removal<AdminUserResponse>> {
+    let (mode, erase) = how.0.parts();
+    let (view, effects) = app.delete_user(&access, id.0, erase, mode, &asked.origin).await?;
+    Ok(Removal::of(mode, (&view, effects)))
 }

@@ -13,11 +13,11 @@ use crate::{
             AssignmentPage, AssignmentQuery, OneAssignment, RoleAssignmentCreateRequest, RoleAssignmentPatchRequest,
             RoleAssignmentResponse,
         },
-        envelope::{ApiResponse, ApiResult, Created, NoContent},
+        envelope::{ApiResponse, ApiResult, Created, Removal},
         extract::{
             access::{Access, InTenant, PathId},
             page::{ByCreation, Listing, Paged},
-            valid::Valid,
+            valid::{DryRunQuery, RealOrDry, Valid},
         },
         mount::Mount,
         request::Asked,
@@ -86,15 +86,15 @@ async fn update(
 
 /// Take a role from a user of a tenant
 ///
-/// It holds no more within a second.
-#[utoipa::path(tag = "tenants-role-assignments", operation_id = "tenants.role_assignments.delete", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("assignment_id" = inline(AssignmentId), Path, description = "The assignment.")), responses((status = 204)))]
+/// It holds no more within a second. Taking it again changes nothing, and neither does `dry_run=true`.
+#[utoipa::path(tag = "tenants-role-assignments", operation_id = "tenants.role_assignments.delete", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("assignment_id" = inline(AssignmentId), Path, description = "The assignment."), DryRunQuery), responses((status = 200, body = OneAssignment), (status = 204)))]
 #[delete("/tenants/{tenant_id}/role-assignments/{assignment_id}")]
 async fn delete_one(
     access: Access<DeleteAssignments, InTenant>,
     id: PathId<AssignmentId>,
+    mode: RealOrDry,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<NoContent> {
-    app.unassign(&access, id.0, &asked.origin).await?;
-    Ok(NoContent)
+) -> ApiResult<Removal<RoleAssignmentResponse>> {
+    Ok(Removal::of(mode.0, app.unassign(&access, id.0, mode.0, &asked.origin).await?))
 }

@@ -1,8 +1,8 @@
 //! The roles of a tenant.
 
-use actix_web::{get, patch, post, web::Data};
+use actix_web::{delete, get, patch, post, web::Data};
 use gatehouse_domain::{
-    authz::{PermissionPattern, PermissionSet, ReadRoles, WriteRoles},
+    authz::{DeleteRoles, PermissionPattern, PermissionSet, ReadRoles, WriteRoles},
     id::{RoleId, TenantId},
     text::Name,
 };
@@ -11,11 +11,11 @@ use crate::{
     app::{App, roles::AnyRole},
     http::{
         api::admin::roles::{OneRole, RolePage, RolePatchRequest, RoleQuery, RoleResponse},
-        envelope::{ApiResponse, ApiResult, Created},
+        envelope::{ApiResponse, ApiResult, Created, Removal},
         extract::{
             access::{Access, InTenant, PathId},
             page::{ByCreation, Listing, Paged},
-            valid::Valid,
+            valid::{DryRunQuery, RealOrDry, Valid},
         },
         input::{Many, body},
         mount::Mount,
@@ -34,7 +34,7 @@ body! {
 }
 
 pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(list).mount(create).mount(get_one).mount(update);
+    routes.mount(list).mount(create).mount(get_one).mount(update).mount(delete_one);
 }
 
 /// List the roles of a tenant
@@ -96,4 +96,20 @@ async fn update(
     let (name, permissions) = patch.0.parts();
     let role = app.update_role(&access, id.0, name, permissions, &asked.origin).await?;
     Ok(ApiResponse(AnyRole::Custom(role).into()))
+}
+
+/// Delete a role of a tenant
+///
+/// Whoever holds it is affected within a second; its name is free. Nobody deletes a role that allows more than they may.
+/// Deleting it again changes nothing, and neither does `dry_run=true`.
+#[utoipa::path(tag = "tenants-roles", operation_id = "tenants.roles.delete", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("role_id" = inline(RoleId), Path, description = "The role."), DryRunQuery), responses((status = 200, body = OneRole), (status = 204)))]
+#[delete("/tenants/{tenant_id}/roles/{role_id}")]
+async fn delete_one(
+    access: Access<DeleteRoles, InTenant>,
+    id: PathId<RoleId>,
+    mode: RealOrDry,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Removal<RoleResponse>> {
+    Ok(Removal::of(mode.0, app.delete_role(&access, id.0, mode.0, &asked.origin).await?))
 }

@@ -2,7 +2,7 @@
 
 use actix_web::{delete, get, patch, post, web::Data};
 use gatehouse_domain::{
-    authz::{ReadUsers, WriteUsers},
+    authz::{DeleteUsers, ReadUsers, WriteUsers},
     id::{TenantId, UserId},
     text::{DisplayName, Email, Phone, Username},
 };
@@ -11,15 +11,16 @@ use crate::{
     app::{App, users::CreateUser},
     http::{
         api::{
-            admin::users::{Delivery, InvitationRequest, UserPatchRequest, UserQuery},
+            admin::users::{Delivery, InvitationRequest, UserDeletionQuery, UserPatchRequest, UserQuery},
             user::{
                 AdminUserResponse, InvitationResponse, NewUserResponse, OneAdminUser, OneInvitation, OneNewUser,
                 UserPage,
             },
         },
-        envelope::{ApiResponse, ApiResult, Created, NoContent, WithEffects},
+        envelope::{ApiResponse, ApiResult, Created, NoContent, Removal, WithEffects},
         extract::{
             access::{Access, InTenant, PathId},
+            filtered::Filtered,
             page::{ByCreation, Listing, Paged},
             valid::{DryRunQuery, Valid, ValidOrDry},
         },
@@ -46,7 +47,14 @@ body! {
 }
 
 pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(list).mount(create).mount(get_one).mount(update).mount(invite).mount(cancel_invitation);
+    routes
+        .mount(list)
+        .mount(create)
+        .mount(get_one)
+        .mount(update)
+        .mount(delete_one)
+        .mount(invite)
+        .mount(cancel_invitation);
 }
 
 /// List the users of a tenant
@@ -137,4 +145,23 @@ async fn update(
 ) -> ApiResult<WithEffects<AdminUserResponse>> {
     let (view, effects) = app.update_user(&access, id.0, patch.0.into(), patch.1, &asked.origin).await?;
     Ok(WithEffects((&view).into(), effects))
+}
+
+/// Delete a user of a tenant
+///
+/// Ends the user's sessions; user name and address are free for another account. With `erase=true` what is personal
+/// goes as well, now or of a user deleted before; what the account did stays in the audit trail. Deleting again changes
+/// nothing. With `dry_run=true` nothing changes, and the answer says what would end.
+#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.delete", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user."), UserDeletionQuery), responses((status = 200, body = OneAdminUser), (status = 204)))]
+#[delete("/tenants/{tenant_id}/users/{user_id}")]
+async fn delete_one(
+    access: Access<DeleteUsers, InTenant>,
+    id: PathId<UserId>,
+    how: Filtered<UserDeletionQuery>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Removal<AdminUserResponse>> {
+    let (mode, erase) = how.0.parts();
+    let (view, effects) = app.delete_user(&access, id.0, erase, mode, &asked.origin).await?;
+    Ok(Removal::of(mode, (&view, effects)))
 }
