@@ -325,6 +325,19 @@ surveys! {
         }
     }
 
+    async fn what_goes_along_with_a_deletion_is_found_by_an_index(survey) {
+        let db = survey.db.clone();
+        let (at, ada, tenant, role) = (survey.tenant.reference(), survey.ada.clone(), survey.tenant.clone(), survey.role);
+        let partner = db.system(SYSTEM).partner(at.partner_id).await.unwrap().unwrap();
+        let role = db.system(SYSTEM).role(role).await.unwrap().unwrap();
+        survey.look("below a role", write(&db, NOW, async move |tx| tx.system(SYSTEM).delete_below_role(&role).await)).await;
+        let user = ada.clone();
+        survey.look("below a user", write(&db, NOW, async move |tx| tx.system(SYSTEM).delete_below_user(&user).await)).await;
+        survey.look("personal", write(&db, NOW, async move |tx| tx.system(SYSTEM).erase_below_user(&ada).await)).await;
+        survey.look("below a tenant", write(&db, NOW, async move |tx| tx.system(SYSTEM).delete_below_tenant(&tenant).await)).await;
+        survey.look("below a partner", write(&db, NOW, async move |tx| tx.system(SYSTEM).delete_below_partner(&partner).await)).await;
+    }
+
     async fn what_is_swept_and_purged_is_found_by_an_index(survey) {
         let db = survey.db.clone();
         let at = survey.tenant.reference();

@@ -15,6 +15,7 @@ mod audit_list;
 mod authz_matrix;
 mod conventions;
 mod cost;
+mod deletion;
 mod dry_runs;
 mod faults;
 mod invitations;

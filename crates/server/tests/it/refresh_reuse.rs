@@ -144,7 +144,7 @@ api_tests! {
         tenant(&world, "acme", "replay").await;
         let first = sign_in(&world, "acme").await;
         let next = rotate(&world, "acme", &first.refresh).await;
-        let id = world.session_literal(&first.session());
+        let id = world.literal(&first.session());
         for secret in [&next.access, &next.refresh, &first.refresh] {
             let hex: String = secret.bytes().map(|byte| format!("{byte:02X}")).collect();
             let column = if world.app.db().is_sqlite() { "hex(refresh_replay)" } else { "upper(encode(refresh_replay, 'hex'))" };

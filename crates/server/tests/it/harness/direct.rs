@@ -63,24 +63,25 @@ impl World {
         url.expose().rsplit('/').next().unwrap().to_owned()
     }
 
-    /// The id of a session as statements spell it.
-    pub fn session_literal(&self, id: &str) -> String {
-        let uuid = SessionId::parse(id).unwrap().uuid();
+    /// An id, of a session or anything else, as statements spell it.
+    pub fn literal(&self, id: &str) -> String {
+        // Behind their prefixes all ids are of one form.
+        let uuid = SessionId::parse(&format!("ses_{}", &id[4..])).unwrap().uuid();
         match self.target() {
             Target::Sqlite(_) => format!("x'{}'", uuid.simple()),
             Target::Postgres(_) => format!("'{uuid}'"),
         }
     }
 
-    /// How many events of an action the audit trail has about a session.
-    pub async fn events(&self, action: &str, session: &str) -> i64 {
-        let id = self.session_literal(session);
+    /// How many events of an action the audit trail has about something.
+    pub async fn events(&self, action: &str, resource: &str) -> i64 {
+        let id = self.literal(resource);
         self.number(format!("SELECT COUNT(*) FROM audit_events WHERE action = '{action}' AND resource_id = {id}")).await
     }
 
     /// How often a session's refresh token was exchanged, as its row says.
     pub async fn generation(&self, session: &str) -> i64 {
-        let id = self.session_literal(session);
+        let id = self.literal(session);
         self.number(format!("SELECT refresh_generation FROM sessions WHERE id = {id}")).await
     }
 }

@@ -23,10 +23,13 @@ pub enum Ending {
     SuspendTenant,
     SuspendPartner,
     ReuseDetected,
+    DeleteUser,
+    DeleteTenant,
+    DeletePartner,
 }
 
 impl Ending {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Logout,
         Self::OwnDelete,
         Self::OwnDeleteOfTheCurrent,
@@ -43,6 +46,9 @@ impl Ending {
         Self::SuspendTenant,
         Self::SuspendPartner,
         Self::ReuseDetected,
+        Self::DeleteUser,
+        Self::DeleteTenant,
+        Self::DeletePartner,
     ];
 
     /// What the session says about its end.
@@ -56,6 +62,7 @@ impl Ending {
             Self::TenantDelete | Self::TenantUserNamed | Self::AdminDelete => "admin",
             Self::SuspendUser | Self::SuspendTenant | Self::SuspendPartner => "suspended",
             Self::ReuseDetected => "reuse_detected",
+            Self::DeleteUser | Self::DeleteTenant | Self::DeletePartner => "deleted",
         }
     }
 }
@@ -130,6 +137,7 @@ impl Victim {
         let suspend = |what: &str, id: &str| {
             world.patch(&format!("/admin/{what}/{id}")).bearer(&admin).json(json!({"status": "SUSPENDED"})).send()
         };
+        let delete = |what: &str, id: &str| world.delete(&format!("/admin/{what}/{id}")).bearer(&admin).send();
         let sessions = format!("/tenants/{}/sessions", tenant.id);
         match ending {
             Ending::Logout => world.logout(&tenant.slug, &doomed.signed.refresh).await.expect(200),
@@ -173,6 +181,9 @@ impl Victim {
             Ending::SuspendUser => suspend("users", user).await.expect(200),
             Ending::SuspendTenant => suspend("tenants", &tenant.id).await.expect(200),
             Ending::SuspendPartner => suspend("partners", &tenant.partner_id).await.expect(200),
+            Ending::DeleteUser => delete("users", user).await.expect(204),
+            Ending::DeleteTenant => delete("tenants", &tenant.id).await.expect(204),
+            Ending::DeletePartner => delete("partners", &tenant.partner_id).await.expect(204),
             // The thief learns that it was noticed.
             Ending::ReuseDetected => world.refresh(&tenant.slug, &doomed.stolen).await.problem(401, "session_revoked"),
         }
@@ -182,14 +193,22 @@ impl Victim {
         if self.password == PASSWORD { PASSWORD.replace("42", "43") } else { PASSWORD.to_owned() }
     }
 
-    /// Makes it possible to sign in again.
+    /// Makes it possible to sign in again; what was deleted is made anew under its name.
     pub async fn recover(&mut self, world: &World, ending: Ending) {
         match ending {
             Ending::PasswordChange => self.password = self.next_password(),
             Ending::SuspendUser => world.set_status("users", &self.user.id, "ACTIVE").await,
             Ending::SuspendTenant => world.set_status("tenants", &self.tenant.id, "ACTIVE").await,
             Ending::SuspendPartner => world.set_status("partners", &self.tenant.partner_id, "ACTIVE").await,
+            Ending::DeleteTenant => {
+                self.tenant = world.tenant_of(&self.tenant.partner_id, &self.tenant.slug).await;
+            }
+            Ending::DeletePartner => self.tenant = world.tenant(&self.tenant.slug).await,
             _ => {}
+        }
+        if ending.reason() == "deleted" {
+            self.user = world.person(&self.tenant, "ada").await;
+            PASSWORD.clone_into(&mut self.password);
         }
     }
 }
