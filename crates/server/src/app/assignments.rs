@@ -148,9 +148,14 @@ impl App {
     }
 }
 
-/// The platform keeps at least one administrator for good who can sign in. To be asked after the change.
+/// The platform keeps at least one administrator for good who can sign in, once it has one. To be asked after the change.
 pub(crate) async fn an_owner_stays(tx: &WriteTx<'_>) -> Result<()> {
-    if tx.system(SystemReason::Authentication).owners().await? == 0 {
+    let system = tx.system(SystemReason::Authentication);
+    if system.owners().await? > 0 {
+        return Ok(());
+    }
+    let installation = system.read().installation().await?;
+    if installation.is_some_and(|installation| installation.set_up_at.is_some()) {
         return Err(Error::Conflict("The last administrator of the platform stays.".into()));
     }
     Ok(())

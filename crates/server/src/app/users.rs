@@ -149,17 +149,22 @@ impl App {
         self.change(origin.ctx.clone(), mode, work).await
     }
 
-    /// Forgets the failed sign-ins of an account; `None` when there is no such user.
+    /// The user of a name or address in a tenant.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn unlock(&self, facts: &TenantFacts, name: &LoginName, reason: SystemReason) -> Result<Option<User>> {
-        let now = self.env.now();
+    pub async fn find_user(&self, facts: &TenantFacts, name: &LoginName, reason: SystemReason) -> Result<Option<User>> {
         let keys = [self.name_key(facts, name); 2];
-        let attempt = self.db.system(reason).attempt(facts.reference(), name, keys, now).await?;
-        let Some(found) = attempt.found else { return Ok(None) };
-        let account = ThrottleKey::User(found.user.id);
-        let user = found.user;
+        let attempt = self.db.system(reason).attempt(facts.reference(), name, keys, self.env.now()).await?;
+        Ok(attempt.found.map(|found| found.user))
+    }
+
+    /// Forgets the failed sign-ins of an account.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn unlock(&self, user: User, reason: SystemReason) -> Result<User> {
+        let account = ThrottleKey::User(user.id);
         // The same state once more: what that means for an active user is that the failures do not count.
         let patch = UserPatch { status: Some(user.status), ..UserPatch::default() };
         let work = async move |tx: &WriteTx<'_>| {
@@ -168,7 +173,7 @@ impl App {
             let (changed, _) = user.clone().update(patch.clone(), &By::system(reason), tx.now());
             Ok::<_, Error>(system.update(changed).await?)
         };
-        Ok(Some(self.db.write(Ctx::at(now), work).await?))
+        self.db.write(Ctx::at(self.env.now()), work).await
     }
 
     /// What the caller's own tenant is.

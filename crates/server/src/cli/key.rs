@@ -1,9 +1,9 @@
 //! `key`: signing keys of tenants.
 
 use clap::{Arg, ArgMatches, Command};
-use gatehouse_domain::{authz::SystemReason, id::KeyId, issue::Parse, key::SigningKey, text::Slug};
+use gatehouse_domain::{authz::SystemReason, id::KeyId, issue::Parse, key::SigningKey};
 
-use crate::cli::{Exit, block_on, config, open, say, with_few_settings};
+use crate::cli::{Exit, block_on, config, open, say, tenant, with_few_settings};
 
 pub(super) fn command() -> Command {
     let tenant = || Arg::new("tenant").required(true).help("The slug of the tenant");
@@ -34,9 +34,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
             let id = KeyId::parse(&text("key")).map_err(|fault| Exit::Usage(fault.msg.into_owned()))?;
             vec![app.withdraw_key(id, SystemReason::Cli).await?]
         } else {
-            let slug = Slug::parse(&text("tenant")).map_err(|fault| Exit::Usage(fault.msg.into_owned()))?;
-            let unknown = || Exit::Usage(format!("there is no tenant {slug}"));
-            let tenant = app.tenant_facts_by_slug(&slug).await?.ok_or_else(unknown)?.reference();
+            let tenant = tenant(&app, &text("tenant")).await?.reference();
             match verb {
                 "rotate" => vec![app.rotate_key(tenant, SystemReason::Cli).await?],
                 _ => app.keys(tenant.id, SystemReason::Cli).await?,

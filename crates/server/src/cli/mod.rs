@@ -3,14 +3,16 @@
 mod demo;
 mod health;
 mod key;
+mod operate;
 mod pages;
 mod serve;
 mod user;
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, sync::Arc};
 
 use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser};
-use gatehouse_persistence::{Db, Error as Storage, Options};
+use gatehouse_domain::{issue::Parse, text::Slug};
+use gatehouse_persistence::{Db, Error as Storage, Options, TenantFacts};
 
 use crate::{
     app::{self, App, StartError},
@@ -166,7 +168,7 @@ fn command() -> Command {
             Command::new("setup-token").about("Make a one-time token for the first administrator"),
         ))
         .subcommand(key::command())
-        .subcommand(user::command())
+        .subcommands(operate::commands(|noun| if noun == "user" { vec![user::unlock()] } else { Vec::new() }))
         .subcommand(
             with_few_settings(Command::new("health").about("Ask the server on this machine whether it is ready"))
                 .mut_arg("bind", |arg| arg.hide(false)),
@@ -206,8 +208,14 @@ async fn open(config: &Config) -> Result<App, Exit> {
     Ok(App::open(config, Env::system()).await?)
 }
 
+/// What is known of the tenant of a slug.
+async fn tenant(app: &App, slug: &str) -> Result<Arc<TenantFacts>, Exit> {
+    let slug = Slug::parse(slug).map_err(|fault| Exit::Usage(format!("the slug of the tenant {}", fault.msg)))?;
+    app.tenant_facts_by_slug(&slug).await?.ok_or_else(|| Exit::Usage(format!("there is no tenant {slug}")))
+}
+
 async fn connect(config: &Config) -> Result<Db, Exit> {
-    let options = Options { target: app::target(config), connections: 2, on_change: std::sync::Arc::new(|_| {}) };
+    let options = Options { target: app::target(config), connections: 2, on_change: Arc::new(|_| {}) };
     app::prepare_folders(config)?;
     Ok(Db::connect(options).await?)
 }
@@ -248,8 +256,9 @@ pub fn run() -> ExitCode {
         }),
         Some(("setup-token", matches)) => config(matches).and_then(|config| block_on(setup_token(&config))),
         Some(("key", matches)) => key::run(matches),
-        Some(("user", matches)) => user::run(matches),
         Some(("health", matches)) => config(matches).and_then(|config| health::run(&config)),
+        Some(("user", matches)) if matches.subcommand_name() == Some("unlock") => user::run(matches),
+        Some((noun, matches)) if operate::knows(noun) => operate::run(noun, matches),
         Some(("openapi", _)) => {
             say(&openapi::render(&openapi::document()));
             Ok(())

@@ -1,38 +1,38 @@
 //! `user`: what an operator does for users when nobody else can.
 
 use clap::{Arg, ArgMatches, Command};
-use gatehouse_domain::{
-    authz::SystemReason,
-    issue::Parse,
-    text::{LoginName, Slug},
+use gatehouse_domain::{authz::SystemReason, issue::Parse, text::LoginName, user::User};
+
+use crate::{
+    app::App,
+    cli::{Exit, block_on, config, open, say, tenant, with_few_settings},
 };
 
-use crate::cli::{Exit, block_on, config, open, say, with_few_settings};
-
-pub(super) fn command() -> Command {
+pub(super) fn unlock() -> Command {
     let required = |name: &'static str, help: &'static str| Arg::new(name).required(true).help(help);
-    Command::new("user").about("Help users whom no administrator can help").subcommand_required(true).subcommand(
-        with_few_settings(
-            Command::new("unlock")
-                .about("Forget the failed sign-ins of an account: 100 in a row lock it, the last administrator's, too")
-                .arg(required("tenant", "The slug of the tenant"))
-                .arg(required("name", "The user name or e-mail address")),
-        ),
+    with_few_settings(
+        Command::new("unlock")
+            .about("Forget the failed sign-ins of an account: 100 in a row lock it, the last administrator's, too")
+            .arg(required("tenant", "The slug of the tenant"))
+            .arg(required("name", "The user name or e-mail address")),
     )
+}
+
+/// The user of a name in the tenant of a slug.
+pub(super) async fn find(app: &App, slug: &str, name: &str) -> Result<User, Exit> {
+    let facts = tenant(app, slug).await?;
+    let name = LoginName::parse(name).map_err(|fault| Exit::Usage(fault.msg.into_owned()))?;
+    let found = app.find_user(&facts, &name, SystemReason::Cli).await?;
+    found.ok_or_else(|| Exit::Usage(format!("{slug} has no such user")))
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
     let Some((_, matches)) = matches.subcommand() else { return Ok(()) };
     let config = config(matches)?;
     let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
-    let slug = Slug::parse(&text("tenant")).map_err(|fault| Exit::Usage(fault.msg.into_owned()))?;
-    let name = LoginName::parse(&text("name")).map_err(|fault| Exit::Usage(fault.msg.into_owned()))?;
     block_on(async {
         let app = open(&config).await?;
-        let facts = app.tenant_facts_by_slug(&slug).await?;
-        let facts = facts.ok_or_else(|| Exit::Usage(format!("there is no tenant {slug}")))?;
-        let user = app.unlock(&facts, &name, SystemReason::Cli).await?;
-        let user = user.ok_or_else(|| Exit::Usage(format!("{slug} has no such user")))?;
+        let user = app.unlock(find(&app, &text("tenant"), &text("name")).await?, SystemReason::Cli).await?;
         app.db().close().await;
         say(&format!("{} may sign in again\n", user.id));
         Ok(())

@@ -164,7 +164,11 @@ impl Edge {
         let Some(features) = found.route.operation(request.method()) else {
             return Err(Failure::MethodNotAllowed(found.route.allowed()));
         };
-        let auth = if features.secured { self.authenticate(request.headers()).await? } else { Auth::Anonymous };
+        let auth = match &self.site.operator {
+            Some(actor) => Auth::Operator(Arc::clone(actor)),
+            None if features.secured => self.authenticate(request.headers()).await?,
+            None => Auth::Anonymous,
+        };
         let tenant = self.tenant(found.tenant_id.as_deref(), found.tenant_slug.as_deref()).await?;
         if !features.takes_query && !features.secured {
             no_query(request.query_string())?;
@@ -255,14 +259,16 @@ impl Edge {
         let extensions = response.request().extensions();
         let caller = extensions.get::<RequestState>().and_then(|state| match &state.auth {
             Auth::Caller(caller) => Some(caller),
-            Auth::Anonymous | Auth::Invalid | Auth::Revoked => None,
+            Auth::Anonymous | Auth::Invalid | Auth::Revoked | Auth::Operator(_) => None,
         });
         let user = caller.and_then(|caller| match &*caller.actor {
             Actor::User(user) => Some((user.tenant_id, user.user_id)),
             Actor::System(_) => None,
         });
         let tenant = extensions.get::<RequestState>().and_then(|state| Some(state.tenant.as_ref()?.tenant.id));
-        seen.log(status, user, tenant);
+        if self.site.operator.is_none() {
+            seen.log(status, user, tenant);
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use actix_web::{
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     web::{self, Data},
 };
+use gatehouse_domain::authz::{Actor, SystemReason};
 use ipnet::IpNet;
 
 use crate::{
@@ -54,6 +55,8 @@ pub struct Site {
     pub draining: AtomicBool,
     /// Tells the request ids of this process from those of others.
     pub instance: u64,
+    /// Who calls whoever calls, where only an operator can: within the process, and never over a network.
+    pub operator: Option<Arc<Actor>>,
 }
 
 impl Site {
@@ -68,7 +71,14 @@ impl Site {
             body_timeout: BODY_TIMEOUT,
             draining: AtomicBool::new(false),
             instance: u64::from_be_bytes(env.random()),
+            operator: None,
         }
+    }
+
+    /// One for the command line, where everything is asked for by the operator. It must not listen.
+    #[must_use]
+    pub fn of_operator(config: &Config, env: &Env) -> Self {
+        Self { operator: Some(Arc::new(Actor::System(SystemReason::Cli))), ..Self::new(config, env) }
     }
 }
 

@@ -15,7 +15,7 @@ use actix_web::{
     http::header::{HOST, HeaderMap, HeaderName, USER_AGENT},
     web::Data,
 };
-use gatehouse_domain::{session::Client, text::Slug, time::Timestamp};
+use gatehouse_domain::{authz::Actor, session::Client, text::Slug, time::Timestamp};
 use ipnet::IpNet;
 
 use crate::{
@@ -41,6 +41,8 @@ pub enum Auth {
     Revoked,
     /// It is one.
     Caller(Arc<Caller>),
+    /// None is needed: the operator of the installation asks.
+    Operator(Arc<Actor>),
 }
 
 /// A request, as the edge has understood it.

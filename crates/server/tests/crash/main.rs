@@ -6,6 +6,7 @@ mod client;
 mod journal;
 mod lifecycle;
 mod logs;
+mod operate;
 mod process;
 mod storm;
 mod wire;

@@ -11,7 +11,7 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use gatehouse_domain::{
-    authz::{Area, Grant, Installation, Permission, TenantRef, authorize},
+    authz::{Actor, Area, Grant, Installation, Permission, TenantRef, authorize},
     id::UserId,
     issue::Parse,
 };
@@ -107,9 +107,9 @@ where
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(RequestState::with(request, |state| {
-            let caller = state.caller()?;
+            let actor = state.actor()?;
             let target = T::locate(request, state)?;
-            let grant = authorize(&caller.actor, &target)?;
+            let grant = authorize(actor, &target)?;
             // Here, because it comes after the refusal and before everything that a handler does.
             if !state.takes_query {
                 no_query(request.query_string())?;
@@ -174,14 +174,25 @@ path_ids! {
 }
 
 impl RequestState {
-    /// Who calls.
+    /// Who acts.
+    ///
+    /// # Errors
+    /// Why nobody does.
+    pub fn actor(&self) -> Result<&Arc<Actor>, Failure> {
+        match &self.auth {
+            Auth::Operator(actor) => Ok(actor),
+            _ => self.caller().map(|caller| &caller.actor),
+        }
+    }
+
+    /// Who calls, as a user with a session.
     ///
     /// # Errors
     /// Why nobody does.
     pub fn caller(&self) -> Result<&Arc<Caller>, Failure> {
         match &self.auth {
             Auth::Caller(caller) => Ok(caller),
-            Auth::Anonymous => Err(app::Error::Unauthenticated.into()),
+            Auth::Anonymous | Auth::Operator(_) => Err(app::Error::Unauthenticated.into()),
             Auth::Invalid => Err(app::Error::InvalidToken.into()),
             Auth::Revoked => Err(app::Error::SessionRevoked.into()),
         }

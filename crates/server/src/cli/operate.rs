@@ -1,0 +1,301 @@
+//! What an operator does from the command line: the operations of `/admin`, in this process and without signing in.
+//!
+//! A command is an operation of the committed document: its parameters and the fields of its body are the arguments, its
+//! answer is what is printed. So the command line has the same names, rules and answers as the API, and nothing of its own
+//! but the words for things and deeds. The audit trail says that it was done here.
+
+mod fields;
+mod print;
+
+use std::sync::Arc;
+
+use actix_web::{
+    body::MessageBody,
+    dev::{Service, ServiceResponse},
+    http::{Method, StatusCode},
+    test::{TestRequest, init_service},
+    web::Data,
+};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::Value;
+
+use crate::{
+    app::App,
+    cli::{Exit, block_on, config, open, say, with_few_settings},
+    http::{self, Site},
+};
+use fields::{Field, Operation, Place};
+
+/// A deed: what it is called, the operation behind it, and what is settled of its body.
+type Verb = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+/// A thing, and what can be done with it.
+struct Noun {
+    name: &'static str,
+    about: &'static str,
+    /// What a list shows: dots lead into objects.
+    columns: &'static [&'static str],
+    verbs: &'static [Verb],
+}
+
+const SUSPENDED: &[(&str, &str)] = &[("status", "SUSPENDED")];
+const ACTIVE: &[(&str, &str)] = &[("status", "ACTIVE")];
+const LINK: &[(&str, &str)] = &[("delivery", "link")];
+
+const NOUNS: [Noun; 6] = [
+    Noun {
+        name: "partner",
+        about: "Partners and their limits",
+        columns: &["id", "slug", "name", "status", "usage.tenants", "max_tenants"],
+        verbs: &[
+            ("list", "admin.partners.list", &[]),
+            ("show", "admin.partners.get", &[]),
+            ("create", "admin.partners.create", &[]),
+            ("update", "admin.partners.update", &[]),
+            ("suspend", "admin.partners.update", SUSPENDED),
+            ("activate", "admin.partners.update", ACTIVE),
+            ("delete", "admin.partners.delete", &[]),
+        ],
+    },
+    Noun {
+        name: "tenant",
+        about: "Tenants and their settings",
+        columns: &["id", "slug", "name", "status", "usage.users", "partner_id"],
+        verbs: &[
+            ("list", "admin.tenants.list", &[]),
+            ("show", "admin.tenants.get", &[]),
+            ("create", "admin.tenants.create", &[]),
+            ("update", "admin.tenants.update", &[]),
+            ("suspend", "admin.tenants.update", SUSPENDED),
+            ("activate", "admin.tenants.update", ACTIVE),
+            ("delete", "admin.tenants.delete", &[]),
+        ],
+    },
+    Noun {
+        name: "user",
+        about: "Users of all tenants",
+        columns: &["id", "username", "email", "status", "last_login_at", "tenant_id"],
+        verbs: &[
+            ("list", "admin.users.list", &[]),
+            ("show", "admin.users.get", &[]),
+            ("create", "admin.users.create", &[]),
+            ("update", "admin.users.update", &[]),
+            ("suspend", "admin.users.update", SUSPENDED),
+            ("activate", "admin.users.update", ACTIVE),
+            ("delete", "admin.users.delete", &[]),
+            ("invite", "admin.users.invitation.create", LINK),
+            ("cancel-invitation", "admin.users.invitation.delete", &[]),
+        ],
+    },
+    Noun {
+        name: "role",
+        about: "Roles, and who holds them",
+        columns: &["id", "name", "permissions", "tenant_id"],
+        verbs: &[
+            ("list", "admin.roles.list", &[]),
+            ("show", "admin.roles.get", &[]),
+            ("create", "admin.roles.create", &[]),
+            ("update", "admin.roles.update", &[]),
+            ("delete", "admin.roles.delete", &[]),
+            ("assign", "admin.role_assignments.create", &[]),
+            ("unassign", "admin.role_assignments.delete", &[]),
+            ("assignments", "admin.role_assignments.list", &[]),
+            ("assignment", "admin.role_assignments.get", &[]),
+            ("extend", "admin.role_assignments.update", &[]),
+            ("permissions", "admin.permissions.list", &[]),
+        ],
+    },
+    Noun {
+        name: "session",
+        about: "Sessions of all tenants",
+        columns: &["id", "user_email", "status", "device_name", "ip_address", "last_activity_at"],
+        verbs: &[
+            ("list", "admin.sessions.list", &[]),
+            ("show", "admin.sessions.get", &[]),
+            ("revoke", "admin.sessions.revoke", &[]),
+            ("revoke-all", "admin.sessions.revoke_all", &[]),
+        ],
+    },
+    Noun {
+        name: "audit",
+        about: "The audit trail",
+        columns: &["created_at", "action", "result", "actor.id", "resource.type", "resource.id", "tenant_id"],
+        verbs: &[
+            ("list", "admin.audit_events.list", &[]),
+            ("show", "admin.audit_events.get", &[]),
+            ("catalogue", "admin.audit_events.catalogue.get", &[]),
+            ("export", "admin.audit_events.download", &[]),
+        ],
+    },
+];
+
+/// The commands for each thing. `more` has those that are not operations.
+pub(super) fn commands(more: impl Fn(&str) -> Vec<Command>) -> Vec<Command> {
+    let document = fields::document();
+    let command = |noun: &Noun| {
+        let verbs = noun.verbs.iter().map(|verb| verb_command(&document, verb));
+        Command::new(noun.name)
+            .about(noun.about)
+            .subcommand_required(true)
+            .subcommands(verbs)
+            .subcommands(more(noun.name))
+    };
+    NOUNS.iter().map(command).collect()
+}
+
+fn verb_command(document: &Value, (name, operation, settled): &Verb) -> Command {
+    let operation = Operation::find(document, operation);
+    let command = Command::new(*name)
+        .about(operation.summary.clone())
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the answer of the API as it is"));
+    let open = operation.fields.iter().filter(|field| settled.iter().all(|(known, _)| *known != field.name));
+    with_few_settings(open.fold(command, |command, field| command.arg(field.arg())))
+}
+
+/// Whether a word is one of the things.
+pub(super) fn knows(noun: &str) -> bool {
+    NOUNS.iter().any(|known| known.name == noun)
+}
+
+/// Does what is asked for.
+pub(super) fn run(noun: &str, matches: &ArgMatches) -> Result<(), Exit> {
+    let Some((word, matches)) = matches.subcommand() else { return Ok(()) };
+    let found = NOUNS.iter().filter(|known| known.name == noun).find_map(|noun| {
+        let verb = noun.verbs.iter().find(|(known, ..)| *known == word)?;
+        Some((noun, verb))
+    });
+    found.map_or(Ok(()), |(noun, verb)| perform(noun, verb, matches))
+}
+
+fn perform(noun: &Noun, (_, operation, settled): &Verb, matches: &ArgMatches) -> Result<(), Exit> {
+    let config = config(matches)?;
+    let operation = Operation::find(&fields::document(), operation);
+    block_on(async {
+        let app = Data::new(open(&config).await?);
+        let mut call = Call { path: operation.path.clone(), query: Vec::new(), body: operation.empty_body() };
+        for field in &operation.fields {
+            let values = match settled.iter().find(|(known, _)| *known == field.name) {
+                Some((_, value)) => vec![(*value).to_owned()],
+                None => field.values(matches),
+            };
+            let values = named(&app, field, values).await?;
+            call.put(field, values)?;
+        }
+        let site = Arc::new(Site::of_operator(&config, app.env()));
+        let service = init_service(http::service(app.clone(), site)).await;
+        let response = service.call(call.request(operation.method.clone()).to_request()).await;
+        let response = response.map_err(|error| Exit::Failed(error.to_string()))?;
+        let result = answer(response, noun, matches.get_flag("json")).await;
+        app.db().close().await;
+        result
+    })
+}
+
+/// A request in the making.
+struct Call {
+    path: String,
+    query: Vec<(String, String)>,
+    body: Option<Value>,
+}
+
+impl Call {
+    fn put(&mut self, field: &Field, values: Vec<String>) -> Result<(), Exit> {
+        match &field.place {
+            Place::Path => {
+                let value = values.into_iter().next().unwrap_or_default();
+                // An id is all that a path of ours takes, and an id needs no escapes.
+                let id: String = value.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                if id != value || id.is_empty() {
+                    return Err(Exit::Usage(format!("{} is no {}", value, field.name)));
+                }
+                self.path = self.path.replace(&format!("{{{}}}", field.name), &id);
+            }
+            Place::Query => self.query.extend(values.into_iter().map(|value| (field.name.clone(), value))),
+            Place::Body(way) => {
+                if let (Some(value), Some(body)) = (field.json(values)?, &mut self.body) {
+                    let place = way.iter().fold(body, |at, key| &mut at[key.as_str()]);
+                    *place = value;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn request(&self, method: Method) -> TestRequest {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.query).finish();
+        let uri = if query.is_empty() { self.path.clone() } else { format!("{}?{query}", self.path) };
+        let request = TestRequest::with_uri(&uri).method(method);
+        match &self.body {
+            Some(body) => request.set_json(body),
+            None => request,
+        }
+    }
+}
+
+/// Ids in the place of names: a tenant may be named by its slug, a user by `slug/name`.
+async fn named(app: &App, field: &Field, values: Vec<String>) -> Result<Vec<String>, Exit> {
+    let mut ids = Vec::with_capacity(values.len());
+    for value in values {
+        let id = match (field.name.as_str(), value.split_once('/')) {
+            ("tenant_id", None) if !value.starts_with("tnt_") => {
+                super::tenant(app, &value).await?.tenant.id.to_string()
+            }
+            ("user_id", Some((slug, name))) => super::user::find(app, slug, name).await?.id.to_string(),
+            _ => value,
+        };
+        ids.push(id);
+    }
+    Ok(ids)
+}
+
+/// Prints an answer as it comes.
+async fn answer(response: ServiceResponse<impl MessageBody>, noun: &Noun, as_it_is: bool) -> Result<(), Exit> {
+    let status = response.status();
+    let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
+    let is_json = content_type.is_some_and(|it| it.starts_with("application/") && it.ends_with("json"));
+    let mut body = Box::pin(response.into_body());
+    let mut whole = Vec::new();
+    while let Some(chunk) = std::future::poll_fn(|cx| body.as_mut().poll_next(cx)).await {
+        let chunk = chunk.map_err(|_| Exit::Failed("the answer broke off".to_owned()))?;
+        if is_json { whole.extend_from_slice(&chunk) } else { print::bytes(&chunk) }
+    }
+    if status == StatusCode::NO_CONTENT {
+        eprintln!("Done.");
+        return Ok(());
+    }
+    if !is_json {
+        return Ok(());
+    }
+    let json: Value = serde_json::from_slice(&whole).map_err(|error| Exit::Failed(error.to_string()))?;
+    if !status.is_success() {
+        return Err(print::problem(status, &json));
+    }
+    if as_it_is {
+        say(&format!("{json}\n"))
+    } else {
+        print::answer(&json, noun.columns)
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verb_is_an_operation_and_its_arguments_do_not_collide() {
+        for command in commands(|_| Vec::new()) {
+            command.debug_assert();
+        }
+    }
+
+    #[test]
+    fn every_operation_of_an_administrator_has_a_verb() {
+        let document = fields::document();
+        let verbs: Vec<_> = NOUNS.iter().flat_map(|noun| noun.verbs).map(|(_, operation, _)| *operation).collect();
+        let missing: Vec<_> = fields::operations(&document)
+            .filter(|id| id.starts_with("admin.") && !verbs.contains(&id.as_str()))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

@@ -1,0 +1,187 @@
+//! Operations of the committed document, and their arguments.
+
+use actix_web::http::Method;
+use clap::{Arg, ArgAction, ArgMatches};
+use serde_json::{Map, Value};
+
+use crate::{cli::Exit, http::openapi::COMMITTED};
+
+/// The committed document.
+pub(super) fn document() -> Value {
+    match serde_json::from_str(COMMITTED) {
+        Ok(document) => document,
+        Err(error) => unreachable!("the committed document is JSON: {error}"),
+    }
+}
+
+/// The ids of all operations.
+#[cfg(test)]
+pub(super) fn operations(document: &Value) -> impl Iterator<Item = String> {
+    all(document).filter_map(|(.., operation)| operation["operationId"].as_str().map(str::to_owned))
+}
+
+fn all(document: &Value) -> impl Iterator<Item = (&String, &String, &Value)> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    paths.flat_map(|(path, item)| {
+        let methods = item.as_object().into_iter().flatten();
+        methods.map(move |(method, operation)| (path, method, operation))
+    })
+}
+
+/// An operation.
+pub(super) struct Operation {
+    pub method: Method,
+    pub path: String,
+    pub summary: String,
+    pub fields: Vec<Field>,
+    has_body: bool,
+}
+
+/// Where an argument goes.
+pub(super) enum Place {
+    Path,
+    Query,
+    /// Into the body, by these keys.
+    Body(Vec<String>),
+}
+
+/// An argument.
+pub(super) struct Field {
+    pub name: String,
+    pub place: Place,
+    help: String,
+    required: bool,
+    schema: Value,
+}
+
+impl Operation {
+    /// The operation of an id of our own.
+    pub fn find(document: &Value, id: &str) -> Self {
+        let found = all(document).find(|(.., operation)| operation["operationId"] == id);
+        let Some((path, method, operation)) = found else { unreachable!("{id} is no operation") };
+        let mut fields: Vec<_> =
+            operation["parameters"].as_array().into_iter().flatten().filter_map(|it| parameter(document, it)).collect();
+        let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+        body_fields(document, body, &[], true, &mut fields);
+        Self {
+            method: method.to_uppercase().parse().unwrap_or_default(),
+            path: path.clone(),
+            summary: operation["summary"].as_str().unwrap_or_default().to_owned(),
+            fields,
+            has_body: !body.is_null(),
+        }
+    }
+
+    pub fn empty_body(&self) -> Option<Value> {
+        self.has_body.then(|| Value::Object(Map::new()))
+    }
+}
+
+/// The schema behind a reference, also behind one that may be null.
+fn resolved<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
+    let alternatives = value["oneOf"].as_array().into_iter().flatten();
+    let reference = alternatives.chain([value]).find_map(|one| one["$ref"].as_str());
+    match reference.and_then(|path| document.pointer(path.trim_start_matches('#'))) {
+        Some(found) => found,
+        None => value,
+    }
+}
+
+fn parameter(document: &Value, parameter: &Value) -> Option<Field> {
+    let parameter = resolved(document, parameter);
+    let place = match parameter["in"].as_str() {
+        Some("path") => Place::Path,
+        Some("query") => Place::Query,
+        _ => return None,
+    };
+    Some(Field {
+        name: text(&parameter["name"]),
+        place,
+        help: text(&parameter["description"]),
+        required: parameter["required"] == true,
+        schema: resolved(document, &parameter["schema"]).clone(),
+    })
+}
+
+/// The fields of a body, those of objects in it by their own names.
+fn body_fields(document: &Value, schema: &Value, way: &[String], required: bool, fields: &mut Vec<Field>) {
+    let schema = resolved(document, schema);
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let way = [way, std::slice::from_ref(name)].concat();
+        let required =
+            required && schema["required"].as_array().is_some_and(|names| names.contains(&name.as_str().into()));
+        let property = resolved(document, property);
+        if property["properties"].is_object() {
+            body_fields(document, property, &way, required, fields);
+        } else {
+            let help = text(&property["description"]);
+            fields.push(Field {
+                name: name.clone(),
+                place: Place::Body(way),
+                help,
+                required,
+                schema: property.clone(),
+            });
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+impl Field {
+    fn is(&self, kind: &str) -> bool {
+        let kinds = &self.schema["type"];
+        kinds == kind || kinds.as_array().is_some_and(|kinds| kinds.contains(&kind.into()))
+    }
+
+    /// As an argument: what is part of the path stands by itself, everything else has a name.
+    pub fn arg(&self) -> Arg {
+        let arg = Arg::new(self.name.clone()).help(self.help()).required(self.required);
+        let arg = if self.is("array") { arg.action(ArgAction::Append) } else { arg };
+        match self.place {
+            Place::Path => arg.value_name(self.name.to_uppercase()),
+            _ if self.is("boolean") => {
+                arg.long(self.flag()).num_args(0..=1).require_equals(true).default_missing_value("true")
+            }
+            _ => arg.long(self.flag()).value_name("VALUE"),
+        }
+    }
+
+    fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    fn help(&self) -> String {
+        let more = match self.name.as_str() {
+            "tenant_id" => " Its slug will do.",
+            "user_id" => " The tenant's slug, a slash and the user name will do.",
+            _ if matches!(self.place, Place::Body(_)) && self.is("null") && !self.required => " `null` removes it.",
+            _ if self.is("array") => " Can be repeated.",
+            _ => "",
+        };
+        format!("{}{more}", self.help)
+    }
+
+    /// What was given.
+    pub fn values(&self, matches: &ArgMatches) -> Vec<String> {
+        matches.get_many::<String>(&self.name).into_iter().flatten().cloned().collect()
+    }
+
+    /// What was given, as the body has it; nothing if nothing was.
+    pub fn json(&self, values: Vec<String>) -> Result<Option<Value>, Exit> {
+        if self.is("array") && !values.is_empty() {
+            return Ok(Some(values.into()));
+        }
+        let Some(value) = values.into_iter().next() else { return Ok(None) };
+        if value == "null" && self.is("null") {
+            return Ok(Some(Value::Null));
+        }
+        if self.is("string") || self.schema["enum"].is_array() {
+            return Ok(Some(value.into()));
+        }
+        let wrong = |_| Exit::Usage(format!("--{} takes JSON of its type, not {value}", self.flag()));
+        serde_json::from_str(&value).map(Some).map_err(wrong)
+    }
+}
