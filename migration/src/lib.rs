@@ -42,6 +42,7 @@ migrations! {
     m20261121_000030_index_audit_events,
     m20261121_000031_delete_softly,
     m20261121_000050_index_fewer_events,
+    m20261121_000051_seal_audit_events,
 }
 
 /// Runs portable statements.

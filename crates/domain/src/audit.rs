@@ -10,8 +10,10 @@ use crate::{
     settings::Word,
 };
 
+mod seal;
 mod trail;
 
+pub use seal::{Damage, Finding, Verification};
 pub use trail::{AuditEvent, AuditResult, FieldChange, ResourceId};
 
 macro_rules! actions {
@@ -45,6 +47,8 @@ macro_rules! actions {
 actions! {
     /// Events were removed after their retention.
     AuditEventPurged = "audit_event.purged";
+    /// Personal data in events by or about a user was erased.
+    AuditEventRedacted = "audit_event.redacted";
     /// The first administrator was made.
     InstallationSetUp = "installation.set_up";
     /// A signing key was made.
@@ -304,6 +308,15 @@ pub fn purged(tenant: Option<crate::authz::TenantRef>, by: By, count: u64) -> Ev
     let mut fields = Fields::default();
     fields.set("event_count", count);
     Event { action: Action::AuditEventPurged, resource, by, failure: None, reason: None, fields }
+}
+
+/// The event of personal data being erased from `count` events by or about a user.
+#[must_use]
+pub fn redacted(tenant: crate::authz::TenantRef, user: UserId, by: By, count: u64) -> Event {
+    let resource = Resource::of(ResourceKind::User, user.uuid()).in_tenant(tenant.partner_id, tenant.id);
+    let mut fields = Fields::default();
+    fields.set("event_count", count);
+    Event { action: Action::AuditEventRedacted, resource, by, failure: None, reason: None, fields }
 }
 
 /// An event without a state change of its own: a refusal worth remembering.

@@ -1,5 +1,6 @@
 //! The command line: parses, calls use cases, prints. Every setting is a flag of the commands that read settings.
 
+mod audit;
 mod demo;
 mod health;
 mod key;
@@ -31,6 +32,8 @@ pub enum Exit {
     InUse(String),
     /// 4: the database cannot be reached.
     Unavailable(String),
+    /// 5: the audit trail is not what was recorded.
+    Damaged(String),
 }
 
 impl Exit {
@@ -40,6 +43,7 @@ impl Exit {
             Self::Usage(text) => (2, text),
             Self::InUse(text) => (3, text),
             Self::Unavailable(text) => (4, text),
+            Self::Damaged(text) => (5, text),
         }
     }
 }
@@ -150,7 +154,7 @@ fn command() -> Command {
              DATABASE_URL=postgres://u:p@host/db gatehouse   serve on PostgreSQL\n  \
              gatehouse serve --config /etc/gatehouse.toml    serve with settings from a file\n\n\
              Exit status:\n  0  done\n  1  failed\n  2  a setting or argument is wrong\n  \
-             3  another process serves the same SQLite file\n  4  the database cannot be reached",
+             3  another process serves the same SQLite file\n  4  the database cannot be reached\n  5  the audit trail is damaged",
         )
         .subcommand(with_settings(Command::new("serve").about("Serve the API (the default)")))
         .subcommand(demo::command())
@@ -165,6 +169,7 @@ fn command() -> Command {
         .subcommand(with_few_settings(
             Command::new("setup-token").about("Make a one-time token for the first administrator"),
         ))
+        .subcommand(audit::command())
         .subcommand(key::command())
         .subcommand(user::command())
         .subcommand(
@@ -247,6 +252,7 @@ pub fn run() -> ExitCode {
             block_on(migrate(&config, up))
         }),
         Some(("setup-token", matches)) => config(matches).and_then(|config| block_on(setup_token(&config))),
+        Some(("audit", matches)) => audit::run(matches),
         Some(("key", matches)) => key::run(matches),
         Some(("user", matches)) => user::run(matches),
         Some(("health", matches)) => config(matches).and_then(|config| health::run(&config)),
