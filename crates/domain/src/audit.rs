@@ -45,6 +45,8 @@ macro_rules! actions {
 }
 
 actions! {
+    /// A change was refused to somebody who lacks a permission.
+    AccessDenied = "access.denied";
     /// Events were removed after their retention.
     AuditEventPurged = "audit_event.purged";
     /// Personal data in events by or about a user was erased.
@@ -121,6 +123,8 @@ actions! {
     UserInvitationAccepted = "user.invitation_accepted";
     /// The link of an account stopped working.
     UserInvitationCancelled = "user.invitation_cancelled";
+    /// So many sign-ins failed in a row that the account is locked.
+    UserLocked = "user.locked";
     /// A user changed the password.
     UserPasswordChanged = "user.password_changed";
     /// A password change was refused.
@@ -333,6 +337,34 @@ impl Refused {
     /// A change of password that was refused.
     pub fn password_change(tenant: crate::authz::TenantRef, user: UserId, why: &'static str) -> Self {
         Self::of(Action::UserPasswordChangeFailed, tenant, Some(user), why)
+    }
+
+    /// A change that somebody of a tenant asked for and lacks a permission for.
+    pub fn access(tenant: crate::authz::TenantRef, by: By, permission: &'static str, operation: &str) -> Self {
+        let resource = Resource::set(ResourceKind::Tenant).in_tenant(tenant.partner_id, tenant.id);
+        let mut fields = Fields::default();
+        fields.set("permission", permission).set("operation", operation);
+        let failure = Some("missing_permission");
+        Self(Event { action: Action::AccessDenied, resource, by, failure, reason: None, fields })
+    }
+
+    /// Adds how many failures in a row that makes, and for how long the next attempt gets no answer.
+    pub fn counted(mut self, failures: u32, delay: std::time::Duration) -> Self {
+        self.0.fields.set("failures", failures);
+        if !delay.is_zero() {
+            self.0.fields.set("delay_seconds", delay.as_secs());
+        }
+        self
+    }
+
+    /// The account being locked by this refusal; none if nobody has the name.
+    #[must_use]
+    pub fn locking(&self) -> Option<Self> {
+        let Event { resource, by, .. } = &self.0;
+        resource.id?;
+        let (resource, by) = (resource.clone(), *by);
+        let fields = Fields::default();
+        Some(Self(Event { action: Action::UserLocked, resource, by, failure: None, reason: Some("failures"), fields }))
     }
 
     fn of(action: Action, tenant: crate::authz::TenantRef, user: Option<UserId>, why: &'static str) -> Self {

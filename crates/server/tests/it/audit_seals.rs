@@ -56,7 +56,7 @@ async fn busy(world: &World) -> (Tenant, Person, Signed) {
 /// Takes away what keeps our own statements from harm, as somebody who means it would.
 async fn disarm(world: &World) {
     let on = if world.app.db().is_sqlite() { "" } else { " ON audit_events" };
-    for trigger in ["kept", "sealed", "queued"] {
+    for trigger in ["kept", "sealed"] {
         world.execute(format!("DROP TRIGGER tg_audit_events_{trigger}{on}")).await;
     }
 }
@@ -127,6 +127,7 @@ api_tests! {
         let forged = id(&world, uuid::Uuid::from_u128(1 << 100));
         let columns = "occurred_at, tenant_id, partner_id, actor_type, actor_id, actor_session_id, acting_as, action, resource_type, resource_id, result, changes, tag";
         world.execute(format!("INSERT INTO audit_events (id, {columns}) SELECT {forged}, {columns} FROM audit_events WHERE action = 'user.updated'")).await;
+        world.execute(format!("DELETE FROM audit_unsealed WHERE event_id = {forged}")).await;
         assert_eq!(damages(&world).await, [Damage::EventUnsealed]);
         // Whoever knows how it works queues it, with the tag of another event or without any, and lets the server seal it.
         for tag in ["tag", "NULL"] {
