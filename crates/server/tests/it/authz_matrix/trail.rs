@@ -111,6 +111,7 @@ api_tests! {
 /// Brings about what an operation needs to succeed.
 async fn prepare(cast: &Cast, operation: &Operation, target: &mut super::cast::Target) {
     let world = &cast.world;
+    cast.spare(operation, target).await;
     if operation.path.ends_with("/invitation") {
         let name = format!("guest{}", target.serial);
         let body = json!({"tenant_id": target.tenant, "username": name, "email": format!("{name}@example.com"), "delivery": "link"});
@@ -118,6 +119,15 @@ async fn prepare(cast: &Cast, operation: &Operation, target: &mut super::cast::T
         let data = made.data();
         let user = if data["user"].is_object() { &data["user"] } else { &data };
         target.user = user["id"].as_str().unwrap().to_owned();
+    }
+    if operation.path.contains("/role-assignments") {
+        let person = world.person(&cast.home, &format!("holder{}", target.serial)).await;
+        let anchor = json!({"level": "tenant", "tenant_id": target.tenant});
+        target.assignment = world.give(&person, &target.role, anchor).await;
+        target.user = person.id;
+    }
+    if operation.id == "me.sessions.revoke_all" {
+        world.login(cast.actor("plain").person.as_ref().unwrap()).await;
     }
     if matches!(
         &*operation.id,
