@@ -41,6 +41,8 @@ migrations! {
     m20261121_000021_count_tenants_and_users,
     m20261121_000030_index_audit_events,
     m20261121_000031_delete_softly,
+    m20261121_000050_index_fewer_events,
+    m20261121_000051_seal_audit_events,
 }
 
 /// Runs portable statements.

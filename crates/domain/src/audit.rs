@@ -10,8 +10,10 @@ use crate::{
     settings::Word,
 };
 
+mod seal;
 mod trail;
 
+pub use seal::{Damage, Finding, Verification};
 pub use trail::{AuditEvent, AuditResult, FieldChange, ResourceId};
 
 macro_rules! actions {
@@ -43,8 +45,12 @@ macro_rules! actions {
 }
 
 actions! {
+    /// A change was refused to somebody who lacks a permission.
+    AccessDenied = "access.denied";
     /// Events were removed after their retention.
     AuditEventPurged = "audit_event.purged";
+    /// Personal data in events by or about a user was erased.
+    AuditEventRedacted = "audit_event.redacted";
     /// The first administrator was made.
     InstallationSetUp = "installation.set_up";
     /// A signing key was made.
@@ -117,6 +123,8 @@ actions! {
     UserInvitationAccepted = "user.invitation_accepted";
     /// The link of an account stopped working.
     UserInvitationCancelled = "user.invitation_cancelled";
+    /// So many sign-ins failed in a row that the account is locked.
+    UserLocked = "user.locked";
     /// A user changed the password.
     UserPasswordChanged = "user.password_changed";
     /// A password change was refused.
@@ -306,6 +314,15 @@ pub fn purged(tenant: Option<crate::authz::TenantRef>, by: By, count: u64) -> Ev
     Event { action: Action::AuditEventPurged, resource, by, failure: None, reason: None, fields }
 }
 
+/// The event of personal data being erased from `count` events by or about a user.
+#[must_use]
+pub fn redacted(tenant: crate::authz::TenantRef, user: UserId, by: By, count: u64) -> Event {
+    let resource = Resource::of(ResourceKind::User, user.uuid()).in_tenant(tenant.partner_id, tenant.id);
+    let mut fields = Fields::default();
+    fields.set("event_count", count);
+    Event { action: Action::AuditEventRedacted, resource, by, failure: None, reason: None, fields }
+}
+
 /// An event without a state change of its own: a refusal worth remembering.
 #[derive(Debug, Clone)]
 #[must_use = "an event is recorded only when it is saved"]
@@ -320,6 +337,34 @@ impl Refused {
     /// A change of password that was refused.
     pub fn password_change(tenant: crate::authz::TenantRef, user: UserId, why: &'static str) -> Self {
         Self::of(Action::UserPasswordChangeFailed, tenant, Some(user), why)
+    }
+
+    /// A change that somebody of a tenant asked for and lacks a permission for.
+    pub fn access(tenant: crate::authz::TenantRef, by: By, permission: &'static str, operation: &str) -> Self {
+        let resource = Resource::set(ResourceKind::Tenant).in_tenant(tenant.partner_id, tenant.id);
+        let mut fields = Fields::default();
+        fields.set("permission", permission).set("operation", operation);
+        let failure = Some("missing_permission");
+        Self(Event { action: Action::AccessDenied, resource, by, failure, reason: None, fields })
+    }
+
+    /// Adds how many failures in a row that makes, and for how long the next attempt gets no answer.
+    pub fn counted(mut self, failures: u32, delay: std::time::Duration) -> Self {
+        self.0.fields.set("failures", failures);
+        if !delay.is_zero() {
+            self.0.fields.set("delay_seconds", delay.as_secs());
+        }
+        self
+    }
+
+    /// The account being locked by this refusal; none if nobody has the name.
+    #[must_use]
+    pub fn locking(&self) -> Option<Self> {
+        let Event { resource, by, .. } = &self.0;
+        resource.id?;
+        let (resource, by) = (resource.clone(), *by);
+        let fields = Fields::default();
+        Some(Self(Event { action: Action::UserLocked, resource, by, failure: None, reason: Some("failures"), fields }))
     }
 
     fn of(action: Action, tenant: crate::authz::TenantRef, user: Option<UserId>, why: &'static str) -> Self {

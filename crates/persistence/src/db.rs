@@ -1,6 +1,7 @@
 //! Connections and transactions.
 
 mod connection;
+pub(crate) mod mac;
 mod observer;
 mod pool;
 mod tx;
@@ -22,6 +23,8 @@ use crate::{
 };
 
 pub(crate) use connection::Connection;
+pub(crate) use mac::Authentication;
+pub use mac::Mac;
 pub(crate) use observer::Observer;
 pub(crate) use pool::{Lease, Pool, Server};
 pub use tx::WriteTx;
@@ -101,6 +104,7 @@ struct Inner {
     pool: Pool,
     writer: Writer,
     observer: Observer,
+    authentication: Authentication,
     on_change: Arc<dyn Fn(Change) + Send + Sync>,
 }
 
@@ -127,9 +131,10 @@ impl Db {
     pub async fn connect(options: Options) -> Result<Self> {
         let Options { target, connections, on_change } = options;
         let observer = Observer::default();
+        let authentication = Authentication::default();
         let (pool, writer) = match &target {
             Target::Sqlite(path) => {
-                let (pool, writer) = sqlite::open(path, connections, &observer, &on_change).await?;
+                let (pool, writer) = sqlite::open(path, connections, &observer, &authentication, &on_change).await?;
                 (pool, Writer::Sqlite(writer))
             }
             Target::Postgres(url) => {
@@ -137,7 +142,16 @@ impl Db {
                 (Pool::open(server, connections, observer.clone()).await?, Writer::Postgres)
             }
         };
-        Ok(Self(Arc::new(Inner { target, pool, writer, observer, on_change })))
+        Ok(Self(Arc::new(Inner { target, pool, writer, observer, authentication, on_change })))
+    }
+
+    /// Gives the audit trail its key; nothing can be written before.
+    pub fn authenticate_with(&self, mac: Mac) {
+        self.0.authentication.set(mac);
+    }
+
+    pub(crate) fn mac(&self) -> Result<&Mac> {
+        self.0.authentication.mac()
     }
 
     /// Whether this is SQLite.
@@ -267,7 +281,7 @@ impl Db {
     {
         let connection = self.0.pool.take().await.map_err(Error::from)?;
         let transaction = Transaction::begin(connection).await.map_err(|(_, error)| Error::from(error))?;
-        let tx = WriteTx::new(&transaction, ctx);
+        let tx = WriteTx::new(&transaction, ctx, &self.0.authentication);
         let result = work(&tx).await;
         let (changes, lost) = tx.into_outcome();
         if result.is_err() || lost {

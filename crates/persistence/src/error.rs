@@ -23,6 +23,9 @@ pub enum Error {
     /// The transaction lost against another and can be tried again.
     #[error("the transaction must be tried again")]
     Retry(#[source] Option<DbErr>),
+    /// The audit trail is to be written before its key is known: a programming error, refused.
+    #[error("the audit trail has no key yet")]
+    NoKey,
     /// Another server process uses the SQLite file.
     #[error("another process serves this database: {0}")]
     InUse(std::path::PathBuf),

@@ -16,11 +16,12 @@ mod sqlite;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use db::{Change, Ctx, Db, MigrationStatus, Options, Target, WriteTx};
+pub use db::{Change, Ctx, Db, Mac, MigrationStatus, Options, Target, WriteTx};
 pub use error::{Error, Result};
 pub use repo::{
     assignment::AssignmentFilter,
     audit_list::AuditFilter,
+    audit_seal::{Sealed, Unsealed},
     key::TenantFacts,
     login::{Admission, Attempt, Credentials, Standing},
     role::RoleFilter,

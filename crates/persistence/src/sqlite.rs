@@ -26,7 +26,7 @@ use sqlx::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    db::{Change, Connection, Ctx, Lease, Observer, Pool, Server, Transaction, WriteTx},
+    db::{Authentication, Change, Connection, Ctx, Lease, Observer, Pool, Server, Transaction, WriteTx},
     error::{Error, Result},
 };
 
@@ -63,9 +63,10 @@ pub(crate) async fn open(
     path: &Path,
     readers_at_most: u32,
     observer: &Observer,
+    authentication: &Authentication,
     on_change: &Arc<dyn Fn(Change) + Send + Sync>,
 ) -> Result<(Pool, Writer)> {
-    let place = Place { path: path.to_owned(), observer: observer.clone() };
+    let place = Place { path: path.to_owned(), observer: observer.clone(), authentication: authentication.clone() };
     let writer = Box::pin(place.connect()).await?;
     let readers = Server::Sqlite(Box::new(options(path).pragma("query_only", "ON")));
     let readers = Pool::open(readers, readers_at_most, observer.clone()).await?;
@@ -76,6 +77,7 @@ pub(crate) async fn open(
 struct Place {
     path: PathBuf,
     observer: Observer,
+    authentication: Authentication,
 }
 
 impl Place {
@@ -330,7 +332,7 @@ impl Loop {
         let mut at = 0;
         while at < jobs.len() {
             let ctx = jobs[at].ctx().clone();
-            let tx = WriteTx::new(&transaction, &ctx);
+            let tx = WriteTx::new(&transaction, &ctx, &self.place.authentication);
             jobs[at].run(&tx).await;
             let wrote = tx.wrote();
             changes.extend(tx.into_outcome().0);

@@ -92,6 +92,8 @@ fn describe() {
     describe_gauge!("gatehouse_password_hashes_waiting", "Passwords that wait to be hashed");
     describe_counter!("gatehouse_database_statements_total", "Statements run, transaction control not counted");
     describe_gauge!("gatehouse_database_statement_seconds", Unit::Seconds, "Time that statements took together");
+    describe_gauge!("gatehouse_audit_unsealed_events", "Audit events that wait for their seal");
+    describe_gauge!("gatehouse_audit_unsealed_seconds", Unit::Seconds, "How long the first of them has waited");
     describe_gauge!("gatehouse_uptime_seconds", Unit::Seconds, "Time since the start");
     describe_gauge!("gatehouse_build_info", "1, labelled with the version");
 }

@@ -82,6 +82,11 @@ impl FieldChange {
         let fields: Map<String, Value> = serde_json::from_str(stored)?;
         let mut changes = Vec::new();
         for (field, change) in fields {
+            // What has been erased leaves its name.
+            if change.as_object().is_some_and(Map::is_empty) {
+                changes.push(Self { field, old: None, new: None });
+                continue;
+            }
             let side = |name: &str| change.get(name).unwrap_or(&Value::Null);
             compare(field, side("old"), side("new"), &mut changes);
         }

@@ -9,7 +9,8 @@ use gatehouse_domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, entity::prelude::async_trait};
 
 use super::{
-    Change, Ctx,
+    Authentication, Change, Ctx,
+    mac::Mac,
     pool::{Lease, Pool},
 };
 use crate::error::{Error, Result};
@@ -98,6 +99,7 @@ impl Transaction {
 pub struct WriteTx<'t> {
     transaction: &'t Transaction,
     ctx: &'t Ctx,
+    authentication: &'t Authentication,
     outcome: Mutex<(Vec<Change>, bool)>,
     wrote: AtomicBool,
 }
@@ -109,14 +111,18 @@ impl std::fmt::Debug for WriteTx<'_> {
 }
 
 impl<'t> WriteTx<'t> {
-    pub(crate) fn new(transaction: &'t Transaction, ctx: &'t Ctx) -> Self {
-        Self { transaction, ctx, outcome: Mutex::default(), wrote: AtomicBool::new(false) }
+    pub(crate) fn new(transaction: &'t Transaction, ctx: &'t Ctx, authentication: &'t Authentication) -> Self {
+        Self { transaction, ctx, authentication, outcome: Mutex::default(), wrote: AtomicBool::new(false) }
     }
 
     /// The instant of the request.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.ctx.now
+    }
+
+    pub(crate) fn mac(&self) -> Result<&'t Mac> {
+        self.authentication.mac()
     }
 
     pub(crate) const fn ctx(&self) -> &Ctx {

@@ -24,6 +24,12 @@ pub struct Model {
     pub ip_address: Option<String>,
     pub user_agent: Option<String>,
     pub request_id: Option<String>,
+    /// Authenticates the event; events from before there were tags have none.
+    pub tag: Option<Vec<u8>>,
+    /// What stands for address and user agent in the tag, once these are gone.
+    pub origin_digest: Option<Vec<u8>>,
+    /// What stands for the changes in the tag, once their values are gone.
+    pub changes_digest: Option<Vec<u8>>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -5,26 +5,29 @@ use gatehouse_domain::{
     authz::ByWhom,
     id::{AuditEventId, PartnerId, TenantId},
 };
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryTrait, Set, Statement, Values};
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryTrait, Statement, Values,
+};
 use uuid::Uuid;
 
 use crate::{
     db::WriteTx,
-    entity::audit_event::{ActiveModel, Entity},
+    entity::audit_event::{Entity, Model},
     error::Result,
+    repo::audit_tag::tag,
 };
 
 impl WriteTx<'_> {
     /// Writes an event into the trail.
     pub(crate) async fn record(&self, event: Event) -> Result<()> {
-        let statement = self.recording(event);
+        let statement = self.recording(event)?;
         self.check(self.writing().execute_raw(statement).await).map(drop)
     }
 
     /// Inserts a row and writes its event into the trail; on SQLite in one exchange with the thread that owns the
     /// connection, as waking it costs more than the statement.
     pub(crate) async fn insert(&self, row: Statement, event: Event) -> Result<()> {
-        let event = self.recording(event);
+        let event = self.recording(event)?;
         let statements = match row.db_backend {
             DbBackend::Sqlite => vec![both(row, event)],
             _ => vec![row, event],
@@ -36,7 +39,7 @@ impl WriteTx<'_> {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that writes the audit trail")]
-    fn recording(&self, event: Event) -> Statement {
+    fn recording(&self, event: Event) -> Result<Statement> {
         let ctx = self.ctx();
         let (actor_type, actor_id) = match event.by.whom {
             ByWhom::User(id, _) => ("user", Some(id.uuid())),
@@ -48,27 +51,31 @@ impl WriteTx<'_> {
         };
         // A row id needs to be unique and sortable, not unguessable; this is no secret and no domain decision.
         let id = AuditEventId::from_uuid(Uuid::now_v7());
-        let row = ActiveModel {
-            id: Set(id.uuid()),
-            occurred_at: Set(ctx.now.micros()),
-            tenant_id: Set(event.resource.tenant_id.map_or(Uuid::nil(), TenantId::uuid)),
-            partner_id: Set(event.resource.partner_id.map_or(Uuid::nil(), PartnerId::uuid)),
-            actor_type: Set(actor_type.to_owned()),
-            actor_id: Set(actor_id),
-            actor_session_id: Set(event.by.session_id().map(|id| id.uuid())),
-            acting_as: Set(event.by.acting_as.to_owned()),
-            action: Set(event.action.as_str().to_owned()),
-            resource_type: Set(event.resource.kind.as_str().to_owned()),
-            resource_id: Set(event.resource.id),
-            result: Set(if event.failure.is_some() { "failure" } else { "success" }.to_owned()),
-            failure: Set(event.failure.map(str::to_owned)),
-            reason: Set(reason.map(str::to_owned)),
-            changes: Set((!event.fields.is_empty()).then(|| event.fields.to_json())),
-            ip_address: Set(ctx.ip.map(|ip| ip.to_string())),
-            user_agent: Set(ctx.user_agent.as_deref().map(str::to_owned)),
-            request_id: Set(ctx.request_id.as_deref().map(str::to_owned)),
+        let mut row = Model {
+            id: id.uuid(),
+            occurred_at: ctx.now.micros(),
+            tenant_id: event.resource.tenant_id.map_or(Uuid::nil(), TenantId::uuid),
+            partner_id: event.resource.partner_id.map_or(Uuid::nil(), PartnerId::uuid),
+            actor_type: actor_type.to_owned(),
+            actor_id: actor_id,
+            actor_session_id: event.by.session_id().map(|id| id.uuid()),
+            acting_as: event.by.acting_as.to_owned(),
+            action: event.action.as_str().to_owned(),
+            resource_type: event.resource.kind.as_str().to_owned(),
+            resource_id: event.resource.id,
+            result: if event.failure.is_some() { "failure" } else { "success" }.to_owned(),
+            failure: event.failure.map(str::to_owned),
+            reason: reason.map(str::to_owned),
+            changes: (!event.fields.is_empty()).then(|| event.fields.to_json()),
+            ip_address: ctx.ip.map(|ip| ip.to_string()),
+            user_agent: ctx.user_agent.as_deref().map(str::to_owned),
+            request_id: ctx.request_id.as_deref().map(str::to_owned),
+            tag: None,
+            origin_digest: None,
+            changes_digest: None,
         };
-        Entity::insert(row).build(self.exec().get_database_backend())
+        row.tag = tag(self.mac()?, &row).map(Vec::from);
+        Ok(Entity::insert(row.into_active_model().reset_all()).build(self.exec().get_database_backend()))
     }
 }
 

@@ -3,7 +3,12 @@
 pub(crate) mod application;
 pub(crate) mod assignment;
 pub(crate) mod audit;
+pub(crate) mod audit_chain;
 pub(crate) mod audit_list;
+pub(crate) mod audit_redact;
+pub(crate) mod audit_seal;
+pub(crate) mod audit_tag;
+pub(crate) mod audit_verify;
 pub(crate) mod deletion;
 pub(crate) mod effects;
 pub(crate) mod key;

@@ -54,6 +54,12 @@ impl Sql {
     }
 }
 
+/// The values, repeated to a power of two, so that a handful of prepared statements serve every length.
+pub(crate) fn power_of_two<T: Copy>(values: &[T]) -> impl ExactSizeIterator<Item = T> {
+    let padded = values.iter().chain(values.iter().cycle().take(values.len().next_power_of_two() - values.len()));
+    padded.copied().collect::<Vec<_>>().into_iter()
+}
+
 /// `alias.column AS prefix_column, …` for every column of a table, as `FromQueryResult` with that prefix reads them.
 fn columns<E: EntityTrait>(alias: &str, prefix: &str) -> String {
     let columns: Vec<_> = E::Column::iter()

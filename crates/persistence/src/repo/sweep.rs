@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use gatehouse_domain::{
-    audit,
     authz::{By, SystemReason, TenantRef},
     id::{PartnerId, SessionId, TenantId},
     session::{self, ACTIVITY_LAG},
@@ -130,24 +129,6 @@ impl WriteSystem<'_> {
             self.tx.record(session::purged(tenant, By::system(SystemReason::Job), count)).await?;
         }
         Ok(rows.len())
-    }
-
-    /// Removes events of a tenant, or of none, that happened before an instant, at most [`BATCH`]; returns how many.
-    ///
-    /// # Errors
-    /// As any statement.
-    pub async fn purge_audit_events(&self, tenant: Option<TenantRef>, before: Timestamp) -> Result<usize> {
-        let mut sql = Sql::new("DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events WHERE tenant_id = ");
-        sql.bind(tenant.map_or(Uuid::nil(), |tenant| tenant.id.uuid()))
-            .push(" AND occurred_at < ")
-            .bind(before.micros());
-        sql.push(" ORDER BY occurred_at, id LIMIT ").bind(BATCH as i64).push(")");
-        let db = self.tx.writing();
-        let removed = self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?.rows_affected();
-        if removed > 0 {
-            self.tx.record(audit::purged(tenant, By::system(SystemReason::Job), removed)).await?;
-        }
-        Ok(usize::try_from(removed).unwrap_or(usize::MAX))
     }
 
     /// Removes statistics by the hour that are shown no more.

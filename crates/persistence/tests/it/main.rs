@@ -11,4 +11,5 @@ mod login;
 mod migrations;
 mod plans;
 mod sessions;
+mod trail;
 mod transactions;

@@ -343,7 +343,13 @@ surveys! {
         let at = survey.tenant.reference();
         survey.look("sweep", write(&db, NOW.plus(DAY * 8), async |tx| tx.system(SYSTEM).expire_due().await)).await;
         survey.look("purge", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_sessions(at, NOW.minus(DAY)).await)).await;
-        survey.look("events", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_audit_events(Some(at), NOW.minus(DAY)).await)).await;
+        survey.look("what waits for a seal", db.system(SYSTEM).unsealed()).await;
+        survey.look("seals", write(&db, then(), async |tx| tx.system(SYSTEM).seal_events().await)).await;
+        while write(&db, then(), async |tx| tx.system(SYSTEM).seal_events().await).await.unwrap().events > 0 {}
+        survey.look("sealed events", db.verify_audit(SYSTEM, Some(at.id), 0)).await;
+        let ada = survey.ada.id;
+        survey.look("a user's events", write(&db, then(), async move |tx| tx.system(SYSTEM).redact_user_events(at, ada, by()).await)).await;
+        survey.look("events", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_audit_events(Some(at), then()).await)).await;
         survey.look("hours", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_hours(at).await)).await;
         survey.look("throttles", write(&db, then(), async |tx| tx.system(SYSTEM).purge_throttles(NOW.minus(DAY), 1).await)).await;
         survey.look("tenants", db.system(SYSTEM).tenants_after(None)).await;

@@ -31,13 +31,13 @@ impl App {
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`] for the last administrator, [`Error::Stale`].
     pub async fn delete_user(
         &self,
-        grant: &Grant<DeleteUsers>,
+        by: &Grant<DeleteUsers>,
         id: UserId,
         erase: bool,
         mode: Mode,
         origin: &Origin,
     ) -> Result<Deleted<UserView>> {
-        let grant = grant.clone();
+        let grant = by.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
             let mut view = scope.user_view_even_deleted(id, tx.now()).await?.ok_or(Error::NotFound)?;
@@ -58,7 +58,12 @@ impl App {
             }
             Ok((view, effects))
         };
-        self.change(origin.ctx.clone(), mode, work).await
+        let (view, effects) = self.change(origin.ctx.clone(), mode, work).await?;
+        if erase && mode == Mode::Real {
+            // In transactions of its own, however much it is. Whoever is interrupted here asks again.
+            self.redact_user_events(by, view.user.tenant(), id, origin).await?;
+        }
+        Ok((view, effects))
     }
 
     /// Deletes a tenant with its users, roles and keys, and ends every session in it.

@@ -15,6 +15,8 @@ use crate::app::{App, Error, Result};
 const JOB: SystemReason = SystemReason::Job;
 /// How often activity is written: half of what the contract lets it lag.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
+/// How long an event can be removed without a trace, apart from what its row has to do with others.
+const SEAL_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 const CLEAN_EVERY: Duration = Duration::from_secs(600);
 /// Batches that one run of a task does at most; the next run goes on.
@@ -54,6 +56,8 @@ impl App {
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn clean_up(&self) -> Result<usize> {
+        // Only what is sealed can be cut off.
+        self.seal_events().await?;
         let mut removed = 0;
         let mut last = None;
         loop {
@@ -100,13 +104,14 @@ impl App {
     /// Removes events of a tenant, or of none, after their retention.
     async fn forget_events(&self, tenant: Option<TenantRef>, settings: &TenantSettings) -> Result<()> {
         let before = self.env.now().minus(settings.policy(&self.defaults).audit_retention);
-        batches(async || {
+        for _ in 0..BATCHES {
             let work =
                 async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_audit_events(tenant, before).await?);
-            self.db.write(Ctx::at(self.env.now()), work).await
-        })
-        .await
-        .map(drop)
+            if self.db.write(Ctx::at(self.env.now()), work).await? == 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Runs the periodic tasks until the future is dropped. One that fails is logged and tried again.
@@ -117,12 +122,16 @@ impl App {
             self.clean_up().await?;
             self.rotate_due_keys().await.map(drop)
         });
-        tokio::join!(flush, sweep, clean);
+        let seal = every(SEAL_EVERY, "seal the audit trail", async || {
+            self.seal_events().await?;
+            self.watch_seals().await.map(drop)
+        });
+        tokio::join!(flush, sweep, clean, seal);
     }
 }
 
 /// Repeats a step until it finds less than a batch to do; returns how much it did.
-async fn batches(step: impl AsyncFn() -> Result<usize>) -> Result<usize> {
+pub(crate) async fn batches(step: impl AsyncFn() -> Result<usize>) -> Result<usize> {
     let mut done = 0;
     for _ in 0..BATCHES {
         let n = step().await?;

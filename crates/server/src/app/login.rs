@@ -118,11 +118,15 @@ impl App {
             let system = tx.system(AUTH);
             let account = system
                 .update_throttle(counters.account, |counter| match limits.account.gate(counter, now) {
-                    Gate::Open => (limits.account.failed(counter, now), Gate::Open),
-                    closed => (*counter, closed),
+                    Gate::Open => {
+                        let failed = limits.account.failed(counter, now);
+                        (failed, (Gate::Open, failed))
+                    }
+                    closed => (*counter, (closed, *counter)),
                 })
                 .await?;
-            if let Gate::Wait(delay) = account {
+            let (gate, counter) = account;
+            if let Gate::Wait(delay) = gate {
                 return Ok(Error::RateLimited(delay));
             }
             let address = system
@@ -134,10 +138,26 @@ impl App {
             if let Gate::Wait(delay) = address {
                 return Ok(Error::RateLimited(delay));
             }
-            system.refused(refused.clone()).await?;
+            let delay = counter.blocked_until.since(now);
+            system.refused(refused.clone().counted(counter.failures, delay)).await?;
+            if gate == Gate::Open
+                && limits.account.gate(&counter, now) == Gate::Locked
+                && let Some(locking) = refused.locking()
+            {
+                system.refused(locking).await?;
+            }
             Ok::<_, Error>(Error::InvalidCredentials)
         };
         self.db.write(origin.ctx.clone(), work).await.unwrap_or_else(|error| error)
+    }
+
+    /// Records a refusal that changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn refused(&self, refused: Refused, origin: &Origin) -> Result<()> {
+        let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(AUTH).refused(refused.clone()).await?);
+        self.db.write(origin.ctx.clone(), work).await
     }
 
     /// Signs a user in.
@@ -199,6 +219,7 @@ impl App {
             return Err(self.failed(counters, Refused::login(tenant, Some(found.user.id), why), origin).await);
         }
         if policy.require_verified_email && !found.user.email_verified {
+            self.refused(Refused::login(tenant, Some(found.user.id), "email_not_verified"), origin).await?;
             return Err(Error::EmailNotVerified);
         }
 
@@ -241,7 +262,11 @@ impl App {
             Ok(system.insert(Session::start(new.clone(), &policy_then, now)).await?)
         };
         let others_come = self.hasher.is_busy();
-        let session = self.db.write_in_company(origin.ctx.clone(), others_come, work).await?;
+        let session = self.db.write_in_company(origin.ctx.clone(), others_come, work).await;
+        if let Err(Error::LimitReached(_)) = &session {
+            self.refused(Refused::login(tenant, Some(found.user.id), "session_limit"), origin).await?;
+        }
+        let session = session?;
         let access_token = self.access_token(facts, &session, &found.roles, &policy, origin)?;
         Ok(TokenPair {
             access_token,

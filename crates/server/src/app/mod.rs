@@ -27,6 +27,7 @@ pub mod sessions;
 pub mod setup;
 pub mod standing;
 pub mod tenants;
+pub mod trail;
 pub mod users;
 
 use std::sync::{Arc, OnceLock};
@@ -156,6 +157,7 @@ impl App {
             return Err(StartError::NotMigrated);
         }
         let keyring = Arc::new(Keyring::new(&master_key(config, &db, &env).await?));
+        db.authenticate_with(keyring.audit_mac());
         let app = Self {
             db,
             keyring: Arc::clone(&keyring),

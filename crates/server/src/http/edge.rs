@@ -43,6 +43,7 @@ use crate::{
         input::no_query,
         ops::{REFERENCE, REFERENCE_POLICY},
         problem::Failure,
+        refusal,
         request::{Auth, RequestState},
         unread::Hold,
     },
@@ -134,7 +135,11 @@ impl Edge {
             }
             // The request itself goes to the handler: nothing may hold on to it here.
             Ok(()) => match AssertUnwindSafe(service.call(request)).catch_unwind().await {
-                Ok(response) => self.render(response?, &id),
+                Ok(response) => {
+                    let response = response?;
+                    refusal::record(&self.app, &response).await;
+                    self.render(response, &id)
+                }
                 Err(_) => {
                     seen.log(500, None, None);
                     return Err(Failure::Panic(id).into());

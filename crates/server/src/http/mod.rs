@@ -10,6 +10,7 @@ pub mod openapi;
 pub mod ops;
 pub mod pages;
 pub mod problem;
+pub mod refusal;
 pub mod request;
 pub mod routes;
 mod unread;

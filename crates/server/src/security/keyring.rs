@@ -17,7 +17,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::secret::{Secret, TokenHash};
-use gatehouse_persistence::ThrottleKey;
+use gatehouse_persistence::{Mac, ThrottleKey};
 
 use crate::env::Env;
 
@@ -102,6 +102,7 @@ pub struct Keyring {
     refresh: hmac::Key,
     cursor: hmac::Key,
     throttle: hmac::Key,
+    audit: hmac::Key,
     check: Vec<u8>,
 }
 
@@ -157,6 +158,7 @@ impl Keyring {
             refresh: mac(b"refresh token"),
             cursor: mac(b"cursor"),
             throttle: mac(b"throttle"),
+            audit: mac(b"audit trail"),
             check: derive(master, b"check")[..TAG_LEN].to_vec(),
         }
     }
@@ -191,6 +193,17 @@ impl Keyring {
     #[must_use]
     pub fn cursor_tag(&self, body: &[u8]) -> [u8; TAG_LEN] {
         truncated(&self.cursor, body)
+    }
+
+    /// What authenticates the audit trail.
+    #[must_use]
+    pub fn audit_mac(&self) -> Mac {
+        let key = self.audit.clone();
+        Mac::new(move |message| {
+            let mut code = [0; 32];
+            code.copy_from_slice(hmac::sign(&key, message).as_ref());
+            code
+        })
     }
 
     /// The name of a throttle counter. Keyed, because what it counts may be a mistyped password.

@@ -12,6 +12,7 @@ mod escalation;
 mod isolation;
 mod mass_assignment;
 mod operation;
+mod trail;
 
 use std::collections::BTreeSet;
 

@@ -271,7 +271,11 @@ api_tests! {
         let sql = "SELECT COUNT(*) FROM sessions WHERE user_agent IS NOT NULL OR ip_address IS NOT NULL OR location IS NOT NULL OR device_name IS NOT NULL";
         let (personal, all) = (world.number(sql).await, world.number("SELECT COUNT(*) FROM sessions").await);
         assert!(personal < all && all > 0, "only the administrator's sessions say where they came from");
-        assert_eq!(world.number("SELECT COUNT(*) FROM sessions WHERE user_agent LIKE '%lovelace%' OR ip_address = '198.51.100.77'").await, 0);
+        for (table, column) in [("sessions", "user_agent"), ("audit_events", "user_agent"), ("audit_events", "changes")] {
+            let sql = format!("SELECT COUNT(*) FROM {table} WHERE {column} LIKE '%lovelace%' OR ip_address = '198.51.100.77'");
+            assert_eq!(world.number(&sql).await, 0, "{table}.{column}");
+        }
+        assert!(world.events("user.updated", &ada.id).await == 1, "what happened is still told");
     }
 
     async fn deletion_at_once_and_erasure_are_one_call(world) {

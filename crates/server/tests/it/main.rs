@@ -12,6 +12,7 @@ mod api_sessions;
 mod audit;
 mod audit_export;
 mod audit_list;
+mod audit_seals;
 mod authz_matrix;
 mod conventions;
 mod cost;

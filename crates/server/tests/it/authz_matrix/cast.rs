@@ -56,6 +56,12 @@ pub enum Whose {
     Own,
 }
 
+impl Actor {
+    pub fn victim(&self) -> &Person {
+        &self.victim
+    }
+}
+
 pub struct Cast {
     pub world: World,
     pub actors: Vec<Actor>,

@@ -49,6 +49,16 @@ impl World {
         }
     }
 
+    /// Runs statements that may be refused; why they were.
+    pub async fn try_execute(&self, sql: impl Into<String>) -> Result<(), String> {
+        let sql = AssertSqlSafe(sql.into());
+        let result = match self.sqlite().await {
+            Some(mut connection) => connection.execute(sql).await.map(drop),
+            None => self.postgres().await.execute(sql).await.map(drop),
+        };
+        result.map_err(|error| error.to_string())
+    }
+
     /// Runs a statement on the server of the database, outside of it.
     pub async fn execute_on_server(&self, sql: impl Into<String>) {
         let Target::Postgres(url) = self.target() else { unreachable!("SQLite has no server") };

@@ -1,0 +1,88 @@
+//! The key of the audit trail, which storage uses and does not know.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use crate::error::{Error, Result};
+
+/// What a message is authenticated for; no two uses can be played against each other.
+#[derive(Debug, Clone, Copy)]
+#[repr(u8)]
+pub(crate) enum Use {
+    Origin = 1,
+    Changes,
+    Event,
+    Seal,
+    Root,
+    Chain,
+}
+
+/// Computes keyed authentication codes.
+#[derive(Clone)]
+pub struct Mac(Arc<dyn Fn(&[u8]) -> [u8; 32] + Send + Sync>);
+
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mac(…)")
+    }
+}
+
+impl Mac {
+    /// One that is computed by a function which knows the key.
+    #[must_use]
+    pub fn new(code: impl Fn(&[u8]) -> [u8; 32] + Send + Sync + 'static) -> Self {
+        Self(Arc::new(code))
+    }
+
+    pub(crate) fn of(&self, message: &Message) -> [u8; 32] {
+        (self.0)(&message.0)
+    }
+}
+
+/// A message without two readings: what has no fixed length goes behind its length.
+pub(crate) struct Message(Vec<u8>);
+
+impl Message {
+    pub(crate) fn new(of: Use) -> Self {
+        Self(vec![of as u8])
+    }
+
+    pub(crate) fn fixed<const N: usize>(mut self, bytes: &[u8; N]) -> Self {
+        self.0.extend(bytes);
+        self
+    }
+
+    pub(crate) fn number(self, number: i64) -> Self {
+        self.fixed(&number.to_be_bytes())
+    }
+
+    pub(crate) fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.extend((bytes.len() as u64).to_be_bytes());
+        self.0.extend(bytes);
+        self
+    }
+
+    pub(crate) fn maybe(self, bytes: Option<&[u8]>) -> Self {
+        match bytes {
+            Some(bytes) => self.fixed(&[1]).bytes(bytes),
+            None => self.fixed(&[0]),
+        }
+    }
+}
+
+/// The place of a [`Mac`] that is set once the master key is known.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Authentication(Arc<OnceLock<Mac>>);
+
+impl Authentication {
+    pub(crate) fn set(&self, mac: Mac) {
+        // Whoever comes second brings the same key.
+        drop(self.0.set(mac));
+    }
+
+    pub(crate) fn mac(&self) -> Result<&Mac> {
+        self.0.get().ok_or(Error::NoKey)
+    }
+}

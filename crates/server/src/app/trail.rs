@@ -1,0 +1,85 @@
+//! What keeps the audit trail honest: sealing, checking, and erasing people from it without a gap.
+
+use gatehouse_domain::{
+    audit::Verification,
+    authz::{DeleteUsers, Grant, SystemReason, TenantRef},
+    id::{TenantId, UserId},
+};
+use gatehouse_persistence::{Ctx, Sealed, Unsealed, WriteTx};
+
+use crate::app::{App, Error, Result, client::Origin, jobs::batches};
+
+const JOB: SystemReason = SystemReason::Job;
+/// How long an event may wait for its seal before that is worth a warning.
+const LATE_SECONDS: i64 = 60;
+
+impl App {
+    /// Seals what has been recorded since the last time; returns how many events.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer, [`Error::Internal`] when the trail was tampered with in a way
+    /// that sealing on would cover up.
+    pub async fn seal_events(&self) -> Result<usize> {
+        batches(async || {
+            let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).seal_events().await?);
+            let Sealed { events, forged } = self.db.write(Ctx::at(self.env.now()), work).await?;
+            for id in forged {
+                tracing::error!(event_id = %id, "an audit event is not what was recorded; `gatehouse audit verify` says more");
+            }
+            Ok(events)
+        })
+        .await
+    }
+
+    /// What waits to be sealed, noted in the metrics; a warning if that is long.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn watch_seals(&self) -> Result<Unsealed> {
+        let unsealed = self.db.system(JOB).unsealed().await?;
+        let seconds = unsealed.since.map_or(0, |since| self.env.now().unix_seconds() - since.unix_seconds());
+        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+        {
+            metrics::gauge!("gatehouse_audit_unsealed_events").set(unsealed.events as f64);
+            metrics::gauge!("gatehouse_audit_unsealed_seconds").set(seconds.max(0) as f64);
+        }
+        if seconds > LATE_SECONDS {
+            tracing::warn!(events = unsealed.events, seconds, "audit events wait long for their seal");
+        }
+        Ok(unsealed)
+    }
+
+    /// Checks the trail of a tenant, or everything. `least` is a version that the trail is known to have had, or 0.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn verify_audit(&self, tenant: Option<TenantId>, least: i64, why: SystemReason) -> Result<Verification> {
+        Ok(self.db.verify_audit(why, tenant, least).await?)
+    }
+
+    /// Erases the personal data in events by or about a user, in short transactions, each of which records that: for
+    /// the erasure of a user. What happened, when, and by whose id stays, and the trail verifies as before. Returns how
+    /// many events; calling it again goes on where it was interrupted.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn redact_user_events(
+        &self,
+        grant: &Grant<DeleteUsers>,
+        tenant: TenantRef,
+        user: UserId,
+        origin: &Origin,
+    ) -> Result<usize> {
+        let mut done = 0;
+        loop {
+            let grant = grant.clone();
+            let work = async move |tx: &WriteTx<'_>| {
+                Ok::<_, Error>(tx.scope(&grant).redact_user_events(tenant, user, grant.by()).await?)
+            };
+            match self.db.write(origin.ctx.clone(), work).await? {
+                0 => return Ok(done),
+                n => done += n,
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Changes that are refused for want of a permission are remembered. Reading that is refused is only in the log of requests:
+//! anybody could fill the trail with it, without being noticed by what it changes.
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, dev::ServiceResponse};
+use gatehouse_domain::{
+    audit::Refused,
+    authz::{Actor, By, Denied, TenantRef},
+};
+
+use crate::{
+    app::{self, App},
+    http::{
+        problem::Failure,
+        request::{Asked, Auth, RequestState},
+    },
+};
+
+/// Records a refusal, if the answer is one.
+pub async fn record<B>(app: &App, response: &ServiceResponse<B>) {
+    let failure = response.response().error().and_then(|error| error.as_error::<Failure>());
+    let Some(Failure::App(app::Error::Denied(Denied::Forbidden(permission)))) = failure else { return };
+    let request = response.request();
+    let (false, Some(refused)) = (request.method().is_safe(), refused(request, permission)) else { return };
+    let Ok(asked) = Asked::from_request(request, &mut Payload::None).await else { return };
+    if let Err(error) = app.refused(refused, &asked.origin).await {
+        tracing::warn!(error = %error, "a refusal could not be recorded");
+    }
+}
+
+/// What is recorded: in the tenant that was asked for, else in that of whoever asked.
+fn refused(request: &HttpRequest, permission: &'static str) -> Option<Refused> {
+    let operation = format!("{} {}", request.method(), request.match_pattern().unwrap_or_default());
+    RequestState::with(request, |state| {
+        let Auth::Caller(caller) = &state.auth else { return None };
+        let Actor::User(user) = &*caller.actor else { return None };
+        let own = TenantRef { id: user.tenant_id, partner_id: user.partner_id };
+        let tenant = state.tenant.as_ref().map_or(own, |facts| facts.reference());
+        Some(Refused::access(tenant, By::oneself(user.user_id, Some(user.session_id)), permission, &operation))
+    })
+}
