@@ -55,8 +55,8 @@ permissions! {
     "roles:write" WriteRoles on Area, "Create and change roles.";
     "sessions:delete" RevokeSessions on Area, "End sessions.";
     "sessions:read" ReadSessions on Area, "See sessions and their statistics.";
-    "settings:read" ReadSettings on Area, "See the settings of tenants.";
-    "settings:write" WriteSettings on Area, "Change the settings of tenants.";
+    "settings:read" ReadSettings on Area, "See settings.";
+    "settings:write" WriteSettings on Area, "Change settings.";
     "tenants:delete" DeleteTenants on Area, "Delete tenants with all that is in them.";
     "tenants:read" ReadTenants on Area, "See tenants and their settings.";
     "tenants:write" WriteTenants on Area, "Create, change, suspend and activate tenants.";

@@ -73,6 +73,10 @@ pub struct Installation;
 pub enum Area {
     /// Across tenants: all of the platform, or all of the actor's partners.
     Directory,
+    /// At the platform itself.
+    Platform,
+    /// At one partner.
+    Partner(PartnerId),
     /// In one tenant.
     Tenant(TenantRef),
     /// In one tenant, of one user. Needs no permission for oneself.
@@ -95,6 +99,8 @@ impl Area {
     pub(super) fn reach(self, actor: &Actor, name: &'static str) -> Result<Reach, Denied> {
         match self {
             Self::Directory => actor.directory(name),
+            Self::Platform => Installation.reach(actor, name),
+            Self::Partner(partner) => actor.partner(partner, name),
             Self::Tenant(tenant) => actor.tenant(tenant, name),
             Self::UserOf(tenant, user_id) => match actor.own() {
                 Some(Reach::Own(home, oneself)) if (home, oneself) == (tenant.id, user_id) => {
@@ -148,6 +154,18 @@ impl Actor {
         partners.sort();
         partners.dedup();
         if partners.is_empty() { Err(Denied::Forbidden(name)) } else { Ok(Reach::Partners(partners)) }
+    }
+
+    fn partner(&self, partner: PartnerId, name: &'static str) -> Result<Reach, Denied> {
+        let Self::User(user) = self else { return Ok(Reach::Partners(vec![partner])) };
+        let above = |anchor| matches!(anchor, Anchor::Platform) || anchor == Anchor::Partner(partner);
+        if user.holds(name, above) {
+            return Ok(Reach::Partners(vec![partner]));
+        }
+        // Whoever administers another partner must not learn of this one; who administers none learns nothing anyway.
+        let elsewhere = user.rights.iter().any(|right| matches!(right.anchor, Anchor::Partner(_)));
+        let sees = user.rights.iter().any(|right| above(right.anchor));
+        if elsewhere && !sees { Err(Denied::Hidden) } else { Err(Denied::Forbidden(name)) }
     }
 
     fn tenant(&self, tenant: TenantRef, name: &'static str) -> Result<Reach, Denied> {

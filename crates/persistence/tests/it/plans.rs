@@ -284,7 +284,7 @@ surveys! {
         })).await;
         survey.look("owners", write(&db, NOW, async |tx| tx.system(SYSTEM).owners().await)).await;
         let presented = session.chain.current;
-        let rotated = session.rotate(Successor { hash: TokenHash::new([9; 32]), replay: None }, &policy(), NOW);
+        let rotated = session.rotate(Successor { hash: TokenHash::new([9; 32]), replay: None }, &policy(), false, NOW);
         survey.look("refresh", write(&db, NOW, async move |tx| tx.system(SYSTEM).rotate(presented, rotated.clone()).await)).await;
     }
 

@@ -6,6 +6,7 @@ pub mod partners;
 pub mod permissions;
 pub mod roles;
 pub mod sessions;
+pub mod settings;
 pub mod tenants;
 pub mod users;
 
@@ -20,4 +21,5 @@ pub(super) fn mount(routes: &mut impl Mount) {
     permissions::mount(routes);
     assignments::mount(routes);
     audit::mount(routes);
+    settings::mount(routes);
 }
