@@ -86,6 +86,9 @@ pub enum Area {
 }
 
 impl Installation {
+    /// All of it.
+    pub(super) const WIDEST: Self = Self;
+
     pub(super) fn reach(self, actor: &Actor, name: &'static str) -> Result<Reach, Denied> {
         match actor {
             Actor::System(_) => Ok(Reach::Platform),
@@ -96,6 +99,9 @@ impl Installation {
 }
 
 impl Area {
+    /// All that the actor administers.
+    pub(super) const WIDEST: Self = Self::Directory;
+
     pub(super) fn reach(self, actor: &Actor, name: &'static str) -> Result<Reach, Denied> {
         match self {
             Self::Directory => actor.directory(name),
@@ -123,6 +129,18 @@ impl UserActor {
         self.rights.iter().any(|right| anchored(right.anchor) && right.permissions.covers(name))
     }
 
+    /// The partners at which it holds such a right.
+    fn partners(&self, such: impl Fn(&Right) -> bool) -> Option<Reach> {
+        let at = |right: &Right| match right.anchor {
+            Anchor::Partner(id) => Some(id),
+            Anchor::Platform | Anchor::Tenant(_) => None,
+        };
+        let mut partners: Vec<_> = self.rights.iter().filter(|right| such(right)).filter_map(at).collect();
+        partners.sort();
+        partners.dedup();
+        (!partners.is_empty()).then_some(Reach::Partners(partners))
+    }
+
     fn sees(&self, tenant: TenantRef) -> bool {
         self.tenant_id == tenant.id || self.rights.iter().any(|right| right.anchor.includes(tenant))
     }
@@ -142,18 +160,18 @@ impl Actor {
         if user.holds(name, |anchor| anchor == Anchor::Platform) {
             return Ok(Reach::Platform);
         }
-        let mut partners: Vec<_> = user
-            .rights
-            .iter()
-            .filter(|right| right.permissions.covers(name))
-            .filter_map(|right| match right.anchor {
-                Anchor::Partner(id) => Some(id),
-                Anchor::Platform | Anchor::Tenant(_) => None,
-            })
-            .collect();
-        partners.sort();
-        partners.dedup();
-        if partners.is_empty() { Err(Denied::Forbidden(name)) } else { Ok(Reach::Partners(partners)) }
+        user.partners(|right| right.permissions.covers(name)).ok_or(Denied::Forbidden(name))
+    }
+
+    /// Where the actor holds any right at the platform or at partners.
+    pub(super) fn administered(&self) -> Option<Reach> {
+        match self {
+            Self::System(_) => Some(Reach::Platform),
+            Self::User(user) if user.rights.iter().any(|right| right.anchor == Anchor::Platform) => {
+                Some(Reach::Platform)
+            }
+            Self::User(user) => user.partners(|_| true),
+        }
     }
 
     fn partner(&self, partner: PartnerId, name: &'static str) -> Result<Reach, Denied> {
@@ -241,6 +259,14 @@ impl<P: Permission> Grant<P> {
     #[must_use]
     pub fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    /// What else the same actor may do.
+    ///
+    /// # Errors
+    /// As [`authorize`].
+    pub fn also<Q: Permission>(&self, target: &Q::Target) -> Result<Grant<Q>, Denied> {
+        authorize(&self.actor, target)
     }
 
     /// How far.

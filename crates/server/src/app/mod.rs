@@ -23,6 +23,7 @@ pub mod login;
 pub mod partners;
 pub mod refresh;
 pub mod roles;
+pub mod scope;
 pub mod sessions;
 pub mod settings;
 pub mod setup;

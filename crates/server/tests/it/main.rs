@@ -6,6 +6,7 @@
 mod harness;
 
 mod admin;
+mod admin_scope;
 mod api_auth;
 mod api_me;
 mod api_sessions;

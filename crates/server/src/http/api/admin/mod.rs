@@ -5,6 +5,7 @@ pub mod audit;
 pub mod partners;
 pub mod permissions;
 pub mod roles;
+pub mod scope;
 pub mod sessions;
 pub mod settings;
 pub mod tenants;
@@ -22,4 +23,5 @@ pub(super) fn mount(routes: &mut impl Mount) {
     assignments::mount(routes);
     audit::mount(routes);
     settings::mount(routes);
+    scope::mount(routes);
 }
