@@ -38,7 +38,7 @@ api_tests! {
         world.tenant("acme").await;
         let scope = scope(&world, &world.admin().await).await;
         assert_eq!((&scope["level"], names(&scope, "partners"), names(&scope, "tenants")), (&json!("platform"), vec!["acme".to_owned(), "platform".into()], vec!["acme".into(), "default".into()]));
-        assert!(scope["collections"].as_array().unwrap().contains(&json!({"name": "partners", "actions": ["read", "write"]})), "{scope}");
+        assert!(scope["collections"].as_array().unwrap().contains(&json!({"name": "partners", "actions": ["delete", "read", "write"]})), "{scope}");
     }
 
     async fn who_administers_no_more_than_a_tenant_is_refused(world) {
