@@ -69,6 +69,8 @@ actions! {
     PartnerSuspended = "partner.suspended";
     /// A partner was changed.
     PartnerUpdated = "partner.updated";
+    /// What the platform decides for everybody was changed.
+    PlatformUpdated = "platform.updated";
     /// A role was made.
     RoleCreated = "role.created";
     /// A role was deleted; nobody holds it any more.
@@ -138,7 +140,7 @@ actions! {
 }
 
 macro_rules! kinds {
-    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal $id:ty;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal $($id:ty)?;)*) => {
         /// What kind of thing something happened to.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum ResourceKind {
@@ -158,19 +160,21 @@ macro_rules! kinds {
                 match self { $(Self::$variant => concat!($($doc,)*).trim_start(),)* }
             }
 
-            /// The prefix of the ids of this kind.
-            const fn prefix(self) -> &'static str {
-                match self { $(Self::$variant => <$id>::PREFIX,)* }
+            /// The prefix of the ids of this kind; there may be only one thing of it, without an id.
+            fn prefix(self) -> Option<&'static str> {
+                match self { $(Self::$variant => [$(<$id>::PREFIX)?].into_iter().next(),)* }
             }
 
             /// An id of this kind as text.
             #[must_use]
             pub fn text(self, id: Uuid) -> String {
-                match self { $(Self::$variant => <$id>::from_uuid(id).to_string(),)* }
+                match self { $(Self::$variant => <[String]>::concat(&[$(<$id>::from_uuid(id).to_string())?]),)* }
             }
 
             fn parse(self, text: &str) -> Option<Uuid> {
-                match self { $(Self::$variant => <$id as crate::issue::Parse>::parse(text).ok().map(<$id>::uuid),)* }
+                match self {
+                    $(Self::$variant => [$(<$id as crate::issue::Parse>::parse(text).ok().map(<$id>::uuid))?].into_iter().next()?,)*
+                }
             }
         }
 
@@ -187,6 +191,8 @@ kinds! {
     Key = "key" crate::id::KeyId;
     /// A partner.
     Partner = "partner" PartnerId;
+    /// The platform, of which there is one.
+    Platform = "platform";
     /// A role.
     Role = "role" crate::id::RoleId;
     /// A role given to a user.
@@ -260,6 +266,12 @@ impl Fields {
         self
     }
 
+    /// What is recorded, by field in alphabetical order.
+    #[must_use]
+    pub fn changes(&self) -> Vec<FieldChange> {
+        FieldChange::of(&self.0)
+    }
+
     /// Whether nothing is recorded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -294,9 +306,11 @@ impl Event {
     /// Whether nothing came of it: a change to what was there already.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        use Action::{AssignmentUpdated, PartnerUpdated, RoleUpdated, TenantUpdated, UserUpdated};
-        let records_fields =
-            matches!(self.action, AssignmentUpdated | PartnerUpdated | RoleUpdated | TenantUpdated | UserUpdated);
+        use Action::{AssignmentUpdated, PartnerUpdated, PlatformUpdated, RoleUpdated, TenantUpdated, UserUpdated};
+        let records_fields = matches!(
+            self.action,
+            AssignmentUpdated | PartnerUpdated | PlatformUpdated | RoleUpdated | TenantUpdated | UserUpdated
+        );
         records_fields && self.fields.is_empty()
     }
 }

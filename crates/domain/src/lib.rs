@@ -31,6 +31,7 @@ pub mod key;
 pub mod page;
 pub mod partner;
 pub mod password;
+pub mod platform;
 pub mod refresh;
 pub mod role;
 pub mod secret;

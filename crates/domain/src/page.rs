@@ -16,6 +16,8 @@ impl PerPage {
     pub const DEFAULT: Self = Self(50);
     /// The most a caller may ask for.
     pub const MAX: u16 = 200;
+    /// That many.
+    pub const GREATEST: Self = Self(Self::MAX);
 
     /// The number.
     #[must_use]

@@ -6,7 +6,7 @@ use crate::{
     change::Changed,
     id::PartnerId,
     session::{EndReason, RevokeMany, RevokeTarget},
-    settings::{Bounded, words},
+    settings::{Bounded, Settings, words},
     text::{Email, Name, Slug},
     time::Timestamp,
 };
@@ -60,6 +60,8 @@ pub struct Partner {
     pub max_users_per_tenant: Option<Limit>,
     /// Greatest number of applications in each tenant.
     pub max_applications_per_tenant: Option<Limit>,
+    /// What it decides for its tenants.
+    pub settings: Settings,
     /// How many tenants it has.
     pub tenants: u64,
     /// When it was made.
@@ -106,6 +108,8 @@ pub struct PartnerPatch {
     pub max_users_per_tenant: Option<Option<Limit>>,
     /// Greatest number of applications in each tenant.
     pub max_applications_per_tenant: Option<Option<Limit>>,
+    /// What it decides for its tenants.
+    pub settings: Option<Settings>,
 }
 
 impl Partner {
@@ -124,6 +128,7 @@ impl Partner {
             max_tenants: new.max_tenants,
             max_users_per_tenant: new.max_users_per_tenant,
             max_applications_per_tenant: new.max_applications_per_tenant,
+            settings: Settings::default(),
             tenants: 0,
             created_at: now,
             updated_at: now,
@@ -152,6 +157,7 @@ impl Partner {
         next.max_users_per_tenant = patch.max_users_per_tenant.unwrap_or(next.max_users_per_tenant);
         next.max_applications_per_tenant =
             patch.max_applications_per_tenant.unwrap_or(next.max_applications_per_tenant);
+        next.settings = patch.settings.unwrap_or(next.settings);
         let mut fields = Fields::default();
         fields
             .change("name", &self.name, &next.name)
@@ -160,7 +166,8 @@ impl Partner {
             .change("contact_email", &self.contact_email, &next.contact_email)
             .change("max_tenants", self.max_tenants, next.max_tenants)
             .change("max_users_per_tenant", self.max_users_per_tenant, next.max_users_per_tenant)
-            .change("max_applications_per_tenant", self.max_applications_per_tenant, next.max_applications_per_tenant);
+            .change("max_applications_per_tenant", self.max_applications_per_tenant, next.max_applications_per_tenant)
+            .change("settings", self.settings, next.settings);
         let action = match (self.status, next.status) {
             (Standing::Active, Standing::Suspended) => Action::PartnerSuspended,
             (Standing::Suspended, Standing::Active) => Action::PartnerActivated,

@@ -1,6 +1,7 @@
 //! Sessions: one sign-in of one user on one device.
 
 mod revocation;
+mod tighten;
 mod view;
 
 use std::{net::IpAddr, time::Duration};
@@ -17,6 +18,7 @@ use crate::{
 };
 
 pub use revocation::{Effects, RevokeMany, RevokeTarget, Revoked, expired, purged};
+pub use tighten::{Cap, Caps, Tighten, Within};
 pub use view::{SessionApp, SessionStats, SessionView};
 
 words! {
@@ -138,6 +140,8 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// When it expires even if it is refreshed.
     pub max_expires_at: Timestamp,
+    /// How long each of its refresh tokens lives. Like the longest life and the idle time, it only ever gets shorter.
+    pub refresh: Duration,
     /// The time without activity that ends it.
     pub idle: Option<Duration>,
     /// Its end, if it has come to one.
@@ -210,6 +214,7 @@ impl Session {
             last_activity_at: now,
             expires_at: Ord::min(now.plus(policy.refresh_token_lifetime), max_expires_at),
             max_expires_at,
+            refresh: policy.refresh_token_lifetime,
             idle: policy.idle_for(new.administers),
             ended: None,
             chain: Chain { generation: 0, current: new.refresh_hash, rotated_at: now, replay: None },
@@ -244,12 +249,18 @@ impl Session {
         }
     }
 
-    /// Exchanges its current refresh token. The caller has judged the presented one.
-    pub fn rotate(self, successor: Successor, policy: &Policy, now: Timestamp) -> Changed<Self> {
+    /// Exchanges its current refresh token. The caller has judged the presented one. What the policy allows less of
+    /// than when the session began, it has less of from now on; what it allows more of, it does not get.
+    pub fn rotate(self, successor: Successor, policy: &Policy, administers: bool, now: Timestamp) -> Changed<Self> {
         let by = By::oneself(self.user_id, Some(self.id));
         let resource = self.resource();
+        let max_expires_at = Ord::min(self.max_expires_at, self.created_at.plus(policy.lifetime_for(administers)));
+        let refresh = Ord::min(self.refresh, policy.refresh_token_lifetime);
         let next = Self {
-            expires_at: Ord::min(now.plus(policy.refresh_token_lifetime), self.max_expires_at),
+            expires_at: Ord::min(now.plus(refresh), max_expires_at),
+            max_expires_at,
+            refresh,
+            idle: self.idle.into_iter().chain(policy.idle_for(administers)).min(),
             last_activity_at: Ord::max(now, self.last_activity_at),
             chain: Chain {
                 generation: self.chain.generation + 1,

@@ -1,4 +1,6 @@
-//! What a tenant decides for itself, and what holds where it decides nothing.
+//! What the platform, a partner and a tenant decide, and what holds where nobody decides.
+
+mod inherit;
 
 use std::time::Duration;
 
@@ -9,8 +11,10 @@ use crate::{
     time::{DAY, HOUR},
 };
 
+pub use inherit::{Effective, Holding, Layers, Level, Rule, Settings, Values};
+
 /// A whole number from `MIN` to `MAX`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Bounded<const MIN: u32, const MAX: u32>(u32);
 
@@ -30,6 +34,12 @@ impl<const MIN: u32, const MAX: u32> Bounded<MIN, MAX> {
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> std::fmt::Display for Bounded<MIN, MAX> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -69,7 +79,7 @@ pub trait Word: Sized + Copy + 'static {
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* })*) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum $name {
             $($(#[$vdoc])* #[serde(rename = $word)] $variant,)*
@@ -124,51 +134,6 @@ words! {
     }
 }
 
-/// A tenant's own decisions; `None` inherits.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TenantSettings {
-    /// Who may open an account.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub registration: Option<Registration>,
-    /// Whether an account needs a verified e-mail address to sign in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub require_verified_email: Option<bool>,
-    /// Lifetime of access tokens.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub access_token_minutes: Option<AccessTokenMinutes>,
-    /// Lifetime of a refresh token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refresh_token_days: Option<Days30>,
-    /// Greatest lifetime of a session.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_max_days: Option<Days30>,
-    /// Time without activity that ends a session.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_idle_minutes: Option<IdleMinutes>,
-    /// Greatest number of active sessions of a user.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_sessions_per_user: Option<SessionCount>,
-    /// What happens beyond that number.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_limit_action: Option<SessionLimitAction>,
-    /// What the loser of a refresh race gets.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refresh_reuse: Option<RefreshReuse>,
-    /// How long after its first use a refresh token may lose a race without being taken for stolen.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refresh_reuse_window_seconds: Option<WindowSeconds>,
-    /// Least length of a password in characters.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub password_min_length: Option<PasswordLength>,
-    /// How long ended sessions stay visible.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_retention_days: Option<RetentionDays>,
-    /// How long audit events are kept.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub audit_retention_days: Option<RetentionDays>,
-}
-
 /// 1 to 15 minutes (OWASP ASVS 5.0, 10.4.3).
 pub type AccessTokenMinutes = Bounded<1, 15>;
 /// 1 to 30 days: the greatest lifetime of a remembered session (NIST SP 800-63B-4, 2.1.3).
@@ -184,7 +149,7 @@ pub type PasswordLength = Bounded<15, 128>;
 /// 1 to 3,650 days.
 pub type RetentionDays = Bounded<1, 3_650>;
 
-/// What the installation decides for tenants that do not.
+/// What the configuration says for where nobody decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Defaults {
     /// Lifetime of access tokens.
@@ -229,28 +194,24 @@ pub const ADMIN_SESSION_LIFETIME: Duration = DAY;
 /// Time without activity that ends a session that may administer (OWASP ASVS 5.0, 7.3.1).
 pub const ADMIN_SESSION_IDLE: Duration = HOUR;
 
-impl TenantSettings {
-    /// What holds, given what the installation decides.
-    #[must_use]
-    pub fn policy(&self, defaults: &Defaults) -> Policy {
+impl From<Values> for Policy {
+    fn from(values: Values) -> Self {
         let minutes = |n: u32| Duration::from_secs(u64::from(n) * 60);
         let days = |n: u32| DAY * n;
-        Policy {
-            registration: self.registration.unwrap_or(Registration::Closed),
-            require_verified_email: self.require_verified_email.unwrap_or(false),
-            access_token_lifetime: minutes(self.access_token_minutes.unwrap_or(defaults.access_token_minutes).get()),
-            refresh_token_lifetime: days(self.refresh_token_days.unwrap_or(defaults.refresh_token_days).get()),
-            session_lifetime: days(self.session_max_days.map_or(30, Bounded::get)),
-            session_idle: self.session_idle_minutes.map(|n| minutes(n.get())),
-            max_sessions_per_user: self.max_sessions_per_user.map_or(100, Bounded::get),
-            session_limit_action: self.session_limit_action.unwrap_or(SessionLimitAction::EndOldest),
-            refresh_reuse: self.refresh_reuse.unwrap_or(RefreshReuse::Reject),
-            refresh_reuse_window: Duration::from_secs(u64::from(
-                self.refresh_reuse_window_seconds.map_or(10, Bounded::get),
-            )),
-            password_min_length: self.password_min_length.map_or(15, Bounded::get) as usize,
-            session_retention: days(self.session_retention_days.map_or(90, Bounded::get)),
-            audit_retention: days(self.audit_retention_days.map_or(365, Bounded::get)),
+        Self {
+            registration: values.registration,
+            require_verified_email: values.require_verified_email,
+            access_token_lifetime: minutes(values.access_token_minutes.get()),
+            refresh_token_lifetime: days(values.refresh_token_days.get()),
+            session_lifetime: days(values.session_max_days.get()),
+            session_idle: values.session_idle_minutes.map(|n| minutes(n.get())),
+            max_sessions_per_user: values.max_sessions_per_user.get(),
+            session_limit_action: values.session_limit_action,
+            refresh_reuse: values.refresh_reuse,
+            refresh_reuse_window: Duration::from_secs(values.refresh_reuse_window_seconds.get().into()),
+            password_min_length: values.password_min_length.get() as usize,
+            session_retention: days(values.session_retention_days.get()),
+            audit_retention: days(values.audit_retention_days.get()),
         }
     }
 }
@@ -280,7 +241,7 @@ mod tests {
 
     #[test]
     fn unset_settings_have_the_documented_defaults() {
-        let policy = TenantSettings::default().policy(&DEFAULTS);
+        let policy = Settings::default().policy(&DEFAULTS);
         assert_eq!(policy.registration, Registration::Closed);
         assert_eq!(policy.access_token_lifetime, Duration::from_secs(900));
         assert_eq!(policy.refresh_token_lifetime, DAY * 7);
@@ -296,11 +257,10 @@ mod tests {
 
     #[test]
     fn sessions_that_may_administer_are_bounded_whatever_the_tenant_decides() {
-        let policy = TenantSettings::default().policy(&DEFAULTS);
+        let policy = Settings::default().policy(&DEFAULTS);
         assert_eq!((policy.idle_for(true), policy.lifetime_for(true)), (Some(HOUR), DAY));
         assert_eq!((policy.idle_for(false), policy.lifetime_for(false)), (None, DAY * 30));
-        let strict =
-            TenantSettings { session_idle_minutes: Some(Bounded(5)), ..TenantSettings::default() }.policy(&DEFAULTS);
+        let strict = Settings { session_idle_minutes: Some(Bounded(5)), ..Settings::default() }.policy(&DEFAULTS);
         assert_eq!(strict.idle_for(true), Some(Duration::from_secs(300)));
     }
 
@@ -313,13 +273,13 @@ mod tests {
 
     #[test]
     fn stored_settings_read_back() {
-        let settings = TenantSettings {
+        let settings = Settings {
             registration: Some(Registration::Open),
             session_idle_minutes: Some(Bounded(30)),
-            ..TenantSettings::default()
+            ..Settings::default()
         };
         let stored = serde_json::to_string(&settings).unwrap();
         assert_eq!(stored, r#"{"registration":"open","session_idle_minutes":30}"#);
-        assert_eq!(serde_json::from_str::<TenantSettings>(&stored).unwrap(), settings);
+        assert_eq!(serde_json::from_str::<Settings>(&stored).unwrap(), settings);
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     issue::{Fault, Parse},
     partner::Standing,
     session::{EndReason, RevokeMany, RevokeTarget},
-    settings::TenantSettings,
+    settings::{Layers, Level, Settings},
     text::{Email, Name, Slug},
     time::Timestamp,
 };
@@ -31,7 +31,7 @@ pub struct Tenant {
     /// Whom to write to.
     pub contact_email: Option<Email>,
     /// What it decides for itself.
-    pub settings: TenantSettings,
+    pub settings: Settings,
     /// How its pages look.
     pub branding: Branding,
     /// How many users it has.
@@ -151,7 +151,7 @@ pub struct NewTenant {
     /// Whom to write to.
     pub contact_email: Option<Email>,
     /// What it decides for itself.
-    pub settings: TenantSettings,
+    pub settings: Settings,
     /// How its pages look.
     pub branding: Branding,
 }
@@ -170,7 +170,7 @@ pub struct TenantPatch {
     /// The partner it belongs to.
     pub partner_id: Option<PartnerId>,
     /// What it decides for itself.
-    pub settings: Option<TenantSettings>,
+    pub settings: Option<Settings>,
     /// How its pages look.
     pub branding: Option<Branding>,
 }
@@ -184,6 +184,12 @@ impl Tenant {
     #[must_use]
     pub const fn reference(&self) -> TenantRef {
         TenantRef { id: self.id, partner_id: self.partner_id }
+    }
+
+    /// What all levels decide, given those above.
+    #[must_use]
+    pub fn layers(&self, above: &Layers) -> Layers {
+        above.clone().with(Level::Tenant(self.id), self.settings)
     }
 
     /// Makes a tenant.
@@ -204,7 +210,7 @@ impl Tenant {
             version: 0,
         };
         let mut fields = Fields::default();
-        fields.set("name", &tenant.name).set("slug", &tenant.slug).set("settings", &tenant.settings);
+        fields.set("name", &tenant.name).set("slug", &tenant.slug).set("settings", tenant.settings);
         let resource = tenant.resource();
         Changed::new(tenant, Action::TenantCreated, resource, by).with(fields)
     }
@@ -226,7 +232,7 @@ impl Tenant {
             .change("status", self.status, next.status)
             .change("contact_email", &self.contact_email, &next.contact_email)
             .change("partner_id", self.partner_id, next.partner_id)
-            .change("settings", &self.settings, &next.settings)
+            .change("settings", self.settings, next.settings)
             .change("branding", &self.branding, &next.branding);
         let action = match (self.status, next.status) {
             (Standing::Active, Standing::Suspended) => Action::TenantSuspended,

@@ -95,6 +95,8 @@ macro_rules! area_rows {
     ($($permission:ty),* $(,)?) => {
         [$((<$permission>::NAME, rows::<$permission>(&[
             ("across tenants", Area::Directory),
+            ("at the platform", Area::Platform),
+            ("at the partner", Area::Partner(partner(1))),
             ("in the tenant", Area::Tenant(tenant(HOME))),
             ("of another user", Area::UserOf(tenant(HOME), user(8))),
             ("of the actor in the tenant", Area::UserOf(tenant(HOME), user(ME))),

@@ -63,6 +63,8 @@ pub enum SystemReason {
     Authentication,
     /// An operator at the command line.
     Cli,
+    /// Reading what is decided above what the caller may see.
+    Inheritance,
     /// A periodic task.
     Job,
     /// Comparing with limits that are not the caller's to see.
@@ -78,6 +80,7 @@ impl SystemReason {
         match self {
             Self::Authentication => "authentication",
             Self::Cli => "cli",
+            Self::Inheritance => "inheritance",
             Self::Job => "job",
             Self::Quota => "quota",
             Self::Setup => "setup",

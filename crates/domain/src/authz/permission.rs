@@ -36,6 +36,16 @@ macro_rules! permissions {
             }
         )*
 
+        /// The permissions that the actor holds for everything at the platform or at partners, in alphabetical order.
+        #[must_use]
+        pub fn administered(actor: &Actor) -> Vec<&'static str> {
+            let mut open = Vec::new();
+            $(if <$marker as Permission>::reach(actor, &<$target>::WIDEST).is_ok() {
+                open.push($name);
+            })*
+            open
+        }
+
         /// Every permission there is, in alphabetical order.
         pub const CATALOGUE: &[PermissionInfo] = &[$(PermissionInfo { name: $name, description: $description },)*];
     };
@@ -55,8 +65,8 @@ permissions! {
     "roles:write" WriteRoles on Area, "Create and change roles.";
     "sessions:delete" RevokeSessions on Area, "End sessions.";
     "sessions:read" ReadSessions on Area, "See sessions and their statistics.";
-    "settings:read" ReadSettings on Area, "See the settings of tenants.";
-    "settings:write" WriteSettings on Area, "Change the settings of tenants.";
+    "settings:read" ReadSettings on Area, "See settings.";
+    "settings:write" WriteSettings on Area, "Change settings.";
     "tenants:delete" DeleteTenants on Area, "Delete tenants with all that is in them.";
     "tenants:read" ReadTenants on Area, "See tenants and their settings.";
     "tenants:write" WriteTenants on Area, "Create, change, suspend and activate tenants.";
@@ -75,6 +85,19 @@ impl Permission for Oneself {
 
     fn reach(actor: &Actor, (): &()) -> Result<Reach, Denied> {
         actor.own().ok_or(Denied::Forbidden(Self::NAME))
+    }
+}
+
+/// The permission to learn what one administers, for whoever holds any right at the platform or at a partner.
+#[derive(Debug, Clone, Copy)]
+pub struct Administer;
+
+impl Permission for Administer {
+    type Target = ();
+    const NAME: &'static str = "at platform or partner level";
+
+    fn reach(actor: &Actor, (): &()) -> Result<Reach, Denied> {
+        actor.administered().ok_or(Denied::Forbidden(Self::NAME))
     }
 }
 

@@ -73,6 +73,10 @@ pub struct Installation;
 pub enum Area {
     /// Across tenants: all of the platform, or all of the actor's partners.
     Directory,
+    /// At the platform itself.
+    Platform,
+    /// At one partner.
+    Partner(PartnerId),
     /// In one tenant.
     Tenant(TenantRef),
     /// In one tenant, of one user. Needs no permission for oneself.
@@ -82,6 +86,9 @@ pub enum Area {
 }
 
 impl Installation {
+    /// All of it.
+    pub(super) const WIDEST: Self = Self;
+
     pub(super) fn reach(self, actor: &Actor, name: &'static str) -> Result<Reach, Denied> {
         match actor {
             Actor::System(_) => Ok(Reach::Platform),
@@ -92,9 +99,14 @@ impl Installation {
 }
 
 impl Area {
+    /// All that the actor administers.
+    pub(super) const WIDEST: Self = Self::Directory;
+
     pub(super) fn reach(self, actor: &Actor, name: &'static str) -> Result<Reach, Denied> {
         match self {
             Self::Directory => actor.directory(name),
+            Self::Platform => Installation.reach(actor, name),
+            Self::Partner(partner) => actor.partner(partner, name),
             Self::Tenant(tenant) => actor.tenant(tenant, name),
             Self::UserOf(tenant, user_id) => match actor.own() {
                 Some(Reach::Own(home, oneself)) if (home, oneself) == (tenant.id, user_id) => {
@@ -117,6 +129,18 @@ impl UserActor {
         self.rights.iter().any(|right| anchored(right.anchor) && right.permissions.covers(name))
     }
 
+    /// The partners at which it holds such a right.
+    fn partners(&self, such: impl Fn(&Right) -> bool) -> Option<Reach> {
+        let at = |right: &Right| match right.anchor {
+            Anchor::Partner(id) => Some(id),
+            Anchor::Platform | Anchor::Tenant(_) => None,
+        };
+        let mut partners: Vec<_> = self.rights.iter().filter(|right| such(right)).filter_map(at).collect();
+        partners.sort();
+        partners.dedup();
+        (!partners.is_empty()).then_some(Reach::Partners(partners))
+    }
+
     fn sees(&self, tenant: TenantRef) -> bool {
         self.tenant_id == tenant.id || self.rights.iter().any(|right| right.anchor.includes(tenant))
     }
@@ -136,18 +160,30 @@ impl Actor {
         if user.holds(name, |anchor| anchor == Anchor::Platform) {
             return Ok(Reach::Platform);
         }
-        let mut partners: Vec<_> = user
-            .rights
-            .iter()
-            .filter(|right| right.permissions.covers(name))
-            .filter_map(|right| match right.anchor {
-                Anchor::Partner(id) => Some(id),
-                Anchor::Platform | Anchor::Tenant(_) => None,
-            })
-            .collect();
-        partners.sort();
-        partners.dedup();
-        if partners.is_empty() { Err(Denied::Forbidden(name)) } else { Ok(Reach::Partners(partners)) }
+        user.partners(|right| right.permissions.covers(name)).ok_or(Denied::Forbidden(name))
+    }
+
+    /// Where the actor holds any right at the platform or at partners.
+    pub(super) fn administered(&self) -> Option<Reach> {
+        match self {
+            Self::System(_) => Some(Reach::Platform),
+            Self::User(user) if user.rights.iter().any(|right| right.anchor == Anchor::Platform) => {
+                Some(Reach::Platform)
+            }
+            Self::User(user) => user.partners(|_| true),
+        }
+    }
+
+    fn partner(&self, partner: PartnerId, name: &'static str) -> Result<Reach, Denied> {
+        let Self::User(user) = self else { return Ok(Reach::Partners(vec![partner])) };
+        let above = |anchor| matches!(anchor, Anchor::Platform) || anchor == Anchor::Partner(partner);
+        if user.holds(name, above) {
+            return Ok(Reach::Partners(vec![partner]));
+        }
+        // Whoever administers another partner must not learn of this one; who administers none learns nothing anyway.
+        let elsewhere = user.rights.iter().any(|right| matches!(right.anchor, Anchor::Partner(_)));
+        let sees = user.rights.iter().any(|right| above(right.anchor));
+        if elsewhere && !sees { Err(Denied::Hidden) } else { Err(Denied::Forbidden(name)) }
     }
 
     fn tenant(&self, tenant: TenantRef, name: &'static str) -> Result<Reach, Denied> {
@@ -223,6 +259,14 @@ impl<P: Permission> Grant<P> {
     #[must_use]
     pub fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    /// What else the same actor may do.
+    ///
+    /// # Errors
+    /// As [`authorize`].
+    pub fn also<Q: Permission>(&self, target: &Q::Target) -> Result<Grant<Q>, Denied> {
+        authorize(&self.actor, target)
     }
 
     /// How far.

@@ -57,7 +57,7 @@ impl RevokeMany {
     }
 }
 
-fn bulk(action: Action, resource: Resource, by: By, reason: Option<&'static str>, count: u64) -> Event {
+pub(super) fn bulk(action: Action, resource: Resource, by: By, reason: Option<&'static str>, count: u64) -> Event {
     let mut fields = Fields::default();
     fields.set("session_count", count);
     Event { action, resource, by, failure: None, reason, fields }

@@ -1,18 +1,16 @@
 use super::*;
 use crate::{
     authz::SystemReason,
-    settings::{Bounded, Defaults, TenantSettings},
+    settings::{Bounded, Defaults, Settings},
     time::{DAY, HOUR},
 };
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000);
 
 fn policy(idle_minutes: Option<u64>) -> Policy {
-    TenantSettings { session_idle_minutes: idle_minutes.map(|n| Bounded::new(n).unwrap()), ..TenantSettings::default() }
-        .policy(&Defaults {
-            access_token_minutes: Bounded::new(15).unwrap(),
-            refresh_token_days: Bounded::new(7).unwrap(),
-        })
+    Settings { session_idle_minutes: idle_minutes.map(|n| Bounded::new(n).unwrap()), ..Settings::default() }.policy(
+        &Defaults { access_token_minutes: Bounded::new(15).unwrap(), refresh_token_days: Bounded::new(7).unwrap() },
+    )
 }
 
 fn session(policy: &Policy, administers: bool) -> Session {
@@ -35,7 +33,7 @@ fn session(policy: &Policy, administers: bool) -> Session {
 }
 
 fn rotate(session: Session, policy: &Policy, at: Timestamp) -> Session {
-    session.rotate(Successor { hash: TokenHash::new([1; 32]), replay: None }, policy, at).into_parts().0
+    session.rotate(Successor { hash: TokenHash::new([1; 32]), replay: None }, policy, false, at).into_parts().0
 }
 
 #[test]

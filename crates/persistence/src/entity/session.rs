@@ -29,6 +29,7 @@ pub struct Model {
     pub refresh_hash: Vec<u8>,
     pub refreshed_at: i64,
     pub refresh_replay: Option<Vec<u8>>,
+    pub refresh_micros: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -7,6 +7,7 @@ use gatehouse_domain::{
 use sea_orm::ConnectionTrait;
 
 use crate::{
+    db::Exec,
     error::{Error, Result},
     repo::{list::unsigned, session::push_target, sql::Sql},
     scope::Scope,
@@ -21,13 +22,18 @@ impl Scope<'_> {
         let mut sql = Sql::new("WITH touched AS (SELECT id, user_id FROM sessions WHERE ");
         self.push_condition(&mut sql);
         push_target(&mut sql, many, now);
-        sql.push(
-            ") SELECT (SELECT COUNT(*) FROM touched) AS sessions, (SELECT COUNT(DISTINCT user_id) FROM touched) AS users, \
+        sql.push(")");
+        count(self.exec, sql).await
+    }
+}
+
+/// Counts what a query that begins with the sessions as `touched` touches.
+pub(crate) async fn count(db: Exec<'_>, mut sql: Sql) -> Result<Effects> {
+    sql.push(
+            " SELECT (SELECT COUNT(*) FROM touched) AS sessions, (SELECT COUNT(DISTINCT user_id) FROM touched) AS users, \
              (SELECT COUNT(DISTINCT x.application_id) FROM session_applications x WHERE x.session_id IN (SELECT id FROM touched)) AS applications",
         );
-        let db = self.exec;
-        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?.ok_or(Error::Corrupt("count"))?;
-        let count = |name| Ok::<_, Error>(unsigned(row.try_get("", name)?));
-        Ok(Effects { users: count("users")?, sessions: count("sessions")?, applications: count("applications")? })
-    }
+    let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?.ok_or(Error::Corrupt("count"))?;
+    let count = |name| Ok::<_, Error>(unsigned(row.try_get("", name)?));
+    Ok(Effects { users: count("users")?, sessions: count("sessions")?, applications: count("applications")? })
 }

@@ -5,6 +5,7 @@ use gatehouse_domain::{
     id::{KeyId, PartnerId, TenantId},
     key::{KeyState, OVERLAP, SigningKey},
     partner::Standing,
+    settings::Layers,
     tenant::Tenant,
     text::Slug,
     time::Timestamp,
@@ -19,6 +20,7 @@ use crate::{
     error::Result,
     repo::{
         self, Home, Row, Versioned,
+        settings::{ABOVE, above},
         sql::{self, Sql},
         word,
     },
@@ -32,6 +34,8 @@ pub struct TenantFacts {
     pub tenant: Tenant,
     /// Where its partner stands.
     pub partner_status: Standing,
+    /// What its partner and the platform decide.
+    pub above: Layers,
     /// The keys that verify its tokens, the current one first.
     pub keys: Vec<SigningKey>,
 }
@@ -41,6 +45,12 @@ impl TenantFacts {
     #[must_use]
     pub const fn reference(&self) -> TenantRef {
         self.tenant.reference()
+    }
+
+    /// What all levels decide.
+    #[must_use]
+    pub fn layers(&self) -> Layers {
+        self.tenant.layers(&self.above)
     }
 
     /// Whether anybody may sign in: neither the tenant nor its partner is suspended.
@@ -132,6 +142,7 @@ impl System<'_> {
         now: Timestamp,
     ) -> Result<Option<TenantFacts>> {
         let mut sql = Sql::new("SELECT p.status AS partner_status, ");
+        sql.push(ABOVE).push(", ");
         sql.push(&sql::TENANT).push(", ").push(&sql::KEY);
         sql.push(" FROM tenants t JOIN partners p ON p.id = t.partner_id");
         sql.push(" LEFT JOIN signing_keys k ON k.tenant_id = t.id AND (k.state = 'current' OR k.state = 'retired' AND k.retired_at > ");
@@ -152,7 +163,8 @@ impl System<'_> {
                 keys.push(domain(Model::from_query_result(row, "k_")?)?);
             }
         }
-        Ok(Some(TenantFacts { tenant, partner_status: word(&partner_status, "partner status")?, keys }))
+        let above = above(first, tenant.partner_id)?;
+        Ok(Some(TenantFacts { tenant, partner_status: word(&partner_status, "partner status")?, above, keys }))
     }
 
     /// A signing key, whichever tenant it belongs to.

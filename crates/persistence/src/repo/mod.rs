@@ -20,10 +20,12 @@ pub(crate) mod role;
 pub(crate) mod session;
 pub(crate) mod session_list;
 pub(crate) mod session_stats;
+pub(crate) mod settings;
 pub(crate) mod sql;
 pub(crate) mod sweep;
 pub(crate) mod tenant;
 pub(crate) mod throttle;
+pub(crate) mod tighten;
 pub(crate) mod user;
 pub(crate) mod user_token;
 

@@ -13,9 +13,9 @@ use crate::{
     entity::partner::{ActiveModel, Column, Entity, Model},
     error::{Error, Result},
     repo::{
-        Home, Row, Versioned,
+        Home, Row, Versioned, from_json,
         list::{self, unsigned},
-        word,
+        to_json, word,
     },
     scope::Scope,
 };
@@ -40,6 +40,7 @@ pub(crate) fn domain(row: Model) -> Result<Partner> {
         max_tenants: limit(row.max_tenants)?,
         max_users_per_tenant: limit(row.max_users_per_tenant)?,
         max_applications_per_tenant: limit(row.max_applications_per_tenant)?,
+        settings: from_json(&row.settings, "partner settings")?,
         tenants: unsigned(row.tenants),
         created_at: Timestamp::from_micros(row.created_at),
         updated_at: Timestamp::from_micros(row.updated_at),
@@ -85,6 +86,7 @@ impl Versioned for Partner {
             max_tenants: Set(stored(self.max_tenants)),
             max_users_per_tenant: Set(stored(self.max_users_per_tenant)),
             max_applications_per_tenant: Set(stored(self.max_applications_per_tenant)),
+            settings: Set(to_json(&self.settings)?),
             updated_at: Set(self.updated_at.micros()),
             deleted_at: Set(self.deleted_at.map(Timestamp::micros)),
             version: Set(self.version),

@@ -15,7 +15,7 @@ use gatehouse_domain::{
     settings::{ADMIN_SESSION_IDLE, ADMIN_SESSION_LIFETIME},
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryResult, Set};
+use sea_orm::{ColumnTrait, ConnectionTrait, ExprTrait, FromQueryResult, QueryFilter, QueryResult, Set};
 
 use crate::{
     db::Change,
@@ -30,7 +30,7 @@ use crate::{
     scope::{Scope, WriteScope},
 };
 
-fn micros(duration: Duration) -> i64 {
+pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
@@ -64,6 +64,8 @@ pub(crate) fn domain(row: Model) -> Result<Session> {
         last_activity_at: Timestamp::from_micros(row.last_activity_at),
         expires_at: Timestamp::from_micros(row.expires_at),
         max_expires_at: Timestamp::from_micros(row.max_expires_at),
+        // Older than the column: as long as when it was last exchanged.
+        refresh: Duration::from_micros(unsigned(row.refresh_micros.unwrap_or(row.expires_at - row.refreshed_at))),
         idle: row.idle_micros.map(|n| Duration::from_micros(unsigned(n))),
         ended,
         chain: Chain {
@@ -101,8 +103,6 @@ impl Row for Session {
             location: Set(self.client.location.clone()),
             auth_methods: Set(methods.join(" ")),
             created_at: Set(self.created_at.micros()),
-            max_expires_at: Set(self.max_expires_at.micros()),
-            idle_micros: Set(self.idle.map(micros)),
             ..merge(ended(self), rotated(self))
         })
     }
@@ -113,6 +113,9 @@ fn rotated(session: &Session) -> ActiveModel {
     ActiveModel {
         last_activity_at: Set(session.last_activity_at.micros()),
         expires_at: Set(session.expires_at.micros()),
+        max_expires_at: Set(session.max_expires_at.micros()),
+        refresh_micros: Set(Some(micros(session.refresh))),
+        idle_micros: Set(session.idle.map(micros)),
         ends_at: Set(session.ends_at().micros()),
         refresh_generation: Set(i64::from(session.chain.generation)),
         refresh_hash: Set(session.chain.current.as_bytes().to_vec()),
@@ -241,10 +244,11 @@ fn app(row: &QueryResult) -> Result<SessionApp> {
 }
 
 impl WriteScope<'_> {
-    /// Stores the exchange of a refresh token, if `presented` is still the current one.
+    /// Stores the exchange of a refresh token, if `presented` is still the current one and the session may still have
+    /// what it is given.
     ///
     /// # Errors
-    /// [`Error::Stale`] when it is not: another exchange won, or the session ended.
+    /// [`Error::Stale`] otherwise: another exchange won, or the session ended or was shortened.
     pub async fn rotate(&self, presented: TokenHash, changed: Changed<Session>) -> Result<Session> {
         let (session, event) = changed.into_parts();
         self.guard(&session.home())?;
@@ -255,7 +259,13 @@ impl WriteScope<'_> {
             .filter(Column::RefreshHash.eq(presented.as_bytes().to_vec()))
             .filter(Column::RefreshGeneration.eq(i64::from(session.chain.generation) - 1))
             .filter(Column::EndedAt.is_null())
-            .filter(Column::EndsAt.gt(self.tx.now().micros()));
+            .filter(Column::EndsAt.gt(self.tx.now().micros()))
+            .filter(Column::MaxExpiresAt.gte(session.max_expires_at.micros()))
+            .filter(Column::RefreshMicros.is_null().or(Column::RefreshMicros.gte(micros(session.refresh))))
+            .filter(match session.idle {
+                Some(idle) => Column::IdleMicros.is_null().or(Column::IdleMicros.gte(micros(idle))),
+                None => Column::IdleMicros.is_null(),
+            });
         if self.tx.check(update.exec(&self.tx.writing()).await)?.rows_affected != 1 {
             return Err(Error::Stale);
         }

@@ -6,7 +6,7 @@ use gatehouse_domain::{
     authz::{By, SystemReason, TenantRef},
     id::{PartnerId, SessionId, TenantId},
     session::{self, ACTIVITY_LAG},
-    settings::TenantSettings,
+    settings::{Layers, Level},
     time::Timestamp,
 };
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult};
@@ -15,7 +15,11 @@ use uuid::Uuid;
 use crate::{
     db::Change,
     error::{Error, Result},
-    repo::{from_json, sql::Sql},
+    repo::{
+        from_json,
+        settings::{ABOVE, above},
+        sql::Sql,
+    },
     scope::system::{System, WriteSystem},
 };
 
@@ -40,13 +44,14 @@ fn by_tenant(rows: &[QueryResult]) -> Result<Vec<(TenantRef, u64)>> {
 }
 
 impl System<'_> {
-    /// Tenants and their settings by id, at most [`BATCH`], behind one.
+    /// Tenants and what is decided for them by id, at most [`BATCH`], behind one.
     ///
     /// # Errors
     /// As any statement.
-    pub async fn tenants_after(&self, last: Option<TenantId>) -> Result<Vec<(TenantRef, TenantSettings)>> {
-        let mut sql = Sql::new("SELECT id, partner_id, settings FROM tenants WHERE id > ");
-        sql.bind(last.map_or(Uuid::nil(), TenantId::uuid)).push(" ORDER BY id LIMIT ").bind(BATCH as i64);
+    pub async fn tenants_after(&self, last: Option<TenantId>) -> Result<Vec<(TenantRef, Layers)>> {
+        let mut sql = Sql::new("SELECT t.id, t.partner_id, t.settings, ");
+        sql.push(ABOVE).push(" FROM tenants t JOIN partners p ON p.id = t.partner_id WHERE t.id > ");
+        sql.bind(last.map_or(Uuid::nil(), TenantId::uuid)).push(" ORDER BY t.id LIMIT ").bind(BATCH as i64);
         let db = self.exec;
         let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
         rows.iter()
@@ -56,7 +61,8 @@ impl System<'_> {
                     partner_id: PartnerId::from_uuid(uuid(row, 1)?),
                 };
                 let settings: String = row.try_get_by_index(2).map_err(|_| Error::Corrupt("tenant settings"))?;
-                Ok((tenant, from_json(&settings, "tenant settings")?))
+                let own = from_json(&settings, "tenant settings")?;
+                Ok((tenant, above(row, tenant.partner_id)?.with(Level::Tenant(tenant.id), own)))
             })
             .collect()
     }

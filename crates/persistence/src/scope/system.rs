@@ -5,9 +5,10 @@ use std::ops::Deref;
 
 use gatehouse_domain::{
     authz::{Reach, SystemReason},
+    id::{PartnerId, TenantId},
     role::BuiltinRole,
     secret::TokenHash,
-    settings::TenantSettings,
+    settings::Level,
     time::Timestamp,
 };
 use sea_orm::ConnectionTrait;
@@ -15,7 +16,7 @@ use sea_orm::ConnectionTrait;
 use crate::{
     db::{Db, WriteTx},
     error::Result,
-    repo::{from_json, sql::Sql},
+    repo::{from_json, settings::above, sql::Sql},
     scope::{Scope, WriteScope},
 };
 
@@ -150,7 +151,7 @@ impl<'t> WriteSystem<'t> {
     }
 
     /// How many users administer the platform for good and can sign in: active, with a password, and with a verified
-    /// address where the tenant asks for one. Counted as far as this transaction has come. Holds the
+    /// address where one is asked for. Counted as far as this transaction has come. Holds the
     /// answer until the transaction ends, so that two administrators cannot remove each other at the same time.
     ///
     /// # Errors
@@ -158,8 +159,8 @@ impl<'t> WriteSystem<'t> {
     pub async fn owners(&self) -> Result<u64> {
         self.execute(Sql::new("UPDATE installation SET created_at = created_at WHERE id = 1")).await?;
         let mut sql = Sql::new(
-            "SELECT DISTINCT u.id, u.email_verified, t.settings FROM role_assignments a JOIN users u ON u.tenant_id = a.tenant_id AND u.id = a.user_id \
-             JOIN tenants t ON t.id = u.tenant_id JOIN partners p ON p.id = u.partner_id \
+            "SELECT DISTINCT u.id, u.email_verified, t.settings, t.partner_id, t.id AS tenant_id, p.settings AS partner_settings, i.settings AS platform_settings FROM role_assignments a JOIN users u ON u.tenant_id = a.tenant_id AND u.id = a.user_id \
+             JOIN tenants t ON t.id = u.tenant_id JOIN partners p ON p.id = u.partner_id JOIN installation i ON i.id = 1 \
              WHERE a.deleted_at IS NULL AND a.expires_at IS NULL AND u.status = 'ACTIVE' AND u.password_hash IS NOT NULL AND t.status = 'ACTIVE' AND p.status = 'ACTIVE' \
              AND a.role_id = ",
         );
@@ -170,8 +171,10 @@ impl<'t> WriteSystem<'t> {
         for row in rows {
             let verified: bool = row.try_get("", "email_verified")?;
             let settings: String = row.try_get("", "settings")?;
-            let settings: TenantSettings = from_json(&settings, "tenant settings")?;
-            owners += u64::from(verified || settings.require_verified_email != Some(true));
+            let partner = PartnerId::from_uuid(row.try_get("", "partner_id")?);
+            let tenant = TenantId::from_uuid(row.try_get("", "tenant_id")?);
+            let layers = above(&row, partner)?.with(Level::Tenant(tenant), from_json(&settings, "tenant settings")?);
+            owners += u64::from(verified || !layers.asks_for_verified_email());
         }
         Ok(owners)
     }

@@ -19,7 +19,7 @@ use gatehouse_domain::{
     partner::{NewPartner, Partner},
     secret::{PasswordHash, TokenHash},
     session::{AuthMethod, Client, Device, DeviceKind, NewSession, Session},
-    settings::{Bounded, Defaults, Policy, TenantSettings},
+    settings::{Bounded, Defaults, Policy, Settings},
     tenant::{Branding, NewTenant, Tenant},
     text::{Email, Name, Slug, Username},
     time::Timestamp,
@@ -48,10 +48,10 @@ pub fn ctx(now: Timestamp) -> Ctx {
 }
 
 pub fn policy() -> Policy {
-    policy_of(&TenantSettings::default())
+    policy_of(&Settings::default())
 }
 
-pub fn policy_of(settings: &TenantSettings) -> Policy {
+pub fn policy_of(settings: &Settings) -> Policy {
     settings.policy(&Defaults {
         access_token_minutes: Bounded::new(15).unwrap(),
         refresh_token_days: Bounded::new(7).unwrap(),
@@ -100,10 +100,10 @@ pub async fn partner(db: &Db, slug: &str) -> Partner {
 }
 
 pub async fn tenant(db: &Db, partner: &Partner, slug: &str) -> Tenant {
-    tenant_with(db, partner, slug, TenantSettings::default()).await
+    tenant_with(db, partner, slug, Settings::default()).await
 }
 
-pub async fn tenant_with(db: &Db, partner: &Partner, slug: &str, settings: TenantSettings) -> Tenant {
+pub async fn tenant_with(db: &Db, partner: &Partner, slug: &str, settings: Settings) -> Tenant {
     let new = NewTenant {
         partner_id: partner.id,
         name: Name::parse(slug).unwrap(),

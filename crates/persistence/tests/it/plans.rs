@@ -10,13 +10,13 @@ use std::sync::Arc;
 use gatehouse_domain::{
     authz::{
         Actor, Area, Grant, Installation, Oneself, ReadAssignments, ReadAudit, ReadPartners, ReadRoles, ReadSessions,
-        ReadTenants, ReadUsers, RevokeSessions, authorize,
+        ReadTenants, ReadUsers, RevokeSessions, WriteSettings, authorize,
     },
     issue::Parse,
     page::{Direction, PageRequest, Start},
     partner::Standing,
     secret::{PasswordHash, TokenHash},
-    session::{EndReason, RevokeMany, RevokeTarget, Successor},
+    session::{Cap, Caps, EndReason, RevokeMany, RevokeTarget, Successor, Tighten, Within},
     text::LoginName,
     throttle::Counter,
     time::DAY,
@@ -284,7 +284,7 @@ surveys! {
         })).await;
         survey.look("owners", write(&db, NOW, async |tx| tx.system(SYSTEM).owners().await)).await;
         let presented = session.chain.current;
-        let rotated = session.rotate(Successor { hash: TokenHash::new([9; 32]), replay: None }, &policy(), NOW);
+        let rotated = session.rotate(Successor { hash: TokenHash::new([9; 32]), replay: None }, &policy(), false, NOW);
         survey.look("refresh", write(&db, NOW, async move |tx| tx.system(SYSTEM).rotate(presented, rotated.clone()).await)).await;
     }
 
@@ -336,6 +336,29 @@ surveys! {
         survey.look("personal", write(&db, NOW, async move |tx| tx.system(SYSTEM).erase_below_user(&ada).await)).await;
         survey.look("below a tenant", write(&db, NOW, async move |tx| tx.system(SYSTEM).delete_below_tenant(&tenant).await)).await;
         survey.look("below a partner", write(&db, NOW, async move |tx| tx.system(SYSTEM).delete_below_partner(&partner).await)).await;
+    }
+
+    async fn sessions_that_stricter_settings_end_are_found_by_an_index(survey) {
+        let db = survey.db.clone();
+        let at = survey.tenant.reference();
+        let grant = grant::<WriteSettings>(&Area::Directory);
+        survey.look("settings of the platform", db.scope(&grant).platform()).await;
+        survey.look("settings above", db.system(SYSTEM).above(at.partner_id)).await;
+        for (name, within, unless_decided) in [
+            ("stricter for a tenant", Within::Tenant(at), None),
+            ("stricter for a partner", Within::Partner(at.partner_id), None),
+            ("stricter for a partner", Within::Partner(at.partner_id), Some("refresh_token_days")),
+            ("stricter for all", Within::Platform, None),
+            ("stricter for all", Within::Platform, Some("refresh_token_days")),
+        ] {
+            let cap = |most| Some(Cap { most, unless_decided });
+            let (lifetime, refresh, idle) = (cap(DAY * 20), cap(DAY * 5), cap(DAY));
+            let caps = Caps { lifetime, refresh, idle, per_user: Some(Cap { most: 50, unless_decided }) };
+            let tighten = Tighten { within, caps, by: by() };
+            let grant = grant.clone();
+            survey.look(name, db.scope(&grant).tightening(&tighten, NOW)).await;
+            survey.look(name, write(&db, NOW, async move |tx| tx.scope(&grant).tighten(&tighten).await)).await;
+        }
     }
 
     async fn what_is_swept_and_purged_is_found_by_an_index(survey) {

@@ -4,7 +4,7 @@ use gatehouse_domain::{
     authz::ReadSessions,
     secret::TokenHash,
     session::{EndReason, RevokeMany, RevokeTarget, SessionStatus, Successor},
-    settings::{Bounded, TenantSettings},
+    settings::{Bounded, Settings},
     time::{DAY, HOUR},
 };
 use gatehouse_persistence::{Error, db_tests};
@@ -32,7 +32,7 @@ db_tests! {
         let ada = user(&db, &tenant, "ada").await;
         let session = session(&db, &ada, NOW).await;
         let presented = session.chain.current;
-        let (first, second) = (session.clone().rotate(successor(1), &policy(), NOW), session.clone().rotate(successor(2), &policy(), NOW));
+        let (first, second) = (session.clone().rotate(successor(1), &policy(), false, NOW), session.clone().rotate(successor(2), &policy(), false, NOW));
         let rotated = write(&db, NOW, async move |tx| tx.system(SYSTEM).rotate(presented, first.clone()).await).await.unwrap();
         let result = write(&db, NOW, async move |tx| tx.system(SYSTEM).rotate(presented, second.clone()).await).await;
         assert!(matches!(result, Err(Error::Stale)));
@@ -46,7 +46,7 @@ db_tests! {
         let session = session(&db, &ada, NOW).await;
         end(&db, &session, EndReason::Logout, NOW).await;
         let presented = session.chain.current;
-        let (again, rotation) = (session.clone().revoke(EndReason::Admin, &by(), NOW).unwrap(), session.clone().rotate(successor(1), &policy(), NOW));
+        let (again, rotation) = (session.clone().revoke(EndReason::Admin, &by(), NOW).unwrap(), session.clone().rotate(successor(1), &policy(), false, NOW));
         let result = write(&db, NOW, async move |tx| tx.system(SYSTEM).end(again.clone()).await).await;
         assert!(matches!(result, Err(Error::Stale)));
         let result = write(&db, NOW, async move |tx| tx.system(SYSTEM).rotate(presented, rotation.clone()).await).await;
@@ -97,7 +97,7 @@ db_tests! {
 
     async fn activity_moves_the_idle_deadline_forward_and_never_back(db) {
         let partner = partner(&db, "p").await;
-        let idle = TenantSettings { session_idle_minutes: Some(Bounded::new(30).unwrap()), ..TenantSettings::default() };
+        let idle = Settings { session_idle_minutes: Some(Bounded::new(30).unwrap()), ..Settings::default() };
         let tenant = tenant_with(&db, &partner, "t", idle.clone()).await;
         let ada = user(&db, &tenant, "ada").await;
         let changed = gatehouse_domain::session::Session::start(new_session(&ada, NOW), &policy_of(&idle), NOW);

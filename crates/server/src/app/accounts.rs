@@ -75,7 +75,7 @@ impl App {
         if !facts.is_active() {
             return Err(Error::TenantSuspended);
         }
-        let policy = self.policy(&facts.tenant);
+        let policy = self.policy(facts);
         if policy.registration != Registration::Open {
             return Err(Error::RegistrationClosed);
         }
@@ -166,7 +166,7 @@ impl App {
             let refused = Refused::password_change(facts.reference(), id, "invalid_credentials");
             return Err(self.failed(counters, refused, origin).await);
         }
-        let policy = self.policy(&facts.tenant);
+        let policy = self.policy(facts);
         new.check_length(policy.password_min_length).map_err(|fault| password_issue("new_password", fault))?;
         let context = password_context(facts, &found.user.username, &found.user.email);
         let chosen = self.hasher.choose(facts.tenant.id, new, context).await?;

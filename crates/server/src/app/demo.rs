@@ -12,7 +12,7 @@ use gatehouse_domain::{
     role::{Anchor, Assignment, BuiltinRole, NewAssignment},
     secret::{PasswordHash, TokenHash},
     session::{AuthMethod, EndReason, NewSession, Session, SessionStatus},
-    settings::{Registration, TenantSettings},
+    settings::{Registration, Settings},
     tenant::{Branding, NewTenant, Tenant},
     text::{DisplayName, Email, Name, Slug, Username},
     time::{DAY, HOUR, Timestamp},
@@ -135,7 +135,7 @@ impl App {
         now: Timestamp,
     ) -> Result<(Tenant, Vec<User>)> {
         let (by, created) = (By::system(REASON), now.minus(DAY * 45));
-        let settings = TenantSettings { registration: Some(Registration::Open), ..TenantSettings::default() };
+        let settings = Settings { registration: Some(Registration::Open), ..Settings::default() };
         let new = NewTenant {
             partner_id: partner,
             name: own::<Name>(name)?,
@@ -181,7 +181,7 @@ impl App {
 
     /// A month of sign-ins, most of them over by now.
     async fn demo_sessions(&self, tenant: &Tenant, users: &[User], dice: &mut Dice, now: Timestamp) -> Result<()> {
-        let policy = self.policy(tenant);
+        let policy = tenant.settings.policy(&self.defaults);
         let apps = self.reading().applications(tenant.id).await?;
         for user in users {
             let mut sessions = Vec::new();

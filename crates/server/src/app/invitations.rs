@@ -121,7 +121,7 @@ impl App {
         let owner = self.reading().token_owner(tenant, Purpose::Invitation, hash, now).await?;
         let owner = owner.ok_or(Error::InvalidInvitation)?;
         let user = self.reading().user(owner).await?.ok_or(Error::InvalidInvitation)?;
-        let policy = self.policy(&facts.tenant);
+        let policy = self.policy(facts);
         password.check_length(policy.password_min_length).map_err(|fault| password_issue("password", fault))?;
         let username = chosen.username.as_ref().unwrap_or(&user.username);
         let context = password_context(facts, username, &user.email);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use gatehouse_domain::{
     authz::{SystemReason, TenantRef},
-    settings::TenantSettings,
+    settings::Policy,
     throttle::LOCK_AFTER,
     time::DAY,
 };
@@ -64,10 +64,11 @@ impl App {
             let tenants = self.db.system(JOB).tenants_after(last).await?;
             let Some((tenant, _)) = tenants.last() else { break };
             last = Some(tenant.id);
-            for (tenant, settings) in tenants {
+            for (tenant, layers) in tenants {
                 let now = self.env.now();
-                self.forget_events(Some(tenant), &settings).await?;
-                let before = now.minus(settings.policy(&self.defaults).session_retention);
+                let policy = layers.policy(&self.defaults);
+                self.forget_events(Some(tenant), &policy).await?;
+                let before = now.minus(policy.session_retention);
                 removed += batches(async || {
                     let work = async move |tx: &WriteTx<'_>| {
                         Ok::<_, Error>(tx.system(JOB).purge_sessions(tenant, before).await?)
@@ -79,8 +80,9 @@ impl App {
                 self.db.write(Ctx::at(now), work).await?;
             }
         }
-        // What concerns no tenant is kept as long as it is where a tenant decides nothing.
-        self.forget_events(None, &TenantSettings::default()).await?;
+        // What concerns no tenant is kept as long as the platform decides for those that decide nothing.
+        let platform = self.db.system(JOB).platform().await?.map(|platform| platform.settings).unwrap_or_default();
+        self.forget_events(None, &platform.policy(&self.defaults)).await?;
         // Counters that slow nobody down go after a day, longer than any delay or window lasts. Those that do count
         // consecutive failures, however far apart, so they stay for long, and those that lock an account for good.
         for (age, fewer_than) in [(DAY, self.limits.account.free), (DAY * 90, LOCK_AFTER)] {
@@ -102,8 +104,8 @@ impl App {
     }
 
     /// Removes events of a tenant, or of none, after their retention.
-    async fn forget_events(&self, tenant: Option<TenantRef>, settings: &TenantSettings) -> Result<()> {
-        let before = self.env.now().minus(settings.policy(&self.defaults).audit_retention);
+    async fn forget_events(&self, tenant: Option<TenantRef>, policy: &Policy) -> Result<()> {
+        let before = self.env.now().minus(policy.audit_retention);
         for _ in 0..BATCHES {
             let work =
                 async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_audit_events(tenant, before).await?);

@@ -209,7 +209,7 @@ impl App {
 
         let stored = found.and_then(|found| found.hash.clone());
         let verified = self.hasher.verify(tenant.id, password, stored.as_ref()).await?;
-        let policy = self.policy(&facts.tenant);
+        let policy = self.policy(facts);
         let (Some(found), Some(hash), true) = (found, stored, verified != Verified::No) else {
             let refused = Refused::login(tenant, found.map(|found| found.user.id), "invalid_credentials");
             return Err(self.failed(counters, refused, origin).await);

@@ -23,7 +23,9 @@ pub mod login;
 pub mod partners;
 pub mod refresh;
 pub mod roles;
+pub mod scope;
 pub mod sessions;
+pub mod settings;
 pub mod setup;
 pub mod standing;
 pub mod tenants;
@@ -35,9 +37,8 @@ use std::sync::{Arc, OnceLock};
 use gatehouse_domain::{
     authz::SystemReason,
     settings::{Defaults, Policy},
-    tenant::Tenant,
 };
-use gatehouse_persistence::{Change, Db, Options, Target};
+use gatehouse_persistence::{Change, Db, Options, Target, TenantFacts};
 
 use crate::{
     config::{Config, Database, Limits},
@@ -189,8 +190,8 @@ impl App {
     }
 
     /// What holds in a tenant.
-    pub(crate) fn policy(&self, tenant: &Tenant) -> Policy {
-        tenant.settings.policy(&self.defaults)
+    pub(crate) fn policy(&self, facts: &TenantFacts) -> Policy {
+        facts.layers().policy(&self.defaults)
     }
 
     pub(crate) fn reading(&self) -> gatehouse_persistence::System<'_> {

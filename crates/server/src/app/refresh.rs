@@ -29,7 +29,7 @@ impl App {
     /// [`Error::RefreshInvalid`], [`Error::RefreshSpent`], [`Error::SessionRevoked`].
     pub async fn refresh(&self, facts: &TenantFacts, token: &str, origin: &Origin) -> Result<TokenPair> {
         let (id, presented) = refresh::read(&self.keyring, token).ok_or(Error::RefreshInvalid)?;
-        let policy = self.policy(&facts.tenant);
+        let policy = self.policy(facts);
         let now = origin.ctx.now;
         for _ in 0..ROUNDS {
             let standing = self.reading().standing(id, now).await?.ok_or(Error::RefreshInvalid)?;
@@ -54,7 +54,12 @@ impl App {
                         RefreshReuse::Replay => Some(seal_for_holder(token, &to_json(&pair)?)),
                         RefreshReuse::Reject => None,
                     };
-                    let rotated = session.rotate(Successor { hash: next.hash, replay }, &policy, now);
+                    let rotated =
+                        session.rotate(Successor { hash: next.hash, replay }, &policy, !standing.roles.is_empty(), now);
+                    // What was allowed less of meanwhile may have been all there was left.
+                    if rotated.value().status(now) != SessionStatus::Active {
+                        return Err(Error::RefreshInvalid);
+                    }
                     let work = async move |tx: &WriteTx<'_>| match tx
                         .system(SystemReason::Authentication)
                         .rotate(presented.hash, rotated.clone())

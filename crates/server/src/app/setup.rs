@@ -11,7 +11,7 @@ use gatehouse_domain::{
     password::Password,
     role::{Anchor, Assignment, BuiltinRole, NewAssignment},
     secret::{PasswordHash, Secret},
-    settings::TenantSettings,
+    settings::Settings,
     tenant::{Branding, NewTenant, Tenant},
     text::{Email, Name, Slug, Username},
     user::{NewUser, User, UserView},
@@ -89,7 +89,7 @@ impl App {
             name: own::<Name>("Default")?,
             slug: own::<Slug>(DEFAULT_TENANT)?,
             contact_email: None,
-            settings: TenantSettings::default(),
+            settings: Settings::default(),
             branding: Branding::default(),
         };
         let tenant = Tenant::create(self.env.id(TenantId::from_parts), tenant, &by, now);
@@ -182,7 +182,7 @@ impl App {
         ctx: Ctx,
     ) -> Result<UserView> {
         let facts = self.default_tenant().await?;
-        let policy = self.policy(&facts.tenant);
+        let policy = self.policy(&facts);
         password.check_length(policy.password_min_length).map_err(|fault| password_issue("password", fault))?;
         let context = password_context(&facts, &username, &email);
         let chosen = self.hasher.choose(facts.tenant.id, password, context).await?;

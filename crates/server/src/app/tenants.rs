@@ -1,15 +1,14 @@
-//! Tenants and what they decide for themselves.
+//! Tenants.
+
+use std::borrow::Cow;
 
 use gatehouse_domain::{
-    authz::{
-        Denied, Grant, Permission, Reach, ReadSettings, ReadTenants, SystemReason, TenantRef, WriteSettings,
-        WriteTenants,
-    },
+    authz::{Denied, Grant, Permission, Reach, ReadTenants, SystemReason, TenantRef, WriteTenants},
     id::{PartnerId, TenantId},
-    issue::Issue,
+    issue::{Issue, Loc},
     page::{Direction, Page, PageRequest},
-    session::Effects,
-    settings::TenantSettings,
+    session::{Caps, Effects, Tighten, Within},
+    settings::Settings,
     tenant::{Branding, NewTenant, Tenant, TenantPatch},
 };
 use gatehouse_persistence::WriteTx;
@@ -19,11 +18,15 @@ use crate::app::{
     assignments::an_owner_stays,
     client::Origin,
     effects::{Mode, end},
+    settings::{above, none_is_loosened, tighten},
 };
 
 pub use gatehouse_persistence::{TenantFacts, TenantFilter};
 
-/// What changes of a tenant's settings: applied to what they are when the change is made.
+/// Where the body of a tenant has its settings.
+const SETTINGS: [Loc; 2] = [Loc::Key(Cow::Borrowed("body")), Loc::Key(Cow::Borrowed("settings"))];
+
+/// What changes of settings or looks: applied to what they are when the change is made.
 pub type Merge<T> = std::sync::Arc<dyn Fn(&mut T) + Send + Sync>;
 
 impl App {
@@ -53,19 +56,23 @@ impl App {
     /// Makes a tenant with its signing key.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the grant shows no such partner, [`Error::Conflict`] when the slug is taken,
+    /// [`Error::Invalid`] when the grant shows no such partner or settings are looser than what is decided above,
+    /// [`Error::Conflict`] when the slug is taken,
     /// [`Error::LimitReached`].
     pub async fn create_tenant(&self, grant: &Grant<WriteTenants>, new: NewTenant, origin: &Origin) -> Result<Tenant> {
         let partner = new.partner_id;
         let changed = Tenant::create(self.env.id(TenantId::from_parts), new, &grant.by(), origin.ctx.now);
         let key = self.new_key(changed.value().reference(), &grant.by())?;
-        let grant = grant.clone();
+        let (grant, defaults) = (grant.clone(), self.defaults);
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
             if !may_own(&grant, partner) || scope.partner(partner).await?.is_none() {
                 return Err(unknown("partner_id"));
             }
             another_tenant_fits(tx, partner).await?;
+            let above = above(tx.system(SystemReason::Inheritance).read(), partner).await?;
+            let layers = changed.value().layers(&above);
+            none_is_loosened(&layers, &Settings::default(), &SETTINGS, &defaults)?;
             let tenant = scope.insert(changed.clone()).await?;
             scope.insert(key.clone()).await?;
             Ok(tenant)
@@ -73,7 +80,7 @@ impl App {
         self.db.write(origin.ctx.clone(), work).await
     }
 
-    /// Changes a tenant. Suspending it ends every session in it. Only the platform moves it to another partner.
+    /// Changes a tenant. Suspending it ends every session in it, stricter settings those that have more than they may. Only the platform moves it to another partner.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Invalid`] for an unknown partner, [`Error::Conflict`],
@@ -83,11 +90,11 @@ impl App {
         grant: &Grant<WriteTenants>,
         id: TenantId,
         patch: TenantPatch,
-        (settings, branding): (Merge<TenantSettings>, Merge<Branding>),
+        (settings, branding): (Merge<Settings>, Merge<Branding>),
         mode: Mode,
         origin: &Origin,
     ) -> Result<(Tenant, Effects)> {
-        let grant = grant.clone();
+        let (grant, defaults) = (grant.clone(), self.defaults);
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
             let tenant = scope.tenant(id).await?.ok_or(Error::NotFound)?;
@@ -101,63 +108,37 @@ impl App {
                 }
                 another_tenant_fits(tx, partner).await?;
             }
-            let (mut merged_settings, mut merged_branding) = (tenant.settings.clone(), tenant.branding.clone());
+            let (mut merged_settings, mut merged_branding) = (tenant.settings, tenant.branding.clone());
             settings(&mut merged_settings);
             branding(&mut merged_branding);
             patch.settings = Some(merged_settings);
             patch.branding = Some(merged_branding);
-            let (asked, partner) = (asks_for_verified_email(&tenant.settings), tenant.partner_id);
+            let system = tx.system(SystemReason::Inheritance);
+            let (decided, before) = (tenant.settings, tenant.layers(&above(system.read(), tenant.partner_id).await?));
+            let partner = tenant.partner_id;
             let (changed, ends) = tenant.update(patch, &grant.by(), tx.now());
+            let tenant = changed.value();
+            let after = if tenant.partner_id == partner {
+                before.replaced(tenant.settings)
+            } else {
+                tenant.layers(&above(system.read(), tenant.partner_id).await?)
+            };
+            none_is_loosened(&after, &decided, &SETTINGS, &defaults)?;
             let tenant = scope.update(changed).await?;
             // Each of these can keep everybody in the tenant from signing in.
-            if ends.is_some() || asks_for_verified_email(&tenant.settings) && !asked || tenant.partner_id != partner {
+            let asks = after.asks_for_verified_email() && !before.asks_for_verified_email();
+            if ends.is_some() || asks || tenant.partner_id != partner {
                 an_owner_stays(tx).await?;
             }
             let effects = match ends {
                 Some(ends) => end(tx, &scope, &ends, mode).await?,
-                None => Effects::default(),
+                None => {
+                    let caps = Caps::between(&before.policy(&defaults), &after.policy(&defaults));
+                    let within = Within::Tenant(tenant.reference());
+                    tighten(tx, &scope, &Tighten { within, caps, by: grant.by() }, mode).await?
+                }
             };
             Ok((tenant, effects))
-        };
-        self.change(origin.ctx.clone(), mode, work).await
-    }
-}
-
-impl App {
-    /// What a tenant decides for itself.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`].
-    pub async fn settings(&self, grant: &Grant<ReadSettings>, id: TenantId) -> Result<TenantSettings> {
-        Ok(self.db.scope(grant).tenant(id).await?.ok_or(Error::NotFound)?.settings)
-    }
-
-    /// Changes what a tenant decides for itself.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] when it would shut the platform's last administrator out.
-    pub async fn update_settings(
-        &self,
-        grant: &Grant<WriteSettings>,
-        id: TenantId,
-        merge: Merge<TenantSettings>,
-        mode: Mode,
-        origin: &Origin,
-    ) -> Result<TenantSettings> {
-        let grant = grant.clone();
-        let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
-            let tenant = scope.tenant(id).await?.ok_or(Error::NotFound)?;
-            let mut settings = tenant.settings.clone();
-            merge(&mut settings);
-            let patch = TenantPatch { settings: Some(settings), ..TenantPatch::default() };
-            let asked = asks_for_verified_email(&tenant.settings);
-            let (changed, _) = tenant.update(patch, &grant.by(), tx.now());
-            let tenant = scope.update(changed).await?;
-            if asks_for_verified_email(&tenant.settings) && !asked {
-                an_owner_stays(tx).await?;
-            }
-            Ok(tenant.settings)
         };
         self.change(origin.ctx.clone(), mode, work).await
     }
@@ -177,10 +158,6 @@ pub(crate) async fn another_user_fits(tx: &WriteTx<'_>, tenant: TenantRef) -> Re
         Some(most) => Err(Error::LimitReached(format!("The tenant may have {most} users.").into())),
         None => Ok(()),
     }
-}
-
-fn asks_for_verified_email(settings: &TenantSettings) -> bool {
-    settings.require_verified_email == Some(true)
 }
 
 fn may_own(grant: &Grant<WriteTenants>, partner: PartnerId) -> bool {

@@ -7,7 +7,7 @@ use actix_web::{
     body::BoxBody,
     http::{StatusCode, header::LINK},
 };
-use gatehouse_domain::{session::Effects, time::Timestamp};
+use gatehouse_domain::{audit::FieldChange, session::Effects, time::Timestamp};
 use serde::Serialize;
 use utoipa::{
     PartialSchema, ToSchema,
@@ -35,6 +35,30 @@ pub struct MetaResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = EffectsResponse, required = false)]
     pub effects: Option<EffectsResponse>,
+    /// What holds after a change of settings and did not before; only there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<ChangeResponse>, required = false, max_items = 100)]
+    pub changes: Option<Vec<ChangeResponse>>,
+}
+
+/// A field that changed. Texts are as they are, other values are written as JSON.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChangeResponse {
+    /// The field; a part of an object has its path.
+    #[schema(max_length = 1024, example = "display_name")]
+    pub field: String,
+    /// What it was; null where there was nothing.
+    #[schema(required = true, max_length = 65536)]
+    pub old: Option<String>,
+    /// What it is; null where there is nothing.
+    #[schema(required = true, max_length = 65536, example = "Ada Lovelace")]
+    pub new: Option<String>,
+}
+
+impl From<FieldChange> for ChangeResponse {
+    fn from(FieldChange { field, old, new }: FieldChange) -> Self {
+        Self { field, old, new }
+    }
 }
 
 /// What a change ended, or would end.
@@ -89,8 +113,12 @@ struct Enveloped<'a, T> {
 }
 
 fn meta(request: &HttpRequest) -> MetaResponse {
-    let of =
-        |state: &RequestState| MetaResponse { request_id: state.id.to_string(), timestamp: state.now, effects: None };
+    let of = |state: &RequestState| MetaResponse {
+        request_id: state.id.to_string(),
+        timestamp: state.now,
+        effects: None,
+        changes: None,
+    };
     RequestState::with(request, of)
 }
 
@@ -116,6 +144,10 @@ pub struct Created<T>(pub T);
 /// One object, and what its change ended: the first with `meta.effects`.
 #[derive(Debug)]
 pub struct WithEffects<T>(pub T, pub Effects);
+
+/// The settings of a level, what holds there now, and which sessions that ended: the second with `meta.changes`.
+#[derive(Debug)]
+pub struct WithChanges<T>(pub T, pub Vec<FieldChange>, pub Effects);
 
 /// A bare object, where a protocol asks for one.
 #[derive(Debug)]
@@ -174,6 +206,16 @@ impl<T: Serialize> Responder for WithEffects<T> {
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
         let meta = MetaResponse { effects: Some(self.1.into()), ..meta(request) };
+        json(StatusCode::OK, &Enveloped { data: &self.0, pagination: None, meta })
+    }
+}
+
+impl<T: Serialize> Responder for WithChanges<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        let changes = self.1.into_iter().map(ChangeResponse::from).collect();
+        let meta = MetaResponse { effects: Some(self.2.into()), changes: Some(changes), ..meta(request) };
         json(StatusCode::OK, &Enveloped { data: &self.0, pagination: None, meta })
     }
 }
@@ -241,6 +283,7 @@ impl<T: ToSchema> ToSchema for ApiResponse<T> {
         schemas.push((T::name().into_owned(), T::schema()));
         schemas.push(("MetaResponse".to_owned(), MetaResponse::schema()));
         schemas.push(("EffectsResponse".to_owned(), EffectsResponse::schema()));
+        schemas.push(("ChangeResponse".to_owned(), ChangeResponse::schema()));
         T::schemas(schemas);
     }
 }
@@ -268,6 +311,7 @@ impl<T: ToSchema> ToSchema for PaginatedResponse<T> {
         schemas.push((T::name().into_owned(), T::schema()));
         schemas.push(("MetaResponse".to_owned(), MetaResponse::schema()));
         schemas.push(("EffectsResponse".to_owned(), EffectsResponse::schema()));
+        schemas.push(("ChangeResponse".to_owned(), ChangeResponse::schema()));
         schemas.push(("PaginationMeta".to_owned(), PaginationMeta::schema()));
         T::schemas(schemas);
     }

@@ -6,6 +6,7 @@
 mod harness;
 
 mod admin;
+mod admin_scope;
 mod api_auth;
 mod api_me;
 mod api_sessions;
@@ -19,6 +20,7 @@ mod cost;
 mod deletion;
 mod dry_runs;
 mod faults;
+mod inheritance;
 mod invitations;
 mod lists;
 mod openapi;

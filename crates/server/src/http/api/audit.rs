@@ -6,7 +6,7 @@ pub mod export;
 use std::net::IpAddr;
 
 use gatehouse_domain::{
-    audit::{Action, AuditEvent, AuditResult, FieldChange, ResourceId, ResourceKind},
+    audit::{Action, AuditEvent, AuditResult, ResourceId, ResourceKind},
     id::{AuditEventId, PartnerId, SessionId, TenantId, UserId},
     time::Timestamp,
 };
@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::{
     app::audit::AuditFilter,
     http::{
-        envelope::{ApiResponse, PaginatedResponse},
+        envelope::{ApiResponse, ChangeResponse, PaginatedResponse},
         input::query,
     },
 };
@@ -59,7 +59,7 @@ pub struct AuditEventResponse {
     pub reason: Option<String>,
     /// What changed, by field in alphabetical order; never a secret.
     #[schema(max_items = 1000)]
-    pub changes: Vec<AuditChangeResponse>,
+    pub changes: Vec<ChangeResponse>,
     /// The address it was asked for from.
     #[schema(required = true, max_length = 45, example = "203.0.113.10")]
     pub ip_address: Option<String>,
@@ -99,20 +99,6 @@ pub struct AuditResourceResponse {
     /// Which one; null for several, and for none that is known.
     #[schema(required = true, max_length = 64, example = "usr_01h455vb4pex5vsknk084sn02q")]
     pub id: Option<String>,
-}
-
-/// A field that changed. Texts are as they are, other values are written as JSON.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AuditChangeResponse {
-    /// The field; a part of an object has its path.
-    #[schema(max_length = 1024, example = "display_name")]
-    pub field: String,
-    /// What it was; null where there was nothing.
-    #[schema(required = true, max_length = 65536)]
-    pub old: Option<String>,
-    /// What it is; null where there is nothing.
-    #[schema(required = true, max_length = 65536, example = "Ada Lovelace")]
-    pub new: Option<String>,
 }
 
 query! {
@@ -203,7 +189,6 @@ impl From<AuditEvent> for AuditEventResponse {
             user_agent,
             request_id,
         } = event;
-        let change = |FieldChange { field, old, new }: FieldChange| AuditChangeResponse { field, old, new };
         Self {
             id,
             created_at: occurred_at,
@@ -215,7 +200,7 @@ impl From<AuditEvent> for AuditEventResponse {
             result,
             failure,
             reason,
-            changes: changes.into_iter().map(change).collect(),
+            changes: changes.into_iter().map(ChangeResponse::from).collect(),
             ip_address,
             user_agent,
             request_id,

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod auth;
 pub mod me;
 pub mod session;
+pub mod settings;
 pub mod setup;
 pub mod tenants;
 pub mod user;

@@ -264,6 +264,7 @@ impl SessionListItem {
             max_expires_at: _,
             idle: _,
             ended,
+            refresh: _,
             chain: _,
         } = view.session;
         let Client { ip, user_agent, device: Device { kind, name }, location: _ } = client;

@@ -164,6 +164,12 @@ impl From<Anchor> for AnchorResponse {
     }
 }
 
+impl From<&HeldRole> for HeldRoleResponse {
+    fn from(HeldRole { role_id, name, permissions: _, anchor, expires_at }: &HeldRole) -> Self {
+        Self { id: *role_id, name: name.clone(), anchor: (*anchor).into(), expires_at: *expires_at }
+    }
+}
+
 impl From<&UserView> for UserResponse {
     fn from(UserView { user, roles }: &UserView) -> Self {
         let User {
@@ -184,12 +190,6 @@ impl From<&UserView> for UserResponse {
             version: _,
         } = user;
         let permissions = PermissionSet::union(roles.iter().map(|role| &role.permissions));
-        let role = |HeldRole { role_id, name, permissions: _, anchor, expires_at }: &HeldRole| HeldRoleResponse {
-            id: *role_id,
-            name: name.clone(),
-            anchor: (*anchor).into(),
-            expires_at: *expires_at,
-        };
         Self {
             id: *id,
             tenant_id: *tenant_id,
@@ -203,7 +203,7 @@ impl From<&UserView> for UserResponse {
             created_at: *created_at,
             updated_at: *updated_at,
             last_login_at: *last_login_at,
-            roles: roles.iter().map(role).collect(),
+            roles: roles.iter().map(HeldRoleResponse::from).collect(),
             permissions: permissions.iter().map(PermissionPattern::to_string).collect(),
         }
     }

@@ -59,6 +59,10 @@ places! {
     Everything -> Installation = |_request, _state| Ok(Installation);
     /// Whatever the caller administers.
     Directory -> Area = |_request, _state| Ok(Area::Directory);
+    /// The platform itself.
+    AtPlatform -> Area = |_request, _state| Ok(Area::Platform);
+    /// The partner in the path.
+    AtPartner -> Area = |request, _state| Ok(Area::Partner(path(request, "partner_id")?));
     /// The tenant in the path.
     InTenant -> Area = |_request, state| Ok(Area::Tenant(tenant(state)?));
     /// The user in the path, in the tenant in the path.

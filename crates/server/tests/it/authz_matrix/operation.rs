@@ -103,7 +103,12 @@ impl Operation {
                 "password": PASSWORD,
             }),
             "tenants.roles.create" => json!({"name": unique, "permissions": ["sessions:read"]}),
-            "tenants.settings.update" => json!({"session_idle_minutes": 60 + target.serial % 100}),
+            "admin.settings.update" | "admin.partners.settings.update" => {
+                json!({"session_retention_days": 100 + target.serial % 100})
+            }
+            "admin.tenants.settings.update" | "tenants.settings.update" => {
+                json!({"session_idle_minutes": 60 + target.serial % 100})
+            }
             "tenants.users.create" => json!({"username": unique, "email": format!("{unique}@example.com")}),
             "tenants.sessions.users.revoke" => json!({"revoke_all": true}),
             id => unreachable!("{id} is new: say what a good body of it is"),

@@ -5,7 +5,9 @@ pub mod audit;
 pub mod partners;
 pub mod permissions;
 pub mod roles;
+pub mod scope;
 pub mod sessions;
+pub mod settings;
 pub mod tenants;
 pub mod users;
 
@@ -20,4 +22,6 @@ pub(super) fn mount(routes: &mut impl Mount) {
     permissions::mount(routes);
     assignments::mount(routes);
     audit::mount(routes);
+    settings::mount(routes);
+    scope::mount(routes);
 }

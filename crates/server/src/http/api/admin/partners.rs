@@ -123,6 +123,7 @@ impl From<Partner> for PartnerResponse {
             max_tenants,
             max_users_per_tenant,
             max_applications_per_tenant,
+            settings: _,
             tenants,
             created_at,
             updated_at,
@@ -231,6 +232,7 @@ async fn update(
         max_tenants: max_tenants.0,
         max_users_per_tenant: max_users_per_tenant.0,
         max_applications_per_tenant: max_applications_per_tenant.0,
+        settings: None,
     };
     let (partner, effects) = app.update_partner(&access, id.0, patch, mode, &asked.origin).await?;
     Ok(WithEffects(partner.into(), effects))

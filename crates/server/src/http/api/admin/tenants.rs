@@ -7,10 +7,7 @@ use gatehouse_domain::{
     authz::{DeleteTenants, ReadTenants, WriteTenants},
     id::{PartnerId, TenantId},
     partner::Standing,
-    settings::{
-        AccessTokenMinutes, Days30, IdleMinutes, PasswordLength, RefreshReuse, Registration, RetentionDays,
-        SessionCount, SessionLimitAction, TenantSettings, WindowSeconds,
-    },
+    settings::Settings,
     tenant::{Branding, Colour, HttpsUrl, NewTenant, Tenant, TenantPatch},
     text::{Email, Name, Slug},
     time::Timestamp,
@@ -19,11 +16,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{
-        App,
-        tenants::{Merge, TenantFilter},
-    },
+    app::{App, tenants::TenantFilter},
     http::{
+        api::settings::{SettingsPatch, SettingsResponse},
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal, WithEffects},
         extract::{
             access::{Access, Directory, PathId},
@@ -63,7 +58,7 @@ pub struct TenantResponse {
     #[schema(required = true, max_length = 254)]
     pub contact_email: Option<String>,
     /// What the tenant decides for itself.
-    pub settings: TenantSettingsResponse,
+    pub settings: SettingsResponse,
     /// How its pages look.
     pub branding: BrandingResponse,
     /// How much of its partner's limits is used.
@@ -105,68 +100,6 @@ query! {
     }
 }
 
-macro_rules! settings {
-    ($($(#[doc = $doc:literal])* $field:ident: $type:ty => $shown:ty, $show:expr;)*) => {
-        /// What a tenant decides for itself; null inherits.
-        #[derive(Debug, Serialize, ToSchema)]
-        pub struct TenantSettingsResponse {
-            $($(#[doc = $doc])* #[schema(required = true)] pub $field: Option<$shown>,)*
-        }
-
-        body! {
-            /// What changes of a tenant's settings; what is absent stays, null inherits.
-            pub struct TenantSettingsPatch {
-                $($(#[doc = $doc])* $field: Patch<$type>,)*
-            }
-        }
-
-        impl From<&TenantSettings> for TenantSettingsResponse {
-            fn from(settings: &TenantSettings) -> Self {
-                let TenantSettings { $($field,)* } = settings;
-                Self { $($field: $field.map($show),)* }
-            }
-        }
-
-        impl TenantSettingsPatch {
-            /// Applies the changes.
-            fn apply(&self, settings: &mut TenantSettings) {
-                $(if let Some(value) = &self.$field.0 {
-                    settings.$field = *value;
-                })*
-            }
-        }
-    };
-}
-
-settings! {
-    /// Who may open an account: `closed` (default), `invite` or `open`.
-    registration: Registration => &'static str, |word| word.as_str();
-    /// Whether an account needs a verified e-mail address to sign in; default false.
-    require_verified_email: bool => bool, |yes| yes;
-    /// Lifetime of access tokens.
-    access_token_minutes: AccessTokenMinutes => u32, |n| n.get();
-    /// Lifetime of a refresh token.
-    refresh_token_days: Days30 => u32, |n| n.get();
-    /// Greatest lifetime of a session; default 30.
-    session_max_days: Days30 => u32, |n| n.get();
-    /// Time without activity that ends a session; default none.
-    session_idle_minutes: IdleMinutes => u32, |n| n.get();
-    /// Greatest number of active sessions of a user; default 100.
-    max_sessions_per_user: SessionCount => u32, |n| n.get();
-    /// What happens beyond that number: `end_oldest` (default) or `refuse`.
-    session_limit_action: SessionLimitAction => &'static str, |word| word.as_str();
-    /// What the loser of a race for one refresh token gets: `reject` (default) or `replay`.
-    refresh_reuse: RefreshReuse => &'static str, |word| word.as_str();
-    /// How long after its first use a refresh token may lose a race without being taken for stolen; default 10.
-    refresh_reuse_window_seconds: WindowSeconds => u32, |n| n.get();
-    /// Least length of a password; default 15.
-    password_min_length: PasswordLength => u32, |n| n.get();
-    /// How long ended sessions stay visible; default 90.
-    session_retention_days: RetentionDays => u32, |n| n.get();
-    /// How long audit events are kept; default 365.
-    audit_retention_days: RetentionDays => u32, |n| n.get();
-}
-
 body! {
     /// What changes of the looks; what is absent stays, null removes.
     pub struct BrandingPatch {
@@ -187,7 +120,7 @@ body! {
         /// Whom to write to.
         contact_email: Option<Email>,
         /// What it decides for itself.
-        settings: Option<TenantSettingsPatch>,
+        settings: Option<SettingsPatch>,
         /// How its pages look.
         branding: Option<BrandingPatch>,
     }
@@ -205,16 +138,9 @@ body! {
         /// The partner it belongs to; only operators move a tenant.
         partner_id: Set<PartnerId>,
         /// What it decides for itself.
-        settings: Set<TenantSettingsPatch>,
+        settings: Set<SettingsPatch>,
         /// How its pages look.
         branding: Set<BrandingPatch>,
-    }
-}
-
-impl TenantSettingsPatch {
-    /// The change as the use cases take it.
-    pub(in crate::http::api) fn into_merge(self) -> Merge<TenantSettings> {
-        Arc::new(move |settings| self.apply(settings))
     }
 }
 
@@ -255,7 +181,7 @@ impl From<Tenant> for TenantResponse {
             slug: slug.to_string(),
             status: status.as_str(),
             contact_email: contact_email.map(|email| email.to_string()),
-            settings: (&settings).into(),
+            settings: settings.into(),
             branding: BrandingResponse {
                 logo_url: logo_url.map(|url| url.as_str().to_owned()),
                 primary_color: primary_color.map(|colour| colour.as_str().to_owned()),
@@ -306,7 +232,7 @@ async fn create(
         name,
         slug,
         contact_email,
-        settings: TenantSettings::default(),
+        settings: Settings::default(),
         branding: Branding::default(),
     };
     settings.iter().for_each(|patch| patch.apply(&mut new.settings));
@@ -329,7 +255,8 @@ async fn get_one(
 
 /// Change a tenant
 ///
-/// Suspending it ends every session in it and lets nobody sign in. With `dry_run=true` nothing changes, and the answer
+/// Suspending it ends every session in it and lets nobody sign in; stricter settings end those that have had what they
+/// may have. With `dry_run=true` nothing changes, and the answer
 /// says what would.
 #[utoipa::path(tag = "admin-tenants", operation_id = "admin.tenants.update", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), DryRunQuery), request_body = TenantPatchRequest, responses((status = 200, body = OneTenant)))]
 #[patch("/admin/tenants/{tenant_id}")]
@@ -352,8 +279,7 @@ async fn update(
         branding: None,
     };
     let (settings, branding) = (settings.0, branding.0);
-    let merge_settings =
-        Arc::new(move |stored: &mut TenantSettings| settings.iter().for_each(|patch| patch.apply(stored)));
+    let merge_settings = Arc::new(move |stored: &mut Settings| settings.iter().for_each(|patch| patch.apply(stored)));
     let merge_branding = Arc::new(move |stored: &mut Branding| branding.iter().for_each(|patch| patch.apply(stored)));
     let (tenant, effects) =
         app.update_tenant(&access, id.0, patch, (merge_settings, merge_branding), mode, &asked.origin).await?;

@@ -16,8 +16,9 @@ use utoipa::{
 use crate::{
     app::{self, App, audit::AuditExport},
     http::{
-        api::audit::{AuditChangeResponse, AuditEventResponse},
+        api::audit::AuditEventResponse,
         envelope::ApiResult,
+        envelope::ChangeResponse,
         input::{Item, query, sentence},
     },
 };
@@ -180,7 +181,7 @@ const HEAD: [&str; 18] = [
 
 /// What stands in the row of an event, in the order of the head.
 fn cells(event: AuditEventResponse) -> app::Result<[Option<String>; HEAD.len()]> {
-    let changes: &[AuditChangeResponse] = &event.changes;
+    let changes: &[ChangeResponse] = &event.changes;
     let changes = if changes.is_empty() { None } else { Some(json(&changes)?) };
     Ok([
         Some(event.id.to_string()),

@@ -4,14 +4,13 @@ use actix_web::{get, patch, web::Data};
 use gatehouse_domain::{
     authz::{ReadSettings, WriteSettings},
     id::TenantId,
-    session::Effects,
 };
 
 use crate::{
-    app::App,
+    app::{App, settings::Place},
     http::{
-        api::admin::tenants::{TenantSettingsPatch, TenantSettingsResponse},
-        envelope::{ApiResponse, ApiResult, WithEffects},
+        api::settings::{OneEffectiveSettings, OneSettings, SettingsPatch, SettingsResponse},
+        envelope::{ApiResponse, ApiResult, WithChanges},
         extract::{
             access::{Access, InTenant, PathId},
             valid::{DryRunQuery, ValidOrDry},
@@ -21,39 +20,51 @@ use crate::{
     },
 };
 
-/// The settings of a tenant.
-pub type OneSettings = ApiResponse<TenantSettingsResponse>;
-
 pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(get_all).mount(update);
+    routes.mount(get_tenant).mount(get_tenant_effective).mount(update_tenant);
 }
 
 /// Get the settings of a tenant
 ///
-/// Null is inherited.
+/// What the tenant decides itself; null is inherited.
 #[utoipa::path(tag = "tenants-settings", operation_id = "tenants.settings.get", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), responses((status = 200, body = OneSettings)))]
 #[get("/tenants/{tenant_id}/settings")]
-async fn get_all(
+async fn get_tenant(
     access: Access<ReadSettings, InTenant>,
     id: PathId<TenantId>,
     app: Data<App>,
 ) -> ApiResult<OneSettings> {
-    Ok(ApiResponse((&app.settings(&access, id.0).await?).into()))
+    Ok(ApiResponse(app.settings(&access, Place::Tenant(id.0)).await?.into()))
+}
+
+/// Get what holds at a tenant
+///
+/// Every setting with its value, who decided it, and what the tenant may decide.
+#[utoipa::path(tag = "tenants-settings-effective", operation_id = "tenants.settings.effective.get", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), responses((status = 200, body = OneEffectiveSettings)))]
+#[get("/tenants/{tenant_id}/settings/effective")]
+async fn get_tenant_effective(
+    access: Access<ReadSettings, InTenant>,
+    id: PathId<TenantId>,
+    app: Data<App>,
+) -> ApiResult<OneEffectiveSettings> {
+    Ok(ApiResponse(app.effective_settings(&access, Place::Tenant(id.0)).await?.into()))
 }
 
 /// Change the settings of a tenant
 ///
-/// What is absent stays, null inherits. Lifetimes of tokens hold from the next refresh on; sessions that are there keep
-/// their idle timeout and longest life. With `dry_run=true` nothing changes, and the answer says what would.
-#[utoipa::path(tag = "tenants-settings", operation_id = "tenants.settings.update", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), DryRunQuery), request_body = TenantSettingsPatch, responses((status = 200, body = OneSettings)))]
+/// What is absent stays, null inherits. Looser than what is decided above is refused. Sessions that are there have no more
+/// than what is allowed then, and end if they have had it; nothing makes them longer. `meta.changes` says what holds now
+/// at this level and did not before, `meta.effects` what ended. With `dry_run=true` nothing changes, and the answer says
+/// what would.
+#[utoipa::path(tag = "tenants-settings", operation_id = "tenants.settings.update", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), DryRunQuery), request_body = SettingsPatch, responses((status = 200, body = OneSettings)))]
 #[patch("/tenants/{tenant_id}/settings")]
-async fn update(
+async fn update_tenant(
     access: Access<WriteSettings, InTenant>,
     id: PathId<TenantId>,
-    patch: ValidOrDry<TenantSettingsPatch>,
+    patch: ValidOrDry<SettingsPatch>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithEffects<TenantSettingsResponse>> {
-    let settings = app.update_settings(&access, id.0, patch.0.into_merge(), patch.1, &asked.origin).await?;
-    Ok(WithEffects((&settings).into(), Effects::default()))
+) -> ApiResult<WithChanges<SettingsResponse>> {
+    let (merge, mode) = (patch.0.into_merge(), patch.1);
+    Ok(app.update_settings(&access, Place::Tenant(id.0), merge, mode, &asked.origin).await?.into())
 }

@@ -1,0 +1,191 @@
+//! Bringing the sessions that are there within settings that became stricter: whose end was shortened to the past is over
+//! at once, and so is what somebody has beyond the greatest number of sessions. A few statements, however
+//! many tenants they are in.
+
+use std::time::Duration;
+
+use gatehouse_domain::{
+    id::UserId,
+    session::{ACTIVITY_LAG, Cap, Effects, EndReason, Tighten, Within},
+    time::Timestamp,
+};
+use sea_orm::{ConnectionTrait, DbBackend};
+
+use crate::{
+    db::Change,
+    error::Result,
+    repo::{
+        effects,
+        session::{ACTIVE, micros},
+        sql::Sql,
+    },
+    scope::{Scope, WriteScope},
+};
+
+/// What the columns of a session become, as expressions over the row as it was: each is spelled out where another one
+/// depends on it.
+struct Shortened {
+    max_expires_at: String,
+    refresh_micros: String,
+    expires_at: String,
+    idle_micros: String,
+    ends_at: String,
+    /// What says that the row has more than it may.
+    exceeds: Vec<String>,
+}
+
+/// What tenants of whom a cap is for; nothing where it is for all.
+fn undecided<T>(cap: &Cap<T>, within: Within) -> Option<String> {
+    let field = cap.unless_decided?;
+    // Settings are written by ourselves: a key stands in quotes, and no value has one in it.
+    let silent = |alias: &str| format!("{alias}.settings NOT LIKE '%\"{field}\"%'");
+    Some(match within {
+        Within::Platform => format!(
+            "tenant_id IN (SELECT t.id FROM tenants t JOIN partners p ON p.id = t.partner_id WHERE {} AND {})",
+            silent("t"),
+            silent("p")
+        ),
+        Within::Partner(_) | Within::Tenant(_) => {
+            format!("tenant_id IN (SELECT t.id FROM tenants t WHERE {})", silent("t"))
+        }
+    })
+}
+
+/// A cap as an expression; what it is not for may have anything.
+fn bound<T>(cap: Option<&Cap<T>>, within: Within, most: impl Fn(&T) -> i64) -> Option<String> {
+    let cap = cap?;
+    let most = most(&cap.most);
+    Some(match undecided(cap, within) {
+        Some(condition) => format!("(CASE WHEN {condition} THEN {most} ELSE {} END)", i64::MAX / 4),
+        None => most.to_string(),
+    })
+}
+
+impl Shortened {
+    fn of(tighten: &Tighten, backend: DbBackend) -> Self {
+        let least = |parts: &[&str]| match (parts, backend) {
+            ([only], _) => (*only).to_owned(),
+            (parts, DbBackend::Postgres) => format!("LEAST({})", parts.join(", ")),
+            (parts, _) => format!("MIN({})", parts.join(", ")),
+        };
+        let bound = |cap: &Option<Cap<Duration>>| bound(cap.as_ref(), tighten.within, |most| micros(*most));
+        let mut exceeds = Vec::new();
+        let mut capped = |column: &str, cap: Option<String>| match cap {
+            None => column.to_owned(),
+            Some(cap) => {
+                exceeds.push(format!("{column} > {cap}"));
+                least(&[column, &cap])
+            }
+        };
+        let caps = &tighten.caps;
+        let lifetime = bound(&caps.lifetime).map(|most| format!("created_at + {most}"));
+        let max_expires_at = capped("max_expires_at", lifetime);
+        let refresh_micros = capped("COALESCE(refresh_micros, expires_at - refreshed_at)", bound(&caps.refresh));
+        let expires_at = least(&["expires_at", &max_expires_at, &format!("refreshed_at + {refresh_micros}")]);
+        let (idle_micros, ends_at) = match bound(&caps.idle) {
+            Some(most) => {
+                let idle = capped(&format!("COALESCE(idle_micros, {})", i64::MAX / 4), Some(most));
+                let deadline = format!("last_activity_at + {idle} + {}", micros(ACTIVITY_LAG));
+                (idle.clone(), least(&[&expires_at, &deadline]))
+            }
+            None => {
+                let deadline = format!("last_activity_at + idle_micros + {}", micros(ACTIVITY_LAG));
+                let idle = "idle_micros".to_owned();
+                (idle, least(&[&expires_at, &format!("COALESCE({deadline}, expires_at)")]))
+            }
+        };
+        Self { max_expires_at, refresh_micros, expires_at, idle_micros, ends_at, exceeds }
+    }
+}
+
+impl Scope<'_> {
+    fn push_within(&self, sql: &mut Sql, within: Within, now: Timestamp) {
+        self.push_condition(sql);
+        match within {
+            Within::Platform => {}
+            Within::Partner(partner) => {
+                sql.push(" AND partner_id = ").bind(partner.uuid());
+            }
+            Within::Tenant(tenant) => {
+                sql.push(" AND tenant_id = ").bind(tenant.id.uuid());
+            }
+        }
+        sql.push(" AND ").push(ACTIVE).bind(now.micros());
+    }
+
+    /// Counts what [`WriteScope::tighten`] would end now, in one statement.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn tightening(&self, tighten: &Tighten, now: Timestamp) -> Result<Effects> {
+        let backend = self.exec.get_database_backend();
+        let shortened = Shortened::of(tighten, backend);
+        let mut sql = Sql::new("WITH judged AS (SELECT id, tenant_id, user_id, created_at, CASE WHEN ");
+        sql.push(&shortened.ends_at)
+            .push(" <= ")
+            .bind(now.micros())
+            .push(" THEN 1 ELSE 0 END AS due FROM sessions WHERE ");
+        self.push_within(&mut sql, tighten.within, now);
+        sql.push("), touched AS (SELECT id, user_id FROM ");
+        match bound(tighten.caps.per_user.as_ref(), tighten.within, |most| i64::from(*most)) {
+            Some(most) => sql.push(&format!(
+                "(SELECT id, tenant_id, user_id, due, {} AS nth FROM judged) ranked WHERE due = 1 OR nth > {most})",
+                nth(", due")
+            )),
+            None => sql.push("judged WHERE due = 1)"),
+        };
+        effects::count(self.exec, sql).await
+    }
+}
+
+/// Which session of its user it is, counted from the newest.
+fn nth(besides: &str) -> String {
+    format!("ROW_NUMBER() OVER (PARTITION BY tenant_id, user_id{besides} ORDER BY created_at DESC, id DESC)")
+}
+
+impl WriteScope<'_> {
+    /// Shortens sessions, ends those that have had what they may have and those beyond the greatest number, and records how
+    /// many these were. Nothing is made longer.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn tighten(&self, tighten: &Tighten) -> Result<()> {
+        let (now, db) = (self.tx.now(), self.tx.writing());
+        let backend = db.get_database_backend();
+        let mut ended = 0;
+        let shortened = Shortened::of(tighten, backend);
+        if !shortened.exceeds.is_empty() {
+            let exceeds = format!(" AND ({})", shortened.exceeds.join(" OR "));
+            let mut sql = Sql::new("UPDATE sessions SET ended_at = ");
+            sql.bind(now.micros()).push(", expires_at = ").bind(now.micros()).push(", ends_at = ").bind(now.micros());
+            sql.push(", end_reason = ").bind(EndReason::Expired.as_str()).push(" WHERE ");
+            self.push_within(&mut sql, tighten.within, now);
+            sql.push(&exceeds).push(" AND ").push(&shortened.ends_at).push(" <= ").bind(now.micros());
+            ended += self.tx.check(db.execute_raw(sql.statement(backend)).await)?.rows_affected();
+            let Shortened { max_expires_at, refresh_micros, expires_at, idle_micros, ends_at, .. } = shortened;
+            let mut sql = Sql::new(&format!(
+                "UPDATE sessions SET max_expires_at = {max_expires_at}, refresh_micros = {refresh_micros}, \
+                 expires_at = {expires_at}, idle_micros = {idle_micros}, ends_at = {ends_at} WHERE "
+            ));
+            self.push_within(&mut sql, tighten.within, now);
+            sql.push(&exceeds);
+            self.tx.check(db.execute_raw(sql.statement(backend)).await)?;
+            self.tx.changed(Change::Everything);
+        }
+        if let Some(most) = bound(tighten.caps.per_user.as_ref(), tighten.within, |most| i64::from(*most)) {
+            let mut sql = Sql::new("UPDATE sessions SET ended_at = ");
+            sql.bind(now.micros()).push(", end_reason = ").bind(EndReason::SessionLimit.as_str());
+            sql.push(", ended_by = ").bind(tighten.by.user_id().map(UserId::uuid));
+            sql.push(" WHERE ended_at IS NULL AND id IN (SELECT id FROM (SELECT id, tenant_id, ").push(&nth(""));
+            sql.push(" AS nth FROM sessions WHERE ");
+            self.push_within(&mut sql, tighten.within, now);
+            sql.push(&format!(") ranked WHERE nth > {most})"));
+            ended += self.tx.check(db.execute_raw(sql.statement(backend)).await)?.rows_affected();
+            self.tx.changed(Change::Everything);
+        }
+        if ended > 0 {
+            self.tx.record(tighten.event(ended)).await?;
+        }
+        Ok(())
+    }
+}

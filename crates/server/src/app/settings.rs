@@ -1,0 +1,158 @@
+//! What the platform, partners and tenants decide, and what that does to the sessions that are there.
+
+use gatehouse_domain::{
+    audit::FieldChange,
+    authz::{Grant, ReadSettings, SystemReason, WriteSettings},
+    id::{PartnerId, TenantId},
+    issue::{Issues, Loc},
+    partner::PartnerPatch,
+    session::{Caps, Effects, Tighten, Within},
+    settings::{Defaults, Effective, Layers, Settings},
+    tenant::TenantPatch,
+};
+use gatehouse_persistence::{Scope, System, WriteScope, WriteTx};
+
+use crate::app::{App, Error, Result, assignments::an_owner_stays, client::Origin, effects::Mode, tenants::Merge};
+
+/// Whose settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The platform's.
+    Platform,
+    /// A partner's.
+    Partner(PartnerId),
+    /// A tenant's.
+    Tenant(TenantId),
+}
+
+/// What a change of settings did, or would do.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// What the level decides now.
+    pub settings: Settings,
+    /// What holds at the level now and did not before.
+    pub changes: Vec<FieldChange>,
+    /// Which sessions ended.
+    pub effects: Effects,
+}
+
+/// What all levels decide down to a place that the scope shows.
+async fn layers(scope: &Scope<'_>, system: &System<'_>, place: Place) -> Result<Layers> {
+    Ok(match place {
+        Place::Platform => Layers::of_platform(scope.platform().await?.ok_or(Error::NotFound)?.settings),
+        Place::Partner(id) => {
+            let partner = scope.partner(id).await?.ok_or(Error::NotFound)?;
+            above(system, partner.id).await?
+        }
+        Place::Tenant(id) => {
+            let tenant = scope.tenant(id).await?.ok_or(Error::NotFound)?;
+            tenant.layers(&above(system, tenant.partner_id).await?)
+        }
+    })
+}
+
+/// What is decided above the tenants of a partner.
+pub(crate) async fn above(system: &System<'_>, partner: PartnerId) -> Result<Layers> {
+    system.above(partner).await?.ok_or(Error::NotFound)
+}
+
+/// Nobody decides anew what is looser than what is decided above. What was decided before stays, and takes no effect.
+pub(crate) fn none_is_loosened(layers: &Layers, before: &Settings, place: &[Loc], defaults: &Defaults) -> Result<()> {
+    match layers.loosened(before, place, defaults) {
+        issues if issues.is_empty() => Ok(()),
+        issues => Err(Error::Invalid(Issues(issues))),
+    }
+}
+
+/// Brings sessions within what became stricter and says what that ends; a dry run only counts.
+pub(crate) async fn tighten(
+    tx: &WriteTx<'_>,
+    scope: &WriteScope<'_>,
+    tighten: &Tighten,
+    mode: Mode,
+) -> Result<Effects> {
+    if tighten.caps.is_empty() {
+        return Ok(Effects::default());
+    }
+    let effects = scope.tightening(tighten, tx.now()).await?;
+    if mode == Mode::Real {
+        scope.tighten(tighten).await?;
+    }
+    Ok(effects)
+}
+
+impl App {
+    /// What a level decides itself.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn settings(&self, grant: &Grant<ReadSettings>, place: Place) -> Result<Settings> {
+        let scope = self.db.scope(grant);
+        let not_found = Error::NotFound;
+        Ok(match place {
+            Place::Platform => scope.platform().await?.ok_or(not_found)?.settings,
+            Place::Partner(id) => scope.partner(id).await?.ok_or(not_found)?.settings,
+            Place::Tenant(id) => scope.tenant(id).await?.ok_or(not_found)?.settings,
+        })
+    }
+
+    /// What holds at a level, and who decided it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn effective_settings(&self, grant: &Grant<ReadSettings>, place: Place) -> Result<Effective> {
+        let (scope, system) = (self.db.scope(grant), self.db.system(SystemReason::Inheritance));
+        Ok(layers(&scope, &system, place).await?.effective(&self.defaults))
+    }
+
+    /// Changes what a level decides. Sessions below it are brought within what became stricter.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Stale`], [`Error::Invalid`] for what would be looser than what is decided above,
+    /// [`Error::Conflict`] when it would shut the platform's last administrator out.
+    pub async fn update_settings(
+        &self,
+        grant: &Grant<WriteSettings>,
+        place: Place,
+        merge: Merge<Settings>,
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<Outcome> {
+        let (grant, defaults) = (grant.clone(), self.defaults);
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            let before = layers(&scope, tx.system(SystemReason::Inheritance).read(), place).await?;
+            let mut settings = before.own();
+            merge(&mut settings);
+            let after = before.replaced(settings);
+            none_is_loosened(&after, &before.own(), &["body".into()], &defaults)?;
+            let (was, is) = (before.values(&defaults), after.values(&defaults));
+            let below = Caps::below(&before.own(), &settings, &is);
+            let (within, caps) = match place {
+                Place::Platform => {
+                    let platform = scope.platform().await?.ok_or(Error::NotFound)?;
+                    scope.update_platform(platform.update(settings, &grant.by())).await?;
+                    (Within::Platform, below)
+                }
+                Place::Partner(id) => {
+                    let partner = scope.partner(id).await?.ok_or(Error::NotFound)?;
+                    let patch = PartnerPatch { settings: Some(settings), ..PartnerPatch::default() };
+                    scope.update(partner.update(patch, &grant.by(), tx.now()).0).await?;
+                    (Within::Partner(id), below)
+                }
+                Place::Tenant(id) => {
+                    let tenant = scope.tenant(id).await?.ok_or(Error::NotFound)?;
+                    let patch = TenantPatch { settings: Some(settings), ..TenantPatch::default() };
+                    let tenant = scope.update(tenant.update(patch, &grant.by(), tx.now()).0).await?;
+                    (Within::Tenant(tenant.reference()), Caps::between(&was.into(), &is.into()))
+                }
+            };
+            if after.asks_for_verified_email() && !before.asks_for_verified_email() {
+                an_owner_stays(tx).await?;
+            }
+            let effects = tighten(tx, &scope, &Tighten { within, caps, by: grant.by() }, mode).await?;
+            Ok(Outcome { settings, changes: was.changes(&is), effects })
+        };
+        self.change(origin.ctx.clone(), mode, work).await
+    }
+}
