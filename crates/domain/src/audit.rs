@@ -121,6 +121,8 @@ actions! {
     UserPasswordChanged = "user.password_changed";
     /// A password change was refused.
     UserPasswordChangeFailed = "user.password_change_failed";
+    /// The hash of a password was replaced by a better one of the same password, at a sign-in.
+    UserPasswordRehashed = "user.password_rehashed";
     /// A user registered.
     UserRegistered = "user.registered";
     /// A user was suspended.

@@ -262,7 +262,10 @@ surveys! {
         survey.look("admit", write(&db, NOW, async move |tx| tx.system(SYSTEM).admit(&user, &hash, KEYS[1]).await)).await;
         let user = ada.clone();
         survey.look("upgrade", write(&db, NOW, async move |tx| {
-            tx.system(SYSTEM).upgrade_hash(&user, &PasswordHash::new(HASH.into()), &PasswordHash::new(HASH.into())).await
+            {
+                let hash = PasswordHash::new(HASH.into());
+                tx.system(SYSTEM).rehash_password(user.clone().rehash_password(hash.clone()), &hash).await
+            }
         })).await;
         survey.look("oldest", write(&db, NOW, async move |tx| tx.system(SYSTEM).oldest_sessions(ada.id, 3, NOW).await)).await;
         survey.look("throttle", write(&db, NOW, async |tx| {

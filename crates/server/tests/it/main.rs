@@ -18,6 +18,7 @@ mod cost;
 mod deletion;
 mod dry_runs;
 mod faults;
+mod foreign_hashes;
 mod invitations;
 mod lists;
 mod openapi;
