@@ -41,6 +41,7 @@ migrations! {
     m20261121_000021_count_tenants_and_users,
     m20261121_000030_index_audit_events,
     m20261121_000031_delete_softly,
+    m20261121_000080_create_user_imports,
 }
 
 /// Runs portable statements.

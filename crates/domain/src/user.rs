@@ -2,6 +2,7 @@
 
 mod deletion;
 mod invitation;
+mod transfer;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use crate::{
 };
 
 pub use invitation::{Acceptance, INVITATION_LIFETIME, NotInvited};
+pub use transfer::{ForeignUser, Portable, exported};
 
 words! {
     /// Where a user stands.

@@ -17,14 +17,19 @@ use crate::{
 impl WriteTx<'_> {
     /// Writes an event into the trail.
     pub(crate) async fn record(&self, event: Event) -> Result<()> {
-        let statement = self.recording(event);
+        let statement = self.recording([event]);
         self.check(self.writing().execute_raw(statement).await).map(drop)
     }
 
     /// Inserts a row and writes its event into the trail; on SQLite in one exchange with the thread that owns the
     /// connection, as waking it costs more than the statement.
     pub(crate) async fn insert(&self, row: Statement, event: Event) -> Result<()> {
-        let event = self.recording(event);
+        self.insert_many(row, [event]).await
+    }
+
+    /// The same for several rows.
+    pub(crate) async fn insert_many(&self, row: Statement, events: impl IntoIterator<Item = Event>) -> Result<()> {
+        let event = self.recording(events);
         let statements = match row.db_backend {
             DbBackend::Sqlite => vec![both(row, event)],
             _ => vec![row, event],
@@ -36,7 +41,12 @@ impl WriteTx<'_> {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that writes the audit trail")]
-    fn recording(&self, event: Event) -> Statement {
+    fn recording(&self, events: impl IntoIterator<Item = Event>) -> Statement {
+        let rows = events.into_iter().map(|event| self.row(event));
+        Entity::insert_many(rows).build(self.exec().get_database_backend())
+    }
+
+    fn row(&self, event: Event) -> ActiveModel {
         let ctx = self.ctx();
         let (actor_type, actor_id) = match event.by.whom {
             ByWhom::User(id, _) => ("user", Some(id.uuid())),
@@ -48,7 +58,7 @@ impl WriteTx<'_> {
         };
         // A row id needs to be unique and sortable, not unguessable; this is no secret and no domain decision.
         let id = AuditEventId::from_uuid(Uuid::now_v7());
-        let row = ActiveModel {
+        ActiveModel {
             id: Set(id.uuid()),
             occurred_at: Set(ctx.now.micros()),
             tenant_id: Set(event.resource.tenant_id.map_or(Uuid::nil(), TenantId::uuid)),
@@ -67,8 +77,7 @@ impl WriteTx<'_> {
             ip_address: Set(ctx.ip.map(|ip| ip.to_string())),
             user_agent: Set(ctx.user_agent.as_deref().map(str::to_owned)),
             request_id: Set(ctx.request_id.as_deref().map(str::to_owned)),
-        };
-        Entity::insert(row).build(self.exec().get_database_backend())
+        }
     }
 }
 

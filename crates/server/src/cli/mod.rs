@@ -33,6 +33,8 @@ pub enum Exit {
     InUse(String),
     /// 4: the database cannot be reached.
     Unavailable(String),
+    /// 5: it is done but for what was rejected.
+    Rejected(String),
 }
 
 impl Exit {
@@ -42,6 +44,7 @@ impl Exit {
             Self::Usage(text) => (2, text),
             Self::InUse(text) => (3, text),
             Self::Unavailable(text) => (4, text),
+            Self::Rejected(text) => (5, text),
         }
     }
 }
@@ -152,7 +155,8 @@ fn command() -> Command {
              DATABASE_URL=postgres://u:p@host/db gatehouse   serve on PostgreSQL\n  \
              gatehouse serve --config /etc/gatehouse.toml    serve with settings from a file\n\n\
              Exit status:\n  0  done\n  1  failed\n  2  a setting or argument is wrong\n  \
-             3  another process serves the same SQLite file\n  4  the database cannot be reached",
+             3  another process serves the same SQLite file\n  4  the database cannot be reached\n  \
+             5  done but for lines that were rejected",
         )
         .subcommand(with_settings(Command::new("serve").about("Serve the API (the default)")))
         .subcommand(demo::command())
@@ -168,7 +172,7 @@ fn command() -> Command {
             Command::new("setup-token").about("Make a one-time token for the first administrator"),
         ))
         .subcommand(key::command())
-        .subcommands(operate::commands(|noun| if noun == "user" { vec![user::unlock()] } else { Vec::new() }))
+        .subcommands(operate::commands(|noun| if noun == "user" { user::commands() } else { Vec::new() }))
         .subcommand(
             with_few_settings(Command::new("health").about("Ask the server on this machine whether it is ready"))
                 .mut_arg("bind", |arg| arg.hide(false)),
@@ -257,7 +261,7 @@ pub fn run() -> ExitCode {
         Some(("setup-token", matches)) => config(matches).and_then(|config| block_on(setup_token(&config))),
         Some(("key", matches)) => key::run(matches),
         Some(("health", matches)) => config(matches).and_then(|config| health::run(&config)),
-        Some(("user", matches)) if matches.subcommand_name() == Some("unlock") => user::run(matches),
+        Some(("user", matches)) if user::knows(matches.subcommand_name()) => user::run(matches),
         Some((noun, matches)) if operate::knows(noun) => operate::run(noun, matches),
         Some(("openapi", _)) => {
             say(&openapi::render(&openapi::document()));

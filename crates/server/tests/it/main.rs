@@ -37,3 +37,4 @@ mod strangers;
 mod tenant_view;
 mod throttle;
 mod tokens;
+mod transfers;
