@@ -353,11 +353,13 @@ surveys! {
         survey.look("feed, further", scope.user_feed(at, Some(&ada), NOW, 10)).await;
         survey.look("with password", scope.portable_user(ada.id)).await;
         survey.look("stopped", scope.running_import(at.id)).await;
+        let started = Import::start(JobId::from_parts(1, [1; 10]), at, OnConflict::Fail, &by(), NOW);
+        let (saving, begun) = (save.clone(), started.clone());
+        write(&db, NOW, async move |tx| tx.scope(&saving).insert(begun.clone()).await).await.unwrap();
         survey.look("import", write(&db, NOW, async move |tx| {
-            let scope = tx.scope(&save);
-            let import = Import::start(JobId::from_parts(1, [1; 10]), at, OnConflict::Fail, &by(), NOW);
+            let (scope, import) = (tx.scope(&save), started.value().clone());
             let rejected = [RejectedLine { line: 1, faults: "[]".into() }];
-            let import = scope.advance(scope.insert(import).await?, &rejected).await?;
+            let import = scope.advance(import, &rejected).await?;
             scope.rejected_lines(&import, 0).await?;
             scope.update(import.complete(&by(), NOW)).await?;
             scope.forget_rejected_lines(at).await

@@ -64,8 +64,17 @@ impl<R: Read> Read for Metered<R> {
 type Input = Metered<Box<dyn Read>>;
 
 enum Source {
-    Ndjson { input: BufReader<Input>, number: u64 },
-    Csv { rows: csv::Reader<Input>, head: csv::ByteRecord },
+    Ndjson {
+        input: BufReader<Input>,
+        number: u64,
+    },
+    /// `behind`: by how many lines the reader counts too few. It ends a row before the second character of its end, and so
+    /// notices a line only with the next row.
+    Csv {
+        rows: csv::Reader<Input>,
+        head: csv::ByteRecord,
+        behind: u64,
+    },
 }
 
 /// A line as it stands in the file.
@@ -116,7 +125,9 @@ impl Lines {
                 if let Some(unknown) = head.iter().find(|name| !known(name)) {
                     return Err(ReadError::Column(String::from_utf8_lossy(unknown).into_owned()));
                 }
-                Source::Csv { rows, head }
+                let breaks = head.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+                let behind = u64::from(rows.position().line() == 1 + breaks);
+                Source::Csv { rows, head, behind }
             }
         };
         Ok(Self { source, meter, digest: Context::new(&SHA256) })
@@ -149,12 +160,12 @@ impl Lines {
     pub fn next_line(&mut self) -> Result<Option<Line>, ReadError> {
         let line = match &mut self.source {
             Source::Ndjson { input, number } => next_text(input, number)?,
-            Source::Csv { rows, .. } => {
+            Source::Csv { rows, behind, .. } => {
                 self.meter.left.set(LONGEST_ROW);
                 let mut record = csv::ByteRecord::new();
-                let begins = rows.position().line();
+                let begins = rows.position().line() + *behind;
                 let more = rows.read_byte_record(&mut record).map_err(|error| unreadable(error, begins))?;
-                let number = record.position().map_or(begins, csv::Position::line);
+                let number = record.position().map_or(begins, |position| position.line() + *behind);
                 more.then_some(Line { number, raw: Raw::Csv(record) })
             }
         };

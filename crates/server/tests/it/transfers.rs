@@ -373,6 +373,16 @@ fn table_says_what_its_columns_are() {
 }
 
 #[test]
+fn row_has_the_number_of_its_line_however_lines_end() {
+    for end in ["\n", "\r\n"] {
+        let text = ["username,email", "ada,a", "eve,\"b", "c\"", "bob,d"].join(end);
+        let mut lines = lines(&text, Format::Csv);
+        let numbers: Vec<_> = std::iter::from_fn(|| lines.next_line().unwrap()).map(|line| line.number).collect();
+        assert_eq!(numbers, [2, 3, 5], "{end:?}");
+    }
+}
+
+#[test]
 fn row_that_never_ends_is_not_read_into_memory() {
     let text = format!("username,email\r\nada,\"{}", "x".repeat(4 << 20));
     let mut lines = lines(&text, Format::Csv);
@@ -385,7 +395,6 @@ fn row_that_never_ends_is_not_read_into_memory() {
 fn line_of_any_length_is_read_over() {
     let text = format!("{}\n{{}}", "x".repeat(4 << 20));
     let mut lines = lines(&text, Format::Ndjson);
-    assert_eq!(lines.next_line().unwrap().unwrap().number, 1);
-    assert_eq!(lines.next_line().unwrap().unwrap().number, 2);
-    assert!(lines.next_line().unwrap().is_none());
+    let numbers: Vec<_> = std::iter::from_fn(|| lines.next_line().unwrap()).map(|line| line.number).collect();
+    assert_eq!(numbers, [1, 2]);
 }
