@@ -119,6 +119,10 @@ actions! {
     UserDeleted = "user.deleted";
     /// What was personal about a deleted user was removed.
     UserErased = "user.erased";
+    /// The users of a tenant were read out as a file.
+    UserExported = "user.exported";
+    /// A user came from another system.
+    UserImported = "user.imported";
     /// A link was made with which the owner of an account sets the first password.
     UserInvited = "user.invited";
     /// The owner of an account set the first password.
@@ -131,6 +135,14 @@ actions! {
     UserPasswordChanged = "user.password_changed";
     /// A password change was refused.
     UserPasswordChangeFailed = "user.password_change_failed";
+    /// An import of users came to its end.
+    UserImportCompleted = "user_import.completed";
+    /// An import of users was given up; what had come stayed.
+    UserImportDiscarded = "user_import.discarded";
+    /// An import of users began.
+    UserImportStarted = "user_import.started";
+    /// The hash of a password was replaced by a better one of the same password, at a sign-in.
+    UserPasswordRehashed = "user.password_rehashed";
     /// A user registered.
     UserRegistered = "user.registered";
     /// A user was suspended.
@@ -187,6 +199,8 @@ macro_rules! kinds {
 kinds! {
     /// Events of the audit trail.
     AuditEvent = "audit_event" crate::id::AuditEventId;
+    /// Work that takes longer than a request.
+    Job = "job" crate::id::JobId;
     /// A signing key.
     Key = "key" crate::id::KeyId;
     /// A partner.

@@ -27,6 +27,11 @@ impl<T> Changed<T> {
         }
     }
 
+    /// A change whose event another transition has made.
+    pub(crate) const fn of(value: T, event: Event) -> Self {
+        Self { value, event }
+    }
+
     pub(crate) fn with(mut self, fields: Fields) -> Self {
         self.event.fields = fields;
         self

@@ -138,6 +138,8 @@ ids! {
     AuditEventId = "aud";
     /// A signing key; its text form is the JWK `kid`.
     KeyId = "key";
+    /// Work that takes longer than a request.
+    JobId = "job";
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub mod audit;
 pub mod authz;
 pub mod change;
 pub mod id;
+pub mod import;
 pub mod issue;
 pub mod key;
 pub mod page;

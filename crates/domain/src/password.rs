@@ -10,7 +10,11 @@ use crate::{
 /// A password as it is hashed: in Unicode normalisation form KC, so that every keyboard spells it the same
 /// (NIST SP 800-63B-4, 3.1.1.2), and otherwise untouched: nothing trimmed, nothing cut.
 #[derive(Debug, Clone)]
-pub struct Password(Secret<String>);
+pub struct Password {
+    normal: Secret<String>,
+    /// As it came, where that is something else.
+    typed: Option<Secret<String>>,
+}
 
 impl Password {
     /// The greatest length in bytes of UTF-8; longer input is refused before any work.
@@ -19,7 +23,13 @@ impl Password {
     /// The normalised text.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.0.expose()
+        self.normal.expose()
+    }
+
+    /// The text as it was typed, which is what other systems hash.
+    #[must_use]
+    pub fn typed(&self) -> &str {
+        self.typed.as_ref().unwrap_or(&self.normal).expose()
     }
 
     /// Whether a new password is long enough, in characters.
@@ -42,7 +52,9 @@ impl Parse for Password {
         if text.len() > Self::MAX_BYTES {
             return Err(Fault::new("string_too_long", "must have at most 1024 bytes"));
         }
-        Ok(Self(Secret::new(text.nfkc().collect())))
+        let normal: String = text.nfkc().collect();
+        let typed = (normal != text).then(|| Secret::new(text.to_owned()));
+        Ok(Self { normal: Secret::new(normal), typed })
     }
 }
 

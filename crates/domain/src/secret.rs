@@ -51,18 +51,19 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-/// An argon2id hash in PHC string format, opaque to everything but the hasher.
+/// The hash of a password, opaque to everything but the hasher: argon2id in PHC string format, or whatever another
+/// system made before the user came here.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// Takes a PHC string.
+    /// Takes the text of a hash.
     #[must_use]
-    pub const fn new(phc: String) -> Self {
-        Self(phc)
+    pub const fn new(text: String) -> Self {
+        Self(text)
     }
 
-    /// The PHC string.
+    /// The text, which names its format.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

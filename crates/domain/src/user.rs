@@ -2,12 +2,13 @@
 
 mod deletion;
 mod invitation;
+mod transfer;
 
 use std::collections::BTreeMap;
 
 use crate::{
     audit::{Action, Fields, Resource, ResourceKind},
-    authz::{By, TenantRef},
+    authz::{By, SystemReason, TenantRef},
     change::Changed,
     id::{PartnerId, SessionId, TenantId, UserId},
     role::HeldRole,
@@ -19,6 +20,7 @@ use crate::{
 };
 
 pub use invitation::{Acceptance, INVITATION_LIFETIME, NotInvited};
+pub use transfer::{ForeignUser, Portable, exported};
 
 words! {
     /// Where a user stands.
@@ -221,6 +223,12 @@ impl User {
         (Changed::new(next, action, resource, by).with(fields), ends)
     }
 
+    /// The hash of the same password is replaced by a better one. Nothing else changes, not even the version.
+    pub fn rehash_password(self, hash: PasswordHash) -> Changed<WithPassword> {
+        let (resource, by) = (self.resource(), By::system(SystemReason::Authentication));
+        Changed::new(WithPassword { user: self, hash }, Action::UserPasswordRehashed, resource, &by)
+    }
+
     /// The user sets another password; every other session ends.
     pub fn change_password(
         self,
@@ -244,7 +252,7 @@ impl User {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{authz::SystemReason, issue::Parse};
+    use crate::issue::Parse;
 
     pub(super) fn user() -> User {
         let new = NewUser {

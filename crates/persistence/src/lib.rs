@@ -30,7 +30,9 @@ pub use repo::{
     tenant::TenantFilter,
     throttle::ThrottleKey,
     user::UserFilter,
+    user_import::RejectedLine,
     user_token::Purpose,
+    user_transfer::Taken,
 };
 pub use scope::{
     Scope, WriteScope,

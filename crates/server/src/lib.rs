@@ -4,6 +4,7 @@
 //! - [`http`]: routes, extractors, answers. Handlers have nothing to query with.
 //! - [`security`]: passwords, tokens, keys.
 //! - [`config`], [`env`], [`telemetry`]: what the process gets from and gives to its surroundings.
+//! - [`transfer`]: users as files.
 //! - [`cli`]: the command line.
 
 pub mod app;
@@ -13,3 +14,4 @@ pub mod env;
 pub mod http;
 pub mod security;
 pub mod telemetry;
+pub mod transfer;

@@ -8,3 +8,4 @@ pub(crate) mod session;
 pub(crate) mod signing_key;
 pub(crate) mod tenant;
 pub(crate) mod user;
+pub(crate) mod user_import;

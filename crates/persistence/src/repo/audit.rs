@@ -20,14 +20,19 @@ use crate::{
 impl WriteTx<'_> {
     /// Writes an event into the trail.
     pub(crate) async fn record(&self, event: Event) -> Result<()> {
-        let statement = self.recording(event)?;
+        let statement = self.recording([event])?;
         self.check(self.writing().execute_raw(statement).await).map(drop)
     }
 
     /// Inserts a row and writes its event into the trail; on SQLite in one exchange with the thread that owns the
     /// connection, as waking it costs more than the statement.
     pub(crate) async fn insert(&self, row: Statement, event: Event) -> Result<()> {
-        let event = self.recording(event)?;
+        self.insert_many(row, [event]).await
+    }
+
+    /// The same for several rows.
+    pub(crate) async fn insert_many(&self, row: Statement, events: impl IntoIterator<Item = Event>) -> Result<()> {
+        let event = self.recording(events)?;
         let statements = match row.db_backend {
             DbBackend::Sqlite => vec![both(row, event)],
             _ => vec![row, event],
@@ -39,7 +44,12 @@ impl WriteTx<'_> {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that writes the audit trail")]
-    fn recording(&self, event: Event) -> Result<Statement> {
+    fn recording(&self, events: impl IntoIterator<Item = Event>) -> Result<Statement> {
+        let rows = events.into_iter().map(|event| Ok(self.row(event)?.into_active_model().reset_all()));
+        Ok(Entity::insert_many(rows.collect::<Result<Vec<_>>>()?).build(self.exec().get_database_backend()))
+    }
+
+    fn row(&self, event: Event) -> Result<Model> {
         let ctx = self.ctx();
         let (actor_type, actor_id) = match event.by.whom {
             ByWhom::User(id, _) => ("user", Some(id.uuid())),
@@ -57,7 +67,7 @@ impl WriteTx<'_> {
             tenant_id: event.resource.tenant_id.map_or(Uuid::nil(), TenantId::uuid),
             partner_id: event.resource.partner_id.map_or(Uuid::nil(), PartnerId::uuid),
             actor_type: actor_type.to_owned(),
-            actor_id: actor_id,
+            actor_id,
             actor_session_id: event.by.session_id().map(|id| id.uuid()),
             acting_as: event.by.acting_as.to_owned(),
             action: event.action.as_str().to_owned(),
@@ -75,7 +85,7 @@ impl WriteTx<'_> {
             changes_digest: None,
         };
         row.tag = tag(self.mac()?, &row).map(Vec::from);
-        Ok(Entity::insert(row.into_active_model().reset_all()).build(self.exec().get_database_backend()))
+        Ok(row)
     }
 }
 

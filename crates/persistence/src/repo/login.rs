@@ -2,6 +2,7 @@
 
 use gatehouse_domain::{
     authz::TenantRef,
+    change::Changed,
     id::{SessionId, UserId},
     role::HeldRole,
     secret::PasswordHash,
@@ -9,7 +10,7 @@ use gatehouse_domain::{
     text::LoginName,
     throttle::Counter,
     time::Timestamp,
-    user::User,
+    user::{User, WithPassword},
 };
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult};
 use uuid::Uuid;
@@ -193,16 +194,15 @@ impl WriteSystem<'_> {
         }))
     }
 
-    /// Replaces the hash of a password by one with better parameters, if it is still the same password.
+    /// Replaces the hash of a password by a better one, if it is still the same password.
     ///
     /// # Errors
     /// As any statement.
-    pub async fn upgrade_hash(&self, user: &User, old: &PasswordHash, new: &PasswordHash) -> Result<()> {
+    pub async fn rehash_password(&self, changed: Changed<WithPassword>, old: &PasswordHash) -> Result<()> {
+        let (WithPassword { user, hash }, event) = changed.into_parts();
         let mut sql = Sql::new("UPDATE users SET password_hash = ");
-        sql.bind(new.as_str()).push(" WHERE id = ").bind(user.id.uuid());
+        sql.bind(hash.as_str()).push(" WHERE id = ").bind(user.id.uuid());
         sql.push(" AND password_hash = ").bind(old.as_str());
-        let db = self.tx.writing();
-        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
-        Ok(())
+        if self.execute(sql).await? == 1 { self.tx.record(event).await } else { Ok(()) }
     }
 }

@@ -27,7 +27,9 @@ pub(crate) mod tenant;
 pub(crate) mod throttle;
 pub(crate) mod tighten;
 pub(crate) mod user;
+pub(crate) mod user_import;
 pub(crate) mod user_token;
+pub(crate) mod user_transfer;
 
 use gatehouse_domain::{
     id::{PartnerId, TenantId, UserId},

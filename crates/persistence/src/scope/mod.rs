@@ -71,6 +71,7 @@ owned! {
     session: PartnerId, TenantId, UserId, ;
     signing_key: PartnerId, TenantId, , ;
     audit_event: PartnerId, TenantId, , ;
+    user_import: PartnerId, TenantId, , ;
 }
 
 /// Reading within the reach of a grant.
@@ -211,6 +212,27 @@ impl WriteScope<'_> {
         Ok(value)
     }
 
+    /// Stores new values with their events, all of them by one statement each.
+    ///
+    /// # Errors
+    /// As [`WriteScope::insert`].
+    pub async fn insert_many<T: Row>(&self, changed: Vec<Changed<T>>) -> Result<Vec<T>> {
+        if changed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (values, events): (Vec<_>, Vec<_>) = changed.into_iter().map(Changed::into_parts).unzip();
+        let mut rows = Vec::with_capacity(values.len());
+        for value in &values {
+            self.guard(&value.home())?;
+            rows.push(value.insertable()?);
+        }
+        self.tx.insert_many(insertions::<T>(self.tx, rows), events).await?;
+        if let Some(change) = T::INSERT_CHANGES {
+            self.tx.changed(change);
+        }
+        Ok(values)
+    }
+
     /// Stores a changed value with its event, if it is still what it was. A change to what is there already stores
     /// nothing.
     ///
@@ -255,4 +277,10 @@ impl WriteScope<'_> {
 #[expect(clippy::disallowed_methods, reason = "the one place that inserts")]
 fn insertion<T: Row>(tx: &WriteTx<'_>, value: &T) -> Result<Statement> {
     Ok(T::Entity::insert(value.insertable()?).build(tx.exec().get_database_backend()))
+}
+
+/// The statement that inserts several rows.
+#[expect(clippy::disallowed_methods, reason = "the one place that inserts")]
+fn insertions<T: Row>(tx: &WriteTx<'_>, rows: Vec<T::Active>) -> Statement {
+    T::Entity::insert_many(rows).build(tx.exec().get_database_backend())
 }

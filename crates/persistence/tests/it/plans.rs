@@ -10,8 +10,10 @@ use std::sync::Arc;
 use gatehouse_domain::{
     authz::{
         Actor, Area, Grant, Installation, Oneself, ReadAssignments, ReadAudit, ReadPartners, ReadRoles, ReadSessions,
-        ReadTenants, ReadUsers, RevokeSessions, WriteSettings, authorize,
+        ReadTenants, ReadUsers, RevokeSessions, WriteSettings, WriteUsers, authorize,
     },
+    id::JobId,
+    import::{Import, OnConflict},
     issue::Parse,
     page::{Direction, PageRequest, Start},
     partner::Standing,
@@ -23,8 +25,8 @@ use gatehouse_domain::{
     user::UserStatus,
 };
 use gatehouse_persistence::{
-    AssignmentFilter, AuditFilter, Purpose, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter, ThrottleKey,
-    UserFilter,
+    AssignmentFilter, AuditFilter, Purpose, RejectedLine, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter,
+    ThrottleKey, UserFilter,
     testing::{Engine, Fresh},
 };
 
@@ -262,7 +264,10 @@ surveys! {
         survey.look("admit", write(&db, NOW, async move |tx| tx.system(SYSTEM).admit(&user, &hash, KEYS[1]).await)).await;
         let user = ada.clone();
         survey.look("upgrade", write(&db, NOW, async move |tx| {
-            tx.system(SYSTEM).upgrade_hash(&user, &PasswordHash::new(HASH.into()), &PasswordHash::new(HASH.into())).await
+            {
+                let hash = PasswordHash::new(HASH.into());
+                tx.system(SYSTEM).rehash_password(user.clone().rehash_password(hash.clone()), &hash).await
+            }
         })).await;
         survey.look("oldest", write(&db, NOW, async move |tx| tx.system(SYSTEM).oldest_sessions(ada.id, 3, NOW).await)).await;
         survey.look("throttle", write(&db, NOW, async |tx| {
@@ -359,6 +364,29 @@ surveys! {
             survey.look(name, db.scope(&grant).tightening(&tighten, NOW)).await;
             survey.look(name, write(&db, NOW, async move |tx| tx.scope(&grant).tighten(&tighten).await)).await;
         }
+    }
+
+    async fn users_of_a_file_are_found_by_an_index(survey) {
+        let (db, at, ada) = (survey.db.clone(), survey.tenant.reference(), survey.ada.clone());
+        let (read, save) = (in_tenant::<ReadUsers>(&survey.tenant), in_tenant::<WriteUsers>(&survey.tenant));
+        let scope = db.scope(&read);
+        let names = |suffix: &str| ["ada", "eve"].map(|name| format!("{name}{suffix}"));
+        survey.look("taken", scope.taken(at.id, &names(""), &names("@example.com"))).await;
+        survey.look("feed", scope.user_feed(at, None, NOW, 10)).await;
+        survey.look("feed, further", scope.user_feed(at, Some(&ada), NOW, 10)).await;
+        survey.look("with password", scope.portable_user(ada.id)).await;
+        survey.look("stopped", scope.running_import(at.id)).await;
+        let started = Import::start(JobId::from_parts(1, [1; 10]), at, OnConflict::Fail, &by(), NOW);
+        let (saving, begun) = (save.clone(), started.clone());
+        write(&db, NOW, async move |tx| tx.scope(&saving).insert(begun.clone()).await).await.unwrap();
+        survey.look("import", write(&db, NOW, async move |tx| {
+            let (scope, import) = (tx.scope(&save), started.value().clone());
+            let rejected = [RejectedLine { line: 1, faults: "[]".into() }];
+            let import = scope.advance(import, &rejected).await?;
+            scope.rejected_lines(&import, 0).await?;
+            scope.update(import.complete(&by(), NOW)).await?;
+            scope.forget_rejected_lines(at).await
+        })).await;
     }
 
     async fn what_is_swept_and_purged_is_found_by_an_index(survey) {

@@ -257,7 +257,7 @@ impl App {
                 system.clear_throttle(counters.account).await?;
             }
             if let Some(better) = &upgrade {
-                system.upgrade_hash(&user, &hash, better).await?;
+                system.rehash_password(user.clone().rehash_password(better.clone()), &hash).await?;
             }
             Ok(system.insert(Session::start(new.clone(), &policy_then, now)).await?)
         };

@@ -36,6 +36,8 @@ pub enum Exit {
     Unavailable(String),
     /// 5: the audit trail is not what was recorded.
     Damaged(String),
+    /// 6: it is done but for what was rejected.
+    Rejected(String),
 }
 
 impl Exit {
@@ -46,6 +48,7 @@ impl Exit {
             Self::InUse(text) => (3, text),
             Self::Unavailable(text) => (4, text),
             Self::Damaged(text) => (5, text),
+            Self::Rejected(text) => (6, text),
         }
     }
 }
@@ -156,7 +159,8 @@ fn command() -> Command {
              DATABASE_URL=postgres://u:p@host/db gatehouse   serve on PostgreSQL\n  \
              gatehouse serve --config /etc/gatehouse.toml    serve with settings from a file\n\n\
              Exit status:\n  0  done\n  1  failed\n  2  a setting or argument is wrong\n  \
-             3  another process serves the same SQLite file\n  4  the database cannot be reached\n  5  the audit trail is damaged",
+             3  another process serves the same SQLite file\n  4  the database cannot be reached\n  \
+             5  the audit trail is damaged\n  6  done but for lines that were rejected",
         )
         .subcommand(with_settings(Command::new("serve").about("Serve the API (the default)")))
         .subcommand(demo::command())
@@ -174,7 +178,7 @@ fn command() -> Command {
         .subcommand(key::command())
         .subcommands(operate::commands(|noun| match noun {
             "audit" => vec![audit::verify()],
-            "user" => vec![user::unlock()],
+            "user" => user::commands(),
             _ => Vec::new(),
         }))
         .subcommand(
@@ -265,7 +269,7 @@ pub fn run() -> ExitCode {
         Some(("setup-token", matches)) => config(matches).and_then(|config| block_on(setup_token(&config))),
         Some(("key", matches)) => key::run(matches),
         Some(("health", matches)) => config(matches).and_then(|config| health::run(&config)),
-        Some(("user", matches)) if matches.subcommand_name() == Some("unlock") => user::run(matches),
+        Some(("user", matches)) if user::knows(matches.subcommand_name()) => user::run(matches),
         Some(("audit", matches)) if matches.subcommand_name() == Some("verify") => audit::run(matches),
         Some((noun, matches)) if operate::knows(noun) => operate::run(noun, matches),
         Some(("openapi", _)) => {

@@ -180,7 +180,16 @@ pub fn read_body<T: Object>(bytes: &[u8]) -> Result<T, Issues> {
             return Err(Issues(issues));
         }
     };
-    json.audit(1, &mut at);
+    read_json(json)
+}
+
+/// Reads JSON that has been taken apart.
+///
+/// # Errors
+/// Every fault found.
+pub fn read_json<T: Object>(json: Json) -> Result<T, Issues> {
+    let mut issues = Vec::new();
+    json.audit(1, &mut At { loc: vec!["body".into()], issues: &mut issues });
     if !issues.is_empty() {
         return Err(Issues(issues));
     }

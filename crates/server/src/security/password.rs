@@ -1,4 +1,5 @@
-//! Password hashing: argon2id behind a bounded number of threads and a bounded, fair queue.
+//! Password hashing: argon2id behind a bounded number of threads and a bounded, fair queue. Hashes that users brought
+//! along from other systems (`stored`) are checked by the same threads.
 //!
 //! Hashing is the one expensive thing strangers can ask for. It therefore has threads of its own, as many as there are
 //! permits and at a lower priority than those that answer requests; each reuses one memory buffer, because faulting in
@@ -21,7 +22,12 @@ use argon2::{
 use gatehouse_domain::{id::TenantId, issue::Fault, password::Password, secret::PasswordHash};
 use tokio::sync::oneshot;
 
-use crate::{env::Env, security::keyring::equal};
+use crate::env::Env;
+
+mod stored;
+
+use stored::Stored;
+pub use stored::adopt;
 
 /// How expensive a hash is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +74,7 @@ pub enum Verified {
     No,
     /// It is right.
     Yes,
-    /// It is right, and the stored hash was cheaper than new ones are: store this one instead.
+    /// It is right, and the stored hash was cheaper than new ones are or came from elsewhere: store this one instead.
     Upgrade(PasswordHash),
 }
 
@@ -297,13 +303,18 @@ impl Kit {
     }
 
     fn verify(&mut self, password: &Password, hash: &PasswordHash) -> Verified {
-        let Some((cost, salt, expected)) = read_phc(hash) else { return Verified::No };
-        match self.output(password.expose().as_bytes(), salt.as_ref(), cost) {
-            Some(output) if equal(&output, expected.as_bytes()) => {
-                let cheaper = cost.memory_kib < self.cost.memory_kib || cost.passes < self.cost.passes;
-                if cheaper { Verified::Upgrade(self.hash(password)) } else { Verified::Yes }
-            }
-            _ => Verified::No,
+        let Ok(stored) = Stored::read(hash.as_str()) else { return Verified::No };
+        self.hashes.fetch_add(1, Ordering::Relaxed);
+        let fits = stored.fits(password, &mut self.memory);
+        let own = usize::try_from(self.cost.memory_kib).unwrap_or(usize::MAX);
+        if self.memory.len() > own {
+            // One that came from elsewhere took more; nobody else needs that much.
+            self.memory = Vec::new();
+        }
+        match fits {
+            false => Verified::No,
+            true if stored.is_as_good_as(self.cost) => Verified::Yes,
+            true => Verified::Upgrade(self.hash(password)),
         }
     }
 }
@@ -323,16 +334,6 @@ fn phc(cost: Cost, salt: &[u8; 16], output: &[u8; 32]) -> PasswordHash {
         Some(phc) => PasswordHash::new(phc.to_string()),
         None => unreachable!("checked parameters make a PHC string"),
     }
-}
-
-fn read_phc(hash: &PasswordHash) -> Option<(Cost, Salt, Output)> {
-    let phc = Phc::new(hash.as_str()).ok()?;
-    if phc.algorithm != Algorithm::Argon2id.ident() || phc.version != Some(Version::V0x13.into()) {
-        return None;
-    }
-    let params = Params::try_from(&phc).ok()?;
-    let cost = Cost { memory_kib: params.m_cost(), passes: params.t_cost() };
-    (params.p_cost() == 1).then_some((cost, phc.salt?, phc.hash?))
 }
 
 /// zxcvbn takes time that grows faster than its input; what an attacker would guess shows at the beginning.

@@ -154,6 +154,13 @@ impl Field for Delivery {
 #[derive(Debug)]
 pub struct AttributesField(Attributes);
 
+impl AttributesField {
+    /// The data.
+    pub fn into_inner(self) -> Attributes {
+        self.0
+    }
+}
+
 const KEY_MAX: usize = 64;
 const VALUE_MAX: usize = 512;
 

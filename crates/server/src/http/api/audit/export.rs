@@ -21,6 +21,7 @@ use crate::{
         envelope::ChangeResponse,
         input::{Item, query, sentence},
     },
+    transfer::table::{json_line, row},
 };
 
 /// A form of the file.
@@ -96,7 +97,7 @@ impl AuditFormat {
     fn write(self, event: AuditEvent, to: &mut String) -> app::Result<()> {
         let event = AuditEventResponse::from(event);
         match self {
-            Self::Ndjson => to.push_str(&line(&event)?),
+            Self::Ndjson => to.push_str(&json_line(json(&event)?)),
             Self::Csv => to.push_str(&row(&cells(event)?)),
         }
         Ok(())
@@ -146,18 +147,6 @@ fn json(value: &impl Serialize) -> app::Result<String> {
     serde_json::to_string(value).map_err(|error| app::Error::Internal(Box::new(error)))
 }
 
-/// One line of JSON: what some readers take for the end of a line is escaped.
-fn line(event: &AuditEventResponse) -> app::Result<String> {
-    let mut text = json(event)?;
-    for (end, escaped) in [('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029"), ('\u{85}', "\\u0085")] {
-        if text.contains(end) {
-            text = text.replace(end, escaped);
-        }
-    }
-    text.push('\n');
-    Ok(text)
-}
-
 const HEAD: [&str; 18] = [
     "id",
     "created_at",
@@ -203,50 +192,4 @@ fn cells(event: AuditEventResponse) -> app::Result<[Option<String>; HEAD.len()]>
         event.user_agent,
         event.request_id,
     ])
-}
-
-/// A row (RFC 4180).
-fn row(cells: &[Option<String>]) -> String {
-    let cells: Vec<_> = cells.iter().map(|cell| cell.as_deref().map_or_else(String::new, field)).collect();
-    format!("{}\r\n", cells.join(","))
-}
-
-/// A field: nothing that a spreadsheet calculates (OWASP, CSV injection), and quoted where it must be.
-fn field(text: &str) -> String {
-    let harmless = if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { "'" } else { "" };
-    if text.contains(['"', ',', '\r', '\n']) {
-        return format!("\"{harmless}{}\"", text.replace('"', "\"\""));
-    }
-    format!("{harmless}{text}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_are_quoted_where_they_must_be() {
-        for (text, expected) in [
-            ("plain", "plain"),
-            ("", ""),
-            ("a, b", "\"a, b\""),
-            ("say \"x\"", "\"say \"\"x\"\"\""),
-            ("two\r\nlines", "\"two\r\nlines\""),
-        ] {
-            assert_eq!(field(text), expected);
-        }
-    }
-
-    #[test]
-    fn no_field_is_a_formula() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "=cmd|' /C calc'!A0", "=\"a\",b"] {
-            let field = field(text);
-            assert!(field.starts_with('\'') || field.starts_with("\"'"), "{field:?}");
-        }
-    }
-
-    #[test]
-    fn rows_end_as_the_standard_says_and_nothing_is_an_empty_field() {
-        assert_eq!(row(&[Some("a".into()), None, Some("b".into())]), "a,,b\r\n");
-    }
 }

@@ -1,0 +1,191 @@
+//! Users who come from another system, or are taken to one.
+
+use super::{Attributes, User, UserPatch, UserStatus};
+use crate::{
+    audit::{Action, Event, Fields, Resource, ResourceKind},
+    authz::{By, TenantRef},
+    change::Changed,
+    id::{JobId, UserId},
+    import::Import,
+    secret::PasswordHash,
+    session::RevokeMany,
+    text::{DisplayName, Email, Phone, Username},
+    time::Timestamp,
+};
+
+/// A user as another system describes one.
+#[derive(Debug, Clone)]
+pub struct ForeignUser {
+    /// The user name.
+    pub username: Username,
+    /// The e-mail address.
+    pub email: Email,
+    /// Whether the mailbox is known to be the user's.
+    pub email_verified: Option<bool>,
+    /// How the user is addressed.
+    pub display_name: Option<DisplayName>,
+    /// Where to call.
+    pub phone: Option<Phone>,
+    /// Where the user stands; by default `ACTIVE` with a password, else `INVITED`.
+    pub status: Option<UserStatus>,
+    /// Free data.
+    pub attributes: Option<Attributes>,
+    /// The hash of the password, as it is.
+    pub hash: Option<PasswordHash>,
+    /// When the account was opened.
+    pub created_at: Option<Timestamp>,
+}
+
+/// A user with the password, if there is one; it travels nowhere else.
+#[derive(Debug, Clone)]
+pub struct Portable {
+    /// The user.
+    pub user: User,
+    /// The hash.
+    pub hash: Option<PasswordHash>,
+}
+
+impl Portable {
+    /// A user comes from another system.
+    pub fn import(id: UserId, import: &Import, new: ForeignUser, by: &By, now: Timestamp) -> Changed<Self> {
+        let given = if new.hash.is_some() { UserStatus::Active } else { UserStatus::Invited };
+        let user = User {
+            id,
+            tenant_id: import.tenant.id,
+            partner_id: import.tenant.partner_id,
+            username: new.username,
+            email: new.email,
+            email_verified: new.email_verified.unwrap_or(false),
+            display_name: new.display_name,
+            phone: new.phone,
+            status: new.status.unwrap_or(given),
+            attributes: new.attributes.unwrap_or_default(),
+            created_at: new.created_at.unwrap_or(now),
+            updated_at: now,
+            last_login_at: None,
+            deleted_at: None,
+            version: 0,
+        };
+        let mut fields = Fields::default();
+        fields
+            .set("username", &user.username)
+            .set("email", &user.email)
+            .set("email_verified", user.email_verified)
+            .set("status", user.status)
+            .set("import_id", import.id);
+        let resource = user.resource();
+        Changed::new(Self { user, hash: new.hash }, Action::UserImported, resource, by).with(fields)
+    }
+
+    /// What another system says of a user who is here already. What it does not mention stays. The password is taken
+    /// over only until its owner has signed in: from then on the one here is the newer one.
+    pub fn import_over(
+        self,
+        import: JobId,
+        new: ForeignUser,
+        by: &By,
+        now: Timestamp,
+    ) -> (Changed<Self>, Option<RevokeMany>) {
+        let hash = new.hash.filter(|_| self.user.last_login_at.is_none());
+        let takes_password = hash.is_some() && hash != self.hash;
+        let was_invited = self.user.status == UserStatus::Invited;
+        let patch = UserPatch {
+            username: Some(new.username),
+            email: Some(new.email),
+            email_verified: new.email_verified,
+            display_name: new.display_name.map(Some),
+            phone: new.phone.map(Some),
+            status: new.status.or((takes_password && was_invited).then_some(UserStatus::Active)),
+            attributes: new.attributes,
+        };
+        // The same status once more would forget failed sign-ins, which no list from elsewhere can know of.
+        let patch = UserPatch { status: patch.status.filter(|status| *status != self.user.status), ..patch };
+        let (changed, ends) = self.user.update(patch, by, now);
+        let (mut user, mut event) = changed.into_parts();
+        if takes_password {
+            user.updated_at = now;
+            event.fields.set("password_imported", true);
+        }
+        if !event.fields.is_empty() {
+            event.fields.set("import_id", import);
+        }
+        let hash = if takes_password { hash } else { self.hash };
+        (Changed::of(Self { user, hash }, event), ends)
+    }
+}
+
+/// The event of the users of a tenant being read out as a file.
+#[must_use]
+pub fn exported(tenant: TenantRef, with_password_hashes: bool, by: By) -> Event {
+    let resource = Resource::set(ResourceKind::User).in_tenant(tenant.partner_id, tenant.id);
+    let mut fields = Fields::default();
+    fields.set("password_hashes", with_password_hashes);
+    Event { action: Action::UserExported, resource, by, failure: None, reason: None, fields }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{authz::SystemReason, import::OnConflict, issue::Parse, user::tests::user};
+
+    const BY: By = By::system(SystemReason::Cli);
+
+    fn foreign() -> ForeignUser {
+        ForeignUser {
+            username: Username::parse("ada").unwrap(),
+            email: Email::parse("ada@example.com").unwrap(),
+            email_verified: None,
+            display_name: None,
+            phone: None,
+            status: None,
+            attributes: None,
+            hash: None,
+            created_at: None,
+        }
+    }
+
+    fn hash(text: &str) -> Option<PasswordHash> {
+        Some(PasswordHash::new(text.into()))
+    }
+
+    fn over(here: Portable, new: ForeignUser) -> (Portable, Event) {
+        here.import_over(JobId::from_parts(1, [1; 10]), new, &BY, Timestamp::from_micros(9)).0.into_parts()
+    }
+
+    #[test]
+    fn account_with_a_password_is_active_and_one_without_waits_for_its_owner() {
+        let import =
+            Import::start(JobId::from_parts(1, [1; 10]), user().tenant(), OnConflict::Fail, &BY, Timestamp::default());
+        let status = |new| {
+            let id = UserId::from_parts(1, [2; 10]);
+            Portable::import(id, import.value(), new, &BY, Timestamp::default()).value().user.status
+        };
+        assert_eq!(status(ForeignUser { hash: hash("x"), ..foreign() }), UserStatus::Active);
+        assert_eq!(status(foreign()), UserStatus::Invited);
+        assert_eq!(status(ForeignUser { status: Some(UserStatus::Suspended), ..foreign() }), UserStatus::Suspended);
+    }
+
+    #[test]
+    fn password_is_taken_over_until_the_owner_has_signed_in() {
+        let new = || ForeignUser { hash: hash("theirs"), ..foreign() };
+        let (taken, event) = over(Portable { user: user(), hash: hash("ours") }, new());
+        assert!(taken.hash == hash("theirs") && !event.is_idle());
+        let signed_in = User { last_login_at: Some(Timestamp::default()), ..user() };
+        let (kept, event) = over(Portable { user: signed_in, hash: hash("ours") }, new());
+        assert!(kept.hash == hash("ours") && event.is_idle());
+    }
+
+    #[test]
+    fn same_user_once_more_changes_nothing() {
+        let new = ForeignUser { hash: hash("theirs"), status: Some(UserStatus::Active), ..foreign() };
+        let (_, event) = over(Portable { user: user(), hash: hash("theirs") }, new);
+        assert!(event.is_idle());
+    }
+
+    #[test]
+    fn event_of_an_imported_password_does_not_show_it() {
+        let (_, event) =
+            over(Portable { user: user(), hash: None }, ForeignUser { hash: hash("$2b$secret"), ..foreign() });
+        assert!(!format!("{event:?}").contains("secret"));
+    }
+}

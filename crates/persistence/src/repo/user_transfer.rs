@@ -1,0 +1,146 @@
+//! Users with their passwords, by the hundred: as they come from another system, and as they go to one.
+
+use gatehouse_domain::{
+    authz::By,
+    authz::TenantRef,
+    id::{TenantId, UserId},
+    secret::PasswordHash,
+    time::Timestamp,
+    user::{Portable, User, exported},
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, Set};
+use uuid::Uuid;
+
+use crate::{
+    entity::user::{ActiveModel, Column, Entity, Model},
+    error::Result,
+    repo::{
+        Home, Row, Versioned,
+        list::signed,
+        sql::{Sql, USER},
+        user::domain,
+    },
+    scope::{Scope, WriteScope},
+};
+
+/// An account with a name that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Whose it is.
+    pub id: UserId,
+    /// The user name, as it is compared.
+    pub username_key: String,
+    /// The address, as it is compared.
+    pub email_key: String,
+}
+
+fn portable(mut row: Model) -> Result<Portable> {
+    let hash = row.password_hash.take().map(PasswordHash::new);
+    Ok(Portable { user: domain(row)?, hash })
+}
+
+fn with_hash(value: &Portable, row: ActiveModel) -> ActiveModel {
+    ActiveModel { password_hash: Set(value.hash.as_ref().map(|hash| hash.as_str().to_owned())), ..row }
+}
+
+impl Row for Portable {
+    type Entity = Entity;
+    type Active = ActiveModel;
+
+    fn home(&self) -> Home {
+        self.user.home()
+    }
+
+    fn uuid(&self) -> Uuid {
+        self.user.uuid()
+    }
+
+    fn insertable(&self) -> Result<ActiveModel> {
+        let changed = self.hash.as_ref().map(|_| self.user.updated_at.micros());
+        Ok(ActiveModel { password_changed_at: Set(changed), ..with_hash(self, self.user.insertable()?) })
+    }
+}
+
+impl Versioned for Portable {
+    fn version(&mut self) -> &mut i64 {
+        &mut self.user.version
+    }
+
+    fn updatable(&self) -> Result<ActiveModel> {
+        Ok(with_hash(self, self.user.updatable()?))
+    }
+}
+
+impl Scope<'_> {
+    /// Which of these user names and addresses are taken, and by whom.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn taken(&self, tenant: TenantId, usernames: &[String], emails: &[String]) -> Result<Vec<Taken>> {
+        if usernames.is_empty() || emails.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut sql = Sql::default();
+        for (column, keys, glue) in [("username_key", usernames, ""), ("email_key", emails, " UNION ")] {
+            sql.push(glue).push("SELECT id, username_key, email_key FROM users WHERE ");
+            self.push_condition(&mut sql);
+            sql.push(" AND deleted_at IS NULL AND tenant_id = ").bind(tenant.uuid()).push(" AND ").push(column);
+            sql.one_of(keys.iter().map(String::as_str));
+        }
+        let db = self.exec;
+        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let taken = |row: &sea_orm::QueryResult| {
+            Ok(Taken {
+                id: UserId::from_uuid(row.try_get::<Uuid>("", "id")?),
+                username_key: row.try_get("", "username_key")?,
+                email_key: row.try_get("", "email_key")?,
+            })
+        };
+        rows.iter().map(taken).collect()
+    }
+
+    /// One user with the password.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn portable_user(&self, id: UserId) -> Result<Option<Portable>> {
+        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(portable).transpose()
+    }
+
+    /// The users of a tenant with their passwords, in the order in which they came, behind one, up to an instant.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn user_feed(
+        &self,
+        tenant: TenantRef,
+        after: Option<&User>,
+        until: Timestamp,
+        limit: u64,
+    ) -> Result<Vec<Portable>> {
+        let mut sql = Sql::new("SELECT ");
+        sql.push(&USER).push(" FROM users u WHERE ");
+        self.push_condition(&mut sql);
+        sql.push(" AND u.deleted_at IS NULL AND u.tenant_id = ").bind(tenant.id.uuid());
+        sql.push(" AND u.created_at <= ").bind(until.micros());
+        if let Some(user) = after {
+            sql.push(" AND (u.created_at, u.id) > (").bind(user.created_at.micros());
+            sql.push(", ").bind(user.id.uuid()).push(")");
+        }
+        sql.push(" ORDER BY u.created_at, u.id LIMIT ").bind(signed(limit));
+        let db = self.exec;
+        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        rows.iter().map(|row| portable(Model::from_query_result(row, "u_")?)).collect()
+    }
+}
+
+impl WriteScope<'_> {
+    /// Stores the event of the users of a tenant being read out.
+    ///
+    /// # Errors
+    /// [`crate::Error::ScopeViolation`] when the tenant lies outside the scope.
+    pub async fn note_export(&self, tenant: TenantRef, with_password_hashes: bool, by: By) -> Result<()> {
+        self.guard(&Home { partner: tenant.partner_id, tenant: Some(tenant.id), user: None })?;
+        self.tx.record(exported(tenant, with_password_hashes, by)).await
+    }
+}

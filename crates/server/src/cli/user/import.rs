@@ -1,0 +1,281 @@
+//! `user import`: users from another system.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser};
+use gatehouse_domain::{
+    authz::{SystemReason, TenantRef},
+    import::{Counts, OnConflict},
+    settings::Word,
+};
+use gatehouse_persistence::ServeLock;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    app::{
+        self, App,
+        effects::Mode,
+        imports::{BATCH, ImportLine, Importing, Rejected},
+    },
+    cli::{Exit, block_on, config, explain, open, say, tenant, user},
+    config::Database,
+    transfer::{Format, Line, Lines, ReadError, RejectFile},
+};
+
+/// How many rejected lines are shown where no file keeps them.
+const SHOWN: u64 = 20;
+/// After how many lines an import without a terminal says how far it is.
+const EVERY: u64 = 10_000;
+
+pub(super) fn command() -> Command {
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name.replace('_', "-")).action(ArgAction::SetTrue).help(help)
+    };
+    user::of_a_file(Command::new("import").about("Take users over from a file: NDJSON or CSV"))
+        .arg(user::required("file", "The file, or - for standard input"))
+        .arg(
+            Arg::new("on_conflict")
+                .long("on-conflict")
+                .value_parser(PossibleValuesParser::new(OnConflict::ALL.iter().map(|(_, word)| *word)))
+                .default_value(OnConflict::Fail.as_str())
+                .help("What to do with a line whose user name or address is taken: reject it, pass it over, or change that user"),
+        )
+        .arg(
+            Arg::new("reject_file")
+                .long("reject-file")
+                .value_name("PATH")
+                .help("Where lines go that were rejected, with the reasons; mended, that file can be imported"),
+        )
+        .arg(flag("dry_run", "Check everything and change nothing"))
+        .arg(flag("restart", "Begin anew instead of going on with the import that was stopped"))
+        .after_long_help(
+            "A line of the file is a user: username, email, email_verified, display_name, phone, status, attributes, password_hash, \
+             created_at. Only the first two are required.\n\n500 lines at a time are in or not. An import that was stopped goes \
+             on with the same command and the same file.",
+        )
+}
+
+struct Options {
+    file: String,
+    format: Format,
+    rejects: Option<PathBuf>,
+    on_conflict: OnConflict,
+    mode: Mode,
+    restart: bool,
+}
+
+impl Options {
+    fn read(matches: &ArgMatches) -> Result<Self, Exit> {
+        let text = |name| user::text(matches, name).unwrap_or_default();
+        let file = text("file");
+        let rejects = user::text(matches, "reject_file").map(PathBuf::from);
+        let same = |path: &PathBuf| {
+            path.canonicalize().is_ok_and(|path| Path::new(&file).canonicalize().is_ok_and(|file| file == path))
+        };
+        if rejects.as_ref().is_some_and(same) {
+            return Err(Exit::Usage("the file of rejected lines must not be the file that is read".into()));
+        }
+        Ok(Self {
+            format: user::format(matches, Some(&file)),
+            rejects,
+            on_conflict: OnConflict::from_word(&text("on_conflict"))
+                .map_err(|fault| Exit::Usage(fault.msg.into_owned()))?,
+            mode: if matches.get_flag("dry_run") { Mode::DryRun } else { Mode::Real },
+            restart: matches.get_flag("restart"),
+            file,
+        })
+    }
+}
+
+impl From<ReadError> for Exit {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Column(_) | ReadError::Endless(_) => Self::Usage(explain(&error)),
+            ReadError::File(_) => Self::Failed(explain(&error)),
+        }
+    }
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
+    let config = config(matches)?;
+    let slug = user::text(matches, "tenant").unwrap_or_default();
+    let options = Options::read(matches)?;
+    let (input, size): (Box<dyn Read>, _) = if options.file == "-" {
+        (Box::new(std::io::stdin()), None)
+    } else {
+        let file = File::open(&options.file);
+        let file = file.map_err(|error| Exit::Usage(format!("cannot read {}: {}", options.file, explain(&error))))?;
+        let size = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|of| of.len());
+        (Box::new(file), size)
+    };
+    let lines = Lines::open(input, options.format)?;
+    block_on(async {
+        let lock = match &config.database {
+            Database::Sqlite(path) => {
+                app::prepare_folders(&config)?;
+                Some(ServeLock::take(path).map_err(|error| match Exit::from(error) {
+                    Exit::InUse(text) => {
+                        Exit::InUse(format!("{text}; stop it first: beside many writes it could not keep its pace"))
+                    }
+                    other => other,
+                })?)
+            }
+            Database::Postgres(_) => None,
+        };
+        let app = open(&config).await?;
+        let tenant = tenant(&app, &slug).await?.reference();
+        let counts = import(&app, tenant, lines, &options, size).await?;
+        app.db().close().await;
+        drop(lock);
+        report(counts, &options)
+    })
+}
+
+/// What became of the lines, as the last line and as the exit status.
+fn report(counts: Counts, options: &Options) -> Result<(), Exit> {
+    let Counts { created, updated, skipped, rejected } = counts;
+    let tried = if options.mode == Mode::DryRun { " (dry run: nothing was changed)" } else { "" };
+    say(&format!("{created} created, {updated} updated, {skipped} skipped, {rejected} rejected{tried}\n"));
+    match (&options.rejects, rejected) {
+        (_, 0) => Ok(()),
+        (Some(path), _) => Err(Exit::Rejected(format!("{rejected} lines were rejected: see {}", path.display()))),
+        (None, _) => Err(Exit::Rejected(format!("{rejected} lines were rejected: --reject-file keeps them"))),
+    }
+}
+
+async fn import(
+    app: &App,
+    tenant: TenantRef,
+    lines: Lines,
+    options: &Options,
+    size: Option<u64>,
+) -> Result<Counts, Exit> {
+    let importing =
+        app.begin_import(tenant, options.on_conflict, options.mode, options.restart, SystemReason::Cli).await;
+    let importing = importing.map_err(|error| match error {
+        app::Error::Conflict(text) => Exit::Usage(format!("{text} Go on with that, or begin anew with --restart.")),
+        other => other.into(),
+    })?;
+    let rejects = match &options.rejects {
+        Some(path) => Some(RejectFile::create(path, &lines).map_err(|error| unwritable(path, &error))?),
+        None => None,
+    };
+    let mut run = Run { app, importing, lines, rejects, options, bar: bar(size), shown: 0 };
+    run.catch_up().await?;
+    while run.batch().await? {}
+    run.bar.finish_and_clear();
+    Ok(app.finish_import(run.importing).await?)
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Exit {
+    Exit::Failed(format!("cannot write {}: {}", path.display(), explain(error)))
+}
+
+/// Hidden where there is no terminal.
+fn bar(size: Option<u64>) -> ProgressBar {
+    let (bar, template) = match size {
+        Some(size) => (ProgressBar::new(size), "{bar:30} {percent:>3} %  {msg}  {eta} left"),
+        None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
+    };
+    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+struct Run<'a> {
+    app: &'a App,
+    importing: Importing,
+    lines: Lines,
+    rejects: Option<RejectFile>,
+    options: &'a Options,
+    bar: ProgressBar,
+    /// Rejected lines that were shown.
+    shown: u64,
+}
+
+impl Run<'_> {
+    /// Reads over what an import that was stopped has taken in, and says again what it rejected.
+    async fn catch_up(&mut self) -> Result<(), Exit> {
+        let (done, digest) = (self.importing.import().counts.lines(), self.importing.import().digest.clone());
+        let id = self.importing.import().id;
+        if done == 0 {
+            return Ok(());
+        }
+        self.bar.suspend(|| eprintln!("going on with {id} behind {done} lines"));
+        let mut rejected = std::collections::VecDeque::new();
+        let (mut last, mut more) = (0, true);
+        for _ in 0..done {
+            let Some(line) = self.lines.next_line()? else { break };
+            if rejected.is_empty() && more {
+                rejected.extend(self.app.rejected_lines(&self.importing, last).await?);
+                more = !rejected.is_empty();
+                last = rejected.back().map_or(last, |rejected: &Rejected| rejected.line);
+            }
+            if rejected.front().is_some_and(|rejected| rejected.line == line.number) {
+                if let Some(again) = rejected.pop_front() {
+                    self.keep(&line, &again)?;
+                }
+            }
+        }
+        if self.lines.digest() != digest {
+            return Err(Exit::Usage(format!(
+                "{id} was stopped after {done} lines of another file: go on with that, or begin anew with --restart"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Takes the next lines in; false at the end of the file.
+    async fn batch(&mut self) -> Result<bool, Exit> {
+        let mut raw = Vec::with_capacity(BATCH);
+        while raw.len() < BATCH {
+            let Some(line) = self.lines.next_line()? else { break };
+            raw.push(line);
+        }
+        if raw.is_empty() {
+            return Ok(false);
+        }
+        let read: Vec<ImportLine> = raw.iter().map(|line| self.lines.read(line)).collect();
+        let rejected = self.app.import_batch(&mut self.importing, read, self.lines.digest()).await?;
+        for rejected in rejected {
+            if let Ok(at) = raw.binary_search_by_key(&rejected.line, |line| line.number) {
+                self.keep(&raw[at], &rejected)?;
+            }
+        }
+        self.tell();
+        Ok(true)
+    }
+
+    /// Writes a rejected line down, or shows it.
+    fn keep(&mut self, line: &Line, Rejected { line: number, faults }: &Rejected) -> Result<(), Exit> {
+        if let (Some(file), Some(path)) = (&mut self.rejects, &self.options.rejects) {
+            let written = file.write(line, faults).and_then(|()| file.flush());
+            return written.map_err(|error| unwritable(path, &error));
+        }
+        self.shown += 1;
+        if self.shown <= SHOWN {
+            for fault in faults {
+                self.bar.suspend(|| eprintln!("line {number}: {} {}", fault.field, fault.message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Says how far it is.
+    fn tell(&self) {
+        let Counts { created, updated, skipped, rejected } = self.importing.import().counts;
+        let lines = self.importing.import().counts.lines();
+        let text =
+            format!("{lines} lines: {created} created, {updated} updated, {skipped} skipped, {rejected} rejected");
+        if self.bar.is_hidden() {
+            if lines.is_multiple_of(EVERY) {
+                eprintln!("{text}");
+            }
+            return;
+        }
+        self.bar.set_message(text);
+        self.bar.set_position(self.lines.bytes());
+    }
+}

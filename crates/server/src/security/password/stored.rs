@@ -1,0 +1,247 @@
+//! Hashes as they are stored: those that are made here, and those that other systems made and users brought along.
+//!
+//! The format of a hash names its function; nothing else does. What would take longer than about a second, or more
+//! memory than [`MOST_MEMORY`], is refused when it comes in and never computed, so that no account can hold up a
+//! thread that others wait for.
+
+use std::num::NonZeroU32;
+
+use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc::PasswordHash as Phc};
+use aws_lc_rs::pbkdf2;
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use gatehouse_domain::{issue::Fault, password::Password, secret::PasswordHash};
+
+use crate::security::{keyring::equal, password::Cost};
+
+/// The most memory that one hash may take, in bytes.
+const MOST_MEMORY: u64 = 256 << 20;
+/// The most that argon2 or scrypt may do: bytes of memory times the passes over it.
+const MOST_FILLED: u64 = 1 << 30;
+/// The most rounds of PBKDF2, for all blocks of its output together.
+const MOST_ROUNDS: u64 = 3_000_000;
+/// The most that bcrypt may cost, as the logarithm of its rounds.
+const MOST_BCRYPT: u32 = 14;
+/// How many bytes a hash has at least: with fewer, other passwords would fit too.
+const LEAST_OUTPUT: usize = 16;
+/// How many bytes a hash or its salt has at most.
+const MOST_BYTES: usize = 64;
+/// How long the text of a hash is at most.
+const MOST_TEXT: usize = 512;
+
+/// A hash that has been understood.
+pub(super) enum Stored {
+    Argon2 { algorithm: Algorithm, version: Version, params: Params, salt: Vec<u8>, output: Vec<u8> },
+    Bcrypt(String),
+    Pbkdf2 { algorithm: pbkdf2::Algorithm, rounds: NonZeroU32, salt: Vec<u8>, output: Vec<u8> },
+    Scrypt { params: scrypt::Params, salt: Vec<u8>, output: Vec<u8> },
+}
+
+/// Takes a hash over from another system, as it is. It is never hashed again: the next sign-in replaces it.
+///
+/// # Errors
+/// When its format is not known, or it would cost too much to check.
+pub fn adopt(text: &str) -> Result<PasswordHash, Fault> {
+    Stored::read(text)?;
+    Ok(PasswordHash::new(text.to_owned()))
+}
+
+fn unknown() -> Fault {
+    Fault::new("password_hash_format", "must be an argon2, bcrypt, PBKDF2 or scrypt hash in one of their usual formats")
+}
+
+fn too_expensive() -> Fault {
+    Fault::new("password_hash_cost", "would take too much time or memory at every sign-in")
+}
+
+/// With `.` for `+` as some systems write it, and padded or not.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let lenient = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let bytes = GeneralPurpose::new(&alphabet::STANDARD, lenient).decode(text.replace('.', "+")).ok()?;
+    (bytes.len() <= MOST_BYTES).then_some(bytes)
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let whole = digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit);
+    if whole && digits.len() <= 2 * MOST_BYTES { digits.chunks(2).map(byte).collect() } else { None }
+}
+
+/// A salt that is used as the text it is written as.
+fn text_salt(text: &str) -> Option<Vec<u8>> {
+    (text.len() <= MOST_BYTES).then(|| text.as_bytes().to_vec())
+}
+
+/// The number behind a name in `a=1,b=2`.
+fn parameter(text: &str, name: &str) -> Option<u32> {
+    text.split(',').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).and_then(|number| number.parse().ok())
+}
+
+impl Stored {
+    pub(super) fn read(text: &str) -> Result<Self, Fault> {
+        if text.len() > MOST_TEXT || !text.is_ascii() {
+            return Err(unknown());
+        }
+        let stored = Self::parse(text).ok_or_else(unknown)?;
+        if stored.is_short() {
+            return Err(Fault::new("password_hash_format", "is cut short: other passwords would fit, too"));
+        }
+        if stored.is_expensive() { Err(too_expensive()) } else { Ok(stored) }
+    }
+
+    /// By the parts between the dollar signs.
+    fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<_> = text.split('$').collect();
+        match *parts.as_slice() {
+            ["", "argon2id" | "argon2i" | "argon2d", ..] => Self::argon2(text),
+            ["", "2a" | "2b" | "2y", _, _] => {
+                let cost: u32 = text.parse::<bcrypt::HashParts>().ok()?.get_cost();
+                (4..=31).contains(&cost).then(|| Self::Bcrypt(text.to_owned()))
+            }
+            // The PHC string format, and the older one of passlib, which has the rounds alone.
+            ["", function, rounds, salt, output] if function.starts_with("pbkdf2") => {
+                let rounds = parameter(rounds, "i").or_else(|| rounds.parse().ok())?;
+                let prf = function.strip_prefix("pbkdf2").map(|prf| prf.strip_prefix('-').unwrap_or(prf))?;
+                Self::pbkdf2(if prf.is_empty() { "sha1" } else { prf }, rounds, base64(salt)?, base64(output)?)
+            }
+            ["", "scrypt", parameters, salt, output] => {
+                let [log_n, r, p] = ["ln", "r", "p"].map(|name| parameter(parameters, name));
+                Self::scrypt(log_n?.try_into().ok()?, r?, p?, base64(salt)?, base64(output)?)
+            }
+            // Django.
+            [function, rounds, salt, output] if function.starts_with("pbkdf2_") => {
+                let prf = function.strip_prefix("pbkdf2_")?;
+                Self::pbkdf2(prf, rounds.parse().ok()?, text_salt(salt)?, base64(output)?)
+            }
+            ["scrypt", n, salt, r, p, output] => {
+                Self::scrypt(log_of(n)?, r.parse().ok()?, p.parse().ok()?, text_salt(salt)?, base64(output)?)
+            }
+            // Werkzeug.
+            [method, salt, output] => {
+                let (salt, output) = (text_salt(salt)?, hex(output)?);
+                match *method.split(':').collect::<Vec<_>>().as_slice() {
+                    ["pbkdf2", prf, rounds] => Self::pbkdf2(prf, rounds.parse().ok()?, salt, output),
+                    ["scrypt", n, r, p] => Self::scrypt(log_of(n)?, r.parse().ok()?, p.parse().ok()?, salt, output),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn argon2(text: &str) -> Option<Self> {
+        let phc = Phc::new(text).ok()?;
+        let algorithm = Algorithm::try_from(phc.algorithm.as_str()).ok()?;
+        // Hashes from before there were versions name none.
+        let version = phc.version.map_or(Ok(Version::V0x10), Version::try_from).ok()?;
+        let params = Params::try_from(&phc).ok()?;
+        // A key or data that went into the hash stayed behind.
+        if !params.keyid().is_empty() || !params.data().is_empty() {
+            return None;
+        }
+        let (salt, output) = (phc.salt?.as_ref().to_vec(), phc.hash?.as_bytes().to_vec());
+        Some(Self::Argon2 { algorithm, version, params, salt, output })
+    }
+
+    fn pbkdf2(prf: &str, rounds: u32, salt: Vec<u8>, output: Vec<u8>) -> Option<Self> {
+        let algorithm = match prf {
+            "sha1" => pbkdf2::PBKDF2_HMAC_SHA1,
+            "sha256" => pbkdf2::PBKDF2_HMAC_SHA256,
+            "sha512" => pbkdf2::PBKDF2_HMAC_SHA512,
+            _ => return None,
+        };
+        Some(Self::Pbkdf2 { algorithm, rounds: NonZeroU32::new(rounds)?, salt, output })
+    }
+
+    fn scrypt(log_n: u8, r: u32, p: u32, salt: Vec<u8>, output: Vec<u8>) -> Option<Self> {
+        Some(Self::Scrypt { params: scrypt::Params::new(log_n, r, p).ok()?, salt, output })
+    }
+
+    fn is_short(&self) -> bool {
+        match self {
+            Self::Bcrypt(_) => false,
+            Self::Argon2 { output, .. } | Self::Pbkdf2 { output, .. } | Self::Scrypt { output, .. } => {
+                output.len() < LEAST_OUTPUT
+            }
+        }
+    }
+
+    fn is_expensive(&self) -> bool {
+        let (memory, filled) = match self {
+            Self::Bcrypt(text) => return text[4..6].parse::<u32>().is_ok_and(|cost| cost > MOST_BCRYPT),
+            Self::Pbkdf2 { algorithm, rounds, output, .. } => {
+                let digest = if *algorithm == pbkdf2::PBKDF2_HMAC_SHA512 {
+                    64
+                } else if *algorithm == pbkdf2::PBKDF2_HMAC_SHA256 {
+                    32
+                } else {
+                    20
+                };
+                return u64::from(rounds.get()) * output.len().div_ceil(digest) as u64 > MOST_ROUNDS;
+            }
+            Self::Argon2 { params, .. } => {
+                let memory = u64::from(params.m_cost()) << 10;
+                (memory, memory.saturating_mul(params.t_cost().into()))
+            }
+            Self::Scrypt { params, .. } => {
+                let memory = params.n().saturating_mul(128).saturating_mul(params.r().into());
+                (memory, memory.saturating_mul(params.p().into()))
+            }
+        };
+        memory > MOST_MEMORY || filled > MOST_FILLED
+    }
+
+    /// Whether it is as good as one that would be made now.
+    pub(super) fn is_as_good_as(&self, cost: Cost) -> bool {
+        match self {
+            Self::Argon2 { algorithm: Algorithm::Argon2id, version: Version::V0x13, params, .. } => {
+                params.m_cost() >= cost.memory_kib && params.t_cost() >= cost.passes && params.p_cost() == 1
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it is the hash of a password. Other systems hash what was typed; here it is normalised first, and an
+    /// argon2 hash may be of either kind.
+    pub(super) fn fits(&self, password: &Password, memory: &mut Vec<Block>) -> bool {
+        let typed = password.typed().as_bytes();
+        match self {
+            Self::Argon2 { algorithm, version, params, salt, output } => {
+                let argon2 = Argon2::new(*algorithm, *version, params.clone());
+                let forms = [password.expose().as_bytes(), typed];
+                let several = if forms[0] == forms[1] { &forms[..1] } else { &forms };
+                let (blocks, mut computed) = (params.block_count(), vec![0; output.len()]);
+                if memory.len() < blocks {
+                    *memory = vec![Block::default(); blocks];
+                }
+                several.iter().any(|form| {
+                    let done = argon2.hash_password_into_with_memory(form, salt, &mut computed, &mut memory[..blocks]);
+                    done.is_ok() && equal(&computed, output)
+                })
+            }
+            // What stands behind 72 bytes never counted there.
+            Self::Bcrypt(text) => bcrypt::verify(typed, text).unwrap_or(false),
+            Self::Pbkdf2 { algorithm, rounds, salt, output } => {
+                pbkdf2::verify(*algorithm, *rounds, salt, typed, output).is_ok()
+            }
+            Self::Scrypt { params, salt, output } => {
+                let mut computed = vec![0; output.len()];
+                scrypt::scrypt(typed, salt, params, &mut computed).is_ok() && equal(&computed, output)
+            }
+        }
+    }
+}
+
+/// The logarithm of a power of two.
+fn log_of(text: &str) -> Option<u8> {
+    let n: u64 = text.parse().ok()?;
+    if n.is_power_of_two() { u8::try_from(n.ilog2()).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests;
