@@ -41,6 +41,9 @@ migrations! {
     m20261121_000021_count_tenants_and_users,
     m20261121_000030_index_audit_events,
     m20261121_000031_delete_softly,
+    m20261121_000040_create_mails,
+    m20261121_000041_bind_user_tokens_to_addresses,
+    m20261121_000042_end_user_tokens,
     m20261121_000050_index_fewer_events,
     m20261121_000051_seal_audit_events,
 }

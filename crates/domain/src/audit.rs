@@ -59,6 +59,8 @@ actions! {
     KeyRetired = "key.retired";
     /// A signing key was withdrawn; it verifies nothing from now on.
     KeyWithdrawn = "key.withdrawn";
+    /// A mail was not sent: it was refused, or could not be delivered in time.
+    MailGivenUp = "mail.given_up";
     /// A partner was activated.
     PartnerActivated = "partner.activated";
     /// A partner was made.
@@ -117,6 +119,16 @@ actions! {
     UserDeleted = "user.deleted";
     /// What was personal about a deleted user was removed.
     UserErased = "user.erased";
+    /// A change of e-mail address was refused.
+    UserEmailChangeFailed = "user.email_change_failed";
+    /// A link was mailed to another address, to make it that of the account.
+    UserEmailChangeRequested = "user.email_change_requested";
+    /// The e-mail address became another, which was shown to be the user's.
+    UserEmailChanged = "user.email_changed";
+    /// A link was mailed with which the user shows that the e-mail address is the user's.
+    UserEmailVerificationRequested = "user.email_verification_requested";
+    /// The e-mail address was shown to be the user's.
+    UserEmailVerified = "user.email_verified";
     /// A link was made with which the owner of an account sets the first password.
     UserInvited = "user.invited";
     /// The owner of an account set the first password.
@@ -129,6 +141,12 @@ actions! {
     UserPasswordChanged = "user.password_changed";
     /// A password change was refused.
     UserPasswordChangeFailed = "user.password_change_failed";
+    /// An administrator made the password stop working.
+    UserPasswordCleared = "user.password_cleared";
+    /// A user set another password with a mailed link.
+    UserPasswordReset = "user.password_reset";
+    /// A link was mailed with which a user sets another password.
+    UserPasswordResetRequested = "user.password_reset_requested";
     /// A user registered.
     UserRegistered = "user.registered";
     /// A user was suspended.
@@ -185,6 +203,8 @@ kinds! {
     AuditEvent = "audit_event" crate::id::AuditEventId;
     /// A signing key.
     Key = "key" crate::id::KeyId;
+    /// A mail.
+    Mail = "mail" crate::id::MailId;
     /// A partner.
     Partner = "partner" PartnerId;
     /// A role.
@@ -365,6 +385,11 @@ impl Refused {
         let (resource, by) = (resource.clone(), *by);
         let fields = Fields::default();
         Some(Self(Event { action: Action::UserLocked, resource, by, failure: None, reason: Some("failures"), fields }))
+    }
+
+    /// A change of e-mail address that was refused.
+    pub fn email_change(tenant: crate::authz::TenantRef, user: UserId, why: &'static str) -> Self {
+        Self::of(Action::UserEmailChangeFailed, tenant, Some(user), why)
     }
 
     fn of(action: Action, tenant: crate::authz::TenantRef, user: Option<UserId>, why: &'static str) -> Self {

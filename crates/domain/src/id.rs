@@ -138,6 +138,8 @@ ids! {
     AuditEventId = "aud";
     /// A signing key; its text form is the JWK `kid`.
     KeyId = "key";
+    /// A mail that waits to be sent.
+    MailId = "job";
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub mod change;
 pub mod id;
 pub mod issue;
 pub mod key;
+pub mod mail;
 pub mod page;
 pub mod partner;
 pub mod password;

@@ -2,6 +2,9 @@
 
 mod deletion;
 mod invitation;
+mod link;
+mod mailbox;
+mod recovery;
 
 use std::collections::BTreeMap;
 
@@ -12,13 +15,14 @@ use crate::{
     id::{PartnerId, SessionId, TenantId, UserId},
     role::HeldRole,
     secret::PasswordHash,
-    session::{EndReason, RevokeMany, RevokeTarget},
+    session::{RevokeMany, RevokeTarget},
     settings::words,
     text::{DisplayName, Email, Phone, Username},
     time::Timestamp,
 };
 
-pub use invitation::{Acceptance, INVITATION_LIFETIME, NotInvited};
+pub use invitation::{Acceptance, NotInvited};
+pub use link::{INVITATION_LIFETIME, Issued, Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME};
 
 words! {
     /// Where a user stands.
@@ -103,6 +107,13 @@ pub struct WithPassword {
     pub user: User,
     /// The hash.
     pub hash: PasswordHash,
+}
+
+/// A user whose password is to be removed.
+#[derive(Debug, Clone)]
+pub struct WithoutPassword {
+    /// The user.
+    pub user: User,
 }
 
 /// What may change of a user; an outer `None` leaves it as it is, an inner one removes it.
@@ -229,12 +240,7 @@ impl User {
         now: Timestamp,
     ) -> (Changed<WithPassword>, RevokeMany) {
         let by = By::oneself(self.id, Some(session));
-        let ends = RevokeMany {
-            target: RevokeTarget::User(self.tenant(), self.id),
-            except: Some(session),
-            reason: EndReason::PasswordChange,
-            by,
-        };
+        let ends = self.password_ends(&by);
         let resource = self.resource();
         let user = Self { updated_at: now, ..self };
         (Changed::new(WithPassword { user, hash }, Action::UserPasswordChanged, resource, &by), ends)

@@ -24,13 +24,14 @@ pub use repo::{
     audit_seal::{Sealed, Unsealed},
     key::TenantFacts,
     login::{Admission, Attempt, Credentials, Standing},
+    mail::{ClaimedMail, NewMail},
     role::RoleFilter,
     session_list::{SessionFilter, SessionSort},
     sweep::BATCH,
     tenant::TenantFilter,
     throttle::ThrottleKey,
     user::UserFilter,
-    user_token::Purpose,
+    user_token::SpentToken,
 };
 pub use scope::{
     Scope, WriteScope,
