@@ -15,7 +15,7 @@ use crate::{
     id::{PartnerId, SessionId, TenantId, UserId},
     role::HeldRole,
     secret::PasswordHash,
-    session::{RevokeMany, RevokeTarget},
+    session::{EndReason, RevokeMany, RevokeTarget},
     settings::words,
     text::{DisplayName, Email, Phone, Username},
     time::Timestamp,

@@ -205,7 +205,7 @@ impl Mailer {
     fn message(&self, id: MailId, letter: &Letter, written_at: Timestamp) -> Result<Message, Failure> {
         let to: Address = letter.to.parse().map_err(|_| never("address"))?;
         let mut from = self.from.clone();
-        from.name = from.name.or_else(|| Some(letter.from.clone()));
+        from.name = from.name.or_else(|| Some(line(&letter.from)));
         // The same every time that the mail is sent: who gets it twice can tell.
         let message_id = format!("<{id}@{}>", from.email.domain());
         let written_at = Duration::from_micros(u64::try_from(written_at.micros()).unwrap_or(0));
@@ -213,7 +213,7 @@ impl Mailer {
         Message::builder()
             .from(from)
             .to(Mailbox::new(None, to))
-            .subject(letter.subject.clone())
+            .subject(line(&letter.subject))
             .message_id(Some(message_id))
             .date(UNIX_EPOCH + written_at)
             // Nobody's absence assistant answers it (RFC 3834).
@@ -221,6 +221,11 @@ impl Mailer {
             .multipart(MultiPart::alternative_plain_html(letter.text(), letter.html()))
             .map_err(|_| never("message"))
     }
+}
+
+/// A text as one line. Names are that already where they come in; a header must be it whatever came in how.
+fn line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect()
 }
 
 /// Writes a file for its owner only. It has its name once it is whole.
@@ -307,13 +312,14 @@ mod tests {
             assert_eq!(message.envelope().from().unwrap().to_string(), "no-reply@id.example.com");
             let bytes = String::from_utf8(message.formatted()).unwrap();
             let headers = bytes.split("\r\n\r\n").next().unwrap();
-            let names: Vec<_> = headers
+            let mut names: Vec<_> = headers
                 .split("\r\n")
-                .filter(|line| !line.starts_with(' '))
+                .filter(|line| !line.starts_with([' ', '\t']))
                 .map(|line| line.split(':').next().unwrap())
                 .collect();
+            names.sort_unstable();
             let expected =
-                ["From", "To", "Subject", "Message-ID", "Date", "Auto-Submitted", "MIME-Version", "Content-Type"];
+                ["Auto-Submitted", "Content-Type", "Date", "From", "MIME-Version", "Message-ID", "Subject", "To"];
             assert_eq!(names, expected, "{headers}");
         }
     }

@@ -46,13 +46,18 @@ impl WriteScope<'_> {
     pub async fn put_token(&self, changed: Changed<Issued>, hash: TokenHash) -> Result<Issued> {
         let (issued, event) = changed.into_parts();
         let Issued { user, purpose, mailed_to, expires_at } = &issued;
-        self.remove_token(user, *purpose).await?;
+        self.guard(&user.home())?;
         let mut sql = Sql::new(
             "INSERT INTO user_tokens (token_hash, tenant_id, user_id, purpose, mailed_to, expires_at) VALUES (",
         );
         sql.bind(hash.as_bytes().to_vec()).push(", ").bind(user.tenant_id.uuid()).push(", ").bind(user.id.uuid());
         sql.push(", ").bind(purpose.as_str()).push(", ").bind(mailed_to.as_ref().map(Email::to_string));
-        sql.push(", ").bind(expires_at.micros()).push(")");
+        sql.push(", ").bind(expires_at.micros());
+        // One statement: two links that are made at the same time take turns, and the later one stays.
+        sql.push(
+            ") ON CONFLICT (tenant_id, user_id, purpose) DO UPDATE SET token_hash = excluded.token_hash, \
+             mailed_to = excluded.mailed_to, expires_at = excluded.expires_at",
+        );
         let db = self.tx.writing();
         self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
         self.tx.record(event).await?;
@@ -65,21 +70,17 @@ impl WriteScope<'_> {
     /// [`crate::Error::ScopeViolation`] when the user lies outside the scope.
     pub async fn drop_token(&self, changed: Changed<User>, purpose: Purpose) -> Result<bool> {
         let (user, event) = changed.into_parts();
-        let dropped = self.remove_token(&user, purpose).await?;
-        if dropped {
-            self.tx.record(event).await?;
-        }
-        Ok(dropped)
-    }
-
-    async fn remove_token(&self, user: &User, purpose: Purpose) -> Result<bool> {
         self.guard(&user.home())?;
         let mut sql = Sql::new("DELETE FROM user_tokens WHERE tenant_id = ");
         sql.bind(user.tenant_id.uuid()).push(" AND user_id = ").bind(user.id.uuid());
         sql.push(" AND purpose = ").bind(purpose.as_str());
         let db = self.tx.writing();
         let result = self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
-        Ok(result.rows_affected() > 0)
+        if result.rows_affected() == 0 {
+            return Ok(false);
+        }
+        self.tx.record(event).await?;
+        Ok(true)
     }
 }
 

@@ -104,8 +104,16 @@ impl App {
                 break;
             }
             let claim = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).claim_mail(AT_ONCE, mail::LEASE).await?);
-            let claims = self.db.write(Ctx::at(now), claim).await?;
-            let results = futures_util::future::join_all(claims.iter().map(|claim| self.send_one(claim))).await;
+            let mut claims = self.db.write(Ctx::at(now), claim).await?;
+            // In the order in which they were asked for: of two links to one user the later one is good.
+            claims.sort_by_key(|claim| (claim.created_at, claim.mail.id));
+            let mut letters = Vec::with_capacity(claims.len());
+            for claim in &claims {
+                letters.push(self.letter_of(claim).await);
+            }
+            let sending = claims.iter().zip(letters).map(|(claim, letter)| self.send_one(claim, letter));
+            // All are looked at before the first that failed ends it.
+            let results: Vec<_> = futures_util::future::join_all(sending).await;
             for result in results {
                 sent += usize::from(result?);
             }
@@ -114,8 +122,8 @@ impl App {
     }
 
     /// Sends one mail, or notes why not.
-    async fn send_one(&self, claim: &ClaimedMail) -> Result<bool> {
-        let result = match self.letter_of(claim).await? {
+    async fn send_one(&self, claim: &ClaimedMail, letter: Result<Result<Option<Letter>, Failure>>) -> Result<bool> {
+        let result = match letter? {
             Ok(Some(letter)) => self.mailer.send(claim.mail.id, &letter, claim.created_at).await.map(|()| true),
             Ok(None) => Ok(false),
             Err(failure) => Err(failure),

@@ -189,6 +189,11 @@ impl Call {
         self.map(|request| request.peer_addr(SocketAddr::from((ip, 40_000))))
     }
 
+    /// Another target, perhaps one that names a host.
+    pub fn uri(self, uri: &str) -> Self {
+        self.map(|request| request.uri(uri))
+    }
+
     pub fn json(self, body: Value) -> Self {
         self.body("application/json", body.to_string())
     }

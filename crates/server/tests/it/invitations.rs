@@ -54,6 +54,7 @@ api_tests! {
 
     async fn account_may_be_made_without_an_invitation(world) {
         let (tenant, boss) = administered(&world).await;
+        world.mails().await;
         let body = json!({"username": "ada", "email": "ada@mail.example", "delivery": "none"});
         let user = world.post(&format!("/tenants/{}/users", tenant.id)).bearer(&boss).json(body).send().await.expect(201).data();
         assert_eq!(user.get("invitation"), None);

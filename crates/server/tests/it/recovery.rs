@@ -93,7 +93,7 @@ api_tests! {
         let (tenant, _) = ada(&world).await;
         let admin = world.admin().await;
         let other = world.tenant("globex").await;
-        for name in ["verified", "suspended", "locked"] {
+        for name in ["verified", "suspended", "locked", "deleted"] {
             world.person(&tenant, name).await;
         }
         world.person(&other, "elsewhere").await;
@@ -107,11 +107,12 @@ api_tests! {
         let verified = format!("/admin/users/{}", of("verified").await);
         world.patch(&verified).bearer(&admin).json(json!({"email_verified": true})).send().await.expect(200);
         world.set_status("users", &of("suspended").await, "SUSPENDED").await;
+        world.delete(&format!("/admin/users/{}", of("deleted").await)).bearer(&admin).send().await.expect(204);
         lock(&world, "locked").await;
         world.mails().await;
         for what in ["password/forgot", "email/resend"] {
             let mut seen: Vec<(Value, u64)> = Vec::new();
-            let states = ["ada", "verified", "suspended", "locked", "invited", "unknown", "elsewhere"];
+            let states = ["ada", "verified", "suspended", "locked", "deleted", "invited", "unknown", "elsewhere"];
             for (n, name) in (0u8..).zip(states) {
                 let email = if name == "elsewhere" { "elsewhere@globex.example".to_owned() } else { format!("{name}@acme.example") };
                 let before = world.app.db().statements().0;
@@ -123,10 +124,13 @@ api_tests! {
                 seen.push((json!([status, headers, text]), count));
             }
             let first = &seen[1];
-            for (name, other) in states.iter().zip(&seen).skip(1) {
-                assert_eq!(other, first, "{name}");
+            for (name, other) in states.iter().zip(&seen) {
+                assert_eq!(other.0, first.0, "{name}");
             }
-            assert_eq!(seen[0].0, first.0);
+            // The first of all may load what is remembered of the tenant afterwards.
+            for (name, other) in states.iter().zip(&seen).skip(1) {
+                assert_eq!(other.1, first.1, "{name}");
+            }
             let mut to: Vec<_> = world.mails().await.into_iter().map(|mail| mail.to).collect();
             to.sort();
             let expected = if what == "email/resend" {
@@ -254,7 +258,7 @@ api_tests! {
         // Every token that there ever was: whose, in which tenant, and whether it is good for a password.
         let mut tokens: Vec<(String, &str, &str, bool)> = Vec::new();
         let (mut set, mut refused) = (0, 0);
-        for step in 0..60 {
+        for step in 0..150 {
             match roll(4) {
                 0 => {
                     let (slug, email) = [("acme", "ada@acme.example"), ("acme", "eve@acme.example"), ("globex", "ada@globex.example")][roll(3)];
@@ -281,7 +285,8 @@ api_tests! {
                     }
                 }
                 _ if !tokens.is_empty() => {
-                    let at = roll(tokens.len());
+                    // Mostly one of the latest, which are good for something.
+                    let at = tokens.len() - 1 - roll(tokens.len().min(6));
                     let slug = ["acme", "globex"][roll(2)];
                     let (token, _, home, good) = tokens[at].clone();
                     let answer = reset(&world, slug, &token, &format!("{NEW} {step}")).await;
