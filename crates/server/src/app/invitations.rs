@@ -124,8 +124,10 @@ impl App {
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
             let house = tx.system(SystemReason::Authentication).tenant(view.user.tenant_id).await?;
             let house = house.ok_or(Error::NotFound)?;
+            // First whether there is anything to invite to; what is refused then takes it back.
+            let invitation = new.issue(&scope, &house, view.user, &grant.by(), tx.now()).await?;
             may_become(&grant, &scope, &view.roles).await?;
-            new.issue(&scope, &house, view.user, &grant.by(), tx.now()).await
+            Ok::<_, Error>(invitation)
         };
         self.db.write(origin.ctx.clone(), work).await
     }
