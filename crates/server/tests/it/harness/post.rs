@@ -59,12 +59,9 @@ impl World {
     }
 
     /// The only mail to an address since mail was last looked at.
-    #[track_caller]
-    pub fn mail_to<'a>(&'a self, address: &'a str) -> impl Future<Output = Mail> + 'a {
-        async move {
-            let mut mails: Vec<_> = self.mails().await.into_iter().filter(|mail| mail.to == address).collect();
-            assert_eq!(mails.len(), 1, "{address}: {mails:?}");
-            mails.remove(0)
-        }
+    pub async fn mail_to(&self, address: &str) -> Mail {
+        let mut mails: Vec<_> = self.mails().await.into_iter().filter(|mail| mail.to == address).collect();
+        assert_eq!(mails.len(), 1, "{address}: {mails:?}");
+        mails.remove(0)
     }
 }
