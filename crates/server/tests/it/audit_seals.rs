@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gatehouse_domain::{
     audit::{Damage, Verification},
-    authz::{Actor, Area, SystemReason, DeleteUsers, authorize},
+    authz::{Actor, Area, DeleteUsers, SystemReason, authorize},
     id::{TenantId, UserId},
     issue::Parse,
 };
