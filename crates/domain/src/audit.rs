@@ -10,9 +10,11 @@ use crate::{
     settings::Word,
 };
 
+mod refused;
 mod seal;
 mod trail;
 
+pub use refused::Refused;
 pub use seal::{Damage, Finding, Verification};
 pub use trail::{AuditEvent, AuditResult, FieldChange, ResourceId};
 
@@ -59,6 +61,8 @@ actions! {
     KeyRetired = "key.retired";
     /// A signing key was withdrawn; it verifies nothing from now on.
     KeyWithdrawn = "key.withdrawn";
+    /// A mail was not sent: it was refused, or could not be delivered in time.
+    MailGivenUp = "mail.given_up";
     /// A partner was activated.
     PartnerActivated = "partner.activated";
     /// A partner was made.
@@ -119,6 +123,16 @@ actions! {
     UserDeleted = "user.deleted";
     /// What was personal about a deleted user was removed.
     UserErased = "user.erased";
+    /// A change of e-mail address was refused.
+    UserEmailChangeFailed = "user.email_change_failed";
+    /// A link was mailed to another address, to make it that of the account.
+    UserEmailChangeRequested = "user.email_change_requested";
+    /// The e-mail address became another, which was shown to be the user's.
+    UserEmailChanged = "user.email_changed";
+    /// A link was mailed with which the user shows that the e-mail address is the user's.
+    UserEmailVerificationRequested = "user.email_verification_requested";
+    /// The e-mail address was shown to be the user's.
+    UserEmailVerified = "user.email_verified";
     /// The users of a tenant were read out as a file.
     UserExported = "user.exported";
     /// A user came from another system.
@@ -135,6 +149,12 @@ actions! {
     UserPasswordChanged = "user.password_changed";
     /// A password change was refused.
     UserPasswordChangeFailed = "user.password_change_failed";
+    /// An administrator made the password stop working.
+    UserPasswordCleared = "user.password_cleared";
+    /// A user set another password with a mailed link.
+    UserPasswordReset = "user.password_reset";
+    /// A link was mailed with which a user sets another password.
+    UserPasswordResetRequested = "user.password_reset_requested";
     /// An import of users came to its end.
     UserImportCompleted = "user_import.completed";
     /// An import of users was given up; what had come stayed.
@@ -203,6 +223,8 @@ kinds! {
     Job = "job" crate::id::JobId;
     /// A signing key.
     Key = "key" crate::id::KeyId;
+    /// A mail.
+    Mail = "mail" crate::id::MailId;
     /// A partner.
     Partner = "partner" PartnerId;
     /// The platform, of which there is one.
@@ -349,63 +371,4 @@ pub fn redacted(tenant: crate::authz::TenantRef, user: UserId, by: By, count: u6
     let mut fields = Fields::default();
     fields.set("event_count", count);
     Event { action: Action::AuditEventRedacted, resource, by, failure: None, reason: None, fields }
-}
-
-/// An event without a state change of its own: a refusal worth remembering.
-#[derive(Debug, Clone)]
-#[must_use = "an event is recorded only when it is saved"]
-pub struct Refused(Event);
-
-impl Refused {
-    /// A sign-in that was refused. The name that was typed is not recorded: people type passwords there.
-    pub fn login(tenant: crate::authz::TenantRef, user: Option<UserId>, why: &'static str) -> Self {
-        Self::of(Action::SessionLoginFailed, tenant, user, why)
-    }
-
-    /// A change of password that was refused.
-    pub fn password_change(tenant: crate::authz::TenantRef, user: UserId, why: &'static str) -> Self {
-        Self::of(Action::UserPasswordChangeFailed, tenant, Some(user), why)
-    }
-
-    /// A change that somebody of a tenant asked for and lacks a permission for.
-    pub fn access(tenant: crate::authz::TenantRef, by: By, permission: &'static str, operation: &str) -> Self {
-        let resource = Resource::set(ResourceKind::Tenant).in_tenant(tenant.partner_id, tenant.id);
-        let mut fields = Fields::default();
-        fields.set("permission", permission).set("operation", operation);
-        let failure = Some("missing_permission");
-        Self(Event { action: Action::AccessDenied, resource, by, failure, reason: None, fields })
-    }
-
-    /// Adds how many failures in a row that makes, and for how long the next attempt gets no answer.
-    pub fn counted(mut self, failures: u32, delay: std::time::Duration) -> Self {
-        self.0.fields.set("failures", failures);
-        if !delay.is_zero() {
-            self.0.fields.set("delay_seconds", delay.as_secs());
-        }
-        self
-    }
-
-    /// The account being locked by this refusal; none if nobody has the name.
-    #[must_use]
-    pub fn locking(&self) -> Option<Self> {
-        let Event { resource, by, .. } = &self.0;
-        resource.id?;
-        let (resource, by) = (resource.clone(), *by);
-        let fields = Fields::default();
-        Some(Self(Event { action: Action::UserLocked, resource, by, failure: None, reason: Some("failures"), fields }))
-    }
-
-    fn of(action: Action, tenant: crate::authz::TenantRef, user: Option<UserId>, why: &'static str) -> Self {
-        let resource = Resource {
-            id: user.map(UserId::uuid),
-            ..Resource::set(ResourceKind::User).in_tenant(tenant.partner_id, tenant.id)
-        };
-        let by = By::system(crate::authz::SystemReason::Authentication);
-        Self(Event { action, resource, by, failure: Some(why), reason: None, fields: Fields::default() })
-    }
-
-    /// Takes the event out, to store it.
-    pub fn into_event(self) -> Event {
-        self.0
-    }
 }

@@ -140,6 +140,8 @@ ids! {
     KeyId = "key";
     /// Work that takes longer than a request.
     JobId = "job";
+    /// A mail that waits to be sent.
+    MailId = "eml";
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub mod id;
 pub mod import;
 pub mod issue;
 pub mod key;
+pub mod mail;
 pub mod page;
 pub mod partner;
 pub mod password;

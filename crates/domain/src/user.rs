@@ -2,6 +2,9 @@
 
 mod deletion;
 mod invitation;
+mod link;
+mod mailbox;
+mod recovery;
 mod transfer;
 
 use std::collections::BTreeMap;
@@ -19,7 +22,8 @@ use crate::{
     time::Timestamp,
 };
 
-pub use invitation::{Acceptance, INVITATION_LIFETIME, NotInvited};
+pub use invitation::{Acceptance, NotInvited};
+pub use link::{INVITATION_LIFETIME, Issued, Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME};
 pub use transfer::{ForeignUser, Portable, exported};
 
 words! {
@@ -105,6 +109,13 @@ pub struct WithPassword {
     pub user: User,
     /// The hash.
     pub hash: PasswordHash,
+}
+
+/// A user whose password is to be removed.
+#[derive(Debug, Clone)]
+pub struct WithoutPassword {
+    /// The user.
+    pub user: User,
 }
 
 /// What may change of a user; an outer `None` leaves it as it is, an inner one removes it.
@@ -237,12 +248,7 @@ impl User {
         now: Timestamp,
     ) -> (Changed<WithPassword>, RevokeMany) {
         let by = By::oneself(self.id, Some(session));
-        let ends = RevokeMany {
-            target: RevokeTarget::User(self.tenant(), self.id),
-            except: Some(session),
-            reason: EndReason::PasswordChange,
-            by,
-        };
+        let ends = self.password_ends(&by);
         let resource = self.resource();
         let user = Self { updated_at: now, ..self };
         (Changed::new(WithPassword { user, hash }, Action::UserPasswordChanged, resource, &by), ends)

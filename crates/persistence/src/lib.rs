@@ -24,6 +24,7 @@ pub use repo::{
     audit_seal::{Sealed, Unsealed},
     key::TenantFacts,
     login::{Admission, Attempt, Credentials, Standing},
+    mail::{ClaimedMail, NewMail},
     role::RoleFilter,
     session_list::{SessionFilter, SessionSort},
     sweep::BATCH,
@@ -31,7 +32,7 @@ pub use repo::{
     throttle::ThrottleKey,
     user::UserFilter,
     user_import::RejectedLine,
-    user_token::Purpose,
+    user_token::SpentToken,
     user_transfer::Taken,
 };
 pub use scope::{

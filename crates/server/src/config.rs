@@ -7,7 +7,7 @@
 mod sources;
 mod table;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use gatehouse_domain::{
     secret::Secret,
@@ -17,7 +17,10 @@ use gatehouse_domain::{
 };
 use ipnet::IpNet;
 
-use crate::security::{keyring::MasterKey, password::HasherOptions};
+use crate::{
+    mail::MailOptions,
+    security::{keyring::MasterKey, password::HasherOptions},
+};
 
 pub use sources::{Problem, Sources};
 pub use table::{SETTINGS, Setting};
@@ -51,6 +54,8 @@ pub struct Config {
     pub hasher: HasherOptions,
     /// How attempts are throttled.
     pub limits: Limits,
+    /// How mail is sent.
+    pub mail: MailOptions,
     /// A MaxMind DB of places.
     pub geoip_file: Option<PathBuf>,
     /// Threads that answer requests.
@@ -92,6 +97,10 @@ pub struct Limits {
     pub address: WindowRule,
     /// Registrations from an address.
     pub registrations: WindowRule,
+    /// Mails that are asked for from an address.
+    pub mail_requests: WindowRule,
+    /// Mails that are asked for to one mailbox.
+    pub mailbox: WindowRule,
 }
 
 /// How logs look.
@@ -112,6 +121,16 @@ impl Config {
         let mut sources = Sources::default();
         sources.set("data_dir", data_dir.display().to_string());
         table::check(&sources)
+    }
+
+    /// The address in the links of mails. Never taken from a request, so that nobody can have a link mailed to somebody
+    /// else that leads astray.
+    #[must_use]
+    pub fn links(&self) -> Arc<str> {
+        match &self.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').into(),
+            None => format!("http://{}", self.bind).into(),
+        }
     }
 
     /// Reads flags, environment and file.

@@ -2,6 +2,7 @@
 //!
 //! - [`app`]: use cases. Mentions neither actix nor utoipa.
 //! - [`http`]: routes, extractors, answers. Handlers have nothing to query with.
+//! - [`mail`]: letters, and how they are sent.
 //! - [`security`]: passwords, tokens, keys.
 //! - [`config`], [`env`], [`telemetry`]: what the process gets from and gives to its surroundings.
 //! - [`transfer`]: users as files.
@@ -12,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod env;
 pub mod http;
+pub mod mail;
 pub mod security;
 pub mod telemetry;
 pub mod transfer;

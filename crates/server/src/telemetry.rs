@@ -90,6 +90,7 @@ fn describe() {
     describe_histogram!("gatehouse_http_request_seconds", Unit::Seconds, "Time to answer a request");
     describe_counter!("gatehouse_password_hashes_total", "Passwords hashed");
     describe_gauge!("gatehouse_password_hashes_waiting", "Passwords that wait to be hashed");
+    describe_counter!("gatehouse_mails_total", "Attempts to send a mail, by their result: sent, postponed, given_up");
     describe_counter!("gatehouse_database_statements_total", "Statements run, transaction control not counted");
     describe_gauge!("gatehouse_database_statement_seconds", Unit::Seconds, "Time that statements took together");
     describe_gauge!("gatehouse_audit_unsealed_events", "Audit events that wait for their seal");

@@ -1,19 +1,14 @@
 //! How an account that an administrator made comes to its owner.
 
-use std::time::Duration;
-
-use super::{User, UserStatus, WithPassword};
+use super::{Issued, Purpose, User, UserStatus, WithPassword};
 use crate::{
     audit::{Action, Fields},
     authz::By,
     change::Changed,
     secret::PasswordHash,
-    text::{DisplayName, Username},
-    time::{DAY, Timestamp},
+    text::{DisplayName, Email, Username},
+    time::Timestamp,
 };
-
-/// How long an invitation can be accepted.
-pub const INVITATION_LIFETIME: Duration = DAY.saturating_mul(7);
 
 /// The account is not waiting for its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,16 +28,17 @@ impl User {
         if self.status == UserStatus::Invited { Ok(self) } else { Err(NotInvited) }
     }
 
-    /// A link is made with which the owner sets the first password; an earlier one stops working.
+    /// A link is made with which the owner sets the first password. It is mailed, or handed over by whoever asked for it.
     ///
     /// # Errors
     /// [`NotInvited`] when the account has its owner.
-    pub fn invite(self, expires_at: Timestamp, by: &By) -> Result<Changed<Self>, NotInvited> {
+    pub fn invite(self, is_mailed: bool, expires_at: Timestamp, by: &By) -> Result<Changed<Issued>, NotInvited> {
         let user = self.invited()?;
         let mut fields = Fields::default();
-        fields.set("invitation_expires_at", expires_at);
-        let resource = user.resource();
-        Ok(Changed::new(user, Action::UserInvited, resource, by).with(fields))
+        fields.set("invitation_expires_at", expires_at).set("delivery", if is_mailed { "email" } else { "link" });
+        let (resource, mailed_to) = (user.resource(), is_mailed.then(|| user.email.clone()));
+        let issued = Issued { user, purpose: Purpose::Invitation, mailed_to, expires_at };
+        Ok(Changed::new(issued, Action::UserInvited, resource, by).with(fields))
     }
 
     /// The link stops working.
@@ -55,26 +51,33 @@ impl User {
         Ok(Changed::new(user, Action::UserInvitationCancelled, resource, by))
     }
 
-    /// The owner sets the first password. That shows nothing about the mailbox: the link may have come another way.
+    /// The owner sets the first password. That shows that the mailbox is the owner's if the link was mailed there, and
+    /// nothing about it if the link came another way.
     ///
     /// # Errors
-    /// [`NotInvited`] when the account has its owner.
+    /// [`NotInvited`] when the account has its owner, or another address than the link was mailed to.
     pub fn accept_invitation(
         self,
+        mailed_to: Option<&Email>,
         chosen: Acceptance,
         hash: PasswordHash,
         now: Timestamp,
     ) -> Result<Changed<WithPassword>, NotInvited> {
         let user = self.invited()?;
+        if mailed_to.is_some_and(|email| email.key() != user.email.key()) {
+            return Err(NotInvited);
+        }
         let mut fields = Fields::default();
         let username = chosen.username.unwrap_or_else(|| user.username.clone());
         let display_name = chosen.display_name.or_else(|| user.display_name.clone());
+        let email_verified = user.email_verified || mailed_to.is_some();
         fields
             .change("username", &user.username, &username)
+            .change("email_verified", user.email_verified, email_verified)
             .change("display_name", &user.display_name, &display_name)
             .change("status", user.status, UserStatus::Active);
         let (resource, by) = (user.resource(), By::oneself(user.id, None));
-        let user = Self { username, display_name, status: UserStatus::Active, updated_at: now, ..user };
+        let user = Self { username, email_verified, display_name, status: UserStatus::Active, updated_at: now, ..user };
         Ok(Changed::new(WithPassword { user, hash }, Action::UserInvitationAccepted, resource, &by).with(fields))
     }
 }
@@ -82,23 +85,38 @@ impl User {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{authz::SystemReason, user::tests::user};
+    use crate::{authz::SystemReason, issue::Parse, user::tests::user};
+
+    fn hash() -> PasswordHash {
+        PasswordHash::new("hash".into())
+    }
 
     #[test]
     fn account_that_has_its_owner_is_neither_invited_nor_taken_over() {
         let by = By::system(SystemReason::Cli);
-        let hash = PasswordHash::new("hash".into());
-        assert_eq!(user().invite(Timestamp::default(), &by).err(), Some(NotInvited));
+        let none = Acceptance::default;
+        assert_eq!(user().invite(true, Timestamp::default(), &by).err(), Some(NotInvited));
         assert_eq!(user().cancel_invitation(&by).err(), Some(NotInvited));
-        assert_eq!(user().accept_invitation(Acceptance::default(), hash, Timestamp::default()).err(), Some(NotInvited));
+        assert_eq!(user().accept_invitation(None, none(), hash(), Timestamp::default()).err(), Some(NotInvited));
     }
 
     #[test]
-    fn accepting_activates_the_account_and_proves_no_mailbox() {
+    fn accepting_activates_the_account_and_proves_the_mailbox_that_the_link_was_mailed_to() {
+        for is_mailed in [true, false] {
+            let invited = User { status: UserStatus::Invited, ..user() };
+            let mailed_to = is_mailed.then(|| invited.email.clone());
+            let accepted =
+                invited.accept_invitation(mailed_to.as_ref(), Acceptance::default(), hash(), Timestamp::default());
+            let user = accepted.unwrap().into_parts().0.user;
+            assert_eq!((user.status, user.email_verified), (UserStatus::Active, is_mailed));
+        }
+    }
+
+    #[test]
+    fn invitation_to_another_address_is_of_no_use() {
         let invited = User { status: UserStatus::Invited, ..user() };
-        let hash = PasswordHash::new("hash".into());
-        let accepted = invited.accept_invitation(Acceptance::default(), hash, Timestamp::default()).unwrap();
-        let user = &accepted.value().user;
-        assert_eq!((user.status, user.email_verified), (UserStatus::Active, false));
+        let elsewhere = Email::parse("eve@example.com").unwrap();
+        let accepted = invited.accept_invitation(Some(&elsewhere), Acceptance::default(), hash(), Timestamp::default());
+        assert_eq!(accepted.err(), Some(NotInvited));
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod effects;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod login;
+pub(crate) mod mail;
 pub(crate) mod partner;
 pub(crate) mod quota;
 pub(crate) mod role;

@@ -7,7 +7,7 @@ use gatehouse_domain::{
     page::{Direction, Page, PageRequest},
     text::{DisplayName, Email, Phone, Username},
     time::Timestamp,
-    user::{User, UserStatus, UserView, WithPassword},
+    user::{User, UserStatus, UserView, WithPassword, WithoutPassword},
 };
 use sea_orm::{
     ColumnTrait, Condition, ExprTrait, QueryFilter, Set,
@@ -142,6 +142,37 @@ fn with_hash(value: &WithPassword, row: ActiveModel) -> ActiveModel {
     }
 }
 
+impl Row for WithoutPassword {
+    type Entity = Entity;
+    type Active = ActiveModel;
+
+    fn home(&self) -> Home {
+        self.user.home()
+    }
+
+    fn uuid(&self) -> uuid::Uuid {
+        self.user.uuid()
+    }
+
+    fn insertable(&self) -> Result<ActiveModel> {
+        self.user.insertable()
+    }
+}
+
+impl Versioned for WithoutPassword {
+    fn version(&mut self) -> &mut i64 {
+        &mut self.user.version
+    }
+
+    fn updatable(&self) -> Result<ActiveModel> {
+        Ok(ActiveModel {
+            password_hash: Set(None),
+            password_changed_at: Set(Some(self.user.updated_at.micros())),
+            ..self.user.updatable()?
+        })
+    }
+}
+
 impl Scope<'_> {
     /// One user.
     ///
@@ -149,6 +180,15 @@ impl Scope<'_> {
     /// As any statement.
     pub async fn user(&self, id: UserId) -> Result<Option<User>> {
         self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
+    }
+
+    /// The user of a tenant with an address, in whatever case it is written.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn user_by_email(&self, tenant: TenantId, email: &Email) -> Result<Option<User>> {
+        let of_tenant = self.select::<Entity>().filter(Column::TenantId.eq(tenant.uuid()));
+        of_tenant.filter(Column::EmailKey.eq(email.key())).one(&self.exec).await?.map(domain).transpose()
     }
 
     /// One user with the roles held.

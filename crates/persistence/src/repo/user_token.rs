@@ -1,11 +1,19 @@
 //! Links that can be used once.
 
-use gatehouse_domain::{authz::TenantRef, id::UserId, secret::TokenHash, time::Timestamp, user::User};
+use gatehouse_domain::{
+    authz::TenantRef,
+    change::Changed,
+    id::UserId,
+    secret::TokenHash,
+    text::Email,
+    time::Timestamp,
+    user::{Issued, Purpose, User},
+};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     repo::{Row, sql::Sql, sweep::BATCH},
     scope::{
         WriteScope,
@@ -13,19 +21,13 @@ use crate::{
     },
 };
 
-/// What a link is good for; for nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// Setting the first password.
-    Invitation,
-}
-
-impl Purpose {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Invitation => "invitation",
-        }
-    }
+/// A link that has been used up.
+#[derive(Debug, Clone)]
+pub struct SpentToken {
+    /// Whose it was.
+    pub user_id: UserId,
+    /// The address it was mailed to; none if it was handed over.
+    pub mailed_to: Option<Email>,
 }
 
 fn find(start: &str, tenant: TenantRef, purpose: Purpose, hash: TokenHash, now: Timestamp) -> Sql {
@@ -37,32 +39,48 @@ fn find(start: &str, tenant: TenantRef, purpose: Purpose, hash: TokenHash, now: 
 }
 
 impl WriteScope<'_> {
-    /// Stores the digest of a user's link; one of the same purpose stops working.
+    /// Stores the digest of a user's link with the event; one of the same purpose stops working.
     ///
     /// # Errors
-    /// [`Error::ScopeViolation`] when the user lies outside the scope.
-    pub async fn put_token(&self, user: &User, purpose: Purpose, hash: TokenHash, expires_at: Timestamp) -> Result<()> {
-        self.drop_token(user, purpose).await?;
-        let mut sql =
-            Sql::new("INSERT INTO user_tokens (token_hash, tenant_id, user_id, purpose, expires_at) VALUES (");
+    /// [`crate::Error::ScopeViolation`] when the user lies outside the scope.
+    pub async fn put_token(&self, changed: Changed<Issued>, hash: TokenHash) -> Result<Issued> {
+        let (issued, event) = changed.into_parts();
+        let Issued { user, purpose, mailed_to, expires_at } = &issued;
+        self.guard(&user.home())?;
+        let mut sql = Sql::new(
+            "INSERT INTO user_tokens (token_hash, tenant_id, user_id, purpose, mailed_to, expires_at) VALUES (",
+        );
         sql.bind(hash.as_bytes().to_vec()).push(", ").bind(user.tenant_id.uuid()).push(", ").bind(user.id.uuid());
-        sql.push(", ").bind(purpose.as_str()).push(", ").bind(expires_at.micros()).push(")");
+        sql.push(", ").bind(purpose.as_str()).push(", ").bind(mailed_to.as_ref().map(Email::to_string));
+        sql.push(", ").bind(expires_at.micros());
+        // One statement: two links that are made at the same time take turns, and the later one stays.
+        sql.push(
+            ") ON CONFLICT (tenant_id, user_id, purpose) DO UPDATE SET token_hash = excluded.token_hash, \
+             mailed_to = excluded.mailed_to, expires_at = excluded.expires_at",
+        );
         let db = self.tx.writing();
-        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await).map(drop)
+        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
+        self.tx.record(event).await?;
+        Ok(issued)
     }
 
-    /// Makes a user's link stop working; false if there is none.
+    /// Makes a user's link stop working, with the event; false, and nothing, if there is none.
     ///
     /// # Errors
-    /// [`Error::ScopeViolation`] when the user lies outside the scope.
-    pub async fn drop_token(&self, user: &User, purpose: Purpose) -> Result<bool> {
+    /// [`crate::Error::ScopeViolation`] when the user lies outside the scope.
+    pub async fn drop_token(&self, changed: Changed<User>, purpose: Purpose) -> Result<bool> {
+        let (user, event) = changed.into_parts();
         self.guard(&user.home())?;
         let mut sql = Sql::new("DELETE FROM user_tokens WHERE tenant_id = ");
         sql.bind(user.tenant_id.uuid()).push(" AND user_id = ").bind(user.id.uuid());
         sql.push(" AND purpose = ").bind(purpose.as_str());
         let db = self.tx.writing();
         let result = self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
-        Ok(result.rows_affected() > 0)
+        if result.rows_affected() == 0 {
+            return Ok(false);
+        }
+        self.tx.record(event).await?;
+        Ok(true)
     }
 }
 
@@ -95,12 +113,18 @@ impl WriteSystem<'_> {
         tenant: TenantRef,
         purpose: Purpose,
         hash: TokenHash,
-    ) -> Result<Option<UserId>, Error> {
+    ) -> Result<Option<SpentToken>> {
         let db = self.tx.writing();
         let mut sql = find("DELETE", tenant, purpose, hash, self.tx.now());
-        sql.push(" RETURNING user_id");
+        sql.push(" RETURNING user_id, mailed_to");
         let row = self.tx.check(db.query_one_raw(sql.statement(db.get_database_backend())).await)?;
-        row.map(|row| Ok(UserId::from_uuid(row.try_get::<Uuid>("", "user_id")?))).transpose()
+        row.map(|row| {
+            Ok(SpentToken {
+                user_id: UserId::from_uuid(row.try_get("", "user_id")?),
+                mailed_to: row.try_get::<Option<String>>("", "mailed_to")?.map(Email::from_stored),
+            })
+        })
+        .transpose()
     }
 
     /// Removes links that can be used no more, at most [`BATCH`]; returns how many.

@@ -12,9 +12,10 @@ use gatehouse_domain::{
         Actor, Area, Grant, Installation, Oneself, ReadAssignments, ReadAudit, ReadPartners, ReadRoles, ReadSessions,
         ReadTenants, ReadUsers, RevokeSessions, WriteSettings, WriteUsers, authorize,
     },
-    id::JobId,
+    id::{JobId, MailId},
     import::{Import, OnConflict},
     issue::Parse,
+    mail::Failure,
     page::{Direction, PageRequest, Start},
     partner::Standing,
     secret::{PasswordHash, TokenHash},
@@ -22,10 +23,10 @@ use gatehouse_domain::{
     text::LoginName,
     throttle::Counter,
     time::DAY,
-    user::UserStatus,
+    user::{Purpose, UserStatus},
 };
 use gatehouse_persistence::{
-    AssignmentFilter, AuditFilter, Purpose, RejectedLine, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter,
+    AssignmentFilter, AuditFilter, NewMail, RejectedLine, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter,
     ThrottleKey, UserFilter,
     testing::{Engine, Fresh},
 };
@@ -277,11 +278,25 @@ surveys! {
         })).await;
         let (at, user) = (survey.tenant.reference(), survey.ada.clone());
         survey.look("links", write(&db, NOW, async move |tx| {
-            let (system, hash, purpose) = (tx.system(SYSTEM), TokenHash::new([3; 32]), Purpose::Invitation);
-            system.put_token(&user, purpose, hash, NOW.plus(DAY)).await?;
+            let (system, hash, purpose) = (tx.system(SYSTEM), TokenHash::new([3; 32]), Purpose::PasswordReset);
+            system.put_token(user.clone().issue_reset(NOW.plus(DAY), &by()).unwrap(), hash).await?;
             system.read().token_owner(at, purpose, hash, NOW).await?;
             system.spend_token(at, purpose, hash).await?;
             system.purge_tokens().await
+        })).await;
+        let at_home = survey.ada.clone();
+        survey.look("by address", db.system(SYSTEM).user_by_email(at.id, &at_home.email)).await;
+        survey.look("mail", write(&db, NOW, async move |tx| {
+            let (system, id) = (tx.system(SYSTEM), MailId::from_parts(NOW.unix_millis(), [1; 10]));
+            let mail = NewMail { id, sealed: vec![0; 100], give_up_at: NOW.plus(DAY) };
+            system.post(at, Some(at_home.id), mail).await?;
+            assert!(system.read().has_mail(NOW).await?);
+            system.read().mail_waiting(at.id, 1_000).await?;
+            let claim = system.claim_mail(8, DAY).await?.remove(0);
+            let busy = Failure { reason: "busy", is_final: false };
+            system.postpone_mail(&claim, busy, NOW).await?;
+            system.write_mail(&claim, vec![1; 100], NOW.plus(DAY)).await?;
+            system.give_mail_up(&claim, busy).await
         })).await;
         survey.look("quotas", write(&db, NOW, async move |tx| {
             tx.system(SYSTEM).user_quota(at).await?;

@@ -2,25 +2,27 @@
 
 use gatehouse_domain::{
     audit::Refused,
-    authz::{Grant, Oneself, SystemReason},
+    authz::{By, Grant, Oneself, SystemReason, TenantRef},
     id::UserId,
     issue::{Fault, Issue},
     password::Password,
     settings::Registration,
     text::{DisplayName, Email, Phone, Username},
     throttle::Gate,
-    user::{NewUser, User, UserPatch, UserView},
+    user::{NewUser, User, UserPatch, UserView, VERIFICATION_LIFETIME},
 };
-use gatehouse_persistence::{TenantFacts, ThrottleKey, WriteTx};
+use gatehouse_persistence::{Credentials, TenantFacts, ThrottleKey, WriteTx};
 
 use crate::{
     app::{
         App, Error, Result,
         client::Origin,
+        letters,
         login::{Counters, Limited, Quota},
+        recovery::EMAIL_PAGE,
         tenants::another_user_fits,
     },
-    security::password::Verified,
+    security::{password::Verified, refresh},
 };
 
 /// What a person gives to open an account.
@@ -107,12 +109,20 @@ impl App {
         };
         let user = User::register(self.env.id(UserId::from_parts), new, hash, now);
         let tenant = facts.reference();
+        let (token, outbox, house) = (refresh::mint_verification(&self.env), self.outbox.clone(), facts.tenant.clone());
         let insert = async move |tx: &WriteTx<'_>| {
             another_user_fits(tx, tenant).await?;
-            Ok::<_, Error>(tx.system(SystemReason::Authentication).insert(user.clone()).await?)
+            let system = tx.system(SystemReason::Authentication);
+            let user = system.insert(user.clone()).await?.user;
+            let (address, by) = (user.email.clone(), By::oneself(user.id, None));
+            let issued = user.clone().issue_verification(address, now.plus(VERIFICATION_LIFETIME), &by)?;
+            let issued = system.put_token(issued, token.hash).await?;
+            let url = outbox.link(EMAIL_PAGE, &house.slug, &token.text);
+            outbox.post_link(&system, &issued, letters::verification(&house, &user, &user.email, url), now).await?;
+            Ok::<_, Error>(user)
         };
-        let stored = self.db.write(origin.ctx.clone(), insert).await?;
-        Ok(UserView { user: stored.user, roles: Vec::new() })
+        let user = self.db.write(origin.ctx.clone(), insert).await?;
+        Ok(UserView { user, roles: Vec::new() })
     }
 
     /// Changes one's own profile.
@@ -138,6 +148,34 @@ impl App {
         self.db.write(origin.ctx.clone(), work).await
     }
 
+    /// Has a user who is signed in show the password once more. A wrong one counts like a failed sign-in.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCredentials`] when it is wrong, [`Error::RateLimited`] after too many of these.
+    pub(crate) async fn prove(
+        &self,
+        facts: &TenantFacts,
+        id: UserId,
+        password: Password,
+        refused: impl FnOnce(TenantRef, UserId, &'static str) -> Refused,
+        origin: &Origin,
+    ) -> Result<(Credentials, Counters)> {
+        let now = origin.ctx.now;
+        let counters = Counters { account: ThrottleKey::User(id), address: self.address_key("failures", origin) };
+        let before = self.reading().attempt_of(facts.reference(), id, counters.address, now).await?;
+        match self.gate(&before, now) {
+            Gate::Open => {}
+            Gate::Wait(delay) => return Err(Error::RateLimited(delay)),
+            Gate::Locked => return Err(Error::InvalidCredentials),
+        }
+        let found = before.found.ok_or(Error::NotFound)?;
+        if self.hasher.verify(facts.tenant.id, password, found.hash.as_ref()).await? == Verified::No {
+            let refused = refused(facts.reference(), id, "invalid_credentials");
+            return Err(self.failed(counters, refused, origin).await);
+        }
+        Ok((found, counters))
+    }
+
     /// Changes one's own password. Every other session ends. A wrong current password counts like a failed sign-in.
     ///
     /// # Errors
@@ -154,31 +192,20 @@ impl App {
         let (_, id) = grant.own().ok_or(Error::NotFound)?;
         let session = grant.session_id().ok_or(Error::Unauthenticated)?;
         let now = origin.ctx.now;
-        let counters = Counters { account: ThrottleKey::User(id), address: self.address_key("failures", origin) };
-        let before = self.reading().attempt_of(facts.reference(), id, counters.address, now).await?;
-        let found = before.found.as_ref().ok_or(Error::NotFound)?;
-        match self.gate(&before, now) {
-            Gate::Open => {}
-            Gate::Wait(delay) => return Err(Error::RateLimited(delay)),
-            Gate::Locked => return Err(Error::InvalidCredentials),
-        }
-        if self.hasher.verify(facts.tenant.id, current, found.hash.as_ref()).await? == Verified::No {
-            let refused = Refused::password_change(facts.reference(), id, "invalid_credentials");
-            return Err(self.failed(counters, refused, origin).await);
-        }
+        let (found, counters) = self.prove(facts, id, current, Refused::password_change, origin).await?;
         let policy = self.policy(facts);
         new.check_length(policy.password_min_length).map_err(|fault| password_issue("new_password", fault))?;
         let context = password_context(facts, &found.user.username, &found.user.email);
         let chosen = self.hasher.choose(facts.tenant.id, new, context).await?;
         let hash = chosen.map_err(|fault| password_issue("new_password", fault))?;
         let (changed, ends) = found.user.clone().change_password(hash, session, now);
-        let grant = grant.clone();
+        let (grant, outbox, house) = (grant.clone(), self.outbox.clone(), facts.tenant.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
-            scope.update(changed.clone()).await?;
+            let user = scope.update(changed.clone()).await?.user;
             scope.revoke_many(&ends).await?;
             tx.system(SystemReason::Authentication).clear_throttle(counters.account).await?;
-            Ok::<_, Error>(())
+            outbox.post(&scope, &user, letters::password_changed(&house, &user), now).await
         };
         self.db.write(origin.ctx.clone(), work).await
     }

@@ -32,6 +32,9 @@ pub enum Error {
     /// The invitation is unknown, expired, cancelled or accepted.
     #[error("invalid invitation")]
     InvalidInvitation,
+    /// The mailed link is unknown, expired or used.
+    #[error("invalid link")]
+    InvalidLink,
     /// The refresh token has just been used.
     #[error("the refresh token is spent")]
     RefreshSpent,

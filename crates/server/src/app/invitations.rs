@@ -1,15 +1,18 @@
 //! Invitations: how an account that an administrator made comes to its owner. An administrator never sets or sees a
 //! password.
 
+use std::sync::Arc;
+
 use gatehouse_domain::{
-    authz::{Grant, SystemReason, WriteUsers},
+    authz::{By, Grant, SystemReason, WriteUsers},
     id::UserId,
     password::Password,
     secret::Secret,
+    tenant::Tenant,
     time::Timestamp,
-    user::{Acceptance, INVITATION_LIFETIME, NotInvited, UserView},
+    user::{Acceptance, INVITATION_LIFETIME, NotInvited, Purpose, User, UserView},
 };
-use gatehouse_persistence::{Purpose, TenantFacts, WriteTx};
+use gatehouse_persistence::{TenantFacts, WriteScope, WriteTx};
 
 use crate::{
     app::{
@@ -17,6 +20,8 @@ use crate::{
         accounts::{password_context, password_issue},
         assignments::may_become,
         client::Origin,
+        letters,
+        mail::Outbox,
     },
     security::{keyring::token_hash, refresh},
 };
@@ -24,15 +29,63 @@ use crate::{
 /// Where the page is that a link leads to. What follows the fragment sign never leaves the browser.
 pub const PAGE: &str = "/invitation";
 
-/// A link that makes its holder the owner of an account. Shown once.
+/// How the owner of an account gets the invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is mailed to the address of the account. Accepting it proves that mailbox.
+    Email,
+    /// Whoever makes it gets the link, once, and hands it on.
+    Link,
+}
+
+/// A link that makes its holder the owner of an account.
 #[derive(Debug, Clone)]
 pub struct Invitation {
+    /// The link, where it is to be handed over; shown once.
+    pub handed: Option<HandedLink>,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+}
+
+/// A link for whoever asked for it.
+#[derive(Debug, Clone)]
+pub struct HandedLink {
     /// The link.
     pub url: Secret<String>,
     /// The token in it.
     pub token: Secret<String>,
-    /// When it stops working.
-    pub expires_at: Timestamp,
+}
+
+/// An invitation in the making; goes along into transactions.
+#[derive(Debug, Clone)]
+pub(crate) struct NewInvitation {
+    is_mailed: bool,
+    token: refresh::NewToken,
+    expires_at: Timestamp,
+    base_url: Arc<str>,
+    outbox: Outbox,
+}
+
+impl NewInvitation {
+    /// Makes the link of a user; an earlier one stops working. It is mailed, or the answer has it.
+    pub(crate) async fn issue(
+        &self,
+        scope: &WriteScope<'_>,
+        house: &Tenant,
+        user: User,
+        by: &By,
+        now: Timestamp,
+    ) -> Result<Invitation> {
+        let issued = scope.put_token(user.invite(self.is_mailed, self.expires_at, by)?, self.token.hash).await?;
+        let (expires_at, token) = (self.expires_at, &self.token.text);
+        if self.is_mailed {
+            let letter = letters::invitation(house, &issued.user, self.outbox.link(PAGE, &house.slug, token));
+            self.outbox.post_link(scope, &issued, letter, now).await?;
+            return Ok(Invitation { handed: None, expires_at });
+        }
+        let url = Secret::new(format!("{}{PAGE}#{}/{}", self.base_url, house.slug, token.expose()));
+        Ok(Invitation { handed: Some(HandedLink { url, token: token.clone() }), expires_at })
+    }
 }
 
 impl From<NotInvited> for Error {
@@ -42,20 +95,15 @@ impl From<NotInvited> for Error {
 }
 
 impl App {
-    /// Makes the token of an invitation.
-    pub(crate) fn new_invitation(&self, now: Timestamp) -> (refresh::NewToken, Timestamp) {
-        (refresh::mint_invitation(&self.env), now.plus(INVITATION_LIFETIME))
-    }
-
-    /// The link of an invitation into a tenant.
-    pub(crate) fn invitation(
-        origin: &Origin,
-        facts: &TenantFacts,
-        token: Secret<String>,
-        expires_at: Timestamp,
-    ) -> Invitation {
-        let url = format!("{}{PAGE}#{}/{}", origin.base_url, facts.tenant.slug, token.expose());
-        Invitation { url: Secret::new(url), token, expires_at }
+    /// Prepares an invitation.
+    pub(crate) fn new_invitation(&self, delivery: Delivery, origin: &Origin) -> NewInvitation {
+        NewInvitation {
+            is_mailed: delivery == Delivery::Email,
+            token: refresh::mint_invitation(&self.env),
+            expires_at: origin.ctx.now.plus(INVITATION_LIFETIME),
+            base_url: Arc::clone(&origin.base_url),
+            outbox: self.outbox.clone(),
+        }
     }
 
     /// Makes a link for an account that waits for its owner; an earlier one stops working. Whoever has the link can
@@ -63,21 +111,25 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`] when the account has its owner, [`Error::Stale`].
-    pub async fn invite(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<Invitation> {
-        let (token, expires_at) = self.new_invitation(origin.ctx.now);
-        let (hash, grant) = (token.hash, grant.clone());
+    pub async fn invite(
+        &self,
+        grant: &Grant<WriteUsers>,
+        id: UserId,
+        delivery: Delivery,
+        origin: &Origin,
+    ) -> Result<Invitation> {
+        let (new, grant) = (self.new_invitation(delivery, origin), grant.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
-            let invited = view.user.invite(expires_at, &grant.by())?;
+            let house = tx.system(SystemReason::Authentication).tenant(view.user.tenant_id).await?;
+            let house = house.ok_or(Error::NotFound)?;
+            // First whether there is anything to invite to; what is refused then takes it back.
+            let invitation = new.issue(&scope, &house, view.user, &grant.by(), tx.now()).await?;
             may_become(&grant, &scope, &view.roles).await?;
-            let user = scope.update(invited).await?;
-            scope.put_token(&user, Purpose::Invitation, hash, expires_at).await?;
-            Ok::<_, Error>(user)
+            Ok::<_, Error>(invitation)
         };
-        let user = self.db.write(origin.ctx.clone(), work).await?;
-        let facts = self.tenant_facts(user.tenant_id).await?.ok_or(Error::NotFound)?;
-        Ok(Self::invitation(origin, &facts, token.text, expires_at))
+        self.db.write(origin.ctx.clone(), work).await
     }
 
     /// Makes the link of an account stop working.
@@ -90,11 +142,7 @@ impl App {
             let scope = tx.scope(&grant);
             let user = scope.user(id).await?.ok_or(Error::NotFound)?;
             let changed = user.cancel_invitation(&grant.by())?;
-            if !scope.drop_token(changed.value(), Purpose::Invitation).await? {
-                return Err(Error::NotFound);
-            }
-            scope.update(changed).await?;
-            Ok::<_, Error>(())
+            if scope.drop_token(changed, Purpose::Invitation).await? { Ok(()) } else { Err(Error::NotFound) }
         };
         self.db.write(origin.ctx.clone(), work).await
     }
@@ -129,11 +177,11 @@ impl App {
         let password = password.map_err(|fault| password_issue("password", fault))?;
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(SystemReason::Authentication);
-            let owner = system.spend_token(tenant, Purpose::Invitation, hash).await?;
-            let owner = owner.ok_or(Error::InvalidInvitation)?;
-            let user = system.user(owner).await?.ok_or(Error::InvalidInvitation)?;
+            let spent = system.spend_token(tenant, Purpose::Invitation, hash).await?;
+            let spent = spent.ok_or(Error::InvalidInvitation)?;
+            let user = system.user(spent.user_id).await?.ok_or(Error::InvalidInvitation)?;
             let accepted = user
-                .accept_invitation(chosen.clone(), password.clone(), tx.now())
+                .accept_invitation(spent.mailed_to.as_ref(), chosen.clone(), password.clone(), tx.now())
                 .map_err(|NotInvited| Error::InvalidInvitation)?;
             let user = system.update(accepted).await?.user;
             let view = system.user_view(user.id, tx.now()).await?;

@@ -18,6 +18,8 @@ const FLUSH_EVERY: Duration = Duration::from_secs(5);
 /// How long an event can be removed without a trace, apart from what its row has to do with others.
 const SEAL_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// How long a mail waits at most for somebody to look for it.
+const MAIL_EVERY: Duration = Duration::from_secs(2);
 const CLEAN_EVERY: Duration = Duration::from_secs(600);
 /// Batches that one run of a task does at most; the next run goes on.
 const BATCHES: usize = 200;
@@ -118,6 +120,9 @@ impl App {
 
     /// Runs the periodic tasks until the future is dropped. One that fails is logged and tried again.
     pub async fn run_jobs(self: Arc<Self>) {
+        if let Some(folder) = self.mailer.folder() {
+            tracing::warn!(folder = %folder.display(), "there is no GATEHOUSE_SMTP_URL: mail goes into a folder");
+        }
         let flush = every(FLUSH_EVERY, "flush activity", async || self.flush_activity().await.map(drop));
         let sweep = every(SWEEP_EVERY, "sweep sessions", async || self.sweep().await.map(drop));
         let clean = every(CLEAN_EVERY, "clean up", async || {
@@ -128,7 +133,8 @@ impl App {
             self.seal_events().await?;
             self.watch_seals().await.map(drop)
         });
-        tokio::join!(flush, sweep, clean, seal);
+        let mail = every(MAIL_EVERY, "send mail", async || self.send_mail().await.map(drop));
+        tokio::join!(flush, sweep, clean, seal, mail);
     }
 }
 

@@ -21,8 +21,12 @@ pub mod imports;
 pub mod invitations;
 pub mod jobs;
 pub mod keys;
+mod letters;
 pub mod login;
+pub mod mail;
+pub mod mailbox;
 pub mod partners;
+pub mod recovery;
 pub mod refresh;
 pub mod roles;
 pub mod scope;
@@ -45,6 +49,7 @@ use gatehouse_persistence::{Change, Db, Options, Target, TenantFacts};
 use crate::{
     config::{Config, Database, Limits},
     env::Env,
+    mail::Mailer,
     security::{
         keyring::{Keyring, MasterKey, private_folder},
         password::Hasher,
@@ -66,6 +71,8 @@ pub struct App {
     pub(crate) limits: Limits,
     pub(crate) standings: Arc<standing::Standings>,
     pub(crate) clients: client::Clients,
+    pub(crate) mailer: Mailer,
+    pub(crate) outbox: mail::Outbox,
 }
 
 /// Why an instance cannot start.
@@ -161,7 +168,11 @@ impl App {
         }
         let keyring = Arc::new(Keyring::new(&master_key(config, &db, &env).await?));
         db.authenticate_with(keyring.audit_mac());
+        let outbox = config.data_dir.join("outbox");
+        let mailer = Mailer::new(&config.mail, &config.data_dir).map_err(|error| StartError::File(outbox, error))?;
         let app = Self {
+            outbox: mail::Outbox::new(Arc::clone(&keyring), env.clone(), config.links()),
+            mailer,
             db,
             keyring: Arc::clone(&keyring),
             tokens: Tokens::new(keyring),

@@ -1,7 +1,7 @@
 //! Users as administrators see them. No administrator ever sets or sees a password.
 
 use gatehouse_domain::{
-    authz::{By, Grant, ReadUsers, SystemReason, TenantRef, WriteUsers},
+    authz::{By, Grant, ReadUsers, SystemReason, WriteUsers},
     id::{TenantId, UserId},
     page::{Direction, Page, PageRequest},
     role::BuiltinRole,
@@ -9,14 +9,15 @@ use gatehouse_domain::{
     text::{DisplayName, Email, LoginName, Phone, Username},
     user::{NewUser, User, UserPatch, UserStatus, UserView},
 };
-use gatehouse_persistence::{Ctx, Purpose, TenantFacts, ThrottleKey, WriteTx};
+use gatehouse_persistence::{Ctx, TenantFacts, ThrottleKey, WriteTx};
 
 use crate::app::{
     App, Error, Result,
     assignments::{an_owner_stays, may_become, may_do_as_much},
     client::Origin,
     effects::{Mode, end},
-    invitations::Invitation,
+    invitations::{Delivery, Invitation},
+    letters,
     tenants::{another_user_fits, unknown},
 };
 
@@ -35,8 +36,8 @@ pub struct CreateUser {
     pub display_name: Option<DisplayName>,
     /// Where to be called.
     pub phone: Option<Phone>,
-    /// Whether a link is to be made with which the owner sets the password.
-    pub invite: bool,
+    /// How the owner gets the link with which to set the password; none is made if not at all.
+    pub delivery: Option<Delivery>,
 }
 
 impl App {
@@ -72,13 +73,13 @@ impl App {
         new: CreateUser,
         origin: &Origin,
     ) -> Result<(UserView, Option<Invitation>)> {
-        let (id, tenant_id, invite) = (self.env.id(UserId::from_parts), new.tenant_id, new.invite);
-        let (token, expires_at) = self.new_invitation(origin.ctx.now);
-        let hash = token.hash;
+        let (id, invitation) =
+            (self.env.id(UserId::from_parts), new.delivery.map(|delivery| self.new_invitation(delivery, origin)));
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
-            let tenant: TenantRef = scope.tenant(new.tenant_id).await?.ok_or_else(|| unknown("tenant_id"))?.reference();
+            let house = scope.tenant(new.tenant_id).await?.ok_or_else(|| unknown("tenant_id"))?;
+            let tenant = house.reference();
             let user = NewUser {
                 tenant,
                 username: new.username.clone(),
@@ -87,17 +88,14 @@ impl App {
                 phone: new.phone.clone(),
             };
             another_user_fits(tx, tenant).await?;
-            let mut user = scope.insert(User::create(id, user, &grant.by(), tx.now())).await?;
-            if new.invite {
-                user = scope.update(user.invite(expires_at, &grant.by())?).await?;
-                scope.put_token(&user, Purpose::Invitation, hash, expires_at).await?;
-            }
-            Ok::<_, Error>(UserView { user, roles: Vec::new() })
+            let user = scope.insert(User::create(id, user, &grant.by(), tx.now())).await?;
+            let invitation = match &invitation {
+                Some(new) => Some(new.issue(&scope, &house, user.clone(), &grant.by(), tx.now()).await?),
+                None => None,
+            };
+            Ok::<_, Error>((UserView { user, roles: Vec::new() }, invitation))
         };
-        let view = self.db.write(origin.ctx.clone(), work).await?;
-        let facts = if invite { self.tenant_facts(tenant_id).await? } else { None };
-        let invitation = facts.map(|facts| Self::invitation(origin, &facts, token.text, expires_at));
-        Ok((view, invitation))
+        self.db.write(origin.ctx.clone(), work).await
     }
 
     /// Changes a user. Suspending one ends all the user's sessions; activating one forgets failed sign-ins.
@@ -119,7 +117,7 @@ impl App {
         origin: &Origin,
     ) -> Result<(UserView, Effects)> {
         let account = ThrottleKey::User(id);
-        let grant = grant.clone();
+        let (grant, outbox) = (grant.clone(), self.outbox.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
@@ -129,13 +127,20 @@ impl App {
             if patch.username.is_some() || patch.email_verified.is_some() || patch.status.is_some() {
                 may_do_as_much(&grant, &scope, &view.roles).await?;
             }
-            let verified = view.user.email_verified;
+            let (verified, old) = (view.user.email_verified, view.user.email.clone());
             let (changed, ends) = view.user.update(patch.clone(), &grant.by(), tx.now());
             let user = scope.update(changed).await?;
             let owned = view.roles.iter().any(|role| role.role_id == BuiltinRole::SuperAdmin.id());
             let unverified = verified && !user.email_verified;
             if owned && (user.status == UserStatus::Suspended || unverified) {
                 an_owner_stays(tx).await?;
+            }
+            if user.email.key() != old.key() && user.status == UserStatus::Active {
+                let system = tx.system(SystemReason::Authentication);
+                let house = system.tenant(user.tenant_id).await?.ok_or(Error::NotFound)?;
+                for letter in letters::email_changed(&house, &user, &old) {
+                    outbox.post(&scope, &user, letter, tx.now()).await?;
+                }
             }
             let effects = match ends {
                 Some(ends) => end(tx, &scope, &ends, mode).await?,

@@ -85,6 +85,7 @@ const NOUNS: [Noun; 6] = [
             ("delete", "admin.users.delete", &[]),
             ("invite", "admin.users.invitation.create", LINK),
             ("cancel-invitation", "admin.users.invitation.delete", &[]),
+            ("reset-password", "admin.users.password_reset.create", &[]),
         ],
     },
     Noun {

@@ -9,11 +9,13 @@ use gatehouse_domain::{
     settings::{Bounded, Defaults},
     text::{Email, Username},
     throttle::{AccountRule, WindowRule},
+    time::HOUR,
 };
 use ipnet::IpNet;
 
 use crate::{
     config::{Config, Database, FirstAdmin, Limits, LogFormat, Problem, Sources, sources::Found},
+    mail::{MailOptions, Smtp},
     security::{
         keyring::MasterKey,
         password::{Cost, HasherOptions},
@@ -64,9 +66,13 @@ settings! {
     "trusted_proxies" "GATEHOUSE_TRUSTED_PROXIES" "none" "Networks, separated by commas, whose X-Forwarded-For names the client";
     "metrics_bind" "GATEHOUSE_METRICS_BIND" "off" "Address and port to serve /metrics on";
     "geoip_file" "GATEHOUSE_GEOIP_FILE" "none" "MaxMind DB (city or country) that gives sessions a location";
+    "smtp_url" "GATEHOUSE_SMTP_URL" (secret) "mail goes into outbox/ in the data folder" "smtps://user:password@host, smtp://… for STARTTLS, or smtp://host?tls=none";
+    "mail_from" "GATEHOUSE_MAIL_FROM" "no-reply@ and the host of public_url" "Sender of mail, such as no-reply@example.com; without a name it has the tenant's";
     "login_failures_per_account" "GATEHOUSE_LOGIN_FAILURES_PER_ACCOUNT" "10" "Consecutive failures before sign-in to an account is delayed";
     "login_failures_per_address" "GATEHOUSE_LOGIN_FAILURES_PER_ADDRESS" "100" "Failures of one address in 10 minutes before it must wait";
     "registrations_per_address" "GATEHOUSE_REGISTRATIONS_PER_ADDRESS" "20" "Registrations from one address in an hour";
+    "mail_requests_per_address" "GATEHOUSE_MAIL_REQUESTS_PER_ADDRESS" "20" "Mails that one address may ask for in an hour without being signed in";
+    "mails_per_mailbox" "GATEHOUSE_MAILS_PER_MAILBOX" "5" "Mails to one mailbox in an hour that somebody asked for";
     "hash_permits" "GATEHOUSE_HASH_PERMITS" "one per processor" "Passwords that are hashed at the same time";
     "hash_queue" "GATEHOUSE_HASH_QUEUE" "64" "Passwords that may wait to be hashed";
     "hash_memory_kib" "GATEHOUSE_HASH_MEMORY_KIB" "19456" "Memory of argon2id";
@@ -135,6 +141,8 @@ pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
         Database::Sqlite(_) => 4,
         Database::Postgres(_) => 16,
     };
+    let public_url = "an http or https address without path, query or user name";
+    let public_url = get.read("public_url", self::public_url, public_url)?;
     let cost = Cost {
         memory_kib: u32_of(get.number("hash_memory_kib", 8, 4_194_304)?.unwrap_or(19_456)),
         passes: u32_of(get.number("hash_passes", 1, 100)?.unwrap_or(2)),
@@ -153,7 +161,8 @@ pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
         data_dir,
         database,
         migrate: get.read("migrate", flag, "true or false")?.unwrap_or(true),
-        public_url: get.read("public_url", public_url, "an http or https address without path, query or user name")?,
+        mail: mail(&get, public_url.as_ref())?,
+        public_url,
         metrics_bind: get.parsed("metrics_bind", "an address and port such as 127.0.0.1:9000")?,
         trusted_proxies: get
             .read("trusted_proxies", networks, "networks such as 10.0.0.0/8,127.0.0.1, separated by commas")?
@@ -177,7 +186,15 @@ pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
             },
             registrations: WindowRule {
                 limit: u32_of(get.number("registrations_per_address", 1, 1_000_000)?.unwrap_or(20)),
-                window: Duration::from_secs(3_600),
+                window: HOUR,
+            },
+            mail_requests: WindowRule {
+                limit: u32_of(get.number("mail_requests_per_address", 1, 1_000_000)?.unwrap_or(20)),
+                window: HOUR,
+            },
+            mailbox: WindowRule {
+                limit: u32_of(get.number("mails_per_mailbox", 1, 1_000)?.unwrap_or(5)),
+                window: HOUR,
             },
         },
         geoip_file: get.read("geoip_file", |text| Some(PathBuf::from(text)), "")?,
@@ -208,6 +225,21 @@ fn public_url(text: &str) -> Option<url::Url> {
     let url = url::Url::parse(text).ok()?;
     let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
     (matches!(url.scheme(), "http" | "https") && url.has_host() && plain && url.password().is_none()).then_some(url)
+}
+
+fn mail(get: &Checker<'_>, public_url: Option<&url::Url>) -> Result<MailOptions, Problem> {
+    let form =
+        "smtps://user:password@host:465, smtp://user:password@host:587, or smtp://host:25?tls=none without a password";
+    let smtp = get.read("smtp_url", Smtp::parse, form)?;
+    if let (Some(found), None) = (get.0.get("smtp_url"), public_url) {
+        return Err(Problem::new(&found.place, "needs GATEHOUSE_PUBLIC_URL: mails have links, and these lead there"));
+    }
+    let default = || format!("no-reply@{}", public_url.and_then(url::Url::domain).unwrap_or("localhost")).parse().ok();
+    let from = get.parsed("mail_from", "an e-mail address, perhaps with a name: Example Ltd <no-reply@example.com>")?;
+    let from = from.or_else(default).ok_or_else(|| {
+        Problem::new("mail_from", "must be set, because public_url has no host that mail could come from")
+    })?;
+    Ok(MailOptions { smtp, from })
 }
 
 fn networks(text: &str) -> Option<Vec<IpNet>> {
@@ -333,6 +365,8 @@ mod tests {
             ("GATEHOUSE_ADMIN_EMAIL", "nobody"),
             ("GATEHOUSE_HASH_MEMORY_KIB", "1024"),
             ("GATEHOUSE_MIGRATE", "maybe"),
+            ("GATEHOUSE_SMTP_URL", "http://mail.example.com"),
+            ("GATEHOUSE_MAIL_FROM", "nobody"),
         ] {
             let error = load(&[], &[(name, value)]).unwrap_err();
             assert!(error.contains(name) || error.contains("hash_memory_kib"), "{error}");
@@ -352,6 +386,11 @@ mod tests {
         .unwrap();
         let shown = format!("{config:?}");
         assert!(!shown.contains("hunter2") && !shown.contains("abab") && !shown.contains("171, 171"));
+    }
+
+    #[test]
+    fn mail_server_needs_an_address_for_links() {
+        assert!(load(&[], &[("GATEHOUSE_SMTP_URL", "smtps://h")]).unwrap_err().contains("GATEHOUSE_PUBLIC_URL"));
     }
 
     #[test]

@@ -153,6 +153,10 @@ pub struct WithChanges<T>(pub T, pub Vec<FieldChange>, pub Effects);
 #[derive(Debug)]
 pub struct Bare<T>(pub T);
 
+/// A bare object for what will be done: status 202.
+#[derive(Debug)]
+pub struct Accepted<T>(pub T);
+
 /// Nothing: status 204.
 #[derive(Debug)]
 pub struct NoContent;
@@ -225,6 +229,14 @@ impl<T: Serialize> Responder for Bare<T> {
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
         json(StatusCode::OK, &self.0)
+    }
+}
+
+impl<T: Serialize> Responder for Accepted<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        json(StatusCode::ACCEPTED, &self.0)
     }
 }
 

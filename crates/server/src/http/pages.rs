@@ -12,7 +12,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 
 /// Mounts them.
 pub fn mount(config: &mut ServiceConfig) {
-    config.service(invitation).service(invitation_script).service(invitation_style);
+    config.service(invitation).service(password_reset).service(email).service(script).service(style);
 }
 
 fn file(content_type: &'static str, body: &'static str) -> HttpResponse {
@@ -23,18 +23,35 @@ fn file(content_type: &'static str, body: &'static str) -> HttpResponse {
         .body(body)
 }
 
+fn page(body: &'static str) -> HttpResponse {
+    file("text/html; charset=utf-8", body)
+}
+
 /// Where the link of an invitation leads; see [`crate::app::invitations::PAGE`].
 #[get("/invitation")]
 async fn invitation() -> HttpResponse {
-    file("text/html; charset=utf-8", include_str!("../../assets/invitation.html"))
+    page(include_str!("../../assets/invitation.html"))
 }
 
-#[get("/invitation.js")]
-async fn invitation_script() -> HttpResponse {
-    file("text/javascript; charset=utf-8", include_str!("../../assets/invitation.js"))
+/// Where a link leads with which another password is set; see [`crate::app::recovery::RESET_PAGE`].
+#[get("/password-reset")]
+async fn password_reset() -> HttpResponse {
+    page(include_str!("../../assets/password-reset.html"))
 }
 
-#[get("/invitation.css")]
-async fn invitation_style() -> HttpResponse {
-    file("text/css; charset=utf-8", include_str!("../../assets/invitation.css"))
+/// Where a link leads with which an address is confirmed; see [`crate::app::recovery::EMAIL_PAGE`]. It takes a button: what
+/// looks at links before people do, such as a filter of mail, confirms nothing.
+#[get("/email")]
+async fn email() -> HttpResponse {
+    page(include_str!("../../assets/email.html"))
+}
+
+#[get("/link.js")]
+async fn script() -> HttpResponse {
+    file("text/javascript; charset=utf-8", include_str!("../../assets/link.js"))
+}
+
+#[get("/link.css")]
+async fn style() -> HttpResponse {
+    file("text/css; charset=utf-8", include_str!("../../assets/link.css"))
 }

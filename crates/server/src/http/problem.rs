@@ -94,6 +94,7 @@ codes! {
     INVALID_CREDENTIALS UNAUTHORIZED "invalid_credentials" "User name or password is wrong" "The answer is the same for unknown, suspended and locked accounts.";
     INVALID_SETUP_TOKEN UNAUTHORIZED "invalid_setup_token" "The setup token is not valid" "It is unknown, spent, or older than 30 minutes. Make another with `gatehouse setup-token`.";
     INVALID_INVITATION UNAUTHORIZED "invalid_invitation" "The invitation is not valid" "It is unknown, expired, cancelled or accepted. Whoever sent it can send another.";
+    INVALID_LINK UNAUTHORIZED "invalid_link" "The link is not valid" "It is unknown, used, replaced by a later one, too old, or the address or the password has changed since. Ask for another.";
     REFRESH_TOKEN_SPENT UNAUTHORIZED "refresh_token_spent" "The refresh token has just been used" "Another request was faster; use the token that it got.";
     REFRESH_TOKEN_INVALID UNAUTHORIZED "refresh_token_invalid" "The refresh token is not valid" "It is malformed, expired, or of another tenant. Sign in.";
     MISSING_PERMISSION FORBIDDEN "missing_permission" "A permission is missing" "`detail` names the permission. An administrator can give a role that has it.";
@@ -156,6 +157,7 @@ impl Failure {
                 app::Error::EmailNotVerified => EMAIL_NOT_VERIFIED,
                 app::Error::InvalidSetupToken => INVALID_SETUP_TOKEN,
                 app::Error::InvalidInvitation => INVALID_INVITATION,
+                app::Error::InvalidLink => INVALID_LINK,
                 app::Error::RefreshSpent => REFRESH_TOKEN_SPENT,
                 app::Error::RefreshInvalid => REFRESH_TOKEN_INVALID,
                 app::Error::Denied(Denied::Forbidden(_)) => MISSING_PERMISSION,

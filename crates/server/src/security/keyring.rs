@@ -16,7 +16,10 @@ use aws_lc_rs::{
     constant_time, digest, hkdf, hmac,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gatehouse_domain::secret::{Secret, TokenHash};
+use gatehouse_domain::{
+    id::MailId,
+    secret::{Secret, TokenHash},
+};
 use gatehouse_persistence::{Mac, ThrottleKey};
 
 use crate::env::Env;
@@ -99,6 +102,7 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
 /// The derived keys.
 pub struct Keyring {
     seal: [u8; 32],
+    mail: [u8; 32],
     refresh: hmac::Key,
     cursor: hmac::Key,
     throttle: hmac::Key,
@@ -155,6 +159,7 @@ impl Keyring {
         let mac = |purpose: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, &derive(master, purpose));
         Self {
             seal: derive(master, b"seal"),
+            mail: derive(master, b"mail"),
             refresh: mac(b"refresh token"),
             cursor: mac(b"cursor"),
             throttle: mac(b"throttle"),
@@ -181,6 +186,20 @@ impl Keyring {
     /// [`Unopenable`] for anything else.
     pub fn open(&self, owner: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
         open_with(&self.seal, owner, sealed)
+    }
+
+    /// Seals a mail that waits to be sent.
+    #[must_use]
+    pub fn seal_mail(&self, id: MailId, plain: &[u8]) -> Vec<u8> {
+        seal_with(&self.mail, id.uuid().as_bytes(), plain)
+    }
+
+    /// Opens what [`Keyring::seal_mail`] sealed for the same mail.
+    ///
+    /// # Errors
+    /// [`Unopenable`] for anything else.
+    pub fn open_mail(&self, id: MailId, sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
+        open_with(&self.mail, id.uuid().as_bytes(), sealed)
     }
 
     /// The authentication code of a refresh token's body.

@@ -1,4 +1,4 @@
-//! Opaque tokens: refresh tokens, setup tokens, invitations.
+//! Opaque tokens: refresh tokens, setup tokens, those of invitations and other links.
 //!
 //! A refresh token is `ghr_` and base64url of: session id (16 bytes), generation (4), 256 random bits, and an
 //! authentication code (16) over these. The code lets a token that was spent long ago be recognised as ours without
@@ -20,6 +20,8 @@ use crate::{
 const PREFIX: &str = "ghr_";
 const SETUP_PREFIX: &str = "ghs_";
 const INVITATION_PREFIX: &str = "ghi_";
+const RESET_PREFIX: &str = "ghw_";
+const VERIFICATION_PREFIX: &str = "ghv_";
 const BODY_LEN: usize = 16 + 4 + 32;
 
 /// A fresh refresh token.
@@ -74,6 +76,18 @@ pub fn mint_setup(env: &Env) -> NewToken {
 #[must_use]
 pub fn mint_invitation(env: &Env) -> NewToken {
     issue(INVITATION_PREFIX, &env.random::<32>())
+}
+
+/// Makes the token of a link that resets a password: `ghw_` and 256 random bits.
+#[must_use]
+pub fn mint_reset(env: &Env) -> NewToken {
+    issue(RESET_PREFIX, &env.random::<32>())
+}
+
+/// Makes the token of a link that confirms an address: `ghv_` and 256 random bits.
+#[must_use]
+pub fn mint_verification(env: &Env) -> NewToken {
+    issue(VERIFICATION_PREFIX, &env.random::<32>())
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ api_tests! {
         world.set_status("users", &ada.id, "ACTIVE").await;
         assert_eq!(actions(&world).await, [
             "partner.created", "tenant.created", "role_assignment.created", "session.created", "partner.created", "tenant.created", "user.registered",
-            "session.created", "session.refreshed", "user.updated", "session.login_failed", "session.created", "session.revoked_all", "session.revoked",
+            "user.email_verification_requested", "session.created", "session.refreshed", "user.updated", "session.login_failed", "session.created", "session.revoked_all", "session.revoked",
             "user.suspended", "user.activated",
         ]);
     }

@@ -96,7 +96,7 @@ api_tests! {
         assert_eq!(found("action=user.updated&action=session.login_failed".into()).await, ["user.updated", "session.login_failed"]);
         assert_eq!(found("resource_type=role_assignment".into()).await, ["role_assignment.created"]);
         assert_eq!(found(format!("resource_id={}", signed.session())).await, ["session.created"]);
-        assert_eq!(found(format!("resource_id={}", ada.id)).await, ["user.updated", "session.login_failed", "user.registered"]);
+        assert_eq!(found(format!("resource_id={}", ada.id)).await, ["user.updated", "session.login_failed", "user.email_verification_requested", "user.registered"]);
         assert_eq!(found("result=failure".into()).await, ["session.login_failed"]);
         assert_eq!(found(format!("result=success&created_after={before}")).await, of_ada);
         assert_eq!(found(format!("result=success&result=failure&created_after={before}")).await.len(), 3);

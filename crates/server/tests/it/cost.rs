@@ -214,4 +214,28 @@ api_tests! {
         assert_eq!(counts[0], counts[1], "logout, one, own, a user's, a user's by the platform, a tenant's");
         assert!(counts[1].iter().all(|count| *count <= 4), "{counts:?}");
     }
+
+    /// What strangers may ask for costs the same few statements each; what a link does, a few more.
+    async fn asking_for_links_and_using_them_takes_few_statements(world) {
+        let tenant = world.tenant("acme").await;
+        let ada = world.person(&tenant, "ada").await;
+        let token = world.login(&ada).await;
+        let confirm = json!({"token": world.mail_to("ada@acme.example").await.token()});
+        let email = json!({"email": "ada@acme.example"});
+        let forgot = || world.post("/auth/tenants/acme/password/forgot").json(email.clone()).send();
+        let asking = once(&world, &token, forgot()).await;
+        let sending = {
+            let before = world.app.db().statements().0;
+            assert_eq!(world.app.send_mail().await.unwrap(), 1);
+            world.app.db().statements().0 - before
+        };
+        let reset = json!({"token": world.mail_to("ada@acme.example").await.token(), "new_password": crate::harness::PASSWORD});
+        let confirming = once(&world, &token, world.post("/auth/tenants/acme/email/verify").json(confirm).send()).await;
+        let changing = json!({"email": "new@acme.example", "current_password": crate::harness::PASSWORD});
+        let changing = once(&world, &token, world.post("/me/email").bearer(&token).json(changing).send()).await;
+        let resetting = once(&world, &token, world.post("/auth/tenants/acme/password/reset").json(reset).send()).await;
+        let counts = [asking, sending, confirming, changing, resetting];
+        let most = [6, 12, 8, 12, 14];
+        assert!(counts.iter().zip(most).all(|(count, most)| *count <= most), "{counts:?}");
+    }
 }

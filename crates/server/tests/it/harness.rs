@@ -5,7 +5,9 @@ mod answer;
 mod direct;
 mod ending;
 mod people;
+mod post;
 mod proxy;
+mod smtp;
 
 use std::{
     cell::{Cell, OnceCell},
@@ -39,7 +41,9 @@ use serde_json::Value;
 pub use answer::{Answer, claims};
 pub use ending::{Ending, Victim};
 pub use people::{Person, Signed, Tenant};
+pub use post::Mail;
 pub use proxy::Proxy;
+pub use smtp::{MailServer, Mood};
 
 /// A password that the rules accept.
 pub const PASSWORD: &str = "mountain otter juggles 42 lamps";
@@ -183,6 +187,11 @@ impl Call {
 
     pub fn from(self, ip: [u8; 4]) -> Self {
         self.map(|request| request.peer_addr(SocketAddr::from((ip, 40_000))))
+    }
+
+    /// Another target, perhaps one that names a host.
+    pub fn uri(self, uri: &str) -> Self {
+        self.map(|request| request.uri(uri))
     }
 
     pub fn json(self, body: Value) -> Self {

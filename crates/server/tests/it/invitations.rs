@@ -52,11 +52,13 @@ api_tests! {
         assert!(url.starts_with("http") && url.ends_with(&format!("/invitation#acme/{token}")), "{url}");
     }
 
-    async fn account_without_delivery_has_no_link(world) {
+    async fn account_may_be_made_without_an_invitation(world) {
         let (tenant, boss) = administered(&world).await;
-        let body = json!({"username": "ada", "email": "ada@mail.example"});
+        world.mails().await;
+        let body = json!({"username": "ada", "email": "ada@mail.example", "delivery": "none"});
         let user = world.post(&format!("/tenants/{}/users", tenant.id)).bearer(&boss).json(body).send().await.expect(201).data();
         assert_eq!(user.get("invitation"), None);
+        assert_eq!(world.mails().await.len(), 0);
         accept(&world, &token(&invite(&world, &boss, &tenant, &user).await.expect(201).data()), json!({})).await.expect(200);
     }
 
@@ -159,5 +161,60 @@ api_tests! {
             assert!(world.text(sql).await.iter().all(|text| !text.contains(&token)));
         }
         assert_eq!(world.number("SELECT COUNT(*) FROM audit_events WHERE action = 'user.invited'").await, 1);
+    }
+
+    async fn invitation_is_mailed_unless_it_is_said_otherwise_and_accepting_it_proves_the_mailbox(world) {
+        let (tenant, boss) = administered(&world).await;
+        world.mails().await;
+        let body = json!({"username": "ada", "email": "ada@mail.example"});
+        let user = world.post(&format!("/tenants/{}/users", tenant.id)).bearer(&boss).json(body).send().await.expect(201).data();
+        assert!(user["invitation"]["expires_at"].is_string() && user["invitation"].get("token").is_none(), "{user}");
+        let mail = world.mail_to("ada@mail.example").await;
+        assert_eq!(mail.subject, "Your invitation to acme");
+        assert!(mail.link().unwrap().starts_with("http://127.0.0.1:8000/invitation#acme/ghi_"), "{:?}", mail.link());
+        let accepted = accept(&world, &mail.token(), json!({})).await.expect(200).data();
+        assert_eq!((&accepted["status"], &accepted["email_verified"]), (&json!("ACTIVE"), &json!(true)));
+    }
+
+    async fn invitation_can_be_mailed_again_and_only_the_last_one_works(world) {
+        let (tenant, boss) = administered(&world).await;
+        world.mails().await;
+        let user = invited(&world, &tenant, &boss, "ada").await;
+        let path = format!("/tenants/{}/users/{}/invitation", tenant.id, user["id"].as_str().unwrap());
+        let mut tokens = vec![token(&user["invitation"])];
+        for _ in 0..2 {
+            let answer = world.post(&path).bearer(&boss).json(json!({})).send().await.expect(201).data();
+            assert_eq!(answer.get("url"), None);
+            tokens.push(world.mail_to("ada@mail.example").await.token());
+        }
+        let last = tokens.pop().unwrap();
+        for token in tokens {
+            accept(&world, &token, json!({})).await.problem(401, "invalid_invitation");
+        }
+        accept(&world, &last, json!({})).await.expect(200);
+    }
+
+    /// B38: whoever gets the mail of the old address is not invited any more.
+    async fn invitation_dies_with_the_address_it_was_mailed_to(world) {
+        let (tenant, boss) = administered(&world).await;
+        world.mails().await;
+        let user = invited(&world, &tenant, &boss, "ada").await;
+        let path = format!("/tenants/{}/users/{}", tenant.id, user["id"].as_str().unwrap());
+        world.post(&format!("{path}/invitation")).bearer(&boss).json(json!({})).send().await.expect(201);
+        let mail = world.mail_to("ada@mail.example").await;
+        world.patch(&path).bearer(&boss).json(json!({"email": "other@mail.example"})).send().await.expect(200);
+        accept(&world, &mail.token(), json!({})).await.problem(401, "invalid_invitation");
+        assert_eq!(world.mails().await.len(), 0, "nobody has had that account yet, so nobody is told");
+    }
+
+    /// B38: what an invitation is for is not what whoever accepts it says.
+    async fn acceptance_chooses_neither_tenant_nor_role_nor_address(world) {
+        let (tenant, boss) = administered(&world).await;
+        let token = token(&invited(&world, &tenant, &boss, "ada").await["invitation"]);
+        for (field, value) in [("email", json!("eve@mail.example")), ("tenant_id", json!(tenant.id)), ("roles", json!([])), ("status", json!("ACTIVE")), ("email_verified", json!(true))] {
+            let faults = accept(&world, &token, json!({field: value})).await.faults();
+            assert_eq!(faults, [format!("body.{field} extra_forbidden")]);
+        }
+        accept(&world, &token, json!({})).await.expect(200);
     }
 }

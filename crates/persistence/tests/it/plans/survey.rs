@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use gatehouse_domain::{
     audit::Refused,
     authz::{Actor, PermissionSet, ReadSessions, Right, UserActor},
-    id::{ApplicationId, AssignmentId, RoleId, SessionId},
+    id::{ApplicationId, AssignmentId, MailId, RoleId, SessionId},
     issue::Parse,
     page::Direction,
     role::{Anchor, Assignment, NewAssignment, Role},
@@ -17,7 +17,7 @@ use gatehouse_domain::{
     user::User,
 };
 use gatehouse_persistence::{
-    Db, SessionFilter, SessionSort, ThrottleKey,
+    Db, NewMail, SessionFilter, SessionSort, ThrottleKey,
     testing::{Fresh, analyze, fill_sessions},
 };
 
@@ -102,6 +102,8 @@ impl Survey {
                 key[..2].copy_from_slice(&n.to_be_bytes());
                 let key = ThrottleKey::Digest(key);
                 system.update_throttle(key, |counter: &Counter| (Counter { failures: 1, ..*counter }, ())).await?;
+                let id = MailId::from_parts(NOW.unix_millis(), bytes());
+                system.post(at, None, NewMail { id, sealed: vec![0; 100], give_up_at: NOW }).await?;
             }
             Ok(())
         })

@@ -5,7 +5,7 @@ use gatehouse_domain::{
     authz::Oneself,
     id::SessionId,
     password::Password,
-    text::{DisplayName, Phone},
+    text::{DisplayName, Email, Phone},
 };
 
 use crate::{
@@ -15,10 +15,11 @@ use crate::{
     },
     http::{
         api::{
+            auth::Message,
             session::{OneRevocation, OwnSessionQuery, SessionListItem, SessionPage, SessionRevokeResponse},
             user::{OneUser, UserResponse},
         },
-        envelope::{ApiResponse, ApiResult, NoContent},
+        envelope::{Accepted, ApiResponse, ApiResult, NoContent},
         extract::{
             access::{Access, Me, Myself, PathId},
             page::{Listing, Paged},
@@ -39,6 +40,14 @@ body! {
         phone: Patch<Phone>,
     }
 
+    /// A change of one's own e-mail address.
+    pub struct EmailChange {
+        /// The address from then on.
+        email: Email,
+        /// The password.
+        current_password: Password,
+    }
+
     /// A change of one's own password.
     pub struct PasswordChange {
         /// The password so far.
@@ -49,7 +58,7 @@ body! {
 }
 
 pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(get_me).mount(update_me).mount(change_password);
+    routes.mount(get_me).mount(update_me).mount(change_password).mount(change_email);
     routes.mount(list_sessions).mount(revoke_all_sessions).mount(revoke_session);
 }
 
@@ -94,6 +103,25 @@ async fn change_password(
     let PasswordChange { current_password, new_password } = change.0;
     app.change_password(&access, &facts, current_password, new_password, &asked.origin).await?;
     Ok(NoContent)
+}
+
+/// Change one's own e-mail address
+///
+/// A link is mailed to the new address. Whoever follows it makes that the address of the account; until then the old one
+/// stays. A wrong password counts like a failed sign-in.
+#[utoipa::path(tag = "me", operation_id = "me.change_email", request_body = EmailChange, responses((status = 202, body = Message)))]
+#[post("/me/email")]
+async fn change_email(
+    access: Access<Oneself, Myself>,
+    me: Me,
+    change: Valid<EmailChange>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Accepted<Message>> {
+    let facts = app.home(me.0.view.user.tenant_id).await?;
+    let EmailChange { email, current_password } = change.0;
+    app.change_email(&access, &facts, email, current_password, &asked.origin).await?;
+    Ok(Accepted(Message { message: "Follow the link that is mailed to the new address." }))
 }
 
 /// List one's own sessions

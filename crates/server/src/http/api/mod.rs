@@ -4,6 +4,7 @@ pub mod admin;
 pub mod audit;
 pub mod auth;
 pub mod me;
+pub mod recovery;
 pub mod session;
 pub mod settings;
 pub mod setup;
@@ -20,6 +21,7 @@ pub const BASE: &str = "/api/v1";
 pub fn mount(routes: &mut impl Mount) {
     me::mount(routes);
     auth::mount(routes);
+    recovery::mount(routes);
     tenants::mount(routes);
     admin::mount(routes);
     setup::mount(routes);

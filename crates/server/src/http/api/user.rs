@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::invitations::Invitation,
+    app::invitations::{HandedLink, Invitation},
     http::envelope::{ApiResponse, PaginatedResponse},
 };
 
@@ -89,29 +89,35 @@ pub struct NewUserResponse {
     /// What administrators see.
     #[serde(flatten)]
     pub user: AdminUserResponse,
-    /// The invitation, if `delivery` was `link`.
+    /// The invitation, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = InvitationResponse, required = false)]
     pub invitation: Option<InvitationResponse>,
 }
 
-/// A link that makes its holder the owner of an account. Shown once.
+/// A link that makes its holder the owner of an account. Where it is not mailed it is shown, once.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct InvitationResponse {
-    /// The link to the page that asks for a password.
-    #[schema(max_length = 2000, example = "https://id.example.com/invitation#acme/ghi_AZjF0uj0e3ydChssPU5fYAAAAAA")]
-    pub url: String,
-    /// The token, for pages of one's own.
-    #[schema(max_length = 4096, example = "ghi_AZjF0uj0e3ydChssPU5fYAAAAAA")]
-    pub token: String,
+    /// The link to the page that asks for a password, if `delivery` was `link`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, max_length = 2000, example = "https://id.example.com/invitation#acme/ghi_AZjF0uj0e3ydChssPU5fYAAAAAA")]
+    pub url: Option<String>,
+    /// The token in it, for pages of one's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, max_length = 4096, example = "ghi_AZjF0uj0e3ydChssPU5fYAAAAAA")]
+    pub token: Option<String>,
     /// When it stops working.
     #[schema(inline)]
     pub expires_at: Timestamp,
 }
 
 impl From<Invitation> for InvitationResponse {
-    fn from(Invitation { url, token, expires_at }: Invitation) -> Self {
-        Self { url: url.expose().clone(), token: token.expose().clone(), expires_at }
+    fn from(Invitation { handed, expires_at }: Invitation) -> Self {
+        let (url, token) = match handed {
+            Some(HandedLink { url, token }) => (Some(url.expose().clone()), Some(token.expose().clone())),
+            None => (None, None),
+        };
+        Self { url, token, expires_at }
     }
 }
 

@@ -138,6 +138,7 @@ fn shared(document: &mut Value) {
     components["responses"] = json!({
         "Unauthenticated": problem_response("No access token, or none that is valid.", &["unauthenticated", "invalid_token", "session_revoked"], &["WWW-Authenticate"]),
         "InvalidCredentials": problem_response("What was presented as proof is wrong.", &["invalid_credentials", "invalid_setup_token", "refresh_token_spent", "refresh_token_invalid", "session_revoked"], &["WWW-Authenticate"]),
+        "InvalidLink": problem_response("The link does nothing, or nothing more.", &["invalid_invitation", "invalid_link"], &["WWW-Authenticate"]),
         "Forbidden": problem_response("Not allowed.", &["missing_permission", "registration_closed", "tenant_suspended", "email_not_verified"], &["WWW-Authenticate"]),
         "NotFound": problem_response("There is nothing of that name that the caller may see.", &["not_found"], &[]),
         "Conflict": problem_response("It conflicts with what is there.", &["conflict", "already_registered", "already_set_up", "limit_reached", "stale"], &[]),
@@ -190,25 +191,34 @@ fn failures(path: &str, method: &str, operation: &Map<String, Value>) -> Vec<(&'
     let secured = operation.get("security").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
     let has_body = operation.contains_key("requestBody");
     let in_path = path.contains('{');
-    let is_login = id == "auth.login";
+    let ends_or_renews = matches!(id, "auth.refresh" | "auth.logout");
+    let forces = id.ends_with("password_reset.create");
     let mut failures = Vec::new();
     match id {
         "auth.login" | "auth.refresh" | "setup.create" => failures.push(("401", "InvalidCredentials")),
+        "auth.invitations.accept" | "auth.password.reset" | "auth.email.verify" => {
+            failures.push(("401", "InvalidLink"))
+        }
         _ if secured => failures.push(("401", "Unauthenticated")),
         _ => {}
     }
-    if (secured && !path.starts_with("/api/v1/me")) || matches!(id, "auth.login" | "auth.register") {
+    if (secured && !path.starts_with("/api/v1/me")) || (path.starts_with("/api/v1/auth/") && !ends_or_renews) {
         failures.push(("403", "Forbidden"));
     }
     if in_path {
         failures.push(("404", "NotFound"));
     }
-    let creates = method == "post" && has_body && !matches!(id, "auth.refresh" | "auth.logout");
-    if creates || matches!(method, "patch") || (method == "delete" && id.starts_with("admin.role_assignments")) {
+    let asks = matches!(id, "auth.password.forgot" | "auth.email.resend");
+    let creates = method == "post" && has_body && !ends_or_renews && !asks;
+    if creates
+        || forces
+        || matches!(method, "patch")
+        || (method == "delete" && id.starts_with("admin.role_assignments"))
+    {
         failures.push(("409", "Conflict"));
     }
     // These read a body to see that there is none.
-    if has_body || id.ends_with("sessions.revoke_all") {
+    if has_body || forces || id.ends_with("sessions.revoke_all") {
         failures.push(("408", "RequestTimeout"));
     }
     if has_body {
@@ -216,7 +226,7 @@ fn failures(path: &str, method: &str, operation: &Map<String, Value>) -> Vec<(&'
     }
     // Unknown query keys are a fault everywhere.
     failures.push(("422", "Invalid"));
-    if is_login || matches!(id, "auth.register" | "me.change_password") {
+    if asks || matches!(id, "auth.login" | "auth.register" | "me.change_password" | "me.change_email") {
         failures.push(("429", "RateLimited"));
     }
     failures.extend([("503", "Unavailable"), ("default", "Failure")]);
@@ -240,7 +250,7 @@ fn name_words(schema: &mut Value) {
 fn one(path: &str, method: &str, operation: &mut Map<String, Value>) {
     let failures = failures(path, method, operation);
     let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let limited = matches!(id.as_str(), "auth.login" | "auth.register");
+    let limited = matches!(id.as_str(), "auth.login" | "auth.register" | "auth.password.forgot" | "auth.email.resend");
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     for (status, response) in responses.iter_mut() {
         response["description"] = json!(match (status.as_str(), response.get("content").is_some()) {

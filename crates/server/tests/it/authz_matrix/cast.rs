@@ -188,7 +188,7 @@ impl Cast {
         target
     }
 
-    /// What is deleted by one call is not there for the next: each gets its own.
+    /// What is deleted by one call is not there for the next, and who has no password cannot sign in: each gets its own.
     pub async fn spare(&self, operation: &Operation, target: &mut Target) {
         let name = format!("spare-{}", target.serial);
         match operation.id.as_str() {
@@ -197,7 +197,10 @@ impl Cast {
             "admin.roles.delete" | "tenants.roles.delete" => {
                 target.role = self.world.role(&self.home, &name, &["sessions:read"]).await;
             }
-            "admin.users.delete" | "tenants.users.delete" => {
+            "admin.users.delete"
+            | "tenants.users.delete"
+            | "admin.users.password_reset.create"
+            | "tenants.users.password_reset.create" => {
                 target.user = self.world.person(&self.home, &name).await.id;
             }
             _ => {}

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{Document, none};
 
 /// The last words of operation ids.
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 21] = [
+    "change_email",
     "change_password",
     "create",
     "delete",
@@ -24,10 +25,21 @@ const VERBS: [&str; 16] = [
     "accept",
     "download",
     "upload",
+    "forgot",
+    "resend",
+    "reset",
+    "verify",
 ];
 
 /// What has a limit on attempts.
-const LIMITED: [&str; 3] = ["auth.login", "auth.register", "me.change_password"];
+const LIMITED: [&str; 6] = [
+    "auth.email.resend",
+    "auth.login",
+    "auth.password.forgot",
+    "auth.register",
+    "me.change_email",
+    "me.change_password",
+];
 
 fn is_word(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
@@ -197,7 +209,9 @@ fn answers_have_a_description_and_a_declared_body_and_declared_headers() {
                 "503" => headers.push("Retry-After"),
                 "200" if id.ends_with(".list") => headers.push("Link"),
                 "200" if id.ends_with(".download") => headers.push("Content-Disposition"),
-                "200" | "201" if LIMITED.contains(&id) => headers.extend(["RateLimit", "RateLimit-Policy"]),
+                "200" | "201" | "202" if LIMITED.contains(&id) && !id.starts_with("me.") => {
+                    headers.extend(["RateLimit", "RateLimit-Policy"])
+                }
                 _ => {}
             }
             for header in headers {

@@ -17,18 +17,23 @@ use crate::{
     app::{
         App,
         effects::Mode,
+        invitations::Delivery,
         users::{CreateUser, UserFilter},
     },
     http::{
-        api::user::{
-            AdminUserResponse, InvitationResponse, NewUserResponse, OneAdminUser, OneInvitation, OneNewUser, UserPage,
+        api::{
+            session::{OneRevocation, SessionRevokeResponse},
+            user::{
+                AdminUserResponse, InvitationResponse, NewUserResponse, OneAdminUser, OneInvitation, OneNewUser,
+                UserPage,
+            },
         },
         envelope::{ApiResponse, ApiResult, Created, NoContent, Removal, WithEffects},
         extract::{
             access::{Access, Directory, PathId},
             filtered::Filtered,
             page::{ByCreation, Listing, Paged},
-            valid::{DryRunQuery, Valid, ValidOrDry},
+            valid::{DryRunQuery, NoBody, Valid, ValidOrDry},
         },
         input::{At, Field, Flag, Json, Patch, Set, body, query},
         mount::Mount,
@@ -84,14 +89,14 @@ body! {
         display_name: Option<DisplayName>,
         /// Where to be called.
         phone: Option<Phone>,
-        /// How the owner gets the invitation; absent, none is made yet.
-        delivery: Option<Delivery>,
+        /// How the owner gets the invitation; absent, it is mailed.
+        delivery: Option<DeliveryField<true>>,
     }
 
     /// How the owner of an account gets the invitation.
     pub struct InvitationRequest {
-        /// The way.
-        delivery: Delivery,
+        /// The way; absent, it is mailed.
+        delivery: Option<DeliveryField<false>>,
     }
 
     /// What changes of a user; what is absent stays.
@@ -130,23 +135,39 @@ impl Field for SettableStatus {
     }
 }
 
-/// How the owner of an account gets the invitation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
-    /// The answer has the link, once.
-    Link,
+/// How the owner of an account gets the invitation: `email`, `link`, or, where there may be none, `none`.
+#[derive(Debug, Clone, Copy)]
+pub struct DeliveryField<const OR_NONE: bool>(Option<Delivery>);
+
+impl<const OR_NONE: bool> DeliveryField<OR_NONE> {
+    const WORDS: &'static [(&'static str, Option<Delivery>)] =
+        &[("email", Some(Delivery::Email)), ("link", Some(Delivery::Link)), ("none", None)];
+
+    fn words() -> &'static [(&'static str, Option<Delivery>)] {
+        if OR_NONE { Self::WORDS } else { &Self::WORDS[..2] }
+    }
+
+    /// The way. A field that is not there stands for mail.
+    pub fn of(field: Option<Self>) -> Option<Delivery> {
+        field.map_or(Some(Delivery::Email), |field| field.0)
+    }
 }
 
-impl Field for Delivery {
+impl<const OR_NONE: bool> Field for DeliveryField<OR_NONE> {
     fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-        match json {
-            Json::String(word) if word == "link" => Some(Self::Link),
-            _ => at.fault(Fault::new("enum", "must be link")),
+        let Json::String(text) = json else { return at.fault(Fault::new("string_type", "must be a string")) };
+        match Self::words().iter().find(|(word, _)| *word == text) {
+            Some((_, delivery)) => Some(Self(*delivery)),
+            None => {
+                let words: Vec<_> = Self::words().iter().map(|(word, _)| *word).collect();
+                at.fault(Fault::new("enum", format!("must be one of {}", words.join(", "))))
+            }
         }
     }
 
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["link"])).into()
+        let words: Vec<_> = Self::words().iter().map(|(word, _)| *word).collect();
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
     }
 }
 
@@ -236,7 +257,8 @@ pub(super) fn mount(routes: &mut impl Mount) {
         .mount(update)
         .mount(delete_one)
         .mount(invite)
-        .mount(cancel_invitation);
+        .mount(cancel_invitation)
+        .mount(reset_password);
 }
 
 /// List users
@@ -257,7 +279,7 @@ async fn list(
 
 /// Make an account
 ///
-/// It is `INVITED` until its owner has set a password.
+/// It is `INVITED` until its owner has set a password. The owner is mailed an invitation, unless `delivery` says otherwise.
 #[utoipa::path(tag = "admin-users", operation_id = "admin.users.create", request_body = UserCreateRequest, responses((status = 201, body = OneNewUser)))]
 #[post("/admin/users")]
 async fn create(
@@ -267,23 +289,24 @@ async fn create(
     app: Data<App>,
 ) -> ApiResult<Created<NewUserResponse>> {
     let UserCreateRequest { tenant_id, username, email, display_name, phone, delivery } = new.0;
-    let new = CreateUser { tenant_id, username, email, display_name, phone, invite: delivery.is_some() };
+    let new = CreateUser { tenant_id, username, email, display_name, phone, delivery: DeliveryField::of(delivery) };
     Ok(Created(app.create_user(&access, new, &asked.origin).await?.into()))
 }
 
 /// Invite the owner of an account
 ///
-/// An earlier link stops working. Whoever has the link can become the user.
+/// An earlier link stops working. It is mailed, or with `"delivery": "link"` the answer has it, once.
 #[utoipa::path(tag = "admin-users-invitation", operation_id = "admin.users.invitation.create", params(("user_id" = inline(UserId), Path, description = "The user.")), request_body = InvitationRequest, responses((status = 201, body = OneInvitation)))]
 #[post("/admin/users/{user_id}/invitation")]
 async fn invite(
     access: Access<WriteUsers, Directory>,
     id: PathId<UserId>,
-    _: Valid<InvitationRequest>,
+    request: Valid<InvitationRequest>,
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Created<InvitationResponse>> {
-    Ok(Created(app.invite(&access, id.0, &asked.origin).await?.into()))
+    let delivery = DeliveryField::of(request.0.delivery).unwrap_or(Delivery::Email);
+    Ok(Created(app.invite(&access, id.0, delivery, &asked.origin).await?.into()))
 }
 
 /// Cancel an invitation
@@ -299,6 +322,21 @@ async fn cancel_invitation(
 ) -> ApiResult<NoContent> {
     app.cancel_invitation(&access, id.0, &asked.origin).await?;
     Ok(NoContent)
+}
+
+/// Make a user set another password
+///
+/// The password stops working, every session ends, and the user is mailed a link to set another.
+#[utoipa::path(tag = "admin-users-password-reset", operation_id = "admin.users.password_reset.create", params(("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 200, body = OneRevocation)))]
+#[post("/admin/users/{user_id}/password-reset")]
+async fn reset_password(
+    access: Access<WriteUsers, Directory>,
+    id: PathId<UserId>,
+    _: NoBody,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<SessionRevokeResponse>> {
+    Ok(ApiResponse(app.force_reset(&access, id.0, &asked.origin).await?.into()))
 }
 
 /// Get a user

@@ -8,10 +8,11 @@ use gatehouse_domain::{
 };
 
 use crate::{
-    app::{App, users::CreateUser},
+    app::{App, invitations::Delivery, users::CreateUser},
     http::{
         api::{
-            admin::users::{Delivery, InvitationRequest, UserDeletionQuery, UserPatchRequest, UserQuery},
+            admin::users::{DeliveryField, InvitationRequest, UserDeletionQuery, UserPatchRequest, UserQuery},
+            session::{OneRevocation, SessionRevokeResponse},
             user::{
                 AdminUserResponse, InvitationResponse, NewUserResponse, OneAdminUser, OneInvitation, OneNewUser,
                 UserPage,
@@ -22,7 +23,7 @@ use crate::{
             access::{Access, InTenant, PathId},
             filtered::Filtered,
             page::{ByCreation, Listing, Paged},
-            valid::{DryRunQuery, Valid, ValidOrDry},
+            valid::{DryRunQuery, NoBody, Valid, ValidOrDry},
         },
         input::body,
         mount::Mount,
@@ -41,8 +42,8 @@ body! {
         display_name: Option<DisplayName>,
         /// Where to be called.
         phone: Option<Phone>,
-        /// How the owner gets the invitation; absent, none is made yet.
-        delivery: Option<Delivery>,
+        /// How the owner gets the invitation; absent, it is mailed.
+        delivery: Option<DeliveryField<true>>,
     }
 }
 
@@ -54,7 +55,8 @@ pub(super) fn mount(routes: &mut impl Mount) {
         .mount(update)
         .mount(delete_one)
         .mount(invite)
-        .mount(cancel_invitation);
+        .mount(cancel_invitation)
+        .mount(reset_password);
 }
 
 /// List the users of a tenant
@@ -73,7 +75,7 @@ async fn list(
 
 /// Make an account in a tenant
 ///
-/// It is `INVITED` until its owner has set a password.
+/// It is `INVITED` until its owner has set a password. The owner is mailed an invitation, unless `delivery` says otherwise.
 #[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.create", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), request_body = TenantUserCreateRequest, responses((status = 201, body = OneNewUser)))]
 #[post("/tenants/{tenant_id}/users")]
 async fn create(
@@ -84,23 +86,25 @@ async fn create(
     app: Data<App>,
 ) -> ApiResult<Created<NewUserResponse>> {
     let TenantUserCreateRequest { username, email, display_name, phone, delivery } = new.0;
-    let new = CreateUser { tenant_id: tenant.0, username, email, display_name, phone, invite: delivery.is_some() };
+    let new =
+        CreateUser { tenant_id: tenant.0, username, email, display_name, phone, delivery: DeliveryField::of(delivery) };
     Ok(Created(app.create_user(&access, new, &asked.origin).await?.into()))
 }
 
 /// Invite the owner of an account of a tenant
 ///
-/// An earlier link stops working. Whoever has the link can become the user.
+/// An earlier link stops working. It is mailed, or with `"delivery": "link"` the answer has it, once.
 #[utoipa::path(tag = "tenants-users-invitation", operation_id = "tenants.users.invitation.create", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), request_body = InvitationRequest, responses((status = 201, body = OneInvitation)))]
 #[post("/tenants/{tenant_id}/users/{user_id}/invitation")]
 async fn invite(
     access: Access<WriteUsers, InTenant>,
     id: PathId<UserId>,
-    _: Valid<InvitationRequest>,
+    request: Valid<InvitationRequest>,
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Created<InvitationResponse>> {
-    Ok(Created(app.invite(&access, id.0, &asked.origin).await?.into()))
+    let delivery = DeliveryField::of(request.0.delivery).unwrap_or(Delivery::Email);
+    Ok(Created(app.invite(&access, id.0, delivery, &asked.origin).await?.into()))
 }
 
 /// Cancel an invitation into a tenant
@@ -116,6 +120,21 @@ async fn cancel_invitation(
 ) -> ApiResult<NoContent> {
     app.cancel_invitation(&access, id.0, &asked.origin).await?;
     Ok(NoContent)
+}
+
+/// Make a user of a tenant set another password
+///
+/// The password stops working, every session ends, and the user is mailed a link to set another.
+#[utoipa::path(tag = "tenants-users-password-reset", operation_id = "tenants.users.password_reset.create", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 200, body = OneRevocation)))]
+#[post("/tenants/{tenant_id}/users/{user_id}/password-reset")]
+async fn reset_password(
+    access: Access<WriteUsers, InTenant>,
+    id: PathId<UserId>,
+    _: NoBody,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<SessionRevokeResponse>> {
+    Ok(ApiResponse(app.force_reset(&access, id.0, &asked.origin).await?.into()))
 }
 
 /// Get a user of a tenant

@@ -1,0 +1,71 @@
+//! Refusals worth remembering: events without a state change of their own.
+
+use super::{Action, Event, Fields, Resource, ResourceKind};
+use crate::{
+    authz::{By, SystemReason, TenantRef},
+    id::UserId,
+};
+
+/// An event without a state change of its own: a refusal worth remembering.
+#[derive(Debug, Clone)]
+#[must_use = "an event is recorded only when it is saved"]
+pub struct Refused(Event);
+
+impl Refused {
+    /// A sign-in that was refused. The name that was typed is not recorded: people type passwords there.
+    pub fn login(tenant: TenantRef, user: Option<UserId>, why: &'static str) -> Self {
+        Self::of(Action::SessionLoginFailed, tenant, user, why)
+    }
+
+    /// A change of password that was refused.
+    pub fn password_change(tenant: TenantRef, user: UserId, why: &'static str) -> Self {
+        Self::of(Action::UserPasswordChangeFailed, tenant, Some(user), why)
+    }
+
+    /// A change that somebody of a tenant asked for and lacks a permission for.
+    pub fn access(tenant: TenantRef, by: By, permission: &'static str, operation: &str) -> Self {
+        let resource = Resource::set(ResourceKind::Tenant).in_tenant(tenant.partner_id, tenant.id);
+        let mut fields = Fields::default();
+        fields.set("permission", permission).set("operation", operation);
+        let failure = Some("missing_permission");
+        Self(Event { action: Action::AccessDenied, resource, by, failure, reason: None, fields })
+    }
+
+    /// Adds how many failures in a row that makes, and for how long the next attempt gets no answer.
+    pub fn counted(mut self, failures: u32, delay: std::time::Duration) -> Self {
+        self.0.fields.set("failures", failures);
+        if !delay.is_zero() {
+            self.0.fields.set("delay_seconds", delay.as_secs());
+        }
+        self
+    }
+
+    /// The account being locked by this refusal; none if nobody has the name.
+    #[must_use]
+    pub fn locking(&self) -> Option<Self> {
+        let Event { resource, by, .. } = &self.0;
+        resource.id?;
+        let (resource, by) = (resource.clone(), *by);
+        let fields = Fields::default();
+        Some(Self(Event { action: Action::UserLocked, resource, by, failure: None, reason: Some("failures"), fields }))
+    }
+
+    /// A change of e-mail address that was refused.
+    pub fn email_change(tenant: TenantRef, user: UserId, why: &'static str) -> Self {
+        Self::of(Action::UserEmailChangeFailed, tenant, Some(user), why)
+    }
+
+    fn of(action: Action, tenant: TenantRef, user: Option<UserId>, why: &'static str) -> Self {
+        let resource = Resource {
+            id: user.map(UserId::uuid),
+            ..Resource::set(ResourceKind::User).in_tenant(tenant.partner_id, tenant.id)
+        };
+        let by = By::system(SystemReason::Authentication);
+        Self(Event { action, resource, by, failure: Some(why), reason: None, fields: Fields::default() })
+    }
+
+    /// Takes the event out, to store it.
+    pub fn into_event(self) -> Event {
+        self.0
+    }
+}

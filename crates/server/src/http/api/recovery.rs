@@ -1,0 +1,109 @@
+//! For those who cannot sign in: another password, and showing that an address is one's own. The path names the tenant by
+//! its slug.
+
+use actix_web::{post, web::Data};
+use gatehouse_domain::{
+    password::Password,
+    text::{Email, Slug},
+};
+
+use crate::{
+    app::{App, recovery::Wish},
+    http::{
+        api::auth::Message,
+        envelope::{Accepted, ApiResult, NoContent},
+        extract::{access::PathTenant, valid::Valid},
+        input::{Opaque, body},
+        mount::Mount,
+        request::Asked,
+    },
+};
+
+body! {
+    /// Where to mail a link.
+    pub struct MailRequest {
+        /// The e-mail address of the account.
+        email: Email,
+    }
+
+    /// Another password, set with a mailed link.
+    pub struct PasswordResetRequest {
+        /// The token in the link.
+        token: Opaque<4096>,
+        /// The password from now on: at least 15 characters unless the tenant wants more, and not easy to guess.
+        new_password: Password,
+    }
+
+    /// A mailed link that was followed.
+    pub struct EmailVerifyRequest {
+        /// The token in the link.
+        token: Opaque<4096>,
+    }
+}
+
+const ASKED: Message = Message { message: "If that is the address of an account, a mail is on its way." };
+
+pub(super) fn mount(routes: &mut impl Mount) {
+    routes.mount(forgot).mount(reset).mount(resend).mount(verify);
+}
+
+/// Ask for a link to set another password
+///
+/// It is mailed if the address is that of an account that may sign in. The answer is the same for every address.
+#[utoipa::path(tag = "auth-password", operation_id = "auth.password.forgot", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = MailRequest, responses((status = 202, body = Message)), security(()))]
+#[post("/auth/tenants/{tenant_slug}/password/forgot")]
+async fn forgot(
+    tenant: PathTenant,
+    request: Valid<MailRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Accepted<Message>> {
+    asked.limited(app.ask_by_mail(&tenant.0, Wish::PasswordReset, request.0.email, &asked.origin).await)?;
+    Ok(Accepted(ASKED))
+}
+
+/// Set another password with a mailed link
+///
+/// The link works once, for an hour. Every session of the user ends, and nobody is signed in.
+#[utoipa::path(tag = "auth-password", operation_id = "auth.password.reset", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = PasswordResetRequest, responses((status = 204)), security(()))]
+#[post("/auth/tenants/{tenant_slug}/password/reset")]
+async fn reset(
+    tenant: PathTenant,
+    request: Valid<PasswordResetRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<NoContent> {
+    let PasswordResetRequest { token, new_password } = request.0;
+    app.reset_password(&tenant.0, &token.0, new_password, &asked.origin).await?;
+    Ok(NoContent)
+}
+
+/// Ask for another link to confirm an address
+///
+/// It is mailed if the address is that of an account and not confirmed yet. The answer is the same for every address.
+#[utoipa::path(tag = "auth-email", operation_id = "auth.email.resend", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = MailRequest, responses((status = 202, body = Message)), security(()))]
+#[post("/auth/tenants/{tenant_slug}/email/resend")]
+async fn resend(
+    tenant: PathTenant,
+    request: Valid<MailRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Accepted<Message>> {
+    asked.limited(app.ask_by_mail(&tenant.0, Wish::Verification, request.0.email, &asked.origin).await)?;
+    Ok(Accepted(ASKED))
+}
+
+/// Confirm an address with a mailed link
+///
+/// The address becomes the verified one of the account, in the place of another if the user asked for that.
+#[utoipa::path(tag = "auth-email", operation_id = "auth.email.verify", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = EmailVerifyRequest, responses((status = 204)), security(()))]
+#[post("/auth/tenants/{tenant_slug}/email/verify")]
+async fn verify(
+    tenant: PathTenant,
+    request: Valid<EmailVerifyRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<NoContent> {
+    app.verify_email(&tenant.0, &request.0.token.0, &asked.origin).await?;
+    Ok(NoContent)
+}
