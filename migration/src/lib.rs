@@ -43,6 +43,7 @@ migrations! {
     m20261121_000031_delete_softly,
     m20261121_000050_index_fewer_events,
     m20261121_000051_seal_audit_events,
+    m20261121_000070_create_search_terms,
 }
 
 /// Runs portable statements.

@@ -33,6 +33,7 @@ pub mod partner;
 pub mod password;
 pub mod refresh;
 pub mod role;
+pub mod search;
 pub mod secret;
 pub mod session;
 pub mod settings;

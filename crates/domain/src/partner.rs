@@ -5,6 +5,7 @@ use crate::{
     authz::By,
     change::Changed,
     id::PartnerId,
+    search::Searchable,
     session::{EndReason, RevokeMany, RevokeTarget},
     settings::{Bounded, words},
     text::{Email, Name, Slug},
@@ -106,6 +107,12 @@ pub struct PartnerPatch {
     pub max_users_per_tenant: Option<Option<Limit>>,
     /// Greatest number of applications in each tenant.
     pub max_applications_per_tenant: Option<Option<Limit>>,
+}
+
+impl Searchable for Partner {
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        [self.name.as_str(), self.slug.as_str()].into_iter()
+    }
 }
 
 impl Partner {

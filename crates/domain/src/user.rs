@@ -11,6 +11,7 @@ use crate::{
     change::Changed,
     id::{PartnerId, SessionId, TenantId, UserId},
     role::HeldRole,
+    search::Searchable,
     secret::PasswordHash,
     session::{EndReason, RevokeMany, RevokeTarget},
     settings::words,
@@ -81,6 +82,17 @@ pub struct UserView {
     pub roles: Vec<HeldRole>,
 }
 
+/// A user as administrators see one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserDetail {
+    /// The user and the roles held.
+    pub view: UserView,
+    /// How many sessions can be used now.
+    pub sessions: u64,
+    /// Whether so many sign-ins have failed that none is tried any more.
+    pub locked: bool,
+}
+
 /// What is needed to make a user.
 #[derive(Debug, Clone)]
 pub struct NewUser {
@@ -122,6 +134,13 @@ pub struct UserPatch {
     pub status: Option<UserStatus>,
     /// Free data, replaced as a whole.
     pub attributes: Option<Attributes>,
+}
+
+impl Searchable for User {
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let display_name = self.display_name.as_ref().map(DisplayName::as_str);
+        [self.username.as_str(), self.email.as_str()].into_iter().chain(display_name)
+    }
 }
 
 impl User {

@@ -23,6 +23,7 @@ pub(crate) mod session_stats;
 pub(crate) mod sql;
 pub(crate) mod sweep;
 pub(crate) mod tenant;
+pub(crate) mod term;
 pub(crate) mod throttle;
 pub(crate) mod user;
 pub(crate) mod user_token;
@@ -37,6 +38,7 @@ use uuid::Uuid;
 use crate::{
     db::Change,
     error::{Error, Result},
+    repo::term::TermTable,
     scope::Owned,
 };
 
@@ -56,6 +58,12 @@ pub trait Row: Sized + Send {
     type Active: ActiveModelTrait<Entity = Self::Entity> + Send;
     /// What a new row invalidates; nothing, unless it gives rights to those who are signed in.
     const INSERT_CHANGES: Option<Change> = None;
+    /// Where its terms are kept, if it can be searched for.
+    const TERMS: Option<TermTable> = None;
+    /// The terms that it is found by.
+    fn terms(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Whom it belongs to.
     fn home(&self) -> Home;
     /// Its id.

@@ -205,6 +205,7 @@ impl WriteScope<'_> {
         let (value, event) = changed.into_parts();
         self.guard(&value.home())?;
         self.tx.insert(insertion(self.tx, &value)?, event).await?;
+        self.tx.index(&value, false).await?;
         if let Some(change) = T::INSERT_CHANGES {
             self.tx.changed(change);
         }
@@ -233,6 +234,7 @@ impl WriteScope<'_> {
         if result.rows_affected != 1 {
             return Err(Error::Stale);
         }
+        self.tx.index(&value, true).await?;
         self.record(event).await?;
         Ok(value)
     }

@@ -15,16 +15,17 @@ use gatehouse_domain::{
     issue::Parse,
     page::{Direction, PageRequest, Start},
     partner::Standing,
+    search::Search,
     secret::{PasswordHash, TokenHash},
     session::{EndReason, RevokeMany, RevokeTarget, Successor},
-    text::LoginName,
+    text::{LoginName, Username},
     throttle::Counter,
     time::DAY,
-    user::UserStatus,
+    user::{UserPatch, UserStatus},
 };
 use gatehouse_persistence::{
-    AssignmentFilter, AuditFilter, Purpose, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter, ThrottleKey,
-    UserFilter,
+    AssignmentFilter, AuditFilter, Db, Found, PartnerFilter, Purpose, RoleFilter, Scope, SessionFilter, SessionSort,
+    TenantFilter, ThrottleKey, UserFilter,
     testing::{Engine, Fresh},
 };
 
@@ -62,6 +63,11 @@ macro_rules! surveys {
 }
 
 const WAYS: [Direction; 2] = [Direction::Descending, Direction::Ascending];
+
+/// Everything there is.
+fn scope_of(db: &Db) -> Scope<'_> {
+    db.scope(&grant::<ReadUsers>(&Area::Directory))
+}
 
 /// The first page, one in the middle, one by cursor, and one past the end.
 async fn pages(
@@ -217,13 +223,59 @@ surveys! {
                 for grant in &both::<ReadTenants>(&reach) {
                     let scope = db.scope(grant);
                     for by_name in [false, true] {
-                        let filter = TenantFilter { partners: vec![partner], statuses: vec![Standing::Active] };
+                        let filter = TenantFilter { partners: vec![partner], statuses: vec![Standing::Active], search: None };
                         survey.look("tenants", scope.tenants(&filter, by_name, way, &at)).await;
+                        let filter = TenantFilter { search: Some(Search::parse("t oth").unwrap()), ..TenantFilter::default() };
+                        survey.look("tenants that are searched for", scope.tenants(&filter, by_name, way, &at)).await;
                     }
                 }
                 let everything = grant::<ReadPartners>(&Installation);
-                survey.look("partners", db.scope(&everything).partners(false, way, &at)).await;
+                for search in [None, Some(Search::parse("p").unwrap())] {
+                    let filter = PartnerFilter { statuses: vec![Standing::Active], search };
+                    survey.look("partners", db.scope(&everything).partners(&filter, false, way, &at)).await;
+                }
             }
+        }
+    }
+
+    async fn users_are_searched_by_an_index_wherever_they_are_and_whatever_else_is_asked(survey) {
+        let db = survey.db.clone();
+        let (tenant, partner, role) = (survey.tenant.id, survey.tenant.partner_id, survey.role);
+        let platform = grant::<ReadUsers>(&Area::Directory);
+        let partner_admin = authorize::<ReadUsers>(&survey.partner_admin(), &Area::Directory).unwrap();
+        let inside = in_tenant::<ReadUsers>(&survey.tenant);
+        for grant in [platform, partner_admin, inside] {
+            let scope = db.scope(&grant);
+            for words in ["p", "person12", "p1 @example", "ada"] {
+                let searched = || UserFilter { search: Some(Search::parse(words).unwrap()), ..UserFilter::default() };
+                for filter in [
+                    searched(),
+                    UserFilter { tenants: vec![tenant], ..searched() },
+                    UserFilter { partners: vec![partner], ..searched() },
+                    UserFilter { statuses: vec![UserStatus::Active], ..searched() },
+                    UserFilter { roles: vec![role], ..searched() },
+                    UserFilter { tenants: vec![tenant], statuses: vec![UserStatus::Suspended], roles: vec![role], ..searched() },
+                ] {
+                    for way in WAYS {
+                        let first = scope.users(&filter, way, &page(1, 50), NOW).await.unwrap();
+                        survey.look("users that are searched for", scope.users(&filter, way, &page(2, 50), NOW)).await;
+                        if let Some(key) = first.next {
+                            let request = PageRequest { start: Start::After(key, page(2, 50).number()), ..page(2, 50) };
+                            survey.look("users that are searched for", scope.users(&filter, way, &request, NOW)).await;
+                        }
+                    }
+                }
+            }
+        }
+        let (id, before) = (survey.ada.id, survey.ada.clone());
+        survey.look("a user as administrators see one", scope_of(&db).user_detail(id, NOW)).await;
+        survey.look("terms", write(&db, NOW, async move |tx| {
+            let patch = UserPatch { username: Some(Username::parse("augusta").unwrap()), ..UserPatch::default() };
+            let (changed, _) = before.clone().update(patch, &by(), NOW);
+            tx.system(SYSTEM).update(changed).await
+        })).await;
+        for of in Found::ALL {
+            survey.look("users without terms", db.system(SYSTEM).without_terms(of, None)).await;
         }
     }
 

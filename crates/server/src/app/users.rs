@@ -7,7 +7,7 @@ use gatehouse_domain::{
     role::BuiltinRole,
     session::Effects,
     text::{DisplayName, Email, LoginName, Phone, Username},
-    user::{NewUser, User, UserPatch, UserStatus, UserView},
+    user::{NewUser, User, UserDetail, UserPatch, UserStatus, UserView},
 };
 use gatehouse_persistence::{Ctx, Purpose, TenantFacts, ThrottleKey, WriteTx};
 
@@ -50,7 +50,7 @@ impl App {
         filter: &UserFilter,
         direction: Direction,
         page: &PageRequest,
-    ) -> Result<Page<UserView>> {
+    ) -> Result<Page<UserDetail>> {
         Ok(self.db.scope(grant).users(filter, direction, page, self.env.now()).await?)
     }
 
@@ -58,8 +58,8 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn user(&self, grant: &Grant<ReadUsers>, id: UserId) -> Result<UserView> {
-        self.db.scope(grant).user_view(id, self.env.now()).await?.ok_or(Error::NotFound)
+    pub async fn user(&self, grant: &Grant<ReadUsers>, id: UserId) -> Result<UserDetail> {
+        self.db.scope(grant).user_detail(id, self.env.now()).await?.ok_or(Error::NotFound)
     }
 
     /// Makes an account, which cannot sign in before its owner has set a password, and the link for that if asked.
@@ -71,7 +71,7 @@ impl App {
         grant: &Grant<WriteUsers>,
         new: CreateUser,
         origin: &Origin,
-    ) -> Result<(UserView, Option<Invitation>)> {
+    ) -> Result<(UserDetail, Option<Invitation>)> {
         let (id, tenant_id, invite) = (self.env.id(UserId::from_parts), new.tenant_id, new.invite);
         let (token, expires_at) = self.new_invitation(origin.ctx.now);
         let hash = token.hash;
@@ -92,7 +92,8 @@ impl App {
                 user = scope.update(user.invite(expires_at, &grant.by())?).await?;
                 scope.put_token(&user, Purpose::Invitation, hash, expires_at).await?;
             }
-            Ok::<_, Error>(UserView { user, roles: Vec::new() })
+            let view = UserView { user, roles: Vec::new() };
+            Ok::<_, Error>(UserDetail { view, sessions: 0, locked: false })
         };
         let view = self.db.write(origin.ctx.clone(), work).await?;
         let facts = if invite { self.tenant_facts(tenant_id).await? } else { None };
@@ -117,7 +118,7 @@ impl App {
         patch: UserPatch,
         mode: Mode,
         origin: &Origin,
-    ) -> Result<(UserView, Effects)> {
+    ) -> Result<(UserDetail, Effects)> {
         let account = ThrottleKey::User(id);
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
@@ -144,7 +145,7 @@ impl App {
             if patch.status == Some(UserStatus::Active) {
                 tx.system(SystemReason::Authentication).clear_throttle(account).await?;
             }
-            Ok((UserView { user, roles: view.roles }, effects))
+            Ok((scope.user_detail(id, tx.now()).await?.ok_or(Error::NotFound)?, effects))
         };
         self.change(origin.ctx.clone(), mode, work).await
     }

@@ -30,6 +30,7 @@ mod refresh_reuse;
 mod revocation;
 mod revocation_race;
 mod rights;
+mod search;
 mod setup;
 mod slow_bodies;
 mod stats;

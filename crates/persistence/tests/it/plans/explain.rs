@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnect
 const LARGE: [&str; 9] = [
     "sessions",
     "users",
+    "user_terms",
     "role_assignments",
     "roles",
     "session_applications",

@@ -5,6 +5,7 @@ use gatehouse_domain::{
     authz::{DeletePartners, ReadPartners, WritePartners},
     id::PartnerId,
     partner::{Limit, NewPartner, Partner, PartnerPatch, Standing},
+    search::Search,
     text::{Email, Name, Slug},
     time::Timestamp,
 };
@@ -12,15 +13,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::App,
+    app::{App, partners::PartnerFilter},
     http::{
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal, WithEffects},
         extract::{
             access::{Access, Everything, PathId},
-            page::{CreationOrName, Listing, Paged, Unfiltered},
+            page::{CreationOrName, Listing, Paged},
             valid::{DryRunQuery, RealOrDry, Valid, ValidOrDry},
         },
-        input::{Patch, Set, body},
+        input::{Patch, Set, body, query},
         mount::Mount,
         request::Asked,
     },
@@ -74,6 +75,16 @@ pub struct PartnerUsage {
     /// How many tenants it has.
     #[schema(minimum = 0, example = 3)]
     pub tenants: u64,
+}
+
+query! {
+    /// Filters of partners.
+    pub struct PartnerQuery {
+        /// Only partners with a name or slug in which words begin like each of these, without regard to case and accents.
+        search: Option<Search>,
+        /// Only partners with one of these standings.
+        status: Vec<Standing>,
+    }
 }
 
 body! {
@@ -152,15 +163,18 @@ pub(super) fn mount(routes: &mut impl Mount) {
 /// List partners
 ///
 /// Newest first, unless `sort` says otherwise.
-#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.list", params(Paged<CreationOrName>), responses((status = 200, body = PartnerPage)))]
+#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.list", params(PartnerQuery, Paged<CreationOrName>), responses((status = 200, body = PartnerPage)))]
 #[get("/admin/partners")]
 async fn list(
     access: Access<ReadPartners, Everything>,
-    listing: Listing<Unfiltered, CreationOrName>,
+    listing: Listing<PartnerQuery, CreationOrName>,
     app: Data<App>,
 ) -> ApiResult<PartnerPage> {
-    let page =
-        app.list_partners(&access, listing.sort == CreationOrName::Name, listing.direction, &listing.request).await?;
+    let PartnerQuery { search, status } = &listing.filter;
+    let filter = PartnerFilter { search: search.clone(), statuses: status.clone() };
+    let page = app
+        .list_partners(&access, &filter, listing.sort == CreationOrName::Name, listing.direction, &listing.request)
+        .await?;
     Ok(listing.respond(&app, page, PartnerResponse::from))
 }
 

@@ -7,6 +7,7 @@ use gatehouse_domain::{
     authz::{DeleteTenants, ReadTenants, WriteTenants},
     id::{PartnerId, TenantId},
     partner::Standing,
+    search::Search,
     settings::{
         AccessTokenMinutes, Days30, IdleMinutes, PasswordLength, RefreshReuse, Registration, RetentionDays,
         SessionCount, SessionLimitAction, TenantSettings, WindowSeconds,
@@ -98,6 +99,8 @@ pub struct BrandingResponse {
 query! {
     /// Filters of tenants.
     pub struct TenantQuery {
+        /// Only tenants with a name or slug in which words begin like each of these, without regard to case and accents.
+        search: Option<Search>,
         /// Only tenants with one of these standings.
         status: Vec<Standing>,
         /// Only tenants of these partners.
@@ -281,8 +284,8 @@ async fn list(
     listing: Listing<TenantQuery, CreationOrName>,
     app: Data<App>,
 ) -> ApiResult<TenantPage> {
-    let TenantQuery { status, partner_id } = &listing.filter;
-    let filter = TenantFilter { statuses: status.clone(), partners: partner_id.clone() };
+    let TenantQuery { search, status, partner_id } = &listing.filter;
+    let filter = TenantFilter { search: search.clone(), statuses: status.clone(), partners: partner_id.clone() };
     let page = app
         .list_tenants(&access, &filter, listing.sort == CreationOrName::Name, listing.direction, &listing.request)
         .await?;

@@ -5,6 +5,7 @@ use gatehouse_domain::{
     authz::{DeleteUsers, ReadUsers, WriteUsers},
     id::{PartnerId, RoleId, TenantId, UserId},
     issue::Fault,
+    search::Search,
     text::{DisplayName, Email, Phone, Username},
     user::{ATTRIBUTES_MAX, Attributes, UserPatch, UserStatus},
 };
@@ -47,6 +48,9 @@ query! {
 
     /// Filters of users.
     pub struct UserQuery {
+        /// Only users with a user name, e-mail address or display name in which words begin like each of these, without
+        /// regard to case and accents.
+        search: Option<Search>,
         /// Only users with one of these states.
         status: Vec<UserStatus>,
         /// Only users that hold one of these roles.
@@ -201,8 +205,8 @@ impl Field for AttributesField {
 }
 
 impl From<&UserQuery> for UserFilter {
-    fn from(UserQuery { status, role }: &UserQuery) -> Self {
-        Self { statuses: status.clone(), roles: role.clone(), ..Self::default() }
+    fn from(UserQuery { search, status, role }: &UserQuery) -> Self {
+        Self { search: search.clone(), statuses: status.clone(), roles: role.clone(), ..Self::default() }
     }
 }
 
