@@ -44,6 +44,7 @@ migrations! {
     m20261121_000050_index_fewer_events,
     m20261121_000051_seal_audit_events,
     m20261121_000070_create_search_terms,
+    m20261121_000071_create_idempotency_keys,
 }
 
 /// Runs portable statements.

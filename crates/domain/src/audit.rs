@@ -133,6 +133,8 @@ actions! {
     UserRegistered = "user.registered";
     /// A user was suspended.
     UserSuspended = "user.suspended";
+    /// The failed sign-ins of a user were forgotten.
+    UserUnlocked = "user.unlocked";
     /// A user was changed.
     UserUpdated = "user.updated";
 }

@@ -148,6 +148,13 @@ impl User {
         Resource::of(ResourceKind::User, self.id.uuid()).in_tenant(self.partner_id, self.tenant_id)
     }
 
+    /// Failed sign-ins are forgotten.
+    #[must_use]
+    pub fn unlock(self, by: &By) -> Changed<Self> {
+        let resource = self.resource();
+        Changed::new(self, Action::UserUnlocked, resource, by)
+    }
+
     /// The tenant the user is in.
     #[must_use]
     pub const fn tenant(&self) -> TenantRef {

@@ -16,7 +16,7 @@ mod sqlite;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use db::{Change, Ctx, Db, Mac, MigrationStatus, Options, Target, WriteTx};
+pub use db::{Change, Condition, Ctx, Db, Mac, MigrationStatus, Options, Target, WriteTx};
 pub use error::{Error, Result};
 pub use repo::{
     assignment::AssignmentFilter,
@@ -25,6 +25,7 @@ pub use repo::{
     key::TenantFacts,
     login::{Admission, Attempt, Credentials, Standing},
     partner::PartnerFilter,
+    receipt::{Earlier, ReceiptKey},
     role::RoleFilter,
     session_list::{SessionFilter, SessionSort},
     sweep::BATCH,

@@ -16,6 +16,7 @@ pub(crate) mod list;
 pub(crate) mod login;
 pub(crate) mod partner;
 pub(crate) mod quota;
+pub(crate) mod receipt;
 pub(crate) mod role;
 pub(crate) mod session;
 pub(crate) mod session_list;

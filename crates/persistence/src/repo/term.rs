@@ -150,8 +150,9 @@ impl System<'_> {
             Found::Tenants => ("tenants", "tenant_terms t WHERE t.tenant_id = x.id"),
             Found::Partners => ("partners", "partner_terms t WHERE t.partner_id = x.id"),
         };
-        let mut sql =
-            Sql::new(&format!("SELECT x.id, EXISTS (SELECT 1 FROM {has}) AS has FROM {things} x WHERE x.id > "));
+        let mut sql = Sql::new(&format!(
+            "SELECT x.id, EXISTS (SELECT 1 FROM {has}) AS has FROM {things} x WHERE x.deleted_at IS NULL AND x.id > "
+        ));
         sql.bind(after.unwrap_or(Uuid::nil())).push(" ORDER BY x.id LIMIT ").bind(list::signed(Found::LOOK as u64));
         let db = self.exec;
         let (mut without, mut last) = (Vec::new(), None);

@@ -194,7 +194,16 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn user_detail(&self, id: UserId, now: Timestamp) -> Result<Option<UserDetail>> {
-        let Some(user) = self.user(id).await? else { return Ok(None) };
+        Ok(self.user_detail_even_deleted(id, now).await?.filter(|detail| detail.view.user.deleted_at.is_none()))
+    }
+
+    /// One user, deleted or not, with all that administrators see.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn user_detail_even_deleted(&self, id: UserId, now: Timestamp) -> Result<Option<UserDetail>> {
+        let row = self.select_even_deleted::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?;
+        let Some(user) = row.map(domain).transpose()? else { return Ok(None) };
         Ok(about(self.exec, vec![user], now).await?.pop())
     }
 
@@ -230,7 +239,11 @@ impl Scope<'_> {
                 .to_owned();
             select = select.filter(Expr::col((Entity, Column::Id)).in_subquery(holders));
         }
-        let page = list::convert(list::page(self.exec, select, Column::CreatedAt, direction, page).await?, domain)?;
+        let page = match &filter.search {
+            Some(_) => list::page_of_found(self.exec, select, Column::CreatedAt, direction, page).await?,
+            None => list::page(self.exec, select, Column::CreatedAt, direction, page).await?,
+        };
+        let page = list::convert(page, domain)?;
         Ok(Page { items: about(self.exec, page.items, now).await?, total: page.total, next: page.next })
     }
 }

@@ -3,6 +3,7 @@
 
 mod events;
 mod explain;
+mod found;
 mod survey;
 
 use std::sync::Arc;
@@ -24,8 +25,8 @@ use gatehouse_domain::{
     user::{UserPatch, UserStatus},
 };
 use gatehouse_persistence::{
-    AssignmentFilter, AuditFilter, Db, Found, PartnerFilter, Purpose, RoleFilter, Scope, SessionFilter, SessionSort,
-    TenantFilter, ThrottleKey, UserFilter,
+    AssignmentFilter, AuditFilter, Db, Found, PartnerFilter, Purpose, ReceiptKey, RoleFilter, Scope, SessionFilter,
+    SessionSort, TenantFilter, ThrottleKey, UserFilter,
     testing::{Engine, Fresh},
 };
 
@@ -240,33 +241,7 @@ surveys! {
 
     async fn users_are_searched_by_an_index_wherever_they_are_and_whatever_else_is_asked(survey) {
         let db = survey.db.clone();
-        let (tenant, partner, role) = (survey.tenant.id, survey.tenant.partner_id, survey.role);
-        let platform = grant::<ReadUsers>(&Area::Directory);
-        let partner_admin = authorize::<ReadUsers>(&survey.partner_admin(), &Area::Directory).unwrap();
-        let inside = in_tenant::<ReadUsers>(&survey.tenant);
-        for grant in [platform, partner_admin, inside] {
-            let scope = db.scope(&grant);
-            for words in ["p", "person12", "p1 @example", "ada"] {
-                let searched = || UserFilter { search: Some(Search::parse(words).unwrap()), ..UserFilter::default() };
-                for filter in [
-                    searched(),
-                    UserFilter { tenants: vec![tenant], ..searched() },
-                    UserFilter { partners: vec![partner], ..searched() },
-                    UserFilter { statuses: vec![UserStatus::Active], ..searched() },
-                    UserFilter { roles: vec![role], ..searched() },
-                    UserFilter { tenants: vec![tenant], statuses: vec![UserStatus::Suspended], roles: vec![role], ..searched() },
-                ] {
-                    for way in WAYS {
-                        let first = scope.users(&filter, way, &page(1, 50), NOW).await.unwrap();
-                        survey.look("users that are searched for", scope.users(&filter, way, &page(2, 50), NOW)).await;
-                        if let Some(key) = first.next {
-                            let request = PageRequest { start: Start::After(key, page(2, 50).number()), ..page(2, 50) };
-                            survey.look("users that are searched for", scope.users(&filter, way, &request, NOW)).await;
-                        }
-                    }
-                }
-            }
-        }
+        found::users(survey).await;
         let (id, before) = (survey.ada.id, survey.ada.clone());
         survey.look("a user as administrators see one", scope_of(&db).user_detail(id, NOW)).await;
         survey.look("terms", write(&db, NOW, async move |tx| {
@@ -329,6 +304,12 @@ surveys! {
             system.read().token_owner(at, purpose, hash, NOW).await?;
             system.spend_token(at, purpose, hash).await?;
             system.purge_tokens().await
+        })).await;
+        let key = ReceiptKey { key: [5; 32], fingerprint: [6; 32], tenant: at.id, user: survey.ada.id };
+        survey.look("receipts", db.system(SYSTEM).earlier(&key, NOW)).await;
+        survey.look("receipts", write(&db, NOW, async move |tx| {
+            tx.keep(&key, vec![7]).await?;
+            tx.system(SYSTEM).purge_receipts().await
         })).await;
         survey.look("quotas", write(&db, NOW, async move |tx| {
             tx.system(SYSTEM).user_quota(at).await?;

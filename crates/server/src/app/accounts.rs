@@ -180,6 +180,6 @@ impl App {
             tx.system(SystemReason::Authentication).clear_throttle(counters.account).await?;
             Ok::<_, Error>(())
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.answer(origin, work).await
     }
 }

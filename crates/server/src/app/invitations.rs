@@ -1,11 +1,14 @@
 //! Invitations: how an account that an administrator made comes to its owner. An administrator never sets or sees a
 //! password.
 
+use std::sync::Arc;
+
 use gatehouse_domain::{
     authz::{Grant, SystemReason, WriteUsers},
     id::UserId,
     password::Password,
     secret::Secret,
+    text::Slug,
     time::Timestamp,
     user::{Acceptance, INVITATION_LIFETIME, NotInvited, UserView},
 };
@@ -49,13 +52,13 @@ impl App {
 
     /// The link of an invitation into a tenant.
     pub(crate) fn invitation(
-        origin: &Origin,
-        facts: &TenantFacts,
-        token: Secret<String>,
+        base_url: &str,
+        tenant: &Slug,
+        token: &Secret<String>,
         expires_at: Timestamp,
     ) -> Invitation {
-        let url = format!("{}{PAGE}#{}/{}", origin.base_url, facts.tenant.slug, token.expose());
-        Invitation { url: Secret::new(url), token, expires_at }
+        let url = format!("{base_url}{PAGE}#{tenant}/{}", token.expose());
+        Invitation { url: Secret::new(url), token: token.clone(), expires_at }
     }
 
     /// Makes a link for an account that waits for its owner; an earlier one stops working. Whoever has the link can
@@ -65,19 +68,18 @@ impl App {
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`] when the account has its owner, [`Error::Stale`].
     pub async fn invite(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<Invitation> {
         let (token, expires_at) = self.new_invitation(origin.ctx.now);
-        let (hash, grant) = (token.hash, grant.clone());
+        let (grant, base_url) = (grant.clone(), Arc::clone(&origin.base_url));
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
             let invited = view.user.invite(expires_at, &grant.by())?;
             may_become(&grant, &scope, &view.roles).await?;
             let user = scope.update(invited).await?;
-            scope.put_token(&user, Purpose::Invitation, hash, expires_at).await?;
-            Ok::<_, Error>(user)
+            scope.put_token(&user, Purpose::Invitation, token.hash, expires_at).await?;
+            let slug = scope.tenant(user.tenant_id).await?.ok_or(Error::NotFound)?.slug;
+            Ok::<_, Error>(Self::invitation(&base_url, &slug, &token.text, expires_at))
         };
-        let user = self.db.write(origin.ctx.clone(), work).await?;
-        let facts = self.tenant_facts(user.tenant_id).await?.ok_or(Error::NotFound)?;
-        Ok(Self::invitation(origin, &facts, token.text, expires_at))
+        self.answer(origin, work).await
     }
 
     /// Makes the link of an account stop working.

@@ -123,6 +123,11 @@ impl App {
             self.db.write(Ctx::at(self.env.now()), work).await
         })
         .await?;
+        batches(async || {
+            let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_receipts().await?);
+            self.db.write(Ctx::at(self.env.now()), work).await
+        })
+        .await?;
         Ok(removed)
     }
 

@@ -20,6 +20,7 @@ pub mod invitations;
 pub mod jobs;
 pub mod keys;
 pub mod login;
+pub mod once;
 pub mod partners;
 pub mod refresh;
 pub mod roles;
@@ -63,6 +64,7 @@ pub struct App {
     pub(crate) limits: Limits,
     pub(crate) standings: Arc<standing::Standings>,
     pub(crate) clients: client::Clients,
+    pub(crate) in_progress: once::InProgress,
 }
 
 /// Why an instance cannot start.
@@ -167,6 +169,7 @@ impl App {
             limits: config.limits,
             standings,
             clients: client::Clients::open(config)?,
+            in_progress: once::InProgress::default(),
             env,
         };
         app.install().await?;

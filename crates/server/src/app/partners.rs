@@ -55,7 +55,7 @@ impl App {
         let changed = Partner::create(self.env.id(PartnerId::from_parts), new, &grant.by(), origin.ctx.now);
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.scope(&grant).insert(changed.clone()).await?);
-        self.db.write(origin.ctx.clone(), work).await
+        self.answer(origin, work).await
     }
 
     /// Changes a partner. Suspending it ends every session below it.

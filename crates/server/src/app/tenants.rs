@@ -70,7 +70,7 @@ impl App {
             scope.insert(key.clone()).await?;
             Ok(tenant)
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.answer(origin, work).await
     }
 
     /// Changes a tenant. Suspending it ends every session in it. Only the platform moves it to another partner.
@@ -124,12 +124,12 @@ impl App {
 }
 
 impl App {
-    /// What a tenant decides for itself.
+    /// A tenant, for what it decides for itself.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn settings(&self, grant: &Grant<ReadSettings>, id: TenantId) -> Result<TenantSettings> {
-        Ok(self.db.scope(grant).tenant(id).await?.ok_or(Error::NotFound)?.settings)
+    pub async fn settings(&self, grant: &Grant<ReadSettings>, id: TenantId) -> Result<Tenant> {
+        self.db.scope(grant).tenant(id).await?.ok_or(Error::NotFound)
     }
 
     /// Changes what a tenant decides for itself.
@@ -143,7 +143,7 @@ impl App {
         merge: Merge<TenantSettings>,
         mode: Mode,
         origin: &Origin,
-    ) -> Result<TenantSettings> {
+    ) -> Result<Tenant> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
@@ -157,7 +157,7 @@ impl App {
             if asks_for_verified_email(&tenant.settings) && !asked {
                 an_owner_stays(tx).await?;
             }
-            Ok(tenant.settings)
+            Ok(tenant)
         };
         self.change(origin.ctx.clone(), mode, work).await
     }

@@ -1,7 +1,9 @@
 //! Users as administrators see them. No administrator ever sets or sees a password.
 
+use std::sync::Arc;
+
 use gatehouse_domain::{
-    authz::{By, Grant, ReadUsers, SystemReason, TenantRef, WriteUsers},
+    authz::{By, Grant, ReadUsers, SystemReason, WriteUsers},
     id::{TenantId, UserId},
     page::{Direction, Page, PageRequest},
     role::BuiltinRole,
@@ -72,13 +74,13 @@ impl App {
         new: CreateUser,
         origin: &Origin,
     ) -> Result<(UserDetail, Option<Invitation>)> {
-        let (id, tenant_id, invite) = (self.env.id(UserId::from_parts), new.tenant_id, new.invite);
+        let id = self.env.id(UserId::from_parts);
         let (token, expires_at) = self.new_invitation(origin.ctx.now);
-        let hash = token.hash;
-        let grant = grant.clone();
+        let (grant, base_url) = (grant.clone(), Arc::clone(&origin.base_url));
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
-            let tenant: TenantRef = scope.tenant(new.tenant_id).await?.ok_or_else(|| unknown("tenant_id"))?.reference();
+            let of = scope.tenant(new.tenant_id).await?.ok_or_else(|| unknown("tenant_id"))?;
+            let tenant = of.reference();
             let user = NewUser {
                 tenant,
                 username: new.username.clone(),
@@ -88,17 +90,16 @@ impl App {
             };
             another_user_fits(tx, tenant).await?;
             let mut user = scope.insert(User::create(id, user, &grant.by(), tx.now())).await?;
+            let mut invitation = None;
             if new.invite {
                 user = scope.update(user.invite(expires_at, &grant.by())?).await?;
-                scope.put_token(&user, Purpose::Invitation, hash, expires_at).await?;
+                scope.put_token(&user, Purpose::Invitation, token.hash, expires_at).await?;
+                invitation = Some(Self::invitation(&base_url, &of.slug, &token.text, expires_at));
             }
             let view = UserView { user, roles: Vec::new() };
-            Ok::<_, Error>(UserDetail { view, sessions: 0, locked: false })
+            Ok::<_, Error>((UserDetail { view, sessions: 0, locked: false }, invitation))
         };
-        let view = self.db.write(origin.ctx.clone(), work).await?;
-        let facts = if invite { self.tenant_facts(tenant_id).await? } else { None };
-        let invitation = facts.map(|facts| Self::invitation(origin, &facts, token.text, expires_at));
-        Ok((view, invitation))
+        self.answer(origin, work).await
     }
 
     /// Changes a user. Suspending one ends all the user's sessions; activating one forgets failed sign-ins.
@@ -150,6 +151,28 @@ impl App {
         self.change(origin.ctx.clone(), mode, work).await
     }
 
+    /// Forgets the failed sign-ins of an account, so that its owner need not wait. By those only who may do whatever the
+    /// owner may, as it lets somebody go on guessing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`].
+    pub async fn unlock_user(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<UserDetail> {
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            let detail = scope.user_detail(id, tx.now()).await?.ok_or(Error::NotFound)?;
+            if grant.by().user_id() != Some(id) {
+                may_do_as_much(&grant, &scope, &detail.view.roles).await?;
+            }
+            if !tx.system(SystemReason::Authentication).clear_throttle(ThrottleKey::User(id)).await? {
+                return Ok(detail);
+            }
+            let user = scope.update(detail.view.user.unlock(&grant.by())).await?;
+            Ok(UserDetail { view: UserView { user, roles: detail.view.roles }, locked: false, ..detail })
+        };
+        self.answer(origin, work).await
+    }
+
     /// The user of a name or address in a tenant.
     ///
     /// # Errors
@@ -166,13 +189,12 @@ impl App {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn unlock(&self, user: User, reason: SystemReason) -> Result<User> {
         let account = ThrottleKey::User(user.id);
-        // The same state once more: what that means for an active user is that the failures do not count.
-        let patch = UserPatch { status: Some(user.status), ..UserPatch::default() };
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(reason);
-            system.clear_throttle(account).await?;
-            let (changed, _) = user.clone().update(patch.clone(), &By::system(reason), tx.now());
-            Ok::<_, Error>(system.update(changed).await?)
+            if !system.clear_throttle(account).await? {
+                return Ok(user.clone());
+            }
+            Ok::<_, Error>(system.update(user.clone().unlock(&By::system(reason))).await?)
         };
         self.db.write(Ctx::at(self.env.now()), work).await
     }

@@ -23,7 +23,7 @@ use crate::{
 pub type ApiResult<T> = Result<T, Failure>;
 
 /// About the answer itself.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct MetaResponse {
     /// The id of the request, as in the header `X-Request-Id`.
     #[schema(max_length = 128, example = "0198c5d2e8f47b7c9d0a1b2c3d4e5f60")]
@@ -88,14 +88,30 @@ struct Enveloped<'a, T> {
     meta: MetaResponse,
 }
 
-fn meta(request: &HttpRequest) -> MetaResponse {
+/// What an answer to a request says of itself.
+#[must_use]
+pub fn meta(request: &HttpRequest) -> MetaResponse {
     let of =
         |state: &RequestState| MetaResponse { request_id: state.id.to_string(), timestamp: state.now, effects: None };
     RequestState::with(request, of)
 }
 
-fn respond<T: Serialize>(request: &HttpRequest, status: StatusCode, data: &T) -> HttpResponse {
-    json(status, &Enveloped { data, pagination: None, meta: meta(request) })
+/// What can become bytes without the request that it answers.
+pub trait Render {
+    /// The status and the body.
+    fn render(&self, meta: MetaResponse) -> (StatusCode, Vec<u8>);
+}
+
+fn respond(request: &HttpRequest, answer: &impl Render) -> HttpResponse {
+    match answer.render(meta(request)) {
+        (status, body) if body.is_empty() => HttpResponse::new(status),
+        (status, body) => HttpResponse::build(status).content_type("application/json").body(body),
+    }
+}
+
+/// The bytes of a body. What is shown has texts for keys and no numbers that JSON lacks, so nothing is lost.
+fn bytes(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).unwrap_or_default()
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
@@ -153,11 +169,23 @@ pub struct PaginatedResponse<T> {
     pub paging: Paging,
 }
 
+impl<T: Serialize> Render for ApiResponse<T> {
+    fn render(&self, meta: MetaResponse) -> (StatusCode, Vec<u8>) {
+        (StatusCode::OK, bytes(&Enveloped { data: &self.0, pagination: None, meta }))
+    }
+}
+
 impl<T: Serialize> Responder for ApiResponse<T> {
     type Body = BoxBody;
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
-        respond(request, StatusCode::OK, &self.0)
+        respond(request, &self)
+    }
+}
+
+impl<T: Serialize> Render for Created<T> {
+    fn render(&self, meta: MetaResponse) -> (StatusCode, Vec<u8>) {
+        (StatusCode::CREATED, bytes(&Enveloped { data: &self.0, pagination: None, meta }))
     }
 }
 
@@ -165,7 +193,14 @@ impl<T: Serialize> Responder for Created<T> {
     type Body = BoxBody;
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
-        respond(request, StatusCode::CREATED, &self.0)
+        respond(request, &self)
+    }
+}
+
+impl<T: Serialize> Render for WithEffects<T> {
+    fn render(&self, meta: MetaResponse) -> (StatusCode, Vec<u8>) {
+        let meta = MetaResponse { effects: Some(self.1.into()), ..meta };
+        (StatusCode::OK, bytes(&Enveloped { data: &self.0, pagination: None, meta }))
     }
 }
 
@@ -173,8 +208,7 @@ impl<T: Serialize> Responder for WithEffects<T> {
     type Body = BoxBody;
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
-        let meta = MetaResponse { effects: Some(self.1.into()), ..meta(request) };
-        json(StatusCode::OK, &Enveloped { data: &self.0, pagination: None, meta })
+        respond(request, &self)
     }
 }
 
@@ -186,11 +220,17 @@ impl<T: Serialize> Responder for Bare<T> {
     }
 }
 
+impl Render for NoContent {
+    fn render(&self, _: MetaResponse) -> (StatusCode, Vec<u8>) {
+        (StatusCode::NO_CONTENT, Vec::new())
+    }
+}
+
 impl Responder for NoContent {
     type Body = BoxBody;
 
-    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        HttpResponse::new(StatusCode::NO_CONTENT)
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        respond(request, &self)
     }
 }
 

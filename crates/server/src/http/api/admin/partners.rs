@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use crate::{
     app::{App, partners::PartnerFilter},
     http::{
+        conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal, WithEffects},
         extract::{
             access::{Access, Everything, PathId},
@@ -23,6 +24,7 @@ use crate::{
         },
         input::{Patch, Set, body, query},
         mount::Mount,
+        once::Answered,
         request::Asked,
     },
 };
@@ -188,7 +190,7 @@ async fn create(
     new: Valid<PartnerCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<PartnerResponse>> {
+) -> ApiResult<Answered<Created<PartnerResponse>>> {
     let PartnerCreateRequest {
         name,
         slug,
@@ -198,7 +200,7 @@ async fn create(
         max_applications_per_tenant,
     } = new.0;
     let new = NewPartner { name, slug, contact_email, max_tenants, max_users_per_tenant, max_applications_per_tenant };
-    Ok(Created(app.create_partner(&access, new, &asked.origin).await?.into()))
+    asked.once(&app, async |origin| app.create_partner(&access, new, origin).await, |made| Created(made.into())).await
 }
 
 /// Get a partner
@@ -210,8 +212,8 @@ async fn get_one(
     access: Access<ReadPartners, Everything>,
     id: PathId<PartnerId>,
     app: Data<App>,
-) -> ApiResult<ApiResponse<PartnerResponse>> {
-    Ok(ApiResponse(app.partner(&access, id.0).await?.into()))
+) -> ApiResult<Versioned<ApiResponse<PartnerResponse>>> {
+    Ok(Versioned::one(app.partner(&access, id.0).await?, Into::into))
 }
 
 /// Change a partner
@@ -226,7 +228,7 @@ async fn update(
     patch: ValidOrDry<PartnerPatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithEffects<PartnerResponse>> {
+) -> ApiResult<Versioned<WithEffects<PartnerResponse>>> {
     let mode = patch.1;
     let PartnerPatchRequest {
         name,
@@ -247,7 +249,7 @@ async fn update(
         max_applications_per_tenant: max_applications_per_tenant.0,
     };
     let (partner, effects) = app.update_partner(&access, id.0, patch, mode, &asked.origin).await?;
-    Ok(WithEffects(partner.into(), effects))
+    Ok(Versioned::changed(partner, effects, Into::into))
 }
 
 /// Delete a partner

@@ -25,6 +25,7 @@ use crate::{
         tenants::{Merge, TenantFilter},
     },
     http::{
+        conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal, WithEffects},
         extract::{
             access::{Access, Directory, PathId},
@@ -33,6 +34,7 @@ use crate::{
         },
         input::{Patch, Set, body, query},
         mount::Mount,
+        once::Answered,
         request::Asked,
     },
 };
@@ -302,7 +304,7 @@ async fn create(
     new: Valid<TenantCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<TenantResponse>> {
+) -> ApiResult<Answered<Created<TenantResponse>>> {
     let TenantCreateRequest { name, slug, partner_id, contact_email, settings, branding } = new.0;
     let mut new = NewTenant {
         partner_id,
@@ -314,7 +316,7 @@ async fn create(
     };
     settings.iter().for_each(|patch| patch.apply(&mut new.settings));
     branding.iter().for_each(|patch| patch.apply(&mut new.branding));
-    Ok(Created(app.create_tenant(&access, new, &asked.origin).await?.into()))
+    asked.once(&app, async |origin| app.create_tenant(&access, new, origin).await, |made| Created(made.into())).await
 }
 
 /// Get a tenant
@@ -326,8 +328,8 @@ async fn get_one(
     access: Access<ReadTenants, Directory>,
     id: PathId<TenantId>,
     app: Data<App>,
-) -> ApiResult<ApiResponse<TenantResponse>> {
-    Ok(ApiResponse(app.tenant(&access, id.0).await?.into()))
+) -> ApiResult<Versioned<ApiResponse<TenantResponse>>> {
+    Ok(Versioned::one(app.tenant(&access, id.0).await?, Into::into))
 }
 
 /// Change a tenant
@@ -342,7 +344,7 @@ async fn update(
     patch: ValidOrDry<TenantPatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithEffects<TenantResponse>> {
+) -> ApiResult<Versioned<WithEffects<TenantResponse>>> {
     let mode = patch.1;
     let TenantPatchRequest { name, slug, status, contact_email, partner_id, settings, branding } = patch.0;
     let patch = TenantPatch {
@@ -360,7 +362,7 @@ async fn update(
     let merge_branding = Arc::new(move |stored: &mut Branding| branding.iter().for_each(|patch| patch.apply(stored)));
     let (tenant, effects) =
         app.update_tenant(&access, id.0, patch, (merge_settings, merge_branding), mode, &asked.origin).await?;
-    Ok(WithEffects(tenant.into(), effects))
+    Ok(Versioned::changed(tenant, effects, Into::into))
 }
 
 /// Delete a tenant

@@ -17,6 +17,7 @@ use utoipa::openapi::{
 use crate::{
     app::{
         App,
+        client::Origin,
         effects::Mode,
         users::{CreateUser, UserFilter},
     },
@@ -24,15 +25,17 @@ use crate::{
         api::user::{
             AdminUserResponse, InvitationResponse, NewUserResponse, OneAdminUser, OneInvitation, OneNewUser, UserPage,
         },
+        conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, NoContent, Removal, WithEffects},
         extract::{
             access::{Access, Directory, PathId},
             filtered::Filtered,
             page::{ByCreation, Listing, Paged},
-            valid::{DryRunQuery, Valid, ValidOrDry},
+            valid::{DryRunQuery, NoBody, Valid, ValidOrDry},
         },
         input::{At, Field, Flag, Json, Patch, Set, body, query},
         mount::Mount,
+        once::Answered,
         request::Asked,
     },
 };
@@ -233,7 +236,8 @@ pub(super) fn mount(routes: &mut impl Mount) {
         .mount(update)
         .mount(delete_one)
         .mount(invite)
-        .mount(cancel_invitation);
+        .mount(cancel_invitation)
+        .mount(unlock);
 }
 
 /// List users
@@ -262,10 +266,10 @@ async fn create(
     new: Valid<UserCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<NewUserResponse>> {
+) -> ApiResult<Answered<Created<NewUserResponse>>> {
     let UserCreateRequest { tenant_id, username, email, display_name, phone, delivery } = new.0;
     let new = CreateUser { tenant_id, username, email, display_name, phone, invite: delivery.is_some() };
-    Ok(Created(app.create_user(&access, new, &asked.origin).await?.into()))
+    asked.once(&app, async |origin| app.create_user(&access, new, origin).await, |made| Created(made.into())).await
 }
 
 /// Invite the owner of an account
@@ -279,8 +283,8 @@ async fn invite(
     _: Valid<InvitationRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<InvitationResponse>> {
-    Ok(Created(app.invite(&access, id.0, &asked.origin).await?.into()))
+) -> ApiResult<Answered<Created<InvitationResponse>>> {
+    asked.once(&app, async |origin| app.invite(&access, id.0, origin).await, |made| Created(made.into())).await
 }
 
 /// Cancel an invitation
@@ -307,8 +311,8 @@ async fn get_one(
     access: Access<ReadUsers, Directory>,
     id: PathId<UserId>,
     app: Data<App>,
-) -> ApiResult<ApiResponse<AdminUserResponse>> {
-    Ok(ApiResponse((&app.user(&access, id.0).await?).into()))
+) -> ApiResult<Versioned<ApiResponse<AdminUserResponse>>> {
+    Ok(Versioned::one(app.user(&access, id.0).await?, |user| (&user).into()))
 }
 
 /// Change a user
@@ -322,9 +326,25 @@ async fn update(
     patch: ValidOrDry<UserPatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithEffects<AdminUserResponse>> {
-    let (view, effects) = app.update_user(&access, id.0, patch.0.into(), patch.1, &asked.origin).await?;
-    Ok(WithEffects((&view).into(), effects))
+) -> ApiResult<Versioned<WithEffects<AdminUserResponse>>> {
+    let (user, effects) = app.update_user(&access, id.0, patch.0.into(), patch.1, &asked.origin).await?;
+    Ok(Versioned::changed(user, effects, |user| (&user).into()))
+}
+
+/// Unlock an account
+///
+/// Failed sign-ins are forgotten: the next attempt neither waits nor is refused for them.
+#[utoipa::path(tag = "admin-users", operation_id = "admin.users.unlock", params(("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 200, body = OneAdminUser)))]
+#[post("/admin/users/{user_id}/unlock")]
+async fn unlock(
+    access: Access<WriteUsers, Directory>,
+    id: PathId<UserId>,
+    _: NoBody,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Answered<ApiResponse<AdminUserResponse>>> {
+    let unlock = async |origin: &Origin| app.unlock_user(&access, id.0, origin).await;
+    asked.once(&app, unlock, |user| ApiResponse((&user).into())).await
 }
 
 /// Delete a user

@@ -11,6 +11,7 @@ use crate::{
     app::App,
     http::{
         api::admin::tenants::{TenantSettingsPatch, TenantSettingsResponse},
+        conditional::Versioned,
         envelope::{ApiResponse, ApiResult, WithEffects},
         extract::{
             access::{Access, InTenant, PathId},
@@ -37,8 +38,8 @@ async fn get_all(
     access: Access<ReadSettings, InTenant>,
     id: PathId<TenantId>,
     app: Data<App>,
-) -> ApiResult<OneSettings> {
-    Ok(ApiResponse((&app.settings(&access, id.0).await?).into()))
+) -> ApiResult<Versioned<OneSettings>> {
+    Ok(Versioned::one(app.settings(&access, id.0).await?, |tenant| (&tenant.settings).into()))
 }
 
 /// Change the settings of a tenant
@@ -53,7 +54,7 @@ async fn update(
     patch: ValidOrDry<TenantSettingsPatch>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithEffects<TenantSettingsResponse>> {
-    let settings = app.update_settings(&access, id.0, patch.0.into_merge(), patch.1, &asked.origin).await?;
-    Ok(WithEffects((&settings).into(), Effects::default()))
+) -> ApiResult<Versioned<WithEffects<TenantSettingsResponse>>> {
+    let tenant = app.update_settings(&access, id.0, patch.0.into_merge(), patch.1, &asked.origin).await?;
+    Ok(Versioned::changed(tenant, Effects::default(), |tenant| (&tenant.settings).into()))
 }

@@ -8,7 +8,7 @@ use gatehouse_domain::{
 };
 
 use crate::{
-    app::{App, users::CreateUser},
+    app::{App, client::Origin, users::CreateUser},
     http::{
         api::{
             admin::users::{Delivery, InvitationRequest, UserDeletionQuery, UserPatchRequest, UserQuery},
@@ -17,15 +17,17 @@ use crate::{
                 UserPage,
             },
         },
+        conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, NoContent, Removal, WithEffects},
         extract::{
             access::{Access, InTenant, PathId},
             filtered::Filtered,
             page::{ByCreation, Listing, Paged},
-            valid::{DryRunQuery, Valid, ValidOrDry},
+            valid::{DryRunQuery, NoBody, Valid, ValidOrDry},
         },
         input::body,
         mount::Mount,
+        once::Answered,
         request::Asked,
     },
 };
@@ -54,7 +56,8 @@ pub(super) fn mount(routes: &mut impl Mount) {
         .mount(update)
         .mount(delete_one)
         .mount(invite)
-        .mount(cancel_invitation);
+        .mount(cancel_invitation)
+        .mount(unlock);
 }
 
 /// List the users of a tenant
@@ -82,10 +85,10 @@ async fn create(
     new: Valid<TenantUserCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<NewUserResponse>> {
+) -> ApiResult<Answered<Created<NewUserResponse>>> {
     let TenantUserCreateRequest { username, email, display_name, phone, delivery } = new.0;
     let new = CreateUser { tenant_id: tenant.0, username, email, display_name, phone, invite: delivery.is_some() };
-    Ok(Created(app.create_user(&access, new, &asked.origin).await?.into()))
+    asked.once(&app, async |origin| app.create_user(&access, new, origin).await, |made| Created(made.into())).await
 }
 
 /// Invite the owner of an account of a tenant
@@ -99,8 +102,8 @@ async fn invite(
     _: Valid<InvitationRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<InvitationResponse>> {
-    Ok(Created(app.invite(&access, id.0, &asked.origin).await?.into()))
+) -> ApiResult<Answered<Created<InvitationResponse>>> {
+    asked.once(&app, async |origin| app.invite(&access, id.0, origin).await, |made| Created(made.into())).await
 }
 
 /// Cancel an invitation into a tenant
@@ -127,8 +130,8 @@ async fn get_one(
     access: Access<ReadUsers, InTenant>,
     id: PathId<UserId>,
     app: Data<App>,
-) -> ApiResult<ApiResponse<AdminUserResponse>> {
-    Ok(ApiResponse((&app.user(&access, id.0).await?).into()))
+) -> ApiResult<Versioned<ApiResponse<AdminUserResponse>>> {
+    Ok(Versioned::one(app.user(&access, id.0).await?, |user| (&user).into()))
 }
 
 /// Change a user of a tenant
@@ -142,9 +145,25 @@ async fn update(
     patch: ValidOrDry<UserPatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithEffects<AdminUserResponse>> {
-    let (view, effects) = app.update_user(&access, id.0, patch.0.into(), patch.1, &asked.origin).await?;
-    Ok(WithEffects((&view).into(), effects))
+) -> ApiResult<Versioned<WithEffects<AdminUserResponse>>> {
+    let (user, effects) = app.update_user(&access, id.0, patch.0.into(), patch.1, &asked.origin).await?;
+    Ok(Versioned::changed(user, effects, |user| (&user).into()))
+}
+
+/// Unlock an account of a tenant
+///
+/// Failed sign-ins are forgotten: the next attempt neither waits nor is refused for them.
+#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.unlock", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 200, body = OneAdminUser)))]
+#[post("/tenants/{tenant_id}/users/{user_id}/unlock")]
+async fn unlock(
+    access: Access<WriteUsers, InTenant>,
+    id: PathId<UserId>,
+    _: NoBody,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Answered<ApiResponse<AdminUserResponse>>> {
+    let unlock = async |origin: &Origin| app.unlock_user(&access, id.0, origin).await;
+    asked.once(&app, unlock, |user| ApiResponse((&user).into())).await
 }
 
 /// Delete a user of a tenant
