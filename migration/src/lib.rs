@@ -47,6 +47,8 @@ migrations! {
     m20261121_000050_index_fewer_events,
     m20261121_000051_seal_audit_events,
     m20261121_000060_add_settings_of_platform_and_partners,
+    m20261121_000070_create_search_terms,
+    m20261121_000071_create_idempotency_keys,
     m20261121_000080_create_user_imports,
 }
 

@@ -167,6 +167,8 @@ actions! {
     UserRegistered = "user.registered";
     /// A user was suspended.
     UserSuspended = "user.suspended";
+    /// The failed sign-ins of a user were forgotten.
+    UserUnlocked = "user.unlocked";
     /// A user was changed.
     UserUpdated = "user.updated";
 }

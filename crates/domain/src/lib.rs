@@ -36,6 +36,7 @@ pub mod password;
 pub mod platform;
 pub mod refresh;
 pub mod role;
+pub mod search;
 pub mod secret;
 pub mod session;
 pub mod settings;

@@ -5,6 +5,7 @@ use crate::{
     authz::By,
     change::Changed,
     id::PartnerId,
+    search::Searchable,
     session::{EndReason, RevokeMany, RevokeTarget},
     settings::{Bounded, Settings, words},
     text::{Email, Name, Slug},
@@ -110,6 +111,12 @@ pub struct PartnerPatch {
     pub max_applications_per_tenant: Option<Option<Limit>>,
     /// What it decides for its tenants.
     pub settings: Option<Settings>,
+}
+
+impl Searchable for Partner {
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        [self.name.as_str(), self.slug.as_str()].into_iter()
+    }
 }
 
 impl Partner {

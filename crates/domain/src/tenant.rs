@@ -9,6 +9,7 @@ use crate::{
     id::{PartnerId, TenantId},
     issue::{Fault, Parse},
     partner::Standing,
+    search::Searchable,
     session::{EndReason, RevokeMany, RevokeTarget},
     settings::{Layers, Level, Settings},
     text::{Email, Name, Slug},
@@ -173,6 +174,12 @@ pub struct TenantPatch {
     pub settings: Option<Settings>,
     /// How its pages look.
     pub branding: Option<Branding>,
+}
+
+impl Searchable for Tenant {
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        [self.name.as_str(), self.slug.as_str()].into_iter()
+    }
 }
 
 impl Tenant {

@@ -15,6 +15,7 @@ use crate::{
     change::Changed,
     id::{PartnerId, SessionId, TenantId, UserId},
     role::HeldRole,
+    search::Searchable,
     secret::PasswordHash,
     session::{EndReason, RevokeMany, RevokeTarget},
     settings::words,
@@ -87,6 +88,17 @@ pub struct UserView {
     pub roles: Vec<HeldRole>,
 }
 
+/// A user as administrators see one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserDetail {
+    /// The user and the roles held.
+    pub view: UserView,
+    /// How many sessions can be used now.
+    pub sessions: u64,
+    /// Whether so many sign-ins have failed that none is tried any more.
+    pub locked: bool,
+}
+
 /// What is needed to make a user.
 #[derive(Debug, Clone)]
 pub struct NewUser {
@@ -137,9 +149,23 @@ pub struct UserPatch {
     pub attributes: Option<Attributes>,
 }
 
+impl Searchable for User {
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let display_name = self.display_name.as_ref().map(DisplayName::as_str);
+        [self.username.as_str(), self.email.as_str()].into_iter().chain(display_name)
+    }
+}
+
 impl User {
     fn resource(&self) -> Resource {
         Resource::of(ResourceKind::User, self.id.uuid()).in_tenant(self.partner_id, self.tenant_id)
+    }
+
+    /// Failed sign-ins are forgotten.
+    #[must_use]
+    pub fn unlock(self, by: &By) -> Changed<Self> {
+        let resource = self.resource();
+        Changed::new(self, Action::UserUnlocked, resource, by)
     }
 
     /// The tenant the user is in.

@@ -16,6 +16,7 @@ use sea_orm::{
 };
 use sea_orm_migration::MigratorTrait;
 use sqlx::{postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
+use uuid::Uuid;
 
 use crate::{
     error::{Error, Result},
@@ -76,13 +77,37 @@ pub struct Ctx {
     pub user_agent: Option<Arc<str>>,
     /// The request id.
     pub request_id: Option<Arc<str>>,
+    /// What must hold of the thing that is changed; otherwise nothing is.
+    pub condition: Option<Condition>,
+}
+
+/// Something that must hold of the id and the version of what is changed.
+#[derive(Clone)]
+pub struct Condition(Arc<dyn Fn(Uuid, i64) -> bool + Send + Sync>);
+
+impl Condition {
+    /// The condition that a test succeeds.
+    #[must_use]
+    pub fn new(holds: impl Fn(Uuid, i64) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(holds))
+    }
+
+    pub(crate) fn holds(&self, id: Uuid, version: i64) -> bool {
+        (self.0)(id, version)
+    }
+}
+
+impl std::fmt::Debug for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Condition")
+    }
 }
 
 impl Ctx {
     /// The context of something that no request asked for.
     #[must_use]
     pub const fn at(now: Timestamp) -> Self {
-        Self { now, ip: None, user_agent: None, request_id: None }
+        Self { now, ip: None, user_agent: None, request_id: None, condition: None }
     }
 }
 
@@ -257,6 +282,11 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        let work = async move |tx: &WriteTx<'_>| {
+            let result = work(tx).await?;
+            tx.met_condition()?;
+            Ok(result)
+        };
         match &self.0.writer {
             Writer::Sqlite(writer) => writer.write(ctx, others_come, work).await,
             Writer::Postgres => {

@@ -11,6 +11,12 @@ pub enum Error {
     /// The row is no longer what it was when it was loaded.
     #[error("the row was changed meanwhile")]
     Stale,
+    /// What the request demands of the row does not hold.
+    #[error("the row is not as the request demands")]
+    Precondition,
+    /// The same request has been answered meanwhile.
+    #[error("the request has been answered")]
+    Repeated,
     /// The value lies outside the scope it is saved through: a programming error, refused.
     #[error("a value outside the scope was to be saved")]
     ScopeViolation,

@@ -16,7 +16,7 @@ mod sqlite;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use db::{Change, Ctx, Db, Mac, MigrationStatus, Options, Target, WriteTx};
+pub use db::{Change, Condition, Ctx, Db, Mac, MigrationStatus, Options, Target, WriteTx};
 pub use error::{Error, Result};
 pub use repo::{
     assignment::AssignmentFilter,
@@ -25,10 +25,13 @@ pub use repo::{
     key::TenantFacts,
     login::{Admission, Attempt, Credentials, Standing},
     mail::{ClaimedMail, NewMail},
+    partner::PartnerFilter,
+    receipt::{Earlier, ReceiptKey},
     role::RoleFilter,
     session_list::{SessionFilter, SessionSort},
     sweep::BATCH,
     tenant::TenantFilter,
+    term::Found,
     throttle::ThrottleKey,
     user::UserFilter,
     user_import::RejectedLine,

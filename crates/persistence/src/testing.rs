@@ -199,6 +199,23 @@ pub async fn fill_sessions(
     Ok(())
 }
 
+/// Makes a user one that was made before there was searching.
+///
+/// # Errors
+/// As any statement.
+pub async fn forget_terms(db: &Db, user: &gatehouse_domain::user::User) -> Result<()> {
+    let id = user.id.uuid();
+    db.write(crate::Ctx::at(gatehouse_domain::time::Timestamp::default()), async move |tx| {
+        use sea_orm::ConnectionTrait;
+        let db = tx.writing();
+        let sql = "DELETE FROM user_terms WHERE user_id = $1";
+        let statement = sea_orm::Statement::from_sql_and_values(db.get_database_backend(), sql, [id.into()]);
+        tx.check(db.execute_raw(statement).await)?;
+        Ok::<_, crate::Error>(())
+    })
+    .await
+}
+
 /// Lets the planner look at what is there.
 ///
 /// # Errors

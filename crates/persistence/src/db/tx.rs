@@ -14,6 +14,7 @@ use super::{
     pool::{Lease, Pool},
 };
 use crate::error::{Error, Result};
+use uuid::Uuid;
 
 /// Where a statement runs: on a connection of its own, or in a transaction.
 #[derive(Clone, Copy)]
@@ -102,6 +103,7 @@ pub struct WriteTx<'t> {
     authentication: &'t Authentication,
     outcome: Mutex<(Vec<Change>, bool)>,
     wrote: AtomicBool,
+    met: AtomicBool,
 }
 
 impl std::fmt::Debug for WriteTx<'_> {
@@ -112,7 +114,14 @@ impl std::fmt::Debug for WriteTx<'_> {
 
 impl<'t> WriteTx<'t> {
     pub(crate) fn new(transaction: &'t Transaction, ctx: &'t Ctx, authentication: &'t Authentication) -> Self {
-        Self { transaction, ctx, authentication, outcome: Mutex::default(), wrote: AtomicBool::new(false) }
+        Self {
+            transaction,
+            ctx,
+            authentication,
+            outcome: Mutex::default(),
+            wrote: AtomicBool::new(false),
+            met: AtomicBool::new(false),
+        }
     }
 
     /// The instant of the request.
@@ -137,6 +146,32 @@ impl<'t> WriteTx<'t> {
     pub(crate) fn writing(&self) -> Exec<'t> {
         self.wrote.store(true, Ordering::Relaxed);
         self.exec()
+    }
+
+    /// Checks the condition of the request, if it has one, against the first thing that is changed.
+    ///
+    /// # Errors
+    /// [`Error::Precondition`] when it does not hold.
+    pub(crate) fn meets_condition(&self, id: Uuid, version: i64) -> Result<()> {
+        match &self.ctx.condition {
+            Some(condition) if !self.met.load(Ordering::Relaxed) && !condition.holds(id, version) => {
+                Err(Error::Precondition)
+            }
+            _ => {
+                self.met.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+
+    /// Where nothing was changed, there was nothing that the condition could hold of.
+    pub(crate) fn met_condition(&self) -> Result<()> {
+        if self.ctx.condition.is_none() || self.met.load(Ordering::Relaxed) { Ok(()) } else { Err(Error::Precondition) }
+    }
+
+    /// Why something is not what it was when it was loaded.
+    pub(crate) fn stale(&self) -> Error {
+        if self.ctx.condition.is_some() { Error::Precondition } else { Error::Stale }
     }
 
     /// Notes what the commit will invalidate.

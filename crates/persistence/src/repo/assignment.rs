@@ -6,16 +6,23 @@ use gatehouse_domain::{
     id::{AssignmentId, PartnerId, RoleId, TenantId, UserId},
     page::{Direction, Page, PageRequest},
     role::{Anchor, Assignment, BuiltinRole, HeldRole},
+    throttle::LOCK_AFTER,
     time::Timestamp,
+    user::{User, UserDetail, UserView},
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryResult, Set};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, QueryResult, Set};
 use uuid::Uuid;
 
 use crate::{
     db::{Change, Exec},
     entity::assignment::{ActiveModel, Column, Entity, Model},
     error::{Error, Result},
-    repo::{Home, Row, Versioned, list, role::permissions, sql::Sql},
+    repo::{
+        Home, Row, Versioned,
+        list::{self, unsigned},
+        role::permissions,
+        sql::Sql,
+    },
     scope::Scope,
 };
 
@@ -174,6 +181,37 @@ pub(crate) async fn held_by(
         }
     }
     Ok(roles)
+}
+
+/// What administrators see of users besides what is in their rows, in one statement however many users they are.
+pub(crate) async fn about(exec: Exec<'_>, users: Vec<User>, now: Timestamp) -> Result<Vec<UserDetail>> {
+    if users.is_empty() {
+        return Ok(Vec::new());
+    }
+    let backend = exec.get_database_backend();
+    let key = if backend == DbBackend::Postgres { "uuid_send(u.id)" } else { "u.id" };
+    let mut sql = Sql::new("SELECT u.id, ");
+    sql.push(HELD_COLUMNS).push(", (SELECT failures FROM throttles WHERE key = ").push(key);
+    // The counter less what is due and not yet swept.
+    sql.push(") AS failures, u.active_sessions - (SELECT COUNT(*) FROM sessions s WHERE s.tenant_id = u.tenant_id AND s.user_id = u.id \
+         AND s.ended_at IS NULL AND s.ends_at <= ").bind(now.micros());
+    sql.push(") AS sessions FROM users u ")
+        .push(HELD_JOINS)
+        .push(" WHERE u.id")
+        .one_of(users.iter().map(|user| user.id.uuid()));
+    sql.push(" ORDER BY u.id, a.created_at, a.id");
+    let mut found = HashMap::<_, (Vec<HeldRole>, u64, bool)>::new();
+    for row in exec.query_all_raw(sql.statement(backend)).await? {
+        let about = found.entry(UserId::from_uuid(row.try_get("", "id")?)).or_default();
+        about.0.extend(held(&row, now)?);
+        about.1 = unsigned(row.try_get("", "sessions")?);
+        about.2 = row.try_get::<Option<i64>>("", "failures")?.is_some_and(|failures| failures >= i64::from(LOCK_AFTER));
+    }
+    let detail = |user: User| {
+        let (roles, sessions, locked) = found.remove(&user.id).unwrap_or_default();
+        UserDetail { view: UserView { user, roles }, sessions, locked }
+    };
+    Ok(users.into_iter().map(detail).collect())
 }
 
 impl Scope<'_> {

@@ -38,11 +38,44 @@ pub(crate) fn stored(value: &KeyValue) -> Value {
     }
 }
 
+/// How many rows that were searched for are sorted, rather than looked for in the order of the list.
+const FEW: u64 = 1_000;
+
 /// Fetches one page of a select. `column` is the sort column; the id breaks ties.
 pub(crate) async fn page<E>(
     exec: Exec<'_>,
     select: Select<E>,
     column: E::Column,
+    direction: Direction,
+    request: &PageRequest,
+) -> Result<Page<E::Model>>
+where
+    E: Owned,
+    E::Model: FromQueryResult + Send + Sync,
+{
+    page_of(exec, select, column, false, direction, request).await
+}
+
+/// The same of a select that finds its rows by other indexes than that of the order, which is that of a number.
+pub(crate) async fn page_of_found<E>(
+    exec: Exec<'_>,
+    select: Select<E>,
+    column: E::Column,
+    direction: Direction,
+    request: &PageRequest,
+) -> Result<Page<E::Model>>
+where
+    E: Owned,
+    E::Model: FromQueryResult + Send + Sync,
+{
+    page_of(exec, select, column, true, direction, request).await
+}
+
+async fn page_of<E>(
+    exec: Exec<'_>,
+    select: Select<E>,
+    column: E::Column,
+    is_found: bool,
     direction: Direction,
     request: &PageRequest,
 ) -> Result<Page<E::Model>>
@@ -64,8 +97,11 @@ where
         Direction::Descending => Order::Desc,
     };
     let per_page = request.per_page.get();
+    // SQLite takes an index that has the order, and would walk a whole tenant for a handful of rows. What is calculated has
+    // no index.
+    let by = if is_found && total <= FEW { Expr::expr(column.into_expr()).add(0) } else { column.into_expr() };
     let mut select =
-        select.order_by(column, order.clone()).order_by(E::id(), order).limit(per_page + 1).offset(request.offset());
+        select.order_by(by, order.clone()).order_by(E::id(), order).limit(per_page + 1).offset(request.offset());
     if let Some(key) = request.after() {
         let place = Expr::tuple([column.into_expr(), E::id().into_expr()]);
         let last = Expr::tuple([Expr::value(stored(&key.value)), Expr::value(key.id)]);

@@ -17,6 +17,7 @@ pub(crate) mod login;
 pub(crate) mod mail;
 pub(crate) mod partner;
 pub(crate) mod quota;
+pub(crate) mod receipt;
 pub(crate) mod role;
 pub(crate) mod session;
 pub(crate) mod session_list;
@@ -25,6 +26,7 @@ pub(crate) mod settings;
 pub(crate) mod sql;
 pub(crate) mod sweep;
 pub(crate) mod tenant;
+pub(crate) mod term;
 pub(crate) mod throttle;
 pub(crate) mod tighten;
 pub(crate) mod user;
@@ -42,6 +44,7 @@ use uuid::Uuid;
 use crate::{
     db::Change,
     error::{Error, Result},
+    repo::term::TermTable,
     scope::Owned,
 };
 
@@ -61,6 +64,12 @@ pub trait Row: Sized + Send {
     type Active: ActiveModelTrait<Entity = Self::Entity> + Send;
     /// What a new row invalidates; nothing, unless it gives rights to those who are signed in.
     const INSERT_CHANGES: Option<Change> = None;
+    /// Where its terms are kept, if it can be searched for.
+    const TERMS: Option<TermTable> = None;
+    /// The terms that it is found by.
+    fn terms(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Whom it belongs to.
     fn home(&self) -> Home;
     /// Its id.

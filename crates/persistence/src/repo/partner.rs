@@ -3,7 +3,8 @@
 use gatehouse_domain::{
     id::PartnerId,
     page::{Direction, Page, PageRequest},
-    partner::{Limit, Partner},
+    partner::{Limit, Partner, Standing},
+    search::{Search, Searchable},
     text::{Email, Name, Slug},
     time::Timestamp,
 };
@@ -15,10 +16,20 @@ use crate::{
     repo::{
         Home, Row, Versioned, from_json,
         list::{self, unsigned},
+        term::{PARTNER_TERMS, TermTable, found},
         to_json, word,
     },
     scope::Scope,
 };
+
+/// Which partners are listed; what is empty is not asked for.
+#[derive(Debug, Clone, Default)]
+pub struct PartnerFilter {
+    /// With one of these standings.
+    pub statuses: Vec<Standing>,
+    /// Found by this.
+    pub search: Option<Search>,
+}
 
 pub(crate) fn limit(stored: Option<i64>) -> Result<Option<Limit>> {
     stored
@@ -52,6 +63,12 @@ pub(crate) fn domain(row: Model) -> Result<Partner> {
 impl Row for Partner {
     type Entity = Entity;
     type Active = ActiveModel;
+
+    const TERMS: Option<TermTable> = Some(PARTNER_TERMS);
+
+    fn terms(&self) -> Vec<String> {
+        Searchable::terms(self)
+    }
 
     fn home(&self) -> Home {
         Home { partner: self.id, tenant: None, user: None }
@@ -121,9 +138,17 @@ impl Scope<'_> {
     ///
     /// # Errors
     /// As any statement.
-    pub async fn partners(&self, by_name: bool, direction: Direction, page: &PageRequest) -> Result<Page<Partner>> {
+    pub async fn partners(
+        &self,
+        filter: &PartnerFilter,
+        by_name: bool,
+        direction: Direction,
+        page: &PageRequest,
+    ) -> Result<Page<Partner>> {
+        let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
+        let select = list::any_of(self.select::<Entity>(), Column::Status, &statuses);
+        let select = found(select, PARTNER_TERMS, filter.search.as_ref());
         let column = if by_name { Column::Name } else { Column::CreatedAt };
-        let rows = list::page(self.exec, self.select::<Entity>(), column, direction, page).await?;
-        list::convert(rows, domain)
+        list::convert(list::page(self.exec, select, column, direction, page).await?, domain)
     }
 }

@@ -72,6 +72,7 @@ impl WriteScope<'_> {
             tracing::error!(reach = ?self.reach, "the platform was to be changed from outside its reach");
             return Err(Error::ScopeViolation);
         }
+        self.tx.meets_condition(uuid::Uuid::nil(), platform.version)?;
         if event.is_idle() {
             return Ok(platform);
         }
@@ -82,7 +83,7 @@ impl WriteScope<'_> {
         let db = self.tx.writing();
         let result = self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
         if result.rows_affected() != 1 {
-            return Err(Error::Stale);
+            return Err(self.tx.stale());
         }
         self.record(event).await?;
         Ok(next)

@@ -4,6 +4,7 @@ use gatehouse_domain::{
     id::{PartnerId, TenantId},
     page::{Direction, Page, PageRequest},
     partner::Standing,
+    search::{Search, Searchable},
     tenant::Tenant,
     text::{Email, Name, Slug},
     time::Timestamp,
@@ -16,6 +17,7 @@ use crate::{
     repo::{
         Home, Row, Versioned, from_json,
         list::{self, unsigned},
+        term::{TENANT_TERMS, TermTable, found},
         to_json, word,
     },
     scope::Scope,
@@ -28,6 +30,8 @@ pub struct TenantFilter {
     pub partners: Vec<PartnerId>,
     /// With one of these standings.
     pub statuses: Vec<Standing>,
+    /// Found by this.
+    pub search: Option<Search>,
 }
 
 pub(crate) fn domain(row: Model) -> Result<Tenant> {
@@ -51,6 +55,12 @@ pub(crate) fn domain(row: Model) -> Result<Tenant> {
 impl Row for Tenant {
     type Entity = Entity;
     type Active = ActiveModel;
+
+    const TERMS: Option<TermTable> = Some(TENANT_TERMS);
+
+    fn terms(&self) -> Vec<String> {
+        Searchable::terms(self)
+    }
 
     fn home(&self) -> Home {
         Home { partner: self.partner_id, tenant: Some(self.id), user: None }
@@ -130,6 +140,7 @@ impl Scope<'_> {
             list::any_of(self.select::<Entity>(), Column::PartnerId, &list::uuids(&filter.partners, PartnerId::uuid));
         let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
         let select = list::any_of(select, Column::Status, &statuses);
+        let select = found(select, TENANT_TERMS, filter.search.as_ref());
         let column = if by_name { Column::Name } else { Column::CreatedAt };
         list::convert(list::page(self.exec, select, column, direction, page).await?, domain)
     }

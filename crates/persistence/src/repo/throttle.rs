@@ -82,15 +82,15 @@ impl WriteSystem<'_> {
         Ok(result)
     }
 
-    /// Forgets a counter.
+    /// Forgets a counter; false if nothing was counted.
     ///
     /// # Errors
     /// As any statement.
-    pub async fn clear_throttle(&self, key: ThrottleKey) -> Result<()> {
+    pub async fn clear_throttle(&self, key: ThrottleKey) -> Result<bool> {
         let mut sql = Sql::new("DELETE FROM throttles WHERE key = ");
         sql.bind(key.bytes());
         let db = self.tx.writing();
-        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
-        Ok(())
+        let result = self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
+        Ok(result.rows_affected() > 0)
     }
 }

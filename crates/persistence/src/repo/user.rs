@@ -1,13 +1,12 @@
 //! Users, and the roles they hold.
 
-use std::collections::HashMap;
-
 use gatehouse_domain::{
     id::{PartnerId, TenantId, UserId},
     page::{Direction, Page, PageRequest},
+    search::{Search, Searchable},
     text::{DisplayName, Email, Phone, Username},
     time::Timestamp,
-    user::{User, UserStatus, UserView, WithPassword, WithoutPassword},
+    user::{User, UserDetail, UserStatus, UserView, WithPassword, WithoutPassword},
 };
 use sea_orm::{
     ColumnTrait, Condition, ExprTrait, QueryFilter, Set,
@@ -20,7 +19,13 @@ use crate::{
         user::{ActiveModel, Column, Entity, Model},
     },
     error::Result,
-    repo::{Home, Row, Versioned, assignment::held_by, from_json, list, to_json, word},
+    repo::{
+        Home, Row, Versioned,
+        assignment::{about, held_by},
+        from_json, list,
+        term::{TermTable, USER_TERMS},
+        to_json, word,
+    },
     scope::Scope,
 };
 
@@ -35,6 +40,8 @@ pub struct UserFilter {
     pub statuses: Vec<UserStatus>,
     /// Holding one of these roles.
     pub roles: Vec<gatehouse_domain::id::RoleId>,
+    /// Found by this.
+    pub search: Option<Search>,
 }
 
 pub(crate) fn domain(row: Model) -> Result<User> {
@@ -60,6 +67,12 @@ pub(crate) fn domain(row: Model) -> Result<User> {
 impl Row for User {
     type Entity = Entity;
     type Active = ActiveModel;
+
+    const TERMS: Option<TermTable> = Some(USER_TERMS);
+
+    fn terms(&self) -> Vec<String> {
+        Searchable::terms(self)
+    }
 
     fn home(&self) -> Home {
         Home { partner: self.partner_id, tenant: Some(self.tenant_id), user: Some(self.id) }
@@ -110,6 +123,12 @@ impl Versioned for User {
 impl Row for WithPassword {
     type Entity = Entity;
     type Active = ActiveModel;
+
+    const TERMS: Option<TermTable> = User::TERMS;
+
+    fn terms(&self) -> Vec<String> {
+        Row::terms(&self.user)
+    }
 
     fn home(&self) -> Home {
         self.user.home()
@@ -210,7 +229,25 @@ impl Scope<'_> {
         Ok(Some(UserView { user, roles: roles.remove(&id).unwrap_or_default() }))
     }
 
-    /// Users with the roles they hold, newest first or by another order.
+    /// One user with all that administrators see.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn user_detail(&self, id: UserId, now: Timestamp) -> Result<Option<UserDetail>> {
+        Ok(self.user_detail_even_deleted(id, now).await?.filter(|detail| detail.view.user.deleted_at.is_none()))
+    }
+
+    /// One user, deleted or not, with all that administrators see.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn user_detail_even_deleted(&self, id: UserId, now: Timestamp) -> Result<Option<UserDetail>> {
+        let row = self.select_even_deleted::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?;
+        let Some(user) = row.map(domain).transpose()? else { return Ok(None) };
+        Ok(about(self.exec, vec![user], now).await?.pop())
+    }
+
+    /// Users with all that administrators see, newest first or oldest first.
     ///
     /// # Errors
     /// As any statement.
@@ -220,9 +257,10 @@ impl Scope<'_> {
         direction: Direction,
         page: &PageRequest,
         now: Timestamp,
-    ) -> Result<Page<UserView>> {
+    ) -> Result<Page<UserDetail>> {
         let select =
-            list::any_of(self.select::<Entity>(), Column::TenantId, &list::uuids(&filter.tenants, TenantId::uuid));
+            self.found_users(self.select::<Entity>(), filter.search.as_ref(), &filter.tenants, &filter.partners);
+        let select = list::any_of(select, Column::TenantId, &list::uuids(&filter.tenants, TenantId::uuid));
         let select = list::any_of(select, Column::PartnerId, &list::uuids(&filter.partners, PartnerId::uuid));
         let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
         let mut select = list::any_of(select, Column::Status, &statuses);
@@ -241,9 +279,11 @@ impl Scope<'_> {
                 .to_owned();
             select = select.filter(Expr::col((Entity, Column::Id)).in_subquery(holders));
         }
-        let page = list::convert(list::page(self.exec, select, Column::CreatedAt, direction, page).await?, domain)?;
-        let ids: Vec<_> = page.items.iter().map(|user| user.id).collect();
-        let mut roles: HashMap<_, _> = held_by(self.exec, &ids, now).await?;
-        Ok(page.map(|user| UserView { roles: roles.remove(&user.id).unwrap_or_default(), user }))
+        let page = match &filter.search {
+            Some(_) => list::page_of_found(self.exec, select, Column::CreatedAt, direction, page).await?,
+            None => list::page(self.exec, select, Column::CreatedAt, direction, page).await?,
+        };
+        let page = list::convert(page, domain)?;
+        Ok(Page { items: about(self.exec, page.items, now).await?, total: page.total, next: page.next })
     }
 }

@@ -206,6 +206,7 @@ impl WriteScope<'_> {
         let (value, event) = changed.into_parts();
         self.guard(&value.home())?;
         self.tx.insert(insertion(self.tx, &value)?, event).await?;
+        self.tx.index(&value, false).await?;
         if let Some(change) = T::INSERT_CHANGES {
             self.tx.changed(change);
         }
@@ -241,10 +242,11 @@ impl WriteScope<'_> {
     pub async fn update<T: Versioned>(&self, changed: Changed<T>) -> Result<T> {
         let (mut value, event) = changed.into_parts();
         self.guard(&value.home())?;
+        let expected = *value.version();
+        self.tx.meets_condition(value.uuid(), expected)?;
         if event.is_idle() {
             return Ok(value);
         }
-        let expected = *value.version();
         *value.version() += 1;
         let update = self
             .update_where::<T::Entity>()
@@ -253,8 +255,9 @@ impl WriteScope<'_> {
             .filter(Expr::col("version").eq(expected));
         let result = self.tx.check(update.exec(&self.tx.writing()).await)?;
         if result.rows_affected != 1 {
-            return Err(Error::Stale);
+            return Err(self.tx.stale());
         }
+        self.tx.index(&value, true).await?;
         self.record(event).await?;
         Ok(value)
     }

@@ -109,24 +109,3 @@ db_tests! {
         assert_eq!(stored.display_name.unwrap().as_str(), "First");
     }
 }
-
-fn partner_admin(
-    partner: &gatehouse_domain::partner::Partner,
-    user: &User,
-) -> std::sync::Arc<gatehouse_domain::authz::Actor> {
-    use gatehouse_domain::{
-        authz::{Actor, PermissionSet, Right, UserActor},
-        role::Anchor,
-    };
-    std::sync::Arc::new(Actor::User(UserActor {
-        user_id: user.id,
-        tenant_id: user.tenant_id,
-        partner_id: user.partner_id,
-        session_id: gatehouse_domain::id::SessionId::from_parts(0, [0; 10]),
-        rights: vec![Right {
-            anchor: Anchor::Partner(partner.id),
-            permissions: PermissionSet::all(),
-            expires_at: None,
-        }],
-    }))
-}

@@ -10,6 +10,7 @@ mod lists;
 mod login;
 mod migrations;
 mod plans;
+mod search;
 mod sessions;
 mod trail;
 mod transactions;

@@ -3,6 +3,7 @@
 
 mod events;
 mod explain;
+mod found;
 mod survey;
 
 use std::sync::Arc;
@@ -18,16 +19,17 @@ use gatehouse_domain::{
     mail::Failure,
     page::{Direction, PageRequest, Start},
     partner::Standing,
+    search::Search,
     secret::{PasswordHash, TokenHash},
     session::{Cap, Caps, EndReason, RevokeMany, RevokeTarget, Successor, Tighten, Within},
-    text::LoginName,
+    text::{LoginName, Username},
     throttle::Counter,
     time::DAY,
-    user::{Purpose, UserStatus},
+    user::{Purpose, UserPatch, UserStatus},
 };
 use gatehouse_persistence::{
-    AssignmentFilter, AuditFilter, NewMail, RejectedLine, RoleFilter, Scope, SessionFilter, SessionSort, TenantFilter,
-    ThrottleKey, UserFilter,
+    AssignmentFilter, AuditFilter, Db, Found, NewMail, PartnerFilter, ReceiptKey, RejectedLine, RoleFilter, Scope,
+    SessionFilter, SessionSort, TenantFilter, ThrottleKey, UserFilter,
     testing::{Engine, Fresh},
 };
 
@@ -64,7 +66,14 @@ macro_rules! surveys {
     )*};
 }
 
+mod changes;
+
 const WAYS: [Direction; 2] = [Direction::Descending, Direction::Ascending];
+
+/// Everything there is.
+fn scope_of(db: &Db) -> Scope<'_> {
+    db.scope(&grant::<ReadUsers>(&Area::Directory))
+}
 
 /// The first page, one in the middle, one by cursor, and one past the end.
 async fn pages(
@@ -220,13 +229,33 @@ surveys! {
                 for grant in &both::<ReadTenants>(&reach) {
                     let scope = db.scope(grant);
                     for by_name in [false, true] {
-                        let filter = TenantFilter { partners: vec![partner], statuses: vec![Standing::Active] };
+                        let filter = TenantFilter { partners: vec![partner], statuses: vec![Standing::Active], search: None };
                         survey.look("tenants", scope.tenants(&filter, by_name, way, &at)).await;
+                        let filter = TenantFilter { search: Some(Search::parse("t oth").unwrap()), ..TenantFilter::default() };
+                        survey.look("tenants that are searched for", scope.tenants(&filter, by_name, way, &at)).await;
                     }
                 }
                 let everything = grant::<ReadPartners>(&Installation);
-                survey.look("partners", db.scope(&everything).partners(false, way, &at)).await;
+                for search in [None, Some(Search::parse("p").unwrap())] {
+                    let filter = PartnerFilter { statuses: vec![Standing::Active], search };
+                    survey.look("partners", db.scope(&everything).partners(&filter, false, way, &at)).await;
+                }
             }
+        }
+    }
+
+    async fn users_are_searched_by_an_index_wherever_they_are_and_whatever_else_is_asked(survey) {
+        let db = survey.db.clone();
+        found::users(survey).await;
+        let (id, before) = (survey.ada.id, survey.ada.clone());
+        survey.look("a user as administrators see one", scope_of(&db).user_detail(id, NOW)).await;
+        survey.look("terms", write(&db, NOW, async move |tx| {
+            let patch = UserPatch { username: Some(Username::parse("augusta").unwrap()), ..UserPatch::default() };
+            let (changed, _) = before.clone().update(patch, &by(), NOW);
+            tx.system(SYSTEM).update(changed).await
+        })).await;
+        for of in Found::ALL {
+            survey.look("users without terms", db.system(SYSTEM).without_terms(of, None)).await;
         }
     }
 
@@ -283,6 +312,12 @@ surveys! {
             system.read().token_owner(at, purpose, hash, NOW).await?;
             system.spend_token(at, purpose, hash).await?;
             system.purge_tokens().await
+        })).await;
+        let key = ReceiptKey { key: [5; 32], fingerprint: [6; 32], tenant: at.id, user: survey.ada.id };
+        survey.look("receipts", db.system(SYSTEM).earlier(&key, NOW)).await;
+        survey.look("receipts", write(&db, NOW, async move |tx| {
+            tx.keep(&key, vec![7]).await?;
+            tx.system(SYSTEM).purge_receipts().await
         })).await;
         let at_home = survey.ada.clone();
         survey.look("by address", db.system(SYSTEM).user_by_email(at.id, &at_home.email)).await;
@@ -343,65 +378,6 @@ surveys! {
             survey.look(name, db.scope(&grant).effects(&many, NOW)).await;
             survey.look(name, write(&db, NOW, async move |tx| tx.scope(&grant).revoke_many(&many).await)).await;
         }
-    }
-
-    async fn what_goes_along_with_a_deletion_is_found_by_an_index(survey) {
-        let db = survey.db.clone();
-        let (at, ada, tenant, role) = (survey.tenant.reference(), survey.ada.clone(), survey.tenant.clone(), survey.role);
-        let partner = db.system(SYSTEM).partner(at.partner_id).await.unwrap().unwrap();
-        let role = db.system(SYSTEM).role(role).await.unwrap().unwrap();
-        survey.look("below a role", write(&db, NOW, async move |tx| tx.system(SYSTEM).delete_below_role(&role).await)).await;
-        let user = ada.clone();
-        survey.look("below a user", write(&db, NOW, async move |tx| tx.system(SYSTEM).delete_below_user(&user).await)).await;
-        survey.look("personal", write(&db, NOW, async move |tx| tx.system(SYSTEM).erase_below_user(&ada).await)).await;
-        survey.look("below a tenant", write(&db, NOW, async move |tx| tx.system(SYSTEM).delete_below_tenant(&tenant).await)).await;
-        survey.look("below a partner", write(&db, NOW, async move |tx| tx.system(SYSTEM).delete_below_partner(&partner).await)).await;
-    }
-
-    async fn sessions_that_stricter_settings_end_are_found_by_an_index(survey) {
-        let db = survey.db.clone();
-        let at = survey.tenant.reference();
-        let grant = grant::<WriteSettings>(&Area::Directory);
-        survey.look("settings of the platform", db.scope(&grant).platform()).await;
-        survey.look("settings above", db.system(SYSTEM).above(at.partner_id)).await;
-        for (name, within, unless_decided) in [
-            ("stricter for a tenant", Within::Tenant(at), None),
-            ("stricter for a partner", Within::Partner(at.partner_id), None),
-            ("stricter for a partner", Within::Partner(at.partner_id), Some("refresh_token_days")),
-            ("stricter for all", Within::Platform, None),
-            ("stricter for all", Within::Platform, Some("refresh_token_days")),
-        ] {
-            let cap = |most| Some(Cap { most, unless_decided });
-            let (lifetime, refresh, idle) = (cap(DAY * 20), cap(DAY * 5), cap(DAY));
-            let caps = Caps { lifetime, refresh, idle, per_user: Some(Cap { most: 50, unless_decided }) };
-            let tighten = Tighten { within, caps, by: by() };
-            let grant = grant.clone();
-            survey.look(name, db.scope(&grant).tightening(&tighten, NOW)).await;
-            survey.look(name, write(&db, NOW, async move |tx| tx.scope(&grant).tighten(&tighten).await)).await;
-        }
-    }
-
-    async fn users_of_a_file_are_found_by_an_index(survey) {
-        let (db, at, ada) = (survey.db.clone(), survey.tenant.reference(), survey.ada.clone());
-        let (read, save) = (in_tenant::<ReadUsers>(&survey.tenant), in_tenant::<WriteUsers>(&survey.tenant));
-        let scope = db.scope(&read);
-        let names = |suffix: &str| ["ada", "eve"].map(|name| format!("{name}{suffix}"));
-        survey.look("taken", scope.taken(at.id, &names(""), &names("@example.com"))).await;
-        survey.look("feed", scope.user_feed(at, None, NOW, 10)).await;
-        survey.look("feed, further", scope.user_feed(at, Some(&ada), NOW, 10)).await;
-        survey.look("with password", scope.portable_user(ada.id)).await;
-        survey.look("stopped", scope.running_import(at.id)).await;
-        let started = Import::start(JobId::from_parts(1, [1; 10]), at, OnConflict::Fail, &by(), NOW);
-        let (saving, begun) = (save.clone(), started.clone());
-        write(&db, NOW, async move |tx| tx.scope(&saving).insert(begun.clone()).await).await.unwrap();
-        survey.look("import", write(&db, NOW, async move |tx| {
-            let (scope, import) = (tx.scope(&save), started.value().clone());
-            let rejected = [RejectedLine { line: 1, faults: "[]".into() }];
-            let import = scope.advance(import, &rejected).await?;
-            scope.rejected_lines(&import, 0).await?;
-            scope.update(import.complete(&by(), NOW)).await?;
-            scope.forget_rejected_lines(at).await
-        })).await;
     }
 
     async fn what_is_swept_and_purged_is_found_by_an_index(survey) {

@@ -207,6 +207,6 @@ impl App {
             tx.system(SystemReason::Authentication).clear_throttle(counters.account).await?;
             outbox.post(&scope, &user, letters::password_changed(&house, &user), now).await
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.answer(origin, work).await
     }
 }

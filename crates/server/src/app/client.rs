@@ -11,7 +11,7 @@ use woothee::{parser::Parser, woothee::VALUE_UNKNOWN};
 
 use crate::{app::StartError, config::Config};
 
-pub use gatehouse_persistence::Ctx;
+pub use gatehouse_persistence::{Condition, Ctx};
 
 /// Where a request comes from.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct Origin {
     pub ctx: Ctx,
     /// The `X-Device` header.
     pub declared_device: Option<String>,
+    /// How to keep the answer, if the request may be sent again.
+    pub once: Option<std::sync::Arc<crate::app::once::Once>>,
     /// The address that the client uses, without a path: `https://id.example.com`. Tokens name their issuer by it.
     pub base_url: std::sync::Arc<str>,
 }

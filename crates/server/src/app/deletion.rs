@@ -8,7 +8,7 @@ use gatehouse_domain::{
     role::{BuiltinRole, Role},
     session::Effects,
     tenant::Tenant,
-    user::UserView,
+    user::UserDetail,
 };
 use gatehouse_persistence::{WriteScope, WriteTx};
 
@@ -36,11 +36,12 @@ impl App {
         erase: bool,
         mode: Mode,
         origin: &Origin,
-    ) -> Result<Deleted<UserView>> {
+    ) -> Result<Deleted<UserDetail>> {
         let grant = by.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant);
-            let mut view = scope.user_view_even_deleted(id, tx.now()).await?.ok_or(Error::NotFound)?;
+            let found = scope.user_detail_even_deleted(id, tx.now()).await?.ok_or(Error::NotFound)?;
+            let (mut view, sessions) = (found.view.clone(), found.sessions);
             let mut effects = Effects::default();
             if view.user.deleted_at.is_none() {
                 may_do_as_much(&grant, &scope, &view.roles).await?;
@@ -56,12 +57,13 @@ impl App {
                 view.user = scope.update(view.user.erase(&grant.by(), tx.now())).await?;
                 scope.erase_below_user(&view.user).await?;
             }
-            Ok((view, effects))
+            let sessions = sessions.saturating_sub(effects.sessions);
+            Ok((UserDetail { view, sessions, ..found }, effects))
         };
         let (view, effects) = self.change(origin.ctx.clone(), mode, work).await?;
         if erase && mode == Mode::Real {
             // In transactions of its own, however much it is. Whoever is interrupted here asks again.
-            self.redact_user_events(by, view.user.tenant(), id, origin).await?;
+            self.redact_user_events(by, view.view.user.tenant(), id, origin).await?;
         }
         Ok((view, effects))
     }

@@ -68,6 +68,18 @@ pub enum Error {
     /// Somebody else changed it meanwhile.
     #[error("changed meanwhile")]
     Stale,
+    /// It is not, or no longer, as the request demands.
+    #[error("precondition failed")]
+    Precondition,
+    /// The same request has been answered by another process meanwhile.
+    #[error("answered meanwhile")]
+    Repeated,
+    /// The same request is being answered.
+    #[error("in progress")]
+    InProgress,
+    /// Another request was sent under the same key.
+    #[error("idempotency key reused")]
+    KeyReused,
     /// The input breaks rules that only this use case knows.
     #[error("invalid input")]
     Invalid(Issues),
@@ -89,6 +101,8 @@ impl From<Storage> for Error {
     fn from(error: Storage) -> Self {
         match error {
             Storage::Stale => Self::Stale,
+            Storage::Repeated => Self::Repeated,
+            Storage::Precondition => Self::Precondition,
             Storage::Unavailable(_) | Storage::Retry(_) => Self::Unavailable(error),
             Storage::Conflict("uq_users_username" | "uq_users_email") => Self::AlreadyRegistered,
             Storage::Conflict("uq_partners_slug" | "uq_tenants_slug") => Self::Conflict("The slug is taken.".into()),

@@ -129,7 +129,7 @@ impl App {
             may_become(&grant, &scope, &view.roles).await?;
             Ok::<_, Error>(invitation)
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.answer(origin, work).await
     }
 
     /// Makes the link of an account stop working.

@@ -8,7 +8,7 @@ use gatehouse_domain::{
     throttle::LOCK_AFTER,
     time::DAY,
 };
-use gatehouse_persistence::{BATCH, Ctx, WriteTx};
+use gatehouse_persistence::{BATCH, Ctx, Found, WriteTx};
 
 use crate::app::{App, Error, Result};
 
@@ -51,6 +51,31 @@ impl App {
             self.db.write(Ctx::at(self.env.now()), work).await
         })
         .await
+    }
+
+    /// Makes whatever is older than searching be found; returns how many things.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn index_for_search(&self) -> Result<usize> {
+        let mut indexed = 0;
+        for of in Found::ALL {
+            let mut after = None;
+            loop {
+                let (without, last) = self.db.system(JOB).without_terms(of, after).await?;
+                for ids in without.chunks(BATCH) {
+                    let ids = ids.to_vec();
+                    indexed += ids.len();
+                    let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).add_terms(of, &ids).await?);
+                    self.db.write(Ctx::at(self.env.now()), work).await?;
+                }
+                after = last;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(indexed)
     }
 
     /// Removes what has outlived its retention; returns how many sessions.
@@ -102,6 +127,11 @@ impl App {
             self.db.write(Ctx::at(self.env.now()), work).await
         })
         .await?;
+        batches(async || {
+            let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_receipts().await?);
+            self.db.write(Ctx::at(self.env.now()), work).await
+        })
+        .await?;
         Ok(removed)
     }
 
@@ -134,7 +164,12 @@ impl App {
             self.watch_seals().await.map(drop)
         });
         let mail = every(MAIL_EVERY, "send mail", async || self.send_mail().await.map(drop));
-        tokio::join!(flush, sweep, clean, seal, mail);
+        let index = async {
+            if let Err(error) = self.index_for_search().await {
+                failed("index for search", &error);
+            }
+        };
+        tokio::join!(flush, sweep, clean, seal, mail, index);
     }
 }
 
@@ -159,7 +194,11 @@ async fn every(period: Duration, name: &'static str, task: impl AsyncFn() -> Res
     loop {
         ticks.tick().await;
         if let Err(error) = task().await {
-            tracing::warn!(task = name, error = %error, cause = ?std::error::Error::source(&error), "a periodic task failed");
+            failed(name, &error);
         }
     }
+}
+
+fn failed(task: &'static str, error: &Error) {
+    tracing::warn!(task, error = %error, cause = ?std::error::Error::source(error), "a task failed");
 }

@@ -178,7 +178,7 @@ impl App {
         }
         match waiting {
             Waiting::Letter(letter) => Ok(Ok(Some(letter))),
-            Waiting::Request(request) => self.answer(claim, request).await.map(Ok),
+            Waiting::Request(request) => self.letter(claim, request).await.map(Ok),
         }
     }
 }

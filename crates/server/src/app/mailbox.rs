@@ -64,7 +64,7 @@ impl App {
             let letter = letters::verification(&house, &issued.user, &email, url);
             outbox.post_link(&system, &issued, letter, now).await
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.answer(origin, work).await
     }
 
     /// Makes the address that a link was mailed to the verified one of the account. Both addresses are told when that is

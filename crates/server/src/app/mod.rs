@@ -25,6 +25,7 @@ mod letters;
 pub mod login;
 pub mod mail;
 pub mod mailbox;
+pub mod once;
 pub mod partners;
 pub mod recovery;
 pub mod refresh;
@@ -73,6 +74,7 @@ pub struct App {
     pub(crate) clients: client::Clients,
     pub(crate) mailer: Mailer,
     pub(crate) outbox: mail::Outbox,
+    pub(crate) in_progress: once::InProgress,
 }
 
 /// Why an instance cannot start.
@@ -181,6 +183,7 @@ impl App {
             limits: config.limits,
             standings,
             clients: client::Clients::open(config)?,
+            in_progress: once::InProgress::default(),
             env,
         };
         app.install().await?;

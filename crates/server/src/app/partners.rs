@@ -9,6 +9,8 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::WriteTx;
 
+pub use gatehouse_persistence::PartnerFilter;
+
 use crate::app::{
     App, Error, Result,
     assignments::an_owner_stays,
@@ -24,11 +26,12 @@ impl App {
     pub async fn list_partners(
         &self,
         grant: &Grant<ReadPartners>,
+        filter: &PartnerFilter,
         by_name: bool,
         direction: Direction,
         page: &PageRequest,
     ) -> Result<Page<Partner>> {
-        Ok(self.db.scope(grant).partners(by_name, direction, page).await?)
+        Ok(self.db.scope(grant).partners(filter, by_name, direction, page).await?)
     }
 
     /// One partner.
@@ -52,7 +55,7 @@ impl App {
         let changed = Partner::create(self.env.id(PartnerId::from_parts), new, &grant.by(), origin.ctx.now);
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.scope(&grant).insert(changed.clone()).await?);
-        self.db.write(origin.ctx.clone(), work).await
+        self.answer(origin, work).await
     }
 
     /// Changes a partner. Suspending it ends every session below it.

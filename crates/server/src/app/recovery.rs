@@ -109,7 +109,7 @@ impl App {
         if !facts.is_active() {
             return Err(Error::TenantSuspended);
         }
-        let Ctx { now, ip, user_agent, request_id } = origin.ctx.clone();
+        let Ctx { now, ip, user_agent, request_id, condition: _ } = origin.ctx.clone();
         let text = |text: Option<std::sync::Arc<str>>| text.map(|text| text.to_string());
         let request =
             Request { wish, email: email.to_string(), ip, user_agent: text(user_agent), request_id: text(request_id) };
@@ -144,7 +144,7 @@ impl App {
     }
 
     /// Makes the letter that answers a request, if there is anything to say to whoever reads that mailbox.
-    pub(crate) async fn answer(&self, claim: &ClaimedMail, request: Request) -> Result<Option<Letter>> {
+    pub(crate) async fn letter(&self, claim: &ClaimedMail, request: Request) -> Result<Option<Letter>> {
         let facts = self.tenant_facts(claim.tenant.id).await?.filter(|facts| facts.is_active());
         let Some(facts) = facts else { return Ok(None) };
         let (outbox, now, claim) = (self.outbox.clone(), self.env.now(), claim.clone());
@@ -180,7 +180,8 @@ impl App {
             // From here on the mail is that letter, however often it has to be sent.
             if system.write_mail(&claim, sealed, until).await? { Ok(Some(letter)) } else { Err(Error::Stale) }
         };
-        let ctx = Ctx { now, ip, user_agent: user_agent.map(Into::into), request_id: request_id.map(Into::into) };
+        let (user_agent, request_id) = (user_agent.map(Into::into), request_id.map(Into::into));
+        let ctx = Ctx { ip, user_agent, request_id, ..Ctx::at(now) };
         match self.db.write(ctx, work).await {
             // Somebody else has it by now, and answers it.
             Err(Error::Stale) => Ok(None),
@@ -256,6 +257,6 @@ impl App {
             outbox.post_link(&system, &issued, letters::reset(&house, &issued.user, url, true), now).await?;
             Ok::<_, Error>(revoked)
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.answer(origin, work).await
     }
 }

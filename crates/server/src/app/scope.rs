@@ -6,7 +6,7 @@ use gatehouse_domain::{
     partner::Partner,
     tenant::Tenant,
 };
-use gatehouse_persistence::TenantFilter;
+use gatehouse_persistence::{PartnerFilter, TenantFilter};
 
 use crate::app::{App, Result};
 
@@ -33,7 +33,7 @@ impl App {
         // One's own partners need no permission to be named; to see all of them takes one.
         let partners = match grant.reach() {
             Reach::Platform if grant.also::<ReadPartners>(&Installation).is_err() => Page::empty(),
-            _ => self.db.scope(grant).partners(true, Direction::Ascending, &first).await?,
+            _ => self.db.scope(grant).partners(&PartnerFilter::default(), true, Direction::Ascending, &first).await?,
         };
         let tenants = match grant.also::<ReadTenants>(&Area::Directory) {
             Ok(grant) => {

@@ -180,7 +180,7 @@ impl App {
             };
             Ok(scope.revoke_many(&RevokeMany { target, except, reason, by }).await?)
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.answer(origin, work).await
     }
 
     /// Ends all sessions of a tenant, the caller's own included, or says what that would end.
@@ -198,7 +198,7 @@ impl App {
         let work = async move |tx: &WriteTx<'_>| {
             end_all(&tx.scope(&grant), RevokeTarget::Tenant(tenant), None, grant.by(), mode, tx.now()).await
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.answer(origin, work).await
     }
 
     /// Ends all sessions of a user or a tenant, wherever within the grant they are, or says what that would end.
@@ -228,13 +228,13 @@ impl App {
             let except = grant.session_id().filter(|_| except_current);
             end_all(&scope, target, except, grant.by(), mode, tx.now()).await
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.answer(origin, work).await
     }
 
     async fn end_many<P: Permission>(&self, grant: &Grant<P>, many: RevokeMany, origin: &Origin) -> Result<Revoked> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.scope(&grant).revoke_many(&many).await?);
-        self.db.write(origin.ctx.clone(), work).await
+        self.answer(origin, work).await
     }
 }
 

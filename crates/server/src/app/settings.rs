@@ -5,12 +5,14 @@ use gatehouse_domain::{
     authz::{Grant, ReadSettings, SystemReason, WriteSettings},
     id::{PartnerId, TenantId},
     issue::{Issues, Loc},
-    partner::PartnerPatch,
+    partner::{Partner, PartnerPatch},
+    platform::Platform,
     session::{Caps, Effects, Tighten, Within},
     settings::{Defaults, Effective, Layers, Settings},
-    tenant::TenantPatch,
+    tenant::{Tenant, TenantPatch},
 };
 use gatehouse_persistence::{Scope, System, WriteScope, WriteTx};
+use uuid::Uuid;
 
 use crate::app::{App, Error, Result, assignments::an_owner_stays, client::Origin, effects::Mode, tenants::Merge};
 
@@ -25,11 +27,38 @@ pub enum Place {
     Tenant(TenantId),
 }
 
+/// What a level decides itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Decided {
+    /// The settings.
+    pub settings: Settings,
+    /// The id of what decides, nil for the platform, and how often that was changed.
+    pub revision: (Uuid, i64),
+}
+
+impl From<Platform> for Decided {
+    fn from(platform: Platform) -> Self {
+        Self { settings: platform.settings, revision: (Uuid::nil(), platform.version) }
+    }
+}
+
+impl From<Partner> for Decided {
+    fn from(partner: Partner) -> Self {
+        Self { settings: partner.settings, revision: (partner.id.uuid(), partner.version) }
+    }
+}
+
+impl From<Tenant> for Decided {
+    fn from(tenant: Tenant) -> Self {
+        Self { settings: tenant.settings, revision: (tenant.id.uuid(), tenant.version) }
+    }
+}
+
 /// What a change of settings did, or would do.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// What the level decides now.
-    pub settings: Settings,
+    pub decided: Decided,
     /// What holds at the level now and did not before.
     pub changes: Vec<FieldChange>,
     /// Which sessions ended.
@@ -86,13 +115,13 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn settings(&self, grant: &Grant<ReadSettings>, place: Place) -> Result<Settings> {
+    pub async fn settings(&self, grant: &Grant<ReadSettings>, place: Place) -> Result<Decided> {
         let scope = self.db.scope(grant);
         let not_found = Error::NotFound;
         Ok(match place {
-            Place::Platform => scope.platform().await?.ok_or(not_found)?.settings,
-            Place::Partner(id) => scope.partner(id).await?.ok_or(not_found)?.settings,
-            Place::Tenant(id) => scope.tenant(id).await?.ok_or(not_found)?.settings,
+            Place::Platform => scope.platform().await?.ok_or(not_found)?.into(),
+            Place::Partner(id) => scope.partner(id).await?.ok_or(not_found)?.into(),
+            Place::Tenant(id) => scope.tenant(id).await?.ok_or(not_found)?.into(),
         })
     }
 
@@ -128,30 +157,30 @@ impl App {
             none_is_loosened(&after, &before.own(), &["body".into()], &defaults)?;
             let (was, is) = (before.values(&defaults), after.values(&defaults));
             let below = Caps::below(&before.own(), &settings, &is);
-            let (within, caps) = match place {
+            let (within, caps, decided) = match place {
                 Place::Platform => {
                     let platform = scope.platform().await?.ok_or(Error::NotFound)?;
-                    scope.update_platform(platform.update(settings, &grant.by())).await?;
-                    (Within::Platform, below)
+                    let platform = scope.update_platform(platform.update(settings, &grant.by())).await?;
+                    (Within::Platform, below, platform.into())
                 }
                 Place::Partner(id) => {
                     let partner = scope.partner(id).await?.ok_or(Error::NotFound)?;
                     let patch = PartnerPatch { settings: Some(settings), ..PartnerPatch::default() };
-                    scope.update(partner.update(patch, &grant.by(), tx.now()).0).await?;
-                    (Within::Partner(id), below)
+                    let partner = scope.update(partner.update(patch, &grant.by(), tx.now()).0).await?;
+                    (Within::Partner(id), below, partner.into())
                 }
                 Place::Tenant(id) => {
                     let tenant = scope.tenant(id).await?.ok_or(Error::NotFound)?;
                     let patch = TenantPatch { settings: Some(settings), ..TenantPatch::default() };
                     let tenant = scope.update(tenant.update(patch, &grant.by(), tx.now()).0).await?;
-                    (Within::Tenant(tenant.reference()), Caps::between(&was.into(), &is.into()))
+                    (Within::Tenant(tenant.reference()), Caps::between(&was.into(), &is.into()), tenant.into())
                 }
             };
             if after.asks_for_verified_email() && !before.asks_for_verified_email() {
                 an_owner_stays(tx).await?;
             }
             let effects = tighten(tx, &scope, &Tighten { within, caps, by: grant.by() }, mode).await?;
-            Ok(Outcome { settings, changes: was.changes(&is), effects })
+            Ok(Outcome { decided, changes: was.changes(&is), effects })
         };
         self.change(origin.ctx.clone(), mode, work).await
     }

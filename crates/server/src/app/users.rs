@@ -7,7 +7,7 @@ use gatehouse_domain::{
     role::BuiltinRole,
     session::Effects,
     text::{DisplayName, Email, LoginName, Phone, Username},
-    user::{NewUser, User, UserPatch, UserStatus, UserView},
+    user::{NewUser, User, UserDetail, UserPatch, UserStatus, UserView},
 };
 use gatehouse_persistence::{Ctx, TenantFacts, ThrottleKey, WriteTx};
 
@@ -51,7 +51,7 @@ impl App {
         filter: &UserFilter,
         direction: Direction,
         page: &PageRequest,
-    ) -> Result<Page<UserView>> {
+    ) -> Result<Page<UserDetail>> {
         Ok(self.db.scope(grant).users(filter, direction, page, self.env.now()).await?)
     }
 
@@ -59,8 +59,8 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn user(&self, grant: &Grant<ReadUsers>, id: UserId) -> Result<UserView> {
-        self.db.scope(grant).user_view(id, self.env.now()).await?.ok_or(Error::NotFound)
+    pub async fn user(&self, grant: &Grant<ReadUsers>, id: UserId) -> Result<UserDetail> {
+        self.db.scope(grant).user_detail(id, self.env.now()).await?.ok_or(Error::NotFound)
     }
 
     /// Makes an account, which cannot sign in before its owner has set a password, and the link for that if asked.
@@ -72,7 +72,7 @@ impl App {
         grant: &Grant<WriteUsers>,
         new: CreateUser,
         origin: &Origin,
-    ) -> Result<(UserView, Option<Invitation>)> {
+    ) -> Result<(UserDetail, Option<Invitation>)> {
         let (id, invitation) =
             (self.env.id(UserId::from_parts), new.delivery.map(|delivery| self.new_invitation(delivery, origin)));
         let grant = grant.clone();
@@ -93,9 +93,10 @@ impl App {
                 Some(new) => Some(new.issue(&scope, &house, user.clone(), &grant.by(), tx.now()).await?),
                 None => None,
             };
-            Ok::<_, Error>((UserView { user, roles: Vec::new() }, invitation))
+            let view = UserView { user, roles: Vec::new() };
+            Ok::<_, Error>((UserDetail { view, sessions: 0, locked: false }, invitation))
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.answer(origin, work).await
     }
 
     /// Changes a user. Suspending one ends all the user's sessions; activating one forgets failed sign-ins.
@@ -115,7 +116,7 @@ impl App {
         patch: UserPatch,
         mode: Mode,
         origin: &Origin,
-    ) -> Result<(UserView, Effects)> {
+    ) -> Result<(UserDetail, Effects)> {
         let account = ThrottleKey::User(id);
         let (grant, outbox) = (grant.clone(), self.outbox.clone());
         let work = async move |tx: &WriteTx<'_>| {
@@ -149,9 +150,31 @@ impl App {
             if patch.status == Some(UserStatus::Active) {
                 tx.system(SystemReason::Authentication).clear_throttle(account).await?;
             }
-            Ok((UserView { user, roles: view.roles }, effects))
+            Ok((scope.user_detail(id, tx.now()).await?.ok_or(Error::NotFound)?, effects))
         };
         self.change(origin.ctx.clone(), mode, work).await
+    }
+
+    /// Forgets the failed sign-ins of an account, so that its owner need not wait. By those only who may do whatever the
+    /// owner may, as it lets somebody go on guessing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`].
+    pub async fn unlock_user(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<UserDetail> {
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            let detail = scope.user_detail(id, tx.now()).await?.ok_or(Error::NotFound)?;
+            if grant.by().user_id() != Some(id) {
+                may_do_as_much(&grant, &scope, &detail.view.roles).await?;
+            }
+            if !tx.system(SystemReason::Authentication).clear_throttle(ThrottleKey::User(id)).await? {
+                return Ok(detail);
+            }
+            let user = scope.update(detail.view.user.unlock(&grant.by())).await?;
+            Ok(UserDetail { view: UserView { user, roles: detail.view.roles }, locked: false, ..detail })
+        };
+        self.answer(origin, work).await
     }
 
     /// The user of a name or address in a tenant.
@@ -170,13 +193,12 @@ impl App {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn unlock(&self, user: User, reason: SystemReason) -> Result<User> {
         let account = ThrottleKey::User(user.id);
-        // The same state once more: what that means for an active user is that the failures do not count.
-        let patch = UserPatch { status: Some(user.status), ..UserPatch::default() };
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(reason);
-            system.clear_throttle(account).await?;
-            let (changed, _) = user.clone().update(patch.clone(), &By::system(reason), tx.now());
-            Ok::<_, Error>(system.update(changed).await?)
+            if !system.clear_throttle(account).await? {
+                return Ok(user.clone());
+            }
+            Ok::<_, Error>(system.update(user.clone().unlock(&By::system(reason))).await?)
         };
         self.db.write(Ctx::at(self.env.now()), work).await
     }

@@ -23,7 +23,7 @@ use crate::{
 pub type ApiResult<T> = Result<T, Failure>;
 
 /// About the answer itself.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct MetaResponse {
     /// The id of the request, as in the header `X-Request-Id`.
     #[schema(max_length = 128, example = "0198c5d2e8f47b7c9d0a1b2c3d4e5f60")]
@@ -42,7 +42,7 @@ pub struct MetaResponse {
 }
 
 /// A field that changed. Texts are as they are, other values are written as JSON.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ChangeResponse {
     /// The field; a part of an object has its path.
     #[schema(max_length = 1024, example = "display_name")]
@@ -112,7 +112,9 @@ struct Enveloped<'a, T> {
     meta: MetaResponse,
 }
 
-fn meta(request: &HttpRequest) -> MetaResponse {
+/// What an answer to a request says of itself.
+#[must_use]
+pub fn meta(request: &HttpRequest) -> MetaResponse {
     let of = |state: &RequestState| MetaResponse {
         request_id: state.id.to_string(),
         timestamp: state.now,
@@ -122,8 +124,22 @@ fn meta(request: &HttpRequest) -> MetaResponse {
     RequestState::with(request, of)
 }
 
-fn respond<T: Serialize>(request: &HttpRequest, status: StatusCode, data: &T) -> HttpResponse {
-    json(status, &Enveloped { data, pagination: None, meta: meta(request) })
+/// What can become bytes without the request that it answers.
+pub trait Render {
+    /// The status and the body.
+    fn render(&self, meta: MetaResponse) -> (StatusCode, Vec<u8>);
+}
+
+fn respond(request: &HttpRequest, answer: &impl Render) -> HttpResponse {
+    match answer.render(meta(request)) {
+        (status, body) if body.is_empty() => HttpResponse::new(status),
+        (status, body) => HttpResponse::build(status).content_type("application/json").body(body),
+    }
+}
+
+/// The bytes of a body. What is shown has texts for keys and no numbers that JSON lacks, so nothing is lost.
+fn bytes(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).unwrap_or_default()
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
@@ -189,11 +205,23 @@ pub struct PaginatedResponse<T> {
     pub paging: Paging,
 }
 
+impl<T: Serialize> Render for ApiResponse<T> {
+    fn render(&self, meta: MetaResponse) -> (StatusCode, Vec<u8>) {
+        (StatusCode::OK, bytes(&Enveloped { data: &self.0, pagination: None, meta }))
+    }
+}
+
 impl<T: Serialize> Responder for ApiResponse<T> {
     type Body = BoxBody;
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
-        respond(request, StatusCode::OK, &self.0)
+        respond(request, &self)
+    }
+}
+
+impl<T: Serialize> Render for Created<T> {
+    fn render(&self, meta: MetaResponse) -> (StatusCode, Vec<u8>) {
+        (StatusCode::CREATED, bytes(&Enveloped { data: &self.0, pagination: None, meta }))
     }
 }
 
@@ -201,7 +229,14 @@ impl<T: Serialize> Responder for Created<T> {
     type Body = BoxBody;
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
-        respond(request, StatusCode::CREATED, &self.0)
+        respond(request, &self)
+    }
+}
+
+impl<T: Serialize> Render for WithEffects<T> {
+    fn render(&self, meta: MetaResponse) -> (StatusCode, Vec<u8>) {
+        let meta = MetaResponse { effects: Some(self.1.into()), ..meta };
+        (StatusCode::OK, bytes(&Enveloped { data: &self.0, pagination: None, meta }))
     }
 }
 
@@ -209,8 +244,7 @@ impl<T: Serialize> Responder for WithEffects<T> {
     type Body = BoxBody;
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
-        let meta = MetaResponse { effects: Some(self.1.into()), ..meta(request) };
-        json(StatusCode::OK, &Enveloped { data: &self.0, pagination: None, meta })
+        respond(request, &self)
     }
 }
 
@@ -232,19 +266,31 @@ impl<T: Serialize> Responder for Bare<T> {
     }
 }
 
+impl<T: Serialize> Render for Accepted<T> {
+    fn render(&self, _: MetaResponse) -> (StatusCode, Vec<u8>) {
+        (StatusCode::ACCEPTED, bytes(&self.0))
+    }
+}
+
 impl<T: Serialize> Responder for Accepted<T> {
     type Body = BoxBody;
 
-    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        json(StatusCode::ACCEPTED, &self.0)
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        respond(request, &self)
+    }
+}
+
+impl Render for NoContent {
+    fn render(&self, _: MetaResponse) -> (StatusCode, Vec<u8>) {
+        (StatusCode::NO_CONTENT, Vec::new())
     }
 }
 
 impl Responder for NoContent {
     type Body = BoxBody;
 
-    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        HttpResponse::new(StatusCode::NO_CONTENT)
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        respond(request, &self)
     }
 }
 

@@ -1,11 +1,13 @@
 //! HTTP: routes, extractors, answers. Handlers call use cases and convert; they decide nothing.
 
 pub mod api;
+pub mod conditional;
 pub mod edge;
 pub mod envelope;
 pub mod extract;
 pub mod input;
 pub mod mount;
+pub mod once;
 pub mod openapi;
 pub mod ops;
 pub mod pages;

@@ -10,7 +10,10 @@ use actix_web::{
         header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
-use gatehouse_domain::{authz::Denied, issue::Issues};
+use gatehouse_domain::{
+    authz::Denied,
+    issue::{Fault, Issues},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -108,6 +111,8 @@ codes! {
     ALREADY_SET_UP CONFLICT "already_set_up" "There is an administrator already" "The setup works once.";
     LIMIT_REACHED CONFLICT "limit_reached" "A limit is reached" "`detail` says which.";
     STALE CONFLICT "stale" "Somebody else changed it meanwhile" "Load it again and repeat the change.";
+    IDEMPOTENCY_IN_PROGRESS CONFLICT "idempotency_in_progress" "The same request is being answered" "Another request with this Idempotency-Key has come and is not over. Repeat it after Retry-After.";
+    PRECONDITION_FAILED PRECONDITION_FAILED "precondition_failed" "It is not as If-Match says" "It was changed since it was loaded. Load it again and repeat the change with its new ETag.";
     REQUEST_TIMEOUT REQUEST_TIMEOUT "request_timeout" "The body took too long" "It must be complete within 30 seconds. Send it again on a new connection.";
     PAYLOAD_TOO_LARGE PAYLOAD_TOO_LARGE "payload_too_large" "The body is too large" "At most 64 KiB are accepted.";
     UNSUPPORTED_MEDIA_TYPE UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "The body is of the wrong type" "`detail` names the right one.";
@@ -169,6 +174,9 @@ impl Failure {
                 app::Error::Conflict(_) => CONFLICT,
                 app::Error::LimitReached(_) => LIMIT_REACHED,
                 app::Error::Stale => STALE,
+                app::Error::Repeated | app::Error::InProgress => IDEMPOTENCY_IN_PROGRESS,
+                app::Error::KeyReused => INVALID,
+                app::Error::Precondition => PRECONDITION_FAILED,
                 app::Error::Invalid(_) => INVALID,
                 app::Error::RateLimited(_) => RATE_LIMITED,
                 app::Error::Overloaded => OVERLOADED,
@@ -205,6 +213,11 @@ impl Failure {
             tracing::error!(request_id, code = kind.code, error = %self, causes = causes.join(": "), "a request failed");
         }
         let mut response = HttpResponse::build(kind.status);
+        if let Self::App(app::Error::KeyReused) = self {
+            let fault = Fault::new("idempotency_key_reused", "belongs to another request: with another query or body");
+            let issues = Issues::from(fault.at(vec!["header".into(), "Idempotency-Key".into()]));
+            return Self::from(issues).response(request_id);
+        }
         if let Self::App(app::Error::Invalid(issues)) = self {
             #[derive(Serialize)]
             struct Body<'a> {
@@ -227,7 +240,9 @@ impl Failure {
                 response.insert_header((ALLOW, methods.join(", ")));
             }
             Self::App(app::Error::RateLimited(delay)) => retry_after(&mut response, *delay),
-            _ if kind.status == StatusCode::SERVICE_UNAVAILABLE => retry_after(&mut response, Duration::from_secs(1)),
+            _ if kind.status == StatusCode::SERVICE_UNAVAILABLE || kind.code == IDEMPOTENCY_IN_PROGRESS.code => {
+                retry_after(&mut response, Duration::from_secs(1))
+            }
             _ => {}
         }
         if let Some(challenge) = challenge(kind) {

@@ -25,7 +25,7 @@ use crate::{
         standing::Caller,
         tenants::TenantFacts,
     },
-    http::{Site, problem::Failure},
+    http::{Site, conditional, once::Keyed, problem::Failure},
 };
 
 const DEVICE: HeaderName = HeaderName::from_static("x-device");
@@ -78,6 +78,7 @@ impl RequestState {
 pub struct Asked {
     /// Where it comes from.
     pub origin: Origin,
+    pub(super) keyed: Option<Keyed>,
     quota: Rc<Cell<Option<Quota>>>,
 }
 
@@ -104,6 +105,10 @@ impl FromRequest for Asked {
         let readable = |text: Cow<'_, str>| {
             text.chars().filter(|c| !c.is_control()).take(Client::USER_AGENT_MAX).collect::<String>()
         };
+        let (condition, keyed) = match (conditional::condition(request), Keyed::of(request)) {
+            (Ok(condition), Ok(keyed)) => (condition, keyed),
+            (Err(failure), _) | (_, Err(failure)) => return ready(Err(failure)),
+        };
         ready(Ok(RequestState::with(request, |state| Self {
             origin: Origin {
                 ctx: Ctx {
@@ -111,10 +116,13 @@ impl FromRequest for Asked {
                     ip: client_ip(peer, headers, &site.trusted_proxies),
                     user_agent: text(USER_AGENT).map(|text| readable(text).into()),
                     request_id: Some(Arc::clone(&state.id)),
+                    condition,
                 },
                 declared_device: text(DEVICE).map(Cow::into_owned),
+                once: None,
                 base_url: site.base_urls.of(peer, headers.get(HOST).and_then(|host| host.to_str().ok())),
             },
+            keyed,
             quota: Rc::clone(&state.quota),
         })))
     }

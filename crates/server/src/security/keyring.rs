@@ -105,6 +105,8 @@ pub struct Keyring {
     mail: [u8; 32],
     refresh: hmac::Key,
     cursor: hmac::Key,
+    etag: hmac::Key,
+    receipt: hmac::Key,
     throttle: hmac::Key,
     audit: hmac::Key,
     check: Vec<u8>,
@@ -162,6 +164,8 @@ impl Keyring {
             mail: derive(master, b"mail"),
             refresh: mac(b"refresh token"),
             cursor: mac(b"cursor"),
+            etag: mac(b"etag"),
+            receipt: mac(b"receipt"),
             throttle: mac(b"throttle"),
             audit: mac(b"audit trail"),
             check: derive(master, b"check")[..TAG_LEN].to_vec(),
@@ -223,6 +227,20 @@ impl Keyring {
             code.copy_from_slice(hmac::sign(&key, message).as_ref());
             code
         })
+    }
+
+    /// A name for the state of something that tells nothing about it.
+    #[must_use]
+    pub fn etag(&self, state: &[u8]) -> [u8; TAG_LEN] {
+        truncated(&self.etag, state)
+    }
+
+    /// A digest of a request. Keyed, because its body may hold a password.
+    #[must_use]
+    pub fn receipt(&self, request: &[u8]) -> [u8; 32] {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(hmac::sign(&self.receipt, request).as_ref());
+        digest
     }
 
     /// The name of a throttle counter. Keyed, because what it counts may be a mistyped password.

@@ -43,7 +43,7 @@ async fn once(world: &World, token: &Signed, request: impl Future<Output = Answe
 async fn fill(world: &World, person: &Person, sessions: u64) {
     let system = Arc::new(Actor::System(SystemReason::Job));
     let grant = authorize::<ReadUsers>(&system, &Area::Directory).unwrap();
-    let user = world.app.user(&grant, UserId::parse(&person.id).unwrap()).await.unwrap().user;
+    let user = world.app.user(&grant, UserId::parse(&person.id).unwrap()).await.unwrap().view.user;
     fill_sessions(world.app.db(), &user, sessions, world.app.env().now()).await.unwrap();
 }
 
@@ -116,6 +116,11 @@ api_tests! {
             let [one, all] = [1, 200].map(|per_page| format!("/admin/{list}?per_page={per_page}"));
             let (one, all) = (get(&world, &admin, &one).await, get(&world, &admin, &all).await);
             assert!(one <= 3 && all <= 3, "{list}: {one}, {all}");
+        }
+        for search in ["users?search=p", "users?search=p1%20@acme&status=ACTIVE", "tenants?search=a", "partners?search=a"] {
+            let [one, all] = [1, 200].map(|per_page| format!("/admin/{search}&per_page={per_page}"));
+            let (one, all) = (get(&world, &admin, &one).await, get(&world, &admin, &all).await);
+            assert!(one <= 3 && all <= 3, "{search}: {one}, {all}");
         }
     }
 

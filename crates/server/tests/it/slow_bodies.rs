@@ -18,7 +18,8 @@ const LIMIT: Duration = Duration::from_millis(400);
 /// How soon a connection must be closed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn serve(world: &World) -> (actix_web::dev::ServerHandle, u16) {
+/// A real server for a world.
+pub fn serve(world: &World) -> (actix_web::dev::ServerHandle, u16) {
     let mut site = Site::new(&world.config, world.app.env());
     site.body_timeout = LIMIT;
     let (app, site) = (world.app.clone(), Arc::new(site));

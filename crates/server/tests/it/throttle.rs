@@ -33,6 +33,13 @@ async fn ada(world: &World) -> Person {
     world.person(&tenant, "ada").await
 }
 
+/// Fails under another name, each from an address of its own.
+async fn fail_as(world: &World, name: &str, times: u32) {
+    for i in 0..times {
+        attempt(world, "acme", name, WRONG, 50_000 + i).await;
+    }
+}
+
 fn statuses(answers: &[Answer]) -> BTreeMap<u16, usize> {
     answers.iter().fold(BTreeMap::new(), |mut counts, answer| {
         *counts.entry(answer.status).or_default() += 1;
@@ -182,6 +189,40 @@ api_tests! {
         attempt(&world, "acme", "ada", PASSWORD, 1_002).await.expect(200);
     }
 
+    async fn administrator_unlocks_an_account_through_either_door_and_the_trail_says_so_once(world) {
+        let tenant = world.tenant("acme").await;
+        let (ada, boss) = (world.person(&tenant, "ada").await, world.tenant_admin(&tenant, "boss").await);
+        let doors = ["/admin".to_owned(), format!("/tenants/{}", tenant.id)];
+        for (round, door) in doors.iter().enumerate() {
+            fail(&world, 100, 1_000 * round as u32).await;
+            let token = if round == 0 { world.fresh_admin().await } else { world.login(&boss).await };
+            let path = format!("{door}/users/{}", ada.id);
+            let locked = async || world.get(&path).bearer(&token).send().await.expect(200).data()["locked"].clone();
+            assert_eq!(locked().await, true);
+            attempt(&world, "acme", "ada", PASSWORD, 9_000).await.problem(401, "invalid_credentials");
+            for _ in 0..2 {
+                let shown = world.post(&format!("{path}/unlock")).bearer(&token).send().await.expect(200).data();
+                assert_eq!((&shown["locked"], &shown["id"]), (&json!(false), &json!(ada.id)));
+            }
+            assert_eq!(locked().await, false);
+            attempt(&world, "acme", "ada", PASSWORD, 9_001).await.expect(200);
+            let told = world.number("SELECT COUNT(*) FROM audit_events WHERE action = 'user.unlocked'").await;
+            assert_eq!(told, round as i64 + 1, "what is not locked is not unlocked");
+        }
+    }
+
+    async fn nobody_unlocks_somebody_who_may_do_more(world) {
+        let tenant = world.tenant("acme").await;
+        let boss = world.tenant_admin(&tenant, "boss").await;
+        let above = world.partner_admin(&tenant, "above").await;
+        fail_as(&world, "above", 12).await;
+        let token = world.login(&boss).await;
+        let path = format!("/tenants/{}/users/{}/unlock", tenant.id, above.id);
+        world.post(&path).bearer(&token).send().await.problem(403, "missing_permission");
+        let unknown = format!("/tenants/{}/users/usr_01h455vb4pex5vsknk084sn02q/unlock", tenant.id);
+        world.post(&unknown).bearer(&token).send().await.problem(404, "not_found");
+    }
+
     async fn operator_unlocks_the_last_administrator_from_the_command_line(world) {
         world.admin().await;
         for i in 0..100 {
@@ -196,7 +237,7 @@ api_tests! {
         attempt(&world, "default", "root", PASSWORD, 1_001).await.expect(200);
         let nobody = LoginName::parse("nobody").unwrap();
         assert!(world.app.find_user(&facts, &nobody, SystemReason::Cli).await.unwrap().is_none());
-        assert_eq!(world.number("SELECT COUNT(*) FROM audit_events WHERE action = 'user.updated' AND actor_type = 'system'").await, 1);
+        assert_eq!(world.number("SELECT COUNT(*) FROM audit_events WHERE action = 'user.unlocked' AND actor_type = 'system'").await, 1);
     }
 
     async fn success_clears_the_failures_of_the_account(world) {

@@ -5,9 +5,11 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
 
 /// The tables that grow with a tenant. Those of partners, tenants, keys and counters are short beside them.
-const LARGE: [&str; 9] = [
+const LARGE: [&str; 11] = [
+    "idempotency_keys",
     "sessions",
     "users",
+    "user_terms",
     "role_assignments",
     "roles",
     "session_applications",

@@ -6,12 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::{cli::Exit, http::openapi::COMMITTED};
 
-/// The committed document.
+/// The committed document. While it is being renewed it may be old, or nothing: then there are fewer commands, and the one
+/// that renews it is not among them.
 pub(super) fn document() -> Value {
-    match serde_json::from_str(COMMITTED) {
-        Ok(document) => document,
-        Err(error) => unreachable!("the committed document is JSON: {error}"),
-    }
+    serde_json::from_str(COMMITTED).unwrap_or_default()
 }
 
 /// The ids of all operations.
@@ -55,21 +53,20 @@ pub(super) struct Field {
 }
 
 impl Operation {
-    /// The operation of an id of our own.
-    pub fn find(document: &Value, id: &str) -> Self {
-        let found = all(document).find(|(.., operation)| operation["operationId"] == id);
-        let Some((path, method, operation)) = found else { unreachable!("{id} is no operation") };
+    /// The operation of an id.
+    pub fn find(document: &Value, id: &str) -> Option<Self> {
+        let (path, method, operation) = all(document).find(|(.., operation)| operation["operationId"] == id)?;
         let mut fields: Vec<_> =
             operation["parameters"].as_array().into_iter().flatten().filter_map(|it| parameter(document, it)).collect();
         let body = &operation["requestBody"]["content"]["application/json"]["schema"];
         body_fields(document, body, &[], true, &mut fields);
-        Self {
+        Some(Self {
             method: method.to_uppercase().parse().unwrap_or_default(),
             path: path.clone(),
             summary: operation["summary"].as_str().unwrap_or_default().to_owned(),
             fields,
             has_body: !body.is_null(),
-        }
+        })
     }
 
     pub fn empty_body(&self) -> Option<Value> {

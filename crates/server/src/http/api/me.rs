@@ -11,6 +11,7 @@ use gatehouse_domain::{
 use crate::{
     app::{
         App,
+        client::Origin,
         sessions::{SessionFilter, SessionSort},
     },
     http::{
@@ -19,6 +20,7 @@ use crate::{
             session::{OneRevocation, OwnSessionQuery, SessionListItem, SessionPage, SessionRevokeResponse},
             user::{OneUser, UserResponse},
         },
+        conditional::Versioned,
         envelope::{Accepted, ApiResponse, ApiResult, NoContent},
         extract::{
             access::{Access, Me, Myself, PathId},
@@ -27,6 +29,7 @@ use crate::{
         },
         input::{Patch, body},
         mount::Mount,
+        once::Answered,
         request::Asked,
     },
 };
@@ -67,8 +70,8 @@ pub(super) fn mount(routes: &mut impl Mount) {
 /// The user whose token is presented, with the roles held and what they allow.
 #[utoipa::path(tag = "me", operation_id = "me.get", responses((status = 200, body = OneUser)))]
 #[get("/me")]
-async fn get_me(_access: Access<Oneself, Myself>, me: Me) -> ApiResult<ApiResponse<UserResponse>> {
-    Ok(ApiResponse((&me.0.view).into()))
+async fn get_me(_access: Access<Oneself, Myself>, me: Me) -> ApiResult<Versioned<ApiResponse<UserResponse>>> {
+    Ok(Versioned::one(&me.0.view, Into::into))
 }
 
 /// Change one's own profile
@@ -81,10 +84,10 @@ async fn update_me(
     patch: Valid<ProfilePatch>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<ApiResponse<UserResponse>> {
+) -> ApiResult<Versioned<ApiResponse<UserResponse>>> {
     let ProfilePatch { display_name, phone } = patch.0;
     let view = app.update_profile(&access, display_name.0, phone.0, &asked.origin).await?;
-    Ok(ApiResponse((&view).into()))
+    Ok(Versioned::one(&view, Into::into))
 }
 
 /// Change one's own password
@@ -98,11 +101,12 @@ async fn change_password(
     change: Valid<PasswordChange>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<NoContent> {
+) -> ApiResult<Answered<NoContent>> {
     let facts = app.home(me.0.view.user.tenant_id).await?;
     let PasswordChange { current_password, new_password } = change.0;
-    app.change_password(&access, &facts, current_password, new_password, &asked.origin).await?;
-    Ok(NoContent)
+    let change =
+        async |origin: &Origin| app.change_password(&access, &facts, current_password, new_password, origin).await;
+    asked.once(&app, change, |()| NoContent).await
 }
 
 /// Change one's own e-mail address
@@ -117,11 +121,12 @@ async fn change_email(
     change: Valid<EmailChange>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Accepted<Message>> {
+) -> ApiResult<Answered<Accepted<Message>>> {
     let facts = app.home(me.0.view.user.tenant_id).await?;
     let EmailChange { email, current_password } = change.0;
-    app.change_email(&access, &facts, email, current_password, &asked.origin).await?;
-    Ok(Accepted(Message { message: "Follow the link that is mailed to the new address." }))
+    let change = async |origin: &Origin| app.change_email(&access, &facts, email, current_password, origin).await;
+    let told = |()| Accepted(Message { message: "Follow the link that is mailed to the new address." });
+    asked.once(&app, change, told).await
 }
 
 /// List one's own sessions
@@ -152,8 +157,9 @@ async fn revoke_all_sessions(
     _: NoBody,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<ApiResponse<SessionRevokeResponse>> {
-    Ok(ApiResponse(app.end_own_sessions(&access, me.0.session.tenant(), &asked.origin).await?.into()))
+) -> ApiResult<Answered<ApiResponse<SessionRevokeResponse>>> {
+    let end = async |origin: &Origin| app.end_own_sessions(&access, me.0.session.tenant(), origin).await;
+    asked.once(&app, end, |revoked| ApiResponse(revoked.into())).await
 }
 
 /// End one of one's own sessions

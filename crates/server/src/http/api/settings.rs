@@ -13,8 +13,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{settings::Outcome, tenants::Merge},
+    app::{
+        settings::{Decided, Outcome},
+        tenants::Merge,
+    },
     http::{
+        conditional::Versioned,
         envelope::{ApiResponse, WithChanges},
         input::{Patch, body},
     },
@@ -107,9 +111,15 @@ impl SettingsPatch {
     }
 }
 
-impl From<Outcome> for WithChanges<SettingsResponse> {
-    fn from(Outcome { settings, changes, effects }: Outcome) -> Self {
-        Self(settings.into(), changes, effects)
+impl From<Decided> for Versioned<OneSettings> {
+    fn from(decided: Decided) -> Self {
+        Self::one(decided, |decided| decided.settings.into())
+    }
+}
+
+impl From<Outcome> for Versioned<WithChanges<SettingsResponse>> {
+    fn from(Outcome { decided, changes, effects }: Outcome) -> Self {
+        Self::of(decided, |decided| WithChanges(decided.settings.into(), changes, effects))
     }
 }
 

@@ -5,7 +5,7 @@ use gatehouse_domain::{
     id::{PartnerId, RoleId, TenantId, UserId},
     role::{Anchor, HeldRole},
     time::Timestamp,
-    user::{Attributes, User, UserView},
+    user::{Attributes, User, UserDetail, UserView},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -81,6 +81,11 @@ pub struct AdminUserResponse {
     /// Free data for applications.
     #[schema(inline, example = json!({"department": "sales"}))]
     pub attributes: Attributes,
+    /// How many sessions can be used now.
+    #[schema(minimum = 0, example = 2)]
+    pub session_count: u64,
+    /// Whether so many sign-ins have failed in a row that no more are tried; unlocking forgets them.
+    pub locked: bool,
 }
 
 /// A user that has just been made.
@@ -121,9 +126,9 @@ impl From<Invitation> for InvitationResponse {
     }
 }
 
-impl From<(UserView, Option<Invitation>)> for NewUserResponse {
-    fn from((view, invitation): (UserView, Option<Invitation>)) -> Self {
-        Self { user: (&view).into(), invitation: invitation.map(Into::into) }
+impl From<(UserDetail, Option<Invitation>)> for NewUserResponse {
+    fn from((user, invitation): (UserDetail, Option<Invitation>)) -> Self {
+        Self { user: (&user).into(), invitation: invitation.map(Into::into) }
     }
 }
 
@@ -215,8 +220,9 @@ impl From<&UserView> for UserResponse {
     }
 }
 
-impl From<&UserView> for AdminUserResponse {
-    fn from(view: &UserView) -> Self {
-        Self { user: view.into(), attributes: view.user.attributes.clone() }
+impl From<&UserDetail> for AdminUserResponse {
+    fn from(UserDetail { view, sessions, locked }: &UserDetail) -> Self {
+        let attributes = view.user.attributes.clone();
+        Self { user: view.into(), attributes, session_count: *sessions, locked: *locked }
     }
 }

@@ -48,8 +48,10 @@ impl<A: Filter, B: Filter> Filter for (A, B) {
 
 /// The orders of a list.
 pub trait Sort: Sized + Copy + 'static {
-    /// Each field with its name; the first is the default, descending.
+    /// Each field with its name; the first is the default.
     const FIELDS: &'static [(&'static str, Self)];
+    /// Which way the list runs by default.
+    const DIRECTION: Direction = Direction::Descending;
 }
 
 /// The order of lists that are sorted by creation only.
@@ -111,7 +113,7 @@ fn sort_words<S: Sort>() -> Vec<String> {
 impl<S: Sort> IntoParams for Paged<S> {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let sort = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(sort_words::<S>()));
-        let default = sort_words::<S>().into_iter().next().unwrap_or_default();
+        let default = sort_words::<S>().into_iter().nth(usize::from(S::DIRECTION == Direction::Ascending));
         vec![
             parameter(
                 "page",
@@ -124,7 +126,7 @@ impl<S: Sort> IntoParams for Paged<S> {
                 <Option<Opaque<1024>> as Param>::schema(),
                 &["The `next_cursor` of another page of the same list; takes the place of `page`."],
             ),
-            parameter("sort", sort.default(Some(default.into())).into(), &["The order; `-` is descending."]),
+            parameter("sort", sort.default(default.map(Into::into)).into(), &["The order; `-` is descending."]),
         ]
     }
 }
@@ -185,7 +187,7 @@ fn read<F: Filter, S: Sort>(fields: &mut Fields<'_, '_, Vec<String>>) -> Option<
             }
             field
         }
-        Some(None) => S::FIELDS.first().map(|(_, field)| (*field, Direction::Descending)),
+        Some(None) => S::FIELDS.first().map(|(_, field)| (*field, S::DIRECTION)),
         None => None,
     };
     let filter = F::read(fields);

@@ -26,6 +26,7 @@ use crate::{
         Site,
         extract::page::Filter,
         input::{Fields, Flag, Json, Object, query, read_body, read_pairs, read_query, read_urlencoded},
+        once::remember_body,
         problem::Failure,
     },
 };
@@ -61,6 +62,7 @@ async fn collect(request: &HttpRequest, mut payload: Payload) -> Result<Vec<u8>,
         }
         bytes.extend_from_slice(&chunk);
     }
+    remember_body(request, &bytes);
     Ok(bytes)
 }
 

@@ -5,6 +5,7 @@ use gatehouse_domain::{
     id::{ApplicationId, AssignmentId, PartnerId, RoleId, SessionId, TenantId, UserId},
     issue::{Fault, Parse},
     password::Password,
+    search::Search,
     settings::{Bounded, Word},
     text::{DisplayName, Email, Name, Phone, Slug, Username},
     time::Timestamp,
@@ -232,6 +233,22 @@ fn ip_pattern() -> String {
         vec![v4, format!("({group}:){{7}}{group}"), format!("({group}:){{1,7}}:"), format!(":((:{group}){{1,7}}|:)")];
     forms.extend(short);
     format!("^({})$", forms.join("|"))
+}
+
+/// What is searched for.
+impl Item for Search {
+    fn read_text(text: &str) -> Result<Self, Fault> {
+        Self::parse(text)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(Self::MAX))
+            .pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]+$"))
+            .examples([serde_json::json!("ada example.com")])
+            .into()
+    }
 }
 
 /// The id of anything that events are about.

@@ -16,9 +16,17 @@ pub(super) fn complete(document: &mut Value) {
     rule::add(&mut document["components"]["schemas"]);
     let Some(Value::Object(mut paths)) = document.get_mut("paths").map(Value::take) else { return };
     for (path, item) in &mut paths {
+        let has_versions = item.get("patch").is_some();
         for method in METHODS {
             if let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) {
                 one(path, method, operation);
+                let is_secured = operation["security"].as_array().is_some_and(|list| !list.is_empty());
+                if method == "post" && is_secured {
+                    repeatable(operation);
+                }
+                if has_versions {
+                    conditional(method, operation);
+                }
             }
         }
     }
@@ -133,15 +141,28 @@ fn shared(document: &mut Value) {
         "RateLimit": header("What is left of it.", &text(200)),
         "Content-Disposition": header("That it is a file, and its name (RFC 6266).", &text(200)),
         "Allow": header("The methods that there are.", &text(200)),
+        "Idempotency-Replayed": header("That the answer is that of an earlier request.", &json!({ "type": "string", "const": "true" })),
+        "ETag": header("Names the state of what is shown (RFC 9110); for `If-Match` and `If-None-Match`.", &text(100)),
         "Link": header("The first, previous, next and last page (RFC 8288).", &text(8192)),
     });
+    let tags = json!({ "type": "string", "maxLength": 4096, "pattern": r#"^(\*|(W/)?"[!#-~]*"( ?, ?(W/)?"[!#-~]*"){0,31})$"# });
+    components["parameters"] = json!({
+        "Idempotency-Key": request_header("Idempotency-Key", "Makes the request safe to repeat: for 24 hours the same request of the same caller with the same key gets the first one's answer again. Only answers of what took effect are kept; a request that was refused is tried anew.", &json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$", "examples": ["8e03978e-40d5-43dd-bc93-6894a57f9324"] })),
+        "If-Match": request_header("If-Match", "Makes the change only if the thing is still as an answer with one of these ETags showed it; `*` means as whatever it is.", &tags),
+        "If-None-Match": request_header("If-None-Match", "Answers 304 if everything is still as an answer with one of these ETags showed it.", &json!({ "type": "string", "maxLength": 4096 })),
+    });
     components["responses"] = json!({
+        "NotModified": {
+            "description": "It is as it was.",
+            "headers": { "X-Request-Id": reference("X-Request-Id"), "ETag": reference("ETag") },
+        },
+        "PreconditionFailed": problem_response("It is not as `If-Match` says.", &["precondition_failed"], &[]),
         "Unauthenticated": problem_response("No access token, or none that is valid.", &["unauthenticated", "invalid_token", "session_revoked"], &["WWW-Authenticate"]),
         "InvalidCredentials": problem_response("What was presented as proof is wrong.", &["invalid_credentials", "invalid_setup_token", "refresh_token_spent", "refresh_token_invalid", "session_revoked"], &["WWW-Authenticate"]),
         "InvalidLink": problem_response("The link does nothing, or nothing more.", &["invalid_invitation", "invalid_link"], &["WWW-Authenticate"]),
         "Forbidden": problem_response("Not allowed.", &["missing_permission", "registration_closed", "tenant_suspended", "email_not_verified"], &["WWW-Authenticate"]),
         "NotFound": problem_response("There is nothing of that name that the caller may see.", &["not_found"], &[]),
-        "Conflict": problem_response("It conflicts with what is there.", &["conflict", "already_registered", "already_set_up", "limit_reached", "stale"], &[]),
+        "Conflict": problem_response("It conflicts with what is there.", &["conflict", "already_registered", "already_set_up", "limit_reached", "stale", "idempotency_in_progress"], &["Retry-After"]),
         "RequestTimeout": problem_response("The body took too long.", &["request_timeout"], &[]),
         "PayloadTooLarge": problem_response("The body is too large.", &["payload_too_large"], &[]),
         "UnsupportedMediaType": problem_response("The body is of the wrong type.", &["unsupported_media_type"], &[]),
@@ -244,6 +265,44 @@ fn name_words(schema: &mut Value) {
         let names: Vec<_> = words.iter().map(name).collect();
         schema["x-enum-varnames"] = json!(names);
     }
+}
+
+/// What can be changed can be asked for and changed on condition.
+fn conditional(method: &str, operation: &mut Map<String, Value>) {
+    let (parameter, status, response) = match method {
+        "get" => ("If-None-Match", "304", "NotModified"),
+        "patch" | "delete" => ("If-Match", "412", "PreconditionFailed"),
+        _ => return,
+    };
+    let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+    if let Some(parameters) = parameters.as_array_mut() {
+        parameters.push(json!({ "$ref": format!("#/components/parameters/{parameter}") }));
+    }
+    operation["responses"][status] = json!({ "$ref": format!("#/components/responses/{response}") });
+    if let Some(answer) = operation["responses"].get_mut("200") {
+        answer["headers"]["ETag"] = reference("ETag");
+    }
+}
+
+/// What makes or ends something can be sent again under a key.
+fn repeatable(operation: &mut Map<String, Value>) {
+    let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+    if let Some(parameters) = parameters.as_array_mut() {
+        parameters.push(json!({ "$ref": "#/components/parameters/Idempotency-Key" }));
+    }
+    for (status, response) in operation.get_mut("responses").and_then(Value::as_object_mut).into_iter().flatten() {
+        if status.starts_with('2') {
+            response["headers"]["Idempotency-Replayed"] = reference("Idempotency-Replayed");
+        }
+    }
+    for (status, name) in [("409", "Conflict"), ("429", "RateLimited")] {
+        operation["responses"][status] = json!({ "$ref": format!("#/components/responses/{name}") });
+    }
+}
+
+/// A header of requests as a shared parameter.
+fn request_header(name: &str, description: &str, schema: &Value) -> Value {
+    json!({ "name": name, "in": "header", "required": false, "description": description, "schema": schema })
 }
 
 /// Completes an operation.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Document, none};
 
 /// The last words of operation ids.
-const VERBS: [&str; 21] = [
+const VERBS: [&str; 22] = [
     "change_email",
     "change_password",
     "create",
@@ -29,6 +29,7 @@ const VERBS: [&str; 21] = [
     "resend",
     "reset",
     "verify",
+    "unlock",
 ];
 
 /// What has a limit on attempts.
@@ -107,6 +108,7 @@ fn operations_say_in_a_line_and_in_a_text_what_they_do() {
             faults.push(format!("{id} has no description"));
         }
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let parameter = document.resolve(parameter);
             if parameter["description"].as_str().is_none_or(str::is_empty) {
                 faults.push(format!("{id}: {} has no description", parameter["name"]));
             }
@@ -132,6 +134,7 @@ fn operations_say_who_may_call_them() {
         }
         // OpenAPI ignores parameters of these names.
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let parameter = document.resolve(parameter);
             let name = parameter["name"].as_str().unwrap();
             if ["authorization", "accept", "content-type"].iter().any(|header| name.eq_ignore_ascii_case(header)) {
                 faults.push(format!("{id}: {name}"));
@@ -192,7 +195,7 @@ fn answers_have_a_description_and_a_declared_body_and_declared_headers() {
                 fault("failures are shared, successes are not");
             }
             let media = match status.as_str() {
-                "204" => vec![],
+                "204" | "304" => vec![],
                 "422" => vec!["application/json"],
                 status if is_ok(status) && id.ends_with(".download") => vec!["application/x-ndjson", "text/csv"],
                 status if is_ok(status) => vec!["application/json"],
@@ -205,9 +208,13 @@ fn answers_have_a_description_and_a_declared_body_and_declared_headers() {
             let mut headers = vec!["X-Request-Id"];
             match status.as_str() {
                 "401" => headers.push("WWW-Authenticate"),
+                "409" => headers.push("Retry-After"),
                 "429" => headers.extend(["Retry-After", "RateLimit", "RateLimit-Policy"]),
                 "503" => headers.push("Retry-After"),
+                "304" => headers.push("ETag"),
                 "200" if id.ends_with(".list") => headers.push("Link"),
+                "200" if operation["responses"].get("304").is_some() => headers.push("ETag"),
+                "200" if operation["responses"].get("412").is_some() => headers.push("ETag"),
                 "200" if id.ends_with(".download") => headers.push("Content-Disposition"),
                 "200" | "201" | "202" if LIMITED.contains(&id) && !id.starts_with("me.") => {
                     headers.extend(["RateLimit", "RateLimit-Policy"])
@@ -241,6 +248,7 @@ fn requests_and_answers_and_path_parameters_have_examples() {
             }
         }
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let parameter = document.resolve(parameter);
             if parameter["in"] == "path" && parameter["example"].is_null() {
                 faults.push(format!("{id}: {}", parameter["name"]));
             }

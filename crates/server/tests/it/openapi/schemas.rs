@@ -51,6 +51,7 @@ impl Document {
         if requests {
             for (id, _, _, operation) in self.operations() {
                 let parameters = operation["parameters"].as_array().into_iter().flatten();
+                let parameters = parameters.map(|parameter| self.resolve(parameter));
                 // What a header may not say means nothing; it is never refused.
                 let bounded = parameters.filter(|parameter| parameter["in"] != "header");
                 queue.extend(bounded.map(|p| (format!("{id} {}", p["name"]), &p["schema"])));

@@ -18,6 +18,7 @@ use crate::{
     },
     http::{
         api::user::AnchorResponse,
+        conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal},
         extract::{
             access::{Access, Directory, PathId},
@@ -26,6 +27,7 @@ use crate::{
         },
         input::{Patch, body, query},
         mount::Mount,
+        once::Answered,
         request::Asked,
     },
 };
@@ -220,8 +222,9 @@ async fn create(
     new: Valid<RoleAssignmentCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<RoleAssignmentResponse>> {
-    Ok(Created(app.assign(&access, new.0.parse()?, &asked.origin).await?.into()))
+) -> ApiResult<Answered<Created<RoleAssignmentResponse>>> {
+    let assign = new.0.parse()?;
+    asked.once(&app, async |origin| app.assign(&access, assign, origin).await, |made| Created(made.into())).await
 }
 
 /// Get a role assignment
@@ -233,8 +236,8 @@ async fn get_one(
     access: Access<ReadAssignments, Directory>,
     id: PathId<AssignmentId>,
     app: Data<App>,
-) -> ApiResult<ApiResponse<RoleAssignmentResponse>> {
-    Ok(ApiResponse(app.assignment(&access, id.0).await?.into()))
+) -> ApiResult<Versioned<ApiResponse<RoleAssignmentResponse>>> {
+    Ok(Versioned::one(app.assignment(&access, id.0).await?, Into::into))
 }
 
 /// Change when a role assignment ends
@@ -248,8 +251,9 @@ async fn update(
     patch: Valid<RoleAssignmentPatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<ApiResponse<RoleAssignmentResponse>> {
-    Ok(ApiResponse(app.update_assignment(&access, id.0, patch.0.expires_at.0, &asked.origin).await?.into()))
+) -> ApiResult<Versioned<ApiResponse<RoleAssignmentResponse>>> {
+    let assignment = app.update_assignment(&access, id.0, patch.0.expires_at.0, &asked.origin).await?;
+    Ok(Versioned::one(assignment, Into::into))
 }
 
 /// Take a role from a user

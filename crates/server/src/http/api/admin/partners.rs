@@ -5,6 +5,7 @@ use gatehouse_domain::{
     authz::{DeletePartners, ReadPartners, WritePartners},
     id::PartnerId,
     partner::{Limit, NewPartner, Partner, PartnerPatch, Standing},
+    search::Search,
     text::{Email, Name, Slug},
     time::Timestamp,
 };
@@ -12,16 +13,18 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::App,
+    app::{App, partners::PartnerFilter},
     http::{
+        conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal, WithEffects},
         extract::{
             access::{Access, Everything, PathId},
-            page::{CreationOrName, Listing, Paged, Unfiltered},
+            page::{CreationOrName, Listing, Paged},
             valid::{DryRunQuery, RealOrDry, Valid, ValidOrDry},
         },
-        input::{Patch, Set, body},
+        input::{Patch, Set, body, query},
         mount::Mount,
+        once::Answered,
         request::Asked,
     },
 };
@@ -74,6 +77,16 @@ pub struct PartnerUsage {
     /// How many tenants it has.
     #[schema(minimum = 0, example = 3)]
     pub tenants: u64,
+}
+
+query! {
+    /// Filters of partners.
+    pub struct PartnerQuery {
+        /// Only partners with a name or slug in which words begin like each of these, without regard to case and accents.
+        search: Option<Search>,
+        /// Only partners with one of these standings.
+        status: Vec<Standing>,
+    }
 }
 
 body! {
@@ -153,15 +166,18 @@ pub(super) fn mount(routes: &mut impl Mount) {
 /// List partners
 ///
 /// Newest first, unless `sort` says otherwise.
-#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.list", params(Paged<CreationOrName>), responses((status = 200, body = PartnerPage)))]
+#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.list", params(PartnerQuery, Paged<CreationOrName>), responses((status = 200, body = PartnerPage)))]
 #[get("/admin/partners")]
 async fn list(
     access: Access<ReadPartners, Everything>,
-    listing: Listing<Unfiltered, CreationOrName>,
+    listing: Listing<PartnerQuery, CreationOrName>,
     app: Data<App>,
 ) -> ApiResult<PartnerPage> {
-    let page =
-        app.list_partners(&access, listing.sort == CreationOrName::Name, listing.direction, &listing.request).await?;
+    let PartnerQuery { search, status } = &listing.filter;
+    let filter = PartnerFilter { search: search.clone(), statuses: status.clone() };
+    let page = app
+        .list_partners(&access, &filter, listing.sort == CreationOrName::Name, listing.direction, &listing.request)
+        .await?;
     Ok(listing.respond(&app, page, PartnerResponse::from))
 }
 
@@ -175,7 +191,7 @@ async fn create(
     new: Valid<PartnerCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<PartnerResponse>> {
+) -> ApiResult<Answered<Created<PartnerResponse>>> {
     let PartnerCreateRequest {
         name,
         slug,
@@ -185,7 +201,7 @@ async fn create(
         max_applications_per_tenant,
     } = new.0;
     let new = NewPartner { name, slug, contact_email, max_tenants, max_users_per_tenant, max_applications_per_tenant };
-    Ok(Created(app.create_partner(&access, new, &asked.origin).await?.into()))
+    asked.once(&app, async |origin| app.create_partner(&access, new, origin).await, |made| Created(made.into())).await
 }
 
 /// Get a partner
@@ -197,8 +213,8 @@ async fn get_one(
     access: Access<ReadPartners, Everything>,
     id: PathId<PartnerId>,
     app: Data<App>,
-) -> ApiResult<ApiResponse<PartnerResponse>> {
-    Ok(ApiResponse(app.partner(&access, id.0).await?.into()))
+) -> ApiResult<Versioned<ApiResponse<PartnerResponse>>> {
+    Ok(Versioned::one(app.partner(&access, id.0).await?, Into::into))
 }
 
 /// Change a partner
@@ -213,7 +229,7 @@ async fn update(
     patch: ValidOrDry<PartnerPatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithEffects<PartnerResponse>> {
+) -> ApiResult<Versioned<WithEffects<PartnerResponse>>> {
     let mode = patch.1;
     let PartnerPatchRequest {
         name,
@@ -235,7 +251,7 @@ async fn update(
         settings: None,
     };
     let (partner, effects) = app.update_partner(&access, id.0, patch, mode, &asked.origin).await?;
-    Ok(WithEffects(partner.into(), effects))
+    Ok(Versioned::changed(partner, effects, Into::into))
 }
 
 /// Delete a partner

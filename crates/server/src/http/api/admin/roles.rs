@@ -14,9 +14,11 @@ use utoipa::ToSchema;
 use crate::{
     app::{
         App,
+        client::Origin,
         roles::{AnyRole, RoleFilter},
     },
     http::{
+        conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal},
         extract::{
             access::{Access, Directory, PathId},
@@ -25,6 +27,7 @@ use crate::{
         },
         input::{Many, Opaque, Set, body, query},
         mount::Mount,
+        once::Answered,
         request::Asked,
     },
 };
@@ -178,10 +181,11 @@ async fn create(
     new: Valid<RoleCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<RoleResponse>> {
+) -> ApiResult<Answered<Created<RoleResponse>>> {
     let RoleCreateRequest { name, tenant_id, permissions } = new.0;
-    let role = app.create_role(&access, tenant_id, name, PermissionSet::new(permissions.0), &asked.origin).await?;
-    Ok(Created(AnyRole::Custom(role).into()))
+    let permissions = PermissionSet::new(permissions.0);
+    let create = async |origin: &Origin| app.create_role(&access, tenant_id, name, permissions, origin).await;
+    asked.once(&app, create, |role| Created(AnyRole::Custom(role).into())).await
 }
 
 /// Get a role
@@ -193,8 +197,8 @@ async fn get_one(
     access: Access<ReadRoles, Directory>,
     id: PathId<RoleId>,
     app: Data<App>,
-) -> ApiResult<ApiResponse<RoleResponse>> {
-    Ok(ApiResponse(app.role(&access, id.0).await?.into()))
+) -> ApiResult<Versioned<ApiResponse<RoleResponse>>> {
+    Ok(Versioned::one(app.role(&access, id.0).await?, Into::into))
 }
 
 /// Change a role
@@ -208,10 +212,10 @@ async fn update(
     patch: Valid<RolePatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<ApiResponse<RoleResponse>> {
+) -> ApiResult<Versioned<ApiResponse<RoleResponse>>> {
     let (name, permissions) = patch.0.parts();
     let role = app.update_role(&access, id.0, name, permissions, &asked.origin).await?;
-    Ok(ApiResponse(AnyRole::Custom(role).into()))
+    Ok(Versioned::one(AnyRole::Custom(role), Into::into))
 }
 
 /// Delete a role

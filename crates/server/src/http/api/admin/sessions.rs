@@ -10,6 +10,7 @@ use gatehouse_domain::{
 use crate::{
     app::{
         App,
+        client::Origin,
         sessions::{Everywhere, SessionFilter, SessionSort},
     },
     http::{
@@ -25,6 +26,7 @@ use crate::{
         },
         input::{Flag, query},
         mount::Mount,
+        once::Answered,
         request::Asked,
     },
 };
@@ -112,12 +114,12 @@ async fn revoke_all(
     whose: ValidOrDry<AdminRevokeRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithEffects<SessionRevokeResponse>> {
+) -> ApiResult<Answered<WithEffects<SessionRevokeResponse>>> {
     let mode = whose.1;
     let except_current = whose.0.except_current.0;
     let whose = whose.0.parse()?;
-    let (revoked, effects) = app.end_sessions_everywhere(&access, whose, except_current, mode, &asked.origin).await?;
-    Ok(WithEffects(revoked.into(), effects))
+    let end = async |origin: &Origin| app.end_sessions_everywhere(&access, whose, except_current, mode, origin).await;
+    asked.once(&app, end, |(revoked, effects)| WithEffects(revoked.into(), effects)).await
 }
 
 impl AdminRevokeRequest {

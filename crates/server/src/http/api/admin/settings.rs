@@ -10,6 +10,7 @@ use crate::{
     app::{App, settings::Place},
     http::{
         api::settings::{OneEffectiveSettings, OneSettings, SettingsPatch, SettingsResponse},
+        conditional::Versioned,
         envelope::{ApiResponse, ApiResult, WithChanges},
         extract::{
             access::{Access, AtPartner, AtPlatform, Directory, PathId},
@@ -38,8 +39,8 @@ pub(super) fn mount(routes: &mut impl Mount) {
 /// What the platform decides itself; null is inherited.
 #[utoipa::path(tag = "admin-settings", operation_id = "admin.settings.get", responses((status = 200, body = OneSettings)))]
 #[get("/admin/settings")]
-async fn get_platform(access: Access<ReadSettings, AtPlatform>, app: Data<App>) -> ApiResult<OneSettings> {
-    Ok(ApiResponse(app.settings(&access, Place::Platform).await?.into()))
+async fn get_platform(access: Access<ReadSettings, AtPlatform>, app: Data<App>) -> ApiResult<Versioned<OneSettings>> {
+    Ok(app.settings(&access, Place::Platform).await?.into())
 }
 
 /// Get what holds at the platform
@@ -67,7 +68,7 @@ async fn update_platform(
     patch: ValidOrDry<SettingsPatch>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithChanges<SettingsResponse>> {
+) -> ApiResult<Versioned<WithChanges<SettingsResponse>>> {
     let (merge, mode) = (patch.0.into_merge(), patch.1);
     Ok(app.update_settings(&access, Place::Platform, merge, mode, &asked.origin).await?.into())
 }
@@ -81,8 +82,8 @@ async fn get_partner(
     access: Access<ReadSettings, AtPartner>,
     id: PathId<PartnerId>,
     app: Data<App>,
-) -> ApiResult<OneSettings> {
-    Ok(ApiResponse(app.settings(&access, Place::Partner(id.0)).await?.into()))
+) -> ApiResult<Versioned<OneSettings>> {
+    Ok(app.settings(&access, Place::Partner(id.0)).await?.into())
 }
 
 /// Get what holds at a partner
@@ -112,7 +113,7 @@ async fn update_partner(
     patch: ValidOrDry<SettingsPatch>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithChanges<SettingsResponse>> {
+) -> ApiResult<Versioned<WithChanges<SettingsResponse>>> {
     let (merge, mode) = (patch.0.into_merge(), patch.1);
     Ok(app.update_settings(&access, Place::Partner(id.0), merge, mode, &asked.origin).await?.into())
 }
@@ -126,8 +127,8 @@ async fn get_tenant(
     access: Access<ReadSettings, Directory>,
     id: PathId<TenantId>,
     app: Data<App>,
-) -> ApiResult<OneSettings> {
-    Ok(ApiResponse(app.settings(&access, Place::Tenant(id.0)).await?.into()))
+) -> ApiResult<Versioned<OneSettings>> {
+    Ok(app.settings(&access, Place::Tenant(id.0)).await?.into())
 }
 
 /// Get what holds at any tenant
@@ -157,7 +158,7 @@ async fn update_tenant(
     patch: ValidOrDry<SettingsPatch>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithChanges<SettingsResponse>> {
+) -> ApiResult<Versioned<WithChanges<SettingsResponse>>> {
     let (merge, mode) = (patch.0.into_merge(), patch.1);
     Ok(app.update_settings(&access, Place::Tenant(id.0), merge, mode, &asked.origin).await?.into())
 }

@@ -7,6 +7,7 @@ use gatehouse_domain::{
     authz::{DeleteTenants, ReadTenants, WriteTenants},
     id::{PartnerId, TenantId},
     partner::Standing,
+    search::Search,
     settings::Settings,
     tenant::{Branding, Colour, HttpsUrl, NewTenant, Tenant, TenantPatch},
     text::{Email, Name, Slug},
@@ -19,6 +20,7 @@ use crate::{
     app::{App, tenants::TenantFilter},
     http::{
         api::settings::{SettingsPatch, SettingsResponse},
+        conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal, WithEffects},
         extract::{
             access::{Access, Directory, PathId},
@@ -27,6 +29,7 @@ use crate::{
         },
         input::{Patch, Set, body, query},
         mount::Mount,
+        once::Answered,
         request::Asked,
     },
 };
@@ -93,6 +96,8 @@ pub struct BrandingResponse {
 query! {
     /// Filters of tenants.
     pub struct TenantQuery {
+        /// Only tenants with a name or slug in which words begin like each of these, without regard to case and accents.
+        search: Option<Search>,
         /// Only tenants with one of these standings.
         status: Vec<Standing>,
         /// Only tenants of these partners.
@@ -207,8 +212,8 @@ async fn list(
     listing: Listing<TenantQuery, CreationOrName>,
     app: Data<App>,
 ) -> ApiResult<TenantPage> {
-    let TenantQuery { status, partner_id } = &listing.filter;
-    let filter = TenantFilter { statuses: status.clone(), partners: partner_id.clone() };
+    let TenantQuery { search, status, partner_id } = &listing.filter;
+    let filter = TenantFilter { search: search.clone(), statuses: status.clone(), partners: partner_id.clone() };
     let page = app
         .list_tenants(&access, &filter, listing.sort == CreationOrName::Name, listing.direction, &listing.request)
         .await?;
@@ -225,7 +230,7 @@ async fn create(
     new: Valid<TenantCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<TenantResponse>> {
+) -> ApiResult<Answered<Created<TenantResponse>>> {
     let TenantCreateRequest { name, slug, partner_id, contact_email, settings, branding } = new.0;
     let mut new = NewTenant {
         partner_id,
@@ -237,7 +242,7 @@ async fn create(
     };
     settings.iter().for_each(|patch| patch.apply(&mut new.settings));
     branding.iter().for_each(|patch| patch.apply(&mut new.branding));
-    Ok(Created(app.create_tenant(&access, new, &asked.origin).await?.into()))
+    asked.once(&app, async |origin| app.create_tenant(&access, new, origin).await, |made| Created(made.into())).await
 }
 
 /// Get a tenant
@@ -249,8 +254,8 @@ async fn get_one(
     access: Access<ReadTenants, Directory>,
     id: PathId<TenantId>,
     app: Data<App>,
-) -> ApiResult<ApiResponse<TenantResponse>> {
-    Ok(ApiResponse(app.tenant(&access, id.0).await?.into()))
+) -> ApiResult<Versioned<ApiResponse<TenantResponse>>> {
+    Ok(Versioned::one(app.tenant(&access, id.0).await?, Into::into))
 }
 
 /// Change a tenant
@@ -266,7 +271,7 @@ async fn update(
     patch: ValidOrDry<TenantPatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithEffects<TenantResponse>> {
+) -> ApiResult<Versioned<WithEffects<TenantResponse>>> {
     let mode = patch.1;
     let TenantPatchRequest { name, slug, status, contact_email, partner_id, settings, branding } = patch.0;
     let patch = TenantPatch {
@@ -283,7 +288,7 @@ async fn update(
     let merge_branding = Arc::new(move |stored: &mut Branding| branding.iter().for_each(|patch| patch.apply(stored)));
     let (tenant, effects) =
         app.update_tenant(&access, id.0, patch, (merge_settings, merge_branding), mode, &asked.origin).await?;
-    Ok(WithEffects(tenant.into(), effects))
+    Ok(Versioned::changed(tenant, effects, Into::into))
 }
 
 /// Delete a tenant

@@ -1,21 +1,20 @@
 //! Users across tenants. A password is never among what is asked or shown.
 
+mod fields;
+
 use actix_web::{delete, get, patch, post, web::Data};
 use gatehouse_domain::{
     authz::{DeleteUsers, ReadUsers, WriteUsers},
     id::{PartnerId, RoleId, TenantId, UserId},
-    issue::Fault,
+    search::Search,
     text::{DisplayName, Email, Phone, Username},
-    user::{ATTRIBUTES_MAX, Attributes, UserPatch, UserStatus},
-};
-use utoipa::openapi::{
-    ObjectBuilder, RefOr, Schema,
-    schema::{AdditionalProperties, Type},
+    user::{UserPatch, UserStatus},
 };
 
 use crate::{
     app::{
         App,
+        client::Origin,
         effects::Mode,
         invitations::Delivery,
         users::{CreateUser, UserFilter},
@@ -28,6 +27,7 @@ use crate::{
                 UserPage,
             },
         },
+        conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, NoContent, Removal, WithEffects},
         extract::{
             access::{Access, Directory, PathId},
@@ -35,11 +35,14 @@ use crate::{
             page::{ByCreation, Listing, Paged},
             valid::{DryRunQuery, NoBody, Valid, ValidOrDry},
         },
-        input::{At, Field, Flag, Json, Patch, Set, body, query},
+        input::{Flag, Patch, Set, body, query},
         mount::Mount,
+        once::Answered,
         request::Asked,
     },
 };
+
+pub use fields::{AttributesField, DeliveryField, SettableStatus};
 
 query! {
     /// Whose users.
@@ -52,6 +55,9 @@ query! {
 
     /// Filters of users.
     pub struct UserQuery {
+        /// Only users with a user name, e-mail address or display name in which words begin like each of these, without
+        /// regard to case and accents.
+        search: Option<Search>,
         /// Only users with one of these states.
         status: Vec<UserStatus>,
         /// Only users that hold one of these roles.
@@ -118,119 +124,9 @@ body! {
     }
 }
 
-/// A state that an administrator can put a user in.
-#[derive(Debug, Clone, Copy)]
-pub struct SettableStatus(UserStatus);
-
-impl Field for SettableStatus {
-    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-        match UserStatus::read(json, at)? {
-            UserStatus::Invited => at.fault(Fault::new("enum", "must be one of ACTIVE, SUSPENDED")),
-            status => Some(Self(status)),
-        }
-    }
-
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["ACTIVE", "SUSPENDED"])).into()
-    }
-}
-
-/// How the owner of an account gets the invitation: `email`, `link`, or, where there may be none, `none`.
-#[derive(Debug, Clone, Copy)]
-pub struct DeliveryField<const OR_NONE: bool>(Option<Delivery>);
-
-impl<const OR_NONE: bool> DeliveryField<OR_NONE> {
-    const WORDS: &'static [(&'static str, Option<Delivery>)] =
-        &[("email", Some(Delivery::Email)), ("link", Some(Delivery::Link)), ("none", None)];
-
-    fn words() -> &'static [(&'static str, Option<Delivery>)] {
-        if OR_NONE { Self::WORDS } else { &Self::WORDS[..2] }
-    }
-
-    /// The way. A field that is not there stands for mail.
-    pub fn of(field: Option<Self>) -> Option<Delivery> {
-        field.map_or(Some(Delivery::Email), |field| field.0)
-    }
-}
-
-impl<const OR_NONE: bool> Field for DeliveryField<OR_NONE> {
-    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-        let Json::String(text) = json else { return at.fault(Fault::new("string_type", "must be a string")) };
-        match Self::words().iter().find(|(word, _)| *word == text) {
-            Some((_, delivery)) => Some(Self(*delivery)),
-            None => {
-                let words: Vec<_> = Self::words().iter().map(|(word, _)| *word).collect();
-                at.fault(Fault::new("enum", format!("must be one of {}", words.join(", "))))
-            }
-        }
-    }
-
-    fn schema() -> RefOr<Schema> {
-        let words: Vec<_> = Self::words().iter().map(|(word, _)| *word).collect();
-        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
-    }
-}
-
-/// Free data.
-#[derive(Debug)]
-pub struct AttributesField(Attributes);
-
-impl AttributesField {
-    /// The data.
-    pub fn into_inner(self) -> Attributes {
-        self.0
-    }
-}
-
-const KEY_MAX: usize = 64;
-const VALUE_MAX: usize = 512;
-
-impl Field for AttributesField {
-    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-        let Json::Object(entries) = json else {
-            return at.fault(Fault::new("object_type", "must be an object of texts"));
-        };
-        if entries.len() > ATTRIBUTES_MAX {
-            return at.fault(Fault::new("too_long", "must have at most 50 entries"));
-        }
-        let mut attributes = Attributes::new();
-        for (key, value) in entries {
-            let Json::String(value) = value else {
-                return at.fault(Fault::new("string_type", "must be an object of texts"));
-            };
-            let fits = |text: &str, max| text.chars().count() <= max && !text.chars().any(char::is_control);
-            if key.is_empty() || !fits(&key, KEY_MAX) || !fits(&value, VALUE_MAX) {
-                return at.fault(Fault::new(
-                    "attribute",
-                    "must have keys of 1 to 64 and texts of up to 512 characters, without control characters",
-                ));
-            }
-            attributes.insert(key, value);
-        }
-        Some(Self(attributes))
-    }
-
-    fn schema() -> RefOr<Schema> {
-        let text = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .max_length(Some(VALUE_MAX))
-            .pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]*$"));
-        let key = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .min_length(Some(1))
-            .max_length(Some(KEY_MAX))
-            .pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]+$"));
-        ObjectBuilder::new()
-            .max_properties(Some(ATTRIBUTES_MAX))
-            .property_names(Some(key))
-            .additional_properties(Some(AdditionalProperties::RefOr(text.into())))
-            .into()
-    }
-}
-
 impl From<&UserQuery> for UserFilter {
-    fn from(UserQuery { status, role }: &UserQuery) -> Self {
-        Self { statuses: status.clone(), roles: role.clone(), ..Self::default() }
+    fn from(UserQuery { search, status, role }: &UserQuery) -> Self {
+        Self { search: search.clone(), statuses: status.clone(), roles: role.clone(), ..Self::default() }
     }
 }
 
@@ -258,6 +154,7 @@ pub(super) fn mount(routes: &mut impl Mount) {
         .mount(delete_one)
         .mount(invite)
         .mount(cancel_invitation)
+        .mount(unlock)
         .mount(reset_password);
 }
 
@@ -287,10 +184,10 @@ async fn create(
     new: Valid<UserCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<NewUserResponse>> {
+) -> ApiResult<Answered<Created<NewUserResponse>>> {
     let UserCreateRequest { tenant_id, username, email, display_name, phone, delivery } = new.0;
     let new = CreateUser { tenant_id, username, email, display_name, phone, delivery: DeliveryField::of(delivery) };
-    Ok(Created(app.create_user(&access, new, &asked.origin).await?.into()))
+    asked.once(&app, async |origin| app.create_user(&access, new, origin).await, |made| Created(made.into())).await
 }
 
 /// Invite the owner of an account
@@ -304,9 +201,10 @@ async fn invite(
     request: Valid<InvitationRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<InvitationResponse>> {
+) -> ApiResult<Answered<Created<InvitationResponse>>> {
     let delivery = DeliveryField::of(request.0.delivery).unwrap_or(Delivery::Email);
-    Ok(Created(app.invite(&access, id.0, delivery, &asked.origin).await?.into()))
+    let invite = async |origin: &Origin| app.invite(&access, id.0, delivery, origin).await;
+    asked.once(&app, invite, |made| Created(made.into())).await
 }
 
 /// Cancel an invitation
@@ -335,8 +233,9 @@ async fn reset_password(
     _: NoBody,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<ApiResponse<SessionRevokeResponse>> {
-    Ok(ApiResponse(app.force_reset(&access, id.0, &asked.origin).await?.into()))
+) -> ApiResult<Answered<ApiResponse<SessionRevokeResponse>>> {
+    let reset = async |origin: &Origin| app.force_reset(&access, id.0, origin).await;
+    asked.once(&app, reset, |revoked| ApiResponse(revoked.into())).await
 }
 
 /// Get a user
@@ -348,8 +247,8 @@ async fn get_one(
     access: Access<ReadUsers, Directory>,
     id: PathId<UserId>,
     app: Data<App>,
-) -> ApiResult<ApiResponse<AdminUserResponse>> {
-    Ok(ApiResponse((&app.user(&access, id.0).await?).into()))
+) -> ApiResult<Versioned<ApiResponse<AdminUserResponse>>> {
+    Ok(Versioned::one(app.user(&access, id.0).await?, |user| (&user).into()))
 }
 
 /// Change a user
@@ -363,9 +262,25 @@ async fn update(
     patch: ValidOrDry<UserPatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithEffects<AdminUserResponse>> {
-    let (view, effects) = app.update_user(&access, id.0, patch.0.into(), patch.1, &asked.origin).await?;
-    Ok(WithEffects((&view).into(), effects))
+) -> ApiResult<Versioned<WithEffects<AdminUserResponse>>> {
+    let (user, effects) = app.update_user(&access, id.0, patch.0.into(), patch.1, &asked.origin).await?;
+    Ok(Versioned::changed(user, effects, |user| (&user).into()))
+}
+
+/// Unlock an account
+///
+/// Failed sign-ins are forgotten: the next attempt neither waits nor is refused for them.
+#[utoipa::path(tag = "admin-users", operation_id = "admin.users.unlock", params(("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 200, body = OneAdminUser)))]
+#[post("/admin/users/{user_id}/unlock")]
+async fn unlock(
+    access: Access<WriteUsers, Directory>,
+    id: PathId<UserId>,
+    _: NoBody,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Answered<ApiResponse<AdminUserResponse>>> {
+    let unlock = async |origin: &Origin| app.unlock_user(&access, id.0, origin).await;
+    asked.once(&app, unlock, |user| ApiResponse((&user).into())).await
 }
 
 /// Delete a user

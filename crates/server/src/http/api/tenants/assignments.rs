@@ -13,6 +13,7 @@ use crate::{
             AssignmentPage, AssignmentQuery, OneAssignment, RoleAssignmentCreateRequest, RoleAssignmentPatchRequest,
             RoleAssignmentResponse,
         },
+        conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, Removal},
         extract::{
             access::{Access, InTenant, PathId},
@@ -20,6 +21,7 @@ use crate::{
             valid::{DryRunQuery, RealOrDry, Valid},
         },
         mount::Mount,
+        once::Answered,
         request::Asked,
     },
 };
@@ -52,8 +54,9 @@ async fn create(
     new: Valid<RoleAssignmentCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<RoleAssignmentResponse>> {
-    Ok(Created(app.assign(&access, new.0.parse()?, &asked.origin).await?.into()))
+) -> ApiResult<Answered<Created<RoleAssignmentResponse>>> {
+    let assign = new.0.parse()?;
+    asked.once(&app, async |origin| app.assign(&access, assign, origin).await, |made| Created(made.into())).await
 }
 
 /// Get a role assignment of a tenant's user
@@ -65,8 +68,8 @@ async fn get_one(
     access: Access<ReadAssignments, InTenant>,
     id: PathId<AssignmentId>,
     app: Data<App>,
-) -> ApiResult<ApiResponse<RoleAssignmentResponse>> {
-    Ok(ApiResponse(app.assignment(&access, id.0).await?.into()))
+) -> ApiResult<Versioned<ApiResponse<RoleAssignmentResponse>>> {
+    Ok(Versioned::one(app.assignment(&access, id.0).await?, Into::into))
 }
 
 /// Change when a role assignment of a tenant's user ends
@@ -80,8 +83,9 @@ async fn update(
     patch: Valid<RoleAssignmentPatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<ApiResponse<RoleAssignmentResponse>> {
-    Ok(ApiResponse(app.update_assignment(&access, id.0, patch.0.expires_at.0, &asked.origin).await?.into()))
+) -> ApiResult<Versioned<ApiResponse<RoleAssignmentResponse>>> {
+    let assignment = app.update_assignment(&access, id.0, patch.0.expires_at.0, &asked.origin).await?;
+    Ok(Versioned::one(assignment, Into::into))
 }
 
 /// Take a role from a user of a tenant

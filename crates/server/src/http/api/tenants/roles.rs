@@ -8,9 +8,10 @@ use gatehouse_domain::{
 };
 
 use crate::{
-    app::{App, roles::AnyRole},
+    app::{App, client::Origin, roles::AnyRole},
     http::{
         api::admin::roles::{OneRole, RolePage, RolePatchRequest, RoleQuery, RoleResponse},
+        conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, Removal},
         extract::{
             access::{Access, InTenant, PathId},
@@ -19,6 +20,7 @@ use crate::{
         },
         input::{Many, body},
         mount::Mount,
+        once::Answered,
         request::Asked,
     },
 };
@@ -62,10 +64,11 @@ async fn create(
     new: Valid<TenantRoleCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<RoleResponse>> {
+) -> ApiResult<Answered<Created<RoleResponse>>> {
     let TenantRoleCreateRequest { name, permissions } = new.0;
-    let role = app.create_role(&access, tenant.0, name, PermissionSet::new(permissions.0), &asked.origin).await?;
-    Ok(Created(AnyRole::Custom(role).into()))
+    let permissions = PermissionSet::new(permissions.0);
+    let create = async |origin: &Origin| app.create_role(&access, tenant.0, name, permissions, origin).await;
+    asked.once(&app, create, |role| Created(AnyRole::Custom(role).into())).await
 }
 
 /// Get a role of a tenant
@@ -77,8 +80,8 @@ async fn get_one(
     access: Access<ReadRoles, InTenant>,
     id: PathId<RoleId>,
     app: Data<App>,
-) -> ApiResult<ApiResponse<RoleResponse>> {
-    Ok(ApiResponse(app.role(&access, id.0).await?.into()))
+) -> ApiResult<Versioned<ApiResponse<RoleResponse>>> {
+    Ok(Versioned::one(app.role(&access, id.0).await?, Into::into))
 }
 
 /// Change a role of a tenant
@@ -92,10 +95,10 @@ async fn update(
     patch: Valid<RolePatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<ApiResponse<RoleResponse>> {
+) -> ApiResult<Versioned<ApiResponse<RoleResponse>>> {
     let (name, permissions) = patch.0.parts();
     let role = app.update_role(&access, id.0, name, permissions, &asked.origin).await?;
-    Ok(ApiResponse(AnyRole::Custom(role).into()))
+    Ok(Versioned::one(AnyRole::Custom(role), Into::into))
 }
 
 /// Delete a role of a tenant

@@ -13,6 +13,7 @@ use gatehouse_domain::{
 use crate::{
     app::{
         App,
+        client::Origin,
         sessions::{SessionFilter, SessionSort, Which},
     },
     http::{
@@ -28,6 +29,7 @@ use crate::{
         },
         input::{Flag, Opaque, query},
         mount::Mount,
+        once::Answered,
         request::Asked,
     },
 };
@@ -119,9 +121,9 @@ async fn revoke_all(
     _: NoBody,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithEffects<SessionRevokeResponse>> {
-    let (revoked, effects) = app.end_tenant_sessions(&access, tenant.0.reference(), mode.0, &asked.origin).await?;
-    Ok(WithEffects(revoked.into(), effects))
+) -> ApiResult<Answered<WithEffects<SessionRevokeResponse>>> {
+    let end = async |origin: &Origin| app.end_tenant_sessions(&access, tenant.0.reference(), mode.0, origin).await;
+    asked.once(&app, end, |(revoked, effects)| WithEffects(revoked.into(), effects)).await
 }
 
 /// Get figures about the sessions of a tenant
@@ -175,9 +177,10 @@ async fn revoke_of_user(
     which: Valid<SessionRevokeRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<ApiResponse<SessionRevokeResponse>> {
+) -> ApiResult<Answered<ApiResponse<SessionRevokeResponse>>> {
     let which = which.0.parse()?;
-    Ok(ApiResponse(app.end_user_sessions(&access, tenant.0.reference(), user.0, which, &asked.origin).await?.into()))
+    let end = async |origin: &Origin| app.end_user_sessions(&access, tenant.0.reference(), user.0, which, origin).await;
+    asked.once(&app, end, |revoked| ApiResponse(revoked.into())).await
 }
 
 /// Get a session of a tenant

@@ -10,6 +10,7 @@ use crate::{
     app::{App, settings::Place},
     http::{
         api::settings::{OneEffectiveSettings, OneSettings, SettingsPatch, SettingsResponse},
+        conditional::Versioned,
         envelope::{ApiResponse, ApiResult, WithChanges},
         extract::{
             access::{Access, InTenant, PathId},
@@ -33,8 +34,8 @@ async fn get_tenant(
     access: Access<ReadSettings, InTenant>,
     id: PathId<TenantId>,
     app: Data<App>,
-) -> ApiResult<OneSettings> {
-    Ok(ApiResponse(app.settings(&access, Place::Tenant(id.0)).await?.into()))
+) -> ApiResult<Versioned<OneSettings>> {
+    Ok(app.settings(&access, Place::Tenant(id.0)).await?.into())
 }
 
 /// Get what holds at a tenant
@@ -64,7 +65,7 @@ async fn update_tenant(
     patch: ValidOrDry<SettingsPatch>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithChanges<SettingsResponse>> {
+) -> ApiResult<Versioned<WithChanges<SettingsResponse>>> {
     let (merge, mode) = (patch.0.into_merge(), patch.1);
     Ok(app.update_settings(&access, Place::Tenant(id.0), merge, mode, &asked.origin).await?.into())
 }

@@ -8,7 +8,7 @@ use gatehouse_domain::{
 };
 
 use crate::{
-    app::{App, invitations::Delivery, users::CreateUser},
+    app::{App, client::Origin, invitations::Delivery, users::CreateUser},
     http::{
         api::{
             admin::users::{DeliveryField, InvitationRequest, UserDeletionQuery, UserPatchRequest, UserQuery},
@@ -18,6 +18,7 @@ use crate::{
                 UserPage,
             },
         },
+        conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, NoContent, Removal, WithEffects},
         extract::{
             access::{Access, InTenant, PathId},
@@ -27,6 +28,7 @@ use crate::{
         },
         input::body,
         mount::Mount,
+        once::Answered,
         request::Asked,
     },
 };
@@ -56,6 +58,7 @@ pub(super) fn mount(routes: &mut impl Mount) {
         .mount(delete_one)
         .mount(invite)
         .mount(cancel_invitation)
+        .mount(unlock)
         .mount(reset_password);
 }
 
@@ -84,11 +87,11 @@ async fn create(
     new: Valid<TenantUserCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<NewUserResponse>> {
+) -> ApiResult<Answered<Created<NewUserResponse>>> {
     let TenantUserCreateRequest { username, email, display_name, phone, delivery } = new.0;
     let new =
         CreateUser { tenant_id: tenant.0, username, email, display_name, phone, delivery: DeliveryField::of(delivery) };
-    Ok(Created(app.create_user(&access, new, &asked.origin).await?.into()))
+    asked.once(&app, async |origin| app.create_user(&access, new, origin).await, |made| Created(made.into())).await
 }
 
 /// Invite the owner of an account of a tenant
@@ -102,9 +105,10 @@ async fn invite(
     request: Valid<InvitationRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Created<InvitationResponse>> {
+) -> ApiResult<Answered<Created<InvitationResponse>>> {
     let delivery = DeliveryField::of(request.0.delivery).unwrap_or(Delivery::Email);
-    Ok(Created(app.invite(&access, id.0, delivery, &asked.origin).await?.into()))
+    let invite = async |origin: &Origin| app.invite(&access, id.0, delivery, origin).await;
+    asked.once(&app, invite, |made| Created(made.into())).await
 }
 
 /// Cancel an invitation into a tenant
@@ -133,8 +137,9 @@ async fn reset_password(
     _: NoBody,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<ApiResponse<SessionRevokeResponse>> {
-    Ok(ApiResponse(app.force_reset(&access, id.0, &asked.origin).await?.into()))
+) -> ApiResult<Answered<ApiResponse<SessionRevokeResponse>>> {
+    let reset = async |origin: &Origin| app.force_reset(&access, id.0, origin).await;
+    asked.once(&app, reset, |revoked| ApiResponse(revoked.into())).await
 }
 
 /// Get a user of a tenant
@@ -146,8 +151,8 @@ async fn get_one(
     access: Access<ReadUsers, InTenant>,
     id: PathId<UserId>,
     app: Data<App>,
-) -> ApiResult<ApiResponse<AdminUserResponse>> {
-    Ok(ApiResponse((&app.user(&access, id.0).await?).into()))
+) -> ApiResult<Versioned<ApiResponse<AdminUserResponse>>> {
+    Ok(Versioned::one(app.user(&access, id.0).await?, |user| (&user).into()))
 }
 
 /// Change a user of a tenant
@@ -161,9 +166,25 @@ async fn update(
     patch: ValidOrDry<UserPatchRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<WithEffects<AdminUserResponse>> {
-    let (view, effects) = app.update_user(&access, id.0, patch.0.into(), patch.1, &asked.origin).await?;
-    Ok(WithEffects((&view).into(), effects))
+) -> ApiResult<Versioned<WithEffects<AdminUserResponse>>> {
+    let (user, effects) = app.update_user(&access, id.0, patch.0.into(), patch.1, &asked.origin).await?;
+    Ok(Versioned::changed(user, effects, |user| (&user).into()))
+}
+
+/// Unlock an account of a tenant
+///
+/// Failed sign-ins are forgotten: the next attempt neither waits nor is refused for them.
+#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.unlock", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 200, body = OneAdminUser)))]
+#[post("/tenants/{tenant_id}/users/{user_id}/unlock")]
+async fn unlock(
+    access: Access<WriteUsers, InTenant>,
+    id: PathId<UserId>,
+    _: NoBody,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Answered<ApiResponse<AdminUserResponse>>> {
+    let unlock = async |origin: &Origin| app.unlock_user(&access, id.0, origin).await;
+    asked.once(&app, unlock, |user| ApiResponse((&user).into())).await
 }
 
 /// Delete a user of a tenant

@@ -1,0 +1,193 @@
+//! The terms that users, tenants and partners are found by. A search is a range of one index for each of its words.
+
+use gatehouse_domain::{
+    id::{PartnerId, TenantId, UserId},
+    search::Search,
+};
+use sea_orm::{
+    Condition, ConnectionTrait, ExprTrait, QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, Query, SelectStatement},
+};
+use uuid::Uuid;
+
+use crate::{
+    db::WriteTx,
+    entity::{tenant, user},
+    error::Result,
+    repo::{Row, list, sql::Sql},
+    scope::{
+        Owned, Scope,
+        system::{System, WriteSystem},
+    },
+};
+
+/// Where the terms of a kind of things are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct TermTable {
+    name: &'static str,
+    id: &'static str,
+    of_tenant: bool,
+}
+
+pub(crate) const USER_TERMS: TermTable = TermTable { name: "user_terms", id: "user_id", of_tenant: true };
+pub(crate) const TENANT_TERMS: TermTable = TermTable { name: "tenant_terms", id: "tenant_id", of_tenant: false };
+pub(crate) const PARTNER_TERMS: TermTable = TermTable { name: "partner_terms", id: "partner_id", of_tenant: false };
+
+impl TermTable {
+    /// The ids of what has a term with this beginning.
+    fn beginning(self, prefix: &str) -> SelectStatement {
+        // No byte of UTF-8 is 0xff, so it comes after whatever the prefix can go on with.
+        let (from, to) = (prefix.as_bytes().to_vec(), [prefix.as_bytes(), &[0xff]].concat());
+        let mut found = Query::select();
+        found.column(self.id).from(self.name);
+        found.and_where(Expr::col("term").gte(from)).and_where(Expr::col("term").lt(to));
+        found
+    }
+
+    /// The condition that something of this kind is found.
+    fn finds<E: Owned>(self, search: &Search, within: Option<&SelectStatement>) -> Condition {
+        search.prefixes().fold(Condition::all(), |all, prefix| {
+            let mut found = self.beginning(prefix);
+            if let Some(tenants) = within {
+                found.and_where(Expr::col("tenant_id").in_subquery(tenants.clone()));
+            }
+            all.add(Expr::col((E::default(), E::id())).in_subquery(found))
+        })
+    }
+}
+
+/// Those tenants or partners that are found, or all where nothing is searched for.
+pub(crate) fn found<E: Owned>(select: Select<E>, terms: TermTable, search: Option<&Search>) -> Select<E> {
+    use sea_orm::QueryFilter;
+    match search {
+        Some(search) => select.filter(terms.finds::<E>(search, None)),
+        None => select,
+    }
+}
+
+impl Scope<'_> {
+    /// Those users that are found; in which tenants is said once more, because that is what the index begins with.
+    pub(crate) fn found_users(
+        &self,
+        select: Select<user::Entity>,
+        search: Option<&Search>,
+        tenants: &[TenantId],
+        partners: &[PartnerId],
+    ) -> Select<user::Entity> {
+        use sea_orm::QueryFilter;
+        let Some(search) = search else { return select };
+        let within = self.select::<tenant::Entity>();
+        let within = list::any_of(within, tenant::Column::Id, &list::uuids(tenants, TenantId::uuid));
+        let within = list::any_of(within, tenant::Column::PartnerId, &list::uuids(partners, PartnerId::uuid));
+        let within = within.select_only().column(tenant::Column::Id).into_query();
+        select.filter(USER_TERMS.finds::<user::Entity>(search, Some(&within)))
+    }
+}
+
+impl WriteTx<'_> {
+    /// Makes something be found by what it is called now, and by nothing else.
+    pub(crate) async fn index<T: Row>(&self, value: &T, had_terms: bool) -> Result<()> {
+        let Some(table) = T::TERMS else { return Ok(()) };
+        let tenant = if table.of_tenant { value.home().tenant.map(TenantId::uuid) } else { None };
+        let (id, terms) = (value.uuid(), value.terms());
+        let bytes = || terms.iter().map(|term| term.as_bytes().to_vec());
+        let db = self.writing();
+        if had_terms {
+            let mut sql = Sql::new(&format!("DELETE FROM {} WHERE {} = ", table.name, table.id));
+            sql.bind(id);
+            if let Some(tenant) = tenant {
+                sql.push(" AND tenant_id = ").bind(tenant);
+            }
+            if !terms.is_empty() {
+                sql.push(" AND NOT term").one_of(bytes());
+            }
+            self.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
+        }
+        if terms.is_empty() {
+            return Ok(());
+        }
+        let column = if tenant.is_some() { ", tenant_id" } else { "" };
+        let mut sql = Sql::new(&format!("INSERT INTO {} (term, {}{column}) VALUES ", table.name, table.id));
+        for (at, term) in bytes().enumerate() {
+            sql.push(if at == 0 { "(" } else { ", (" }).bind(term).push(", ").bind(id);
+            if let Some(tenant) = tenant {
+                sql.push(", ").bind(tenant);
+            }
+            sql.push(")");
+        }
+        sql.push(" ON CONFLICT DO NOTHING");
+        self.check(db.execute_raw(sql.statement(db.get_database_backend())).await).map(drop)
+    }
+}
+
+/// What can be searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Users.
+    Users,
+    /// Tenants.
+    Tenants,
+    /// Partners.
+    Partners,
+}
+
+impl Found {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Users, Self::Tenants, Self::Partners];
+    /// How many are looked at at once.
+    const LOOK: usize = 5_000;
+}
+
+impl System<'_> {
+    /// Those that have no terms, because they are older than searching, among the next few behind an id; and the id to go
+    /// on behind.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn without_terms(&self, of: Found, after: Option<Uuid>) -> Result<(Vec<Uuid>, Option<Uuid>)> {
+        let (things, has) = match of {
+            Found::Users => ("users", "user_terms t WHERE t.tenant_id = x.tenant_id AND t.user_id = x.id"),
+            Found::Tenants => ("tenants", "tenant_terms t WHERE t.tenant_id = x.id"),
+            Found::Partners => ("partners", "partner_terms t WHERE t.partner_id = x.id"),
+        };
+        let mut sql = Sql::new(&format!(
+            "SELECT x.id, EXISTS (SELECT 1 FROM {has}) AS has FROM {things} x WHERE x.deleted_at IS NULL AND x.id > "
+        ));
+        sql.bind(after.unwrap_or(Uuid::nil())).push(" ORDER BY x.id LIMIT ").bind(list::signed(Found::LOOK as u64));
+        let db = self.exec;
+        let (mut without, mut last) = (Vec::new(), None);
+        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        for row in &rows {
+            let id: Uuid = row.try_get("", "id")?;
+            if !row.try_get::<bool>("", "has")? {
+                without.push(id);
+            }
+            last = Some(id);
+        }
+        Ok((without, last.filter(|_| rows.len() == Found::LOOK)))
+    }
+}
+
+impl WriteSystem<'_> {
+    /// Makes things be found that have no terms.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn add_terms(&self, of: Found, ids: &[Uuid]) -> Result<()> {
+        for id in ids.iter().copied() {
+            match of {
+                Found::Users => self.add(self.user(UserId::from_uuid(id)).await?).await?,
+                Found::Tenants => self.add(self.tenant(TenantId::from_uuid(id)).await?).await?,
+                Found::Partners => self.add(self.partner(PartnerId::from_uuid(id)).await?).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn add<T: Row + Sync>(&self, value: Option<T>) -> Result<()> {
+        match value {
+            Some(value) => self.tx.index(&value, false).await,
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What is searched for among users.
+
+use gatehouse_domain::{
+    authz::{Area, ReadUsers, authorize},
+    issue::Parse,
+    page::{Direction, PageRequest, Start},
+    search::Search,
+    user::UserStatus,
+};
+use gatehouse_persistence::UserFilter;
+
+use super::survey::Survey;
+use crate::fixture::*;
+
+/// Searches everywhere, in a partner and in a tenant, whatever else is asked.
+pub async fn users(survey: &mut Survey) {
+    let db = survey.db.clone();
+    let (tenant, partner, role) = (survey.tenant.id, survey.tenant.partner_id, survey.role);
+    let platform = grant::<ReadUsers>(&Area::Directory);
+    let partner_admin = authorize::<ReadUsers>(&survey.partner_admin(), &Area::Directory).unwrap();
+    let inside = in_tenant::<ReadUsers>(&survey.tenant);
+    for grant in [platform, partner_admin, inside] {
+        let scope = db.scope(&grant);
+        for words in ["p", "person12", "p1 @example", "ada"] {
+            let searched = || UserFilter { search: Some(Search::parse(words).unwrap()), ..UserFilter::default() };
+            for filter in [
+                searched(),
+                UserFilter { tenants: vec![tenant], ..searched() },
+                UserFilter { partners: vec![partner], ..searched() },
+                UserFilter { statuses: vec![UserStatus::Active], ..searched() },
+                UserFilter { roles: vec![role], ..searched() },
+                UserFilter {
+                    tenants: vec![tenant],
+                    statuses: vec![UserStatus::Suspended],
+                    roles: vec![role],
+                    ..searched()
+                },
+            ] {
+                for way in [Direction::Descending, Direction::Ascending] {
+                    let first = scope.users(&filter, way, &page(1, 50), NOW).await.unwrap();
+                    survey.look("users that are searched for", scope.users(&filter, way, &page(2, 50), NOW)).await;
+                    if let Some(key) = first.next {
+                        let request = PageRequest { start: Start::After(key, page(2, 50).number()), ..page(2, 50) };
+                        survey.look("users that are searched for", scope.users(&filter, way, &request, NOW)).await;
+                    }
+                }
+            }
+        }
+    }
+}

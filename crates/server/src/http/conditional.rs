@@ -1,0 +1,293 @@
+//! Requests on condition (RFC 9110 section 13): a change that is made only if nobody made another one meanwhile, and an
+//! answer that is sent only if it is another one.
+//!
+//! An entity tag has two halves. The first names the version of what can be changed, the second the whole answer, with
+//! what happens by itself, such as the last sign-in. `If-Match` asks about the first: whoever changes a user need not
+//! care that the user signed in meanwhile. `If-None-Match` asks about both, so that nobody misses anything.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse, Responder,
+    body::BoxBody,
+    http::{
+        Method, StatusCode,
+        header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH},
+    },
+    web::Data,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use gatehouse_domain::{
+    issue::{Fault, Issues},
+    partner::Partner,
+    role::{Assignment, Role},
+    session::Effects,
+    tenant::Tenant,
+    user::{UserDetail, UserView},
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    app::{App, client::Condition, roles::AnyRole, settings::Decided},
+    http::{
+        envelope::{ApiResponse, WithChanges, WithEffects},
+        problem::Failure,
+    },
+    security::keyring::Keyring,
+};
+
+/// The most tags that a header may list.
+const TAGS_MAX: usize = 32;
+/// The length of half a tag: 16 bytes in base64url.
+const HALF: usize = 22;
+
+/// Something whose changes are counted.
+pub trait Revision {
+    /// Its id, and how often it was changed.
+    fn revision(&self) -> (Uuid, i64);
+}
+
+macro_rules! revisions {
+    ($($type:ty: |$value:ident| $id:expr, $version:expr;)*) => {$(
+        impl Revision for $type {
+            fn revision(&self) -> (Uuid, i64) {
+                let $value = self;
+                ($id.uuid(), $version)
+            }
+        }
+    )*};
+}
+
+revisions! {
+    Partner: |partner| partner.id, partner.version;
+    Tenant: |tenant| tenant.id, tenant.version;
+    Role: |role| role.id, role.version;
+    Assignment: |assignment| assignment.id, assignment.version;
+    &UserView: |view| view.user.id, view.user.version;
+    UserDetail: |detail| detail.view.user.id, detail.view.user.version;
+}
+
+impl Revision for Decided {
+    fn revision(&self) -> (Uuid, i64) {
+        self.revision
+    }
+}
+
+impl Revision for AnyRole {
+    fn revision(&self) -> (Uuid, i64) {
+        match self {
+            Self::Builtin(role) => (role.id().uuid(), 0),
+            Self::Custom(role) => role.revision(),
+        }
+    }
+}
+
+fn text(tag: [u8; 16]) -> String {
+    URL_SAFE_NO_PAD.encode(tag)
+}
+
+/// The half of a tag that names a version.
+fn version_tag(keyring: &Keyring, id: Uuid, version: i64) -> String {
+    text(keyring.etag(&[b"version".as_slice(), id.as_bytes(), &version.to_be_bytes()].concat()))
+}
+
+/// An answer with one thing that has versions.
+#[derive(Debug)]
+pub struct Versioned<R>(R, (Uuid, i64));
+
+impl<T> Versioned<ApiResponse<T>> {
+    /// The thing as it is.
+    pub fn one<S: Revision>(source: S, show: impl FnOnce(S) -> T) -> Self {
+        let revision = source.revision();
+        Self(ApiResponse(show(source)), revision)
+    }
+}
+
+impl<T> Versioned<WithChanges<T>> {
+    /// The thing as it has become, and what follows.
+    pub fn of<S: Revision>(source: S, show: impl FnOnce(S) -> WithChanges<T>) -> Self {
+        let revision = source.revision();
+        Self(show(source), revision)
+    }
+}
+
+impl<T> Versioned<WithEffects<T>> {
+    /// The thing as it has become.
+    pub fn changed<S: Revision>(source: S, effects: Effects, show: impl FnOnce(S) -> T) -> Self {
+        let revision = source.revision();
+        Self(WithEffects(show(source), effects), revision)
+    }
+}
+
+/// An answer with data.
+pub trait Answers: Responder<Body = BoxBody> {
+    /// What the data are.
+    type Data: Serialize;
+    /// The data.
+    fn data(&self) -> &Self::Data;
+}
+
+impl<T: Serialize> Answers for ApiResponse<T> {
+    type Data = T;
+
+    fn data(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Serialize> Answers for WithChanges<T> {
+    type Data = T;
+
+    fn data(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Serialize> Answers for WithEffects<T> {
+    type Data = T;
+
+    fn data(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<R: Answers> Responder for Versioned<R> {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        let Some(app) = request.app_data::<Data<App>>() else { unreachable!("the application is part of every route") };
+        let Self(answer, (id, version)) = self;
+        let data = serde_json::to_vec(answer.data()).unwrap_or_default();
+        let all = text(app.keyring.etag(&[b"answer".as_slice(), &data].concat()));
+        let tag = version_tag(&app.keyring, id, version) + &all;
+        let known = || Tags::read(request.headers(), &IF_NONE_MATCH).ok().flatten();
+        let mut response = match (request.method(), known()) {
+            (&Method::GET, Some(known)) if known.has(|other, _| other == tag) => {
+                HttpResponse::new(StatusCode::NOT_MODIFIED)
+            }
+            _ => answer.respond_to(request),
+        };
+        if let Ok(tag) = HeaderValue::try_from(format!("\"{tag}\"")) {
+            response.headers_mut().insert(ETAG, tag);
+        }
+        response
+    }
+}
+
+/// What a request demands of what it changes.
+///
+/// # Errors
+/// When `If-Match` cannot be read: a change that was to depend on something is not made without.
+pub fn condition(request: &HttpRequest) -> Result<Option<Condition>, Failure> {
+    if !matches!(*request.method(), Method::PATCH | Method::DELETE) {
+        return Ok(None);
+    }
+    let fault = || Fault::new("entity_tags", "must be * or a list of quoted entity tags");
+    let read = Tags::read(request.headers(), &IF_MATCH);
+    let tags = read.map_err(|Unreadable| Issues::from(fault().at(vec!["header".into(), "If-Match".into()])))?;
+    let (Some(tags), Some(app)) = (tags, request.app_data::<Data<App>>()) else { return Ok(None) };
+    let keyring = Arc::clone(&app.keyring);
+    Ok(Some(Condition::new(move |id, version| {
+        let current = version_tag(&keyring, id, version);
+        // A weak tag is none that a change could depend on (section 13.1.1).
+        tags.has(|tag, is_weak| !is_weak && tag.len() == 2 * HALF && tag.starts_with(&current))
+    })))
+}
+
+/// The value of `If-Match` or `If-None-Match`.
+#[derive(Debug, PartialEq, Eq)]
+enum Tags {
+    /// Whatever is there.
+    Any,
+    /// These, and whether each is weak.
+    Listed(Vec<(String, bool)>),
+}
+
+/// It is no list of entity tags.
+#[derive(Debug, PartialEq, Eq)]
+struct Unreadable;
+
+impl Tags {
+    fn read(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Self>, Unreadable> {
+        let mut listed = Vec::new();
+        let mut values = headers.get_all(name).peekable();
+        if values.peek().is_none() {
+            return Ok(None);
+        }
+        for value in values {
+            let text = value.to_str().map_err(|_| Unreadable)?.trim();
+            if text == "*" && headers.get_all(name).count() == 1 {
+                return Ok(Some(Self::Any));
+            }
+            let mut rest = text;
+            while !rest.is_empty() {
+                let is_weak = rest.starts_with("W/");
+                let quoted = if is_weak { &rest[2..] } else { rest };
+                let (tag, after) = quoted.strip_prefix('"').and_then(|tag| tag.split_once('"')).ok_or(Unreadable)?;
+                if tag.bytes().any(|b| b <= b' ' || b == 0x7f) || listed.len() == TAGS_MAX {
+                    return Err(Unreadable);
+                }
+                listed.push((tag.to_owned(), is_weak));
+                let after = after.trim_start();
+                rest = match after.strip_prefix(',') {
+                    Some(next) => next.trim_start_matches([' ', '\t', ',']),
+                    None if after.is_empty() => after,
+                    None => return Err(Unreadable),
+                };
+            }
+        }
+        if listed.is_empty() { Err(Unreadable) } else { Ok(Some(Self::Listed(listed))) }
+    }
+
+    fn has(&self, matches: impl Fn(&str, bool) -> bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(tags) => tags.iter().any(|(tag, is_weak)| matches(tag, *is_weak)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[&str]) -> Result<Option<Tags>, Unreadable> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(IF_MATCH, HeaderValue::from_str(value).unwrap());
+        }
+        Tags::read(&headers, &IF_MATCH)
+    }
+
+    #[test]
+    fn tags_are_read_as_they_may_be_written() {
+        let listed =
+            |tags: &[(&str, bool)]| Ok(Some(Tags::Listed(tags.iter().map(|(t, w)| ((*t).to_owned(), *w)).collect())));
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[" * "]), Ok(Some(Tags::Any)));
+        assert_eq!(read(&["\"a\""]), listed(&[("a", false)]));
+        assert_eq!(read(&["\"a,b\" ,W/\"c\",, \"\""]), listed(&[("a,b", false), ("c", true), ("", false)]));
+        assert_eq!(read(&["\"a\"", "\"b\""]), listed(&[("a", false), ("b", false)]));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for bad in [
+            "",
+            "a",
+            "\"a",
+            "a\"",
+            "w/\"a\"",
+            "\"a\" \"b\"",
+            "*, \"a\"",
+            "\"a\", *",
+            "\"a b\"",
+            ",",
+            &"\"a\",".repeat(33),
+        ] {
+            assert_eq!(read(&[bad]), Err(Unreadable), "{bad}");
+        }
+        assert_eq!(read(&["*", "*"]), Err(Unreadable));
+    }
+}

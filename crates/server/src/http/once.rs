@@ -1,0 +1,156 @@
+//! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): every operation that makes or ends something can be
+//! repeated when its answer was lost. Only after the caller was found to be allowed, so that a kept answer is not shown
+//! to somebody who may no longer see it; and where nobody is signed in there are no keys.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpMessage, HttpRequest, HttpResponse, Responder,
+    body::BoxBody,
+    http::{
+        Method, StatusCode,
+        header::{HeaderMap, HeaderName, HeaderValue},
+    },
+};
+use aws_lc_rs::digest::{SHA256, digest};
+use gatehouse_domain::{
+    authz::Actor,
+    issue::{Fault, Issues},
+};
+
+use crate::{
+    app::{
+        self, App,
+        client::Origin,
+        once::{Kept, Once, ReceiptKey},
+    },
+    http::{
+        envelope::{ApiResult, Render, meta},
+        problem::Failure,
+        request::{Asked, RequestState},
+    },
+};
+
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const KEY_MAX: usize = 255;
+
+/// The digest of a body that was read.
+struct BodyDigest(Vec<u8>);
+
+/// Remembers what a body was, if that may be asked for.
+pub fn remember_body(request: &HttpRequest, bytes: &[u8]) {
+    if request.headers().contains_key(&KEY) {
+        request.extensions_mut().insert(BodyDigest(digest(&SHA256, bytes).as_ref().to_vec()));
+    }
+}
+
+/// A request under a key.
+#[derive(Debug)]
+pub struct Keyed {
+    request: HttpRequest,
+    key: String,
+}
+
+impl Keyed {
+    /// The key of a request, if it has one.
+    ///
+    /// # Errors
+    /// When it is none: a request that was to happen once is not carried out without.
+    pub fn of(request: &HttpRequest) -> Result<Option<Self>, Failure> {
+        if *request.method() != Method::POST {
+            return Ok(None);
+        }
+        let key = read(request.headers())
+            .map_err(|fault| Issues::from(fault.at(vec!["header".into(), "Idempotency-Key".into()])))?;
+        Ok(key.map(|key| Self { request: request.clone(), key }))
+    }
+
+    /// What the request is known by. The body has been read.
+    fn receipt(&self, app: &App) -> Result<ReceiptKey, Failure> {
+        let request = &self.request;
+        let caller = RequestState::with(request, |state| state.caller().map(|caller| Arc::clone(&caller.actor)))?;
+        let Actor::User(user) = &*caller else { return Err(app::Error::Unauthenticated.into()) };
+        let named = [request.method().as_str(), request.path(), self.key.as_str()].join("\0");
+        let body = request.extensions().get::<BodyDigest>().map(|digest| digest.0.clone()).unwrap_or_default();
+        let asked = [request.query_string().as_bytes(), &[0], &body].concat();
+        Ok(ReceiptKey {
+            key: app.keyring.receipt(&[user.user_id.uuid().as_bytes(), named.as_bytes()].concat()),
+            fingerprint: app.keyring.receipt(&asked),
+            tenant: user.tenant_id,
+            user: user.user_id,
+        })
+    }
+}
+
+fn read(headers: &HeaderMap) -> Result<Option<String>, Fault> {
+    let mut values = headers.get_all(&KEY);
+    let Some(value) = values.next() else { return Ok(None) };
+    let fits = |text: &&str| (1..=KEY_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    match (value.to_str().ok().filter(fits), values.next()) {
+        (Some(text), None) => Ok(Some(text.to_owned())),
+        _ => Err(Fault::new("idempotency_key", "must be one text of 1 to 255 visible ASCII characters")),
+    }
+}
+
+/// An answer, or the one that the request got before.
+#[derive(Debug)]
+pub enum Answered<R> {
+    /// The answer.
+    Now(R),
+    /// The one of before.
+    Before(Kept),
+}
+
+impl<R: Responder<Body = BoxBody>> Responder for Answered<R> {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        match self {
+            Self::Now(answer) => answer.respond_to(request),
+            Self::Before(Kept { status, body }) => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let mut response = HttpResponse::build(status);
+                response.insert_header((REPLAYED, HeaderValue::from_static("true")));
+                if body.is_empty() { response.finish() } else { response.content_type("application/json").body(body) }
+            }
+        }
+    }
+}
+
+impl Asked {
+    /// Does what is asked for, once: a request under a key that has been answered gets that answer again. Whatever `run`
+    /// changes, it changes by `App::answer`.
+    ///
+    /// # Errors
+    /// Those of `run`; and those of keys.
+    pub async fn once<T, R>(
+        self,
+        app: &App,
+        run: impl AsyncFnOnce(&Origin) -> app::Result<T>,
+        show: fn(T) -> R,
+    ) -> ApiResult<Answered<R>>
+    where
+        T: Clone + 'static,
+        R: Render + 'static,
+    {
+        let Some(keyed) = &self.keyed else { return Ok(Answered::Now(show(run(&self.origin).await?))) };
+        let key = keyed.receipt(app)?;
+        let _alone = app.alone(&key)?;
+        if let Some(kept) = app.answered(&key).await? {
+            return Ok(Answered::Before(kept));
+        }
+        let meta = meta(&keyed.request);
+        let answer = move |result: &T| {
+            let (status, body) = show(result.clone()).render(meta.clone());
+            Kept { status: status.as_u16(), body }
+        };
+        let origin = Origin { once: Some(Once::new(key, answer)), ..self.origin.clone() };
+        match run(&origin).await {
+            Ok(result) => Ok(Answered::Now(show(result))),
+            // Another replica was faster, and has committed.
+            Err(app::Error::Repeated) => Ok(Answered::Before(app.answered(&key).await?.ok_or(app::Error::InProgress)?)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
