@@ -162,7 +162,6 @@ impl User {
     }
 
     /// Failed sign-ins are forgotten.
-    #[must_use]
     pub fn unlock(self, by: &By) -> Changed<Self> {
         let resource = self.resource();
         Changed::new(self, Action::UserUnlocked, resource, by)

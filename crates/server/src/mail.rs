@@ -29,8 +29,8 @@ pub use letter::{Letter, Link};
 
 /// How long one step of the conversation with a mail server may take.
 pub const SMTP_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long sending a mail may take altogether; shorter than [`gatehouse_domain::mail::LEASE`].
-const SENDING: Duration = Duration::from_secs(120);
+/// How many such steps sending a mail may take altogether: two minutes, shorter than [`gatehouse_domain::mail::LEASE`].
+const STEPS: u32 = 6;
 const CONNECTIONS: u32 = 4;
 
 /// A mail server.
@@ -122,14 +122,15 @@ pub struct Mailer {
 }
 
 enum Way {
-    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+    /// And how long a mail may take.
+    Smtp(AsyncSmtpTransport<Tokio1Executor>, Duration),
     Folder(PathBuf),
 }
 
 impl std::fmt::Debug for Way {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Smtp(_) => f.write_str("Smtp(…)"),
+            Self::Smtp(..) => f.write_str("Smtp(…)"),
             Self::Folder(path) => path.fmt(f),
         }
     }
@@ -164,7 +165,7 @@ impl Mailer {
     /// When the folder cannot be made, or the name of the mail server is none.
     pub fn new(options: &MailOptions, data_dir: &Path) -> io::Result<Self> {
         let way = match &options.smtp {
-            Some(smtp) => Way::Smtp(smtp.transport().map_err(io::Error::other)?),
+            Some(smtp) => Way::Smtp(smtp.transport().map_err(io::Error::other)?, smtp.timeout * STEPS),
             None => {
                 let folder = data_dir.join("outbox");
                 private_folder(&folder)?;
@@ -178,7 +179,7 @@ impl Mailer {
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
         match &self.way {
-            Way::Smtp(_) => None,
+            Way::Smtp(..) => None,
             Way::Folder(path) => Some(path),
         }
     }
@@ -190,10 +191,12 @@ impl Mailer {
     pub async fn send(&self, id: MailId, letter: &Letter, written_at: Timestamp) -> Result<(), Failure> {
         let message = self.message(id, letter, written_at)?;
         match &self.way {
-            Way::Smtp(transport) => match tokio::time::timeout(SENDING, transport.send(message)).await {
-                Ok(sent) => sent.map(drop).map_err(|error| failure(&error)),
-                Err(_) => Err(again("timeout")),
-            },
+            Way::Smtp(transport, altogether) => {
+                match tokio::time::timeout(*altogether, transport.send(message)).await {
+                    Ok(sent) => sent.map(drop).map_err(|error| failure(&error)),
+                    Err(_) => Err(again("timeout")),
+                }
+            }
             Way::Folder(folder) => {
                 let (folder, name, bytes) = (folder.clone(), id.to_string(), message.formatted());
                 let written = tokio::task::spawn_blocking(move || put(&folder, &name, &bytes)).await;

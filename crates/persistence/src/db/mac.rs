@@ -19,9 +19,12 @@ pub(crate) enum Use {
     Chain,
 }
 
+/// Knows the key.
+type Code = dyn Fn(&[u8]) -> [u8; 32] + Send + Sync;
+
 /// Computes keyed authentication codes.
 #[derive(Clone)]
-pub struct Mac(Arc<dyn Fn(&[u8]) -> [u8; 32] + Send + Sync>);
+pub struct Mac(Arc<Code>);
 
 impl fmt::Debug for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

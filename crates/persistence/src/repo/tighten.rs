@@ -86,7 +86,7 @@ impl Shortened {
             Some(most) => {
                 let idle = capped(&format!("COALESCE(idle_micros, {})", i64::MAX / 4), Some(most));
                 let deadline = format!("last_activity_at + {idle} + {}", micros(ACTIVITY_LAG));
-                (idle.clone(), least(&[&expires_at, &deadline]))
+                (idle, least(&[&expires_at, &deadline]))
             }
             None => {
                 let deadline = format!("last_activity_at + idle_micros + {}", micros(ACTIVITY_LAG));

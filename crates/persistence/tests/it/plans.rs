@@ -66,6 +66,7 @@ macro_rules! surveys {
     )*};
 }
 
+// Behind the macro, which it uses.
 mod changes;
 
 const WAYS: [Direction; 2] = [Direction::Descending, Direction::Ascending];

@@ -98,7 +98,7 @@ db_tests! {
     async fn activity_moves_the_idle_deadline_forward_and_never_back(db) {
         let partner = partner(&db, "p").await;
         let idle = Settings { session_idle_minutes: Some(Bounded::new(30).unwrap()), ..Settings::default() };
-        let tenant = tenant_with(&db, &partner, "t", idle.clone()).await;
+        let tenant = tenant_with(&db, &partner, "t", idle).await;
         let ada = user(&db, &tenant, "ada").await;
         let changed = gatehouse_domain::session::Session::start(new_session(&ada, NOW), &policy_of(&idle), NOW);
         let session = write(&db, NOW, async move |tx| tx.system(SYSTEM).insert(changed.clone()).await).await.unwrap();

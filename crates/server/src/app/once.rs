@@ -30,10 +30,13 @@ pub struct Kept {
     pub body: Vec<u8>,
 }
 
+/// Makes the answer of a result; none of a result of another type.
+type Answer = dyn Fn(&dyn Any) -> Option<Kept> + Send + Sync;
+
 /// How to keep the answer to a request.
 pub struct Once {
     key: ReceiptKey,
-    answer: Box<dyn Fn(&dyn Any) -> Option<Kept> + Send + Sync>,
+    answer: Box<Answer>,
 }
 
 impl fmt::Debug for Once {

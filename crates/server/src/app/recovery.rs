@@ -209,7 +209,7 @@ impl App {
         // Nobody without a link makes the server hash.
         let owner = self.reading().token_owner(tenant, Purpose::PasswordReset, hash, now).await?;
         let user = self.reading().user(owner.ok_or(Error::InvalidLink)?).await?.ok_or(Error::InvalidLink)?;
-        let policy = self.policy(&facts);
+        let policy = self.policy(facts);
         password.check_length(policy.password_min_length).map_err(|fault| password_issue("new_password", fault))?;
         let context = password_context(facts, &user.username, &user.email);
         let password = self.hasher.choose(tenant.id, password, context).await?;

@@ -49,12 +49,12 @@ const WITHOUT: [&str; 2] = ["admin.me.scope.get", "admin.users.unlock"];
 const NOUNS: [Noun; 7] = [
     Noun {
         name: "platform",
-        about: "What the platform decides for all partners and tenants",
+        about: "What holds everywhere",
         columns: &[],
         verbs: &[
             ("settings", "admin.settings.get", &[]),
+            ("configure", "admin.settings.update", &[]),
             ("effective-settings", "admin.settings.effective.get", &[]),
-            ("update-settings", "admin.settings.update", &[]),
         ],
     },
     Noun {
@@ -70,8 +70,8 @@ const NOUNS: [Noun; 7] = [
             ("activate", "admin.partners.update", ACTIVE),
             ("delete", "admin.partners.delete", &[]),
             ("settings", "admin.partners.settings.get", &[]),
+            ("configure", "admin.partners.settings.update", &[]),
             ("effective-settings", "admin.partners.settings.effective.get", &[]),
-            ("update-settings", "admin.partners.settings.update", &[]),
         ],
     },
     Noun {
@@ -87,8 +87,8 @@ const NOUNS: [Noun; 7] = [
             ("activate", "admin.tenants.update", ACTIVE),
             ("delete", "admin.tenants.delete", &[]),
             ("settings", "admin.tenants.settings.get", &[]),
+            ("configure", "admin.tenants.settings.update", &[]),
             ("effective-settings", "admin.tenants.settings.effective.get", &[]),
-            ("update-settings", "admin.tenants.settings.update", &[]),
         ],
     },
     Noun {

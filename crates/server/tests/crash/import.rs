@@ -88,7 +88,7 @@ async fn rejected_lines_can_be_mended_and_imported() {
     let first = run(&place, &["import", paths[0], "--reject-file", paths[1]]);
     assert_eq!(
         (first.status.code(), text(&first.stdout)),
-        (Some(5), "2 created, 0 updated, 0 skipped, 1 rejected\n".to_owned())
+        (Some(6), "2 created, 0 updated, 0 skipped, 1 rejected\n".to_owned())
     );
     let rejected = std::fs::read_to_string(&rejects).unwrap();
     assert!(rejected.contains("line 3: email: email_parsing"), "{rejected}");

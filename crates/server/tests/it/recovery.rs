@@ -115,21 +115,22 @@ api_tests! {
             let states = ["ada", "verified", "suspended", "locked", "deleted", "invited", "unknown", "elsewhere"];
             for (n, name) in (0u8..).zip(states) {
                 let email = if name == "elsewhere" { "elsewhere@globex.example".to_owned() } else { format!("{name}@acme.example") };
-                let before = world.app.db().statements().0;
-                // Each from an address of its own, because what is left of the limit is part of the answer.
-                let call = world.post(&format!("/auth/tenants/acme/{what}")).from([10, 8, 0, n]);
-                let answer = call.json(json!({"email": email})).send().await.expect(202);
-                let count = world.app.db().statements().0 - before;
-                let (status, headers, text) = answer.anonymised();
-                seen.push((json!([status, headers, text]), count));
+                // What is remembered of the tenant is forgotten within a second, so the cheaper of two in a row counts.
+                let mut tries = Vec::new();
+                for again in 0..2u8 {
+                    let before = world.app.db().statements().0;
+                    // Each from an address of its own, because what is left of the limit is part of the answer.
+                    let call = world.post(&format!("/auth/tenants/acme/{what}")).from([10, 8, again, n]);
+                    let answer = call.json(json!({"email": email})).send().await.expect(202);
+                    let count = world.app.db().statements().0 - before;
+                    let (status, headers, text) = answer.anonymised();
+                    tries.push((json!([status, headers, text]), count));
+                }
+                assert_eq!(tries[0].0, tries[1].0, "{name}");
+                seen.extend(tries.into_iter().min_by_key(|(_, count)| *count));
             }
-            let first = &seen[1];
             for (name, other) in states.iter().zip(&seen) {
-                assert_eq!(other.0, first.0, "{name}");
-            }
-            // The first of all may load what is remembered of the tenant afterwards.
-            for (name, other) in states.iter().zip(&seen).skip(1) {
-                assert_eq!(other.1, first.1, "{name}");
+                assert_eq!(*other, seen[0], "{name}");
             }
             let mut to: Vec<_> = world.mails().await.into_iter().map(|mail| mail.to).collect();
             to.sort();
@@ -138,7 +139,8 @@ api_tests! {
             } else {
                 vec!["ada@acme.example", "locked@acme.example", "verified@acme.example"]
             };
-            assert_eq!(to, expected, "{what}");
+            // Twice, as it was asked for.
+            assert_eq!(to, expected.iter().flat_map(|to| [*to; 2]).collect::<Vec<_>>(), "{what}");
         }
     }
 

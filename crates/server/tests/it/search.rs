@@ -56,9 +56,9 @@ api_tests! {
         }
         assert_eq!(names(&world, &admin, "/admin/users?search=ada", "tenant_id").await.len(), 2);
         let path = format!("/admin/users?search=ada&tenant_id={}&status=ACTIVE", beta.id);
-        assert_eq!(names(&world, &admin, &path, "tenant_id").await, [beta.id.clone()]);
+        assert_eq!(names(&world, &admin, &path, "tenant_id").await, *std::slice::from_ref(&beta.id));
         let path = format!("/admin/users?search=ada&partner_id={}", acme.partner_id);
-        assert_eq!(names(&world, &admin, &path, "tenant_id").await, [acme.id.clone()]);
+        assert_eq!(names(&world, &admin, &path, "tenant_id").await, *std::slice::from_ref(&acme.id));
         let role = world.builtin("tenant_admin").await;
         assert_eq!(names(&world, &admin, &format!("/admin/users?search=@beta&role={role}"), "username").await, [""; 0]);
         assert_eq!(names(&world, &admin, &format!("/admin/users?search=@acme.example&role={role}"), "username").await, ["boss"]);

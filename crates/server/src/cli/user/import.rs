@@ -213,10 +213,10 @@ impl Run<'_> {
                 more = !rejected.is_empty();
                 last = rejected.back().map_or(last, |rejected: &Rejected| rejected.line);
             }
-            if rejected.front().is_some_and(|rejected| rejected.line == line.number) {
-                if let Some(again) = rejected.pop_front() {
-                    self.keep(&line, &again)?;
-                }
+            if rejected.front().is_some_and(|rejected| rejected.line == line.number)
+                && let Some(again) = rejected.pop_front()
+            {
+                self.keep(&line, &again)?;
             }
         }
         if self.lines.digest() != digest {

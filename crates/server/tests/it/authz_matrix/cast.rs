@@ -43,6 +43,10 @@ pub struct Target {
     pub spare_role: String,
     pub assignment: String,
     pub event: String,
+    /// Where mail is asked for; nobody's.
+    pub email: String,
+    /// The token of a mailed link; of none.
+    pub link: String,
     /// Different for every target.
     pub serial: u32,
 }
@@ -168,6 +172,7 @@ impl Cast {
             (Whose::Own, Some(person)) => (person, &actor.home),
             _ => (&actor.victim, &self.home),
         };
+        let serial = self.serial();
         let mut target = Target {
             tenant: tenant.id.clone(),
             slug: tenant.slug.clone(),
@@ -178,7 +183,9 @@ impl Cast {
             spare_role: self.roles[1].clone(),
             assignment: actor.assignment.clone(),
             event: self.events[&tenant.id].clone(),
-            serial: self.serial(),
+            email: format!("m{serial}@example.com"),
+            link: "none".to_owned(),
+            serial,
             ..Target::default()
         };
         if with_session {

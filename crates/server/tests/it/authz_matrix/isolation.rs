@@ -25,6 +25,8 @@ async fn stranger(world: &World) -> Target {
     let signed = world.login(&person).await;
     Target {
         event: event(world, &tenant).await,
+        email: format!("{}@{}.example", person.name, person.slug),
+        link: "none".to_owned(),
         tenant: tenant.id,
         slug: tenant.slug,
         partner: tenant.partner_id,

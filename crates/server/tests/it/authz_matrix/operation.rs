@@ -93,9 +93,9 @@ impl Operation {
             "auth.register" => {
                 json!({"username": unique, "email": format!("{unique}@example.com"), "password": PASSWORD})
             }
-            "auth.password.forgot" | "auth.email.resend" => json!({"email": format!("{unique}@example.com")}),
-            "auth.password.reset" => json!({"token": "ghw_none", "new_password": PASSWORD}),
-            "auth.email.verify" => json!({"token": "ghv_none"}),
+            "auth.password.forgot" | "auth.email.resend" => json!({"email": target.email}),
+            "auth.password.reset" => json!({"token": target.link, "new_password": PASSWORD}),
+            "auth.email.verify" => json!({"token": target.link}),
             "me.change_email" => json!({"email": format!("{unique}@example.com"), "current_password": PASSWORD}),
             "me.change_password" => json!({"current_password": PASSWORD, "new_password": PASSWORD}),
             "admin.users.invitation.create" | "tenants.users.invitation.create" => json!({"delivery": "link"}),

@@ -41,6 +41,8 @@ api_tests! {
             let answer = operation.good(&world, &target, token.as_deref()).await;
             assert!(answer.status < 300, "{}: {}", operation.id, answer.text);
             let request = answer.header("x-request-id").unwrap().to_owned();
+            // What is asked for by mail is looked into when mail is sent.
+            world.mails().await;
             let events = events(&world, &request).await;
             assert!(!events.is_empty(), "{} leaves nothing in the trail", operation.id);
             for event in events {
@@ -119,6 +121,21 @@ async fn prepare(cast: &Cast, operation: &Operation, target: &mut super::cast::T
         let data = made.data();
         let user = if data["user"].is_object() { &data["user"] } else { &data };
         target.user = user["id"].as_str().unwrap().to_owned();
+    }
+    let asks = match &*operation.id {
+        "auth.password.forgot" | "auth.password.reset" => Some("password/forgot"),
+        "auth.email.resend" | "auth.email.verify" => Some("email/resend"),
+        _ => None,
+    };
+    if let Some(asks) = asks {
+        let person = world.person(&cast.home, &format!("reader{}", target.serial)).await;
+        target.email = format!("{}@{}.example", person.name, person.slug);
+        if matches!(&*operation.id, "auth.password.reset" | "auth.email.verify") {
+            world.mails().await;
+            let path = format!("/auth/tenants/{}/{asks}", person.slug);
+            world.post(&path).json(json!({"email": target.email})).send().await.expect(202);
+            target.link = world.mail_to(&target.email).await.token();
+        }
     }
     if operation.path.contains("/role-assignments") {
         let person = world.person(&cast.home, &format!("holder{}", target.serial)).await;

@@ -53,7 +53,7 @@ impl MailServer {
             port: self.address.port(),
             encryption,
             credentials: None,
-            timeout: Duration::from_millis(300),
+            timeout: Duration::from_millis(500),
         }
     }
 
