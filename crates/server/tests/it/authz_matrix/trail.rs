@@ -143,6 +143,11 @@ async fn prepare(cast: &Cast, operation: &Operation, target: &mut super::cast::T
         target.assignment = world.give(&person, &target.role, anchor).await;
         target.user = person.id;
     }
+    if operation.id.ends_with("users.unlock") {
+        let person = world.person(&cast.home, &format!("locked{}", target.serial)).await;
+        world.try_login(&person.slug, &person.name, "wrong wrong wrong wrong").await.expect(401);
+        target.user = person.id;
+    }
     if operation.id == "me.sessions.revoke_all" {
         world.login(cast.actor("plain").person.as_ref().unwrap()).await;
     }
