@@ -164,4 +164,16 @@ api_tests! {
         assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
         assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 412)), "{:?}", answers.iter().map(|a| a.status).collect::<Vec<_>>());
     }
+
+    async fn what_somebody_has_seen_is_deleted_and_erased_on_that_condition(world) {
+        let tenant = world.tenant("acme").await;
+        let (ada, admin) = (world.person(&tenant, "ada").await, world.admin().await);
+        let path = format!("/admin/users/{}", ada.id);
+        let seen = tag(&get(&world, &admin, &path).await);
+        change(&world, &admin, &path, &seen, &json!({"display_name": "Ada"})).await.expect(200);
+        let erase = async |seen: &str| world.delete(&format!("{path}?erase=true")).bearer(&admin).header("if-match", seen).send().await;
+        erase(&seen).await.problem(412, "precondition_failed");
+        erase(&tag(&get(&world, &admin, &path).await)).await.expect(204);
+        assert_eq!(world.number("SELECT COUNT(*) FROM audit_events WHERE changes LIKE '%\"Ada\"%'").await, 0);
+    }
 }
