@@ -39,6 +39,8 @@ use crate::{
 
 /// The most tags that a header may list.
 const TAGS_MAX: usize = 32;
+/// The most bytes that such a header may have.
+const HEADER_MAX: usize = 4096;
 /// The length of half a tag: 16 bytes in base64url.
 const HALF: usize = 22;
 
@@ -158,6 +160,11 @@ impl<R: Answers> Responder for Versioned<R> {
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
         let Some(app) = request.app_data::<Data<App>>() else { unreachable!("the application is part of every route") };
         let Self(answer, (id, version)) = self;
+        if length(request.headers(), &IF_NONE_MATCH) > HEADER_MAX {
+            let fault = Fault::new("string_too_long", "must have at most 4096 characters");
+            let issues = Issues::from(fault.at(vec!["header".into(), "If-None-Match".into()]));
+            return HttpResponse::from_error(Failure::from(issues));
+        }
         let data = serde_json::to_vec(answer.data()).unwrap_or_default();
         let all = text(app.keyring.etag(&[b"answer".as_slice(), &data].concat()));
         let tag = version_tag(&app.keyring, id, version) + &all;
@@ -208,9 +215,16 @@ enum Tags {
 #[derive(Debug, PartialEq, Eq)]
 struct Unreadable;
 
+fn length(headers: &HeaderMap, name: &HeaderName) -> usize {
+    headers.get_all(name).map(HeaderValue::len).sum()
+}
+
 impl Tags {
     fn read(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Self>, Unreadable> {
         let mut listed = Vec::new();
+        if length(headers, name) > HEADER_MAX {
+            return Err(Unreadable);
+        }
         let mut values = headers.get_all(name).peekable();
         if values.peek().is_none() {
             return Ok(None);
@@ -285,6 +299,7 @@ mod tests {
             "\"a b\"",
             ",",
             &"\"a\",".repeat(33),
+            &format!("\"{}\"", "a".repeat(HEADER_MAX)),
         ] {
             assert_eq!(read(&[bad]), Err(Unreadable), "{bad}");
         }
