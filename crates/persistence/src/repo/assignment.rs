@@ -22,6 +22,7 @@ use crate::{
         list::{self, unsigned},
         role::permissions,
         sql::Sql,
+        term::Terms,
     },
     scope::Scope,
 };
@@ -72,6 +73,10 @@ impl Row for Assignment {
 
     fn home(&self) -> Home {
         Home { partner: self.partner_id, tenant: Some(self.tenant_id), user: Some(self.user_id) }
+    }
+
+    fn terms(&self) -> Option<Terms> {
+        None
     }
 
     fn uuid(&self) -> Uuid {

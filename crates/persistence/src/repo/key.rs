@@ -22,6 +22,7 @@ use crate::{
         self, Home, Row, Versioned,
         settings::{ABOVE, above},
         sql::{self, Sql},
+        term::Terms,
         word,
     },
     scope::system::System,
@@ -82,6 +83,10 @@ impl Row for SigningKey {
 
     fn home(&self) -> Home {
         Home { partner: self.partner_id, tenant: Some(self.tenant_id), user: None }
+    }
+
+    fn terms(&self) -> Option<Terms> {
+        None
     }
 
     fn uuid(&self) -> uuid::Uuid {

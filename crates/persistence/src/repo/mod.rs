@@ -44,7 +44,7 @@ use uuid::Uuid;
 use crate::{
     db::Change,
     error::{Error, Result},
-    repo::term::TermTable,
+    repo::term::Terms,
     scope::Owned,
 };
 
@@ -64,12 +64,9 @@ pub trait Row: Sized + Send {
     type Active: ActiveModelTrait<Entity = Self::Entity> + Send;
     /// What a new row invalidates; nothing, unless it gives rights to those who are signed in.
     const INSERT_CHANGES: Option<Change> = None;
-    /// Where its terms are kept, if it can be searched for.
-    const TERMS: Option<TermTable> = None;
-    /// The terms that it is found by.
-    fn terms(&self) -> Vec<String> {
-        Vec::new()
-    }
+    /// What it is found by and where that is kept, if it can be searched for. Everything that is stored says so: what
+    /// forgot to would be stored and not found.
+    fn terms(&self) -> Option<Terms>;
     /// Whom it belongs to.
     fn home(&self) -> Home;
     /// Its id.

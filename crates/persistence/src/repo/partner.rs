@@ -16,7 +16,7 @@ use crate::{
     repo::{
         Home, Row, Versioned, from_json,
         list::{self, unsigned},
-        term::{PARTNER_TERMS, TermTable, found},
+        term::{PARTNER_TERMS, Terms, found},
         to_json, word,
     },
     scope::Scope,
@@ -64,10 +64,8 @@ impl Row for Partner {
     type Entity = Entity;
     type Active = ActiveModel;
 
-    const TERMS: Option<TermTable> = Some(PARTNER_TERMS);
-
-    fn terms(&self) -> Vec<String> {
-        Searchable::terms(self)
+    fn terms(&self) -> Option<Terms> {
+        Some((PARTNER_TERMS, Searchable::terms(self)))
     }
 
     fn home(&self) -> Home {

@@ -13,7 +13,7 @@ use sea_orm::{ColumnTrait, QueryFilter, Set};
 use crate::{
     entity::role::{ActiveModel, Column, Entity, Model},
     error::Result,
-    repo::{Home, Row, Versioned, list},
+    repo::{Home, Row, Versioned, list, term::Terms},
     scope::Scope,
 };
 
@@ -53,6 +53,10 @@ impl Row for Role {
 
     fn home(&self) -> Home {
         Home { partner: self.partner_id, tenant: Some(self.tenant_id), user: None }
+    }
+
+    fn terms(&self) -> Option<Terms> {
+        None
     }
 
     fn uuid(&self) -> uuid::Uuid {

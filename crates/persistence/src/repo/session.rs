@@ -25,6 +25,7 @@ use crate::{
         Home, Row,
         list::unsigned,
         sql::{self, Sql},
+        term::Terms,
         word,
     },
     scope::{Scope, WriteScope},
@@ -83,6 +84,10 @@ impl Row for Session {
 
     fn home(&self) -> Home {
         Home { partner: self.partner_id, tenant: Some(self.tenant_id), user: Some(self.user_id) }
+    }
+
+    fn terms(&self) -> Option<Terms> {
+        None
     }
 
     fn uuid(&self) -> uuid::Uuid {

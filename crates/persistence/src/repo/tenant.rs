@@ -17,7 +17,7 @@ use crate::{
     repo::{
         Home, Row, Versioned, from_json,
         list::{self, unsigned},
-        term::{TENANT_TERMS, TermTable, found},
+        term::{TENANT_TERMS, Terms, found},
         to_json, word,
     },
     scope::Scope,
@@ -56,10 +56,8 @@ impl Row for Tenant {
     type Entity = Entity;
     type Active = ActiveModel;
 
-    const TERMS: Option<TermTable> = Some(TENANT_TERMS);
-
-    fn terms(&self) -> Vec<String> {
-        Searchable::terms(self)
+    fn terms(&self) -> Option<Terms> {
+        Some((TENANT_TERMS, Searchable::terms(self)))
     }
 
     fn home(&self) -> Home {

@@ -21,6 +21,19 @@ use crate::{
     },
 };
 
+/// What something is found by, and where that is kept.
+pub type Terms = (TermTable, Vec<String>);
+
+/// Terms that one statement stores at most, as a power of two.
+const MOST_AT_ONCE: u32 = 9;
+
+/// Whose a term is.
+#[derive(Clone, Copy)]
+struct Owner {
+    id: Uuid,
+    tenant: Option<Uuid>,
+}
+
 /// Where the terms of a kind of things are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct TermTable {
@@ -85,37 +98,55 @@ impl Scope<'_> {
 }
 
 impl WriteTx<'_> {
-    /// Makes something be found by what it is called now, and by nothing else.
-    pub(crate) async fn index<T: Row>(&self, value: &T, had_terms: bool) -> Result<()> {
-        let Some(table) = T::TERMS else { return Ok(()) };
-        let tenant = if table.of_tenant { value.home().tenant.map(TenantId::uuid) } else { None };
-        let (id, terms) = (value.uuid(), value.terms());
-        let bytes = || terms.iter().map(|term| term.as_bytes().to_vec());
+    /// Makes things of one kind be found by what they are called, and a thing that had terms by nothing else.
+    pub(crate) async fn index<T: Row>(&self, values: &[T], had_terms: bool) -> Result<()> {
+        let (mut table, mut rows) = (None, Vec::new());
+        for value in values {
+            let Some((of, terms)) = value.terms() else { continue };
+            let owner =
+                Owner { id: value.uuid(), tenant: value.home().tenant.filter(|_| of.of_tenant).map(TenantId::uuid) };
+            if had_terms {
+                self.remove_other_terms(of, owner, &terms).await?;
+            }
+            rows.extend(terms.into_iter().map(|term| (term.into_bytes(), owner)));
+            table = Some(of);
+        }
+        let Some(table) = table else { return Ok(()) };
+        let mut left = rows.as_slice();
+        // By powers of two, so that a handful of prepared statements serve every number.
+        while let Some(exponent) = left.len().checked_ilog2() {
+            let (now, later) = left.split_at(1 << Ord::min(exponent, MOST_AT_ONCE));
+            self.insert_terms(table, now).await?;
+            left = later;
+        }
+        Ok(())
+    }
+
+    async fn remove_other_terms(&self, table: TermTable, owner: Owner, terms: &[String]) -> Result<()> {
+        let mut sql = Sql::new(&format!("DELETE FROM {} WHERE {} = ", table.name, table.id));
+        sql.bind(owner.id);
+        if let Some(tenant) = owner.tenant {
+            sql.push(" AND tenant_id = ").bind(tenant);
+        }
+        if !terms.is_empty() {
+            sql.push(" AND NOT term").one_of(terms.iter().map(|term| term.as_bytes().to_vec()));
+        }
         let db = self.writing();
-        if had_terms {
-            let mut sql = Sql::new(&format!("DELETE FROM {} WHERE {} = ", table.name, table.id));
-            sql.bind(id);
-            if let Some(tenant) = tenant {
-                sql.push(" AND tenant_id = ").bind(tenant);
-            }
-            if !terms.is_empty() {
-                sql.push(" AND NOT term").one_of(bytes());
-            }
-            self.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
-        }
-        if terms.is_empty() {
-            return Ok(());
-        }
-        let column = if tenant.is_some() { ", tenant_id" } else { "" };
+        self.check(db.execute_raw(sql.statement(db.get_database_backend())).await).map(drop)
+    }
+
+    async fn insert_terms(&self, table: TermTable, rows: &[(Vec<u8>, Owner)]) -> Result<()> {
+        let column = if table.of_tenant { ", tenant_id" } else { "" };
         let mut sql = Sql::new(&format!("INSERT INTO {} (term, {}{column}) VALUES ", table.name, table.id));
-        for (at, term) in bytes().enumerate() {
-            sql.push(if at == 0 { "(" } else { ", (" }).bind(term).push(", ").bind(id);
-            if let Some(tenant) = tenant {
+        for (at, (term, owner)) in rows.iter().enumerate() {
+            sql.push(if at == 0 { "(" } else { ", (" }).bind(term.clone()).push(", ").bind(owner.id);
+            if let Some(tenant) = owner.tenant {
                 sql.push(", ").bind(tenant);
             }
             sql.push(")");
         }
         sql.push(" ON CONFLICT DO NOTHING");
+        let db = self.writing();
         self.check(db.execute_raw(sql.statement(db.get_database_backend())).await).map(drop)
     }
 }
@@ -186,7 +217,7 @@ impl WriteSystem<'_> {
 
     async fn add<T: Row + Sync>(&self, value: Option<T>) -> Result<()> {
         match value {
-            Some(value) => self.tx.index(&value, false).await,
+            Some(value) => self.tx.index(&[value], false).await,
             None => Ok(()),
         }
     }

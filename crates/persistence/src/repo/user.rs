@@ -23,7 +23,7 @@ use crate::{
         Home, Row, Versioned,
         assignment::{about, held_by},
         from_json, list,
-        term::{TermTable, USER_TERMS},
+        term::{Terms, USER_TERMS},
         to_json, word,
     },
     scope::Scope,
@@ -68,10 +68,8 @@ impl Row for User {
     type Entity = Entity;
     type Active = ActiveModel;
 
-    const TERMS: Option<TermTable> = Some(USER_TERMS);
-
-    fn terms(&self) -> Vec<String> {
-        Searchable::terms(self)
+    fn terms(&self) -> Option<Terms> {
+        Some((USER_TERMS, Searchable::terms(self)))
     }
 
     fn home(&self) -> Home {
@@ -124,9 +122,7 @@ impl Row for WithPassword {
     type Entity = Entity;
     type Active = ActiveModel;
 
-    const TERMS: Option<TermTable> = User::TERMS;
-
-    fn terms(&self) -> Vec<String> {
+    fn terms(&self) -> Option<Terms> {
         Row::terms(&self.user)
     }
 
@@ -167,6 +163,10 @@ impl Row for WithoutPassword {
 
     fn home(&self) -> Home {
         self.user.home()
+    }
+
+    fn terms(&self) -> Option<Terms> {
+        Row::terms(&self.user)
     }
 
     fn uuid(&self) -> uuid::Uuid {

@@ -16,6 +16,7 @@ use crate::{
         list::{signed, unsigned},
         sql::Sql,
         sweep::BATCH,
+        term::Terms,
         word,
     },
     scope::{Owned, Scope, WriteScope},
@@ -55,6 +56,10 @@ impl Row for Import {
 
     fn home(&self) -> Home {
         Home { partner: self.tenant.partner_id, tenant: Some(self.tenant.id), user: None }
+    }
+
+    fn terms(&self) -> Option<Terms> {
+        None
     }
 
     fn uuid(&self) -> uuid::Uuid {

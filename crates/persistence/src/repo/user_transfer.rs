@@ -18,6 +18,7 @@ use crate::{
         Home, Row, Versioned,
         list::signed,
         sql::{Sql, USER},
+        term::Terms,
         user::domain,
     },
     scope::{Scope, WriteScope},
@@ -49,6 +50,10 @@ impl Row for Portable {
 
     fn home(&self) -> Home {
         self.user.home()
+    }
+
+    fn terms(&self) -> Option<Terms> {
+        Row::terms(&self.user)
     }
 
     fn uuid(&self) -> Uuid {

@@ -206,7 +206,7 @@ impl WriteScope<'_> {
         let (value, event) = changed.into_parts();
         self.guard(&value.home())?;
         self.tx.insert(insertion(self.tx, &value)?, event).await?;
-        self.tx.index(&value, false).await?;
+        self.tx.index(std::slice::from_ref(&value), false).await?;
         if let Some(change) = T::INSERT_CHANGES {
             self.tx.changed(change);
         }
@@ -228,6 +228,7 @@ impl WriteScope<'_> {
             rows.push(value.insertable()?);
         }
         self.tx.insert_many(insertions::<T>(self.tx, rows), events).await?;
+        self.tx.index(&values, false).await?;
         if let Some(change) = T::INSERT_CHANGES {
             self.tx.changed(change);
         }
@@ -257,7 +258,7 @@ impl WriteScope<'_> {
         if result.rows_affected != 1 {
             return Err(self.tx.stale());
         }
-        self.tx.index(&value, true).await?;
+        self.tx.index(std::slice::from_ref(&value), true).await?;
         self.record(event).await?;
         Ok(value)
     }
