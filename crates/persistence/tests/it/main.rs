@@ -5,6 +5,7 @@
 mod fixture;
 
 mod counts;
+mod deletion;
 mod isolation;
 mod lists;
 mod login;
