@@ -2,7 +2,7 @@
 //! is deleted changes nothing and is no error.
 
 use gatehouse_domain::{
-    authz::{DeletePartners, DeleteRoles, DeleteTenants, DeleteUsers, Grant, Permission},
+    authz::{DeletePartners, DeleteRoles, DeleteTenants, DeleteUsers, Grant, Permission, TenantRef},
     id::{PartnerId, RoleId, TenantId, UserId},
     partner::Partner,
     role::{BuiltinRole, Role},
@@ -10,7 +10,7 @@ use gatehouse_domain::{
     tenant::Tenant,
     user::UserDetail,
 };
-use gatehouse_persistence::{WriteScope, WriteTx};
+use gatehouse_persistence::{Ctx, WriteScope, WriteTx};
 
 use crate::app::{
     App, Error, Result,
@@ -53,19 +53,33 @@ impl App {
                 effects = end(tx, &scope, &ends, mode).await?;
                 scope.delete_below_user(&view.user).await?;
             }
-            if erase && !view.user.is_erased() {
-                view.user = scope.update(view.user.erase(&grant.by(), tx.now())).await?;
-                scope.erase_below_user(&view.user).await?;
-            }
             let sessions = sessions.saturating_sub(effects.sessions);
             Ok((UserDetail { view, sessions, ..found }, effects))
         };
         let (view, effects) = self.change(origin.ctx.clone(), mode, work).await?;
         if erase && mode == Mode::Real {
-            // In transactions of its own, however much it is. Whoever is interrupted here asks again.
-            self.redact_user_events(by, view.view.user.tenant(), id, origin).await?;
+            self.erase_user(by, view.view.user.tenant(), id, origin).await?;
         }
         Ok((view, effects))
+    }
+
+    /// The trail first, in transactions of its own, however much it is; then the account, with the event that says it
+    /// is done. So where this was interrupted it does not look done, and whoever asks again finishes it.
+    async fn erase_user(&self, by: &Grant<DeleteUsers>, tenant: TenantRef, id: UserId, origin: &Origin) -> Result<()> {
+        // What the request demanded of the user was met by then.
+        let ctx = Ctx { condition: None, ..origin.ctx.clone() };
+        self.redact_user_events(by, tenant, id, &ctx).await?;
+        let grant = by.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            let user = scope.user_view_even_deleted(id, tx.now()).await?.ok_or(Error::NotFound)?.user;
+            if !user.is_erased() {
+                let erased = scope.update(user.erase(&grant.by(), tx.now())).await?;
+                scope.erase_below_user(&erased).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        self.db.write(ctx, work).await
     }
 
     /// Deletes a tenant with its users, roles and keys, and ends every session in it.
@@ -160,7 +174,7 @@ async fn delete_role<P: Permission>(
     role: Role,
     tx: &WriteTx<'_>,
 ) -> Result<Role> {
-    let tenant = gatehouse_domain::authz::TenantRef { id: role.tenant_id, partner_id: role.partner_id };
+    let tenant = TenantRef { id: role.tenant_id, partner_id: role.partner_id };
     holds(grant, tenant, &role.permissions)?;
     let role = scope.update(role.delete(&grant.by(), tx.now())).await?;
     scope.delete_below_role(&role).await?;

@@ -7,7 +7,7 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::{Ctx, Sealed, Unsealed, WriteTx};
 
-use crate::app::{App, Error, Result, client::Origin, jobs::batches};
+use crate::app::{App, Error, Result, jobs::batches};
 
 const JOB: SystemReason = SystemReason::Job;
 /// How long an event may wait for its seal before that is worth a warning.
@@ -68,11 +68,9 @@ impl App {
         grant: &Grant<DeleteUsers>,
         tenant: TenantRef,
         user: UserId,
-        origin: &Origin,
+        ctx: &Ctx,
     ) -> Result<usize> {
         let mut done = 0;
-        // What the request demanded of the user was met by then.
-        let ctx = Ctx { condition: None, ..origin.ctx.clone() };
         loop {
             let grant = grant.clone();
             let work = async move |tx: &WriteTx<'_>| {

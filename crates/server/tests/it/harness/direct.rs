@@ -33,11 +33,39 @@ impl World {
     }
 
     /// The only column of a query, as text.
-    pub async fn text(&self, sql: &'static str) -> Vec<String> {
+    pub async fn text(&self, sql: impl Into<String>) -> Vec<String> {
+        let sql = AssertSqlSafe(sql.into());
         match self.sqlite().await {
             Some(mut connection) => sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap(),
             None => sqlx::query_scalar(sql).fetch_all(&mut self.postgres().await).await.unwrap(),
         }
+    }
+
+    /// The tables, and if need be columns, in which a word is, as text or in bytes.
+    pub async fn whereabouts(&self, word: &str) -> Vec<String> {
+        let sqlite = matches!(self.target(), Target::Sqlite(_));
+        let places = if sqlite {
+            "SELECT t.name || '.' || c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
+        } else {
+            "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()"
+        };
+        let mut found = Vec::new();
+        for place in self.text(places).await {
+            let sql = match place.split_once('.') {
+                Some((table, column)) => {
+                    format!("SELECT COUNT(*) FROM \"{table}\" WHERE CAST(\"{column}\" AS TEXT) LIKE '%{word}%'")
+                }
+                // Bytes are shown as hexadecimal digits.
+                None => format!(
+                    "SELECT COUNT(*) FROM \"{place}\" t WHERE t::text ILIKE '%{word}%' OR t::text LIKE '%{}%'",
+                    word.bytes().map(|byte| format!("{byte:02x}")).collect::<String>()
+                ),
+            };
+            if self.number(sql).await > 0 {
+                found.push(place);
+            }
+        }
+        found
     }
 
     /// Runs statements.
