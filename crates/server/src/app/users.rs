@@ -1,7 +1,7 @@
 //! Users as administrators see them. No administrator ever sets or sees a password.
 
 use gatehouse_domain::{
-    authz::{By, Grant, ReadUsers, SystemReason, WriteUsers},
+    authz::{Grant, ReadUsers, SystemReason, WriteUsers},
     id::{TenantId, UserId},
     page::{Direction, Page, PageRequest},
     role::BuiltinRole,
@@ -9,7 +9,7 @@ use gatehouse_domain::{
     text::{DisplayName, Email, LoginName, Phone, Username},
     user::{NewUser, User, UserDetail, UserPatch, UserStatus, UserView},
 };
-use gatehouse_persistence::{Ctx, TenantFacts, ThrottleKey, WriteTx};
+use gatehouse_persistence::{TenantFacts, ThrottleKey, WriteTx};
 
 use crate::app::{
     App, Error, Result,
@@ -185,22 +185,6 @@ impl App {
         let keys = [self.name_key(facts, name); 2];
         let attempt = self.db.system(reason).attempt(facts.reference(), name, keys, self.env.now()).await?;
         Ok(attempt.found.map(|found| found.user))
-    }
-
-    /// Forgets the failed sign-ins of an account.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn unlock(&self, user: User, reason: SystemReason) -> Result<User> {
-        let account = ThrottleKey::User(user.id);
-        let work = async move |tx: &WriteTx<'_>| {
-            let system = tx.system(reason);
-            if !system.clear_throttle(account).await? {
-                return Ok(user.clone());
-            }
-            Ok::<_, Error>(system.update(user.clone().unlock(&By::system(reason))).await?)
-        };
-        self.db.write(Ctx::at(self.env.now()), work).await
     }
 
     /// What the caller's own tenant is.

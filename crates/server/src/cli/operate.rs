@@ -42,9 +42,9 @@ const SUSPENDED: &[(&str, &str)] = &[("status", "SUSPENDED")];
 const ACTIVE: &[(&str, &str)] = &[("status", "ACTIVE")];
 const LINK: &[(&str, &str)] = &[("delivery", "link")];
 
-/// Operations without a command of this kind: an operator has no limits to ask for, and unlocks by name.
+/// Operations without a command of this kind: an operator has no limits to ask for.
 #[cfg(test)]
-const WITHOUT: [&str; 2] = ["admin.me.scope.get", "admin.users.unlock"];
+const WITHOUT: [&str; 1] = ["admin.me.scope.get"];
 
 const NOUNS: [Noun; 7] = [
     Noun {
@@ -106,6 +106,7 @@ const NOUNS: [Noun; 7] = [
             ("invite", "admin.users.invitation.create", LINK),
             ("cancel-invitation", "admin.users.invitation.delete", &[]),
             ("reset-password", "admin.users.password_reset.create", &[]),
+            ("unlock", "admin.users.unlock", &[]),
         ],
     },
     Noun {

@@ -59,7 +59,7 @@ pub struct Site {
     /// Tells the request ids of this process from those of others.
     pub instance: u64,
     /// Who calls whoever calls, where only an operator can: within the process, and never over a network.
-    pub operator: Option<Arc<Actor>>,
+    pub(crate) operator: Option<Arc<Actor>>,
 }
 
 impl Site {
@@ -78,9 +78,9 @@ impl Site {
         }
     }
 
-    /// One for the command line, where everything is asked for by the operator. It must not listen.
+    /// One for the command line, where everything is asked for by the operator. It never listens.
     #[must_use]
-    pub fn of_operator(config: &Config, env: &Env) -> Self {
+    pub(crate) fn of_operator(config: &Config, env: &Env) -> Self {
         Self { operator: Some(Arc::new(Actor::System(SystemReason::Cli))), ..Self::new(config, env) }
     }
 }

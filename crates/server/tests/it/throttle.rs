@@ -1,13 +1,14 @@
 //! Failed attempts: counted exactly, whatever races and by whatever name, and slowed down; successes count for nothing.
 
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
 use gatehouse_domain::{
-    authz::SystemReason,
+    authz::{Actor, Area, SystemReason, WriteUsers, authorize},
     issue::Parse,
     text::{LoginName, Slug},
 };
-use std::{collections::BTreeMap, time::Duration};
-
-use futures_util::future::join_all;
+use gatehouse_server::app::client::{Ctx, Origin};
 use serde_json::json;
 
 use crate::harness::{Answer, PASSWORD, Person, Signed, World, api_tests};
@@ -233,7 +234,10 @@ api_tests! {
         let facts = world.app.tenant_facts_by_slug(&Slug::parse("default").unwrap()).await.unwrap().unwrap();
         let name = LoginName::parse("root@example.com").unwrap();
         let user = world.app.find_user(&facts, &name, SystemReason::Cli).await.unwrap().unwrap();
-        world.app.unlock(user, SystemReason::Cli).await.unwrap();
+        let operator = Arc::new(Actor::System(SystemReason::Cli));
+        let grant = authorize::<WriteUsers>(&operator, &Area::Directory).unwrap();
+        let origin = Origin { ctx: Ctx::at(world.app.env().now()), declared_device: None, once: None, base_url: "".into() };
+        world.app.unlock_user(&grant, user.id, &origin).await.unwrap();
         attempt(&world, "default", "root", PASSWORD, 1_001).await.expect(200);
         let nobody = LoginName::parse("nobody").unwrap();
         assert!(world.app.find_user(&facts, &nobody, SystemReason::Cli).await.unwrap().is_none());

@@ -1,4 +1,4 @@
-//! `user`: what an operator does for users when nobody else can, and for many of them at once.
+//! `user`: what an operator does for many users at once.
 
 mod export;
 mod import;
@@ -8,12 +8,12 @@ use gatehouse_domain::{authz::SystemReason, issue::Parse, text::LoginName, user:
 
 use crate::{
     app::App,
-    cli::{Exit, block_on, config, open, say, tenant, with_few_settings},
+    cli::{Exit, tenant, with_few_settings},
     transfer::Format,
 };
 
 /// The verbs of these files.
-const VERBS: [&str; 3] = ["unlock", "import", "export"];
+const VERBS: [&str; 2] = ["import", "export"];
 
 /// Whether a verb is one of these files.
 pub(super) fn knows(verb: Option<&str>) -> bool {
@@ -32,19 +32,14 @@ fn of_a_file(command: Command) -> Command {
 }
 
 pub(super) fn commands() -> Vec<Command> {
-    let unlock = Command::new("unlock")
-        .about("Forget the failed sign-ins of an account: 100 in a row lock it, the last administrator's, too")
-        .arg(required("tenant", "The slug of the tenant"))
-        .arg(required("name", "The user name or e-mail address"));
-    [unlock, import::command(), export::command()].map(with_few_settings).into()
+    [import::command(), export::command()].map(with_few_settings).into()
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
     match matches.subcommand() {
         Some(("import", matches)) => import::run(matches),
         Some(("export", matches)) => export::run(matches),
-        Some((_, matches)) => run_unlock(matches),
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -66,16 +61,4 @@ pub(super) async fn find(app: &App, slug: &str, name: &str) -> Result<User, Exit
     let name = LoginName::parse(name).map_err(|fault| Exit::Usage(fault.msg.into_owned()))?;
     let found = app.find_user(&facts, &name, SystemReason::Cli).await?;
     found.ok_or_else(|| Exit::Usage(format!("{slug} has no such user")))
-}
-
-fn run_unlock(matches: &ArgMatches) -> Result<(), Exit> {
-    let config = config(matches)?;
-    let text = |name: &str| text(matches, name).unwrap_or_default();
-    block_on(async {
-        let app = open(&config).await?;
-        let user = app.unlock(find(&app, &text("tenant"), &text("name")).await?, SystemReason::Cli).await?;
-        app.db().close().await;
-        say(&format!("{} may sign in again\n", user.id));
-        Ok(())
-    })
 }
