@@ -261,11 +261,8 @@ impl<'t> Batch<'t> {
         let users = || lines.iter().filter_map(|line| line.user.as_ref().ok());
         let usernames: Vec<_> = users().map(|user| user.username.key()).collect();
         let emails: Vec<_> = users().map(|user| user.email.key()).collect();
-        let mut taken = HashMap::new();
-        for account in scope.taken(tenant.id, &usernames, &emails).await? {
-            taken.insert(("username", account.username_key), account.id);
-            taken.insert(("email", account.email_key), account.id);
-        }
+        let taken = scope.taken(tenant.id, &usernames, &emails).await?;
+        let taken = taken.into_iter().map(|taken| ((taken.field, taken.key), taken.id)).collect();
         let (counts, rejected) = (importing.import.counts, Vec::new());
         Ok(Self { tx, scope, importing, room, taken, new: Vec::new(), counts, rejected, tried: Vec::new() })
     }

@@ -3,6 +3,7 @@
 use gatehouse_persistence::Target;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
+use uuid::Uuid;
 
 /// The tables that grow with a tenant. Those of partners, tenants, keys and counters are short beside them.
 const LARGE: [&str; 11] = [
@@ -102,7 +103,13 @@ async fn sqlite(connection: &mut SqliteConnection, sql: &str) -> Vec<String> {
 
 async fn postgres(connection: &mut PgConnection, sql: &str) -> Vec<String> {
     // A value in a list of values takes its type from its parameter, of which the text has only the value.
-    let sql = sql.replace("(VALUES ('", "(VALUES (uuid '");
+    let mut parts = sql.split("(VALUES ('");
+    let mut sql = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        sql +=
+            if part.get(..36).is_some_and(|id| Uuid::try_parse(id).is_ok()) { "(VALUES (uuid '" } else { "(VALUES ('" };
+        sql += part;
+    }
     let row = sqlx::query(AssertSqlSafe(format!("EXPLAIN (FORMAT JSON) {sql}"))).fetch_one(connection).await.unwrap();
     let plans: Value = row.get(0);
     let mut faults = Vec::new();
