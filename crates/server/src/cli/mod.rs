@@ -176,11 +176,7 @@ fn command() -> Command {
             Command::new("setup-token").about("Make a one-time token for the first administrator"),
         ))
         .subcommand(key::command())
-        .subcommands(operate::commands(|noun| match noun {
-            "audit" => vec![audit::verify()],
-            "user" => user::commands(),
-            _ => Vec::new(),
-        }))
+        .subcommands(operate::commands())
         .subcommand(
             with_few_settings(Command::new("health").about("Ask the server on this machine whether it is ready"))
                 .mut_arg("bind", |arg| arg.hide(false)),

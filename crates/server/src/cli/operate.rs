@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::{
     app::App,
-    cli::{Exit, block_on, config, open, say, with_few_settings},
+    cli::{Exit, audit, block_on, config, open, say, tenant, user, with_few_settings},
     http::{self, Site},
 };
 use fields::{Field, Operation, Place};
@@ -151,18 +151,24 @@ const NOUNS: [Noun; 7] = [
     },
 ];
 
-/// The commands for each thing. `more` has those that are not operations.
-pub(super) fn commands(more: impl Fn(&str) -> Vec<Command>) -> Vec<Command> {
+/// The commands for each thing.
+pub(super) fn commands() -> impl Iterator<Item = Command> {
+    // The verbs are put in when one is asked for: a server does not read the document to start.
+    NOUNS.iter().map(|noun| Command::new(noun.name).about(noun.about).subcommand_required(true).defer(with_verbs))
+}
+
+fn with_verbs(command: Command) -> Command {
     let document = fields::document();
-    let command = |noun: &Noun| {
-        let verbs = noun.verbs.iter().filter_map(|verb| verb_command(&document, verb));
-        Command::new(noun.name)
-            .about(noun.about)
-            .subcommand_required(true)
-            .subcommands(verbs)
-            .subcommands(more(noun.name))
+    let noun = NOUNS.iter().find(|noun| noun.name == command.get_name());
+    let verbs: Vec<_> =
+        noun.into_iter().flat_map(|noun| noun.verbs).filter_map(|verb| verb_command(&document, verb)).collect();
+    // Those that are not operations.
+    let more = match command.get_name() {
+        "audit" => vec![audit::verify()],
+        "user" => user::commands(),
+        _ => Vec::new(),
     };
-    NOUNS.iter().map(command).collect()
+    command.subcommands(verbs).subcommands(more)
 }
 
 fn verb_command(document: &Value, (name, operation, settled): &Verb) -> Option<Command> {
@@ -259,10 +265,8 @@ async fn named(app: &App, field: &Field, values: Vec<String>) -> Result<Vec<Stri
     let mut ids = Vec::with_capacity(values.len());
     for value in values {
         let id = match (field.name.as_str(), value.split_once('/')) {
-            ("tenant_id", None) if !value.starts_with("tnt_") => {
-                super::tenant(app, &value).await?.tenant.id.to_string()
-            }
-            ("user_id", Some((slug, name))) => super::user::find(app, slug, name).await?.id.to_string(),
+            ("tenant_id", None) if !value.starts_with("tnt_") => tenant(app, &value).await?.tenant.id.to_string(),
+            ("user_id", Some((slug, name))) => user::find(app, slug, name).await?.id.to_string(),
             _ => value,
         };
         ids.push(id);
@@ -306,7 +310,7 @@ mod tests {
 
     #[test]
     fn every_verb_is_an_operation_and_its_arguments_do_not_collide() {
-        for command in commands(|_| Vec::new()) {
+        for command in commands() {
             command.debug_assert();
         }
     }

@@ -106,7 +106,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 }
 
 /// The document as it is committed and served.
-pub const COMMITTED: &str = include_str!("../../../../openapi/gatehouse.v1.json");
+pub static COMMITTED: &str = include_str!("../../../../openapi/gatehouse.v1.json");
 
 /// The committed document for the address that clients use.
 #[must_use]
