@@ -55,6 +55,10 @@ actions! {
     AuditEventRedacted = "audit_event.redacted";
     /// The first administrator was made.
     InstallationSetUp = "installation.set_up";
+    /// Somebody tried to make the first administrator with a token that is none.
+    InstallationSetUpFailed = "installation.set_up_failed";
+    /// A one-time token for the first administrator was made.
+    InstallationSetupTokenCreated = "installation.setup_token_created";
     /// A signing key was made.
     KeyCreated = "key.created";
     /// A signing key was replaced; it still verifies.
@@ -364,6 +368,14 @@ pub fn purged(tenant: Option<crate::authz::TenantRef>, by: By, count: u64) -> Ev
     let mut fields = Fields::default();
     fields.set("event_count", count);
     Event { action: Action::AuditEventPurged, resource, by, failure: None, reason: None, fields }
+}
+
+/// The event of a setup token being made.
+#[must_use]
+pub fn setup_token_created(by: By) -> Event {
+    let resource = Resource::set(ResourceKind::Platform);
+    let action = Action::InstallationSetupTokenCreated;
+    Event { action, resource, by, failure: None, reason: None, fields: Fields::default() }
 }
 
 /// The event of personal data being erased from `count` events by or about a user.

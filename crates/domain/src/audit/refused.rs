@@ -17,6 +17,14 @@ impl Refused {
         Self::of(Action::SessionLoginFailed, tenant, user, why)
     }
 
+    /// A setup token that is none. What it was is not recorded: it may be another secret.
+    pub fn setup() -> Self {
+        let resource = Resource::set(ResourceKind::Platform);
+        let (by, failure) = (By::system(SystemReason::Setup), Some("invalid_setup_token"));
+        let action = Action::InstallationSetUpFailed;
+        Self(Event { action, resource, by, failure, reason: None, fields: Fields::default() })
+    }
+
     /// A change of password that was refused.
     pub fn password_change(tenant: TenantRef, user: UserId, why: &'static str) -> Self {
         Self::of(Action::UserPasswordChangeFailed, tenant, Some(user), why)

@@ -4,7 +4,8 @@
 use std::ops::Deref;
 
 use gatehouse_domain::{
-    authz::{Reach, SystemReason},
+    audit,
+    authz::{By, Reach, SystemReason},
     id::{PartnerId, TenantId},
     role::BuiltinRole,
     secret::TokenHash,
@@ -137,7 +138,8 @@ impl<'t> WriteSystem<'t> {
         self.execute(sql).await?;
         let mut sql = Sql::new("INSERT INTO setup_tokens (token_hash, expires_at) VALUES (");
         sql.bind(hash.as_bytes().to_vec()).push(", ").bind(expires_at.micros()).push(")");
-        self.execute(sql).await.map(drop)
+        self.execute(sql).await?;
+        self.tx.record(audit::setup_token_created(By::system(SystemReason::Setup))).await
     }
 
     /// Spends a setup token; false if it is unknown, expired or spent.

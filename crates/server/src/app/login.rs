@@ -22,7 +22,7 @@ use gatehouse_domain::{
     time::Timestamp,
     user::{User, UserStatus},
 };
-use gatehouse_persistence::{Admission, Attempt, TenantFacts, ThrottleKey, WriteTx};
+use gatehouse_persistence::{Admission, Attempt, TenantFacts, ThrottleKey, WriteSystem, WriteTx};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -129,13 +129,7 @@ impl App {
             if let Gate::Wait(delay) = gate {
                 return Ok(Error::RateLimited(delay));
             }
-            let address = system
-                .update_throttle(counters.address, |counter| match limits.address.gate(counter, now) {
-                    Gate::Open => (limits.address.counted(counter, now), Gate::Open),
-                    closed => (*counter, closed),
-                })
-                .await?;
-            if let Gate::Wait(delay) = address {
+            if let Gate::Wait(delay) = count(&system, limits.address, counters.address, now).await? {
                 return Ok(Error::RateLimited(delay));
             }
             let delay = counter.blocked_until.since(now);
@@ -149,6 +143,25 @@ impl App {
             Ok::<_, Error>(Error::InvalidCredentials)
         };
         self.db.write(origin.ctx.clone(), work).await.unwrap_or_else(|error| error)
+    }
+
+    /// Records a refusal that no account is behind, and counts it for its address, so that strangers cannot fill the
+    /// trail; the answer is the one that this attempt gets.
+    pub(crate) async fn turned_away(&self, refused: Refused, answer: Error, origin: &Origin) -> Error {
+        let (rule, key, now) = (self.limits.address, self.address_key("failures", origin), origin.ctx.now);
+        let work = async move |tx: &WriteTx<'_>| {
+            let system = tx.system(AUTH);
+            let gate = count(&system, rule, key, now).await?;
+            if gate == Gate::Open {
+                system.refused(refused.clone()).await?;
+            }
+            Ok::<_, Error>(gate)
+        };
+        match self.db.write(origin.ctx.clone(), work).await {
+            Ok(Gate::Wait(delay)) => Error::RateLimited(delay),
+            Ok(_) => answer,
+            Err(error) => error,
+        }
     }
 
     /// Records a refusal that changes nothing.
@@ -193,10 +206,11 @@ impl App {
         origin: &Origin,
         quota: &mut Option<Quota>,
     ) -> Result<TokenPair> {
-        if !facts.is_active() {
-            return Err(Error::TenantSuspended);
-        }
         let tenant = facts.reference();
+        if !facts.is_active() {
+            let refused = Refused::login(tenant, None, "tenant_suspended");
+            return Err(self.turned_away(refused, Error::TenantSuspended, origin).await);
+        }
         let now = origin.ctx.now;
         let (unknown, address) = (self.name_key(facts, name), self.address_key("failures", origin));
         let before = self.reading().attempt(tenant, name, [unknown, address], now).await?;
@@ -333,6 +347,15 @@ impl App {
         };
         self.db.write::<_, Error, _>(origin.ctx.clone(), work).await
     }
+}
+
+/// Counts an attempt for its address, unless it has to wait.
+async fn count(system: &WriteSystem<'_>, rule: WindowRule, address: ThrottleKey, now: Timestamp) -> Result<Gate> {
+    let counted = system.update_throttle(address, |counter| match rule.gate(counter, now) {
+        Gate::Open => (rule.counted(counter, now), Gate::Open),
+        closed => (*counter, closed),
+    });
+    Ok(counted.await?)
 }
 
 /// Sees to it that one more session fits: ends the oldest, or refuses.

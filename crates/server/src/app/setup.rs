@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gatehouse_domain::{
+    audit::Refused,
     authz::{By, SystemReason},
     id::{AssignmentId, KeyId, PartnerId, TenantId, UserId},
     issue::Parse,
@@ -150,7 +151,7 @@ impl App {
         let hash = token_hash(new.token.expose());
         // Looked up before anything is hashed: this door is open to strangers.
         if !self.reading().has_setup_token(hash, origin.ctx.now).await? {
-            return Err(Error::InvalidSetupToken);
+            return Err(self.turned_away(Refused::setup(), Error::InvalidSetupToken, origin).await);
         }
         self.first_administrator(new.email, new.username, new.password, Some(hash), origin.ctx.clone()).await
     }

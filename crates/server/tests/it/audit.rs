@@ -96,6 +96,45 @@ api_tests! {
         assert!(unknown == wrong && wrong == suspended);
     }
 
+    async fn sign_in_to_a_suspended_tenant_is_in_its_trail_and_counted_for_its_address(world) {
+        world.tick();
+        let tenant = world.tenant("acme").await;
+        world.person(&tenant, "ada").await;
+        world.set_status("tenants", &tenant.id, "SUSPENDED").await;
+        world.try_login("acme", "ada", PASSWORD).await.problem(403, "tenant_suspended");
+        let row = rows(&world).await.pop().unwrap();
+        assert_eq!((&row["action"], &row["failure"]), (&json!("session.login_failed"), &json!("tenant_suspended")));
+        let strict = world.replica(|config| config.limits.address.limit = 3).await;
+        let events = "SELECT COUNT(*) FROM audit_events WHERE failure = 'tenant_suspended'";
+        for _ in 0..4 {
+            strict.try_login("acme", "ada", PASSWORD).await;
+        }
+        strict.try_login("acme", "ada", PASSWORD).await.problem(429, "rate_limited");
+        assert!(world.number(events).await <= 3, "strangers cannot fill the trail");
+    }
+
+    async fn account_that_is_locked_by_failures_is_in_the_trail_once(world) {
+        world.tick();
+        let (ada, _) = ada(&world).await;
+        for i in 0..103_u8 {
+            world.clock.advance(std::time::Duration::from_secs(901));
+            let login = world.post("/auth/tenants/acme/login").from([198, 51, 100, i]);
+            login.form(&[("username", "ada"), ("password", "wrong wrong wrong wrong")]).send().await.expect(401);
+        }
+        assert_eq!(world.events("user.locked", &ada.id).await, 1);
+    }
+
+    async fn sign_in_beyond_the_number_of_sessions_is_in_the_trail(world) {
+        world.tick();
+        let tenant = world.tenant("acme").await;
+        world.login(&world.person(&tenant, "ada").await).await;
+        let one = json!({"settings": {"max_sessions_per_user": 1, "session_limit_action": "refuse"}});
+        world.patch(&format!("/admin/tenants/{}", tenant.id)).bearer(world.admin().await).json(one).send().await.expect(200);
+        world.try_login("acme", "ada", PASSWORD).await.problem(409, "limit_reached");
+        let row = rows(&world).await.pop().unwrap();
+        assert_eq!((&row["action"], &row["failure"]), (&json!("session.login_failed"), &json!("session_limit")));
+    }
+
     async fn secrets_are_in_no_table(world) {
         world.tick();
         let (_, signed) = ada(&world).await;

@@ -51,6 +51,23 @@ api_tests! {
         set_up(&world, &token, "eve").await.problem(401, "invalid_setup_token");
     }
 
+    async fn token_that_was_made_and_one_that_was_wrong_are_in_the_trail(world) {
+        token(&world).await;
+        set_up(&world, "wrong", "eve").await.problem(401, "invalid_setup_token");
+        let events = async |action: &str| world.number(format!("SELECT COUNT(*) FROM audit_events WHERE action = '{action}'")).await;
+        assert_eq!(events("installation.setup_token_created").await, 1);
+        assert_eq!(events("installation.set_up_failed").await, 1);
+    }
+
+    async fn tokens_are_tried_as_often_as_passwords(world) {
+        token(&world).await;
+        let strict = world.replica(|config| config.limits.address.limit = 3).await;
+        for _ in 0..3 {
+            set_up(&strict, "wrong", "eve").await.problem(401, "invalid_setup_token");
+        }
+        set_up(&strict, "wrong", "eve").await.problem(429, "rate_limited");
+    }
+
     async fn invalid_input_does_not_spend_the_token(world) {
         let token = token(&world).await;
         let body = json!({"token": token, "email": "nobody", "username": "root", "password": "short"});

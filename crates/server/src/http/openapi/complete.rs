@@ -247,7 +247,8 @@ fn failures(path: &str, method: &str, operation: &Map<String, Value>) -> Vec<(&'
     }
     // Unknown query keys are a fault everywhere.
     failures.push(("422", "Invalid"));
-    if asks || matches!(id, "auth.login" | "auth.register" | "me.change_password" | "me.change_email") {
+    if asks || matches!(id, "auth.login" | "auth.register" | "me.change_password" | "me.change_email" | "setup.create")
+    {
         failures.push(("429", "RateLimited"));
     }
     failures.extend([("503", "Unavailable"), ("default", "Failure")]);
