@@ -218,3 +218,67 @@ impl Import {
         failed.end(ImportState::Failed, Action::UserImportFailed, by, now).because(why.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        authz::SystemReason,
+        id::{PartnerId, TenantId},
+    };
+
+    const NOW: Timestamp = Timestamp::from_micros(1_000_000);
+    const ASKER: Asker = Asker {
+        user_id: UserId::from_uuid(uuid::Uuid::from_u128(1)),
+        session_id: SessionId::from_uuid(uuid::Uuid::from_u128(2)),
+    };
+
+    fn tenant() -> TenantRef {
+        TenantRef { id: TenantId::from_parts(1, [1; 10]), partner_id: PartnerId::from_parts(1, [2; 10]) }
+    }
+
+    fn by() -> By {
+        By { whom: ByWhom::User(ASKER.user_id, Some(ASKER.session_id)), acting_as: "tenant" }
+    }
+
+    fn queued() -> Import {
+        let order = Order { format: Format::Csv, on_conflict: OnConflict::Skip, dry_run: false };
+        Import::queue(JobId::from_parts(1, [3; 10]), tenant(), order, &by(), NOW).into_parts().0
+    }
+
+    #[test]
+    fn import_that_is_asked_for_is_due_at_once_and_knows_who_asked() {
+        let import = queued();
+        assert_eq!((import.state, import.due_at, import.asker), (ImportState::Queued, Some(NOW), Some(ASKER)));
+    }
+
+    #[test]
+    fn import_of_a_command_is_never_due() {
+        let operator = By::system(SystemReason::Cli);
+        let import = Import::start(JobId::from_parts(1, [3; 10]), tenant(), OnConflict::Fail, &operator, NOW);
+        let import = import.into_parts().0;
+        assert_eq!((import.state, import.due_at, import.asker), (ImportState::Running, None, None));
+    }
+
+    #[test]
+    fn import_that_has_ended_is_due_only_for_what_it_rejected() {
+        let ends: [fn(Import) -> Changed<Import>; 3] = [
+            |import| import.complete(&by(), NOW),
+            |import| import.cancel(&by(), NOW),
+            |import| import.fail(ImportFailure::NotAllowed, &by(), NOW),
+        ];
+        for end in ends {
+            let ended = end(queued()).into_parts().0;
+            assert!(!ended.is_active() && ended.due_at.is_none(), "{}", ended.state);
+            let counts = Counts { rejected: 1, ..Counts::default() };
+            let ended = end(Import { counts, ..queued() }).into_parts().0;
+            assert_eq!(ended.due_at, Some(NOW.plus(DAY * 7)), "{}", ended.state);
+        }
+    }
+
+    #[test]
+    fn import_that_cannot_go_on_says_why() {
+        let (import, event) = queued().fail(ImportFailure::ColumnUnknown, &by(), NOW).into_parts();
+        assert_eq!((import.failure, event.reason), (Some(ImportFailure::ColumnUnknown), Some("column_unknown")));
+    }
+}

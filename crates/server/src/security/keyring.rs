@@ -333,6 +333,20 @@ mod tests {
     }
 
     #[test]
+    fn piece_of_a_file_opens_in_its_own_place_only_and_says_whether_it_is_the_last() {
+        let ring = Keyring::new(&MasterKey::new([1; 32]));
+        let [file, other] = [1, 2].map(|n| JobId::from_parts(n, [0; 10]));
+        let (first, last) = (ring.seal_piece(file, 0, false, b"a"), ring.seal_piece(file, 1, true, b"b"));
+        assert_eq!(ring.open_piece(file, 0, &first).unwrap(), (b"a".to_vec(), false));
+        assert_eq!(ring.open_piece(file, 1, &last).unwrap(), (b"b".to_vec(), true));
+        for moved in
+            [ring.open_piece(file, 1, &first), ring.open_piece(file, 0, &last), ring.open_piece(other, 0, &first)]
+        {
+            assert_eq!(moved, Err(Unopenable));
+        }
+    }
+
+    #[test]
     fn answer_opens_for_the_holder_of_the_token_only() {
         let sealed = seal_for_holder("ghr_a", b"pair");
         assert_eq!(open_for_holder("ghr_a", &sealed).unwrap(), b"pair");
