@@ -36,7 +36,7 @@ impl WriteScope<'_> {
         self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await).map(drop)
     }
 
-    /// Removes the pieces of a file that no import will have.
+    /// Removes the pieces of a file, unless there is the import that they were to be for.
     ///
     /// # Errors
     /// [`crate::Error::ScopeViolation`] when the tenant lies outside the scope.
@@ -44,6 +44,7 @@ impl WriteScope<'_> {
         self.guard(&Home { partner: tenant.partner_id, tenant: Some(tenant.id), user: None })?;
         let mut sql = Sql::new("DELETE FROM user_import_pieces WHERE tenant_id = ");
         sql.bind(tenant.id.uuid()).push(" AND import_id = ").bind(import.uuid());
+        sql.push(" AND NOT EXISTS (SELECT 1 FROM user_imports i WHERE i.id = ").bind(import.uuid()).push(")");
         let db = self.tx.writing();
         self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await).map(drop)
     }

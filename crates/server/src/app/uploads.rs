@@ -5,9 +5,12 @@ use gatehouse_domain::{
     authz::{Area, Grant, TenantRef, WriteUsers},
     id::{JobId, TenantId},
 };
-use gatehouse_persistence::{Ctx, WriteTx};
+use gatehouse_persistence::{Ctx, Db, WriteTx};
 
-use crate::app::{App, Error, Result, once::Alone};
+use crate::{
+    app::{App, Error, Result, once::Alone},
+    env::Env,
+};
 
 /// How much of a file is kept together.
 const PIECE: usize = 256 << 10;
@@ -23,7 +26,39 @@ pub struct Upload {
     pieces: u64,
     /// What has come since.
     rest: Vec<u8>,
+    /// Where its pieces are, until somebody needs them.
+    unneeded: Option<(Db, Env)>,
     _alone: Alone,
+}
+
+impl Upload {
+    /// An import has been asked for with it.
+    pub fn keep(mut self) {
+        self.unneeded = None;
+    }
+
+    /// Removes the pieces, unless an import needs them. Where this cannot be done, [`App::clean_up`] does it later.
+    fn remove(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let (unneeded, grant, tenant, id) = (self.unneeded.take(), self.grant.clone(), self.tenant, self.id);
+        async move {
+            let Some((db, env)) = unneeded else { return };
+            let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.scope(&grant).drop_pieces(tenant, id).await?);
+            if let Err(error) = db.write(Ctx::at(env.now()), work).await {
+                tracing::warn!(job = %id, %error, "a file that is not needed could not be removed yet");
+            }
+        }
+    }
+}
+
+/// Whoever sends a file may go away at any moment, and with them whatever waits for it.
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if self.unneeded.is_some()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            drop(runtime.spawn(self.remove()));
+        }
+    }
 }
 
 impl App {
@@ -38,7 +73,8 @@ impl App {
         let conflict = |_| Error::Conflict("Another file for the tenant is on its way.".into());
         let alone = self.alone(&name).map_err(conflict)?;
         let id = self.env.id(JobId::from_parts);
-        Ok(Upload { grant, tenant, id, pieces: 0, rest: Vec::new(), _alone: alone })
+        let unneeded = Some((self.db.clone(), self.env.clone()));
+        Ok(Upload { grant, tenant, id, pieces: 0, rest: Vec::new(), unneeded, _alone: alone })
     }
 
     /// Takes what has come of a file.
@@ -65,13 +101,9 @@ impl App {
         self.keep_piece(upload, &piece, true).await
     }
 
-    /// The file is not needed. Where this cannot be done, or nobody is left to do it, [`App::clean_up`] does.
-    pub async fn drop_upload(&self, upload: &Upload) {
-        let (grant, tenant, id) = (upload.grant.clone(), upload.tenant, upload.id);
-        let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.scope(&grant).drop_pieces(tenant, id).await?);
-        if let Err(error) = self.db.write(Ctx::at(self.env.now()), work).await {
-            tracing::warn!(job = %id, %error, "a file that is not needed could not be removed yet");
-        }
+    /// The file is not needed.
+    pub async fn drop_upload(&self, mut upload: Upload) {
+        upload.remove().await;
     }
 
     async fn keep_piece(&self, upload: &mut Upload, piece: &[u8], is_last: bool) -> Result<()> {

@@ -339,10 +339,8 @@ mod tests {
         let (first, last) = (ring.seal_piece(file, 0, false, b"a"), ring.seal_piece(file, 1, true, b"b"));
         assert_eq!(ring.open_piece(file, 0, &first).unwrap(), (b"a".to_vec(), false));
         assert_eq!(ring.open_piece(file, 1, &last).unwrap(), (b"b".to_vec(), true));
-        for moved in
-            [ring.open_piece(file, 1, &first), ring.open_piece(file, 0, &last), ring.open_piece(other, 0, &first)]
-        {
-            assert_eq!(moved, Err(Unopenable));
+        for (id, number, moved) in [(file, 1, &first), (file, 0, &last), (other, 0, &first)] {
+            assert_eq!(ring.open_piece(id, number, moved), Err(Unopenable));
         }
     }
 

@@ -250,8 +250,9 @@ pub async fn create(
     let order = Order { format, on_conflict, dry_run: how.dry_run.0 };
     let queue = async |origin: &app::client::Origin| app.queue_import(&upload, order, origin).await;
     let answered = asked.once(app, queue, |import| Queued(import.into())).await;
-    if !matches!(answered, Ok(Answered::Now(_))) {
-        app.drop_upload(&upload).await;
+    match answered {
+        Ok(Answered::Now(_)) => upload.keep(),
+        _ => app.drop_upload(upload).await,
     }
     answered.map(Located)
 }

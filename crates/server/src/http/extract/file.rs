@@ -78,7 +78,7 @@ impl UserFile {
         match self.fill(app, &mut upload).await {
             Ok(format) => Ok((upload, format)),
             Err(failure) => {
-                app.drop_upload(&upload).await;
+                app.drop_upload(upload).await;
                 Err(failure)
             }
         }
