@@ -50,6 +50,7 @@ migrations! {
     m20261121_000070_create_search_terms,
     m20261121_000071_create_idempotency_keys,
     m20261121_000080_create_user_imports,
+    m20261121_000081_run_user_imports,
 }
 
 /// Runs portable statements.

@@ -25,6 +25,10 @@ def somebody():
 SOMEBODY = somebody()
 
 
+# Lines of JSON are sent as the text that they are.
+schemathesis.serializer.alias("application/x-ndjson", "text/plain")
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     if not case.meta or not case.meta.generation.mode.is_positive:

@@ -162,7 +162,9 @@ actions! {
     /// An import of users came to its end.
     UserImportCompleted = "user_import.completed";
     /// An import of users was given up; what had come stayed.
-    UserImportDiscarded = "user_import.discarded";
+    UserImportCancelled = "user_import.cancelled";
+    /// An import of users could not go on; what had come stayed.
+    UserImportFailed = "user_import.failed";
     /// An import of users began.
     UserImportStarted = "user_import.started";
     /// The hash of a password was replaced by a better one of the same password, at a sign-in.

@@ -1,15 +1,31 @@
 //! The import of a file of users: how far it has come, so that it can go on where it was stopped.
+//!
+//! A command reads its file itself. The file of an import that was asked for over the network waits, and whoever is free
+//! takes it up, for as long as a lease lasts, in the name of who asked.
+
+use std::time::Duration;
 
 use crate::{
     audit::{Action, Fields, Resource, ResourceKind},
-    authz::{By, TenantRef},
+    authz::{By, ByWhom, TenantRef},
     change::Changed,
-    id::JobId,
+    id::{JobId, SessionId, UserId},
     settings::words,
-    time::Timestamp,
+    time::{DAY, Timestamp},
 };
 
+/// How long nobody else takes up an import that somebody has taken up and not got on with.
+pub const LEASE: Duration = Duration::from_secs(60);
+
 words! {
+    /// A form of a file of users.
+    Format {
+        /// A line of JSON for every user.
+        Ndjson = "ndjson",
+        /// A table with a head (RFC 4180).
+        Csv = "csv",
+    }
+
     /// What happens to a line whose user name or address is taken.
     OnConflict {
         /// It is rejected.
@@ -22,14 +38,33 @@ words! {
 
     /// Where an import stands.
     ImportState {
+        /// Nobody has taken it up.
+        Queued = "queued",
         /// It has not come to its end; it may have been stopped.
         Running = "running",
         /// It has.
         Completed = "completed",
+        /// It cannot go on.
+        Failed = "failed",
         /// Nobody wants the rest.
-        Discarded = "discarded",
+        Cancelled = "cancelled",
+    }
+
+    /// Why an import cannot go on.
+    ImportFailure {
+        /// Who asked for it may not do so any more.
+        NotAllowed = "not_allowed",
+        /// The table has a column that is not known.
+        ColumnUnknown = "column_unknown",
+        /// The table has a row that does not end.
+        RowUnending = "row_unending",
+        /// The file cannot be read.
+        FileUnreadable = "file_unreadable",
     }
 }
+
+/// How long is kept which lines an import rejected, from its end.
+const REJECTS_KEPT: Duration = Duration::from_secs(7 * DAY.as_secs());
 
 /// What became of the lines so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +87,26 @@ impl Counts {
     }
 }
 
+/// Who asked for an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asker {
+    /// The user.
+    pub user_id: UserId,
+    /// The session that the user acted through.
+    pub session_id: SessionId,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// The form of the file.
+    pub format: Format,
+    /// What happens where a name is taken.
+    pub on_conflict: OnConflict,
+    /// Whether it is only tried.
+    pub dry_run: bool,
+}
+
 /// An import of users into a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Import {
@@ -61,8 +116,18 @@ pub struct Import {
     pub tenant: TenantRef,
     /// What happens where a name is taken.
     pub on_conflict: OnConflict,
+    /// The form of its file; none if a command reads it.
+    pub format: Option<Format>,
+    /// Whether it is only tried.
+    pub dry_run: bool,
+    /// Who asked for it; none if that was an operator.
+    pub asker: Option<Asker>,
     /// Where it stands.
     pub state: ImportState,
+    /// Why it cannot go on, if it cannot.
+    pub failure: Option<ImportFailure>,
+    /// When it is next to be seen to: taken up, until its end; then relieved of the lines that it rejected.
+    pub due_at: Option<Timestamp>,
     /// A digest of the lines so far: who goes on must have the same ones.
     pub digest: Vec<u8>,
     /// What became of them.
@@ -76,23 +141,52 @@ pub struct Import {
 }
 
 impl Import {
-    /// Begins one.
-    pub fn start(id: JobId, tenant: TenantRef, on_conflict: OnConflict, by: &By, now: Timestamp) -> Changed<Self> {
-        let import = Self {
+    fn new(id: JobId, tenant: TenantRef, on_conflict: OnConflict, by: &By, now: Timestamp) -> Self {
+        let asker = match by.whom {
+            ByWhom::User(user_id, Some(session_id)) => Some(Asker { user_id, session_id }),
+            _ => None,
+        };
+        Self {
             id,
             tenant,
             on_conflict,
+            format: None,
+            dry_run: false,
+            asker,
             state: ImportState::Running,
+            failure: None,
+            due_at: None,
             digest: Vec::new(),
             counts: Counts::default(),
             created_at: now,
             updated_at: now,
             version: 0,
-        };
+        }
+    }
+
+    fn asked(self, by: &By) -> Changed<Self> {
         let mut fields = Fields::default();
-        fields.set("on_conflict", on_conflict);
-        let resource = import.resource();
-        Changed::new(import, Action::UserImportStarted, resource, by).with(fields)
+        fields.set("on_conflict", self.on_conflict).set("dry_run", self.dry_run.then_some(true));
+        let resource = self.resource();
+        Changed::new(self, Action::UserImportStarted, resource, by).with(fields)
+    }
+
+    /// Begins one that a command runs.
+    pub fn start(id: JobId, tenant: TenantRef, on_conflict: OnConflict, by: &By, now: Timestamp) -> Changed<Self> {
+        Self::new(id, tenant, on_conflict, by, now).asked(by)
+    }
+
+    /// Asks for one, whose file is here.
+    pub fn queue(id: JobId, tenant: TenantRef, order: Order, by: &By, now: Timestamp) -> Changed<Self> {
+        let Order { format, on_conflict, dry_run } = order;
+        let new = Self::new(id, tenant, on_conflict, by, now);
+        Self { state: ImportState::Queued, format: Some(format), dry_run, due_at: Some(now), ..new }.asked(by)
+    }
+
+    /// Whether it has not come to its end.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        matches!(self.state, ImportState::Queued | ImportState::Running)
     }
 
     fn resource(&self) -> Resource {
@@ -104,7 +198,8 @@ impl Import {
         let Counts { created, updated, skipped, rejected } = self.counts;
         fields.set("created", created).set("updated", updated).set("skipped", skipped).set("rejected", rejected);
         let resource = self.resource();
-        Changed::new(Self { state, updated_at: now, ..self }, action, resource, by).with(fields)
+        let due_at = (rejected > 0).then(|| now.plus(REJECTS_KEPT));
+        Changed::new(Self { state, due_at, updated_at: now, ..self }, action, resource, by).with(fields)
     }
 
     /// Every line has been read.
@@ -113,7 +208,77 @@ impl Import {
     }
 
     /// The rest is given up; what has come stays.
-    pub fn discard(self, by: &By, now: Timestamp) -> Changed<Self> {
-        self.end(ImportState::Discarded, Action::UserImportDiscarded, by, now)
+    pub fn cancel(self, by: &By, now: Timestamp) -> Changed<Self> {
+        self.end(ImportState::Cancelled, Action::UserImportCancelled, by, now)
+    }
+
+    /// It cannot go on; what has come stays.
+    pub fn fail(self, why: ImportFailure, by: &By, now: Timestamp) -> Changed<Self> {
+        let failed = Self { failure: Some(why), ..self };
+        failed.end(ImportState::Failed, Action::UserImportFailed, by, now).because(why.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        authz::SystemReason,
+        id::{PartnerId, TenantId},
+    };
+
+    const NOW: Timestamp = Timestamp::from_micros(1_000_000);
+    const ASKER: Asker = Asker {
+        user_id: UserId::from_uuid(uuid::Uuid::from_u128(1)),
+        session_id: SessionId::from_uuid(uuid::Uuid::from_u128(2)),
+    };
+
+    fn tenant() -> TenantRef {
+        TenantRef { id: TenantId::from_parts(1, [1; 10]), partner_id: PartnerId::from_parts(1, [2; 10]) }
+    }
+
+    fn by() -> By {
+        By { whom: ByWhom::User(ASKER.user_id, Some(ASKER.session_id)), acting_as: "tenant" }
+    }
+
+    fn queued() -> Import {
+        let order = Order { format: Format::Csv, on_conflict: OnConflict::Skip, dry_run: false };
+        Import::queue(JobId::from_parts(1, [3; 10]), tenant(), order, &by(), NOW).into_parts().0
+    }
+
+    #[test]
+    fn import_that_is_asked_for_is_due_at_once_and_knows_who_asked() {
+        let import = queued();
+        assert_eq!((import.state, import.due_at, import.asker), (ImportState::Queued, Some(NOW), Some(ASKER)));
+    }
+
+    #[test]
+    fn import_of_a_command_is_never_due() {
+        let operator = By::system(SystemReason::Cli);
+        let import = Import::start(JobId::from_parts(1, [3; 10]), tenant(), OnConflict::Fail, &operator, NOW);
+        let import = import.into_parts().0;
+        assert_eq!((import.state, import.due_at, import.asker), (ImportState::Running, None, None));
+    }
+
+    #[test]
+    fn import_that_has_ended_is_due_only_for_what_it_rejected() {
+        let ends: [fn(Import) -> Changed<Import>; 3] = [
+            |import| import.complete(&by(), NOW),
+            |import| import.cancel(&by(), NOW),
+            |import| import.fail(ImportFailure::NotAllowed, &by(), NOW),
+        ];
+        for end in ends {
+            let ended = end(queued()).into_parts().0;
+            assert!(!ended.is_active() && ended.due_at.is_none(), "{}", ended.state);
+            let counts = Counts { rejected: 1, ..Counts::default() };
+            let ended = end(Import { counts, ..queued() }).into_parts().0;
+            assert_eq!(ended.due_at, Some(NOW.plus(DAY * 7)), "{}", ended.state);
+        }
+    }
+
+    #[test]
+    fn import_that_cannot_go_on_says_why() {
+        let (import, event) = queued().fail(ImportFailure::ColumnUnknown, &by(), NOW).into_parts();
+        assert_eq!((import.failure, event.reason), (Some(ImportFailure::ColumnUnknown), Some("column_unknown")));
     }
 }

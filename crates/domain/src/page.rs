@@ -91,6 +91,8 @@ pub enum KeyValue {
     At(Timestamp),
     /// A text, compared byte by byte.
     Text(String),
+    /// A number.
+    Number(u64),
 }
 
 /// Where a page begins.

@@ -19,6 +19,12 @@ pub struct Model {
     pub created_at: i64,
     pub updated_at: i64,
     pub version: i64,
+    pub format: Option<String>,
+    pub dry_run: bool,
+    pub asked_by: Option<Uuid>,
+    pub asked_session: Option<Uuid>,
+    pub failure: Option<String>,
+    pub due_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -42,7 +42,8 @@ impl WriteScope<'_> {
         self.mark("role_assignments", Rows("role_id = ", role.id.uuid(), "")).await
     }
 
-    /// Deletes what is in a tenant: users, roles, who holds what there, links under way; withdraws its signing keys.
+    /// Deletes what is in a tenant: users, roles, who holds what there, links under way; withdraws its signing
+    /// keys, and ends its imports.
     ///
     /// # Errors
     /// [`crate::Error::ScopeViolation`] when the tenant lies outside the scope.
@@ -87,6 +88,10 @@ impl WriteScope<'_> {
         let mut keys = Sql::new("UPDATE signing_keys SET state = 'withdrawn', version = version + 1, withdrawn_at = ");
         keys.bind(self.tx.now().micros()).push(" WHERE state <> 'withdrawn' AND ");
         self.run(keys, of_tenants).await?;
+        let now = self.tx.now().micros();
+        let mut imports = Sql::new("UPDATE user_imports SET state = 'cancelled', version = version + 1, updated_at = ");
+        imports.bind(now).push(", due_at = ").bind(now).push(" WHERE state IN ('queued', 'running') AND ");
+        self.run(imports, of_tenants).await?;
         self.remove_links(of_tenants).await
     }
 

@@ -35,6 +35,7 @@ pub(crate) fn stored(value: &KeyValue) -> Value {
     match value {
         KeyValue::At(at) => at.micros().into(),
         KeyValue::Text(text) => text.clone().into(),
+        KeyValue::Number(number) => signed(*number).into(),
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) mod throttle;
 pub(crate) mod tighten;
 pub(crate) mod user;
 pub(crate) mod user_import;
+pub(crate) mod user_import_file;
 pub(crate) mod user_token;
 pub(crate) mod user_transfer;
 

@@ -2,8 +2,10 @@
 
 use gatehouse_domain::{
     authz::TenantRef,
-    id::{JobId, PartnerId, TenantId},
-    import::{Counts, Import, ImportState},
+    id::{JobId, PartnerId, SessionId, TenantId, UserId},
+    import::{Asker, Counts, Import, ImportState, LEASE},
+    page::{Direction, Key, KeyValue, Page, PageRequest},
+    settings::Word,
     time::Timestamp,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, Set, sea_query::Expr};
@@ -12,7 +14,7 @@ use crate::{
     entity::user_import::{ActiveModel, Column, Entity, Model},
     error::{Error, Result},
     repo::{
-        Home, Row, Versioned,
+        Home, Row, Versioned, list,
         list::{signed, unsigned},
         sql::Sql,
         sweep::BATCH,
@@ -21,6 +23,10 @@ use crate::{
     },
     scope::{Owned, Scope, WriteScope},
 };
+
+fn rejected(row: &sea_orm::QueryResult) -> Result<RejectedLine> {
+    Ok(RejectedLine { line: unsigned(row.try_get("", "line")?), faults: row.try_get("", "faults")? })
+}
 
 /// A line that was rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +37,25 @@ pub struct RejectedLine {
     pub faults: String,
 }
 
-fn domain(row: Model) -> Result<Import> {
+fn optional<T: Word>(text: Option<String>, what: &'static str) -> Result<Option<T>> {
+    text.map(|text| word(&text, what)).transpose()
+}
+
+pub(crate) fn domain(row: Model) -> Result<Import> {
+    let asker = row
+        .asked_by
+        .zip(row.asked_session)
+        .map(|(user, session)| Asker { user_id: UserId::from_uuid(user), session_id: SessionId::from_uuid(session) });
     Ok(Import {
         id: JobId::from_uuid(row.id),
         tenant: TenantRef { id: TenantId::from_uuid(row.tenant_id), partner_id: PartnerId::from_uuid(row.partner_id) },
         on_conflict: word(&row.on_conflict, "way with conflicts")?,
+        format: optional(row.format, "form of a file")?,
+        dry_run: row.dry_run,
+        asker,
         state: word(&row.state, "import state")?,
+        failure: optional(row.failure, "import failure")?,
+        due_at: row.due_at.map(Timestamp::from_micros),
         digest: row.digest,
         counts: Counts {
             created: unsigned(row.created),
@@ -72,6 +91,10 @@ impl Row for Import {
             tenant_id: Set(self.tenant.id.uuid()),
             partner_id: Set(self.tenant.partner_id.uuid()),
             on_conflict: Set(self.on_conflict.to_string()),
+            format: Set(self.format.map(|format| format.to_string())),
+            dry_run: Set(self.dry_run),
+            asked_by: Set(self.asker.map(|asker| asker.user_id.uuid())),
+            asked_session: Set(self.asker.map(|asker| asker.session_id.uuid())),
             created_at: Set(self.created_at.micros()),
             ..self.updatable()?
         })
@@ -87,6 +110,8 @@ impl Versioned for Import {
         let Counts { created, updated, skipped, rejected } = self.counts;
         Ok(ActiveModel {
             state: Set(self.state.to_string()),
+            failure: Set(self.failure.map(|failure| failure.to_string())),
+            due_at: Set(self.due_at.map(Timestamp::micros)),
             digest: Set(self.digest.clone()),
             created: Set(signed(created)),
             updated: Set(signed(updated)),
@@ -104,11 +129,68 @@ impl Scope<'_> {
     ///
     /// # Errors
     /// As any statement.
-    pub async fn running_import(&self, tenant: TenantId) -> Result<Option<Import>> {
+    pub async fn active_import(&self, tenant: TenantId) -> Result<Option<Import>> {
         let select = self.select::<Entity>().filter(Column::TenantId.eq(tenant.uuid()));
-        // As a literal, or no planner would know that the index of such rows applies.
-        let running = select.filter(Expr::cust("state = 'running'"));
-        running.one(&self.exec).await?.map(domain).transpose()
+        // As literals, or no planner would know that the index of such rows applies.
+        let active = select.filter(Expr::cust("state IN ('queued', 'running')"));
+        active.one(&self.exec).await?.map(domain).transpose()
+    }
+
+    /// An import.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn import(&self, id: JobId) -> Result<Option<Import>> {
+        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
+    }
+
+    /// The imports of a tenant, by when they were asked for.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn imports(&self, tenant: TenantId, direction: Direction, page: &PageRequest) -> Result<Page<Import>> {
+        let select = self.select::<Entity>().filter(Column::TenantId.eq(tenant.uuid()));
+        list::convert(list::page(self.exec, select, Column::CreatedAt, direction, page).await?, domain)
+    }
+
+    /// What an import rejected, by line.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn rejected_page(
+        &self,
+        import: &Import,
+        direction: Direction,
+        page: &PageRequest,
+    ) -> Result<Page<RejectedLine>> {
+        let db = self.exec;
+        let mut count = Sql::new("SELECT COUNT(*) FROM user_import_rejects WHERE ");
+        self.push_rejects(&mut count, import);
+        let row = db.query_one_raw(count.statement(db.get_database_backend())).await?.ok_or(Error::Corrupt("count"))?;
+        let total = row.try_get_by_index::<i64>(0).map(unsigned).map_err(|_| Error::Corrupt("count"))?;
+        let (beyond, order) = match direction {
+            Direction::Ascending => (" > ", ""),
+            Direction::Descending => (" < ", " DESC"),
+        };
+        let mut sql = Sql::new("SELECT line, faults FROM user_import_rejects WHERE ");
+        self.push_rejects(&mut sql, import);
+        if let Some(Key { value: KeyValue::Number(last), .. }) = page.after() {
+            sql.push(" AND line").push(beyond).bind(signed(*last));
+        }
+        let per_page = page.per_page.get();
+        sql.push(" ORDER BY line").push(order).push(" LIMIT ").bind(signed(per_page + 1));
+        sql.push(" OFFSET ").bind(signed(page.offset()));
+        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let more = rows.len() as u64 > per_page;
+        let shown = rows.iter().take(usize::try_from(per_page).unwrap_or(usize::MAX));
+        let items = shown.map(rejected).collect::<Result<Vec<_>>>()?;
+        let key = |last: &RejectedLine| Key { value: KeyValue::Number(last.line), id: import.id.uuid() };
+        Ok(Page { next: items.last().filter(|_| more).map(key), total, items })
+    }
+
+    fn push_rejects(&self, sql: &mut Sql, import: &Import) {
+        self.push_condition(sql);
+        sql.push(" AND tenant_id = ").bind(import.tenant.id.uuid()).push(" AND import_id = ").bind(import.id.uuid());
     }
 
     /// Lines that an import rejected behind one, in their order, at most [`BATCH`].
@@ -117,21 +199,17 @@ impl Scope<'_> {
     /// As any statement.
     pub async fn rejected_lines(&self, import: &Import, after: u64) -> Result<Vec<RejectedLine>> {
         let mut sql = Sql::new("SELECT line, faults FROM user_import_rejects WHERE ");
-        self.push_condition(&mut sql);
-        sql.push(" AND tenant_id = ").bind(import.tenant.id.uuid()).push(" AND import_id = ").bind(import.id.uuid());
+        self.push_rejects(&mut sql, import);
         sql.push(" AND line > ").bind(signed(after)).push(" ORDER BY line LIMIT ").bind(signed(BATCH as u64));
         let db = self.exec;
         let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
-        let line = |row: &sea_orm::QueryResult| {
-            Ok(RejectedLine { line: unsigned(row.try_get("", "line")?), faults: row.try_get("", "faults")? })
-        };
-        rows.iter().map(line).collect()
+        rows.iter().map(rejected).collect()
     }
 }
 
 impl WriteScope<'_> {
     /// Notes how far an import has come and which lines it rejected, if nobody else went on with it. That the users
-    /// came is in the trail already, each with its own event.
+    /// came is in the trail already, each with its own event. Whoever had taken it up has it for another [`LEASE`].
     ///
     /// # Errors
     /// [`Error::Stale`] when somebody did, or it was given up.
@@ -140,6 +218,7 @@ impl WriteScope<'_> {
         let expected = import.version;
         import.version += 1;
         import.updated_at = self.tx.now();
+        import.due_at = import.due_at.map(|_| self.tx.now().plus(LEASE));
         let update = self
             .update_where::<Entity>()
             .set(import.updatable()?)
@@ -162,17 +241,17 @@ impl WriteScope<'_> {
         Ok(import)
     }
 
-    /// Forgets what imports of a tenant rejected that have come to their end, at most [`BATCH`] lines; returns how many.
+    /// Forgets the first lines that an import rejected, at most [`BATCH`]; returns how many.
     ///
     /// # Errors
-    /// [`Error::ScopeViolation`] when the tenant lies outside the scope.
-    pub async fn forget_rejected_lines(&self, tenant: TenantRef) -> Result<usize> {
-        self.guard(&Home { partner: tenant.partner_id, tenant: Some(tenant.id), user: None })?;
+    /// [`Error::ScopeViolation`] when it lies outside the scope.
+    pub async fn forget_rejected_lines(&self, import: &Import) -> Result<usize> {
+        self.guard(&import.home())?;
+        let (tenant, id) = (import.tenant.id.uuid(), import.id.uuid());
         let mut sql = Sql::new("DELETE FROM user_import_rejects WHERE tenant_id = ");
-        sql.bind(tenant.id.uuid())
-            .push(" AND (import_id, line) IN (SELECT r.import_id, r.line FROM user_import_rejects r ");
-        sql.push("JOIN user_imports i ON i.id = r.import_id WHERE r.tenant_id = ").bind(tenant.id.uuid());
-        sql.push(" AND i.state <> 'running' LIMIT ").bind(signed(BATCH as u64)).push(")");
+        sql.bind(tenant).push(" AND import_id = ").bind(id);
+        sql.push(" AND line IN (SELECT line FROM user_import_rejects WHERE tenant_id = ").bind(tenant);
+        sql.push(" AND import_id = ").bind(id).push(" ORDER BY line LIMIT ").bind(signed(BATCH as u64)).push(")");
         let db = self.tx.writing();
         let result = self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
         Ok(usize::try_from(result.rows_affected()).unwrap_or(usize::MAX))

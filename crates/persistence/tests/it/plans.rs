@@ -13,8 +13,7 @@ use gatehouse_domain::{
         Actor, Area, Grant, Installation, Oneself, ReadAssignments, ReadAudit, ReadPartners, ReadRoles, ReadSessions,
         ReadTenants, ReadUsers, RevokeSessions, WriteSettings, WriteUsers, authorize,
     },
-    id::{JobId, MailId},
-    import::{Import, OnConflict},
+    id::MailId,
     issue::Parse,
     mail::Failure,
     page::{Direction, PageRequest, Start},
@@ -28,8 +27,8 @@ use gatehouse_domain::{
     user::{Purpose, UserPatch, UserStatus},
 };
 use gatehouse_persistence::{
-    AssignmentFilter, AuditFilter, Db, Found, NewMail, PartnerFilter, ReceiptKey, RejectedLine, RoleFilter, Scope,
-    SessionFilter, SessionSort, TenantFilter, ThrottleKey, UserFilter,
+    AssignmentFilter, AuditFilter, Db, Found, NewMail, PartnerFilter, ReceiptKey, RoleFilter, Scope, SessionFilter,
+    SessionSort, TenantFilter, ThrottleKey, UserFilter,
     testing::{Engine, Fresh},
 };
 
@@ -68,6 +67,7 @@ macro_rules! surveys {
 
 // Behind the macro, which it uses.
 mod changes;
+mod imports;
 
 const WAYS: [Direction; 2] = [Direction::Descending, Direction::Ascending];
 

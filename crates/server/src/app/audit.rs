@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gatehouse_domain::{
     audit::AuditEvent,
-    authz::{Area, Grant, ReadAudit, authorize},
+    authz::{Area, Grant, Permission, ReadAudit, authorize},
     id::AuditEventId,
     page::{Direction, Page, PageRequest},
     time::Timestamp,
@@ -60,7 +60,10 @@ impl App {
     }
 
     /// The grant that the actor of another one would get now.
-    async fn renew(&self, grant: &Grant<ReadAudit>, place: Area) -> Result<Grant<ReadAudit>> {
+    pub(crate) async fn renew<P>(&self, grant: &Grant<P>, place: Area) -> Result<Grant<P>>
+    where
+        P: Permission<Target = Area>,
+    {
         let Some(session) = grant.session_id() else { return Ok(grant.clone()) };
         let caller = self.caller(session).await?;
         let place = match place {

@@ -110,6 +110,9 @@ impl From<Storage> for Error {
             Storage::Conflict("uq_role_assignments") => {
                 Self::Conflict("The user holds that role there already.".into())
             }
+            Storage::Conflict("uq_user_imports_active") => {
+                Self::Conflict("Another import into the tenant has not come to its end.".into())
+            }
             other => Self::Internal(Box::new(other)),
         }
     }

@@ -1,9 +1,8 @@
 //! Users are read out, to be taken to another system or kept.
 
-use std::sync::Arc;
-
 use gatehouse_domain::{
-    authz::{Actor, Area, Grant, ReadUsers, SystemReason, TenantRef, authorize},
+    authz::{Area, Grant, ReadUsers},
+    id::TenantId,
     time::Timestamp,
     user::Portable,
 };
@@ -15,7 +14,7 @@ use crate::app::{App, Error, Result};
 #[derive(Debug)]
 pub struct UserExport {
     grant: Grant<ReadUsers>,
-    tenant: TenantRef,
+    tenant: TenantId,
     until: Timestamp,
     last: Option<Portable>,
     ended: bool,
@@ -25,34 +24,40 @@ impl App {
     /// Begins to read the users of a tenant out; the audit trail says so first.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer.
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Unavailable`] when the database does not answer.
     pub async fn begin_export(
         &self,
-        tenant: TenantRef,
+        grant: &Grant<ReadUsers>,
+        tenant: TenantId,
         with_password_hashes: bool,
-        reason: SystemReason,
+        ctx: Ctx,
     ) -> Result<UserExport> {
-        let grant: Grant<ReadUsers> = authorize(&Arc::new(Actor::System(reason)), &Area::Tenant(tenant))?;
-        let (acting, now) = (grant.clone(), self.env.now());
+        let (grant, place) = self.within(grant, tenant).await?;
+        let (acting, until) = (grant.clone(), ctx.now);
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&acting);
-            Ok::<_, Error>(scope.note_export(tenant, with_password_hashes, acting.by()).await?)
+            Ok::<_, Error>(scope.note_export(place, with_password_hashes, acting.by()).await?)
         };
-        self.db.write(Ctx::at(now), work).await?;
-        Ok(UserExport { grant, tenant, until: now, last: None, ended: false })
+        self.db.write(ctx, work).await?;
+        Ok(UserExport { grant, tenant, until, last: None, ended: false })
     }
 
-    /// The next users; none at the end.
+    /// The next users; none at the end. Sending an export can take long, so each time its caller must still be allowed
+    /// to see it.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer.
+    /// [`Error::SessionRevoked`] and [`Error::Denied`] when that is over, [`Error::Unavailable`] when the database does
+    /// not answer.
     pub async fn next_users(&self, export: &mut UserExport) -> Result<Vec<Portable>> {
         if export.ended {
             return Ok(Vec::new());
         }
+        let tenant = self.tenant_facts(export.tenant).await?.ok_or(Error::NotFound)?.reference();
+        if export.last.is_some() {
+            export.grant = self.renew(&export.grant, Area::Tenant(tenant)).await?;
+        }
         let last = export.last.as_ref().map(|last| &last.user);
-        let scope = self.db.scope(&export.grant);
-        let users = scope.user_feed(export.tenant, last, export.until, BATCH as u64).await?;
+        let users = self.db.scope(&export.grant).user_feed(tenant, last, export.until, BATCH as u64).await?;
         export.ended = users.len() < BATCH;
         export.last = users.last().cloned();
         Ok(users)

@@ -80,6 +80,16 @@ pub struct Importing {
 }
 
 impl Importing {
+    /// One that goes on under a grant.
+    pub(crate) fn of(grant: Grant<WriteUsers>, import: Import) -> Self {
+        Self { grant, mode: Mode::of(import.dry_run), import, tried: Arc::default() }
+    }
+
+    /// Goes on under another grant.
+    pub(crate) fn renew(&mut self, grant: Grant<WriteUsers>) {
+        self.grant = grant;
+    }
+
     /// How far it has come.
     #[must_use]
     pub const fn import(&self) -> &Import {
@@ -97,9 +107,25 @@ fn names(user: &ForeignUser) -> [(&'static str, String); 2] {
     [("username", user.username.key()), ("email", user.email.key())]
 }
 
+/// The most faults of a line that are kept, and of each the most characters of the field: a line can have thousands.
+const MOST_FAULTS: usize = 20;
+const LONGEST_FIELD: usize = 128;
+
 fn stored(rejected: &Rejected) -> Result<RejectedLine> {
-    let faults = serde_json::to_string(&rejected.faults).map_err(|error| Error::Internal(Box::new(error)))?;
+    let short = |fault: &LineFault| LineFault {
+        field: fault.field.chars().take(LONGEST_FIELD).collect(),
+        code: fault.code.clone(),
+        message: fault.message.chars().take(LONGEST_FIELD * 2).collect(),
+    };
+    let faults: Vec<_> = rejected.faults.iter().take(MOST_FAULTS).map(short).collect();
+    let faults = serde_json::to_string(&faults).map_err(|error| Error::Internal(Box::new(error)))?;
     Ok(RejectedLine { line: rejected.line, faults })
+}
+
+/// What was kept of a line that was rejected.
+pub(crate) fn rejected(line: RejectedLine) -> Result<Rejected> {
+    let faults = serde_json::from_str(&line.faults).map_err(|error| Error::Internal(Box::new(error)))?;
+    Ok(Rejected { line: line.line, faults })
 }
 
 impl App {
@@ -107,7 +133,7 @@ impl App {
     /// and what it has brought stays. A dry run is always a new one and leaves nothing.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the one that was stopped dealt with conflicts in another way.
+    /// [`Error::Conflict`] when the one that was stopped dealt with conflicts in another way, or is none of a command.
     pub async fn begin_import(
         &self,
         tenant: TenantRef,
@@ -125,14 +151,17 @@ impl App {
             if mode == Mode::DryRun {
                 return Ok(fresh.into_parts().0);
             }
-            match scope.running_import(tenant.id).await? {
+            match scope.active_import(tenant.id).await? {
+                Some(other) if other.format.is_some() => return Err(there_is_one(&other)),
                 Some(stopped) if anew => {
-                    scope.update(stopped.discard(&by, now)).await?;
+                    scope.update(stopped.cancel(&by, now)).await?;
                 }
                 Some(stopped) if stopped.on_conflict == on_conflict => return Ok(stopped),
                 Some(stopped) => {
-                    let text =
-                        format!("The import that was stopped there deals with conflicts by `{}`.", stopped.on_conflict);
+                    let text = format!(
+                        "The import that was stopped there deals with conflicts by `{}`: go on with that, or begin anew.",
+                        stopped.on_conflict
+                    );
                     return Err(Error::Conflict(text.into()));
                 }
                 None => {}
@@ -140,8 +169,7 @@ impl App {
             Ok(scope.insert(fresh).await?)
         };
         let import = self.db.write(Ctx::at(now), work).await?;
-        self.forget_rejected_lines(grant, tenant).await?;
-        Ok(Importing { grant: grant.clone(), mode, import, tried: Arc::default() })
+        Ok(Importing { mode, ..Importing::of(grant.clone(), import) })
     }
 
     /// Takes the next lines in, all of them or none; returns those that were rejected. `so_far` is a digest of all lines up to
@@ -180,7 +208,11 @@ impl App {
                 other => break other?,
             }
         };
-        let (import, rejected, tried) = done;
+        let (mut import, rejected, tried) = done;
+        if mode == Mode::DryRun && import.format.is_some() {
+            // What was tried has been taken back, and what came of it is shown to whoever asked.
+            import = self.note_tried(importing, import, &rejected).await?;
+        }
         importing.import = import;
         Arc::make_mut(&mut importing.tried).extend(tried);
         Ok(rejected)
@@ -192,17 +224,15 @@ impl App {
     /// [`Error::Stale`] when somebody else went on with it.
     pub async fn finish_import(&self, importing: Importing) -> Result<Counts> {
         let Importing { grant, mode, import, .. } = importing;
-        let (counts, tenant) = (import.counts, import.tenant);
-        if mode == Mode::DryRun {
+        let counts = import.counts;
+        if mode == Mode::DryRun && import.format.is_none() {
             return Ok(counts);
         }
-        let acting = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            tx.scope(&acting).update(import.clone().complete(&acting.by(), tx.now())).await?;
+            tx.scope(&grant).update(import.clone().complete(&grant.by(), tx.now())).await?;
             Ok::<_, Error>(())
         };
         self.db.write(Ctx::at(self.env.now()), work).await?;
-        self.forget_rejected_lines(&grant, tenant).await?;
         Ok(counts)
     }
 
@@ -212,23 +242,20 @@ impl App {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn rejected_lines(&self, importing: &Importing, after: u64) -> Result<Vec<Rejected>> {
         let lines = self.db.scope(&importing.grant).rejected_lines(&importing.import, after).await?;
-        let rejected = |line: RejectedLine| {
-            let faults = serde_json::from_str(&line.faults).map_err(|error| Error::Internal(Box::new(error)))?;
-            Ok(Rejected { line: line.line, faults })
-        };
         lines.into_iter().map(rejected).collect()
     }
 
-    async fn forget_rejected_lines(&self, grant: &Grant<WriteUsers>, tenant: TenantRef) -> Result<()> {
-        loop {
-            let grant = grant.clone();
-            let work =
-                async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.scope(&grant).forget_rejected_lines(tenant).await?);
-            if self.db.write(Ctx::at(self.env.now()), work).await? < BATCH {
-                return Ok(());
-            }
-        }
+    async fn note_tried(&self, importing: &Importing, import: Import, rejected: &[Rejected]) -> Result<Import> {
+        let (grant, lines) = (importing.grant.clone(), rejected.iter().map(stored).collect::<Result<Vec<_>>>()?);
+        let work =
+            async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.scope(&grant).advance(import.clone(), &lines).await?);
+        self.db.write(Ctx::at(self.env.now()), work).await
     }
+}
+
+/// A tenant has one import at a time, whoever asks for it.
+pub(crate) fn there_is_one(import: &Import) -> Error {
+    Error::Conflict(format!("The import {} into the tenant has not come to its end.", import.id).into())
 }
 
 /// Lines on their way into one transaction.

@@ -20,6 +20,10 @@ const SEAL_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How long a mail waits at most for somebody to look for it.
 const MAIL_EVERY: Duration = Duration::from_secs(2);
+/// How long an import waits at most for somebody to take it up.
+const IMPORT_EVERY: Duration = Duration::from_secs(2);
+/// How old the pieces of a file are when no import is going to be asked for with it any more.
+const PIECES_KEPT: Duration = Duration::from_secs(3_600);
 const CLEAN_EVERY: Duration = Duration::from_secs(600);
 /// Batches that one run of a task does at most; the next run goes on.
 const BATCHES: usize = 200;
@@ -132,7 +136,24 @@ impl App {
             self.db.write(Ctx::at(self.env.now()), work).await
         })
         .await?;
+        self.forget_imports().await?;
         Ok(removed)
+    }
+
+    /// Removes what ended imports rejected, and files that nobody asked for an import with.
+    async fn forget_imports(&self) -> Result<()> {
+        let before = self.env.now().minus(PIECES_KEPT);
+        for _ in 0..BATCHES {
+            let work = async move |tx: &WriteTx<'_>| {
+                let system = tx.system(JOB);
+                // Both, as long as there is either.
+                Ok::<_, Error>(system.purge_rejected_lines().await? | system.purge_pieces(before).await?)
+            };
+            if !self.db.write(Ctx::at(self.env.now()), work).await? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Removes events of a tenant, or of none, after their retention.
@@ -164,12 +185,13 @@ impl App {
             self.watch_seals().await.map(drop)
         });
         let mail = every(MAIL_EVERY, "send mail", async || self.send_mail().await.map(drop));
+        let import = every(IMPORT_EVERY, "import users", async || self.run_imports().await.map(drop));
         let index = async {
             if let Err(error) = self.index_for_search().await {
                 failed("index for search", &error);
             }
         };
-        tokio::join!(flush, sweep, clean, seal, mail, index);
+        tokio::join!(flush, sweep, clean, seal, mail, import, index);
     }
 }
 

@@ -17,6 +17,7 @@ pub mod effects;
 pub mod error;
 pub mod exports;
 pub mod fresh;
+pub mod import_jobs;
 pub mod imports;
 pub mod invitations;
 pub mod jobs;
@@ -37,6 +38,7 @@ pub mod setup;
 pub mod standing;
 pub mod tenants;
 pub mod trail;
+pub mod uploads;
 pub mod users;
 
 use std::sync::{Arc, OnceLock};

@@ -75,9 +75,9 @@ impl App {
     ///
     /// # Errors
     /// [`Error::InProgress`] when it does so already.
-    pub fn alone(&self, key: &ReceiptKey) -> Result<Alone> {
-        let is_first = self.in_progress.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.key);
-        if is_first { Ok(Alone { key: key.key, all: self.in_progress.clone() }) } else { Err(Error::InProgress) }
+    pub fn alone(&self, key: &[u8; 32]) -> Result<Alone> {
+        let is_first = self.in_progress.0.lock().unwrap_or_else(PoisonError::into_inner).insert(*key);
+        if is_first { Ok(Alone { key: *key, all: self.in_progress.clone() }) } else { Err(Error::InProgress) }
     }
 
     /// The answer that a request got when it was sent before.

@@ -42,11 +42,12 @@ const SUSPENDED: &[(&str, &str)] = &[("status", "SUSPENDED")];
 const ACTIVE: &[(&str, &str)] = &[("status", "ACTIVE")];
 const LINK: &[(&str, &str)] = &[("delivery", "link")];
 
-/// Operations without a command of this kind: an operator has no limits to ask for.
+/// Operations without a command of this kind: an operator has no limits to ask for, and has commands of their own for
+/// files, which take passwords along and need no server.
 #[cfg(test)]
-const WITHOUT: [&str; 1] = ["admin.me.scope.get"];
+const WITHOUT: [&str; 3] = ["admin.me.scope.get", "admin.tenants.user_imports.create", "admin.tenants.users.download"];
 
-const NOUNS: [Noun; 7] = [
+const NOUNS: [Noun; 8] = [
     Noun {
         name: "platform",
         about: "What holds everywhere",
@@ -107,6 +108,17 @@ const NOUNS: [Noun; 7] = [
             ("cancel-invitation", "admin.users.invitation.delete", &[]),
             ("reset-password", "admin.users.password_reset.create", &[]),
             ("unlock", "admin.users.unlock", &[]),
+        ],
+    },
+    Noun {
+        name: "user-import",
+        about: "Imports of users, however they were asked for",
+        columns: &["id", "state", "created", "updated", "skipped", "rejected", "created_at"],
+        verbs: &[
+            ("list", "admin.tenants.user_imports.list", &[]),
+            ("show", "admin.tenants.user_imports.get", &[]),
+            ("rejects", "admin.tenants.user_imports.rejects.list", &[]),
+            ("cancel", "admin.tenants.user_imports.cancel", &[]),
         ],
     },
     Noun {

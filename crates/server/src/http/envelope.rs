@@ -173,6 +173,10 @@ pub struct Bare<T>(pub T);
 #[derive(Debug)]
 pub struct Accepted<T>(pub T);
 
+/// One object for what will be done: the first with status 202.
+#[derive(Debug)]
+pub struct Queued<T>(pub T);
+
 /// Nothing: status 204.
 #[derive(Debug)]
 pub struct NoContent;
@@ -273,6 +277,20 @@ impl<T: Serialize> Render for Accepted<T> {
 }
 
 impl<T: Serialize> Responder for Accepted<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        respond(request, &self)
+    }
+}
+
+impl<T: Serialize> Render for Queued<T> {
+    fn render(&self, meta: MetaResponse) -> (StatusCode, Vec<u8>) {
+        (StatusCode::ACCEPTED, bytes(&Enveloped { data: &self.0, pagination: None, meta }))
+    }
+}
+
+impl<T: Serialize> Responder for Queued<T> {
     type Body = BoxBody;
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod conditional;
+pub mod download;
 pub mod edge;
 pub mod envelope;
 pub mod extract;

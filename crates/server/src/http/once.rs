@@ -41,8 +41,13 @@ struct BodyDigest(Vec<u8>);
 /// Remembers what a body was, if that may be asked for.
 pub fn remember_body(request: &HttpRequest, bytes: &[u8]) {
     if request.headers().contains_key(&KEY) {
-        request.extensions_mut().insert(BodyDigest(digest(&SHA256, bytes).as_ref().to_vec()));
+        remember_digest(request, digest(&SHA256, bytes).as_ref());
     }
+}
+
+/// The same of a body that is not held as a whole.
+pub fn remember_digest(request: &HttpRequest, digest: &[u8]) {
+    request.extensions_mut().insert(BodyDigest(digest.to_vec()));
 }
 
 /// A request under a key.
@@ -136,7 +141,7 @@ impl Asked {
     {
         let Some(keyed) = &self.keyed else { return Ok(Answered::Now(show(run(&self.origin).await?))) };
         let key = keyed.receipt(app)?;
-        let _alone = app.alone(&key)?;
+        let _alone = app.alone(&key.key)?;
         if let Some(kept) = app.answered(&key).await? {
             return Ok(Answered::Before(kept));
         }

@@ -34,6 +34,7 @@ pub fn write(keyring: &Keyring, list: &str, cursor: &Cursor) -> String {
     let value = match &cursor.key.value {
         KeyValue::At(at) => format!("t{}", at.micros()),
         KeyValue::Text(text) => format!("s{text}"),
+        KeyValue::Number(number) => format!("n{number}"),
     };
     let body = format!("1 {} {} {} {value}", cursor.number.get(), cursor.per_page.get(), cursor.key.id.simple());
     let mut bytes = tag(keyring, body.as_bytes(), list).to_vec();
@@ -60,6 +61,7 @@ pub fn read(keyring: &Keyring, list: &str, text: &str) -> Option<Cursor> {
     let value = match kind {
         "t" => KeyValue::At(Timestamp::from_micros(value.parse().ok()?)),
         "s" => KeyValue::Text(value.to_owned()),
+        "n" => KeyValue::Number(value.parse().ok()?),
         _ => return None,
     };
     Some(Cursor { key: Key { value, id }, number, per_page })
@@ -81,7 +83,8 @@ mod tests {
     #[test]
     fn cursor_reads_back_for_its_own_list_only() {
         let keyring = Keyring::new(&MasterKey::new([1; 32]));
-        for value in [KeyValue::At(Timestamp::from_micros(-7)), KeyValue::Text("a name with blanks".into())] {
+        let text = KeyValue::Text("a name with blanks".into());
+        for value in [KeyValue::At(Timestamp::from_micros(-7)), text, KeyValue::Number(7)] {
             let cursor = cursor(value);
             let text = write(&keyring, "sessions?active", &cursor);
             assert_eq!(read(&keyring, "sessions?active", &text), Some(cursor));

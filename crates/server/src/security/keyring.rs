@@ -17,7 +17,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
-    id::MailId,
+    id::{JobId, MailId},
     secret::{Secret, TokenHash},
 };
 use gatehouse_persistence::{Mac, ThrottleKey};
@@ -103,6 +103,7 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
 pub struct Keyring {
     seal: [u8; 32],
     mail: [u8; 32],
+    file: [u8; 32],
     refresh: hmac::Key,
     cursor: hmac::Key,
     etag: hmac::Key,
@@ -153,6 +154,10 @@ fn open_with(key: &[u8; 32], purpose: &[u8], sealed: &[u8]) -> Result<Vec<u8>, U
     Ok(plain.to_vec())
 }
 
+fn place(import: JobId, number: u64, is_last: bool) -> Vec<u8> {
+    [import.uuid().as_bytes().as_slice(), &number.to_be_bytes(), &[u8::from(is_last)]].concat()
+}
+
 impl Keyring {
     /// Derives all keys.
     #[must_use]
@@ -162,6 +167,7 @@ impl Keyring {
         Self {
             seal: derive(master, b"seal"),
             mail: derive(master, b"mail"),
+            file: derive(master, b"import file"),
             refresh: mac(b"refresh token"),
             cursor: mac(b"cursor"),
             etag: mac(b"etag"),
@@ -190,6 +196,22 @@ impl Keyring {
     /// [`Unopenable`] for anything else.
     pub fn open(&self, owner: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
         open_with(&self.seal, owner, sealed)
+    }
+
+    /// Seals a piece of the file of an import. Its place and whether it is the last become part of the seal, so that no
+    /// piece can be left out, moved, or taken from another file.
+    #[must_use]
+    pub fn seal_piece(&self, import: JobId, number: u64, is_last: bool, plain: &[u8]) -> Vec<u8> {
+        seal_with(&self.file, &place(import, number, is_last), plain)
+    }
+
+    /// Opens a piece of a file; says whether it is the last.
+    ///
+    /// # Errors
+    /// [`Unopenable`] for anything else.
+    pub fn open_piece(&self, import: JobId, number: u64, sealed: &[u8]) -> Result<(Vec<u8>, bool), Unopenable> {
+        let open = |is_last| Ok((open_with(&self.file, &place(import, number, is_last), sealed)?, is_last));
+        open(false).or_else(|_: Unopenable| open(true))
     }
 
     /// Seals a mail that waits to be sent.
@@ -308,6 +330,18 @@ mod tests {
             assert_eq!(ring.open(b"tenant", &bent), Err(Unopenable));
         }
         assert_eq!(ring.open(b"tenant", &sealed[..10]), Err(Unopenable));
+    }
+
+    #[test]
+    fn piece_of_a_file_opens_in_its_own_place_only_and_says_whether_it_is_the_last() {
+        let ring = Keyring::new(&MasterKey::new([1; 32]));
+        let [file, other] = [1, 2].map(|n| JobId::from_parts(n, [0; 10]));
+        let (first, last) = (ring.seal_piece(file, 0, false, b"a"), ring.seal_piece(file, 1, true, b"b"));
+        assert_eq!(ring.open_piece(file, 0, &first).unwrap(), (b"a".to_vec(), false));
+        assert_eq!(ring.open_piece(file, 1, &last).unwrap(), (b"b".to_vec(), true));
+        for (id, number, moved) in [(file, 1, &first), (file, 0, &last), (other, 0, &first)] {
+            assert_eq!(ring.open_piece(id, number, moved), Err(Unopenable));
+        }
     }
 
     #[test]

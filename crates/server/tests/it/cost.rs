@@ -145,6 +145,28 @@ api_tests! {
         assert_eq!(get(&world, &admin, "/admin/audit-events/catalogue").await, 0);
     }
 
+    async fn imports_and_exports_of_users_cost_a_few_statements_whatever_is_in_the_file(world) {
+        let (tenant, _, token) = administered(&world).await;
+        let base = format!("/tenants/{}", tenant.id);
+        let path = format!("{base}/user-imports");
+        let file = |n: usize| (0..n).map(|i| format!("{{\"username\":\"u{i}\",\"email\":\"u{i}@x.example\"}}\n")).collect::<String>();
+        let ask = |n: usize| world.post(&path).bearer(&token).body("application/x-ndjson", file(n)).send();
+        // The file, whether there is another import, and the import with its event.
+        let expected = if world.app.db().is_sqlite() { 3 } else { 4 };
+        let few = once(&world, &token, ask(1)).await;
+        world.app.run_imports().await.unwrap();
+        assert_eq!((few, once(&world, &token, ask(2_000)).await), (expected, expected));
+        world.app.run_imports().await.unwrap();
+        for per_page in [1, 200] {
+            assert_eq!(get(&world, &token, &format!("{path}?per_page={per_page}")).await, 2);
+        }
+        let id = world.get(&path).bearer(&token).send().await.ids().remove(0);
+        assert_eq!(get(&world, &token, &format!("{path}/{id}")).await, 1);
+        assert_eq!(get(&world, &token, &format!("{path}/{id}/rejects")).await, 3);
+        // The event, and one for every 500 users.
+        assert_eq!(get(&world, &token, &format!("{base}/users/export")).await, 1 + 2_001 / 500 + 1);
+    }
+
     async fn one_session_takes_two_statements(world) {
         let (tenant, boss, token) = administered(&world).await;
         let session = world.login(&boss).await.session();

@@ -16,7 +16,12 @@ use crate::{
 };
 
 async fn send(world: &World, token: &Signed, key: &str, path: &str, body: &Value) -> Answer {
-    world.post(path).bearer(token).header("idempotency-key", key).json(body.clone()).send().await
+    let call = world.post(path).bearer(token).header("idempotency-key", key);
+    let call = match body {
+        Value::String(file) => call.body("application/x-ndjson", file.clone()),
+        body => call.json(body.clone()),
+    };
+    call.send().await
 }
 
 fn is_replay(answer: &Answer) -> bool {
@@ -63,6 +68,14 @@ async fn requests(world: &World, tenant: &Tenant) -> Vec<(String, String, Value)
     let invited = invited["id"].as_str().unwrap();
     let anchor = json!({"level": "tenant", "tenant_id": t});
     let gives = |user: &str| json!({"user_id": user, "role_id": reader, "anchor": anchor});
+    let (file, mut imports) = (json!("\n"), Vec::new());
+    for slug in ["b", "c"] {
+        let of = world.tenant(slug).await.id;
+        let path = format!("/tenants/{of}/user-imports");
+        let job = world.post(&path).bearer(&admin).body("application/x-ndjson", "\n").send().await.expect(202);
+        imports.push(format!("{of}/user-imports/{}/cancel", job.data()["id"].as_str().unwrap()));
+    }
+    let d = world.tenant("d").await.id;
     let link = json!({"delivery": "link"});
     let all = json!({});
     [
@@ -76,6 +89,10 @@ async fn requests(world: &World, tenant: &Tenant) -> Vec<(String, String, Value)
         ("tenants.users.create", format!("/tenants/{t}/users"), user("new-2")),
         ("admin.users.invitation.create", format!("/admin/users/{invited}/invitation"), link.clone()),
         ("tenants.users.invitation.create", format!("/tenants/{t}/users/{invited}/invitation"), link),
+        ("admin.tenants.user_imports.create", format!("/admin/tenants/{d}/user-imports"), file.clone()),
+        ("tenants.user_imports.create", format!("/tenants/{t}/user-imports"), file),
+        ("admin.tenants.user_imports.cancel", format!("/admin/tenants/{}", imports[0]), all.clone()),
+        ("tenants.user_imports.cancel", format!("/tenants/{}", imports[1]), all.clone()),
         ("admin.users.unlock", format!("/admin/users/{}/unlock", ada.id), all.clone()),
         ("tenants.users.unlock", format!("/tenants/{t}/users/{}/unlock", ada.id), all.clone()),
         (
@@ -128,6 +145,7 @@ api_tests! {
                 let again = send(&world, &admin, "key", path, body).await;
                 assert!(is_replay(&again), "{id}: {}", again.text);
                 assert_eq!((again.status, &again.text, again.header("content-type")), (first.status, &first.text, first.header("content-type")), "{id}");
+                assert_eq!(again.header("location"), first.header("location"), "{id}");
                 assert_ne!(again.header("x-request-id"), first.header("x-request-id"), "{id}");
             }
             assert_eq!(world.number("SELECT COUNT(*) FROM audit_events").await, events, "{id} happened again");

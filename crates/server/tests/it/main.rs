@@ -46,4 +46,7 @@ mod strangers;
 mod tenant_view;
 mod throttle;
 mod tokens;
+mod transfer_lines;
 mod transfers;
+mod user_exports;
+mod user_imports;

@@ -101,6 +101,59 @@ async fn body_that_does_not_come_is_given_up_with_its_connection() {
 }
 
 #[actix_web::test]
+async fn file_that_comes_too_slowly_is_given_up_and_the_next_one_is_taken() {
+    let Some(world) = World::new(Engine::Sqlite).await else { return };
+    let tenant = world.tenant("acme").await;
+    let admin = world.admin().await;
+    let (handle, port) = serve(&world);
+    let path = format!("/tenants/{}/user-imports", tenant.id);
+    let head = format!(
+        "POST /api/v1{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked",
+        admin.as_ref()
+    );
+    for drop in ["", "1\r\n\n\r\n"] {
+        let text = drip(port, &head, drop).await;
+        assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
+    }
+    assert_eq!(world.number("SELECT COUNT(*) FROM user_import_pieces").await, 0);
+    world.post(&path).bearer(&admin).body("application/x-ndjson", "\n").send().await.expect(202);
+    handle.stop(false).await;
+}
+
+#[actix_web::test]
+async fn file_whose_connection_breaks_leaves_nothing() {
+    let Some(world) = World::new(Engine::Sqlite).await else { return };
+    let tenant = world.tenant("acme").await;
+    let admin = world.admin().await;
+    let (handle, port) = serve(&world);
+    let head = format!(
+        "POST /api/v1/tenants/{}/user-imports HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/x-ndjson\r\nContent-Length: 9000000\r\n\r\n",
+        tenant.id,
+        admin.as_ref()
+    );
+    let pieces = async || world.number("SELECT COUNT(*) FROM user_import_pieces").await;
+    let until = async |left: fn(i64) -> bool| {
+        let waiting = async {
+            while !left(pieces().await) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, waiting).await.unwrap();
+    };
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b'\n'; 600_000]).await.unwrap();
+    until(|pieces| pieces > 0).await;
+    // Reset, not closed: whoever waits for more is not told, but dropped.
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+    until(|pieces| pieces == 0).await;
+    handle.stop(false).await;
+}
+
+#[actix_web::test]
 async fn connection_goes_on_after_a_body_that_was_read_or_is_whole() {
     let Some(world) = World::new(Engine::Sqlite).await else { return };
     let (handle, port) = serve(&world);

@@ -41,24 +41,12 @@ surveys! {
 
     async fn users_of_a_file_are_found_by_an_index(survey) {
         let (db, at, ada) = (survey.db.clone(), survey.tenant.reference(), survey.ada.clone());
-        let (read, save) = (in_tenant::<ReadUsers>(&survey.tenant), in_tenant::<WriteUsers>(&survey.tenant));
+        let read = in_tenant::<ReadUsers>(&survey.tenant);
         let scope = db.scope(&read);
         let names = |suffix: &str| ["ada", "eve"].map(|name| format!("{name}{suffix}"));
         survey.look("taken", scope.taken(at.id, &names(""), &names("@example.com"))).await;
         survey.look("feed", scope.user_feed(at, None, NOW, 10)).await;
         survey.look("feed, further", scope.user_feed(at, Some(&ada), NOW, 10)).await;
         survey.look("with password", scope.portable_user(ada.id)).await;
-        survey.look("stopped", scope.running_import(at.id)).await;
-        let started = Import::start(JobId::from_parts(1, [1; 10]), at, OnConflict::Fail, &by(), NOW);
-        let (saving, begun) = (save.clone(), started.clone());
-        write(&db, NOW, async move |tx| tx.scope(&saving).insert(begun.clone()).await).await.unwrap();
-        survey.look("import", write(&db, NOW, async move |tx| {
-            let (scope, import) = (tx.scope(&save), started.value().clone());
-            let rejected = [RejectedLine { line: 1, faults: "[]".into() }];
-            let import = scope.advance(import, &rejected).await?;
-            scope.rejected_lines(&import, 0).await?;
-            scope.update(import.complete(&by(), NOW)).await?;
-            scope.forget_rejected_lines(at).await
-        })).await;
     }
 }

@@ -1,11 +1,13 @@
 //! `user export`: the users of a tenant as a file.
 
-use std::io::Write;
+use std::{io::Write, sync::Arc};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use gatehouse_domain::authz::SystemReason;
+use gatehouse_domain::authz::{Actor, Area, SystemReason, authorize};
+use gatehouse_persistence::Ctx;
 
 use crate::{
+    app,
     cli::{Exit, block_on, config, explain, open, tenant, user},
     transfer::UserFile,
 };
@@ -27,7 +29,10 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
     block_on(async {
         let app = open(&config).await?;
         let tenant = tenant(&app, &slug).await?.reference();
-        let mut export = app.begin_export(tenant, file.password_hashes, SystemReason::Cli).await?;
+        let operator = Arc::new(Actor::System(SystemReason::Cli));
+        let grant = authorize(&operator, &Area::Tenant(tenant)).map_err(app::Error::from)?;
+        let ctx = Ctx::at(app.env().now());
+        let mut export = app.begin_export(&grant, tenant.id, file.password_hashes, ctx).await?;
         let mut out = std::io::stdout().lock();
         // Unlike elsewhere, a reader that goes away makes this fail: whoever wanted the file has not got it.
         let mut write = |text: &str| {

@@ -157,7 +157,7 @@ async fn import(
     let importing =
         app.begin_import(tenant, options.on_conflict, options.mode, options.restart, SystemReason::Cli).await;
     let importing = importing.map_err(|error| match error {
-        app::Error::Conflict(text) => Exit::Usage(format!("{text} Go on with that, or begin anew with --restart.")),
+        app::Error::Conflict(text) => Exit::Usage(text.into_owned()),
         other => other.into(),
     })?;
     let rejects = match &options.rejects {

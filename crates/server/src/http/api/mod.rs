@@ -10,6 +10,7 @@ pub mod settings;
 pub mod setup;
 pub mod tenants;
 pub mod user;
+pub mod user_import;
 
 use crate::http::mount::Mount;
 

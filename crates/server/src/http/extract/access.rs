@@ -175,6 +175,7 @@ path_ids! {
     gatehouse_domain::id::AssignmentId = "assignment_id",
     gatehouse_domain::id::SessionId = "session_id",
     gatehouse_domain::id::AuditEventId = "event_id",
+    gatehouse_domain::id::JobId = "import_id",
 }
 
 impl RequestState {

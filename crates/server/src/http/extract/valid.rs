@@ -38,12 +38,15 @@ const MAX_FIELDS: usize = 32;
 
 type Reading<T> = Pin<Box<dyn Future<Output = Result<T, Failure>>>>;
 
-fn issue(kind: &'static str, msg: &'static str) -> Failure {
+pub(super) fn issue(kind: &'static str, msg: &'static str) -> Failure {
     Issues::from(Fault::new(kind, msg).at(vec!["body".into()])).into()
 }
 
 /// Reads a body, if it comes in time: every reading goes through here.
-async fn in_time<T>(request: &HttpRequest, reading: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(super) async fn in_time<T>(
+    request: &HttpRequest,
+    reading: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     let Some(site) = request.app_data::<Data<Site>>() else { unreachable!("the site is part of every route") };
     timeout(site.body_timeout, reading).await.unwrap_or(Err(Failure::RequestTimeout))
 }
@@ -67,12 +70,12 @@ async fn collect(request: &HttpRequest, mut payload: Payload) -> Result<Vec<u8>,
 }
 
 /// The media type of a body, without parameters, in lower case.
-fn media_type(request: &HttpRequest) -> Option<String> {
+pub(super) fn media_type(request: &HttpRequest) -> Option<String> {
     let value = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
-fn is_encoded(request: &HttpRequest) -> bool {
+pub(super) fn is_encoded(request: &HttpRequest) -> bool {
     request.headers().get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 

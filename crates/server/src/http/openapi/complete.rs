@@ -143,6 +143,7 @@ fn shared(document: &mut Value) {
         "Allow": header("The methods that there are.", &text(200)),
         "Idempotency-Replayed": header("That the answer is that of an earlier request.", &json!({ "type": "string", "const": "true" })),
         "ETag": header("Names the state of what is shown (RFC 9110); for `If-Match` and `If-None-Match`.", &text(100)),
+        "Location": header("Where it is.", &json!({ "type": "string", "format": "uri-reference", "maxLength": 200 })),
         "Link": header("The first, previous, next and last page (RFC 8288).", &text(8192)),
     });
     let tags = json!({ "type": "string", "maxLength": 4096, "pattern": r#"^(\*|(W/)?"[!#-~]*"( ?, ?(W/)?"[!#-~]*"){0,31})$"# });
@@ -239,7 +240,7 @@ fn failures(path: &str, method: &str, operation: &Map<String, Value>) -> Vec<(&'
         failures.push(("409", "Conflict"));
     }
     // These read a body to see that there is none.
-    if has_body || forces || id.ends_with("sessions.revoke_all") {
+    if has_body || forces || id.ends_with("sessions.revoke_all") || id.ends_with("user_imports.cancel") {
         failures.push(("408", "RequestTimeout"));
     }
     if has_body {
@@ -322,6 +323,9 @@ fn one(path: &str, method: &str, operation: &mut Map<String, Value>) {
         response["headers"]["X-Request-Id"] = reference("X-Request-Id");
         if id.ends_with(".list") {
             response["headers"]["Link"] = reference("Link");
+        }
+        if id.ends_with("user_imports.create") {
+            response["headers"]["Location"] = reference("Location");
         }
         if id.ends_with(".download") {
             response["headers"]["Content-Disposition"] = reference("Content-Disposition");

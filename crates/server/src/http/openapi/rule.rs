@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::http::extract::file::MAX_FILE;
+
 /// Adds the rules to the schemas.
 pub(super) fn add(schemas: &mut Value) {
     let given = |name: &str, kind: &str| json!({ "required": [name], "properties": { name: { "type": kind } } });
@@ -45,6 +47,9 @@ pub(super) fn add(schemas: &mut Value) {
             },
         }),
     );
+    for file in ["UserImportLines", "UserImportTable"] {
+        extend(&mut schemas[file], json!({ "minLength": 1, "maxLength": MAX_FILE }));
+    }
     // The forms are described by hand, and their reader refuses what it does not know.
     for form in ["LoginRequest", "LoginMultipartRequest"] {
         extend(&mut schemas[form], json!({ "additionalProperties": false }));

@@ -43,6 +43,7 @@ pub struct Target {
     pub spare_role: String,
     pub assignment: String,
     pub event: String,
+    pub import: String,
     /// Where mail is asked for; nobody's.
     pub email: String,
     /// The token of a mailed link; of none.
@@ -72,8 +73,8 @@ pub struct Cast {
     pub home: Tenant,
     pub foreign: Tenant,
     roles: [String; 2],
-    /// An event of each tenant.
-    events: BTreeMap<String, String>,
+    /// An event and an import of each tenant.
+    events: BTreeMap<String, (String, String)>,
     serial: Cell<u32>,
 }
 
@@ -81,6 +82,13 @@ pub struct Cast {
 pub async fn event(world: &World, tenant: &Tenant) -> String {
     let path = format!("/admin/audit-events?tenant_id={}&sort=created_at&per_page=1", tenant.id);
     world.get(&path).bearer(world.admin().await).send().await.expect(200).ids().remove(0)
+}
+
+/// An import of nobody into a tenant, which is not begun.
+pub async fn import(world: &World, tenant: &str) -> String {
+    let call = world.post(&format!("/tenants/{tenant}/user-imports")).bearer(world.admin().await);
+    let answer = call.body("application/x-ndjson", "\n").send().await.expect(202);
+    answer.data()["id"].as_str().unwrap().to_owned()
 }
 
 impl Cast {
@@ -135,8 +143,10 @@ impl Cast {
         }
         let mut events = BTreeMap::new();
         for tenant in [&home, &sibling, &foreign, &operators] {
-            events.insert(tenant.id.clone(), event(world, tenant).await);
+            let (event, import) = (event(world, tenant).await, import(world, &tenant.id).await);
+            events.insert(tenant.id.clone(), (event, import));
         }
+        world.app.run_imports().await.unwrap();
         Self { world: world.clone(), events, actors, home, foreign, roles: [shown, spare], serial: Cell::default() }
     }
 
@@ -182,7 +192,8 @@ impl Cast {
             role: self.roles[0].clone(),
             spare_role: self.roles[1].clone(),
             assignment: actor.assignment.clone(),
-            event: self.events[&tenant.id].clone(),
+            event: self.events[&tenant.id].0.clone(),
+            import: self.events[&tenant.id].1.clone(),
             email: format!("m{serial}@example.com"),
             link: "none".to_owned(),
             serial,

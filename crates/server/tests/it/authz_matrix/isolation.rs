@@ -1,11 +1,11 @@
 //! What belongs to others does not exist: to everybody, every id of another tenant answers like one that nobody ever
 //! had, byte for byte, whichever place of the path it takes.
 
-use gatehouse_domain::id::{AssignmentId, AuditEventId, PartnerId, RoleId, SessionId, TenantId, UserId};
+use gatehouse_domain::id::{AssignmentId, AuditEventId, JobId, PartnerId, RoleId, SessionId, TenantId, UserId};
 use serde_json::{Value, json};
 
 use super::{
-    cast::{Cast, Target, Whose, event},
+    cast::{Cast, Target, Whose, event, import},
     operation::{Operation, operations},
 };
 use crate::harness::{Tenant, World, api_tests};
@@ -13,7 +13,7 @@ use crate::harness::{Tenant, World, api_tests};
 /// The callers who are somebody.
 const CALLERS: [&str; 6] = ["plain", "reader", "deleter", "tenant", "partner", "foreign"];
 
-const IDS: [&str; 6] = ["tenant_id", "user_id", "session_id", "role_id", "assignment_id", "event_id"];
+const IDS: [&str; 7] = ["tenant_id", "user_id", "session_id", "role_id", "assignment_id", "event_id", "import_id"];
 
 /// Everything of a tenant that none of the callers may see.
 async fn stranger(world: &World) -> Target {
@@ -25,6 +25,7 @@ async fn stranger(world: &World) -> Target {
     let signed = world.login(&person).await;
     Target {
         event: event(world, &tenant).await,
+        import: import(world, &tenant.id).await,
         email: format!("{}@{}.example", person.name, person.slug),
         link: "none".to_owned(),
         tenant: tenant.id,
@@ -53,6 +54,7 @@ fn nothing() -> Target {
         spare_role: RoleId::from_parts(1, random).to_string(),
         assignment: AssignmentId::from_parts(1, random).to_string(),
         event: AuditEventId::from_parts(1, random).to_string(),
+        import: JobId::from_parts(1, random).to_string(),
         ..Target::default()
     }
 }
@@ -64,6 +66,7 @@ fn field<'t>(target: &'t mut Target, name: &str) -> &'t mut String {
         "session_id" => &mut target.session,
         "role_id" => &mut target.role,
         "event_id" => &mut target.event,
+        "import_id" => &mut target.import,
         _ => &mut target.assignment,
     }
 }

@@ -5,7 +5,7 @@ use actix_web::http::Method;
 use serde_json::{Value, json};
 
 use super::{
-    cast::{Cast, Whose},
+    cast::{Cast, Whose, import},
     operation::{Operation, operations},
 };
 use crate::harness::{World, api_tests};
@@ -147,6 +147,10 @@ async fn prepare(cast: &Cast, operation: &Operation, target: &mut super::cast::T
         let person = world.person(&cast.home, &format!("locked{}", target.serial)).await;
         world.try_login(&person.slug, &person.name, "wrong wrong wrong wrong").await.expect(401);
         target.user = person.id;
+    }
+    if operation.id.ends_with("user_imports.cancel") {
+        world.app.run_imports().await.unwrap();
+        target.import = import(world, &target.tenant).await;
     }
     if operation.id == "me.sessions.revoke_all" {
         world.login(cast.actor("plain").person.as_ref().unwrap()).await;

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{Document, none};
 
 /// The last words of operation ids.
-const VERBS: [&str; 22] = [
+const VERBS: [&str; 23] = [
+    "cancel",
     "change_email",
     "change_password",
     "create",

@@ -12,8 +12,9 @@ use crate::{
         api::audit::{
             AuditEventPage, AuditEventResponse, AuditPlaceQuery, AuditQuery, OneAuditEvent,
             catalogue::{AuditCatalogueResponse, OneAuditCatalogue},
-            export::{self, AuditEventLines, AuditEventTable, AuditExportQuery},
+            export::{self, AuditEventLines, AuditEventTable},
         },
+        download::FileQuery,
         envelope::{ApiResponse, ApiResult},
         extract::{
             access::{Access, Directory, PathId},
@@ -50,12 +51,12 @@ async fn list(
 ///
 /// Everything that the filters find up to the instant of the request, oldest first, sent while it is read. If something
 /// goes wrong on the way, or the right to see it ends, the connection is closed before the body has ended.
-#[utoipa::path(tag = "admin-audit-events", operation_id = "admin.audit_events.download", params(AuditExportQuery, AuditPlaceQuery, AuditQuery), responses((status = 200, content((AuditEventLines = "application/x-ndjson"), (AuditEventTable = "text/csv")))))]
+#[utoipa::path(tag = "admin-audit-events", operation_id = "admin.audit_events.download", params(FileQuery, AuditPlaceQuery, AuditQuery), responses((status = 200, content((AuditEventLines = "application/x-ndjson"), (AuditEventTable = "text/csv")))))]
 #[get("/admin/audit-events/export")]
 async fn download(
     access: Access<ReadAudit, Directory>,
 
-    asked: Filtered<(AuditExportQuery, (AuditPlaceQuery, AuditQuery))>,
+    asked: Filtered<(FileQuery, (AuditPlaceQuery, AuditQuery))>,
     app: Data<App>,
 ) -> ApiResult<HttpResponse> {
     let (how, (place, query)) = &asked.0;

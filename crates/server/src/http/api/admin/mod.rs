@@ -9,6 +9,7 @@ pub mod scope;
 pub mod sessions;
 pub mod settings;
 pub mod tenants;
+pub mod transfers;
 pub mod users;
 
 use crate::http::mount::Mount;
@@ -17,6 +18,8 @@ pub(super) fn mount(routes: &mut impl Mount) {
     sessions::mount(routes);
     partners::mount(routes);
     tenants::mount(routes);
+    // Fixed segments before the placeholder.
+    transfers::mount(routes);
     users::mount(routes);
     roles::mount(routes);
     permissions::mount(routes);

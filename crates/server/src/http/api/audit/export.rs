@@ -1,66 +1,18 @@
-//! Events as a file: read batch by batch while it is sent, so that it takes no more memory for many than for few.
+//! Events as a file.
 
-use actix_web::{
-    HttpResponse,
-    http::header::CONTENT_DISPOSITION,
-    web::{Bytes, Data},
-};
-use futures_util::stream;
-use gatehouse_domain::{audit::AuditEvent, issue::Fault};
+use actix_web::{HttpResponse, web::Data};
+use gatehouse_domain::{audit::AuditEvent, import::Format};
 use serde::Serialize;
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
-};
 
 use crate::{
     app::{self, App, audit::AuditExport},
     http::{
         api::audit::AuditEventResponse,
-        envelope::ApiResult,
-        envelope::ChangeResponse,
-        input::{Item, query, sentence},
+        download::{self, FileQuery, Source, texts},
+        envelope::{ApiResult, ChangeResponse},
     },
     transfer::table::{json_line, row},
 };
-
-/// A form of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuditFormat {
-    /// A line of JSON for every event.
-    Ndjson,
-    /// A table with a head.
-    Csv,
-}
-
-query! {
-    /// How events are exported.
-    pub struct AuditExportQuery {
-        /// The form of the file.
-        format: Option<AuditFormat>,
-    }
-}
-
-/// Declares a text by what it is described as.
-macro_rules! texts {
-    ($($(#[doc = $doc:literal])* $name:ident: $example:literal;)*) => {$(
-        $(#[doc = $doc])*
-        #[derive(Debug)]
-        pub struct $name;
-
-        impl PartialSchema for $name {
-            fn schema() -> RefOr<Schema> {
-                ObjectBuilder::new()
-                    .schema_type(Type::String)
-                    .description(Some(sentence(&[$($doc),*])))
-                    .examples([serde_json::json!($example)])
-                    .into()
-            }
-        }
-
-        impl ToSchema for $name {}
-    )*};
-}
 
 texts! {
     /// A line for every event: an `AuditEventResponse` as JSON.
@@ -70,77 +22,44 @@ texts! {
     AuditEventTable: "id,created_at,action\r\naud_01h455vb4pex5vsknk084sn02q,2026-01-31T09:30:00.000000Z,user.updated\r\n";
 }
 
-impl AuditFormat {
-    const ALL: [(Self, &'static str); 2] = [(Self::Ndjson, "ndjson"), (Self::Csv, "csv")];
+/// Events on their way into a file.
+struct Events {
+    app: Data<App>,
+    export: AuditExport,
+    format: Format,
+}
 
-    const fn media_type(self) -> &'static str {
-        match self {
-            Self::Ndjson => "application/x-ndjson",
-            Self::Csv => "text/csv; charset=utf-8; header=present",
+impl Source for Events {
+    const NAME: &'static str = "audit-events";
+
+    fn head(&self) -> String {
+        match self.format {
+            Format::Ndjson => String::new(),
+            Format::Csv => row(&HEAD.map(|name| Some(name.to_owned()))),
         }
     }
 
-    const fn disposition(self) -> &'static str {
-        match self {
-            Self::Ndjson => "attachment; filename=\"audit-events.ndjson\"",
-            Self::Csv => "attachment; filename=\"audit-events.csv\"",
-        }
-    }
-
-    fn head(self) -> String {
-        match self {
-            Self::Ndjson => String::new(),
-            Self::Csv => row(&HEAD.map(|name| Some(name.to_owned()))),
-        }
-    }
-
-    fn write(self, event: AuditEvent, to: &mut String) -> app::Result<()> {
-        let event = AuditEventResponse::from(event);
-        match self {
-            Self::Ndjson => to.push_str(&json_line(json(&event)?)),
-            Self::Csv => to.push_str(&row(&cells(event)?)),
-        }
-        Ok(())
+    async fn next(&mut self) -> app::Result<String> {
+        let events = self.app.next_audit_events(&mut self.export).await?;
+        events.into_iter().map(|event| write(self.format, event)).collect()
     }
 }
 
-impl Item for AuditFormat {
-    fn read_text(text: &str) -> Result<Self, Fault> {
-        let known = Self::ALL.iter().find(|(_, word)| *word == text).map(|(format, _)| *format);
-        known.ok_or(Fault::new("enum", "must be one of ndjson, csv"))
-    }
-
-    fn schema() -> RefOr<Schema> {
-        let words = Self::ALL.map(|(_, word)| word);
-        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).default(Some("ndjson".into())).into()
-    }
+fn write(format: Format, event: AuditEvent) -> app::Result<String> {
+    let event = AuditEventResponse::from(event);
+    Ok(match format {
+        Format::Ndjson => json_line(json(&event)?),
+        Format::Csv => row(&cells(event)?),
+    })
 }
 
-/// The answer with everything that an export finds. What goes wrong with the first batch is an answer of its own; later
-/// the connection ends before the body does, which tells the client that something is missing.
+/// The answer with everything that an export finds.
 ///
 /// # Errors
 /// As the first batch.
-pub async fn respond(app: Data<App>, query: &AuditExportQuery, mut export: AuditExport) -> ApiResult<HttpResponse> {
-    let format = query.format.unwrap_or(AuditFormat::Ndjson);
-    let first = chunk(&app, &mut export, format, format.head()).await?;
-    let rest = stream::try_unfold((app, export), move |(app, mut export)| async move {
-        let chunk = chunk(&app, &mut export, format, String::new()).await?;
-        Ok::<_, app::Error>((!chunk.is_empty()).then_some((chunk, (app, export))))
-    });
-    let body = futures_util::StreamExt::chain(stream::iter([Ok(first)]), rest);
-    Ok(HttpResponse::Ok()
-        .content_type(format.media_type())
-        .insert_header((CONTENT_DISPOSITION, format.disposition()))
-        .streaming(body))
-}
-
-/// The next batch; empty at the end.
-async fn chunk(app: &App, export: &mut AuditExport, format: AuditFormat, mut text: String) -> app::Result<Bytes> {
-    for event in app.next_audit_events(export).await? {
-        format.write(event, &mut text)?;
-    }
-    Ok(text.into())
+pub async fn respond(app: Data<App>, query: &FileQuery, export: AuditExport) -> ApiResult<HttpResponse> {
+    let format = query.format();
+    download::respond(Events { app, export, format }, format).await
 }
 
 fn json(value: &impl Serialize) -> app::Result<String> {

@@ -12,8 +12,9 @@ use crate::{
         api::audit::{
             AuditEventPage, AuditEventResponse, AuditQuery, OneAuditEvent,
             catalogue::{AuditCatalogueResponse, OneAuditCatalogue},
-            export::{self, AuditEventLines, AuditEventTable, AuditExportQuery},
+            export::{self, AuditEventLines, AuditEventTable},
         },
+        download::FileQuery,
         envelope::{ApiResponse, ApiResult},
         extract::{
             access::{Access, InTenant, PathId, PathTenant},
@@ -48,12 +49,12 @@ async fn list(
 ///
 /// Everything that the filters find up to the instant of the request, oldest first, sent while it is read. If something
 /// goes wrong on the way, or the right to see it ends, the connection is closed before the body has ended.
-#[utoipa::path(tag = "tenants-audit-events", operation_id = "tenants.audit_events.download", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), AuditExportQuery, AuditQuery), responses((status = 200, content((AuditEventLines = "application/x-ndjson"), (AuditEventTable = "text/csv")))))]
+#[utoipa::path(tag = "tenants-audit-events", operation_id = "tenants.audit_events.download", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), FileQuery, AuditQuery), responses((status = 200, content((AuditEventLines = "application/x-ndjson"), (AuditEventTable = "text/csv")))))]
 #[get("/tenants/{tenant_id}/audit-events/export")]
 async fn download(
     access: Access<ReadAudit, InTenant>,
     tenant: PathTenant,
-    asked: Filtered<(AuditExportQuery, AuditQuery)>,
+    asked: Filtered<(FileQuery, AuditQuery)>,
     app: Data<App>,
 ) -> ApiResult<HttpResponse> {
     let (how, query) = &asked.0;

@@ -1,0 +1,264 @@
+//! Imports that are asked for over the network: their file waits, and whoever is free reads it in, in the name of who
+//! asked and only for as long as that one may.
+//!
+//! Taking one up is a compare-and-set on its version, and so is every batch. Whoever was thought to be dead and is not
+//! finds that somebody else goes on, and has changed nothing.
+
+use std::sync::Arc;
+
+use gatehouse_domain::{
+    authz::{Actor, Area, By, Grant, ReadUsers, SystemReason, UserActor, WriteUsers, authorize},
+    id::{JobId, TenantId},
+    import::{Import, ImportFailure, Order},
+    page::{Direction, Page, PageRequest},
+    role::HeldRole,
+    user::UserStatus,
+};
+use gatehouse_persistence::{BATCH, Ctx, WriteTx};
+
+use crate::{
+    app::{
+        App, Error, Result,
+        client::Origin,
+        imports::{Importing, Rejected, rejected, there_is_one},
+        uploads::Upload,
+    },
+    transfer::{Feed, ReadError},
+};
+
+const JOB: SystemReason = SystemReason::Job;
+/// How often somebody who ends an import tries that while it gets on.
+const CANCEL_TRIES: u32 = 20;
+
+/// An import that this process has taken up.
+#[derive(Debug)]
+pub struct ImportJob {
+    importing: Importing,
+    feed: Feed,
+    /// How many pieces of the file have been read; none are left if there is none.
+    next_piece: Option<u64>,
+}
+
+impl App {
+    /// Asks for an import of a file that has come.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] while there is another one.
+    pub async fn queue_import(&self, upload: &Upload, order: Order, origin: &Origin) -> Result<Import> {
+        let (grant, tenant, id) = (upload.grant.clone(), upload.tenant, upload.id);
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant);
+            if let Some(other) = scope.active_import(tenant.id).await? {
+                return Err(there_is_one(&other));
+            }
+            Ok(scope.insert(Import::queue(id, tenant, order, &grant.by(), tx.now())).await?)
+        };
+        self.answer(origin, work).await
+    }
+
+    /// Lists the imports of a tenant.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`].
+    pub async fn list_imports(
+        &self,
+        grant: &Grant<ReadUsers>,
+        tenant: TenantId,
+        direction: Direction,
+        page: &PageRequest,
+    ) -> Result<Page<Import>> {
+        let (grant, tenant) = self.within(grant, tenant).await?;
+        Ok(self.db.scope(&grant).imports(tenant.id, direction, page).await?)
+    }
+
+    /// An import of a tenant.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`].
+    pub async fn import(&self, grant: &Grant<ReadUsers>, tenant: TenantId, id: JobId) -> Result<Import> {
+        let (grant, _) = self.within(grant, tenant).await?;
+        self.db.scope(&grant).import(id).await?.ok_or(Error::NotFound)
+    }
+
+    /// Lists what an import rejected.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`].
+    pub async fn list_rejected_lines(
+        &self,
+        grant: &Grant<ReadUsers>,
+        (tenant, id): (TenantId, JobId),
+        direction: Direction,
+        page: &PageRequest,
+    ) -> Result<Page<Rejected>> {
+        let (grant, _) = self.within(grant, tenant).await?;
+        let scope = self.db.scope(&grant);
+        let import = scope.import(id).await?.ok_or(Error::NotFound)?;
+        let Page { items, total, next } = scope.rejected_page(&import, direction, page).await?;
+        Ok(Page { items: items.into_iter().map(rejected).collect::<Result<_>>()?, total, next })
+    }
+
+    /// Ends an import; what it has brought stays. One that has ended stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Stale`] when it got on meanwhile, however often that was tried.
+    pub async fn cancel_import(
+        &self,
+        grant: &Grant<WriteUsers>,
+        tenant: TenantId,
+        id: JobId,
+        origin: &Origin,
+    ) -> Result<Import> {
+        let (grant, _) = self.within(grant, tenant).await?;
+        let mut tries = 0;
+        loop {
+            let grant = grant.clone();
+            let work = async move |tx: &WriteTx<'_>| {
+                let scope = tx.scope(&grant);
+                let import = scope.import(id).await?.ok_or(Error::NotFound)?;
+                if !import.is_active() {
+                    return Ok(import);
+                }
+                Ok(scope.update(import.cancel(&grant.by(), tx.now())).await?)
+            };
+            tries += 1;
+            match self.answer(origin, work).await {
+                Err(Error::Stale) if tries < CANCEL_TRIES => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Reads in whatever waits, one import after the other; returns how many came to their end here.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer. What was taken up is gone on with after its lease.
+    pub async fn run_imports(&self) -> Result<usize> {
+        let mut ended = 0;
+        while let Some(mut job) = self.claim_import().await? {
+            while self.import_step(&mut job).await? {}
+            ended += 1;
+        }
+        Ok(ended)
+    }
+
+    /// Takes up an import that is due.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn claim_import(&self) -> Result<Option<ImportJob>> {
+        let now = self.env.now();
+        if !self.db.system(JOB).has_import(now).await? {
+            return Ok(None);
+        }
+        let claim = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).claim_import().await?);
+        let Some(mut import) = self.db.write(Ctx::at(now), claim).await? else { return Ok(None) };
+        // Only due imports have a file.
+        let Some(format) = import.format else { return Ok(None) };
+        if import.dry_run && import.counts.lines() > 0 {
+            // The names that were tried are forgotten with whoever tried them.
+            import = self.try_anew(import).await?;
+        }
+        let feed = Feed::open(format, import.counts.lines(), import.digest.clone());
+        let grant = authorize(&Arc::new(Actor::System(JOB)), &Area::Tenant(import.tenant))?;
+        Ok(Some(ImportJob { importing: Importing::of(grant, import), feed, next_piece: Some(0) }))
+    }
+
+    /// Takes the next batch in; false when the import has come to its end, or is somebody else's by now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn import_step(&self, job: &mut ImportJob) -> Result<bool> {
+        match self.next_batch(job).await {
+            Err(Error::Stale) => Ok(false),
+            other => other,
+        }
+    }
+
+    async fn next_batch(&self, job: &mut ImportJob) -> Result<bool> {
+        let import = job.importing.import().clone();
+        match self.authority(&import).await? {
+            Some(grant) => job.importing.renew(grant),
+            None => return self.fail_import(import, ImportFailure::NotAllowed).await,
+        }
+        let next_piece = &mut job.next_piece;
+        let more = async || self.piece(&import, next_piece).await;
+        let (lines, digest) = match job.feed.next(more).await {
+            Ok(Ok(batch)) => batch,
+            Ok(Err(error)) => return self.fail_import(import, failure(&error)).await,
+            Err(Error::Internal(_)) => return self.fail_import(import, ImportFailure::FileUnreadable).await,
+            Err(error) => return Err(error),
+        };
+        if lines.is_empty() {
+            self.finish_import(job.importing.clone()).await?;
+            return Ok(false);
+        }
+        self.import_batch(&mut job.importing, lines, digest).await?;
+        Ok(true)
+    }
+
+    /// The next piece of the file. When the import has ended it is not there, which whoever then goes on finds out.
+    async fn piece(&self, import: &Import, next: &mut Option<u64>) -> Result<Option<Vec<u8>>> {
+        let Some(number) = *next else { return Ok(None) };
+        let sealed = self.db.system(JOB).piece(import, number).await?;
+        let sealed = sealed.ok_or_else(|| Error::Internal("a piece of a file is missing".into()))?;
+        let opened = self.keyring.open_piece(import.id, number, &sealed);
+        let (piece, is_last) = opened.map_err(|error| Error::Internal(Box::new(error)))?;
+        *next = (!is_last).then_some(number + 1);
+        Ok(Some(piece))
+    }
+
+    /// What who asked for an import may do now; none if that is no longer enough.
+    async fn authority(&self, import: &Import) -> Result<Option<Grant<WriteUsers>>> {
+        let Some(tenant) = self.tenant_facts(import.tenant.id).await? else { return Ok(None) };
+        let place = Area::Tenant(tenant.reference());
+        let Some(asker) = import.asker else {
+            return Ok(authorize(&Arc::new(Actor::System(SystemReason::Cli)), &place).ok());
+        };
+        let view = self.db.system(JOB).user_view(asker.user_id, self.env.now()).await?;
+        let Some(view) = view.filter(|view| view.user.status == UserStatus::Active) else { return Ok(None) };
+        let home = self.tenant_facts(view.user.tenant_id).await?;
+        if !home.is_some_and(|home| home.is_active()) {
+            return Ok(None);
+        }
+        let actor = Actor::User(UserActor {
+            user_id: view.user.id,
+            tenant_id: view.user.tenant_id,
+            partner_id: view.user.partner_id,
+            session_id: asker.session_id,
+            rights: view.roles.iter().map(HeldRole::right).collect(),
+        });
+        Ok(authorize(&Arc::new(actor), &place).ok())
+    }
+
+    async fn fail_import(&self, import: Import, why: ImportFailure) -> Result<bool> {
+        let (id, tenant) = (import.id, import.tenant.id);
+        tracing::warn!(job = %id, tenant_id = %tenant, reason = why.as_str(), "an import cannot go on");
+        let work = async move |tx: &WriteTx<'_>| {
+            tx.system(JOB).update(import.clone().fail(why, &By::system(JOB), tx.now())).await?;
+            Ok::<_, Error>(false)
+        };
+        self.db.write(Ctx::at(self.env.now()), work).await
+    }
+
+    async fn try_anew(&self, import: Import) -> Result<Import> {
+        loop {
+            let of = import.clone();
+            let forget = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).forget_rejected_lines(&of).await?);
+            if self.db.write(Ctx::at(self.env.now()), forget).await? < BATCH {
+                break;
+            }
+        }
+        let anew = Import { counts: Default::default(), digest: Vec::new(), ..import };
+        let begin = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).advance(anew.clone(), &[]).await?);
+        self.db.write(Ctx::at(self.env.now()), begin).await
+    }
+}
+
+const fn failure(error: &ReadError) -> ImportFailure {
+    match error {
+        ReadError::Column(_) => ImportFailure::ColumnUnknown,
+        ReadError::Endless(_) => ImportFailure::RowUnending,
+        ReadError::File(_) => ImportFailure::FileUnreadable,
+    }
+}

@@ -1,0 +1,99 @@
+//! Answers that are files: read batch by batch while they are sent, so that they take no more memory for many than for few.
+
+use actix_web::{HttpResponse, http::header::CONTENT_DISPOSITION, web::Bytes};
+use futures_util::{StreamExt, stream};
+use gatehouse_domain::{import::Format, issue::Fault, settings::Word};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::Type};
+
+use crate::{
+    app,
+    http::{
+        envelope::ApiResult,
+        input::{Item, query},
+    },
+};
+
+/// A form of a file that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileFormat(pub Format);
+
+query! {
+    /// How a file is sent.
+    pub struct FileQuery {
+        /// The form of the file.
+        format: Option<FileFormat>,
+    }
+}
+
+impl FileQuery {
+    /// The form.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format.map_or(Format::Ndjson, |format| format.0)
+    }
+}
+
+impl Item for FileFormat {
+    fn read_text(text: &str) -> Result<Self, Fault> {
+        Format::from_word(text).map(Self)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        let words = Format::ALL.iter().map(|(_, word)| *word);
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).default(Some("ndjson".into())).into()
+    }
+}
+
+/// Declares a text by what it is described as.
+macro_rules! texts {
+    ($($(#[doc = $doc:literal])* $name:ident: $example:literal;)*) => {$(
+        $(#[doc = $doc])*
+        #[derive(Debug)]
+        pub struct $name;
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .description(Some($crate::http::input::sentence(&[$($doc),*])))
+                    .examples([serde_json::json!($example)])
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+    )*};
+}
+
+pub(in crate::http) use texts;
+
+/// What a file is read from.
+pub(in crate::http) trait Source: 'static {
+    /// Its name, without what says its form.
+    const NAME: &'static str;
+    /// What comes before everything.
+    fn head(&self) -> String;
+    /// What comes next; nothing at the end.
+    async fn next(&mut self) -> app::Result<String>;
+}
+
+/// The answer with everything that a source has. What goes wrong with the first batch is an answer of its own; later the
+/// connection ends before the body does, which tells the client that something is missing.
+///
+/// # Errors
+/// As the first batch.
+pub(in crate::http) async fn respond<S: Source>(mut source: S, format: Format) -> ApiResult<HttpResponse> {
+    let first = source.head() + &source.next().await?;
+    let rest = stream::try_unfold(source, async |mut source| {
+        let text = source.next().await?;
+        Ok::<_, app::Error>((!text.is_empty()).then(|| (Bytes::from(text), source)))
+    });
+    let media_type = match format {
+        Format::Ndjson => "application/x-ndjson",
+        Format::Csv => "text/csv; charset=utf-8; header=present",
+    };
+    Ok(HttpResponse::Ok()
+        .content_type(media_type)
+        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{}.{format}\"", S::NAME)))
+        .streaming(stream::iter([Ok(Bytes::from(first))]).chain(rest)))
+}

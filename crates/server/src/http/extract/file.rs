@@ -1,0 +1,120 @@
+//! Files as bodies: taken while they come, and never held as a whole.
+
+use std::future::{Ready, ready};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::CONTENT_LENGTH};
+use aws_lc_rs::digest::{Context, SHA256};
+use futures_util::StreamExt;
+use gatehouse_domain::{
+    authz::{Grant, WriteUsers},
+    id::TenantId,
+    import::Format,
+};
+
+use crate::{
+    app::{App, uploads::Upload},
+    http::{
+        extract::valid::{in_time, is_encoded, issue, media_type},
+        once::remember_digest,
+        problem::Failure,
+    },
+};
+
+/// The largest file that is taken.
+pub const MAX_FILE: u64 = 16 << 20;
+/// How much must come within the time that a whole body has elsewhere.
+const AT_ONCE: usize = 256 << 10;
+
+/// A file of users, before it has been read.
+pub struct UserFile {
+    request: HttpRequest,
+    payload: Payload,
+    format: Option<Format>,
+}
+
+impl std::fmt::Debug for UserFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "UserFile({:?})", self.format)
+    }
+}
+
+const OTHER: Failure = Failure::UnsupportedMediaType("application/x-ndjson or text/csv");
+
+fn format(request: &HttpRequest) -> Result<Option<Format>, Failure> {
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match media_type(request).as_deref() {
+        _ if is_encoded(request) => Err(OTHER),
+        _ if declared.is_some_and(|length| length > MAX_FILE) => Err(Failure::PayloadTooLarge),
+        Some("application/x-ndjson") => Ok(Some(Format::Ndjson)),
+        Some("text/csv") => Ok(Some(Format::Csv)),
+        Some(_) => Err(OTHER),
+        // It may be that there is none.
+        None => Ok(None),
+    }
+}
+
+impl FromRequest for UserFile {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        ready(format(&request).map(|format| Self { request, payload, format }))
+    }
+}
+
+impl UserFile {
+    /// Takes the file for a tenant.
+    ///
+    /// # Errors
+    /// Those of [`App::begin_upload`], and when it is too large, too slow, empty, or of the wrong type.
+    pub async fn take(
+        mut self,
+        app: &App,
+        grant: &Grant<WriteUsers>,
+        tenant: TenantId,
+    ) -> Result<(Upload, Format), Failure> {
+        let mut upload = app.begin_upload(grant, tenant).await?;
+        match self.fill(app, &mut upload).await {
+            Ok(format) => Ok((upload, format)),
+            Err(failure) => {
+                app.drop_upload(upload).await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn fill(&mut self, app: &App, upload: &mut Upload) -> Result<Format, Failure> {
+        let (mut length, mut digest) = (0, Context::new(&SHA256));
+        loop {
+            let bytes = in_time(&self.request, some(&mut self.payload)).await?;
+            length += bytes.len() as u64;
+            if length == 0 {
+                return Err(issue("missing", "a file is required"));
+            }
+            let format = self.format.ok_or(OTHER)?;
+            if bytes.is_empty() {
+                // The same bytes are another request as another form.
+                digest.update(format.as_str().as_bytes());
+                remember_digest(&self.request, digest.finish().as_ref());
+                app.end_upload(upload).await?;
+                return Ok(format);
+            }
+            if length > MAX_FILE {
+                return Err(Failure::PayloadTooLarge);
+            }
+            digest.update(&bytes);
+            app.take(upload, &bytes).await?;
+        }
+    }
+}
+
+/// The next part of a body; nothing at its end.
+async fn some(payload: &mut Payload) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    while bytes.len() < AT_ONCE {
+        let Some(chunk) = payload.next().await else { break };
+        bytes.extend_from_slice(&chunk.map_err(|_| issue("body_unreadable", "could not be read"))?);
+    }
+    Ok(bytes)
+}

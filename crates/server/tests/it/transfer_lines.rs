@@ -1,0 +1,44 @@
+//! Files are read line by line, whatever is in them.
+
+use std::io::Cursor;
+
+use gatehouse_server::transfer::{Format, Lines, ReadError};
+
+fn lines(text: &str, format: Format) -> Lines {
+    Lines::open(Box::new(Cursor::new(text.to_owned().into_bytes())), format).unwrap()
+}
+
+#[test]
+fn table_says_what_its_columns_are() {
+    let open = |head: &str| Lines::open(Box::new(Cursor::new(head.to_owned().into_bytes())), Format::Csv).map(drop);
+    assert!(open("email,username,rejected,id\r\n").is_ok());
+    let unknown = open("email,username,roles\r\n").unwrap_err();
+    assert!(matches!(&unknown, ReadError::Column(name) if name == "roles"), "{unknown}");
+}
+
+#[test]
+fn row_has_the_number_of_its_line_however_lines_end() {
+    for end in ["\n", "\r\n"] {
+        let text = ["username,email", "ada,a", "eve,\"b", "c\"", "bob,d"].join(end);
+        let mut lines = lines(&text, Format::Csv);
+        let numbers: Vec<_> = std::iter::from_fn(|| lines.next_line().unwrap()).map(|line| line.number).collect();
+        assert_eq!(numbers, [2, 3, 5], "{end:?}");
+    }
+}
+
+#[test]
+fn row_that_never_ends_is_not_read_into_memory() {
+    let text = format!("username,email\r\nada,\"{}", "x".repeat(4 << 20));
+    let mut lines = lines(&text, Format::Csv);
+    let error = lines.next_line().unwrap_err();
+    assert!(matches!(error, ReadError::Endless(2)), "{error:?}");
+    assert!(lines.bytes() < 2 << 20);
+}
+
+#[test]
+fn line_of_any_length_is_read_over() {
+    let text = format!("{}\n{{}}", "x".repeat(4 << 20));
+    let mut lines = lines(&text, Format::Ndjson);
+    let numbers: Vec<_> = std::iter::from_fn(|| lines.next_line().unwrap()).map(|line| line.number).collect();
+    assert_eq!(numbers, [1, 2]);
+}
