@@ -51,6 +51,7 @@ migrations! {
     m20261121_000071_create_idempotency_keys,
     m20261121_000080_create_user_imports,
     m20261121_000081_run_user_imports,
+    m20261122_000001_queue_audit_events_in_one_tree,
 }
 
 /// Runs portable statements.

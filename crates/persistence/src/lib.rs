@@ -21,7 +21,7 @@ pub use error::{Error, Result};
 pub use repo::{
     assignment::AssignmentFilter,
     audit_list::AuditFilter,
-    audit_seal::{Sealed, Unsealed},
+    audit_seal::Unsealed,
     key::TenantFacts,
     login::{Admission, Attempt, Credentials, Standing},
     mail::{ClaimedMail, NewMail},

@@ -6,13 +6,15 @@ use gatehouse_domain::{
     id::{AuditEventId, PartnerId, TenantId},
 };
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryTrait, Statement, Values,
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, Iterable, QueryTrait, Statement,
+    Value, Values,
+    sea_query::{Expr, Query},
 };
 use uuid::Uuid;
 
 use crate::{
     db::WriteTx,
-    entity::audit_event::{Entity, Model},
+    entity::audit_event::{Column, Entity, Model},
     error::Result,
     repo::audit_tag::tag,
 };
@@ -41,6 +43,30 @@ impl WriteTx<'_> {
             self.check(self.writing().execute_raw(statement).await)?;
         }
         Ok(())
+    }
+
+    /// Changes one row and writes its event into the trail; false, and no event, when the row is not what the statement
+    /// asks for. On SQLite in one exchange, as above.
+    pub(crate) async fn update(&self, row: &impl QueryTrait, event: Event) -> Result<bool> {
+        let row = row.build(self.exec().get_database_backend());
+        if row.db_backend != DbBackend::Sqlite {
+            let found = self.check(self.writing().execute_raw(row).await)?.rows_affected() == 1;
+            if found {
+                self.record(event).await?;
+            }
+            return Ok(found);
+        }
+        let event = self.row(event)?.into_active_model();
+        let mut values = Query::select();
+        for column in Column::iter() {
+            values.expr(Expr::val(event.get(column).into_value().unwrap_or_else(|| Value::from(None::<String>))));
+        }
+        let mut insert = Query::insert();
+        insert.into_table(Entity).columns(Column::iter());
+        let recorded = insert.select_from(values.cond_where(Expr::cust("changes() = 1")).to_owned());
+        recorded.map_err(|error| DbErr::Custom(error.to_string()))?;
+        let both = both(row, DbBackend::Sqlite.build(&insert));
+        Ok(self.check(self.writing().execute_raw(both).await)?.rows_affected() > 0)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that writes the audit trail")]

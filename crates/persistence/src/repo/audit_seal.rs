@@ -4,12 +4,11 @@
 //! there, in whichever order it came about, so an event that commits late is sealed late, and once. Only those who seal
 //! and purge wait for each other, at the root.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use gatehouse_domain::{
     audit,
     authz::{By, SystemReason, TenantRef},
-    id::AuditEventId,
     time::{DAY, HOUR, Timestamp},
 };
 use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult};
@@ -33,15 +32,6 @@ use crate::{
 const PURGED_SEALS: i64 = 100;
 /// Up to how many waiting events are counted.
 const COUNTED: i64 = 100_000;
-
-/// What a run of the sealer did.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Sealed {
-    /// How many events are sealed now that were not.
-    pub events: usize,
-    /// Those of them that are not as Gatehouse recorded them.
-    pub forged: Vec<AuditEventId>,
-}
 
 /// What waits to be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,13 +88,14 @@ impl Seal {
 struct Waiting {
     id: Uuid,
     tenant: Uuid,
-    /// None if somebody has removed it from the trail.
-    event: Option<Model>,
+    /// When it happened; none if somebody has removed it from the trail.
+    at: Option<i64>,
+    tag: Option<Code>,
 }
 
 impl Waiting {
-    fn is_tagless(&self) -> bool {
-        self.event.as_ref().is_some_and(|event| event.tag.is_none())
+    const fn is_tagless(&self) -> bool {
+        self.at.is_some() && self.tag.is_none()
     }
 }
 
@@ -125,32 +116,29 @@ impl System<'_> {
 }
 
 impl WriteSystem<'_> {
-    /// Seals what waits, at most [`BATCH`] events; nothing while another process does.
+    /// Seals what waits, at most [`BATCH`] events; nothing while another process does. Returns how many. The seal is
+    /// over the tags that the events have: whether these are theirs is for whoever verifies.
     ///
     /// # Errors
     /// [`Error::Corrupt`] when somebody has changed the root: sealing on would cover that up.
-    pub async fn seal_events(&self) -> Result<Sealed> {
-        let Some(mut root) = self.hold_root(false).await? else { return Ok(Sealed::default()) };
+    pub async fn seal_events(&self) -> Result<usize> {
+        let Some(mut root) = self.hold_root(false).await? else { return Ok(0) };
         let waiting = self.waiting().await?;
         if waiting.is_empty() {
-            return Ok(Sealed::default());
+            return Ok(0);
         }
         let (mac, now) = (self.tx.mac()?, self.tx.now());
         self.adopt(&mut root, &waiting);
         let adopts = now.micros() < root.adopts_until;
-        let mut sealed = Sealed { events: waiting.len(), forged: Vec::new() };
+        let sealed = waiting.len();
+        let adopted_tags = if adopts { self.tags_of(mac, &waiting).await? } else { HashMap::new() };
         // A seal covers the events of one day, so that retention is no less exact than that.
         let mut groups = BTreeMap::<_, Vec<_>>::new();
         for one in waiting {
-            let at = one.event.as_ref().map(|event| event.occurred_at);
             let adopted = adopts && one.is_tagless();
-            let expected = one.event.as_ref().and_then(|event| tag(mac, event));
-            let held = one.event.as_ref().and_then(|event| event.tag.as_deref());
-            if !adopted && (expected.is_none() || held != expected.as_ref().map(<[u8; 32]>::as_slice)) {
-                sealed.forged.push(AuditEventId::from_uuid(one.id));
-            }
-            let day = at.unwrap_or_default().div_euclid(i64::try_from(DAY.as_micros()).unwrap_or(i64::MAX));
-            groups.entry((one.tenant, adopted, day)).or_default().push((one.id, at, expected.unwrap_or_default()));
+            let tag = if adopted { adopted_tags.get(&one.id).copied() } else { one.tag };
+            let day = one.at.unwrap_or_default().div_euclid(i64::try_from(DAY.as_micros()).unwrap_or(i64::MAX));
+            groups.entry((one.tenant, adopted, day)).or_default().push((one.id, one.at, tag.unwrap_or_default()));
         }
         let mut tenants: Vec<_> = groups.keys().map(|(tenant, ..)| *tenant).collect();
         tenants.dedup();
@@ -196,16 +184,39 @@ impl WriteSystem<'_> {
     }
 
     async fn waiting(&self) -> Result<Vec<Waiting>> {
-        let mut sql = Sql::new("SELECT q.event_id, q.tenant_id, ");
-        sql.push(&AUDIT_EVENT).push(" FROM (SELECT * FROM audit_unsealed ORDER BY event_id LIMIT ").bind(BATCH as i64);
+        let mut sql = Sql::new("SELECT q.event_id, q.tenant_id, e.occurred_at, e.tag ");
+        sql.push("FROM (SELECT * FROM audit_unsealed ORDER BY event_id LIMIT ").bind(BATCH as i64);
         sql.push(") q LEFT JOIN audit_events e ON e.id = q.event_id ORDER BY q.event_id");
         let db = self.tx.exec();
         let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
         let read = |row: &QueryResult| {
-            let event = Model::from_query_result_optional(row, "e_")?;
-            Ok(Waiting { id: row.try_get("", "event_id")?, tenant: row.try_get("", "tenant_id")?, event })
+            let tag: Option<Vec<u8>> = row.try_get("", "tag")?;
+            Ok(Waiting {
+                id: row.try_get("", "event_id")?,
+                tenant: row.try_get("", "tenant_id")?,
+                at: row.try_get("", "occurred_at")?,
+                tag: tag.map(|tag| Code::try_from(tag).unwrap_or_default()),
+            })
         };
         rows.iter().map(read).collect()
+    }
+
+    /// The tags that events without one would have.
+    async fn tags_of(&self, mac: &Mac, waiting: &[Waiting]) -> Result<HashMap<Uuid, Code>> {
+        let ids: Vec<_> = waiting.iter().filter(|one| one.is_tagless()).map(|one| one.id).collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut sql = Sql::new("SELECT ");
+        sql.push(&AUDIT_EVENT).push(" FROM audit_events e WHERE e.id").one_of(power_of_two(&ids));
+        let db = self.tx.exec();
+        let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
+        let mut tags = HashMap::with_capacity(ids.len());
+        for row in &rows {
+            let event = Model::from_query_result(row, "e_")?;
+            tags.extend(tag(mac, &event).map(|tag| (event.id, tag)));
+        }
+        Ok(tags)
     }
 
     async fn add_seals(&self, seals: &[Seal]) -> Result<()> {

@@ -271,11 +271,10 @@ impl WriteScope<'_> {
                 Some(idle) => Column::IdleMicros.is_null().or(Column::IdleMicros.gte(micros(idle))),
                 None => Column::IdleMicros.is_null(),
             });
-        if self.tx.check(update.exec(&self.tx.writing()).await)?.rows_affected != 1 {
+        if !self.tx.update(&update, event).await? {
             return Err(Error::Stale);
         }
         self.tx.changed(Change::Session(session.id));
-        self.tx.record(event).await?;
         Ok(session)
     }
 
@@ -291,11 +290,10 @@ impl WriteScope<'_> {
             .set(ended(&session))
             .filter(Column::Id.eq(session.id.uuid()))
             .filter(Column::EndedAt.is_null());
-        if self.tx.check(update.exec(&self.tx.writing()).await)?.rows_affected != 1 {
+        if !self.tx.update(&update, event).await? {
             return Err(Error::Stale);
         }
         self.tx.changed(Change::Session(session.id));
-        self.tx.record(event).await?;
         Ok(session)
     }
 

@@ -254,12 +254,11 @@ impl WriteScope<'_> {
             .set(value.updatable()?)
             .filter(<T::Entity as Owned>::id().eq(value.uuid()))
             .filter(Expr::col("version").eq(expected));
-        let result = self.tx.check(update.exec(&self.tx.writing()).await)?;
-        if result.rows_affected != 1 {
+        if !self.tx.update(&update, event).await? {
             return Err(self.tx.stale());
         }
+        self.tx.changed(Change::Everything);
         self.tx.index(std::slice::from_ref(&value), true).await?;
-        self.record(event).await?;
         Ok(value)
     }
 

@@ -388,7 +388,7 @@ surveys! {
         survey.look("purge", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_sessions(at, NOW.minus(DAY)).await)).await;
         survey.look("what waits for a seal", db.system(SYSTEM).unsealed()).await;
         survey.look("seals", write(&db, then(), async |tx| tx.system(SYSTEM).seal_events().await)).await;
-        while write(&db, then(), async |tx| tx.system(SYSTEM).seal_events().await).await.unwrap().events > 0 {}
+        while write(&db, then(), async |tx| tx.system(SYSTEM).seal_events().await).await.unwrap() > 0 {}
         survey.look("sealed events", db.verify_audit(SYSTEM, Some(at.id), 0)).await;
         let ada = survey.ada.id;
         survey.look("a user's events", write(&db, then(), async move |tx| tx.system(SYSTEM).redact_user_events(at, ada, by()).await)).await;

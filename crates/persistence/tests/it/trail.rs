@@ -54,7 +54,7 @@ async fn event_that_commits_late_is_sealed_late_and_once() {
     let db = fresh.connect().await;
     db.migrate().await.unwrap();
     let tenant = tenant(&db, &partner(&db, "p").await, "t").await.reference();
-    let seal = async || write(&db, NOW, async |tx| tx.system(SYSTEM).seal_events().await).await.unwrap().events;
+    let seal = async || write(&db, NOW, async |tx| tx.system(SYSTEM).seal_events().await).await.unwrap();
     let refused = || Refused::login(tenant, None, "invalid_credentials");
     let (reached, released) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
     let late = tokio::spawn({
