@@ -26,10 +26,11 @@ use gatehouse_domain::{
     user::{UserDetail, UserView},
 };
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use crate::{
-    app::{App, client::Condition, roles::AnyRole, settings::Decided},
+    app::{App, Error, client::Condition, roles::AnyRole, settings::Decided},
     http::{
         envelope::{ApiResponse, WithChanges, WithEffects},
         problem::Failure,
@@ -122,36 +123,40 @@ impl<T> Versioned<WithEffects<T>> {
     }
 }
 
-/// An answer with data.
-pub trait Answers: Responder<Body = BoxBody> {
+/// An answer with data, which are written once: for the answer, and for its tag.
+pub trait Answers {
     /// What the data are.
     type Data: Serialize;
+    /// The same answer with data that are written.
+    type Written: Responder<Body = BoxBody>;
     /// The data.
     fn data(&self) -> &Self::Data;
+    /// Puts them back, written.
+    fn written(self, data: Box<RawValue>) -> Self::Written;
 }
 
-impl<T: Serialize> Answers for ApiResponse<T> {
-    type Data = T;
+macro_rules! answers {
+    ($($answer:ident: |$value:ident, $data:ident| $written:expr;)*) => {$(
+        impl<T: Serialize> Answers for $answer<T> {
+            type Data = T;
+            type Written = $answer<Box<RawValue>>;
 
-    fn data(&self) -> &T {
-        &self.0
-    }
+            fn data(&self) -> &T {
+                &self.0
+            }
+
+            fn written(self, $data: Box<RawValue>) -> Self::Written {
+                let $value = self;
+                $written
+            }
+        }
+    )*};
 }
 
-impl<T: Serialize> Answers for WithChanges<T> {
-    type Data = T;
-
-    fn data(&self) -> &T {
-        &self.0
-    }
-}
-
-impl<T: Serialize> Answers for WithEffects<T> {
-    type Data = T;
-
-    fn data(&self) -> &T {
-        &self.0
-    }
+answers! {
+    ApiResponse: |_answer, data| ApiResponse(data);
+    WithChanges: |answer, data| WithChanges(data, answer.1, answer.2);
+    WithEffects: |answer, data| WithEffects(data, answer.1);
 }
 
 impl<R: Answers> Responder for Versioned<R> {
@@ -165,15 +170,18 @@ impl<R: Answers> Responder for Versioned<R> {
             let issues = Issues::from(fault.at(vec!["header".into(), "If-None-Match".into()]));
             return HttpResponse::from_error(Failure::from(issues));
         }
-        let data = serde_json::to_vec(answer.data()).unwrap_or_default();
-        let all = text(app.keyring.etag(&[b"answer".as_slice(), &data].concat()));
+        let data = match to_raw_value(answer.data()) {
+            Ok(data) => data,
+            Err(error) => return HttpResponse::from_error(Failure::from(Error::Internal(Box::new(error)))),
+        };
+        let all = text(app.keyring.etag(&[b"answer", data.get().as_bytes()].concat()));
         let tag = version_tag(&app.keyring, id, version) + &all;
         let known = || Tags::read(request.headers(), &IF_NONE_MATCH).ok().flatten();
         let mut response = match (request.method(), known()) {
             (&Method::GET, Some(known)) if known.has(|other, _| other == tag) => {
                 HttpResponse::new(StatusCode::NOT_MODIFIED)
             }
-            _ => answer.respond_to(request),
+            _ => answer.written(data).respond_to(request),
         };
         if let Ok(tag) = HeaderValue::try_from(format!("\"{tag}\"")) {
             response.headers_mut().insert(ETAG, tag);
