@@ -54,6 +54,8 @@ words! {
     ImportFailure {
         /// Who asked for it may not do so any more.
         NotAllowed = "not_allowed",
+        /// So many lines were rejected that the file is not what it was taken for.
+        TooManyRejected = "too_many_rejected",
         /// The table has a column that is not known.
         ColumnUnknown = "column_unknown",
         /// The table has a row that does not end.

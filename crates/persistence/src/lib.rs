@@ -21,7 +21,7 @@ pub use error::{Error, Result};
 pub use repo::{
     assignment::AssignmentFilter,
     audit_list::AuditFilter,
-    audit_seal::Unsealed,
+    audit_seal::{SEALED_AT_ONCE, Unsealed},
     key::TenantFacts,
     login::{Admission, Attempt, Credentials, Standing},
     mail::{ClaimedMail, NewMail},

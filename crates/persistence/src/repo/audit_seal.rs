@@ -28,6 +28,8 @@ use crate::{
     scope::system::{System, WriteSystem},
 };
 
+/// Events that are sealed at once at most: few, because whoever writes on SQLite meanwhile waits.
+pub const SEALED_AT_ONCE: usize = 128;
 /// Seals that retention removes at once at most.
 const PURGED_SEALS: i64 = 100;
 /// Up to how many waiting events are counted.
@@ -116,7 +118,7 @@ impl System<'_> {
 }
 
 impl WriteSystem<'_> {
-    /// Seals what waits, at most [`BATCH`] events; nothing while another process does. Returns how many. The seal is
+    /// Seals what waits, at most [`SEALED_AT_ONCE`] events; nothing while another process does. Returns how many. The seal is
     /// over the tags that the events have: whether these are theirs is for whoever verifies.
     ///
     /// # Errors
@@ -177,7 +179,7 @@ impl WriteSystem<'_> {
     /// replica of the release before goes on writing for a while.
     fn adopt(&self, root: &mut Root, waiting: &[Waiting]) {
         let (now, first) = (self.tx.now(), root.version == 0);
-        let backlog = waiting.len() == BATCH && waiting.iter().all(Waiting::is_tagless);
+        let backlog = waiting.len() == SEALED_AT_ONCE && waiting.iter().all(Waiting::is_tagless);
         if first && waiting.iter().any(Waiting::is_tagless) || backlog && now.micros() < root.adopts_until {
             root.adopts_until = now.plus(HOUR).micros();
         }
@@ -185,7 +187,7 @@ impl WriteSystem<'_> {
 
     async fn waiting(&self) -> Result<Vec<Waiting>> {
         let mut sql = Sql::new("SELECT q.event_id, q.tenant_id, e.occurred_at, e.tag ");
-        sql.push("FROM (SELECT * FROM audit_unsealed ORDER BY event_id LIMIT ").bind(BATCH as i64);
+        sql.push("FROM (SELECT * FROM audit_unsealed ORDER BY event_id LIMIT ").bind(SEALED_AT_ONCE as i64);
         sql.push(") q LEFT JOIN audit_events e ON e.id = q.event_id ORDER BY q.event_id");
         let db = self.tx.exec();
         let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, QueryResult};
 use crate::{
     error::{Error, Result},
     repo::sql::Sql,
-    scope::system::WriteSystem,
+    scope::system::{System, WriteSystem},
 };
 
 /// Names a counter.
@@ -47,6 +47,20 @@ impl Sql {
             self.push(&format!(") AS {prefix}{column}"));
         }
         self
+    }
+}
+
+impl System<'_> {
+    /// A counter.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn throttle(&self, key: ThrottleKey) -> Result<Counter> {
+        let mut sql = Sql::new("SELECT ");
+        sql.counter("n_", key);
+        let db = self.exec;
+        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?;
+        counter(&row.ok_or(Error::Corrupt("throttle"))?, "n_")
     }
 }
 

@@ -67,7 +67,11 @@ impl App {
     /// is done. So where this was interrupted it does not look done, and whoever asks again finishes it.
     async fn erase_user(&self, by: &Grant<DeleteUsers>, tenant: TenantRef, id: UserId, origin: &Origin) -> Result<()> {
         // What the request demanded of the user was met by then.
-        let ctx = Ctx { condition: None, ..origin.ctx.clone() };
+        let mut ctx = Ctx { condition: None, ..origin.ctx.clone() };
+        if by.by().user_id() == Some(id) {
+            // Whoever erases themselves leaves no trace of where from, not by the erasure either.
+            (ctx.ip, ctx.user_agent) = (None, None);
+        }
         self.redact_user_events(by, tenant, id, &ctx).await?;
         let grant = by.clone();
         let work = async move |tx: &WriteTx<'_>| {

@@ -12,6 +12,7 @@ use gatehouse_domain::{
     import::{Import, ImportFailure, Order},
     page::{Direction, Page, PageRequest},
     role::HeldRole,
+    session::EndReason,
     user::UserStatus,
 };
 use gatehouse_persistence::{BATCH, Ctx, WriteTx};
@@ -27,6 +28,8 @@ use crate::{
 };
 
 const JOB: SystemReason = SystemReason::Job;
+/// The most lines that may be rejected: what is kept of a file must not become more than the file.
+const MOST_REJECTED: u64 = 10_000;
 /// How often somebody who ends an import tries that while it gets on.
 const CANCEL_TRIES: u32 = 20;
 
@@ -169,7 +172,7 @@ impl App {
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn import_step(&self, job: &mut ImportJob) -> Result<bool> {
-        match self.next_batch(job).await {
+        match Box::pin(self.next_batch(job)).await {
             Err(Error::Stale) => Ok(false),
             other => other,
         }
@@ -194,6 +197,9 @@ impl App {
             return Ok(false);
         }
         self.import_batch(&mut job.importing, lines, digest).await?;
+        if job.importing.import().counts.rejected > MOST_REJECTED {
+            return self.fail_import(job.importing.import().clone(), ImportFailure::TooManyRejected).await;
+        }
         Ok(true)
     }
 
@@ -217,6 +223,12 @@ impl App {
         };
         let view = self.db.system(JOB).user_view(asker.user_id, self.env.now()).await?;
         let Some(view) = view.filter(|view| view.user.status == UserStatus::Active) else { return Ok(None) };
+        // Signing out takes nothing away. A session that somebody had a reason to end does: it may have been stolen.
+        let session = self.db.system(JOB).session(asker.session_id).await?;
+        let harmless = [EndReason::Logout, EndReason::Expired, EndReason::SessionLimit];
+        if session.and_then(|session| session.ended).is_some_and(|end| !harmless.contains(&end.reason)) {
+            return Ok(None);
+        }
         let home = self.tenant_facts(view.user.tenant_id).await?;
         if !home.is_some_and(|home| home.is_active()) {
             return Ok(None);

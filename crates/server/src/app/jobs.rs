@@ -196,7 +196,7 @@ impl App {
 }
 
 /// Repeats a step until it finds less than a batch to do; returns how much it did.
-pub(crate) async fn batches(step: impl AsyncFn() -> Result<usize>) -> Result<usize> {
+async fn batches(step: impl AsyncFn() -> Result<usize>) -> Result<usize> {
     let mut done = 0;
     for _ in 0..BATCHES {
         let n = step().await?;

@@ -145,23 +145,23 @@ impl App {
         self.db.write(origin.ctx.clone(), work).await.unwrap_or_else(|error| error)
     }
 
-    /// Records a refusal that no account is behind, and counts it for its address, so that strangers cannot fill the
-    /// trail; the answer is the one that this attempt gets.
+    /// Records a refusal that no account is behind, as often as passwords may be wrong at one address: strangers cannot
+    /// fill the trail. It counts for nothing else, as nothing was guessed; the answer is the same, recorded or not.
     pub(crate) async fn turned_away(&self, refused: Refused, answer: Error, origin: &Origin) -> Error {
-        let (rule, key, now) = (self.limits.address, self.address_key("failures", origin), origin.ctx.now);
+        let (rule, key, now) = (self.limits.address, self.address_key("turned_away", origin), origin.ctx.now);
+        match self.reading().throttle(key).await {
+            Ok(counter) if rule.gate(&counter, now) == Gate::Open => {}
+            Ok(_) => return answer,
+            Err(error) => return error.into(),
+        }
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(AUTH);
-            let gate = count(&system, rule, key, now).await?;
-            if gate == Gate::Open {
+            if count(&system, rule, key, now).await? == Gate::Open {
                 system.refused(refused.clone()).await?;
             }
-            Ok::<_, Error>(gate)
+            Ok::<_, Error>(())
         };
-        match self.db.write(origin.ctx.clone(), work).await {
-            Ok(Gate::Wait(delay)) => Error::RateLimited(delay),
-            Ok(_) => answer,
-            Err(error) => error,
-        }
+        self.db.write(origin.ctx.clone(), work).await.map_or_else(|error| error, |()| answer)
     }
 
     /// Records a refusal that changes nothing.

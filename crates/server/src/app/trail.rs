@@ -5,11 +5,13 @@ use gatehouse_domain::{
     authz::{DeleteUsers, Grant, SystemReason, TenantRef},
     id::{TenantId, UserId},
 };
-use gatehouse_persistence::{Ctx, Unsealed, WriteTx};
+use gatehouse_persistence::{Ctx, SEALED_AT_ONCE, Unsealed, WriteTx};
 
-use crate::app::{App, Error, Result, jobs::batches};
+use crate::app::{App, Error, Result};
 
 const JOB: SystemReason = SystemReason::Job;
+/// After how many events sealing takes a break.
+const MOST_AT_A_TIME: usize = 100_000;
 /// How long an event may wait for its seal before that is worth a warning.
 const LATE_SECONDS: i64 = 60;
 
@@ -20,11 +22,15 @@ impl App {
     /// [`Error::Unavailable`] when the database does not answer, [`Error::Internal`] when the trail was tampered with in a way
     /// that sealing on would cover up.
     pub async fn seal_events(&self) -> Result<usize> {
-        batches(async || {
+        let mut done = 0;
+        loop {
             let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).seal_events().await?);
-            self.db.write(Ctx::at(self.env.now()), work).await
-        })
-        .await
+            let sealed = self.db.write(Ctx::at(self.env.now()), work).await?;
+            done += sealed;
+            if sealed < SEALED_AT_ONCE || done > MOST_AT_A_TIME {
+                return Ok(done);
+            }
+        }
     }
 
     /// What waits to be sealed, noted in the metrics; a warning if that is long.

@@ -1,4 +1,5 @@
-//! Users as administrators see them. No administrator ever sets or sees a password.
+//! Users as administrators see them. No administrator ever sees a password, or sets one but by
+//! bringing its hash along from another system.
 
 use gatehouse_domain::{
     authz::{Grant, ReadUsers, SystemReason, WriteUsers},

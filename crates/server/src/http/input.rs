@@ -21,6 +21,9 @@ pub use pairs::{no_query, read_pairs, read_query, read_urlencoded};
 pub use presence::{Flag, Many, Patch, Set};
 pub use value::Opaque;
 
+/// The most faults of one input that are told: more would help nobody, and a line of zeros can have thousands.
+const MOST_FAULTS: usize = 100;
+
 /// A place in the input, and where faults found there go.
 #[derive(Debug)]
 pub struct At<'a> {
@@ -31,7 +34,14 @@ pub struct At<'a> {
 impl At<'_> {
     /// Notes a fault here.
     pub fn fail(&mut self, fault: Fault) {
-        self.issues.push(fault.at(self.loc.clone()));
+        if !self.is_full() {
+            self.issues.push(fault.at(self.loc.clone()));
+        }
+    }
+
+    /// Whether no more faults are told.
+    fn is_full(&self) -> bool {
+        self.issues.len() >= MOST_FAULTS
     }
 
     /// Notes a fault here, and gives no value.

@@ -113,7 +113,7 @@ codes! {
     STALE CONFLICT "stale" "Somebody else changed it meanwhile" "Load it again and repeat the change.";
     IDEMPOTENCY_IN_PROGRESS CONFLICT "idempotency_in_progress" "The same request is being answered" "Another request with this Idempotency-Key has come and is not over. Repeat it after Retry-After.";
     PRECONDITION_FAILED PRECONDITION_FAILED "precondition_failed" "It is not as If-Match says" "It was changed since it was loaded. Load it again and repeat the change with its new ETag.";
-    REQUEST_TIMEOUT REQUEST_TIMEOUT "request_timeout" "The body took too long" "It must be complete within 30 seconds. Send it again on a new connection.";
+    REQUEST_TIMEOUT REQUEST_TIMEOUT "request_timeout" "The body took too long" "It must be complete within 30 seconds, and of a file every 256 KiB. Send it again on a new connection.";
     PAYLOAD_TOO_LARGE PAYLOAD_TOO_LARGE "payload_too_large" "The body is too large" "At most 64 KiB are accepted, and files up to 16 MiB.";
     UNSUPPORTED_MEDIA_TYPE UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "The body is of the wrong type" "`detail` names the right one.";
     RATE_LIMITED TOO_MANY_REQUESTS "rate_limited" "Too many attempts" "The header Retry-After says when to try again.";

@@ -290,6 +290,16 @@ api_tests! {
         assert!(all > 0 && later == 0, "{later} of {all}");
     }
 
+    async fn who_erases_oneself_leaves_no_address_behind(world) {
+        let tenant = world.tenant("acme").await;
+        let boss = world.tenant_admin(&tenant, "boss").await;
+        let token = world.login(&boss).await;
+        let path = format!("/tenants/{}/users/{}?erase=true", tenant.id, boss.id);
+        world.delete(&path).bearer(&token).from([198, 51, 100, 78]).send().await.expect(204);
+        assert_eq!(world.whereabouts("198.51.100.78").await, Vec::<String>::new());
+        assert_eq!((world.events("user.erased", &boss.id).await, world.events("audit_event.redacted", &boss.id).await), (1, 1));
+    }
+
     async fn deletion_at_once_and_erasure_are_one_call(world) {
         let tenant = world.tenant("acme").await;
         let ada = world.person(&tenant, "ada").await;

@@ -59,15 +59,6 @@ api_tests! {
         assert_eq!(events("installation.set_up_failed").await, 1);
     }
 
-    async fn tokens_are_tried_as_often_as_passwords(world) {
-        token(&world).await;
-        let strict = world.replica(|config| config.limits.address.limit = 3).await;
-        for _ in 0..3 {
-            set_up(&strict, "wrong", "eve").await.problem(401, "invalid_setup_token");
-        }
-        set_up(&strict, "wrong", "eve").await.problem(429, "rate_limited");
-    }
-
     async fn invalid_input_does_not_spend_the_token(world) {
         let token = token(&world).await;
         let body = json!({"token": token, "email": "nobody", "username": "root", "password": "short"});

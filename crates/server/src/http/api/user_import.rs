@@ -56,8 +56,8 @@ pub struct UserImportResponse {
     /// Where it stands: `queued`, `running`, `completed`, `failed` or `cancelled`.
     #[schema(max_length = 32, example = "running")]
     pub state: String,
-    /// Why it cannot go on, as a slug: `not_allowed` if who asked for it may not do so any more, `column_unknown`,
-    /// `row_unending` or `file_unreadable`; null unless it failed.
+    /// Why it cannot go on, as a slug: `not_allowed` if who asked for it may not do so any more, `too_many_rejected`
+    /// beyond 10,000 lines, `column_unknown`, `row_unending` or `file_unreadable`; null unless it failed.
     #[schema(required = true, max_length = 32)]
     pub failure: Option<String>,
     /// The form of the file: `ndjson` or `csv`; null if it came by the command line.

@@ -1,6 +1,6 @@
 //! JSON as it was sent.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use gatehouse_domain::issue::{Fault, Loc};
 use serde::{
@@ -97,6 +97,9 @@ impl<'de> Deserialize<'de> for Json {
 impl Json {
     /// Finds repeated keys and too much depth.
     pub(super) fn audit(&self, depth: usize, at: &mut At<'_>) {
+        if at.is_full() {
+            return;
+        }
         if depth > MAX_DEPTH {
             return at.fail(Fault::new("json_depth", "must not nest deeper than 64"));
         }
@@ -107,9 +110,10 @@ impl Json {
                 }
             }
             Self::Object(entries) => {
-                for (index, (key, value)) in entries.iter().enumerate() {
+                let mut keys = HashSet::with_capacity(entries.len());
+                for (key, value) in entries {
                     at.inside(Loc::Key(key.clone().into()), |at| {
-                        if entries[..index].iter().any(|(earlier, _)| earlier == key) {
+                        if !keys.insert(key) {
                             at.fail(Fault::new("duplicate_key", "must not be repeated"));
                         }
                         value.audit(depth + 1, at);

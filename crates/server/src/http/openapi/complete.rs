@@ -248,8 +248,7 @@ fn failures(path: &str, method: &str, operation: &Map<String, Value>) -> Vec<(&'
     }
     // Unknown query keys are a fault everywhere.
     failures.push(("422", "Invalid"));
-    if asks || matches!(id, "auth.login" | "auth.register" | "me.change_password" | "me.change_email" | "setup.create")
-    {
+    if asks || matches!(id, "auth.login" | "auth.register" | "me.change_password" | "me.change_email") {
         failures.push(("429", "RateLimited"));
     }
     failures.extend([("503", "Unavailable"), ("default", "Failure")]);

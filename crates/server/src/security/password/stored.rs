@@ -196,11 +196,16 @@ impl Stored {
         memory > MOST_MEMORY || filled > MOST_FILLED
     }
 
-    /// Whether it is as good as one that would be made now.
+    /// Whether it is as good as one that would be made now, and does not cost much more: nobody's sign-in is to hold up
+    /// those of all others.
     pub(super) fn is_as_good_as(&self, cost: Cost) -> bool {
         match self {
             Self::Argon2 { algorithm: Algorithm::Argon2id, version: Version::V0x13, params, .. } => {
-                params.m_cost() >= cost.memory_kib && params.t_cost() >= cost.passes && params.p_cost() == 1
+                let filled = |memory: u32, passes: u32| u64::from(memory) * u64::from(passes);
+                let is_affordable =
+                    filled(params.m_cost(), params.t_cost()) <= 4 * filled(cost.memory_kib, cost.passes);
+                let is_enough = params.m_cost() >= cost.memory_kib && params.t_cost() >= cost.passes;
+                is_enough && is_affordable && params.p_cost() == 1
             }
             _ => false,
         }

@@ -58,6 +58,8 @@ fn only_argon2id_of_todays_cost_is_kept() {
     }
     let dearer = Cost { memory_kib: 64, passes: 3 };
     assert!(!Stored::read(ARGON2ID).unwrap().is_as_good_as(dearer));
+    let cheap = Cost { memory_kib: 16, passes: 1 };
+    assert!(!Stored::read(ARGON2ID).unwrap().is_as_good_as(cheap), "what costs far more than ours is replaced, too");
 }
 
 #[test]
