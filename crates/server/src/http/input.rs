@@ -21,8 +21,8 @@ pub use pairs::{no_query, read_pairs, read_query, read_urlencoded};
 pub use presence::{Flag, Many, Patch, Set};
 pub use value::Opaque;
 
-/// The most faults of one input that are told: more would help nobody, and a line of zeros can have thousands.
-const MOST_FAULTS: usize = 100;
+/// The most faults of one input that are told: more would help nobody, and a body of zeros can have many thousands.
+const MOST_FAULTS: usize = 1_000;
 
 /// A place in the input, and where faults found there go.
 #[derive(Debug)]
