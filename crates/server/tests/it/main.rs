@@ -49,4 +49,5 @@ mod tokens;
 mod transfer_lines;
 mod transfers;
 mod user_exports;
+mod user_import_limits;
 mod user_imports;
