@@ -99,6 +99,8 @@ actions! {
     SessionLoginFailed = "session.login_failed";
     /// Ended sessions were removed after their retention.
     SessionPurged = "session.purged";
+    /// An exchange of a refresh token was refused.
+    SessionRefreshFailed = "session.refresh_failed";
     /// A refresh token was used twice; the session ended.
     SessionRefreshReuseDetected = "session.refresh_reuse_detected";
     /// A refresh token was exchanged.

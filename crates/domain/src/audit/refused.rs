@@ -4,6 +4,7 @@ use super::{Action, Event, Fields, Resource, ResourceKind};
 use crate::{
     authz::{By, SystemReason, TenantRef},
     id::UserId,
+    session::Session,
 };
 
 /// An event without a state change of its own: a refusal worth remembering.
@@ -15,6 +16,14 @@ impl Refused {
     /// A sign-in that was refused. The name that was typed is not recorded: people type passwords there.
     pub fn login(tenant: TenantRef, user: Option<UserId>, why: &'static str) -> Self {
         Self::of(Action::SessionLoginFailed, tenant, user, why)
+    }
+
+    /// The exchange of a token of a session that was refused.
+    pub fn refresh(session: &Session, why: &'static str) -> Self {
+        let resource = Resource::of(ResourceKind::Session, session.id.uuid());
+        let resource = resource.in_tenant(session.partner_id, session.tenant_id);
+        let (by, fields) = (By::system(SystemReason::Authentication), Fields::default());
+        Self(Event { action: Action::SessionRefreshFailed, resource, by, failure: Some(why), reason: None, fields })
     }
 
     /// A setup token that is none. What it was is not recorded: it may be another secret.

@@ -4,6 +4,7 @@
 //! compare-and-set with its audit event. Whoever loses the race reads again and is judged by what is there then.
 
 use gatehouse_domain::{
+    audit::Refused,
     authz::{By, SystemReason},
     refresh::{ReuseRules, Verdict},
     session::{EndReason, Session, SessionStatus, Successor},
@@ -37,10 +38,15 @@ impl App {
             if session.tenant_id != facts.tenant.id {
                 return Err(Error::RefreshInvalid);
             }
+            let refuse = async |why, answer| {
+                let refused = Refused::refresh(&session, why);
+                Err(self.turned_away(refused, answer, origin).await)
+            };
             match session.status(now) {
                 SessionStatus::Active if facts.is_active() => {}
-                SessionStatus::Active | SessionStatus::Revoked => return Err(Error::SessionRevoked),
-                SessionStatus::Expired => return Err(Error::RefreshInvalid),
+                SessionStatus::Active => return refuse("tenant_suspended", Error::SessionRevoked).await,
+                SessionStatus::Revoked => return refuse("session_revoked", Error::SessionRevoked).await,
+                SessionStatus::Expired => return refuse("session_expired", Error::RefreshInvalid).await,
             }
             match session.chain.judge(&presented, ReuseRules::from(&policy), now) {
                 Verdict::Rotate => {
@@ -77,7 +83,7 @@ impl App {
                     let pair = open_for_holder(token, &sealed).map_err(|_| Error::RefreshSpent)?;
                     return serde_json::from_slice(&pair).map_err(|error| Error::Internal(Box::new(error)));
                 }
-                Verdict::Spent => return Err(Error::RefreshSpent),
+                Verdict::Spent => return refuse("refresh_token_spent", Error::RefreshSpent).await,
                 Verdict::Unknown => return Err(Error::RefreshInvalid),
                 Verdict::Reused => {
                     self.end_stolen(session, origin).await?;

@@ -114,6 +114,21 @@ api_tests! {
         strict.try_login("default", "root", PASSWORD).await.expect(200);
     }
 
+    async fn refused_refresh_says_why_in_the_trail(world) {
+        world.tick();
+        let (_, signed) = ada(&world).await;
+        let why = async || world.text("SELECT failure FROM audit_events WHERE action = 'session.refresh_failed' ORDER BY occurred_at, id").await;
+        world.refresh("acme", &signed.refresh).await.expect(200);
+        world.refresh("acme", &signed.refresh).await.problem(401, "refresh_token_spent");
+        assert_eq!(why().await, ["refresh_token_spent"]);
+        world.logout("acme", &signed.refresh).await.expect(200);
+        world.refresh("acme", &signed.refresh).await.problem(401, "session_revoked");
+        assert_eq!(why().await, ["refresh_token_spent", "session_revoked"]);
+        // What we never made says nothing about anybody.
+        world.refresh("acme", "made-up").await.expect(401);
+        assert_eq!(why().await.len(), 2);
+    }
+
     async fn account_that_is_locked_by_failures_is_in_the_trail_once(world) {
         world.tick();
         let (ada, _) = ada(&world).await;
