@@ -68,7 +68,7 @@ fn main() {
         );
         for engine in &options.engines {
             match Fresh::with(*engine, Durability::Full) {
-                Some(fresh) => scenarios::run(*engine, &fresh, &options, &bare, &hash).await,
+                Some(fresh) => scenarios::run(*engine, &fresh, &options, &bare).await,
                 None => println!("{engine:?}: not installed"),
             }
         }

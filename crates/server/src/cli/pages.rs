@@ -8,7 +8,9 @@
 use std::{env, os::unix::process::CommandExt, process::Command};
 
 const TUNABLES: &str = "GLIBC_TUNABLES";
-const HUGE_PAGES: &str = "glibc.malloc.hugetlb=1";
+/// Huge pages; and large pieces of memory come from the kernel and go back to it, always. Left to itself the allocator
+/// keeps the second one of a size, in small pages, for good.
+const HUGE_PAGES: &str = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1048576";
 
 /// Starts the program over with huge pages, unless it has them or somebody else decided about the allocator.
 pub(super) fn ask_for_huge_pages() {

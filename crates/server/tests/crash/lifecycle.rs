@@ -93,6 +93,21 @@ async fn idle_process_stops_at_once() {
 }
 
 #[tokio::test]
+async fn memory_of_hashes_is_given_back_every_time() {
+    let place = Place::new(Engine::Sqlite).unwrap();
+    let server = place.start();
+    for round in 1..=3 {
+        assert_serves(&server).await;
+        let (began, hashed) = (Instant::now(), server.memory());
+        // One hash works on seven MiB.
+        while server.memory() + 6 * 1024 > hashed {
+            assert!(began.elapsed() < Duration::from_secs(10), "round {round}: {hashed} KiB are kept");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn second_process_on_one_sqlite_file_is_refused_and_the_first_unharmed() {
     let place = Place::new(Engine::Sqlite).unwrap();
     let first = place.start();
