@@ -115,9 +115,17 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn merge(&mut self, other: Self) {
+    /// Adds what happened meanwhile.
+    fn merge(&mut self, other: Self) {
+        let elapsed = Ord::max(self.elapsed, other.elapsed);
+        self.follow(other);
+        self.elapsed = elapsed;
+    }
+
+    /// Adds what happened afterwards.
+    pub fn follow(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
-        self.elapsed = Ord::max(self.elapsed, other.elapsed);
+        self.elapsed += other.elapsed;
         for (status, n) in other.statuses {
             *self.statuses.entry(status).or_default() += n;
         }

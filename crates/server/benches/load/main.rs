@@ -58,7 +58,8 @@ fn main() {
     let options = options();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let bare = raw::measure_bare_handler().await;
+        let handler = raw::Bare::start().await;
+        let bare = handler.measure(std::time::Duration::from_secs(3)).await;
         let hash = raw::measure_hash(std::time::Duration::from_secs(3));
         println!("bare actix JSON handler, 16 connections: {:.2} µs CPU, {:.0}/s", bare.cpu_micros, bare.per_second);
         println!(
@@ -68,7 +69,7 @@ fn main() {
         );
         for engine in &options.engines {
             match Fresh::with(*engine, Durability::Full) {
-                Some(fresh) => scenarios::run(*engine, &fresh, &options, &bare).await,
+                Some(fresh) => scenarios::run(*engine, &fresh, &options, &handler).await,
                 None => println!("{engine:?}: not installed"),
             }
         }

@@ -21,19 +21,23 @@ use crate::{
     client::{Answer, Connection, Load, closed_loop, field, get, login, optional_field, post_json, request},
     flood,
     process::Process,
-    raw::{Limit, measure_hash},
+    raw::{Bare, measure_hash},
     statements,
 };
 
 pub const PASSWORD: &str = "mountain otter juggles 42 lamps";
-const TIME: Duration = Duration::from_secs(4);
+/// What is compared is measured in turns, and the median counts: other users of the machine change what a request costs
+/// from second to second.
+const TURNS: usize = 5;
+const TURN: Duration = Duration::from_millis(800);
+const BARE_TURN: Duration = Duration::from_millis(400);
 
 /// Everything a scenario needs.
 pub struct Bench<'a> {
     pub server: Process,
     pub db: Db,
     pub admin: String,
-    pub bare: &'a Limit,
+    pub bare: &'a Bare,
     only: Option<&'a str>,
 }
 
@@ -42,7 +46,8 @@ impl Bench<'_> {
         self.only.is_none_or(|word| name.contains(word))
     }
 
-    /// Runs a load twice, the first time to warm up, and prints what it cost. Returns the median latency.
+    /// Runs a load in turns between those of the bare handler, after one to warm up, and prints what it cost. Returns
+    /// the CPU time of a request in units of the bare handler's.
     async fn measure<S: Clone + Send + 'static>(
         &self,
         name: &str,
@@ -53,20 +58,30 @@ impl Bench<'_> {
             return None;
         }
         let connections = states.len();
-        closed_loop(self.server.port, states.clone(), Duration::from_millis(800), next.clone()).await;
-        let before = self.server.cpu();
-        let mut load = closed_loop(self.server.port, states, TIME, next).await;
-        let cpu = (self.server.cpu() - before).as_micros() as f64 / load.latencies.len() as f64;
+        closed_loop(self.server.port, states.clone(), TURN, next.clone()).await;
+        let (mut load, mut cpu, mut ratios) = (Load::default(), Vec::new(), Vec::new());
+        let mut bare_before = self.bare.measure(BARE_TURN).await.cpu_micros;
+        for _ in 0..TURNS {
+            let before = self.server.cpu();
+            let turn = closed_loop(self.server.port, states.clone(), TURN, next.clone()).await;
+            let cpu_of_turn = (self.server.cpu() - before).as_micros() as f64 / turn.latencies.len() as f64;
+            let bare_after = self.bare.measure(BARE_TURN).await.cpu_micros;
+            ratios.push(2.0 * cpu_of_turn / (bare_before + bare_after));
+            cpu.push(cpu_of_turn);
+            bare_before = bare_after;
+            load.follow(turn);
+        }
+        let [[_, cpu, _], [_, ratio, _]] = [cpu, ratios].map(|mut values| quartiles(&mut values));
         let (median, tail) = (load.percentile(0.5), load.percentile(0.99));
         println!(
             "  {name:<44} {connections:>3} conn {:>8.0}/s  {cpu:>9.1} µs CPU = {:>7.2} × bare  p50 {:>8.2} ms  p99 {:>8.2} ms  {:?}",
             load.latencies.len() as f64 / load.elapsed.as_secs_f64(),
-            cpu / self.bare.cpu_micros,
+            ratio,
             median.as_secs_f64() * 1e3,
             tail.as_secs_f64() * 1e3,
             load.statuses
         );
-        Some((cpu, load))
+        Some((ratio, load))
     }
 
     /// One request, timed.
@@ -117,7 +132,7 @@ impl Bench<'_> {
 }
 
 /// Runs everything on one database.
-pub async fn run(engine: Engine, fresh: &Fresh, options: &Options, bare: &Limit) {
+pub async fn run(engine: Engine, fresh: &Fresh, options: &Options, bare: &Bare) {
     println!("\n{engine:?}");
     let folder = std::env::temp_dir().join(format!("gatehouse-bench-{}-{engine:?}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -168,7 +183,7 @@ async fn sign_ins(bench: &Bench<'_>, fresh: &Fresh) {
         for _ in 0..connections {
             tokens.push(bench.sign_in("hot", "owner").await.1);
         }
-        // Every connection goes on with the chain of its own session; the warm-up must hand the last token on.
+        // Every connection goes on with the chain of its own session; each turn must hand the last token on.
         let chains: Vec<_> = tokens.into_iter().map(|token| Arc::new(std::sync::Mutex::new(token))).collect();
         bench
             .measure("refresh, durable", chains, |chain, answer| {
@@ -187,7 +202,6 @@ async fn sign_ins(bench: &Bench<'_>, fresh: &Fresh) {
     // The hash lives on memory bandwidth, and what the machine's other tenants leave of that changes by more than what
     // is to be measured. A short turn between two of the bare hash sees the same of it, and the median of many turns
     // leaves out those in which it changed.
-    const TURN: Duration = Duration::from_millis(800);
     const TURNS: usize = 24;
     let mut hash_before = measure_hash(TURN).cpu_micros;
     let (mut login_cpu, mut hash_cpu, mut ratios) = (Vec::new(), vec![hash_before], Vec::new());
@@ -237,11 +251,11 @@ async fn lists(bench: &mut Bench<'_>, rows: u64, fresh: &Fresh, folder: &std::pa
         (format!("list of 50 of {rows}, page {last}"), large, format!("?page={last}")),
     ] {
         let request = get(&format!("/api/v1/tenants/{tenant}/sessions{query}"), &bench.admin);
-        if let Some((cpu, _)) = bench.measure(&name, vec![(); 16], move |(), _| request.clone()).await {
+        if let Some((cost, _)) = bench.measure(&name, vec![(); 16], move |(), _| request.clone()).await {
             if first == 0.0 {
-                first = cpu;
+                first = cost;
             }
-            println!("  {:<44} {:.2} × the first page of 1,000", "", cpu / first);
+            println!("  {:<44} {:.2} × the first page of 1,000", "", cost / first);
             let path = format!("/api/v1/tenants/{tenant}/sessions{query}");
             let heard = statements::of_request(&fresh.target, folder, &path, &bench.admin).await;
             statements::measure(&fresh.target, &name, heard).await;

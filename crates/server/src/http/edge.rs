@@ -33,6 +33,7 @@ use gatehouse_domain::{
     id::{TenantId, UserId},
     issue::Parse,
     text::Slug,
+    time::Timestamp,
 };
 use uuid::Uuid;
 
@@ -141,7 +142,7 @@ impl Edge {
                     self.render(response, &id)
                 }
                 Err(_) => {
-                    seen.log(500, None, None);
+                    seen.log(self.app.env.now(), 500, None, None);
                     return Err(Failure::Panic(id).into());
                 }
             },
@@ -272,14 +273,15 @@ impl Edge {
         });
         let tenant = extensions.get::<RequestState>().and_then(|state| Some(state.tenant.as_ref()?.tenant.id));
         if self.site.operator.is_none() {
-            seen.log(status, user, tenant);
+            seen.log(self.app.env.now(), status, user, tenant);
         }
     }
 }
 
 impl Seen {
-    fn log(&self, status: u16, user: Option<(TenantId, UserId)>, tenant: Option<TenantId>) {
+    fn log(&self, at: Timestamp, status: u16, user: Option<(TenantId, UserId)>, tenant: Option<TenantId>) {
         telemetry::request(&telemetry::Request {
+            at,
             id: &self.id,
             method: &self.method,
             route: self.route.as_deref().unwrap_or("-"),

@@ -139,8 +139,12 @@ fn respond(request: &HttpRequest, answer: &impl Render) -> HttpResponse {
 
 /// The bytes of a body. What is shown has texts for keys and no numbers that JSON lacks, so nothing is lost.
 fn bytes(body: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(body).unwrap_or_default()
+    let mut bytes = Vec::with_capacity(SMALL);
+    serde_json::to_writer(&mut bytes, body).map(|()| bytes).unwrap_or_default()
 }
+
+/// What most bodies fit into.
+const SMALL: usize = 1024;
 
 fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     match serde_json::to_vec(body) {

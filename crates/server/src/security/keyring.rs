@@ -106,7 +106,6 @@ pub struct Keyring {
     file: [u8; 32],
     refresh: hmac::Key,
     cursor: hmac::Key,
-    etag: hmac::Key,
     receipt: hmac::Key,
     throttle: hmac::Key,
     audit: hmac::Key,
@@ -170,7 +169,6 @@ impl Keyring {
             file: derive(master, b"import file"),
             refresh: mac(b"refresh token"),
             cursor: mac(b"cursor"),
-            etag: mac(b"etag"),
             receipt: mac(b"receipt"),
             throttle: mac(b"throttle"),
             audit: mac(b"audit trail"),
@@ -249,12 +247,6 @@ impl Keyring {
             code.copy_from_slice(hmac::sign(&key, message).as_ref());
             code
         })
-    }
-
-    /// A name for the state of something that tells nothing about it.
-    #[must_use]
-    pub fn etag(&self, state: &[u8]) -> [u8; TAG_LEN] {
-        truncated(&self.etag, state)
     }
 
     /// A digest of a request. Keyed, because its body may hold a password.

@@ -115,7 +115,7 @@ pub struct Message {
 }
 
 pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(login).mount(refresh).mount(logout).mount(register).mount(accept_invitation);
+    routes.mount(refresh).mount(login).mount(logout).mount(register).mount(accept_invitation);
 }
 
 /// Open an account

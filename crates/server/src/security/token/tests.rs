@@ -46,10 +46,7 @@ impl Issuer {
     }
 
     fn sign_text(&self, header: &str, claims: &str) -> String {
-        let body = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-        let encoder = self.tokens.encoder(&self.key).unwrap();
-        let signature = jsonwebtoken::crypto::sign(body.as_bytes(), &encoder, Algorithm::ES256).unwrap();
-        format!("{body}.{signature}")
+        self.tokens.compact(&self.key, header.as_bytes(), claims.as_bytes()).unwrap()
     }
 
     /// As a request is checked: first the peek, which finds the key, then the verification.
