@@ -1,14 +1,15 @@
 //! The audit trail.
 
+use std::sync::LazyLock;
+
 use gatehouse_domain::{
     audit::Event,
     authz::ByWhom,
     id::{AuditEventId, PartnerId, TenantId},
 };
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, Iterable, QueryTrait, Statement,
-    Value, Values,
-    sea_query::{Expr, Query},
+    ActiveModelTrait, ConnectionTrait, DbBackend, EntityTrait, IdenStatic, IntoActiveModel, Iterable, QueryTrait,
+    Statement, Value, Values,
 };
 use uuid::Uuid;
 
@@ -47,8 +48,7 @@ impl WriteTx<'_> {
 
     /// Changes one row and writes its event into the trail; false, and no event, when the row is not what the statement
     /// asks for. On SQLite in one exchange, as above.
-    pub(crate) async fn update(&self, row: &impl QueryTrait, event: Event) -> Result<bool> {
-        let row = row.build(self.exec().get_database_backend());
+    pub(crate) async fn update(&self, row: Statement, event: Event) -> Result<bool> {
         if row.db_backend != DbBackend::Sqlite {
             let found = self.check(self.writing().execute_raw(row).await)?.rows_affected() == 1;
             if found {
@@ -56,16 +56,7 @@ impl WriteTx<'_> {
             }
             return Ok(found);
         }
-        let event = self.row(event)?.into_active_model();
-        let mut values = Query::select();
-        for column in Column::iter() {
-            values.expr(Expr::val(event.get(column).into_value().unwrap_or_else(|| Value::from(None::<String>))));
-        }
-        let mut insert = Query::insert();
-        insert.into_table(Entity).columns(Column::iter());
-        let recorded = insert.select_from(values.cond_where(Expr::cust("changes() = 1")).to_owned());
-        recorded.map_err(|error| DbErr::Custom(error.to_string()))?;
-        let both = both(row, DbBackend::Sqlite.build(&insert));
+        let both = recorded_if_changed(row, self.row(event)?);
         Ok(self.check(self.writing().execute_raw(both).await)?.rows_affected() > 0)
     }
 
@@ -113,6 +104,28 @@ impl WriteTx<'_> {
         row.tag = tag(self.mac()?, &row).map(Vec::from);
         Ok(row)
     }
+}
+
+/// A statement that changes a row, on SQLite, and one that writes the event if it did. By hand, as it is a part of every
+/// refresh and always the same.
+fn recorded_if_changed(mut row: Statement, event: Model) -> Statement {
+    static INSERTION: LazyLock<String> = LazyLock::new(|| {
+        let columns: Vec<_> = Column::iter().map(|column| column.as_str()).collect();
+        format!("; INSERT INTO audit_events ({}) SELECT ", columns.join(", "))
+    });
+    // Placeholders of the builder have no numbers, ours have.
+    let is_numbered = row.sql.contains("$1");
+    let event = event.into_active_model();
+    let mut values = row.values.take().map(|values| values.0).unwrap_or_default();
+    row.sql.push_str(&INSERTION);
+    for (at, column) in Column::iter().enumerate() {
+        values.push(event.get(column).into_value().unwrap_or_else(|| Value::from(None::<String>)));
+        row.sql.push_str(if at == 0 { "" } else { ", " });
+        row.sql.push_str(&if is_numbered { format!("${}", values.len()) } else { "?".to_owned() });
+    }
+    row.sql.push_str(" WHERE changes() = 1");
+    row.values = Some(Values(values));
+    row
 }
 
 /// Two statements in one text. The placeholders of the builder have no numbers on SQLite, so the values just follow.

@@ -15,7 +15,7 @@ use gatehouse_domain::{
     settings::{ADMIN_SESSION_IDLE, ADMIN_SESSION_LIFETIME},
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, ExprTrait, FromQueryResult, QueryFilter, QueryResult, Set};
+use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryResult, QueryTrait, Set};
 
 use crate::{
     db::Change,
@@ -257,21 +257,20 @@ impl WriteScope<'_> {
     pub async fn rotate(&self, presented: TokenHash, changed: Changed<Session>) -> Result<Session> {
         let (session, event) = changed.into_parts();
         self.guard(&session.home())?;
-        let update = self
-            .update_where::<Entity>()
-            .set(rotated(&session))
-            .filter(Column::Id.eq(session.id.uuid()))
-            .filter(Column::RefreshHash.eq(presented.as_bytes().to_vec()))
-            .filter(Column::RefreshGeneration.eq(i64::from(session.chain.generation) - 1))
-            .filter(Column::EndedAt.is_null())
-            .filter(Column::EndsAt.gt(self.tx.now().micros()))
-            .filter(Column::MaxExpiresAt.gte(session.max_expires_at.micros()))
-            .filter(Column::RefreshMicros.is_null().or(Column::RefreshMicros.gte(micros(session.refresh))))
-            .filter(match session.idle {
-                Some(idle) => Column::IdleMicros.is_null().or(Column::IdleMicros.gte(micros(idle))),
-                None => Column::IdleMicros.is_null(),
-            });
-        if !self.tx.update(&update, event).await? {
+        let mut sql = Sql::new("UPDATE sessions SET ");
+        sql.assign(&rotated(&session)).push(" WHERE ");
+        self.push_condition(&mut sql);
+        sql.push(" AND id = ").bind(session.id.uuid());
+        sql.push(" AND refresh_hash = ").bind(presented.as_bytes().to_vec());
+        sql.push(" AND refresh_generation = ").bind(i64::from(session.chain.generation) - 1);
+        sql.push(" AND ended_at IS NULL AND ends_at > ").bind(self.tx.now().micros());
+        sql.push(" AND max_expires_at >= ").bind(session.max_expires_at.micros());
+        sql.push(" AND (refresh_micros IS NULL OR refresh_micros >= ").bind(micros(session.refresh)).push(")");
+        match session.idle {
+            Some(idle) => sql.push(" AND (idle_micros IS NULL OR idle_micros >= ").bind(micros(idle)).push(")"),
+            None => sql.push(" AND idle_micros IS NULL"),
+        };
+        if !self.tx.update(sql.statement(self.exec.get_database_backend()), event).await? {
             return Err(Error::Stale);
         }
         self.tx.changed(Change::Session(session.id));
@@ -289,8 +288,9 @@ impl WriteScope<'_> {
             .update_where::<Entity>()
             .set(ended(&session))
             .filter(Column::Id.eq(session.id.uuid()))
-            .filter(Column::EndedAt.is_null());
-        if !self.tx.update(&update, event).await? {
+            .filter(Column::EndedAt.is_null())
+            .build(self.exec.get_database_backend());
+        if !self.tx.update(update, event).await? {
             return Err(Error::Stale);
         }
         self.tx.changed(Change::Session(session.id));

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use sea_orm::{DbBackend, EntityTrait, Iden, Iterable, Statement, Value};
+use sea_orm::{ActiveModelTrait, ActiveValue, DbBackend, EntityTrait, Iden, IdenStatic, Iterable, Statement, Value};
 
 use crate::entity::{audit_event, session, signing_key, tenant, user};
 
@@ -47,6 +47,18 @@ impl Sql {
             self.bind(value);
         }
         self.push(")")
+    }
+
+    /// Appends `column = $n, …` for what a row sets.
+    pub(crate) fn assign<A: ActiveModelTrait>(&mut self, row: &A) -> &mut Self {
+        let mut separator = "";
+        for column in <A::Entity as EntityTrait>::Column::iter() {
+            if let ActiveValue::Set(value) = row.get(column) {
+                self.push(separator).push(column.as_str()).push(" = ").bind(value);
+                separator = ", ";
+            }
+        }
+        self
     }
 
     pub(crate) fn statement(self, backend: DbBackend) -> Statement {

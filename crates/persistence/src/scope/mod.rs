@@ -253,8 +253,9 @@ impl WriteScope<'_> {
             .update_where::<T::Entity>()
             .set(value.updatable()?)
             .filter(<T::Entity as Owned>::id().eq(value.uuid()))
-            .filter(Expr::col("version").eq(expected));
-        if !self.tx.update(&update, event).await? {
+            .filter(Expr::col("version").eq(expected))
+            .build(self.exec.get_database_backend());
+        if !self.tx.update(update, event).await? {
             return Err(self.tx.stale());
         }
         self.tx.changed(Change::Everything);

@@ -1,7 +1,7 @@
 //! A cache that never shows a state older than a second, and none older than a commit of this process.
 
 use std::{
-    hash::Hash,
+    hash::{BuildHasher, Hash, RandomState},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,14 +16,18 @@ use crate::app::process_start;
 /// How long an entry may be shown, counted from before it was read. Other processes' commits show within this time,
 /// plus what a request itself takes: the promise is one second.
 const LIFE: Duration = Duration::from_millis(900);
+/// Keys share a floor with others, so that remembering an invalidation costs a store and never space. Who shares is
+/// loaded once more than needed; with a thousand invalidations a second that is one entry in twenty.
+const FLOORS: usize = 1 << 14;
 
 /// Values by key, each with the instant before which it was read.
 #[derive(Debug)]
 pub struct Fresh<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> {
     entries: Cache<K, (Instant, Arc<V>)>,
-    /// When single keys were invalidated, for loads under way to notice.
-    touched: Cache<K, Instant>,
-    /// Nothing read before this instant counts; in nanoseconds since the process began.
+    /// Nothing read before this instant counts, by the hash of the key; in nanoseconds since the process began.
+    floors: Box<[AtomicU64]>,
+    hasher: RandomState,
+    /// The same for all keys.
     floor: AtomicU64,
 }
 
@@ -38,21 +42,28 @@ impl<K: Hash + Eq + Copy + Send + Sync + 'static, V: Send + Sync + 'static> Fres
         process_start();
         Self {
             entries: Cache::builder().max_capacity(capacity).time_to_live(LIFE).build(),
-            touched: Cache::builder().max_capacity(capacity).time_to_live(LIFE * 10).build(),
+            floors: (0..FLOORS).map(|_| AtomicU64::new(0)).collect(),
+            hasher: RandomState::new(),
             floor: AtomicU64::new(0),
         }
     }
 
+    fn floor_of(&self, key: &K) -> &AtomicU64 {
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
+        let at = self.hasher.hash_one(key) as usize;
+        &self.floors[at % FLOORS]
+    }
+
     fn counts(&self, key: &K, read_at: Instant) -> bool {
-        nanos(read_at) >= self.floor.load(Ordering::Acquire)
-            && self.touched.get(key).is_none_or(|touched| touched < read_at)
+        let floor = Ord::max(self.floor.load(Ordering::Acquire), self.floor_of(key).load(Ordering::Acquire));
+        nanos(read_at) >= floor
     }
 
     /// The value, if it is fresh.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<Arc<V>> {
         let (read_at, value) = self.entries.get(key)?;
-        (read_at.elapsed() < LIFE && nanos(read_at) >= self.floor.load(Ordering::Acquire)).then_some(value)
+        (read_at.elapsed() < LIFE && self.counts(key, read_at)).then_some(value)
     }
 
     /// Loads and keeps the value. One that was invalidated while it was loaded is loaded once more and not kept.
@@ -61,23 +72,18 @@ impl<K: Hash + Eq + Copy + Send + Sync + 'static, V: Send + Sync + 'static> Fres
     /// Those of `load`.
     pub async fn load<E>(&self, key: K, load: impl AsyncFn() -> Result<Option<V>, E>) -> Result<Option<Arc<V>>, E> {
         let read_at = Instant::now();
-        let Some(value) = load().await? else { return Ok(None) };
-        if self.counts(&key, read_at) {
-            let value = Arc::new(value);
-            self.entries.insert(key, (read_at, Arc::clone(&value)));
-            // An invalidation between the check and the insertion has not removed what was inserted after it.
-            if !self.counts(&key, read_at) {
-                self.entries.invalidate(&key);
-            }
-            return Ok(Some(value));
+        let Some(value) = load().await?.map(Arc::new) else { return Ok(None) };
+        if !self.counts(&key, read_at) {
+            return Ok(load().await?.map(Arc::new));
         }
-        Ok(load().await?.map(Arc::new))
+        // What is invalidated between the check and this is kept, and does not count.
+        self.entries.insert(key, (read_at, Arc::clone(&value)));
+        Ok(Some(value))
     }
 
     /// Invalidates one key.
     pub fn forget(&self, key: &K) {
-        self.touched.insert(*key, Instant::now());
-        self.entries.invalidate(key);
+        self.floor_of(key).fetch_max(nanos(Instant::now()) + 1, Ordering::AcqRel);
     }
 
     /// Invalidates everything.
