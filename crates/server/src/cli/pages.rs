@@ -8,45 +8,44 @@
 //! Up to version 2.36 the allocator compares what the kernel says of huge pages with one byte more than it has read, so
 //! whether it asks for them is a matter of chance: then the program starts itself over once more.
 
-use std::{env, ffi::OsStr, fs, os::unix::process::CommandExt, process::Command};
+use std::{env, fs, os::unix::process::CommandExt, process::Command};
 
 const TUNABLES: &str = "GLIBC_TUNABLES";
-/// Large pieces of memory come from the kernel and go back to it, always. Left to itself the allocator keeps the second
-/// one of a size, in small pages, for good. How large is one MiB, and a byte for each start before.
-const THRESHOLD: &str = "glibc.malloc.mmap_threshold=";
-const MIB: u32 = 1 << 20;
-/// The most starts; each takes a few milliseconds.
-const STARTS: u32 = 16;
+/// Huge pages; and pieces of memory from a MiB on come from the kernel and go back to it, always. Left to itself the
+/// allocator keeps the second one of a size, in small pages, for good.
+const HUGE_PAGES: &str = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1048576";
+/// How often the program has started itself over: the system may take the tunables away, as it does from a program with
+/// capabilities, and that must not go on for ever.
+const STARTS: &str = "_GATEHOUSE_STARTS";
+/// The most starts; each takes two or three milliseconds.
+const MOST_STARTS: u32 = 16;
 
 /// Starts the program over with huge pages, unless it has them or somebody else decided about the allocator.
 pub(super) fn ask_for_huge_pages() {
     if cfg!(not(all(target_os = "linux", target_env = "gnu"))) {
         return;
     }
-    let starts = match env::var_os(TUNABLES) {
-        None => 0,
-        Some(tunables) => match starts_before(&tunables) {
-            Some(starts) if starts < STARTS && !has_huge_pages() => starts,
-            _ => return,
-        },
-    };
+    let starts = env::var(STARTS).ok();
+    let Some(start) = next_start(starts.as_deref(), env::var_os(TUNABLES).is_some(), has_huge_pages) else { return };
     let Ok(program) = env::current_exe() else { return };
     let mut words = env::args_os();
     let mut again = Command::new(program);
     if let Some(name) = words.next() {
         again.arg0(name);
     }
-    let tunables = format!("{THRESHOLD}{}:glibc.malloc.hugetlb=1", MIB + starts + 1);
     // It comes back only if it failed; then all is as it was.
-    let error = again.args(words).env(TUNABLES, tunables).exec();
+    let error = again.args(words).env(TUNABLES, HUGE_PAGES).env(STARTS, start.to_string()).exec();
     drop(error);
 }
 
-/// How often the program has started itself over; nothing if it was somebody else. The allocator has cut the text
-/// where its first tunable ends.
-fn starts_before(tunables: &OsStr) -> Option<u32> {
-    let threshold = tunables.to_str()?.strip_prefix(THRESHOLD)?.split(':').next()?;
-    threshold.parse::<u32>().ok()?.checked_sub(MIB).filter(|starts| *starts <= STARTS)
+/// The number of the start to come, if there is to be one.
+fn next_start(starts: Option<&str>, has_tunables: bool, has_huge_pages: impl FnOnce() -> bool) -> Option<u32> {
+    match starts.map(str::parse::<u32>) {
+        // Tunables that are there are somebody else's.
+        None => (!has_tunables).then_some(1),
+        Some(Ok(starts)) => (starts < MOST_STARTS && has_tunables && !has_huge_pages()).then_some(starts + 1),
+        Some(Err(_)) => None,
+    }
 }
 
 /// Whether the allocator has asked for huge pages for what it has handed out so far, or there are none to be asked for.
@@ -61,13 +60,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn starts_are_counted_in_our_own_tunables_only() {
-        let count = |text: &str| starts_before(OsStr::new(text));
-        assert_eq!(count("glibc.malloc.mmap_threshold=1048577"), Some(1));
-        assert_eq!(count("glibc.malloc.mmap_threshold=1048580:glibc.malloc.hugetlb=1"), Some(4));
-        for other in ["", "glibc.malloc.hugetlb=1", "glibc.malloc.mmap_threshold=4096", "glibc.malloc.mmap_threshold=x"]
-        {
-            assert_eq!(count(other), None, "{other}");
+    fn program_starts_over_until_it_has_huge_pages_and_not_for_ever() {
+        assert_eq!(next_start(None, false, || false), Some(1));
+        assert_eq!(next_start(Some("1"), true, || false), Some(2));
+        assert_eq!(next_start(Some("1"), true, || true), None);
+        assert_eq!(next_start(Some("16"), true, || false), None);
+    }
+
+    #[test]
+    fn tunables_of_somebody_else_stay_and_those_that_were_taken_away_are_not_set_again() {
+        assert_eq!(next_start(None, true, || false), None);
+        assert_eq!(next_start(Some("1"), false, || false), None);
+        for other in ["", "-1", "x"] {
+            assert_eq!(next_start(Some(other), true, || false), None);
         }
     }
 }
