@@ -39,12 +39,21 @@ pub enum Reach {
     /// Everything of these partners; never empty.
     Partners(Vec<PartnerId>),
     /// Everything of this tenant.
-    Tenant(TenantId),
-    /// What belongs to this user.
-    Own(TenantId, UserId),
+    Tenant(TenantRef),
+    /// What belongs to this user of this tenant.
+    Own(TenantRef, UserId),
 }
 
 impl Reach {
+    /// The one tenant that it lies in; `None` where it goes across tenants.
+    #[must_use]
+    pub const fn tenant(&self) -> Option<TenantRef> {
+        match self {
+            Self::Tenant(tenant) | Self::Own(tenant, _) => Some(*tenant),
+            Self::Platform | Self::Partners(_) => None,
+        }
+    }
+
     const fn acting_as(&self) -> &'static str {
         match self {
             Self::Platform => "platform",
@@ -109,13 +118,13 @@ impl Area {
             Self::Partner(partner) => actor.partner(partner, name),
             Self::Tenant(tenant) => actor.tenant(tenant, name),
             Self::UserOf(tenant, user_id) => match actor.own() {
-                Some(Reach::Own(home, oneself)) if (home, oneself) == (tenant.id, user_id) => {
+                Some(Reach::Own(home, oneself)) if (home.id, oneself) == (tenant.id, user_id) => {
                     Ok(Reach::Own(home, oneself))
                 }
                 _ => actor.tenant(tenant, name),
             },
             Self::TenantOrOwn(tenant) => match (actor.tenant(tenant, name), actor.own()) {
-                (Err(Denied::Forbidden(_)), Some(Reach::Own(home, oneself))) if home == tenant.id => {
+                (Err(Denied::Forbidden(_)), Some(Reach::Own(home, oneself))) if home.id == tenant.id => {
                     Ok(Reach::Own(home, oneself))
                 }
                 (decision, _) => decision,
@@ -125,6 +134,11 @@ impl Area {
 }
 
 impl UserActor {
+    /// The user's own tenant.
+    const fn tenant(&self) -> TenantRef {
+        TenantRef { id: self.tenant_id, partner_id: self.partner_id }
+    }
+
     fn holds(&self, name: &str, anchored: impl Fn(Anchor) -> bool) -> bool {
         self.rights.iter().any(|right| anchored(right.anchor) && right.permissions.covers(name))
     }
@@ -150,7 +164,7 @@ impl Actor {
     /// What is the actor's own; `None` for the system.
     pub(super) fn own(&self) -> Option<Reach> {
         match self {
-            Self::User(user) => Some(Reach::Own(user.tenant_id, user.user_id)),
+            Self::User(user) => Some(Reach::Own(user.tenant(), user.user_id)),
             Self::System(_) => None,
         }
     }
@@ -188,8 +202,8 @@ impl Actor {
 
     fn tenant(&self, tenant: TenantRef, name: &'static str) -> Result<Reach, Denied> {
         match self {
-            Self::System(_) => Ok(Reach::Tenant(tenant.id)),
-            Self::User(user) if user.holds(name, |anchor| anchor.includes(tenant)) => Ok(Reach::Tenant(tenant.id)),
+            Self::System(_) => Ok(Reach::Tenant(tenant)),
+            Self::User(user) if user.holds(name, |anchor| anchor.includes(tenant)) => Ok(Reach::Tenant(tenant)),
             Self::User(user) if user.sees(tenant) => Err(Denied::Forbidden(name)),
             Self::User(_) => Err(Denied::Hidden),
         }
@@ -292,11 +306,17 @@ impl<P: Permission> Grant<P> {
         self.by().session_id()
     }
 
-    /// The user a grant for one's own things belongs to.
+    /// The one tenant that the grant is for; `None` where it reaches across tenants.
     #[must_use]
-    pub const fn own(&self) -> Option<(TenantId, UserId)> {
+    pub const fn tenant(&self) -> Option<TenantRef> {
+        self.reach.tenant()
+    }
+
+    /// The user that a grant for one's own things belongs to.
+    #[must_use]
+    pub const fn own(&self) -> Option<UserId> {
         match self.reach {
-            Reach::Own(tenant, user) => Some((tenant, user)),
+            Reach::Own(_, user) => Some(user),
             Reach::Platform | Reach::Partners(_) | Reach::Tenant(_) => None,
         }
     }

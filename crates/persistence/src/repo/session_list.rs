@@ -100,7 +100,7 @@ impl Scope<'_> {
     ) -> Result<Page<SessionView>> {
         let start = match (&self.reach, filter.tenants.as_slice()) {
             (Reach::Tenant(tenant), []) if self.may_jump(filter, sort, request) => {
-                let start = self.start_of(*tenant, filter.active_only, direction, request.offset(), now).await?;
+                let start = self.start_of(tenant.id, filter.active_only, direction, request.offset(), now).await?;
                 if start.is_none() {
                     // The counters are exact: there is no such page, and no need to walk the list to find that out.
                     return Ok(Page { items: Vec::new(), total: self.total(filter, now).await?, next: None });
@@ -180,7 +180,7 @@ impl Scope<'_> {
             sql.push(" AND id IN (SELECT x.session_id FROM session_applications x WHERE x.application_id");
             sql.one_of(filter.applications.iter().map(|id| id.uuid()));
             if let Reach::Tenant(tenant) = &self.reach {
-                sql.push(" AND x.tenant_id = ").bind(tenant.uuid());
+                sql.push(" AND x.tenant_id = ").bind(tenant.id.uuid());
             }
             sql.push(")");
         }
@@ -237,8 +237,8 @@ impl Scope<'_> {
                 sql.push(" AND tenant_id IN (SELECT t.id FROM tenants t WHERE t.partner_id");
                 sql.one_of(ids.iter().map(|id| PartnerId::uuid(*id))).push(")");
             }
-            Reach::Tenant(id) | Reach::Own(id, _) => {
-                sql.push(" AND tenant_id = ").bind(TenantId::uuid(*id));
+            Reach::Tenant(tenant) | Reach::Own(tenant, _) => {
+                sql.push(" AND tenant_id = ").bind(tenant.id.uuid());
             }
         }
         if !filter.tenants.is_empty() {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use gatehouse_domain::{
+    authz::Reach,
     id::{ApplicationId, TenantId},
     session::{EndReason, SessionStats},
     time::{DAY, Timestamp},
@@ -34,13 +35,15 @@ impl Scope<'_> {
         Ok(db.query_all_raw(sql.statement(db.get_database_backend())).await?)
     }
 
-    /// The figures of a tenant within the scope.
+    /// The figures of the one tenant that the scope is for.
     ///
     /// # Errors
-    /// As any statement.
-    pub async fn session_stats(&self, tenant: TenantId, now: Timestamp) -> Result<SessionStats> {
+    /// [`Error::ScopeViolation`] where the scope is not a whole tenant; otherwise as any statement.
+    pub async fn session_stats(&self, now: Timestamp) -> Result<SessionStats> {
+        let Reach::Tenant(tenant) = &self.reach else { return Err(Error::ScopeViolation) };
         let mut stats = SessionStats::default();
-        let (id, at) = (tenant.uuid(), now.micros());
+        let (tenant, at) = (tenant.id, now.micros());
+        let id = tenant.uuid();
 
         let mut sql = Sql::new(
             "SELECT c.device_type, c.active - COALESCE(due.n, 0) FROM session_counts c LEFT JOIN (SELECT device_type, COUNT(*) AS n ",

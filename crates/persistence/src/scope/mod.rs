@@ -8,7 +8,7 @@ use gatehouse_domain::{
     audit::{Event, Refused},
     authz::{Grant, Permission, Reach},
     change::Changed,
-    id::{PartnerId, TenantId, UserId},
+    id::{PartnerId, UserId},
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryTrait, Select, Statement,
@@ -130,9 +130,9 @@ impl Scope<'_> {
             (Reach::Partners(ids), ..) => {
                 Condition::all().add(E::partner().is_in(ids.iter().map(|id| PartnerId::uuid(*id))))
             }
-            (Reach::Tenant(id), Some(tenant), _) => Condition::all().add(tenant.eq(id.uuid())),
-            (Reach::Own(tenant_id, user_id), Some(tenant), Some(user)) => {
-                Condition::all().add(tenant.eq(tenant_id.uuid())).add(user.eq(user_id.uuid()))
+            (Reach::Tenant(within), Some(tenant), _) => Condition::all().add(tenant.eq(within.id.uuid())),
+            (Reach::Own(within, user_id), Some(tenant), Some(user)) => {
+                Condition::all().add(tenant.eq(within.id.uuid())).add(user.eq(user_id.uuid()))
             }
             (Reach::Tenant(_) | Reach::Own(..), ..) => nothing(),
         }
@@ -147,14 +147,11 @@ impl Scope<'_> {
             Reach::Partners(ids) => {
                 sql.push("partner_id").one_of(ids.iter().map(|id| PartnerId::uuid(*id)));
             }
-            Reach::Tenant(id) => {
-                sql.push("tenant_id = ").bind(TenantId::uuid(*id));
+            Reach::Tenant(tenant) => {
+                sql.push("tenant_id = ").bind(tenant.id.uuid());
             }
             Reach::Own(tenant, user) => {
-                sql.push("tenant_id = ")
-                    .bind(TenantId::uuid(*tenant))
-                    .push(" AND user_id = ")
-                    .bind(UserId::uuid(*user));
+                sql.push("tenant_id = ").bind(tenant.id.uuid()).push(" AND user_id = ").bind(UserId::uuid(*user));
             }
         }
     }
@@ -164,8 +161,8 @@ impl Scope<'_> {
         match &self.reach {
             Reach::Platform => true,
             Reach::Partners(ids) => ids.contains(&home.partner),
-            Reach::Tenant(id) => home.tenant == Some(*id),
-            Reach::Own(tenant, user) => home.tenant == Some(*tenant) && home.user == Some(*user),
+            Reach::Tenant(tenant) => home.tenant == Some(tenant.id),
+            Reach::Own(tenant, user) => home.tenant == Some(tenant.id) && home.user == Some(*user),
         }
     }
 

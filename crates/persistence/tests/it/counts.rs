@@ -85,7 +85,7 @@ db_tests! {
 
     async fn statistics_equal_the_rows(db) {
         let (tenant, users, now) = busy_tenant(&db).await;
-        let stats = db.scope(&in_tenant::<ReadSessions>(&tenant)).session_stats(tenant.id, now).await.unwrap();
+        let stats = db.scope(&in_tenant::<ReadSessions>(&tenant)).session_stats(now).await.unwrap();
         let rows = all(&db, &tenant, now).await;
         let active: Vec<_> = rows.iter().filter(|s| s.status(now) == SessionStatus::Active).collect();
         assert_eq!(stats.active_sessions, active.len() as u64);
@@ -118,11 +118,11 @@ db_tests! {
             if sweep {
                 write(&db, late, async |tx| tx.system(SYSTEM).expire_due().await).await.unwrap();
             }
-            let stats = db.scope(&in_tenant::<ReadSessions>(&tenant)).session_stats(tenant.id, late).await.unwrap();
+            let stats = db.scope(&in_tenant::<ReadSessions>(&tenant)).session_stats(late).await.unwrap();
             assert_eq!((stats.active_sessions, stats.active_users, stats.by_device.len()), (0, 0, 0));
         }
         session(&db, &users[0], late).await;
-        let stats = db.scope(&in_tenant::<ReadSessions>(&tenant)).session_stats(tenant.id, late).await.unwrap();
+        let stats = db.scope(&in_tenant::<ReadSessions>(&tenant)).session_stats(late).await.unwrap();
         assert_eq!((stats.active_sessions, stats.active_users), (1, 1));
     }
 }

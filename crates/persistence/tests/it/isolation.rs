@@ -2,7 +2,7 @@
 
 use gatehouse_domain::issue::Parse;
 use gatehouse_domain::{
-    authz::{Area, By, ReadSessions, ReadUsers, TenantRef, WriteUsers},
+    authz::{Area, By, Oneself, ReadSessions, ReadUsers, TenantRef, WriteUsers, authorize},
     page::Direction,
     text::DisplayName,
     user::{User, UserPatch},
@@ -43,6 +43,22 @@ db_tests! {
         let filter = SessionFilter { active_only: true, ..SessionFilter::default() };
         let list = scope.sessions(&filter, SessionSort::CreatedAt, Direction::Descending, &page(1, 50), NOW).await.unwrap();
         assert_eq!((list.total, list.items[0].session.id), (1, seen.id));
+    }
+
+    async fn figures_are_those_of_the_one_tenant_that_the_scope_is_for(db) {
+        let partner = partner(&db, "p").await;
+        let (ours, theirs) = (tenant(&db, &partner, "ours").await, tenant(&db, &partner, "theirs").await);
+        let stranger = user(&db, &theirs, "eve").await;
+        session(&db, &stranger, NOW).await;
+
+        let active = async |tenant| {
+            db.scope(&in_tenant::<ReadSessions>(tenant)).session_stats(NOW).await.unwrap().active_sessions
+        };
+        assert_eq!((active(&ours).await, active(&theirs).await), (0, 1));
+        let own = authorize::<Oneself>(&partner_admin(&partner, &stranger), &()).unwrap();
+        for other in [db.scope(&grant::<ReadSessions>(&Area::Directory)), db.scope(&own)] {
+            assert!(matches!(other.session_stats(NOW).await, Err(Error::ScopeViolation)));
+        }
     }
 
     async fn value_of_another_tenant_cannot_be_saved_through_a_scope(db) {

@@ -123,9 +123,8 @@ surveys! {
         }
         let used = SessionFilter { active_only: true, ..SessionFilter::default() };
         survey.look("by last use", pages(&scope, &used, SessionSort::LastActivityAt)).await;
-        let (id, tenant) = (survey.session.id, survey.tenant.id);
-        survey.look("one", scope.session_view(id)).await;
-        survey.look("figures", scope.session_stats(tenant, then())).await;
+        survey.look("one", scope.session_view(survey.session.id)).await;
+        survey.look("figures", scope.session_stats(then())).await;
     }
 
     async fn page_beyond_the_end_of_a_tenants_list_is_not_walked_to(survey) {

@@ -136,7 +136,7 @@ impl App {
         phone: Option<Option<Phone>>,
         origin: &Origin,
     ) -> Result<UserView> {
-        let (_, id) = grant.own().ok_or(Error::NotFound)?;
+        let id = grant.own().ok_or(Error::NotFound)?;
         let patch = UserPatch { display_name, phone, ..UserPatch::default() };
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
@@ -189,7 +189,7 @@ impl App {
         new: Password,
         origin: &Origin,
     ) -> Result<()> {
-        let (_, id) = grant.own().ok_or(Error::NotFound)?;
+        let id = grant.own().ok_or(Error::NotFound)?;
         let session = grant.session_id().ok_or(Error::Unauthenticated)?;
         let now = origin.ctx.now;
         let (found, counters) = self.prove(facts, id, current, Refused::password_change, origin).await?;

@@ -39,7 +39,7 @@ impl App {
         password: Password,
         origin: &Origin,
     ) -> Result<()> {
-        let (_, id) = grant.own().ok_or(Error::NotFound)?;
+        let id = grant.own().ok_or(Error::NotFound)?;
         let (found, counters) = self.prove(facts, id, password, Refused::email_change, origin).await?;
         let (tenant, now) = (facts.reference(), origin.ctx.now);
         let (mailbox, rule) = (self.mailbox_key(facts, &email), self.limits.mailbox);

@@ -2,7 +2,7 @@
 //! says how far it reaches.
 
 use gatehouse_domain::{
-    authz::{By, Denied, Grant, Oneself, Permission, Reach, ReadSessions, RevokeSessions, TenantRef},
+    authz::{By, Denied, Grant, Oneself, Permission, Reach, ReadSessions, RevokeSessions},
     id::{SessionId, TenantId, UserId},
     page::{Direction, Page, PageRequest},
     session::{Effects, EndReason, RevokeMany, RevokeTarget, Revoked, Session, SessionApp, SessionStats, SessionView},
@@ -97,12 +97,12 @@ impl App {
         self.db.scope(grant).session_view(id).await?.ok_or_else(|| missing(grant))
     }
 
-    /// Figures about the sessions of a tenant.
+    /// Figures about the sessions of the tenant that the grant is for.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn session_stats(&self, grant: &Grant<ReadSessions>, tenant: TenantId) -> Result<SessionStats> {
-        Ok(self.db.scope(grant).session_stats(tenant, self.env.now()).await?)
+    pub async fn session_stats(&self, grant: &Grant<ReadSessions>) -> Result<SessionStats> {
+        Ok(self.db.scope(grant).session_stats(self.env.now()).await?)
     }
 
     /// Ends one session. Ending one that has ended already changes nothing; the answer says whether this ended it.
@@ -131,13 +131,8 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn end_own_sessions(
-        &self,
-        grant: &Grant<Oneself>,
-        tenant: TenantRef,
-        origin: &Origin,
-    ) -> Result<Revoked> {
-        let (_, user) = grant.own().ok_or(Error::NotFound)?;
+    pub async fn end_own_sessions(&self, grant: &Grant<Oneself>, origin: &Origin) -> Result<Revoked> {
+        let (Some(tenant), Some(user)) = (grant.tenant(), grant.own()) else { return Err(Error::NotFound) };
         let many = RevokeMany {
             target: RevokeTarget::User(tenant, user),
             except: grant.session_id(),
@@ -154,11 +149,11 @@ impl App {
     pub async fn end_user_sessions(
         &self,
         grant: &Grant<RevokeSessions>,
-        tenant: TenantRef,
         user: UserId,
         which: Which,
         origin: &Origin,
     ) -> Result<Revoked> {
+        let tenant = grant.tenant().ok_or(Error::NotFound)?;
         let (by, own) = (grant.by(), grant.own().is_some());
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
@@ -190,10 +185,10 @@ impl App {
     pub async fn end_tenant_sessions(
         &self,
         grant: &Grant<RevokeSessions>,
-        tenant: TenantRef,
         mode: Mode,
         origin: &Origin,
     ) -> Result<(Revoked, Effects)> {
+        let tenant = grant.tenant().ok_or(Error::NotFound)?;
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             end_all(&tx.scope(&grant), RevokeTarget::Tenant(tenant), None, grant.by(), mode, tx.now()).await

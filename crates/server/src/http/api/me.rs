@@ -153,12 +153,11 @@ async fn list_sessions(
 #[post("/me/sessions/revoke-all")]
 async fn revoke_all_sessions(
     access: Access<Oneself, Myself>,
-    me: Me,
     _: NoBody,
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Answered<ApiResponse<SessionRevokeResponse>>> {
-    let end = async |origin: &Origin| app.end_own_sessions(&access, me.0.session.tenant(), origin).await;
+    let end = async |origin: &Origin| app.end_own_sessions(&access, origin).await;
     asked.once(&app, end, |revoked| ApiResponse(revoked.into())).await
 }
 

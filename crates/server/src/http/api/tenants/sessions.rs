@@ -23,7 +23,7 @@ use crate::{
         },
         envelope::{ApiResponse, ApiResult, NoContent, WithEffects},
         extract::{
-            access::{Access, InTenant, InTenantOrOwn, Me, OfUser, PathId, PathTenant},
+            access::{Access, InTenant, InTenantOrOwn, Me, OfUser, PathId},
             page::{Listing, Paged},
             valid::{DryRunQuery, NoBody, RealOrDry, Valid},
         },
@@ -116,13 +116,12 @@ async fn list(
 #[post("/tenants/{tenant_id}/sessions/revoke-all")]
 async fn revoke_all(
     access: Access<RevokeSessions, InTenant>,
-    tenant: PathTenant,
     mode: RealOrDry,
     _: NoBody,
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Answered<WithEffects<SessionRevokeResponse>>> {
-    let end = async |origin: &Origin| app.end_tenant_sessions(&access, tenant.0.reference(), mode.0, origin).await;
+    let end = async |origin: &Origin| app.end_tenant_sessions(&access, mode.0, origin).await;
     asked.once(&app, end, |(revoked, effects)| WithEffects(revoked.into(), effects)).await
 }
 
@@ -131,12 +130,8 @@ async fn revoke_all(
 /// Active sessions and users now, the last 24 hours, and the last 7 days by the hour.
 #[utoipa::path(tag = "tenants-sessions", operation_id = "tenants.sessions.stats", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), responses((status = 200, body = OneStats)))]
 #[get("/tenants/{tenant_id}/sessions/stats")]
-async fn stats(
-    access: Access<ReadSessions, InTenant>,
-    tenant: PathTenant,
-    app: Data<App>,
-) -> ApiResult<ApiResponse<SessionStatsResponse>> {
-    Ok(ApiResponse(app.session_stats(&access, tenant.0.tenant.id).await?.into()))
+async fn stats(access: Access<ReadSessions, InTenant>, app: Data<App>) -> ApiResult<ApiResponse<SessionStatsResponse>> {
+    Ok(ApiResponse(app.session_stats(&access).await?.into()))
 }
 
 /// List the sessions of a user
@@ -172,14 +167,13 @@ async fn list_of_user(
 #[post("/tenants/{tenant_id}/sessions/users/{user_id}/revoke")]
 async fn revoke_of_user(
     access: Access<RevokeSessions, OfUser>,
-    tenant: PathTenant,
     user: PathId<UserId>,
     which: Valid<SessionRevokeRequest>,
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Answered<ApiResponse<SessionRevokeResponse>>> {
     let which = which.0.parse()?;
-    let end = async |origin: &Origin| app.end_user_sessions(&access, tenant.0.reference(), user.0, which, origin).await;
+    let end = async |origin: &Origin| app.end_user_sessions(&access, user.0, which, origin).await;
     asked.once(&app, end, |revoked| ApiResponse(revoked.into())).await
 }
 
