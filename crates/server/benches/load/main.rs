@@ -3,7 +3,8 @@
 //!
 //! `cargo bench -p gatehouse-server --bench load` runs everything on SQLite and, where it is installed, on PostgreSQL;
 //! `-- sqlite`, `-- postgres` choose one, `-- --rows 100000` chooses how many sessions the large tenant has (a million
-//! unless told), `-- --only refresh` runs what has that word in its name.
+//! unless told), `-- --only refresh` runs what has that word in its name. The server is told about huge pages as in the
+//! image; `-- --no-tunables` measures a program that was told nothing.
 //!
 //! The figure to look at is CPU time of the server process per request, divided by that of a bare actix handler that
 //! answers a small JSON object: steadier than throughput where others use the machine, too.
@@ -17,6 +18,9 @@ mod scenarios;
 mod statements;
 
 use gatehouse_persistence::testing::{Durability, Engine, Fresh};
+
+/// The word that leaves the allocator as it is.
+const NO_TUNABLES: &str = "--no-tunables";
 
 /// What the command line asks for.
 struct Options {
@@ -34,8 +38,8 @@ fn options() -> Options {
             "postgres" => options.engines.push(Engine::Postgres),
             "--rows" => options.rows = words.next().and_then(|n| n.parse().ok()).expect("--rows takes a number"),
             "--only" => options.only = words.next(),
-            // What cargo itself passes.
-            "--bench" => {}
+            // What cargo itself passes, and what is read where a server is started.
+            "--bench" | NO_TUNABLES => {}
             other => {
                 eprintln!("unknown word {other}");
                 std::process::exit(2);

@@ -63,6 +63,10 @@ impl Process {
             Target::Sqlite(path) => command.env("DATABASE_URL", format!("sqlite:{}", path.display())),
             Target::Postgres(url) => command.env("DATABASE_URL", Secret::expose(url)),
         };
+        // What the image tells the allocator.
+        if std::env::args().all(|word| word != super::NO_TUNABLES) {
+            command.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1048576");
+        }
         // Logs are written, as they would be, but nobody reads them.
         command.stderr(std::fs::File::create(folder.join("log")).unwrap());
         Self::start(command, port)

@@ -5,7 +5,6 @@ mod demo;
 mod health;
 mod key;
 mod operate;
-mod pages;
 mod serve;
 mod user;
 
@@ -248,9 +247,6 @@ pub fn run() -> ExitCode {
     // Whatever this process makes, database and keys among it, is its user's alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let matches = command().get_matches();
-    if matches.subcommand_name().is_none_or(|name| matches!(name, "serve" | "demo")) {
-        pages::ask_for_huge_pages();
-    }
     let result = match matches.subcommand() {
         None => {
             let serve = command().get_matches_from(["gatehouse", "serve"]);

@@ -93,9 +93,9 @@ async fn idle_process_stops_at_once() {
 }
 
 #[tokio::test]
-async fn memory_of_hashes_is_given_back_every_time() {
+async fn memory_of_hashes_is_given_back_every_time_with_the_tunables_of_the_image() {
     let place = Place::new(Engine::Sqlite).unwrap();
-    let server = place.start();
+    let server = place.start_as_in_the_image();
     for round in 1..=3 {
         assert_serves(&server).await;
         let (began, hashed) = (Instant::now(), server.memory());

@@ -78,6 +78,15 @@ impl Place {
         Server::start(self.command(), self.port, self.folder.join("log"))
     }
 
+    /// The program, serving, with what the image tells the allocator.
+    pub fn start_as_in_the_image(&self) -> Server {
+        let image = include_str!("../../../../.docker/Dockerfile");
+        let tunables = image.lines().find_map(|line| line.strip_prefix("ENV GLIBC_TUNABLES=")).unwrap();
+        let mut command = self.command();
+        command.env("GLIBC_TUNABLES", tunables);
+        Server::start(command, self.port, self.folder.join("log"))
+    }
+
     /// Another process of it.
     pub fn start_another(&self) -> Server {
         Server::start(self.command_at(self.port_beside), self.port_beside, self.folder.join("log-beside"))
