@@ -184,3 +184,42 @@ fn files_are_short_enough_to_read_at_a_sitting() {
     let long: Vec<_> = all.map(|(name, text)| (name, text.lines().count())).filter(|(_, lines)| *lines > 400).collect();
     assert_eq!(long, [], "split it by what it is about");
 }
+
+/// The files of Markdown that people read: at the top and below `crates`.
+fn markdown() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join("crates")];
+    found.extend(["README.md", "CHANGELOG.md"].map(|name| root().join(name)));
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn no_link_in_a_document_is_dead() {
+    let all = markdown();
+    assert!(all.len() > 10, "the test looks at nothing");
+    for path in all {
+        let text = fs::read_to_string(&path).unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.starts_with("http")) {
+            let target = path.parent().unwrap().join(link.split('#').next().unwrap());
+            assert!(target.exists(), "{}: {link}", path.display());
+        }
+    }
+}
+
+#[test]
+fn documents_for_newcomers_are_short() {
+    for (name, most) in [("README.md", 150), ("crates/README.md", 130)] {
+        let lines = fs::read_to_string(root().join(name)).unwrap().lines().count();
+        assert!(lines <= most, "{name}: {lines} lines");
+    }
+}

@@ -7,6 +7,7 @@ pub mod edge;
 pub mod envelope;
 pub mod extract;
 pub mod input;
+pub mod manual;
 pub mod mount;
 pub mod once;
 pub mod openapi;
@@ -97,6 +98,7 @@ pub fn service(
         .app_data(Data::clone(&app))
         .app_data(Data::from(Arc::clone(&site)))
         .service(web::scope(api::BASE).configure(api::mount))
+        .configure(manual::mount)
         .configure(ops::mount)
         .configure(pages::mount)
         .default_service(web::to(async || Err::<&str, _>(Failure::App(app::Error::NotFound))))

@@ -28,6 +28,7 @@ mod invitations;
 mod lists;
 mod mail;
 mod mailbox;
+mod manual;
 mod openapi;
 mod places;
 mod policies;
