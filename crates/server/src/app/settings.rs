@@ -4,7 +4,7 @@ use gatehouse_domain::{
     audit::FieldChange,
     authz::{Grant, ReadSettings, SystemReason, WriteSettings},
     id::{PartnerId, TenantId},
-    issue::{Issues, Loc},
+    issue::Loc,
     partner::{Partner, PartnerPatch},
     platform::Platform,
     session::{Caps, Effects, Tighten, Within},
@@ -89,7 +89,7 @@ pub(crate) async fn above(system: &System<'_>, partner: PartnerId) -> Result<Lay
 pub(crate) fn none_is_loosened(layers: &Layers, before: &Settings, place: &[Loc], defaults: &Defaults) -> Result<()> {
     match layers.loosened(before, place, defaults) {
         issues if issues.is_empty() => Ok(()),
-        issues => Err(Error::Invalid(Issues(issues))),
+        issues => Err(Error::Invalid(issues.into_iter().collect())),
     }
 }
 

@@ -101,7 +101,7 @@ impl From<app::Error> for Exit {
         match error {
             app::Error::Unavailable(error) => error.into(),
             app::Error::Invalid(issues) => Self::Usage(
-                issues.0.iter().map(|issue| format!("{} {}", place(issue), issue.msg)).collect::<Vec<_>>().join("; "),
+                issues.iter().map(|issue| format!("{} {}", place(issue), issue.msg)).collect::<Vec<_>>().join("; "),
             ),
             error => Self::Failed(explain(&error)),
         }

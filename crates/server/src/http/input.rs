@@ -12,7 +12,7 @@ mod value;
 
 use std::collections::BTreeMap;
 
-use gatehouse_domain::issue::{Fault, Issue, Issues, Loc, Parse};
+use gatehouse_domain::issue::{Fault, Issues, Loc, Parse, beginning};
 use utoipa::openapi::{RefOr, Schema};
 
 pub(crate) use declare::{body, describe, parameter, query, sentence};
@@ -21,27 +21,51 @@ pub use pairs::{no_query, read_pairs, read_query, read_urlencoded};
 pub use presence::{Flag, Many, Patch, Set};
 pub use value::Opaque;
 
-/// The most faults of one input that are told: more would help nobody, and a body of zeros can have many thousands.
-const MOST_FAULTS: usize = 1_000;
-
-/// A place in the input, and where faults found there go.
+/// A place in the input, and where faults found there go. A place is built only for a fault: an input can have many
+/// thousands of values, deep down, under long keys.
 #[derive(Debug)]
 pub struct At<'a> {
-    loc: Vec<Loc>,
-    issues: &'a mut Vec<Issue>,
+    place: Place<'a>,
+    issues: &'a mut Issues,
 }
 
-impl At<'_> {
-    /// Notes a fault here.
-    pub fn fail(&mut self, fault: Fault) {
-        if !self.is_full() {
-            self.issues.push(fault.at(self.loc.clone()));
-        }
+/// A step on the way to a value, behind those before it.
+#[derive(Debug, Clone, Copy)]
+struct Place<'a> {
+    outer: Option<&'a Place<'a>>,
+    step: Step<'a>,
+}
+
+/// A key or a position.
+#[derive(Debug, Clone, Copy)]
+enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+impl Place<'_> {
+    fn loc(&self) -> Vec<Loc> {
+        let step = |place: &Place<'_>| match place.step {
+            Step::Key(key) => Loc::Key(beginning(key, Issues::STEP_MAX).to_owned().into()),
+            Step::Index(index) => Loc::Index(index),
+        };
+        let mut loc: Vec<_> = std::iter::successors(Some(self), |place| place.outer).map(step).collect();
+        loc.reverse();
+        loc
+    }
+}
+
+impl<'a> At<'a> {
+    /// The whole of an input.
+    const fn root(name: &'static str, issues: &'a mut Issues) -> Self {
+        Self { place: Place { outer: None, step: Step::Key(name) }, issues }
     }
 
-    /// Whether no more faults are told.
-    fn is_full(&self) -> bool {
-        self.issues.len() >= MOST_FAULTS
+    /// Notes a fault here.
+    pub fn fail(&mut self, fault: Fault) {
+        if !self.issues.is_full() {
+            self.issues.push(fault.at(self.place.loc()));
+        }
     }
 
     /// Notes a fault here, and gives no value.
@@ -50,11 +74,8 @@ impl At<'_> {
         None
     }
 
-    fn inside<T>(&mut self, step: Loc, read: impl FnOnce(&mut At<'_>) -> T) -> T {
-        self.loc.push(step);
-        let result = read(&mut At { loc: self.loc.clone(), issues: self.issues });
-        self.loc.pop();
-        result
+    fn inside<T>(&mut self, step: Step<'_>, read: impl FnOnce(&mut At<'_>) -> T) -> T {
+        read(&mut At { place: Place { outer: Some(&self.place), step }, issues: self.issues })
     }
 }
 
@@ -108,7 +129,7 @@ impl Fields<'_, '_, Json> {
     /// Reads a field of a body.
     pub fn field<T: Field>(&mut self, name: &'static str) -> Option<T> {
         match self.entries.remove(name) {
-            Some(json) => self.at.inside(name.into(), |at| T::read(json, at)),
+            Some(json) => self.at.inside(Step::Key(name), |at| T::read(json, at)),
             None => T::absent().or_else(|| self.missing(name)),
         }
     }
@@ -122,15 +143,19 @@ impl Fields<'_, '_, Vec<String>> {
         if texts.is_empty() {
             return T::absent().or_else(|| self.missing(name));
         }
-        self.at.inside(name.into(), |at| T::read(texts, at))
+        self.at.inside(Step::Key(name), |at| T::read(texts, at))
     }
 
     /// Reads a text of a form that must be given once.
     pub fn text<T: Parse>(&mut self, name: &'static str) -> Option<T> {
         match self.entries.remove(name).as_deref() {
             None | Some([]) => self.missing(name),
-            Some([text]) => self.at.inside(name.into(), |at| T::parse(text).map_or_else(|fault| at.fault(fault), Some)),
-            Some(_) => self.at.inside(name.into(), |at| at.fault(Fault::new("duplicate_key", "must not be repeated"))),
+            Some([text]) => {
+                self.at.inside(Step::Key(name), |at| T::parse(text).map_or_else(|fault| at.fault(fault), Some))
+            }
+            Some(_) => {
+                self.at.inside(Step::Key(name), |at| at.fault(Fault::new("duplicate_key", "must not be repeated")))
+            }
         }
     }
 
@@ -142,17 +167,17 @@ impl Fields<'_, '_, Vec<String>> {
 
 impl<V> Fields<'_, '_, V> {
     fn missing<T>(&mut self, name: &'static str) -> Option<T> {
-        self.at.inside(name.into(), |at| at.fault(Fault::new("missing", "is required")))
+        self.at.inside(Step::Key(name), |at| at.fault(Fault::new("missing", "is required")))
     }
 
     /// Notes a fault with a field.
     pub fn fault(&mut self, name: &'static str, fault: Fault) {
-        self.at.inside(name.into(), |at| at.fail(fault));
+        self.at.inside(Step::Key(name), |at| at.fail(fault));
     }
 
     fn finish(self) {
-        for name in self.entries.into_keys() {
-            self.at.inside(Loc::Key(name.into()), |at| at.fail(Fault::new("extra_forbidden", "is not known here")));
+        for name in self.entries.keys() {
+            self.at.inside(Step::Key(name), |at| at.fail(Fault::new("extra_forbidden", "is not known here")));
         }
     }
 }
@@ -177,20 +202,14 @@ pub fn read_object<T: Object>(json: Json, at: &mut At<'_>) -> Option<T> {
 /// # Errors
 /// Every fault found.
 pub fn read_body<T: Object>(bytes: &[u8]) -> Result<T, Issues> {
-    let mut issues = Vec::new();
-    let mut at = At { loc: vec!["body".into()], issues: &mut issues };
+    let refused = |kind, msg| Err(Fault::new(kind, msg).at(vec!["body".into()]).into());
     if bytes.is_empty() {
-        at.fail(Fault::new("missing", "a JSON body is required"));
-        return Err(Issues(issues));
+        return refused("missing", "a JSON body is required");
     }
-    let json: Json = match serde_json::from_slice(bytes) {
-        Ok(json) => json,
-        Err(_) => {
-            at.fail(Fault::new("json_invalid", "must be JSON in UTF-8"));
-            return Err(Issues(issues));
-        }
-    };
-    read_json(json)
+    match serde_json::from_slice(bytes) {
+        Ok(json) => read_json(json),
+        Err(_) => refused("json_invalid", "must be JSON in UTF-8"),
+    }
 }
 
 /// Reads JSON that has been taken apart.
@@ -198,14 +217,14 @@ pub fn read_body<T: Object>(bytes: &[u8]) -> Result<T, Issues> {
 /// # Errors
 /// Every fault found.
 pub fn read_json<T: Object>(json: Json) -> Result<T, Issues> {
-    let mut issues = Vec::new();
-    json.audit(1, &mut At { loc: vec!["body".into()], issues: &mut issues });
+    let mut issues = Issues::default();
+    json.audit(1, &mut At::root("body", &mut issues));
     if !issues.is_empty() {
-        return Err(Issues(issues));
+        return Err(issues);
     }
-    let object = read_object(json, &mut At { loc: vec!["body".into()], issues: &mut issues });
+    let object = read_object(json, &mut At::root("body", &mut issues));
     match object {
         Some(object) if issues.is_empty() => Ok(object),
-        _ => Err(Issues(issues)),
+        _ => Err(issues),
     }
 }

@@ -73,9 +73,6 @@ impl Field for AdoptedHash {
     }
 }
 
-/// The most faults of a line that are told: hundreds of lines are in memory at once.
-const MOST_FAULTS: usize = 100;
-
 /// Whom the fields of a line describe.
 pub(super) fn read(mut fields: Vec<(String, Json)>) -> Result<ForeignUser, Vec<LineFault>> {
     fields.retain(|(name, _)| !PASSED_OVER.contains(&&**name));
@@ -110,8 +107,8 @@ pub(super) fn cell(name: &str, text: &str) -> Option<Json> {
     Some(json)
 }
 
-fn faults(Issues(issues): Issues) -> Vec<LineFault> {
-    issues.iter().take(MOST_FAULTS).map(fault).collect()
+fn faults(issues: Issues) -> Vec<LineFault> {
+    issues.iter().map(fault).collect()
 }
 
 fn fault(issue: &Issue) -> LineFault {

@@ -38,7 +38,7 @@ use gatehouse_server::{
 };
 use serde_json::Value;
 
-pub use answer::{Answer, claims};
+pub use answer::{Answer, MOST, claims};
 pub use ending::{Ending, Victim};
 pub use people::{Person, Signed, Tenant};
 pub use post::Mail;

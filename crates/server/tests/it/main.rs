@@ -7,6 +7,7 @@ mod harness;
 
 mod admin;
 mod admin_scope;
+mod answers;
 mod api_auth;
 mod api_me;
 mod api_sessions;

@@ -134,10 +134,7 @@ impl<T: Object + 'static> FromRequest for ValidOrDry<T> {
             let mode = DryRunQuery::of(&request);
             match (mode, read_body(&json(&request, payload).await?)) {
                 (Ok(mode), Ok(body)) => Ok(Self(body, mode)),
-                (Err(Issues(mut faults)), Err(Issues(more))) => {
-                    faults.extend(more);
-                    Err(Issues(faults).into())
-                }
+                (Err(faults), Err(more)) => Err(faults.into_iter().chain(more).collect::<Issues>().into()),
                 (Err(issues), Ok(_)) | (Ok(_), Err(issues)) => Err(issues.into()),
             }
         })

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt};
 
-use gatehouse_domain::issue::{Fault, Loc};
+use gatehouse_domain::issue::Fault;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor},
@@ -12,7 +12,7 @@ use utoipa::{
     openapi::{ObjectBuilder, RefOr, Schema, schema::SchemaType},
 };
 
-use super::At;
+use super::{At, Step};
 
 /// How deep a JSON body may nest.
 const MAX_DEPTH: usize = 64;
@@ -97,7 +97,7 @@ impl<'de> Deserialize<'de> for Json {
 impl Json {
     /// Finds repeated keys and too much depth.
     pub(super) fn audit(&self, depth: usize, at: &mut At<'_>) {
-        if at.is_full() {
+        if at.issues.is_full() {
             return;
         }
         if depth > MAX_DEPTH {
@@ -106,13 +106,13 @@ impl Json {
         match self {
             Self::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    at.inside(Loc::Index(index), |at| item.audit(depth + 1, at));
+                    at.inside(Step::Index(index), |at| item.audit(depth + 1, at));
                 }
             }
             Self::Object(entries) => {
                 let mut keys = HashSet::with_capacity(entries.len());
                 for (key, value) in entries {
-                    at.inside(Loc::Key(key.clone().into()), |at| {
+                    at.inside(Step::Key(key), |at| {
                         if !keys.insert(key) {
                             at.fail(Fault::new("duplicate_key", "must not be repeated"));
                         }

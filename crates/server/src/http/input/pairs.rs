@@ -46,14 +46,14 @@ pub fn read_pairs<T>(
     for (key, text) in pairs {
         entries.entry(key).or_default().push(text);
     }
-    let mut issues = Vec::new();
-    let mut at = At { loc: vec![place.into()], issues: &mut issues };
+    let mut issues = Issues::default();
+    let mut at = At::root(place, &mut issues);
     let mut fields = Fields { at: &mut at, entries };
     let value = read(&mut fields);
     fields.finish();
     match value {
         Some(value) if issues.is_empty() => Ok(value),
-        _ => Err(Issues(issues)),
+        _ => Err(issues),
     }
 }
 

@@ -1,12 +1,12 @@
 //! What may be absent, null, or there several times.
 
-use gatehouse_domain::issue::{Fault, Loc};
+use gatehouse_domain::issue::Fault;
 use utoipa::openapi::{
     ArrayBuilder, ObjectBuilder, RefOr, Schema,
     schema::{SchemaType, Type},
 };
 
-use super::{At, Field, Item, Json, Param};
+use super::{At, Field, Item, Json, Param, Step};
 
 /// Absent and `null` are the same: there is none.
 impl<T: Field> Field for Option<T> {
@@ -133,7 +133,7 @@ impl<T: Field, const MAX: usize> Field for Many<T, MAX> {
         }
         // Read all of them before giving up on one, so that every fault is found.
         let read: Vec<_> =
-            items.into_iter().enumerate().map(|(i, item)| at.inside(Loc::Index(i), |at| T::read(item, at))).collect();
+            items.into_iter().enumerate().map(|(i, item)| at.inside(Step::Index(i), |at| T::read(item, at))).collect();
         read.into_iter().collect::<Option<Vec<_>>>().map(Self)
     }
 

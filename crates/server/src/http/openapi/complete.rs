@@ -1,5 +1,6 @@
 //! What holds for all operations, filled in by rules.
 
+use gatehouse_domain::issue::Issues;
 use serde_json::{Map, Value, json};
 
 use crate::http::{
@@ -187,10 +188,10 @@ fn shared(document: &mut Value) {
                 "description": "Where: `body`, `query`, `path` or `header`, then names and positions.",
                 "type": "array",
                 "maxItems": 70,
-                "items": { "anyOf": [{ "type": "string", "maxLength": 65536 }, { "type": "integer", "format": "int32", "minimum": 0 }] },
+                "items": { "anyOf": [{ "type": "string", "maxLength": Issues::STEP_MAX }, { "type": "integer", "format": "int32", "minimum": 0 }] },
                 "examples": [["body", "email"]],
             },
-            "msg": { "description": "What is wrong, in words.", "type": "string", "maxLength": 1000, "examples": ["is required"] },
+            "msg": { "description": "What is wrong, in words.", "type": "string", "maxLength": Issues::MSG_MAX, "examples": ["is required"] },
             "type": { "description": "What is wrong, as a slug.", "type": "string", "maxLength": 64, "examples": ["missing"] },
         },
     });
@@ -201,7 +202,7 @@ fn shared(document: &mut Value) {
         "properties": { "detail": {
             "description": "The faults.",
             "type": "array",
-            "maxItems": 10000,
+            "maxItems": Issues::MOST,
             "items": { "$ref": "#/components/schemas/ValidationError" },
         } },
     });

@@ -95,14 +95,21 @@ api_tests! {
         for operation in operations().iter().filter(|operation| operation.takes_body && operation.id != "auth.login") {
             let item = &document["paths"][format!("/api/v1{}", operation.path)];
             let content = &item[operation.method.as_str().to_lowercase()]["requestBody"]["content"];
-            let Value::Object(mut body) = operation.body(&target) else { unreachable!("a body is an object") };
             let schema = &content["application/json"]["schema"];
-            let mut expected = spoil(&document, schema, &mut body, &names, "body");
-            let call = world.call(operation.method.clone(), &operation.path(&target)).json(body.into());
-            let mut faults = call.bearer(&token).send().await.faults();
-            faults.sort();
-            expected.sort();
-            assert_eq!(faults, expected, "{}", operation.id);
+            // An answer tells 50 faults, and a body has up to four objects.
+            for names in Vec::from_iter(&names).chunks(12) {
+                let names = names.iter().map(|name| (*name).clone()).collect();
+                let Value::Object(mut body) = operation.body(&target) else { unreachable!("a body is an object") };
+                let mut expected = spoil(&document, schema, &mut body, &names, "body");
+                if expected.is_empty() {
+                    continue;
+                }
+                let call = world.call(operation.method.clone(), &operation.path(&target)).json(body.into());
+                let mut faults = call.bearer(&token).send().await.faults();
+                faults.sort();
+                expected.sort();
+                assert_eq!(faults, expected, "{}", operation.id);
+            }
         }
         assert_eq!(cast.everything().await, before);
     }

@@ -9,12 +9,17 @@ use actix_web::{
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::Value;
 
+/// How long an answer may be that is neither a list nor a file.
+pub const MOST: usize = 64 * 1024;
+
 /// An answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub text: String,
+    /// What was sent, where it is no text.
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -26,7 +31,17 @@ impl Answer {
         };
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = to_bytes(response.into_body()).await.unwrap_or_default();
-        Self { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+        let is_packed = headers.contains_key("content-encoding");
+        let (text, bytes) = if is_packed { (Vec::new(), bytes.to_vec()) } else { (bytes.to_vec(), Vec::new()) };
+        let answer = Self { status, headers, text: String::from_utf8(text).unwrap(), bytes };
+        assert!(answer.text.len() <= MOST || !answer.is_one_object(), "{} bytes", answer.text.len());
+        answer
+    }
+
+    /// Whether it comes from the API and is neither a list nor a file.
+    fn is_one_object(&self) -> bool {
+        let is_file = self.headers.contains_key("content-disposition");
+        self.header("cache-control") == Some("no-store") && !is_file && !self.text.starts_with("{\"data\":[")
     }
 
     /// The same answer, if it has this status.
