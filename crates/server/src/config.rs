@@ -44,6 +44,10 @@ pub struct Config {
     pub metrics_bind: Option<SocketAddr>,
     /// Whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether the OpenAPI document and its reference page are served.
+    pub docs: bool,
+    /// How many connections an address may have.
+    pub connections_per_address: usize,
     /// The secret that everything else derives from, if it is not in a file of the data directory.
     pub master_key: Option<MasterKey>,
     /// The first administrator, made unattended.

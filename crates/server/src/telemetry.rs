@@ -97,6 +97,11 @@ pub fn start_metrics() -> Result<PrometheusHandle, String> {
 fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_histogram!("gatehouse_http_request_seconds", Unit::Seconds, "Time to answer a request");
+    describe_gauge!("gatehouse_connections", "Connections of clients");
+    describe_counter!(
+        "gatehouse_connections_dropped_total",
+        "Connections refused (address: it has enough) or given up: full, unread, head, idle"
+    );
     describe_counter!("gatehouse_password_hashes_total", "Passwords hashed");
     describe_gauge!("gatehouse_password_hashes_waiting", "Passwords that wait to be hashed");
     describe_counter!("gatehouse_mails_total", "Attempts to send a mail, by their result: sent, postponed, given_up");

@@ -8,29 +8,39 @@ use std::{
 use actix_web::{
     HttpResponse, HttpServer,
     dev::ServerHandle,
+    http::header::ALLOW,
     web::{self, Data},
 };
 use gatehouse_persistence::ServeLock;
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     app::{App, process_start},
     cli::{Exit, block_on, explain, open, say},
     config::{Config, Database, LogFormat},
-    http::{self, Site, ops},
+    http::{
+        self, Site,
+        connections::{Connections, Rules},
+        ops,
+        server::{self, Running},
+    },
     telemetry,
 };
 
 /// How long the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most connections of a worker.
-const MOST_CONNECTIONS: u64 = 25_000;
+/// How long a client may wait before its next request, and a proxy with many clients behind it.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_OF_PROXY: Duration = Duration::from_secs(75);
+/// How long a client may take nothing of its answer.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most connections, however many descriptors there are: an idle one takes about 20 KiB.
+const MOST_CONNECTIONS: u64 = 10_000;
 /// The fewest, however few descriptors there are.
 const FEWEST_CONNECTIONS: u64 = 64;
 /// How many descriptors are left to files, the database and the process itself.
 const SPARE_DESCRIPTORS: u64 = 64;
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// Serves until told to stop.
 pub(super) fn run(config: Config) -> Result<(), Exit> {
@@ -72,17 +82,14 @@ pub(super) async fn serve(
         let (data, site) = (data.clone(), Arc::clone(&site));
         move || http::service(data.clone(), Arc::clone(&site))
     };
-    let server = HttpServer::new(factory)
-        .workers(config.workers)
-        .max_connections(connections(getrlimit(Resource::Nofile).current, config.workers))
-        .client_request_timeout(HEAD_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(config.shutdown_grace.as_secs())
-        .disable_signals()
-        .bind(config.bind)
-        .map_err(failed(format!("cannot listen on {} (GATEHOUSE_BIND)", config.bind)))?;
-    let address = server.addrs().first().copied().unwrap_or(config.bind);
-    let server = server.run();
+    let connections = Connections::new(rules(config, descriptors()));
+    let running = Running { workers: config.workers, grace: config.shutdown_grace };
+    let listener = server::listener(config.bind, UNREAD_TIMEOUT);
+    let listening = listener.and_then(|listener| {
+        let address = listener.local_addr()?;
+        Ok((address, server::serve(listener, &connections, running, factory)?))
+    });
+    let (address, server) = listening.map_err(failed(format!("cannot listen on {} (GATEHOUSE_BIND)", config.bind)))?;
     let metrics = match config.metrics_bind {
         Some(bind) => Some(metrics_server(bind, Arc::clone(&app))?),
         None => None,
@@ -111,11 +118,30 @@ pub(super) async fn serve(
     result
 }
 
-/// How many connections a worker takes, so that there are always descriptors left.
-fn connections(descriptors: Option<u64>, workers: usize) -> usize {
-    let workers = u64::try_from(workers).unwrap_or(u64::MAX).max(1);
-    let share = descriptors.map_or(MOST_CONNECTIONS, |most| most.saturating_sub(SPARE_DESCRIPTORS) / workers);
-    usize::try_from(share.clamp(FEWEST_CONNECTIONS, MOST_CONNECTIONS)).unwrap_or(usize::MAX)
+/// How many descriptors there may be; raised as far as it goes, since what starts services often leaves them few.
+fn descriptors() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    }
+}
+
+/// What connections may do. There are always descriptors left for files, the database and the process itself.
+fn rules(config: &Config, descriptors: Option<u64>) -> Rules {
+    let spare = SPARE_DESCRIPTORS + u64::from(config.database_connections);
+    let most = descriptors.map_or(MOST_CONNECTIONS, |most| most.saturating_sub(spare));
+    let most = usize::try_from(most.clamp(FEWEST_CONNECTIONS, MOST_CONNECTIONS)).unwrap_or(usize::MAX);
+    Rules {
+        most,
+        per_address: config.connections_per_address,
+        trusted_proxies: config.trusted_proxies.clone(),
+        head: HEAD_TIMEOUT,
+        keep_alive: KEEP_ALIVE,
+        keep_alive_of_proxy: KEEP_ALIVE_OF_PROXY,
+        unread: UNREAD_TIMEOUT,
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.
@@ -148,7 +174,10 @@ fn metrics_server(bind: std::net::SocketAddr, app: Arc<App>) -> Result<actix_web
             let text = telemetry::render(&handle, &app, started);
             std::future::ready(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text))
         };
-        actix_web::App::new().route("/metrics", web::get().to(render))
+        let not_allowed =
+            || std::future::ready(HttpResponse::MethodNotAllowed().insert_header((ALLOW, "GET, HEAD")).finish());
+        let metrics = web::resource("/metrics").route(web::get().to(render.clone())).route(web::head().to(render));
+        actix_web::App::new().service(metrics.default_service(web::to(not_allowed)))
     });
     let bound = server.workers(1).disable_signals().bind(bind);
     Ok(bound.map_err(|error| Exit::Failed(format!("cannot listen on {bind}: {error}")))?.run())
@@ -164,8 +193,9 @@ fn banner(config: &Config, address: std::net::SocketAddr, token: Option<&str>) {
         Database::Sqlite(path) => format!("SQLite, {}", path.display()),
         Database::Postgres(_) => "PostgreSQL".to_owned(),
     };
+    let reference = if config.docs { format!("  Reference  {base}/docs/\n") } else { String::new() };
     let mut text = format!(
-        "Gatehouse {} ready in {} ms\n  API        {base}/api/v1\n  Reference  {base}/docs/\n  Database   {database}\n",
+        "Gatehouse {} ready in {} ms\n  API        {base}/api/v1\n{reference}  Database   {database}\n",
         env!("CARGO_PKG_VERSION"),
         process_start().elapsed().as_millis()
     );
@@ -190,15 +220,11 @@ mod tests {
 
     #[test]
     fn connections_leave_descriptors_to_spare() {
-        for (descriptors, workers, expected) in [
-            (Some(1_024), 4, 240),
-            (Some(1_024), 1, 960),
-            (Some(1_024), 64, 64),
-            (Some(10), 1, 64),
-            (Some(1_048_576), 2, 25_000),
-            (None, 1, 25_000),
-        ] {
-            assert_eq!(connections(descriptors, workers), expected, "{descriptors:?} {workers}");
+        let config = Config::defaults("data".into()).unwrap();
+        for (descriptors, expected) in
+            [(Some(1_024), 956), (Some(10), 64), (Some(4_096), 4_028), (Some(1_048_576), 10_000), (None, 10_000)]
+        {
+            assert_eq!(rules(&config, descriptors).most, expected, "{descriptors:?}");
         }
     }
 }

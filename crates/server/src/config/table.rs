@@ -64,6 +64,8 @@ settings! {
     "access_token_expire_minutes" "ACCESS_TOKEN_EXPIRE_MINUTES" "15" "Lifetime of access tokens, 1 to 15";
     "refresh_token_expire_days" "REFRESH_TOKEN_EXPIRE_DAYS" "7" "Lifetime of refresh tokens, 1 to 30";
     "trusted_proxies" "GATEHOUSE_TRUSTED_PROXIES" "none" "Networks, separated by commas, whose X-Forwarded-For names the client";
+    "connections_per_address" "GATEHOUSE_CONNECTIONS_PER_ADDRESS" "100" "Connections that one address (of IPv6: one /64) may have; trusted proxies have any number";
+    "docs" "GATEHOUSE_DOCS" "true" "Serve the OpenAPI document and its reference page";
     "metrics_bind" "GATEHOUSE_METRICS_BIND" "off" "Address and port to serve /metrics on";
     "geoip_file" "GATEHOUSE_GEOIP_FILE" "none" "MaxMind DB (city or country) that gives sessions a location";
     "smtp_url" "GATEHOUSE_SMTP_URL" (secret) "mail goes into outbox/ in the data folder" "smtps://user:password@host, smtp://… for STARTTLS, or smtp://host?tls=none";
@@ -167,6 +169,8 @@ pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
         trusted_proxies: get
             .read("trusted_proxies", networks, "networks such as 10.0.0.0/8,127.0.0.1, separated by commas")?
             .unwrap_or_default(),
+        docs: get.read("docs", flag, "true or false")?.unwrap_or(true),
+        connections_per_address: usize_of(get.number("connections_per_address", 1, 1_000_000)?.unwrap_or(100)),
         master_key: get.read("master_key", MasterKey::parse, "32 bytes in hexadecimal or base64")?,
         admin: first_admin(&get, sources)?,
         defaults: Defaults {
@@ -284,117 +288,4 @@ fn place(sources: &Sources, key: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(flags: &[(&'static str, &str)], environment: &[(&str, &str)]) -> Result<Config, String> {
-        let flags = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
-        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        Config::load(flags, environment.collect::<Vec<_>>().into_iter()).map_err(|problem| problem.to_string())
-    }
-
-    fn file(name: &str, text: &str) -> String {
-        let path = std::env::temp_dir().join(format!("gatehouse-config-{}-{name}", std::process::id()));
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    }
-
-    #[test]
-    fn nothing_needs_to_be_set() {
-        let config = load(&[], &[]).unwrap();
-        assert_eq!(config.bind, "127.0.0.1:8000".parse().unwrap());
-        assert!(
-            matches!(config.database, Database::Sqlite(path) if path == std::path::Path::new("./data/gatehouse.db"))
-        );
-        assert_eq!(
-            (config.limits.account.free, config.limits.address.limit, config.limits.registrations.limit),
-            (10, 100, 20)
-        );
-    }
-
-    #[test]
-    fn flags_win_over_environment_over_file() {
-        let file = file("order.toml", "bind = \"127.0.0.1:1\"\nhash_queue = 5\nworkers = 7\n");
-        let config = load(
-            &[("bind", "127.0.0.1:3"), ("config", &file)],
-            &[("GATEHOUSE_BIND", "127.0.0.1:2"), ("GATEHOUSE_HASH_QUEUE", "6")],
-        )
-        .unwrap();
-        assert_eq!((config.bind.port(), config.hasher.queue, config.workers), (3, 6, 7));
-    }
-
-    #[test]
-    fn unknown_names_are_errors_with_a_suggestion() {
-        let error = load(&[], &[("GATEHOUSE_BNID", "x")]).unwrap_err();
-        assert!(error.contains("GATEHOUSE_BNID") && error.contains("did you mean GATEHOUSE_BIND?"), "{error}");
-        let file = file("typo.toml", "publik_url = \"https://id.example.com\"\n");
-        let error = load(&[], &[("GATEHOUSE_CONFIG", &file)]).unwrap_err();
-        assert!(error.contains("publik_url") && error.contains("did you mean public_url?"), "{error}");
-        assert!(load(&[], &[("HOME", "/root"), ("GATEWAY", "x")]).is_ok());
-    }
-
-    #[test]
-    fn every_secret_can_be_a_file_and_nothing_else_can() {
-        let secret = file("secret", &format!("{}\n", "ab".repeat(32)));
-        assert!(load(&[], &[("GATEHOUSE_MASTER_KEY_FILE", &secret)]).unwrap().master_key.is_some());
-        let url = file("url", "postgres://u:p@localhost/db\n");
-        assert!(matches!(load(&[], &[("DATABASE_URL_FILE", &url)]).unwrap().database, Database::Postgres(_)));
-        let password = file("password", "mountain otter juggles 42 lamps\n");
-        let config =
-            load(&[], &[("GATEHOUSE_ADMIN_EMAIL", "a@example.com"), ("GATEHOUSE_ADMIN_PASSWORD_FILE", &password)])
-                .unwrap();
-        assert_eq!(config.admin.unwrap().password.expose(), "mountain otter juggles 42 lamps");
-        assert!(load(&[], &[("GATEHOUSE_BIND_FILE", &secret)]).is_err());
-        assert!(
-            load(&[], &[("GATEHOUSE_MASTER_KEY", "x"), ("GATEHOUSE_MASTER_KEY_FILE", &secret)])
-                .unwrap_err()
-                .contains("set both")
-        );
-    }
-
-    #[test]
-    fn bad_values_name_the_setting_and_what_it_must_be() {
-        for (name, value) in [
-            ("GATEHOUSE_BIND", "localhost"),
-            ("ACCESS_TOKEN_EXPIRE_MINUTES", "16"),
-            ("REFRESH_TOKEN_EXPIRE_DAYS", "31"),
-            ("GATEHOUSE_PUBLIC_URL", "https://id.example.com/path"),
-            ("GATEHOUSE_PUBLIC_URL", "ftp://id.example.com"),
-            ("GATEHOUSE_TRUSTED_PROXIES", "10.0.0.0/33"),
-            ("DATABASE_URL", "mysql://localhost/db"),
-            ("GATEHOUSE_ADMIN_EMAIL", "nobody"),
-            ("GATEHOUSE_HASH_MEMORY_KIB", "1024"),
-            ("GATEHOUSE_MIGRATE", "maybe"),
-            ("GATEHOUSE_SMTP_URL", "http://mail.example.com"),
-            ("GATEHOUSE_MAIL_FROM", "nobody"),
-        ] {
-            let error = load(&[], &[(name, value)]).unwrap_err();
-            assert!(error.contains(name) || error.contains("hash_memory_kib"), "{error}");
-            assert!(error.contains("must") || error.contains("not an e-mail"), "{error}");
-        }
-        assert!(
-            load(&[], &[("GATEHOUSE_ADMIN_EMAIL", "a@example.com")]).unwrap_err().contains("GATEHOUSE_ADMIN_PASSWORD")
-        );
-    }
-
-    #[test]
-    fn secrets_do_not_show_in_debug_output() {
-        let config = load(
-            &[],
-            &[("DATABASE_URL", "postgres://u:hunter2@localhost/db"), ("GATEHOUSE_MASTER_KEY", &"ab".repeat(32))],
-        )
-        .unwrap();
-        let shown = format!("{config:?}");
-        assert!(!shown.contains("hunter2") && !shown.contains("abab") && !shown.contains("171, 171"));
-    }
-
-    #[test]
-    fn mail_server_needs_an_address_for_links() {
-        assert!(load(&[], &[("GATEHOUSE_SMTP_URL", "smtps://h")]).unwrap_err().contains("GATEHOUSE_PUBLIC_URL"));
-    }
-
-    #[test]
-    fn empty_variable_counts_as_unset() {
-        assert!(load(&[], &[("GATEHOUSE_PUBLIC_URL", "")]).unwrap().public_url.is_none());
-    }
-}
+mod tests;

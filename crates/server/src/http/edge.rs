@@ -41,11 +41,13 @@ use crate::{
     app::{self, App, tenants::TenantFacts},
     http::{
         Site,
+        connections::Link,
         input::no_query,
         ops::{REFERENCE, REFERENCE_POLICY},
         problem::Failure,
         refusal,
         request::{Auth, RequestState},
+        sending::in_pieces,
         unread::Hold,
     },
     telemetry,
@@ -126,6 +128,7 @@ impl Edge {
         let id = request_id(request.headers(), self.site.instance);
         let mut seen =
             Seen { id: Arc::clone(&id), method: request.method().clone(), route: None, began: Instant::now() };
+        let serving = request.conn_data::<Arc<Link>>().map(Link::serve);
         trim_slash(&mut request);
         let hold = Hold::take(&mut request);
         let quota = Rc::new(Cell::new(None));
@@ -148,7 +151,7 @@ impl Edge {
             },
         };
         self.finish(&mut response, &seen, &quota);
-        Ok(hold.until_sent(response))
+        Ok(hold.until_sent(in_pieces(response, serving)))
     }
 
     /// Everything that comes before the handler.
@@ -159,7 +162,7 @@ impl Edge {
         quota: &Rc<Cell<Option<app::login::Quota>>>,
     ) -> Result<(), Failure> {
         if !request.path().starts_with(API) {
-            return Ok(());
+            return outside(request);
         }
         let found = self.site.routes.find(request.path()).ok_or(app::Error::NotFound)?;
         seen.route = Some(Arc::clone(&found.route.pattern));
@@ -245,6 +248,10 @@ impl Edge {
                 HeaderValue::from_static("max-age=31536000"),
             );
         }
+        if !is_api {
+            headers
+                .insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+        }
         if is_api {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             headers.insert(
@@ -307,6 +314,19 @@ fn request_id(headers: &HeaderMap, prefix: u64) -> Arc<str> {
             (&*Uuid::from_u64_pair(prefix, serial).simple().encode_lower(&mut buffer)).into()
         }
     }
+}
+
+/// What is not part of the API can be read, and nothing else.
+fn outside(request: &mut ServiceRequest) -> Result<(), Failure> {
+    match *request.method() {
+        Method::GET => {}
+        Method::HEAD => request.head_mut().method = Method::GET,
+        _ if request.match_pattern().is_some() => {
+            return Err(Failure::MethodNotAllowed(vec![Method::GET, Method::HEAD]));
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Makes `/path/` the same as `/path`, without a redirect.

@@ -2,6 +2,8 @@
 
 pub mod api;
 pub mod conditional;
+pub mod connections;
+pub mod document;
 pub mod download;
 pub mod edge;
 pub mod envelope;
@@ -17,6 +19,8 @@ pub mod problem;
 pub mod refusal;
 pub mod request;
 pub mod routes;
+mod sending;
+pub mod server;
 mod unread;
 
 use std::{
@@ -37,7 +41,7 @@ use crate::{
     app::{self, App},
     config::Config,
     env::Env,
-    http::{edge::Edge, problem::Failure, request::BaseUrls, routes::Routes},
+    http::{document::Document, edge::Edge, problem::Failure, request::BaseUrls, routes::Routes},
 };
 
 /// How long a body may take.
@@ -48,8 +52,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Site {
     /// The routes.
     pub routes: Routes,
-    /// The OpenAPI document as it is served.
-    pub openapi: String,
+    /// The OpenAPI document as it is served, where it is and its reference page are.
+    pub docs: Option<Document>,
     /// The addresses that clients use.
     pub base_urls: BaseUrls,
     /// Whose `X-Forwarded-For` counts.
@@ -70,7 +74,7 @@ impl Site {
     pub fn new(config: &Config, env: &Env) -> Self {
         Self {
             routes: Routes::new(),
-            openapi: openapi::served(config.public_url.as_ref()),
+            docs: config.docs.then(|| Document::new(openapi::served(config.public_url.as_ref()))),
             base_urls: BaseUrls::new(config.public_url.as_ref(), config.bind),
             trusted_proxies: config.trusted_proxies.clone(),
             body_timeout: BODY_TIMEOUT,
@@ -98,8 +102,7 @@ pub fn service(
         .app_data(Data::clone(&app))
         .app_data(Data::from(Arc::clone(&site)))
         .service(web::scope(api::BASE).configure(api::mount))
-        .configure(manual::mount)
-        .configure(ops::mount)
+        .configure(|config| ops::mount(config, site.docs.is_some()))
         .configure(pages::mount)
         .default_service(web::to(async || Err::<&str, _>(Failure::App(app::Error::NotFound))))
         .wrap(Edge::new(app, site))

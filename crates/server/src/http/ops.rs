@@ -1,30 +1,34 @@
 //! What operators and developers find beside the API: health, the document, its reference page.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    borrow::Cow,
+    sync::{Arc, atomic::Ordering},
+};
 
 use actix_web::{
-    HttpResponse, get,
+    HttpRequest, HttpResponse, get,
     http::header::CONTENT_TYPE,
-    web::{Data, ServiceConfig},
+    web::{Bytes, Data, Path, ServiceConfig},
 };
 use serde::Serialize;
-use utoipa_swagger_ui::{Config, SwaggerUi};
+use utoipa_swagger_ui::Config;
 
 use crate::{
-    app::App,
-    http::{Site, problem::CODES},
+    app::{self, App},
+    http::{
+        Site, manual,
+        problem::{CODES, Failure},
+    },
 };
 
-/// Mounts them.
-pub fn mount(config: &mut ServiceConfig) {
-    config
-        .service(healthz)
-        .service(readyz)
-        .service(openapi_json)
-        .service(errors)
-        .service(root)
-        .service(docs)
-        .service(reference());
+/// Mounts them; the document and what belongs to it only where that is wanted.
+pub fn mount(config: &mut ServiceConfig, with_docs: bool) {
+    config.service(healthz).service(readyz);
+    if with_docs {
+        let settings = Config::from("/openapi.json").validator_url("none").persist_authorization(false);
+        config.app_data(Data::new(settings)).configure(manual::mount);
+        config.service(openapi_json).service(errors).service(root).service(docs).service(reference);
+    }
 }
 
 #[derive(Serialize)]
@@ -51,8 +55,9 @@ async fn readyz(app: Data<App>, site: Data<Site>) -> HttpResponse {
 }
 
 #[get("/openapi.json")]
-async fn openapi_json(site: Data<Site>) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(site.openapi.clone())
+async fn openapi_json(request: HttpRequest, site: Data<Site>) -> Result<HttpResponse, Failure> {
+    let document = site.docs.as_ref().ok_or(app::Error::NotFound)?;
+    Ok(document.respond(&request))
 }
 
 /// The page of problem codes that `type` of a problem points to.
@@ -96,10 +101,16 @@ pub const REFERENCE: &str = "/docs/";
 pub const REFERENCE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
      img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The reference page; its files are part of the program and load nothing from elsewhere.
-fn reference() -> SwaggerUi {
-    SwaggerUi::new("/docs/{_:.*}")
-        .config(Config::from("/openapi.json").validator_url("none").persist_authorization(false))
+/// The reference page; its files are part of the program and load nothing from elsewhere. All clients share them.
+#[get("/docs/{file:.*}")]
+async fn reference(file: Path<String>, settings: Data<Config<'static>>) -> Result<HttpResponse, Failure> {
+    let file = utoipa_swagger_ui::serve(&file, settings.into_inner());
+    let file = file.map_err(|error| app::Error::Internal(error.to_string().into()))?.ok_or(app::Error::NotFound)?;
+    let bytes = match file.bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    };
+    Ok(HttpResponse::Ok().content_type(file.content_type).body(bytes))
 }
 
 /// Tells health checks that the server is about to stop.

@@ -9,5 +9,6 @@ mod lifecycle;
 mod logs;
 mod operate;
 mod process;
+mod slow;
 mod storm;
 mod wire;

@@ -1,17 +1,15 @@
 //! Bodies that do not come, or come too slowly: no connection is held for them.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use actix_web::HttpServer;
 use gatehouse_persistence::testing::Engine;
-use gatehouse_server::http::{self, Site};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::{sleep, timeout},
 };
 
-use crate::harness::World;
+use crate::{connections::Served, harness::World};
 
 /// How long a body may take here.
 const LIMIT: Duration = Duration::from_millis(400);
@@ -20,16 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A real server for a world.
 pub fn serve(world: &World) -> (actix_web::dev::ServerHandle, u16) {
-    let mut site = Site::new(&world.config, world.app.env());
-    site.body_timeout = LIMIT;
-    let (app, site) = (world.app.clone(), Arc::new(site));
-    let factory = move || http::service(app.clone(), Arc::clone(&site));
-    let server = HttpServer::new(factory).workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
-    let port = server.addrs()[0].port();
-    let server = server.run();
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
-    (handle, port)
+    let served = Served::of(world, LIMIT, Served::rules());
+    (served.handle, served.port)
 }
 
 /// What is answered until the connection closes, to a head and then drops of a body.
