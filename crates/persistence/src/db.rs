@@ -1,21 +1,18 @@
 //! Connections and transactions.
 
 mod connection;
+pub mod deadline;
 pub(crate) mod mac;
+mod migrate;
 mod observer;
 mod pool;
+mod ready;
 mod tx;
 
 use std::{future::Future, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use gatehouse_domain::{id::SessionId, secret::Secret, time::Timestamp};
-use migration::Migrator;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, SqlxPostgresConnector, SqlxSqliteConnector,
-    Statement, TransactionTrait,
-};
-use sea_orm_migration::MigratorTrait;
-use sqlx::{postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
+use sea_orm::{DbBackend, DbErr};
 use uuid::Uuid;
 
 use crate::{
@@ -23,11 +20,12 @@ use crate::{
     sqlite,
 };
 
-pub(crate) use connection::Connection;
+use connection::State;
 pub(crate) use mac::Authentication;
 pub use mac::Mac;
+pub use migrate::MigrationStatus;
 pub(crate) use observer::Observer;
-pub(crate) use pool::{Lease, Pool, Server};
+pub(crate) use pool::{Lease, Pool, Server, sqlite};
 pub use tx::WriteTx;
 pub(crate) use tx::{Exec, Transaction};
 
@@ -111,15 +109,6 @@ impl Ctx {
     }
 }
 
-/// The state of the schema.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MigrationStatus {
-    /// Migrations that ran, oldest first.
-    pub applied: Vec<String>,
-    /// Migrations that are still to run.
-    pub pending: Vec<String>,
-}
-
 /// A database.
 #[derive(Clone)]
 pub struct Db(Arc<Inner>);
@@ -131,6 +120,7 @@ struct Inner {
     observer: Observer,
     authentication: Authentication,
     on_change: Arc<dyn Fn(Change) + Send + Sync>,
+    probed: ready::Probed,
 }
 
 enum Writer {
@@ -163,11 +153,19 @@ impl Db {
                 (pool, Writer::Sqlite(writer))
             }
             Target::Postgres(url) => {
-                let server = Server::Postgres(Box::new(pool::postgres(url, true)?));
+                let server = Server::Postgres(Box::new(pool::postgres(url)?));
                 (Pool::open(server, connections, observer.clone()).await?, Writer::Postgres)
             }
         };
-        Ok(Self(Arc::new(Inner { target, pool, writer, observer, authentication, on_change })))
+        Ok(Self(Arc::new(Inner {
+            target,
+            pool,
+            writer,
+            observer,
+            authentication,
+            on_change,
+            probed: ready::Probed::default(),
+        })))
     }
 
     /// Gives the audit trail its key; nothing can be written before.
@@ -194,65 +192,6 @@ impl Db {
     /// Runs the work and returns the texts of the statements it ran, values filled in. For tests of query plans.
     pub async fn overhear<T>(&self, work: impl Future<Output = T>) -> (T, Vec<String>) {
         self.0.observer.overhear(work).await
-    }
-
-    /// Whether the database answers.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when it does not.
-    pub async fn ping(&self) -> Result<()> {
-        let pinged = self.0.pool.take().await?.ping().await;
-        pinged.map_err(|error| Error::Unavailable(Some(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))))
-    }
-
-    /// What has been migrated.
-    ///
-    /// # Errors
-    /// As any statement.
-    pub async fn migration_status(&self) -> Result<MigrationStatus> {
-        let mut status = MigrationStatus { applied: Vec::new(), pending: Vec::new() };
-        let known: Vec<_> = Migrator::migrations().iter().map(|m| m.name().to_owned()).collect();
-        let exists = match self.backend() {
-            DbBackend::Sqlite => "SELECT 1 FROM sqlite_master WHERE name = 'seaql_migrations'",
-            _ => {
-                "SELECT 1 FROM information_schema.tables WHERE table_name = 'seaql_migrations' AND table_schema = current_schema()"
-            }
-        };
-        let db = self.reader();
-        if db.query_one_raw(Statement::from_string(self.backend(), exists)).await?.is_some() {
-            let all = "SELECT version FROM seaql_migrations ORDER BY version";
-            for row in db.query_all_raw(Statement::from_string(self.backend(), all)).await? {
-                status.applied.push(row.try_get_by_index(0).map_err(|_| Error::Corrupt("migration"))?);
-            }
-        }
-        if let Some(unknown) = status.applied.iter().find(|name| !known.contains(name)) {
-            return Err(Error::TooNew(unknown.clone()));
-        }
-        status.pending = known.into_iter().filter(|name| !status.applied.contains(name)).collect();
-        Ok(status)
-    }
-
-    /// Brings the schema up to date. Several processes may do so at once: one migrates, the others wait.
-    ///
-    /// # Errors
-    /// [`Error::TooNew`] when a newer release migrated before; otherwise as any statement.
-    pub async fn migrate(&self) -> Result<MigrationStatus> {
-        let status = self.migration_status().await?;
-        if status.pending.is_empty() {
-            return Ok(status);
-        }
-        let own = Box::pin(migrating(&self.0.target)).await?;
-        if self.is_sqlite() {
-            Migrator::up(&own, None).await?;
-        } else {
-            // A transaction-scoped lock on a connection beside: released even if this process dies.
-            let lock = own.begin().await?;
-            lock.execute_unprepared("SELECT pg_advisory_xact_lock(7305424)").await?;
-            Migrator::up(&own, None).await?;
-            lock.commit().await?;
-        }
-        own.close().await?;
-        self.migration_status().await
     }
 
     /// Runs a transaction. The work may run more than once: it must have no effect but on the transaction.
@@ -309,24 +248,42 @@ impl Db {
         F: AsyncFn(&WriteTx<'_>) -> Result<T, E>,
         E: From<Error>,
     {
-        let connection = self.0.pool.take().await.map_err(Error::from)?;
-        let transaction = Transaction::begin(connection).await.map_err(|(_, error)| Error::from(error))?;
+        let transaction = self.begin().await.map_err(Error::from)?;
         let tx = WriteTx::new(&transaction, ctx, &self.0.authentication);
         let result = work(&tx).await;
+        let wrote = tx.wrote();
         let (changes, lost) = tx.into_outcome();
         if result.is_err() || lost {
             // A failed rollback means a lost connection, which rolls back by itself.
             drop(transaction.rollback().await);
             return Ok(if lost { Attempt::Lost } else { Attempt::Done(result) });
         }
-        match transaction.commit().await.1.map_err(Error::from) {
+        let committed = transaction.commit().await.1.map_err(Error::from);
+        // Where the answer was lost, nobody knows whether it is so: then too it must be read anew.
+        changes.into_iter().for_each(|change| (self.0.on_change)(change));
+        match committed {
             Ok(()) => {
-                changes.into_iter().for_each(|change| (self.0.on_change)(change));
+                if wrote {
+                    self.0.observer.took_write();
+                }
                 Ok(Attempt::Done(result))
             }
             Err(Error::Retry(_)) => Ok(Attempt::Lost),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Begins a transaction. A connection may have been lost while it rested; nothing of the transaction has been sent then,
+    /// so it begins once more, on a connection that was asked or is new.
+    async fn begin(&self) -> std::result::Result<Transaction, DbErr> {
+        match Transaction::begin(self.0.pool.take().await?).await {
+            Err((connection, _)) if connection.state() == State::Broken => {
+                drop(connection);
+                Transaction::begin(self.0.pool.take().await?).await
+            }
+            begun => begun,
+        }
+        .map_err(|(_, error)| error)
     }
 
     pub(crate) fn backend(&self) -> DbBackend {
@@ -352,21 +309,6 @@ impl Db {
 enum Attempt<T, E> {
     Done(Result<T, E>),
     Lost,
-}
-
-/// Connections for migrations, however long they take: for the work, and on PostgreSQL for a lock.
-async fn migrating(target: &Target) -> Result<DatabaseConnection> {
-    let unavailable = |e: sqlx::Error| Error::Unavailable(Some(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(e)))));
-    Ok(match target {
-        Target::Sqlite(path) => {
-            let pool = SqlitePoolOptions::new().max_connections(1).connect_with(sqlite::options(path)).await;
-            SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.map_err(unavailable)?)
-        }
-        Target::Postgres(url) => {
-            let pool = PgPoolOptions::new().max_connections(2).connect_with(pool::postgres(url, false)?).await;
-            SqlxPostgresConnector::from_sqlx_postgres_pool(pool.map_err(unavailable)?)
-        }
-    })
 }
 
 #[cfg(all(test, feature = "testing"))]

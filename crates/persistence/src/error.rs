@@ -114,8 +114,11 @@ impl Kind {
         if code.len() == 5 {
             return match code {
                 "40001" | "40P01" => Self::Retry,
-                // Connection lost, resources exhausted, shutting down, cancelled by a timeout, read-only, I/O error.
-                _ if ["08", "53", "57", "58"].contains(&&code[..2]) || code == "25006" => Self::Unavailable,
+                // Connection lost, resources exhausted, shutting down, cancelled by a timeout, read-only, I/O error, a lock
+                // that was not to be had in time.
+                _ if ["08", "53", "57", "58"].contains(&&code[..2]) || ["25006", "55P03"].contains(&code) => {
+                    Self::Unavailable
+                }
                 _ => Self::Other,
             };
         }

@@ -6,10 +6,12 @@
 //! under load the commit's own duration is what collects the next batch.
 //!
 //! A transaction that fails after it has written something rolls the batch back; the others run again, each alone, so
-//! one caller's failure is never another's. Work runs to its end even if the caller went away.
+//! one caller's failure is never another's. Work that has begun runs to its end even if the caller went away, but not beyond
+//! its deadline; what has not begun until then does not begin.
+
+mod lock;
 
 use std::{
-    fs::OpenOptions,
     future::Future,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
@@ -26,9 +28,11 @@ use sqlx::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    db::{Authentication, Change, Connection, Ctx, Lease, Observer, Pool, Server, Transaction, WriteTx},
+    db::{self, Authentication, Change, Ctx, Lease, Observer, Pool, Server, Transaction, WriteTx, deadline},
     error::{Error, Result},
 };
+
+pub use lock::ServeLock;
 
 /// Transactions that may wait; beyond that the answer is "not now".
 const QUEUE: usize = 1_024;
@@ -40,6 +44,8 @@ const BATCH_TIME: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_millis(12);
 /// And how many of them it waits for.
 const COMPANIONS: usize = 4;
+/// How long another program may hold the file. Whoever queues up behind waits as long at most, and less than a request may.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -47,7 +53,7 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(BUSY_TIMEOUT)
         .statement_cache_capacity(512)
         .pragma("temp_store", "MEMORY")
         .pragma("cache_size", "-8000")
@@ -82,35 +88,8 @@ struct Place {
 
 impl Place {
     async fn connect(&self) -> Result<Lease> {
-        let raw = options(&self.path).create_if_missing(true).connect().await.map_err(unavailable)?;
-        Ok(Lease::own(Connection::sqlite(raw, self.observer.clone())))
-    }
-}
-
-/// Holds the right to serve a SQLite file; given back when dropped, by a crash too.
-#[derive(Debug)]
-pub struct ServeLock(#[expect(dead_code, reason = "the open file is the lock")] std::fs::File);
-
-impl ServeLock {
-    /// Takes the right.
-    ///
-    /// # Errors
-    /// [`Error::InUse`] when another process has it.
-    pub fn take(database: &Path) -> Result<Self> {
-        let mut path = database.as_os_str().to_owned();
-        path.push(".lock");
-        let path = PathBuf::from(path);
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|error| Error::File(path.clone(), error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(std::fs::TryLockError::WouldBlock) => Err(Error::InUse(database.to_owned())),
-            Err(std::fs::TryLockError::Error(error)) => Err(Error::File(path, error)),
-        }
+        let options = options(&self.path).create_if_missing(true);
+        Ok(Lease::own(db::sqlite(&options, &self.observer).await.map_err(unavailable)?))
     }
 }
 
@@ -121,6 +100,7 @@ trait Job: Send {
     fn run<'a>(&'a mut self, tx: &'a WriteTx<'_>) -> Local<'a, ()>;
     fn ctx(&self) -> &Ctx;
     fn is_patient(&self) -> bool;
+    fn deadline(&self) -> Instant;
     fn failed(&self) -> bool;
     fn answer(self: Box<Self>, committed: Result<()>);
 }
@@ -128,6 +108,7 @@ trait Job: Send {
 struct Queued<F, T, E> {
     ctx: Ctx,
     is_patient: bool,
+    deadline: Instant,
     work: F,
     result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
@@ -153,6 +134,10 @@ where
 
     fn is_patient(&self) -> bool {
         self.is_patient
+    }
+
+    fn deadline(&self) -> Instant {
+        self.deadline
     }
 
     fn failed(&self) -> bool {
@@ -190,7 +175,10 @@ impl Writer {
             .map_err(|error| Error::File(PathBuf::from("runtime"), error))?;
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || runtime.block_on(Loop { place, connection: Some(connection), messages, on_change }.run()))
+            .spawn(move || {
+                let work = Loop { place, connection: Some(connection), messages, on_change };
+                runtime.block_on(deadline::task(work.run()));
+            })
             .map_err(|error| Error::File(PathBuf::from("thread"), error))?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
@@ -202,20 +190,23 @@ impl Writer {
         E: From<Error> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Queued { ctx, is_patient, work, result: None, reply };
+        let deadline = Instant::now() + deadline::left();
+        let job = Queued { ctx, is_patient, deadline, work, result: None, reply };
         self.queue.try_send(Message::Write(Box::new(job))).map_err(|_| Error::Unavailable(None))?;
-        match answer.await {
-            Ok(result) => result,
-            Err(_) => Err(Error::Other(sea_orm::DbErr::Custom("a transaction panicked".into())).into()),
+        match deadline::wait(answer).await {
+            Ok(Ok(result)) => result,
+            Err(_) => Err(Error::Unavailable(None).into()),
+            Ok(Err(_)) => Err(Error::Other(sea_orm::DbErr::Custom("a transaction panicked".into())).into()),
         }
     }
 
     pub(crate) async fn close(&self) {
         let (reply, answer) = oneshot::channel();
-        if self.queue.send(Message::Close(reply)).await.is_ok() {
-            drop(answer.await);
-        }
-        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let closed = async { self.queue.send(Message::Close(reply)).await.is_ok() && answer.await.is_ok() };
+        // A writer that waits for the disk ends with the process.
+        if deadline::task(deadline::wait(closed)).await.is_ok()
+            && let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
             drop(thread.join());
         }
     }
@@ -256,6 +247,12 @@ impl Loop {
         } else {
             connection.close().await;
         }
+    }
+
+    /// Answers that nothing happened. The error is logged here, once, because each caller would need a copy of it.
+    fn refuse(&self, jobs: &mut Vec<Box<dyn Job>>, error: &dyn std::error::Error) {
+        self.place.observer.took_no_write(error);
+        jobs.drain(..).for_each(|job| job.answer(Err(Error::Unavailable(None))));
     }
 
     /// A transaction with those that it waits for: as long as all are patient, others to come make the commit cheaper
@@ -323,25 +320,30 @@ impl Loop {
                         }
                     }
                 }
-                refuse(jobs, error);
+                self.refuse(jobs, &error);
                 return Ok(());
             }
         };
         let began = Instant::now();
-        let mut changes = Vec::new();
+        let (mut changes, mut has_written) = (Vec::new(), false);
         let mut at = 0;
         while at < jobs.len() {
-            let ctx = jobs[at].ctx().clone();
-            let tx = WriteTx::new(&transaction, &ctx, &self.place.authentication);
-            jobs[at].run(&tx).await;
-            let wrote = tx.wrote();
-            changes.extend(tx.into_outcome().0);
-            if wrote && jobs[at].failed() {
-                let (connection, result) = transaction.rollback().await;
-                self.keep(connection, result.is_ok()).await;
-                return Err(Broken { culprit: at });
+            let (ctx, deadline) = (jobs[at].ctx().clone(), jobs[at].deadline());
+            if deadline <= Instant::now() {
+                jobs.remove(at).answer(Err(Error::Unavailable(None)));
+            } else {
+                let tx = WriteTx::new(&transaction, &ctx, &self.place.authentication);
+                deadline::until(deadline, jobs[at].run(&tx)).await;
+                let wrote = tx.wrote();
+                changes.extend(tx.into_outcome().0);
+                if jobs[at].failed() && (wrote || !transaction.lives().await) {
+                    let (connection, result) = transaction.rollback().await;
+                    self.keep(connection, result.is_ok()).await;
+                    return Err(Broken { culprit: at });
+                }
+                has_written |= wrote;
+                at += 1;
             }
-            at += 1;
             let Some(other) = queue.as_deref_mut() else { break };
             if other.is_none() && jobs.len() < BATCH && began.elapsed() < BATCH_TIME {
                 match self.messages.try_recv() {
@@ -353,13 +355,17 @@ impl Loop {
         }
         let (connection, result) = transaction.commit().await;
         self.keep(connection, result.is_ok()).await;
+        // Where the answer was lost, nobody knows whether it is so: then too it must be read anew.
+        changes.into_iter().for_each(|change| (self.on_change)(change));
         match result {
             Ok(()) => {
-                changes.into_iter().for_each(|change| (self.on_change)(change));
+                if has_written {
+                    self.place.observer.took_write();
+                }
                 jobs.drain(..).for_each(|job| job.answer(Ok(())));
             }
             Err(error) => {
-                refuse(jobs, Error::from(error));
+                self.refuse(jobs, &error);
             }
         }
         Ok(())
@@ -369,12 +375,6 @@ impl Loop {
 /// A batch was rolled back because of one of its transactions.
 struct Broken {
     culprit: usize,
-}
-
-/// Answers that nothing happened. The error is logged here, once, because each caller would need a copy of it.
-fn refuse(jobs: &mut Vec<Box<dyn Job>>, error: Error) {
-    tracing::error!(error = %error, cause = ?std::error::Error::source(&error), "a transaction could not be committed");
-    jobs.drain(..).for_each(|job| job.answer(Err(Error::Unavailable(None))));
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use std::{
     },
 };
 
+pub use cluster::Cluster;
 use gatehouse_domain::secret::Secret;
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -53,11 +54,13 @@ pub struct Fresh {
 enum Cleanup {
     Folder(PathBuf),
     Database { admin: String, name: String },
+    Cluster(Cluster),
 }
 
 impl Drop for Fresh {
     fn drop(&mut self) {
         match &self.cleanup {
+            Cleanup::Cluster(_) => {}
             Cleanup::Folder(folder) => drop(std::fs::remove_dir_all(folder)),
             Cleanup::Database { admin, name } => {
                 let (admin, sql) = (admin.clone(), format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
@@ -127,6 +130,30 @@ impl Fresh {
                 let url = format!("{}/{name}", admin.rsplit_once('/').map_or(admin.as_str(), |(server, _)| server));
                 Some(Self { target: Target::Postgres(Secret::new(url)), cleanup: Cleanup::Database { admin, name } })
             }
+        }
+    }
+
+    /// An empty database on a PostgreSQL of its own, which may come to harm; `None` where that is not installed.
+    ///
+    /// # Panics
+    /// When it cannot be made although it should.
+    #[must_use]
+    pub fn alone() -> Option<Self> {
+        let Some(cluster) = Cluster::start() else {
+            assert!(std::env::var_os("CI").is_none(), "PostgreSQL is not installed");
+            eprintln!("SKIPPED: PostgreSQL is not installed");
+            return None;
+        };
+        let target = Target::Postgres(Secret::new(cluster.url.clone()));
+        Some(Self { target, cleanup: Cleanup::Cluster(cluster) })
+    }
+
+    /// The server that is this database's alone.
+    #[must_use]
+    pub const fn cluster(&self) -> Option<&Cluster> {
+        match &self.cleanup {
+            Cleanup::Cluster(cluster) => Some(cluster),
+            Cleanup::Folder(_) | Cleanup::Database { .. } => None,
         }
     }
 

@@ -2,22 +2,44 @@
 //!
 //! SeaORM's own connections come from the pool of sqlx, which asks the database for a sign of life whenever a
 //! connection is given back: one more exchange for every read and every transaction, as dear as the read itself. Here a
-//! connection remembers what state it was left in, and is asked only after it was left in the middle of something.
+//! connection remembers what state it was left in and when it was heard last, and is asked only where that says too little.
+//! Every exchange ends by a deadline of our own, and with it the connection: nothing is sent over it any more.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use sea_orm::{DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 use sea_query_sqlx::SqlxValues;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Postgres, Sqlite, SqliteConnection};
 
-use super::Observer;
+use super::{Observer, deadline};
 
 /// A connection.
 pub(crate) struct Connection {
     raw: Raw,
     state: State,
     observer: Observer,
+    born: Instant,
+    heard: Instant,
+    _unneeded: Option<Unneeded>,
 }
+
+/// Ends what a connection to SQLite still does when nobody has it any more.
+struct Unneeded(Arc<AtomicBool>);
+
+impl Drop for Unneeded {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// How many steps of a statement SQLite takes before it looks whether anybody waits for the result.
+const STEPS: i32 = 10_000;
 
 enum Raw {
     Sqlite(SqliteConnection),
@@ -33,6 +55,8 @@ pub(crate) enum State {
     Interrupted,
     /// A transaction has begun, and not ended as it should.
     InTransaction,
+    /// It did not answer in time.
+    Silent,
     /// It is of no more use.
     Broken,
 }
@@ -54,12 +78,20 @@ macro_rules! on {
 }
 
 impl Connection {
-    pub(crate) const fn sqlite(raw: SqliteConnection, observer: Observer) -> Self {
-        Self { raw: Raw::Sqlite(raw), state: State::Idle, observer }
+    pub(crate) async fn sqlite(mut raw: SqliteConnection, observer: Observer) -> Result<Self, sqlx::Error> {
+        let unneeded = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&unneeded);
+        raw.lock_handle().await?.set_progress_handler(STEPS, move || !ends.load(Ordering::Relaxed));
+        Ok(Self::new(Raw::Sqlite(raw), observer, Some(Unneeded(unneeded))))
     }
 
-    pub(crate) const fn postgres(raw: PgConnection, observer: Observer) -> Self {
-        Self { raw: Raw::Postgres(raw), state: State::Idle, observer }
+    pub(crate) fn postgres(raw: PgConnection, observer: Observer) -> Self {
+        Self::new(Raw::Postgres(raw), observer, None)
+    }
+
+    fn new(raw: Raw, observer: Observer, unneeded: Option<Unneeded>) -> Self {
+        let now = Instant::now();
+        Self { raw, state: State::Idle, observer, born: now, heard: now, _unneeded: unneeded }
     }
 
     pub(crate) const fn backend(&self) -> DbBackend {
@@ -73,17 +105,46 @@ impl Connection {
         self.state
     }
 
-    /// Does something that leaves the connection in its state, unless nobody waits for the end or it breaks.
+    /// When it was made.
+    pub(crate) const fn born(&self) -> Instant {
+        self.born
+    }
+
+    /// When it answered last.
+    pub(crate) const fn heard(&self) -> Instant {
+        self.heard
+    }
+
+    /// Does something that leaves the connection in its state, unless nobody waits for the end, it breaks or falls silent.
+    /// Then nothing is sent over it any more.
     async fn run<T>(&mut self, work: impl AsyncFnOnce(&mut Self) -> Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         let before = self.state;
-        if before == State::Idle {
-            self.state = State::Interrupted;
+        match before {
+            State::Broken | State::Silent => return Err(std::io::Error::from(std::io::ErrorKind::NotConnected).into()),
+            State::Idle => self.state = State::Interrupted,
+            State::Interrupted | State::InTransaction => {}
         }
-        let result = work(self).await;
-        self.state = match &result {
-            Err(error) if is_lost(error) => State::Broken,
-            _ => before,
+        let Ok(result) = deadline::wait(work(self)).await else {
+            self.state = State::Silent;
+            let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time").into();
+            self.observer.lost(&error);
+            return Err(error);
         };
+        match &result {
+            Err(error) if is_lost(error) => {
+                self.state = State::Broken;
+                self.observer.lost(error);
+            }
+            Err(error) if takes_no_writes(error) => {
+                self.state = State::Broken;
+                self.observer.took_no_write(error);
+            }
+            _ => {
+                self.state = before;
+                self.heard = Instant::now();
+                self.observer.answered();
+            }
+        }
         result
     }
 
@@ -199,12 +260,17 @@ fn querying(error: sqlx::Error) -> DbErr {
 /// Whether an error says that the connection is of no more use.
 fn is_lost(error: &sqlx::Error) -> bool {
     match error {
-        // Connection lost, the server shutting down, and a server that takes no writes any more: whoever else is the
-        // first one now is found by connecting again.
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            code.len() == 5 && (code.starts_with("08") || code.starts_with("57P") || code == "25006")
-        }),
+        // Connection lost, and the server shutting down.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.len() == 5 && (code.starts_with("08") || code.starts_with("57P")))
+        }
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
         _ => false,
     }
+}
+
+/// Whether an error says that the server takes no writes any more: whoever else is the first one now is found by connecting
+/// again.
+fn takes_no_writes(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().is_some_and(|code| code == "25006"))
 }

@@ -1,4 +1,4 @@
-//! What statements run, and how long they take.
+//! What statements run, how long they take, and whether there are answers at all.
 
 use std::{
     sync::{
@@ -23,6 +23,10 @@ struct Inner {
     micros: AtomicU64,
     listening: AtomicBool,
     heard: Mutex<Vec<String>>,
+    /// Whether the last that is known is that it does not answer.
+    is_silent: AtomicBool,
+    /// Whether the last that is known is that it takes no writes.
+    refuses_writes: AtomicBool,
 }
 
 impl Observer {
@@ -37,6 +41,35 @@ impl Observer {
     pub(crate) fn count(&self, began: Instant) {
         self.0.count.fetch_add(1, Ordering::Relaxed);
         self.0.micros.fetch_add(u64::try_from(began.elapsed().as_micros()).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Notes that a connection was lost or could not be made; says so once.
+    pub(crate) fn lost(&self, error: &sqlx::Error) {
+        if !self.0.is_silent.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, "the database does not answer");
+        }
+    }
+
+    /// Notes an answer; says so if there was none before.
+    pub(crate) fn answered(&self) {
+        if self.0.is_silent.load(Ordering::Relaxed) && self.0.is_silent.swap(false, Ordering::Relaxed) {
+            tracing::info!("the database is back");
+        }
+    }
+
+    /// Notes that a write was refused that could have been taken; says so once.
+    pub(crate) fn took_no_write(&self, error: &dyn std::error::Error) {
+        if !self.0.refuses_writes.swap(true, Ordering::Relaxed) {
+            let cause = error.source().map(tracing::field::display);
+            tracing::error!(%error, cause, "the database takes no writes");
+        }
+    }
+
+    /// Notes that something was written; says so if that was not possible before.
+    pub(crate) fn took_write(&self) {
+        if self.0.refuses_writes.load(Ordering::Relaxed) && self.0.refuses_writes.swap(false, Ordering::Relaxed) {
+            tracing::info!("the database takes writes again");
+        }
     }
 
     pub(crate) fn counted(&self) -> (u64, Duration) {

@@ -3,31 +3,41 @@
 use std::{
     ops::{Deref, DerefMut},
     str::FromStr,
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-use deadpool::{
-    Runtime,
-    managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts},
-};
 use gatehouse_domain::secret::Secret;
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
-use sqlx::{ConnectOptions, postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
+use sqlx::{
+    ConnectOptions, Executor as _, PgConnection,
+    postgres::PgConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteConnection},
+};
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     Observer,
     connection::{Connection, State},
+    deadline,
 };
 use crate::error::{Error, Result};
 
+/// How long anybody waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a connection that was left in the middle of a statement may take to come to rest.
-const RECYCLE_TIMEOUT: Duration = Duration::from_secs(1);
-/// A connection to a server is replaced after that, so that replicas follow where its name leads.
-const LONGEST_LIFE: Duration = Duration::from_secs(30 * 60);
-/// And after that much idleness, before something on the way drops it silently.
+/// How long a connection that is asked whether it lives may take to answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long connections may take to be closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection to a server is asked whether it lives before it is used again after that much rest. The operating system
+/// does not do it for us: the SQL library gives no access to the socket, so there is no keep-alive on our side.
+const TRUSTED_AT_REST: Duration = Duration::from_secs(1);
+/// And after that much rest it is replaced.
 const LONGEST_REST: Duration = Duration::from_secs(10 * 60);
+/// And at that age, so that replicas follow where the server's name leads.
+const LONGEST_LIFE: Duration = Duration::from_secs(30 * 60);
+/// After the server refused a connection, one more is tried at most that often.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
 
 /// Whom to connect to.
 pub(crate) enum Server {
@@ -35,67 +45,173 @@ pub(crate) enum Server {
     Postgres(Box<PgConnectOptions>),
 }
 
-/// Makes connections.
-pub(crate) struct Connector {
-    server: Server,
-    observer: Observer,
-}
-
-impl Connector {
-    async fn connect(&self) -> Result<Connection, sqlx::Error> {
-        Ok(match &self.server {
-            Server::Sqlite(options) => Connection::sqlite(options.connect().await?, self.observer.clone()),
-            Server::Postgres(options) => Connection::postgres(options.connect().await?, self.observer.clone()),
+impl Server {
+    async fn connect(&self, observer: &Observer) -> Result<Connection, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(options) => sqlite(options, observer).await?,
+            Self::Postgres(options) => Connection::postgres(limited(options).await?, observer.clone()),
         })
     }
 }
 
-impl managed::Manager for Connector {
-    type Type = Connection;
-    type Error = sqlx::Error;
-
-    async fn create(&self) -> Result<Connection, sqlx::Error> {
-        // Rare, and too large to be carried along by whatever needs a connection.
-        Box::pin(self.connect()).await
-    }
-
-    async fn recycle(&self, connection: &mut Connection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
-        let is_remote = matches!(self.server, Server::Postgres(_));
-        if is_remote && (metrics.age() > LONGEST_LIFE || metrics.last_used() > LONGEST_REST) {
-            return Err(RecycleError::message("old"));
-        }
-        match connection.state() {
-            State::Idle => Ok(()),
-            State::Interrupted => Ok(connection.ping().await?),
-            State::InTransaction | State::Broken => Err(RecycleError::message("left in the middle of something")),
-        }
-    }
+/// A connection to SQLite.
+pub(crate) async fn sqlite(options: &SqliteConnectOptions, observer: &Observer) -> Result<Connection, sqlx::Error> {
+    let raw: SqliteConnection = options.connect().await?;
+    Connection::sqlite(raw, observer.clone()).await
 }
 
 /// Connections to take and give back.
 #[derive(Clone)]
-pub(crate) struct Pool(managed::Pool<Connector>);
+pub(crate) struct Pool(Arc<Inner>);
+
+struct Inner {
+    server: Server,
+    observer: Observer,
+    most: usize,
+    /// One for each connection that there may be and nobody has.
+    places: Semaphore,
+    rest: Mutex<Rest>,
+}
+
+/// What nobody has.
+struct Rest {
+    /// Connections; what was given back last is taken first.
+    idle: Vec<Connection>,
+    /// How many places are of no use, because the server refused a connection.
+    refused: usize,
+    refused_at: Instant,
+    /// When a connection was lost last: what has not been heard since may be lost, too.
+    lost_at: Instant,
+}
+
+/// A place in the pool, given back when dropped.
+struct Place {
+    pool: Arc<Inner>,
+    is_kept: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.is_kept {
+            self.pool.places.add_permits(1);
+        }
+    }
+}
+
+impl Place {
+    /// Gives a place up that the server refuses a connection for, where there is another connection to wait for.
+    fn give_up(mut self) -> bool {
+        let pool = Arc::clone(&self.pool);
+        let mut rest = pool.rest();
+        let taken = pool.most.saturating_sub(rest.refused + pool.places.available_permits());
+        // This place is one of those taken.
+        let is_alone = taken + rest.idle.len() < 2;
+        if !is_alone {
+            self.is_kept = false;
+            rest.refused += 1;
+            rest.refused_at = Instant::now();
+        }
+        !is_alone
+    }
+}
 
 /// A connection that goes back where it came from, unless it was left in the middle of something.
-pub(crate) struct Lease(Option<Held>);
-
-enum Held {
-    Pooled(Object<Connector>),
-    Own(Box<Connection>),
+pub(crate) struct Lease {
+    connection: Option<Connection>,
+    place: Option<Place>,
 }
 
 impl Lease {
     /// A connection that belongs to no pool.
-    pub(crate) fn own(connection: Connection) -> Self {
-        Self(Some(Held::Own(Box::new(connection))))
+    pub(crate) const fn own(connection: Connection) -> Self {
+        Self { connection: Some(connection), place: None }
     }
 
     /// Closes the connection.
     pub(crate) async fn close(mut self) {
-        match self.0.take() {
-            Some(Held::Pooled(object)) => Object::take(object).close().await,
-            Some(Held::Own(connection)) => connection.close().await,
-            None => {}
+        let is_usable = !matches!(self.state(), State::Silent | State::Broken);
+        if let Some(connection) = self.connection.take()
+            && is_usable
+        {
+            // What does not close in time is closed by being dropped.
+            drop(timeout(CLOSE_TIMEOUT, connection.close()).await);
+        }
+    }
+}
+
+impl Inner {
+    fn rest(&self) -> MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What befell a connection has most likely befallen those that rest.
+    fn lose_idle(&self) {
+        let mut rest = self.rest();
+        rest.lost_at = Instant::now();
+        let idle = std::mem::take(&mut rest.idle);
+        drop(rest);
+        drop(idle);
+    }
+
+    fn last_idle(&self) -> Option<Connection> {
+        self.rest().idle.pop()
+    }
+
+    /// Makes a place good again that the server refused a connection for a while ago.
+    fn try_refused(&self) {
+        let mut rest = self.rest();
+        if rest.refused > 0 && rest.refused_at.elapsed() > REFUSED_FOR {
+            rest.refused -= 1;
+            rest.refused_at = Instant::now();
+            self.places.add_permits(1);
+        }
+    }
+
+    async fn place(self: &Arc<Self>) -> Result<Place, DbErr> {
+        self.try_refused();
+        let closed = |_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed);
+        self.places.acquire().await.map_err(closed)?.forget();
+        Ok(Place { pool: Arc::clone(self), is_kept: true })
+    }
+
+    async fn take(self: Arc<Self>) -> Result<Lease, DbErr> {
+        loop {
+            let place = self.place().await?;
+            while let Some(mut connection) = self.last_idle() {
+                if self.is_sound(&mut connection).await {
+                    return Ok(Lease { connection: Some(connection), place: Some(place) });
+                }
+            }
+            // Rare, and too large to be carried along by whatever needs a connection.
+            match Box::pin(self.server.connect(&self.observer)).await {
+                Ok(connection) => return Ok(Lease { connection: Some(connection), place: Some(place) }),
+                Err(error) if is_refusal(&error) && place.give_up() => {}
+                Err(error) => {
+                    self.observer.lost(&error);
+                    return Err(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
+                }
+            }
+        }
+    }
+
+    /// Whether a connection that rested can be used; asks it where that is not known.
+    async fn is_sound(&self, connection: &mut Connection) -> bool {
+        let (is_remote, heard) = (matches!(self.server, Server::Postgres(_)), connection.heard());
+        if is_remote && (connection.born().elapsed() > LONGEST_LIFE || heard.elapsed() > LONGEST_REST) {
+            return false;
+        }
+        let is_trusted = !is_remote || (heard.elapsed() < TRUSTED_AT_REST && heard > self.rest().lost_at);
+        match connection.state() {
+            State::Idle if is_trusted => true,
+            State::Idle => {
+                let lives = matches!(timeout(PING_TIMEOUT, connection.ping()).await, Ok(Ok(())));
+                if !lives {
+                    self.lose_idle();
+                }
+                lives
+            }
+            State::Interrupted => matches!(timeout(PING_TIMEOUT, connection.ping()).await, Ok(Ok(()))),
+            State::InTransaction | State::Silent | State::Broken => false,
         }
     }
 }
@@ -103,38 +219,29 @@ impl Lease {
 impl Pool {
     /// Connects once, so that a failure shows, and why.
     pub(crate) async fn open(server: Server, connections: u32, observer: Observer) -> Result<Self> {
-        let pool = managed::Pool::builder(Connector { server, observer })
-            .max_size(connections as usize)
-            .queue_mode(QueueMode::Lifo)
-            .runtime(Runtime::Tokio1)
-            .timeouts(Timeouts {
-                wait: Some(ACQUIRE_TIMEOUT),
-                create: Some(ACQUIRE_TIMEOUT),
-                recycle: Some(RECYCLE_TIMEOUT),
-            })
-            .build()
-            .map_err(|error| Error::Other(DbErr::Custom(error.to_string())))?;
-        let pool = Self(pool);
+        let most = connections as usize;
+        let now = Instant::now();
+        let rest = Rest { idle: Vec::new(), refused: 0, refused_at: now, lost_at: now };
+        let (places, rest) = (Semaphore::new(most), Mutex::new(rest));
+        let pool = Self(Arc::new(Inner { server, observer, most, places, rest }));
         drop(pool.take().await?);
         Ok(pool)
     }
 
+    /// A connection: one that rests, else a new one, else whichever is given back first.
     pub(crate) async fn take(&self) -> Result<Lease, DbErr> {
-        match self.0.get().await {
-            Ok(object) => Ok(Lease(Some(Held::Pooled(object)))),
-            Err(PoolError::Backend(error)) => Err(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))),
-            Err(PoolError::Closed) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)),
-            Err(_) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
+        match deadline::wait(timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.0).take())).await {
+            Ok(Ok(taken)) => taken,
+            Ok(Err(_)) | Err(_) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
         }
     }
 
     /// Closes what is idle at once and the rest when it comes back.
     pub(crate) async fn close(&self) {
-        let idle = self.0.retain(|_, _| false).removed;
-        self.0.close();
-        for connection in idle {
-            connection.close().await;
-        }
+        self.0.places.close();
+        let idle = std::mem::take(&mut self.0.rest().idle);
+        let close = idle.into_iter().map(Connection::close);
+        drop(timeout(CLOSE_TIMEOUT, futures_util::future::join_all(close)).await);
     }
 }
 
@@ -142,53 +249,70 @@ impl Deref for Lease {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        match &self.0 {
-            Some(Held::Pooled(object)) => object,
-            Some(Held::Own(connection)) => connection,
-            None => unreachable!("only drop takes it"),
+        match &self.connection {
+            Some(connection) => connection,
+            None => unreachable!("only what ends the lease takes it"),
         }
     }
 }
 
 impl DerefMut for Lease {
     fn deref_mut(&mut self) -> &mut Connection {
-        match &mut self.0 {
-            Some(Held::Pooled(object)) => object,
-            Some(Held::Own(connection)) => connection,
-            None => unreachable!("only drop takes it"),
+        match &mut self.connection {
+            Some(connection) => connection,
+            None => unreachable!("only what ends the lease takes it"),
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(Held::Pooled(object)) = self.0.take() else { return };
-        match object.state() {
-            State::Idle | State::Interrupted => {}
+        // The place is given back last: whoever gets it finds the connection.
+        let (Some(connection), Some(place)) = (self.connection.take(), self.place.take()) else { return };
+        let pool = &place.pool;
+        match connection.state() {
+            State::Idle | State::Interrupted if pool.places.is_closed() => {}
+            State::Idle | State::Interrupted => pool.rest().idle.push(connection),
             // Nothing waits for the locks of a transaction that nobody goes on with: the end of its connection ends it.
-            State::InTransaction => drop(Object::take(object)),
-            // What befell this connection has most likely befallen those that rest.
-            State::Broken => {
-                let pool = Object::pool(&object);
-                drop(Object::take(object));
-                if let Some(pool) = pool {
-                    pool.retain(|_, _| false);
-                }
-            }
+            State::InTransaction => {}
+            // The others may only be busy; whoever takes one asks it first.
+            State::Silent => pool.rest().lost_at = Instant::now(),
+            State::Broken => pool.lose_idle(),
         }
     }
 }
 
-/// What no statement of a request may exceed.
-const LIMITS: &[(&str, &str)] =
-    &[("statement_timeout", "30000"), ("idle_in_transaction_session_timeout", "10000"), ("lock_timeout", "5000")];
+/// Whether the server has as many connections as it, the role or the database may have.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().is_some_and(|code| code == "53300"))
+}
 
-/// How to connect to PostgreSQL, for requests or, without limits, for work that takes as long as it takes.
-pub(crate) fn postgres(url: &Secret<String>, limited: bool) -> Result<PgConnectOptions> {
-    let options = PgConnectOptions::from_str(url.expose())
+/// What the server does for us, set after connecting and not while, because a pooler in between refuses to pass on what it
+/// does not know. It ends what exceeds a limit, even when we are gone, and looks whether we are: that also keeps something
+/// on the way from forgetting a connection at rest.
+const LIMITS: &str = "SET statement_timeout = 30000; SET idle_in_transaction_session_timeout = 10000; \
+     SET lock_timeout = 3000; SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 5; \
+     SET tcp_keepalives_count = 3; SET tcp_user_timeout = 15000";
+
+/// Ends a statement that nobody waits for any more. Not every platform of the server has it.
+const WATCH: &str = "SET client_connection_check_interval = 1000";
+
+async fn limited(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let mut raw = options.connect().await?;
+    raw.execute(LIMITS).await?;
+    match raw.execute(WATCH).await {
+        Ok(_) | Err(sqlx::Error::Database(_)) => Ok(raw),
+        Err(error) => Err(error),
+    }
+}
+
+/// How to connect to PostgreSQL.
+pub(crate) fn postgres(url: &Secret<String>) -> Result<PgConnectOptions> {
+    Ok(PgConnectOptions::from_str(url.expose())
         .map_err(|e| Error::Other(DbErr::Custom(format!("DATABASE_URL: {e}"))))?
         .application_name("gatehouse")
+        // Poolers refuse it, and no number of ours is a floating-point number.
+        .extra_float_digits(None)
         .statement_cache_capacity(512)
-        .disable_statement_logging();
-    Ok(if limited { options.options(LIMITS.iter().copied()) } else { options })
+        .disable_statement_logging())
 }

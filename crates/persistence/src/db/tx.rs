@@ -10,6 +10,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statem
 
 use super::{
     Authentication, Change, Ctx,
+    connection::State,
     mac::Mac,
     pool::{Lease, Pool},
 };
@@ -23,18 +24,21 @@ pub(crate) enum Exec<'c> {
     Tx(&'c Transaction),
 }
 
-/// Runs the same expression on whatever connection it is.
+/// Calls a method of whatever connection it is. A connection may have been lost while it rested, and be the first to notice.
+/// A statement outside of a transaction only reads, so it is tried once more, on a connection that was asked or is new.
 macro_rules! on {
-    ($exec:expr, |$connection:ident| $run:expr) => {
+    ($exec:expr, $method:ident, $argument:ident) => {
         match $exec {
             Exec::Pool(pool, _) => {
-                let mut $connection = pool.take().await?;
-                $run
+                let mut connection = pool.take().await?;
+                let result = connection.$method($argument.clone()).await;
+                if connection.state() != State::Broken {
+                    return result;
+                }
+                drop(connection);
+                pool.take().await?.$method($argument).await
             }
-            Exec::Tx(transaction) => {
-                let mut $connection = transaction.connection.lock().await;
-                $run
-            }
+            Exec::Tx(transaction) => transaction.connection.lock().await.$method($argument).await,
         }
     };
 }
@@ -49,19 +53,19 @@ impl ConnectionTrait for Exec<'_> {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        on!(self, |connection| connection.execute(statement).await)
+        on!(self, execute, statement)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        on!(self, |connection| connection.execute_unprepared(sql).await)
+        on!(self, execute_unprepared, sql)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        on!(self, |connection| connection.query_one(statement).await)
+        on!(self, query_one, statement)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        on!(self, |connection| connection.query_all(statement).await)
+        on!(self, query_all, statement)
     }
 }
 
@@ -81,6 +85,11 @@ impl Transaction {
             }
             Err(error) => Err((connection, error)),
         }
+    }
+
+    /// Whether its connection has not been lost.
+    pub(crate) async fn lives(&self) -> bool {
+        self.connection.lock().await.state() == State::InTransaction
     }
 
     pub(crate) async fn commit(self) -> (Lease, Result<(), DbErr>) {

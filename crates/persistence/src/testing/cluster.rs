@@ -1,11 +1,11 @@
-//! The shared throw-away PostgreSQL cluster.
+//! The shared throw-away PostgreSQL cluster, and clusters of one test's own.
 
 use std::{
     fs::{self, File, OpenOptions},
     net::TcpListener,
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::OnceLock,
     time::Duration,
 };
@@ -88,6 +88,15 @@ fn unprivileged() -> Option<(u32, u32)> {
 }
 
 fn launch(folder: &Path, programs: &Path, durability: Durability) -> std::io::Result<String> {
+    let (_, port) = spawn(folder, programs, durability)?;
+    watch(folder)?;
+    wait_for(&port)?;
+    fs::write(folder.join("port"), &port)?;
+    Ok(server_url(&port))
+}
+
+/// Starts a server; says at what port.
+fn spawn(folder: &Path, programs: &Path, durability: Durability) -> std::io::Result<(Child, String)> {
     let data = folder.join("data");
     drop(fs::remove_dir_all(&data));
     fs::create_dir_all(&data)?;
@@ -119,16 +128,94 @@ fn launch(folder: &Path, programs: &Path, durability: Durability) -> std::io::Re
     let mut server = as_user("postgres");
     server.arg("-D").arg(&data).args(["-p", &port]).args(settings.iter().flat_map(|setting| ["-c", setting]));
     // A process group of its own: interrupting the tests must not stop it under other test processes.
-    server.process_group(0).spawn()?;
-    watch(folder)?;
+    Ok((server.process_group(0).spawn()?, port))
+}
+
+fn wait_for(port: &str) -> std::io::Result<()> {
     for _ in 0..200 {
-        if matches!(super::blocking(super::admin_execute(server_url(&port), "SELECT 1".to_owned())), Some(Ok(()))) {
-            fs::write(folder.join("port"), &port)?;
-            return Ok(server_url(&port));
+        if matches!(super::blocking(super::admin_execute(server_url(port), "SELECT 1".to_owned())), Some(Ok(()))) {
+            return Ok(());
         }
         std::thread::sleep(Duration::from_millis(50));
     }
     Err(std::io::Error::other("the server does not answer"))
+}
+
+/// A server of one test's own, which may come to harm; gone with this value, or with the test's process.
+#[derive(Debug)]
+pub struct Cluster {
+    folder: PathBuf,
+    server: Child,
+    pub(super) url: String,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.thaw();
+        drop(self.server.kill());
+        drop(self.server.wait());
+        drop(fs::remove_dir_all(&self.folder));
+    }
+}
+
+impl Cluster {
+    /// Starts one; `None` where PostgreSQL is not installed.
+    pub(super) fn start() -> Option<Self> {
+        let programs = programs()?;
+        let folder = std::env::temp_dir().join(super::unique());
+        fs::create_dir_all(&folder).ok()?;
+        let (server, port) = spawn(&folder, &programs, Durability::None).ok()?;
+        let cluster = Self { folder, server, url: server_url(&port) };
+        cluster.outlive_nobody().ok()?;
+        wait_for(&port).ok()?;
+        Some(cluster)
+    }
+
+    /// Starts the process that stops the server where a test was killed.
+    fn outlive_nobody(&self) -> std::io::Result<()> {
+        let script = r#"
+            while kill -0 "$0"; do sleep 1; done
+            pid=$(head -n 1 data/postmaster.pid) || exit
+            kill -CONT "$pid" $(cat "/proc/$pid/task/$pid/children")
+            kill -QUIT "$pid"
+            cd / && rm -rf "$1""#;
+        Command::new("sh")
+            .args(["-c", script, &std::process::id().to_string()])
+            .arg(&self.folder)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map(drop)
+    }
+
+    /// Every process of the server.
+    fn processes(&self) -> Vec<String> {
+        let pid = self.server.id().to_string();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        std::iter::once(pid).chain(children.split_whitespace().map(str::to_owned)).collect()
+    }
+
+    /// Stops every process, as a machine does that hangs: connections stay, and nothing answers.
+    pub fn freeze(&self) {
+        signal("-STOP", &self.processes());
+    }
+
+    /// Lets every process go on.
+    pub fn thaw(&self) {
+        signal("-CONT", &self.processes());
+    }
+
+    /// Stops one process.
+    pub fn freeze_one(&self, pid: i32) {
+        signal("-STOP", &[pid.to_string()]);
+    }
+}
+
+fn signal(signal: &str, processes: &[String]) {
+    drop(Command::new("kill").arg(signal).args(processes).stderr(Stdio::null()).status());
 }
 
 /// Starts the process that stops the cluster when nobody uses it any more.

@@ -114,7 +114,7 @@ impl App {
             }
             Ok((tenant, effects))
         };
-        self.change(origin.ctx.clone(), mode, work).await
+        self.db.at_length(self.change(origin.ctx.clone(), mode, work)).await
     }
 
     /// Deletes a partner with its tenants and everything in them.
@@ -144,7 +144,7 @@ impl App {
             }
             Ok((partner, effects))
         };
-        self.change(origin.ctx.clone(), mode, work).await
+        self.db.at_length(self.change(origin.ctx.clone(), mode, work)).await
     }
 
     /// Deletes a role of a tenant; whoever holds it is affected at once. Nobody takes away what they do not hold.

@@ -8,7 +8,7 @@ use gatehouse_domain::{
     throttle::LOCK_AFTER,
     time::DAY,
 };
-use gatehouse_persistence::{BATCH, Ctx, Found, WriteTx};
+use gatehouse_persistence::{BATCH, Ctx, Found, WriteTx, deadline};
 
 use crate::app::{App, Error, Result};
 
@@ -191,7 +191,7 @@ impl App {
                 failed("index for search", &error);
             }
         };
-        tokio::join!(flush, sweep, clean, seal, mail, import, index);
+        deadline::task(Box::pin(async { tokio::join!(flush, sweep, clean, seal, mail, import, index) })).await;
     }
 }
 
@@ -222,5 +222,6 @@ async fn every(period: Duration, name: &'static str, task: impl AsyncFn() -> Res
 }
 
 fn failed(task: &'static str, error: &Error) {
-    tracing::warn!(task, error = %error, cause = ?std::error::Error::source(error), "a task failed");
+    let cause = std::error::Error::source(error).map(tracing::field::display);
+    tracing::warn!(task, %error, cause, "a task failed");
 }

@@ -61,6 +61,8 @@ use crate::{
 };
 
 pub use error::{Error, Result};
+/// How long parts of an answer wait for the database.
+pub use gatehouse_persistence::deadline;
 
 /// Everything that use cases work with.
 #[derive(Debug)]

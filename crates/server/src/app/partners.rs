@@ -80,6 +80,6 @@ impl App {
             an_owner_stays(tx).await?;
             Ok((partner, end(tx, &scope, &ends, mode).await?))
         };
-        self.change(origin.ctx.clone(), mode, work).await
+        self.db.at_length(self.change(origin.ctx.clone(), mode, work)).await
     }
 }

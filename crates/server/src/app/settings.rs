@@ -182,6 +182,6 @@ impl App {
             let effects = tighten(tx, &scope, &Tighten { within, caps, by: grant.by() }, mode).await?;
             Ok(Outcome { decided, changes: was.changes(&is), effects })
         };
-        self.change(origin.ctx.clone(), mode, work).await
+        self.db.at_length(self.change(origin.ctx.clone(), mode, work)).await
     }
 }

@@ -140,7 +140,7 @@ impl App {
             };
             Ok((tenant, effects))
         };
-        self.change(origin.ctx.clone(), mode, work).await
+        self.db.at_length(self.change(origin.ctx.clone(), mode, work)).await
     }
 }
 

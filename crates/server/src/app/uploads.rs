@@ -5,7 +5,7 @@ use gatehouse_domain::{
     authz::{Area, Grant, TenantRef, WriteUsers},
     id::{JobId, TenantId},
 };
-use gatehouse_persistence::{Ctx, Db, WriteTx};
+use gatehouse_persistence::{Ctx, Db, WriteTx, deadline};
 
 use crate::{
     app::{App, Error, Result, once::Alone},
@@ -113,7 +113,8 @@ impl App {
         let work = async move |tx: &WriteTx<'_>| {
             Ok::<_, Error>(tx.scope(&grant).keep_piece(tenant, id, number, sealed.clone()).await?)
         };
-        self.db.write(Ctx::at(self.env.now()), work).await
+        // A file may have as many pieces as it likes: each may take as long as a request.
+        deadline::request(self.db.write(Ctx::at(self.env.now()), work)).await
     }
 
     /// The grant for one tenant, and what the policy knows of that.

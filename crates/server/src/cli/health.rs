@@ -12,7 +12,8 @@ use crate::{
     config::Config,
 };
 
-const TIMEOUT: Duration = Duration::from_secs(2);
+/// Longer than a server takes to find out that its database does not answer.
+const TIMEOUT: Duration = Duration::from_secs(6);
 /// More than any answer to the question.
 const ANSWER: u64 = 4_096;
 

@@ -12,7 +12,7 @@ use std::{io::Write, process::ExitCode, sync::Arc};
 
 use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser};
 use gatehouse_domain::{issue::Parse, text::Slug};
-use gatehouse_persistence::{Db, Error as Storage, Options, TenantFacts};
+use gatehouse_persistence::{Db, Error as Storage, Options, TenantFacts, deadline};
 
 use crate::{
     app::{self, App, StartError},
@@ -204,7 +204,7 @@ fn config(matches: &ArgMatches) -> Result<Config, Exit> {
 
 /// Runs something that waits.
 fn block_on<T>(work: impl Future<Output = Result<T, Exit>>) -> Result<T, Exit> {
-    actix_web::rt::System::new().block_on(work)
+    actix_web::rt::System::new().block_on(deadline::task(work))
 }
 
 /// Opens the application.

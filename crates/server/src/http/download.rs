@@ -6,7 +6,7 @@ use gatehouse_domain::{import::Format, issue::Fault, settings::Word};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::Type};
 
 use crate::{
-    app,
+    app::{self, deadline},
     http::{
         envelope::ApiResult,
         input::{Item, query},
@@ -85,7 +85,8 @@ pub(in crate::http) trait Source: 'static {
 pub(in crate::http) async fn respond<S: Source>(mut source: S, format: Format) -> ApiResult<HttpResponse> {
     let first = source.head() + &source.next().await?;
     let rest = stream::try_unfold(source, async |mut source| {
-        let text = source.next().await?;
+        // Each batch may take as long as a request.
+        let text = deadline::request(source.next()).await?;
         Ok::<_, app::Error>((!text.is_empty()).then(|| (Bytes::from(text), source)))
     });
     let media_type = match format {

@@ -38,7 +38,7 @@ use gatehouse_domain::{
 use uuid::Uuid;
 
 use crate::{
-    app::{self, App, tenants::TenantFacts},
+    app::{self, App, deadline, tenants::TenantFacts},
     http::{
         Site,
         connections::Link,
@@ -107,7 +107,7 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let (service, edge) = (Rc::clone(&self.service), self.edge.clone());
-        Box::pin(async move { edge.handle(&*service, request).await })
+        Box::pin(deadline::request(async move { edge.handle(&*service, request).await }))
     }
 }
 
@@ -224,7 +224,8 @@ impl Edge {
             Some(Some(rendered)) => response.into_response(rendered),
             // Not ours: actix could not read the request.
             Some(None) if response.status().is_server_error() => {
-                tracing::error!(request_id = id, error = ?response.response().error(), "an unexpected failure");
+                let error = response.response().error().map(tracing::field::display);
+                tracing::error!(request_id = id, error, "an unexpected failure");
                 response.into_response(Failure::Panic(id.into()).response(id))
             }
             _ => response.map_into_boxed_body(),

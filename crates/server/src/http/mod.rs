@@ -64,6 +64,8 @@ pub struct Site {
     pub draining: AtomicBool,
     /// Tells the request ids of this process from those of others.
     pub instance: u64,
+    /// What it writes to find out whether the database takes it.
+    pub probe: [u8; 16],
     /// Who calls whoever calls, where only an operator can: within the process, and never over a network.
     pub(crate) operator: Option<Arc<Actor>>,
 }
@@ -80,6 +82,7 @@ impl Site {
             body_timeout: BODY_TIMEOUT,
             draining: AtomicBool::new(false),
             instance: u64::from_be_bytes(env.random()),
+            probe: env.random(),
             operator: None,
         }
     }

@@ -42,15 +42,16 @@ async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(Health { status: "ok" })
 }
 
-/// Whether it can take requests: the database answers, and nobody asked it to stop.
+/// Whether it can take requests: the database reads and writes, and nobody asked it to stop.
 #[get("/readyz")]
 async fn readyz(app: Data<App>, site: Data<Site>) -> HttpResponse {
     if site.draining.load(Ordering::Relaxed) {
         return HttpResponse::ServiceUnavailable().json(Health { status: "draining" });
     }
-    match app.db().ping().await {
-        Ok(()) => HttpResponse::Ok().json(Health { status: "ready" }),
-        Err(_) => HttpResponse::ServiceUnavailable().json(Health { status: "database unavailable" }),
+    if app.db().is_ready(site.probe).await {
+        HttpResponse::Ok().json(Health { status: "ready" })
+    } else {
+        HttpResponse::ServiceUnavailable().json(Health { status: "database unavailable" })
     }
 }
 

@@ -144,7 +144,7 @@ async fn replicas_that_start_at_once_on_an_empty_database_both_serve() {
 }
 
 #[tokio::test]
-async fn replica_waits_for_another_that_migrates_however_long() {
+async fn replica_waits_for_another_that_migrates_for_longer_than_a_request_for_a_lock() {
     let Some(place) = Place::new(Engine::Postgres) else { return };
     // The lock that a migrating process holds.
     let mut migrating = place.postgres().await;
@@ -152,8 +152,8 @@ async fn replica_waits_for_another_that_migrates_however_long() {
     let server = Server::spawn(place.command(), place.port, place.folder.join("log"));
     let began = Instant::now();
     // Longer than any statement of a request may take to get a lock.
-    let waits = "SELECT application_name FROM pg_stat_activity WHERE wait_event = 'advisory' \
-                 AND datname = current_database() AND clock_timestamp() - query_start > interval '6 seconds'";
+    let waits = "SELECT application_name FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_xact_lock%' \
+                 AND datname = current_database() AND pid <> pg_backend_pid() AND clock_timestamp() - xact_start > interval '6 seconds'";
     while place.texts(waits).await.is_empty() {
         assert!(began.elapsed() < PATIENCE, "it does not wait: {}", std::fs::read_to_string(&server.log).unwrap());
         tokio::time::sleep(Duration::from_millis(50)).await;

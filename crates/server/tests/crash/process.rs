@@ -12,7 +12,7 @@ use std::{
 
 use gatehouse_persistence::{
     Target,
-    testing::{Durability, Engine, Fresh},
+    testing::{Cluster, Durability, Engine, Fresh},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, sqlite::SqliteConnectOptions};
@@ -44,11 +44,15 @@ fn free_port() -> u16 {
 impl Place {
     /// An empty place; `None` where the engine is not to be had.
     pub fn new(engine: Engine) -> Option<Self> {
-        let fresh = Fresh::with(engine, Durability::Full)?;
+        Some(Self::on(Fresh::with(engine, Durability::Full)?))
+    }
+
+    /// A place on a database that is there.
+    pub fn on(fresh: Fresh) -> Self {
         let (port, port_beside) = (free_port(), free_port());
         let folder = std::env::temp_dir().join(format!("gh-crash-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        Some(Self { fresh, folder, port, port_beside })
+        Self { fresh, folder, port, port_beside }
     }
 
     /// The program on this place, at its port.
@@ -90,6 +94,11 @@ impl Place {
     /// Another process of it.
     pub fn start_another(&self) -> Server {
         Server::start(self.command_at(self.port_beside), self.port_beside, self.folder.join("log-beside"))
+    }
+
+    /// The PostgreSQL server that is this place's alone.
+    pub fn cluster(&self) -> &Cluster {
+        self.fresh.cluster().unwrap()
     }
 
     pub fn is_sqlite(&self) -> bool {

@@ -27,7 +27,7 @@ use futures_util::future::LocalBoxFuture;
 use gatehouse_domain::secret::Secret;
 use gatehouse_persistence::{
     Target,
-    testing::{Engine, Fresh},
+    testing::{Cluster, Engine, Fresh},
 };
 use gatehouse_server::{
     app::App,
@@ -81,7 +81,11 @@ impl Drop for Scratch {
 impl World {
     /// A world with a platform administrator; `None` where the engine is not to be had.
     pub async fn new(engine: Engine) -> Option<Self> {
-        let fresh = Fresh::new(engine)?;
+        Some(Self::on(Fresh::new(engine)?).await)
+    }
+
+    /// The same on a database that is there.
+    pub async fn on(fresh: Fresh) -> Self {
         let (env, clock) = Env::manual();
         let folder = std::env::temp_dir().join(format!("gh-world-{:032x}", u128::from_be_bytes(env.random())));
         let mut config = Config::defaults(folder.clone()).unwrap();
@@ -92,7 +96,7 @@ impl World {
         config.database_connections = 4;
         config.hasher.cost = Cost { memory_kib: 8, passes: 1 };
         let scratch = Rc::new(Scratch { fresh, folder });
-        Some(Self::open(config, env, clock, scratch).await)
+        Self::open(config, env, clock, scratch).await
     }
 
     async fn open(config: Config, env: Env, clock: ManualClock, scratch: Rc<Scratch>) -> Self {
@@ -129,6 +133,11 @@ impl World {
     /// The database as the operating system sees it.
     pub fn target(&self) -> &Target {
         &self._scratch.fresh.target
+    }
+
+    /// The PostgreSQL server that is this world's alone.
+    pub fn cluster(&self) -> &Cluster {
+        self._scratch.fresh.cluster().unwrap()
     }
 
     /// Lets every request from now on come a millisecond after the one before, for tests of order.

@@ -24,6 +24,7 @@ mod deletion;
 mod dry_runs;
 mod faults;
 mod foreign_hashes;
+mod frozen;
 mod idempotency;
 mod inheritance;
 mod invitations;

@@ -17,7 +17,7 @@ use gatehouse_domain::{
     user::User,
 };
 use gatehouse_persistence::{
-    Db, NewMail, SessionFilter, SessionSort, ThrottleKey,
+    Db, NewMail, SessionFilter, SessionSort, ThrottleKey, deadline,
     testing::{Fresh, analyze, fill_sessions},
 };
 
@@ -121,8 +121,8 @@ impl Survey {
 
     /// Runs something and judges the statements that it ran.
     pub async fn look<T>(&mut self, what: &str, work: impl Future<Output = Result<T, gatehouse_persistence::Error>>) {
-        // Boxed, so that a test is not as large as all that it looks at.
-        let (result, statements) = Box::pin(self.db.clone().overhear(work)).await;
+        // Boxed, so that a test is not as large as all that it looks at. How long it takes is not what is judged.
+        let (result, statements) = deadline::task(Box::pin(self.db.clone().overhear(work))).await;
         if let Err(error) = result {
             unreachable!("{what}: {error}");
         }
