@@ -52,6 +52,7 @@ migrations! {
     m20261121_000080_create_user_imports,
     m20261121_000081_run_user_imports,
     m20261122_000001_queue_audit_events_in_one_tree,
+    m20261129_000050_count_refreshes,
 }
 
 /// Runs portable statements.

@@ -14,14 +14,14 @@ mod refused;
 mod seal;
 mod trail;
 
-pub use refused::Refused;
+pub use refused::{Refused, RefusedKey};
 pub use seal::{Damage, Finding, Verification};
 pub use trail::{AuditEvent, AuditResult, FieldChange, ResourceId};
 
 macro_rules! actions {
     ($($(#[doc = $doc:literal])* $variant:ident = $name:literal;)*) => {
         /// What happened.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Action {
             $($(#[doc = $doc])* $variant,)*
         }
@@ -47,7 +47,7 @@ macro_rules! actions {
 }
 
 actions! {
-    /// A change was refused to somebody who lacks a permission.
+    /// A change was refused to somebody who lacks a permission. The same refusal is recorded once a minute; `unrecorded_count` says how many came since the one before.
     AccessDenied = "access.denied";
     /// Events were removed after their retention.
     AuditEventPurged = "audit_event.purged";
@@ -103,7 +103,7 @@ actions! {
     SessionRefreshFailed = "session.refresh_failed";
     /// A refresh token was used twice; the session ended.
     SessionRefreshReuseDetected = "session.refresh_reuse_detected";
-    /// A refresh token was exchanged.
+    /// A refresh token was exchanged. Of each session at most one a minute is recorded; `unrecorded_count` says how many came since the one before.
     SessionRefreshed = "session.refreshed";
     /// One session was ended.
     SessionRevoked = "session.revoked";
@@ -284,6 +284,10 @@ impl Resource {
         self
     }
 }
+
+/// The field that says how many events of the same kind came since the last one that was recorded: what costs nothing
+/// must not fill the trail.
+pub(crate) const UNRECORDED: &str = "unrecorded_count";
 
 /// Old and new values of fields, never of secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -24,6 +24,7 @@
 
 pub mod audit;
 pub mod authz;
+pub mod bucket;
 pub mod change;
 pub mod id;
 pub mod import;

@@ -1,5 +1,6 @@
 //! Sessions: one sign-in of one user on one device.
 
+mod refreshes;
 mod revocation;
 mod tighten;
 mod view;
@@ -7,7 +8,7 @@ mod view;
 use std::{net::IpAddr, time::Duration};
 
 use crate::{
-    audit::{Action, Fields, Resource, ResourceKind},
+    audit::{Action, Fields, Resource, ResourceKind, UNRECORDED},
     authz::{By, TenantRef},
     change::Changed,
     id::{PartnerId, SessionId, TenantId, UserId},
@@ -17,6 +18,7 @@ use crate::{
     time::Timestamp,
 };
 
+pub use refreshes::Refreshes;
 pub use revocation::{Effects, RevokeMany, RevokeTarget, Revoked, expired, purged};
 pub use tighten::{Cap, Caps, Tighten, Within};
 pub use view::{SessionApp, SessionStats, SessionView};
@@ -148,6 +150,8 @@ pub struct Session {
     pub ended: Option<Ended>,
     /// Its refresh tokens.
     pub chain: Chain,
+    /// How often it was refreshed of late.
+    pub refreshes: Refreshes,
 }
 
 /// How far the stored last activity may lag behind the real one. The idle timeout gives a session that much more, so
@@ -218,6 +222,7 @@ impl Session {
             idle: policy.idle_for(new.administers),
             ended: None,
             chain: Chain { generation: 0, current: new.refresh_hash, rotated_at: now, replay: None },
+            refreshes: Refreshes::default(),
         };
         let mut fields = Fields::default();
         fields.set("device_type", session.client.device.kind).set("auth_methods", &session.auth_methods);
@@ -251,6 +256,7 @@ impl Session {
 
     /// Exchanges its current refresh token. The caller has judged the presented one. What the policy allows less of
     /// than when the session began, it has less of from now on; what it allows more of, it does not get.
+    /// The event is for the trail if the refresh is the first of a minute.
     pub fn rotate(self, successor: Successor, policy: &Policy, administers: bool, now: Timestamp) -> Changed<Self> {
         let by = By::oneself(self.user_id, Some(self.id));
         let resource = self.resource();
@@ -268,9 +274,14 @@ impl Session {
                 rotated_at: now,
                 replay: successor.replay,
             },
+            refreshes: self.refreshes.next(now),
             ..self
         };
-        Changed::new(next, Action::SessionRefreshed, resource, &by)
+        let mut fields = Fields::default();
+        if self.refreshes.unrecorded() > 0 {
+            fields.set(UNRECORDED, self.refreshes.unrecorded());
+        }
+        Changed::new(next, Action::SessionRefreshed, resource, &by).with(fields)
     }
 
     /// Ends it.

@@ -13,6 +13,8 @@ use crate::issue::{Fault, Parse};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Timestamp(i64);
 
+/// A minute.
+pub const MINUTE: Duration = Duration::from_secs(60);
 /// One hour, the grain of statistics.
 pub const HOUR: Duration = Duration::from_secs(3_600);
 /// One day.

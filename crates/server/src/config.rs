@@ -10,6 +10,7 @@ mod table;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use gatehouse_domain::{
+    bucket::BucketRule,
     secret::Secret,
     settings::Defaults,
     text::{Email, Username},
@@ -92,9 +93,17 @@ pub struct FirstAdmin {
     pub password: gatehouse_domain::password::Password,
 }
 
-/// How attempts are throttled.
+/// How attempts are throttled, and how much somebody who is signed in may ask for.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// Requests of a user who is signed in.
+    pub user_requests: Option<BucketRule>,
+    /// Requests of all users of a tenant.
+    pub tenant_requests: Option<BucketRule>,
+    /// Refreshes of a session.
+    pub refreshes: Option<WindowRule>,
+    /// Sign-ins of a user with the right password.
+    pub sign_ins: Option<BucketRule>,
     /// Consecutive failures of an account.
     pub account: AccountRule,
     /// Failures of an address.

@@ -1,9 +1,11 @@
 //! Refusals worth remembering: events without a state change of their own.
 
-use super::{Action, Event, Fields, Resource, ResourceKind};
+use uuid::Uuid;
+
+use super::{Action, Event, Fields, Resource, ResourceKind, UNRECORDED};
 use crate::{
     authz::{By, SystemReason, TenantRef},
-    id::UserId,
+    id::{TenantId, UserId},
     session::Session,
 };
 
@@ -12,7 +14,40 @@ use crate::{
 #[must_use = "an event is recorded only when it is saved"]
 pub struct Refused(Event);
 
+/// What the same refusals have in common: who, what, where, and why it was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RefusedKey {
+    action: Action,
+    by: Option<UserId>,
+    tenant: Option<TenantId>,
+    thing: Option<Uuid>,
+    failure: Option<&'static str>,
+    fields: String,
+}
+
 impl Refused {
+    /// What it has in common with others.
+    #[must_use]
+    pub fn key(&self) -> RefusedKey {
+        let Event { action, resource, by, failure, fields, .. } = &self.0;
+        RefusedKey {
+            action: *action,
+            by: by.user_id(),
+            tenant: resource.tenant_id,
+            thing: resource.id,
+            failure: *failure,
+            fields: fields.to_json(),
+        }
+    }
+
+    /// Adds how many of the same came since the last one that was recorded.
+    pub fn after(mut self, unrecorded: u32) -> Self {
+        if unrecorded > 0 {
+            self.0.fields.set(UNRECORDED, unrecorded);
+        }
+        self
+    }
+
     /// A sign-in that was refused. The name that was typed is not recorded: people type passwords there.
     pub fn login(tenant: TenantRef, user: Option<UserId>, why: &'static str) -> Self {
         Self::of(Action::SessionLoginFailed, tenant, user, why)

@@ -30,6 +30,8 @@ pub struct Model {
     pub refreshed_at: i64,
     pub refresh_replay: Option<Vec<u8>>,
     pub refresh_micros: Option<i64>,
+    pub refreshes_since: i64,
+    pub refreshes: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -46,18 +46,18 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Changes one row and writes its event into the trail; false, and no event, when the row is not what the statement
-    /// asks for. On SQLite in one exchange, as above.
-    pub(crate) async fn update(&self, row: Statement, event: Event) -> Result<bool> {
-        if row.db_backend != DbBackend::Sqlite {
-            let found = self.check(self.writing().execute_raw(row).await)?.rows_affected() == 1;
-            if found {
-                self.record(event).await?;
-            }
-            return Ok(found);
+    /// Changes one row and writes its event into the trail, if it is for the trail; false, and no event, when the row is
+    /// not what the statement asks for. On SQLite in one exchange, as above.
+    pub(crate) async fn update(&self, row: Statement, event: impl Into<Option<Event>>) -> Result<bool> {
+        let (statement, after) = match (row.db_backend, event.into()) {
+            (DbBackend::Sqlite, Some(event)) => (recorded_if_changed(row, self.row(event)?), None),
+            (_, event) => (row, event),
+        };
+        let found = self.check(self.writing().execute_raw(statement).await)?.rows_affected() > 0;
+        if let (true, Some(event)) = (found, after) {
+            self.record(event).await?;
         }
-        let both = recorded_if_changed(row, self.row(event)?);
-        Ok(self.check(self.writing().execute_raw(both).await)?.rows_affected() > 0)
+        Ok(found)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that writes the audit trail")]

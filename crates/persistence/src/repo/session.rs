@@ -9,8 +9,8 @@ use gatehouse_domain::{
     refresh::Chain,
     secret::TokenHash,
     session::{
-        ACTIVITY_LAG, AuthMethod, Client, Device, Ended, RevokeMany, RevokeTarget, Revoked, Session, SessionApp,
-        SessionView,
+        ACTIVITY_LAG, AuthMethod, Client, Device, Ended, Refreshes, RevokeMany, RevokeTarget, Revoked, Session,
+        SessionApp, SessionView,
     },
     settings::{ADMIN_SESSION_IDLE, ADMIN_SESSION_LIFETIME},
     time::Timestamp,
@@ -75,6 +75,10 @@ pub(crate) fn domain(row: Model) -> Result<Session> {
             rotated_at: Timestamp::from_micros(row.refreshed_at),
             replay: row.refresh_replay,
         },
+        refreshes: Refreshes {
+            since: Timestamp::from_micros(row.refreshes_since),
+            count: u32::try_from(row.refreshes).map_err(|_| Error::Corrupt("refreshes"))?,
+        },
     })
 }
 
@@ -126,6 +130,8 @@ fn rotated(session: &Session) -> ActiveModel {
         refresh_hash: Set(session.chain.current.as_bytes().to_vec()),
         refreshed_at: Set(session.chain.rotated_at.micros()),
         refresh_replay: Set(session.chain.replay.clone()),
+        refreshes_since: Set(session.refreshes.since.micros()),
+        refreshes: Set(i64::from(session.refreshes.count)),
         ..ActiveModel::default()
     }
 }
@@ -270,6 +276,7 @@ impl WriteScope<'_> {
             Some(idle) => sql.push(" AND (idle_micros IS NULL OR idle_micros >= ").bind(micros(idle)).push(")"),
             None => sql.push(" AND idle_micros IS NULL"),
         };
+        let event = session.refreshes.is_recorded().then_some(event);
         if !self.tx.update(sql.statement(self.exec.get_database_backend()), event).await? {
             return Err(Error::Stale);
         }

@@ -23,7 +23,7 @@ const OTHERS_PER_SECOND: u32 = 20;
 const VICTIMS: u64 = 150;
 
 /// Sends requests at fixed instants, each on a connection that is free.
-async fn open_loop(
+pub async fn open_loop(
     port: u16,
     per_second: u32,
     time: Duration,

@@ -12,6 +12,7 @@
 
 mod client;
 mod flood;
+mod limits;
 mod process;
 mod raw;
 mod scenarios;

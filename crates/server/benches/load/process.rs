@@ -47,8 +47,19 @@ impl Process {
         Self::start(command, port)
     }
 
-    /// The server on a database, with an administrator.
+    /// The server on a database, with an administrator and without limits: one client does the work of many.
     pub fn server(target: &Target, folder: &std::path::Path) -> Self {
+        let limits =
+            ["USER_REQUESTS_PER_SECOND", "TENANT_REQUESTS_PER_SECOND", "REFRESHES_PER_SESSION", "SIGN_INS_PER_USER"];
+        Self::serve(target, folder, &limits.map(|limit| (format!("GATEHOUSE_{limit}"), "0")))
+    }
+
+    /// The same with the limits that hold when nothing is set.
+    pub fn limited(target: &Target, folder: &std::path::Path) -> Self {
+        Self::serve(target, folder, &[])
+    }
+
+    fn serve(target: &Target, folder: &std::path::Path, limits: &[(String, &str)]) -> Self {
         let port = free_port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_gatehouse"));
         command.env_clear();
@@ -57,6 +68,7 @@ impl Process {
             .env("GATEHOUSE_ADMIN_EMAIL", "admin@example.com")
             .env("GATEHOUSE_ADMIN_PASSWORD", super::scenarios::PASSWORD);
         command.env("GATEHOUSE_REGISTRATIONS_PER_ADDRESS", "1000000").env("GATEHOUSE_LOG_FORMAT", "json");
+        command.envs(limits.iter().cloned());
         // So that clients of many addresses can be played from one.
         command.env("GATEHOUSE_TRUSTED_PROXIES", "127.0.0.1");
         match target {

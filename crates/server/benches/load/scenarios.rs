@@ -19,7 +19,7 @@ use gatehouse_server::env::Env;
 use crate::{
     Options,
     client::{Answer, Connection, Load, closed_loop, field, get, login, optional_field, post_json, request},
-    flood,
+    flood, limits,
     process::Process,
     raw::{Bare, measure_hash},
     statements,
@@ -148,6 +148,9 @@ pub async fn run(engine: Engine, fresh: &Fresh, options: &Options, bare: &Bare) 
     }
     if bench.wanted("flood") {
         flood::run(&bench).await;
+    }
+    if bench.wanted("limits") {
+        limits::run(&mut bench, fresh, &folder).await;
     }
     println!("  {:.1} MiB resident at the end", bench.server.rss_mib());
     drop(bench);

@@ -6,7 +6,7 @@ use gatehouse_domain::{
     authz::{SystemReason, TenantRef},
     settings::Policy,
     throttle::LOCK_AFTER,
-    time::DAY,
+    time::{DAY, MINUTE},
 };
 use gatehouse_persistence::{BATCH, Ctx, Found, WriteTx, deadline};
 
@@ -180,6 +180,9 @@ impl App {
             self.clean_up().await?;
             self.rotate_due_keys().await.map(drop)
         });
+        let left_out = every(MINUTE, "record what was left out", async || {
+            self.record_left_out(self.env.now().minus(MINUTE)).await.map(drop)
+        });
         let seal = every(SEAL_EVERY, "seal the audit trail", async || {
             self.seal_events().await?;
             self.watch_seals().await.map(drop)
@@ -191,7 +194,8 @@ impl App {
                 failed("index for search", &error);
             }
         };
-        deadline::task(Box::pin(async { tokio::join!(flush, sweep, clean, seal, mail, import, index) })).await;
+        let all = async { tokio::join!(flush, sweep, clean, seal, mail, import, index, left_out) };
+        deadline::task(Box::pin(all)).await;
     }
 }
 

@@ -164,15 +164,6 @@ impl App {
         self.db.write(origin.ctx.clone(), work).await.map_or_else(|error| error, |()| answer)
     }
 
-    /// Records a refusal that changes nothing.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn refused(&self, refused: Refused, origin: &Origin) -> Result<()> {
-        let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(AUTH).refused(refused.clone()).await?);
-        self.db.write(origin.ctx.clone(), work).await
-    }
-
     /// Signs a user in.
     pub async fn login(
         &self,
@@ -236,6 +227,7 @@ impl App {
             self.refused(Refused::login(tenant, Some(found.user.id), "email_not_verified"), origin).await?;
             return Err(Error::EmailNotVerified);
         }
+        self.admit_sign_in(found.user.id, now, quota)?;
 
         let id = self.env.id(SessionId::from_parts);
         let token = refresh::mint(&self.keyring, &self.env, id, 0);

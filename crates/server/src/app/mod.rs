@@ -10,6 +10,7 @@
 pub mod accounts;
 pub mod assignments;
 pub mod audit;
+pub mod buckets;
 pub mod client;
 pub mod deletion;
 pub mod demo;
@@ -30,6 +31,7 @@ pub mod once;
 pub mod partners;
 pub mod recovery;
 pub mod refresh;
+pub mod repeats;
 pub mod roles;
 pub mod scope;
 pub mod sessions;
@@ -79,6 +81,8 @@ pub struct App {
     pub(crate) mailer: Mailer,
     pub(crate) outbox: mail::Outbox,
     pub(crate) in_progress: once::InProgress,
+    pub(crate) admission: buckets::Admission,
+    pub(crate) repeats: repeats::Repeats,
 }
 
 /// Why an instance cannot start.
@@ -185,6 +189,8 @@ impl App {
             hasher: Hasher::start(config.hasher, &env).map_err(StartError::Thread)?,
             defaults: config.defaults,
             limits: config.limits,
+            admission: buckets::Admission::new(&config.limits),
+            repeats: repeats::Repeats::default(),
             standings,
             clients: client::Clients::open(config)?,
             in_progress: once::InProgress::default(),

@@ -8,11 +8,17 @@ use gatehouse_domain::{
     authz::{By, SystemReason},
     refresh::{ReuseRules, Verdict},
     session::{EndReason, Session, SessionStatus, Successor},
+    throttle::Gate,
+    time::Timestamp,
 };
 use gatehouse_persistence::{Error as Storage, TenantFacts, WriteTx};
 
 use crate::{
-    app::{App, Error, Result, client::Origin, login::TokenPair},
+    app::{
+        App, Error, Result,
+        client::Origin,
+        login::{Limited, Quota, TokenPair},
+    },
     security::{
         keyring::{open_for_holder, seal_for_holder},
         refresh,
@@ -28,7 +34,20 @@ impl App {
     ///
     /// # Errors
     /// [`Error::RefreshInvalid`], [`Error::RefreshSpent`], [`Error::SessionRevoked`].
-    pub async fn refresh(&self, facts: &TenantFacts, token: &str, origin: &Origin) -> Result<TokenPair> {
+    /// [`Error::RateLimited`] when the session was refreshed too often of late; the token stays good.
+    pub async fn refresh(&self, facts: &TenantFacts, token: &str, origin: &Origin) -> Limited<TokenPair> {
+        let mut quota = None;
+        let result = self.try_refresh(facts, token, origin, &mut quota).await;
+        Limited { quota, result }
+    }
+
+    async fn try_refresh(
+        &self,
+        facts: &TenantFacts,
+        token: &str,
+        origin: &Origin,
+        quota: &mut Option<Quota>,
+    ) -> Result<TokenPair> {
         let (id, presented) = refresh::read(&self.keyring, token).ok_or(Error::RefreshInvalid)?;
         let policy = self.policy(facts);
         let now = origin.ctx.now;
@@ -50,6 +69,7 @@ impl App {
             }
             match session.chain.judge(&presented, ReuseRules::from(&policy), now) {
                 Verdict::Rotate => {
+                    self.refresh_fits(&session, now, quota)?;
                     let next = refresh::mint(&self.keyring, &self.env, id, session.chain.generation + 1);
                     let pair = TokenPair {
                         access_token: self.access_token(facts, &session, &standing.roles, &policy, origin)?,
@@ -92,6 +112,19 @@ impl App {
             }
         }
         Err(Error::RefreshSpent)
+    }
+
+    /// Whether a session may be refreshed once more. Only who would get the next token is asked to wait: who lost a race
+    /// is told so.
+    fn refresh_fits(&self, session: &Session, now: Timestamp, quota: &mut Option<Quota>) -> Result<()> {
+        let Some(rule) = self.limits.refreshes else { return Ok(()) };
+        let counter = session.refreshes.counter();
+        let gate = rule.gate(&counter, now);
+        *quota = Some(Quota::of("refresh", rule, &rule.counted(&counter, now), now));
+        match gate {
+            Gate::Wait(delay) => Err(Error::RateLimited(delay)),
+            Gate::Open | Gate::Locked => Ok(()),
+        }
     }
 
     /// Ends a session whose token was used twice. That another end came first makes no difference.

@@ -3,13 +3,14 @@
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use gatehouse_domain::{
+    bucket::BucketRule,
     issue::Parse,
     password::Password,
     secret::Secret,
     settings::{Bounded, Defaults},
     text::{Email, Username},
     throttle::{AccountRule, WindowRule},
-    time::HOUR,
+    time::{HOUR, MINUTE},
 };
 use ipnet::IpNet;
 
@@ -75,6 +76,12 @@ settings! {
     "registrations_per_address" "GATEHOUSE_REGISTRATIONS_PER_ADDRESS" "20" "Registrations from one address in an hour";
     "mail_requests_per_address" "GATEHOUSE_MAIL_REQUESTS_PER_ADDRESS" "20" "Mails that one address may ask for in an hour without being signed in";
     "mails_per_mailbox" "GATEHOUSE_MAILS_PER_MAILBOX" "5" "Mails to one mailbox in an hour that somebody asked for";
+    "user_requests_per_second" "GATEHOUSE_USER_REQUESTS_PER_SECOND" "25" "Requests a second that one user who is signed in may go on sending; 0 is no limit";
+    "user_requests_at_once" "GATEHOUSE_USER_REQUESTS_AT_ONCE" "250" "Requests that such a user may send at once after a pause";
+    "tenant_requests_per_second" "GATEHOUSE_TENANT_REQUESTS_PER_SECOND" "500" "Requests a second that all users of one tenant together may go on sending; 0 is no limit";
+    "tenant_requests_at_once" "GATEHOUSE_TENANT_REQUESTS_AT_ONCE" "5000" "Requests that they may send at once after a pause";
+    "refreshes_per_session" "GATEHOUSE_REFRESHES_PER_SESSION" "30" "Refreshes of one session in a minute; 0 is no limit";
+    "sign_ins_per_user" "GATEHOUSE_SIGN_INS_PER_USER" "60" "Sign-ins of one user in a minute with the right password; 0 is no limit";
     "hash_permits" "GATEHOUSE_HASH_PERMITS" "one per processor" "Passwords that are hashed at the same time";
     "hash_queue" "GATEHOUSE_HASH_QUEUE" "64" "Passwords that may wait to be hashed";
     "hash_memory_kib" "GATEHOUSE_HASH_MEMORY_KIB" "19456" "Memory of argon2id";
@@ -183,6 +190,16 @@ pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
             cost,
         },
         limits: Limits {
+            user_requests: bucket(&get, ["user_requests_at_once", "user_requests_per_second"], [250, 25])?,
+            tenant_requests: bucket(&get, ["tenant_requests_at_once", "tenant_requests_per_second"], [5_000, 500])?,
+            refreshes: match u32_of(get.number("refreshes_per_session", 0, 1_000_000)?.unwrap_or(30)) {
+                0 => None,
+                limit => Some(WindowRule { limit, window: MINUTE }),
+            },
+            sign_ins: {
+                let limit = u32_of(get.number("sign_ins_per_user", 0, 1_000_000)?.unwrap_or(60));
+                BucketRule::of(limit, limit, MINUTE)
+            },
             account: AccountRule { free: u32_of(get.number("login_failures_per_account", 1, 99)?.unwrap_or(10)) },
             address: WindowRule {
                 limit: u32_of(get.number("login_failures_per_address", 1, 1_000_000)?.unwrap_or(100)),
@@ -207,6 +224,13 @@ pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
         log_format: get.read("log_format", log_format, "pretty or json")?.unwrap_or_else(default_log_format),
         log_level: get.read("log_level", |text| Some(text.to_owned()), "")?.unwrap_or_else(|| "info".to_owned()),
     })
+}
+
+/// The rule of a bucket: how much at once, and how much a second.
+fn bucket(get: &Checker<'_>, keys: [&str; 2], defaults: [u64; 2]) -> Result<Option<BucketRule>, Problem> {
+    let at_once = get.number(keys[0], 1, 1_000_000)?.unwrap_or(defaults[0]);
+    let per_second = get.number(keys[1], 0, 1_000_000)?.unwrap_or(defaults[1]);
+    Ok(BucketRule::of(u32_of(at_once), u32_of(per_second), Duration::from_secs(1)))
 }
 
 fn bounded<const MIN: u32, const MAX: u32>(n: u64) -> Bounded<MIN, MAX> {

@@ -54,6 +54,8 @@ use crate::{
 };
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const API: &str = "/api/v1/";
 
 /// Wraps all routes.
@@ -178,7 +180,12 @@ impl Edge {
             None if features.secured => self.authenticate(request.headers()).await?,
             None => Auth::Anonymous,
         };
-        let tenant = self.tenant(found.tenant_id.as_deref(), found.tenant_slug.as_deref()).await?;
+        let admitted = self.admit(&auth, quota);
+        let tenant = match admitted {
+            Ok(()) => self.tenant(found.tenant_id.as_deref(), found.tenant_slug.as_deref()).await?,
+            // Who has to wait costs no more than that; the log names them.
+            Err(_) => None,
+        };
         if !features.takes_query && !features.secured {
             no_query(request.query_string())?;
         }
@@ -190,7 +197,15 @@ impl Edge {
             takes_query: features.takes_query,
             quota: Rc::clone(quota),
         });
-        Ok(())
+        admitted
+    }
+
+    /// Counts the request of somebody who is signed in, and has what is left shown in the answer.
+    fn admit(&self, auth: &Auth, quota: &Cell<Option<app::login::Quota>>) -> Result<(), Failure> {
+        let Auth::Caller(caller) = auth else { return Ok(()) };
+        let limited = self.app.admit(&caller.actor, self.app.env.now());
+        quota.set(limited.quota);
+        Ok(limited.result?)
     }
 
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Auth, Failure> {
@@ -362,13 +377,22 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
 }
 
-/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers).
+/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers). Put together by hand, as nearly every answer
+/// has them.
 fn rate_limit(headers: &mut HeaderMap, quota: &app::login::Quota) {
-    let policy = format!("\"{}\";q={};w={}", quota.policy, quota.rule.limit, quota.rule.window.as_secs());
-    let left = format!("\"{}\";r={};t={}", quota.policy, quota.remaining, quota.reset.as_secs());
-    for (name, value) in [("ratelimit-policy", policy), ("ratelimit", left)] {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(name), value);
+    // Rounded up: whoever waits that long gets what is said.
+    let reset = quota.reset.as_secs() + u64::from(quota.reset.subsec_nanos() > 0);
+    let policy = [(";q=", quota.rule.limit.into()), (";w=", quota.rule.window.as_secs())];
+    let left = [(";r=", quota.remaining.into()), (";t=", reset)];
+    for (name, items) in [(&RATE_LIMIT_POLICY, policy), (&RATE_LIMIT, left)] {
+        let mut text = String::with_capacity(48);
+        text.extend(["\"", quota.policy, "\""]);
+        for (key, number) in items {
+            text.push_str(key);
+            text.push_str(&u64::to_string(&number));
+        }
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(name.clone(), value);
         }
     }
 }

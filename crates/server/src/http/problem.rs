@@ -116,7 +116,7 @@ codes! {
     REQUEST_TIMEOUT REQUEST_TIMEOUT "request_timeout" "The body took too long" "It must be complete within 30 seconds, and of a file every 256 KiB. Send it again on a new connection.";
     PAYLOAD_TOO_LARGE PAYLOAD_TOO_LARGE "payload_too_large" "The body is too large" "At most 64 KiB are accepted, and files up to 16 MiB.";
     UNSUPPORTED_MEDIA_TYPE UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "The body is of the wrong type" "`detail` names the right one.";
-    RATE_LIMITED TOO_MANY_REQUESTS "rate_limited" "Too many attempts" "The header Retry-After says when to try again.";
+    RATE_LIMITED TOO_MANY_REQUESTS "rate_limited" "Too many attempts or requests" "The header Retry-After says when to try again.";
     OVERLOADED SERVICE_UNAVAILABLE "overloaded" "Too much to do at the moment" "Try again; the header Retry-After says when.";
     UNAVAILABLE SERVICE_UNAVAILABLE "unavailable" "Not available at the moment" "Try again; the header Retry-After says when.";
     INTERNAL INTERNAL_SERVER_ERROR "internal" "Something went wrong" "It is our fault. Quote the request id when you report it.";

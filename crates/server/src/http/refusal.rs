@@ -1,7 +1,7 @@
 //! Changes that are refused for want of a permission are remembered. Reading that is refused is only in the log of requests:
 //! anybody could fill the trail with it, without being noticed by what it changes.
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, dev::ServiceResponse};
+use actix_web::{HttpRequest, dev::ServiceResponse};
 use gatehouse_domain::{
     audit::Refused,
     authz::{Actor, By, Denied, TenantRef},
@@ -11,7 +11,7 @@ use crate::{
     app::{self, App},
     http::{
         problem::Failure,
-        request::{Asked, Auth, RequestState},
+        request::{Auth, RequestState, origin},
     },
 };
 
@@ -21,8 +21,7 @@ pub async fn record<B>(app: &App, response: &ServiceResponse<B>) {
     let Some(Failure::App(app::Error::Denied(Denied::Forbidden(permission)))) = failure else { return };
     let request = response.request();
     let (false, Some(refused)) = (request.method().is_safe(), refused(request, permission)) else { return };
-    let Ok(asked) = Asked::from_request(request, &mut Payload::None).await else { return };
-    if let Err(error) = app.refused(refused, &asked.origin).await {
+    if let Err(error) = app.refused(refused, &origin(request)).await {
         tracing::warn!(error = %error, "a refusal could not be recorded");
     }
 }

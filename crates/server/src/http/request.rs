@@ -98,34 +98,36 @@ impl FromRequest for Asked {
     type Future = Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let Some(site) = request.app_data::<Data<Site>>() else { unreachable!("the site is part of every route") };
-        let headers = request.headers();
-        let peer = request.peer_addr().map(|address| address.ip());
-        let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let readable = |text: Cow<'_, str>| {
-            text.chars().filter(|c| !c.is_control()).take(Client::USER_AGENT_MAX).collect::<String>()
-        };
         let (condition, keyed) = match (conditional::condition(request), Keyed::of(request)) {
             (Ok(condition), Ok(keyed)) => (condition, keyed),
             (Err(failure), _) | (_, Err(failure)) => return ready(Err(failure)),
         };
-        ready(Ok(RequestState::with(request, |state| Self {
-            origin: Origin {
-                ctx: Ctx {
-                    now: state.now,
-                    ip: client_ip(peer, headers, &site.trusted_proxies),
-                    user_agent: text(USER_AGENT).map(|text| readable(text).into()),
-                    request_id: Some(Arc::clone(&state.id)),
-                    condition,
-                },
-                declared_device: text(DEVICE).map(Cow::into_owned),
-                once: None,
-                base_url: site.base_urls.of(peer, headers.get(HOST).and_then(|host| host.to_str().ok())),
-            },
-            keyed,
-            quota: Rc::clone(&state.quota),
-        })))
+        let mut origin = origin(request);
+        origin.ctx.condition = condition;
+        ready(Ok(RequestState::with(request, |state| Self { origin, keyed, quota: Rc::clone(&state.quota) })))
     }
+}
+
+/// Where a request comes from, whatever it is.
+pub(super) fn origin(request: &HttpRequest) -> Origin {
+    let Some(site) = request.app_data::<Data<Site>>() else { unreachable!("the site is part of every route") };
+    let headers = request.headers();
+    let peer = request.peer_addr().map(|address| address.ip());
+    let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let readable =
+        |text: Cow<'_, str>| text.chars().filter(|c| !c.is_control()).take(Client::USER_AGENT_MAX).collect::<String>();
+    RequestState::with(request, |state| Origin {
+        ctx: Ctx {
+            now: state.now,
+            ip: client_ip(peer, headers, &site.trusted_proxies),
+            user_agent: text(USER_AGENT).map(|text| readable(text).into()),
+            request_id: Some(Arc::clone(&state.id)),
+            condition: None,
+        },
+        declared_device: text(DEVICE).map(Cow::into_owned),
+        once: None,
+        base_url: site.base_urls.of(peer, headers.get(HOST).and_then(|host| host.to_str().ok())),
+    })
 }
 
 /// The address of the client: the peer's, or what trusted proxies say, read from the right up to the first hop that is

@@ -69,6 +69,12 @@ impl Place {
         command.env("GATEHOUSE_ADMIN_USERNAME", "root");
         // The least that the rules allow, and one place in the queue for each client of a test.
         command.env("GATEHOUSE_HASH_MEMORY_KIB", "7168").env("GATEHOUSE_HASH_PASSES", "5");
+        // A client of a test does in a second what others do in a day.
+        for limit in
+            ["USER_REQUESTS_PER_SECOND", "TENANT_REQUESTS_PER_SECOND", "REFRESHES_PER_SESSION", "SIGN_INS_PER_USER"]
+        {
+            command.env(format!("GATEHOUSE_{limit}"), "0");
+        }
         match &self.fresh.target {
             Target::Sqlite(path) => command.env("DATABASE_URL", format!("sqlite:{}", path.display())),
             Target::Postgres(url) => command.env("DATABASE_URL", url.expose()),

@@ -95,6 +95,10 @@ impl World {
         };
         config.database_connections = 4;
         config.hasher.cost = Cost { memory_kib: 8, passes: 1 };
+        // The clock stands still, so whatever a test does is done at once.
+        config.limits.user_requests = None;
+        config.limits.tenant_requests = None;
+        config.limits.sign_ins = None;
         let scratch = Rc::new(Scratch { fresh, folder });
         Self::open(config, env, clock, scratch).await
     }

@@ -166,7 +166,8 @@ async fn login(tenant: PathTenant, form: LoginForm, asked: Asked, app: Data<App>
 /// Exchange a refresh token
 ///
 /// The token is spent at once; the answer has the next one. Using a token twice ends the session, unless it is a race
-/// within the tenant's `refresh_reuse_window_seconds`.
+/// within the tenant's `refresh_reuse_window_seconds`. A session is refreshed so often a minute, 30 times unless the installation
+/// decides otherwise; whoever has to wait keeps the token.
 #[utoipa::path(tag = "auth", operation_id = "auth.refresh", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = RefreshRequest, responses((status = 200, body = TokenPair)), security(()))]
 #[post("/auth/tenants/{tenant_slug}/refresh")]
 async fn refresh(
@@ -175,7 +176,8 @@ async fn refresh(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Bare<TokenPair>> {
-    Ok(Bare(app.refresh(&tenant.0, &token.0.refresh_token.0, &asked.origin).await?.into()))
+    let pair = asked.limited(app.refresh(&tenant.0, &token.0.refresh_token.0, &asked.origin).await)?;
+    Ok(Bare(pair.into()))
 }
 
 /// Sign out

@@ -266,6 +266,7 @@ impl SessionListItem {
             ended,
             refresh: _,
             chain: _,
+            refreshes: _,
         } = view.session;
         let Client { ip, user_agent, device: Device { kind, name }, location: _ } = client;
         // A session that ran out was not revoked by anybody.

@@ -21,8 +21,7 @@ pub(super) fn complete(document: &mut Value) {
         for method in METHODS {
             if let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) {
                 one(path, method, operation);
-                let is_secured = operation["security"].as_array().is_some_and(|list| !list.is_empty());
-                if method == "post" && is_secured {
+                if method == "post" && is_secured(operation) {
                     repeatable(operation);
                 }
                 if has_versions {
@@ -168,7 +167,7 @@ fn shared(document: &mut Value) {
         "RequestTimeout": problem_response("The body took too long.", &["request_timeout"], &[]),
         "PayloadTooLarge": problem_response("The body is too large.", &["payload_too_large"], &[]),
         "UnsupportedMediaType": problem_response("The body is of the wrong type.", &["unsupported_media_type"], &[]),
-        "RateLimited": problem_response("Too many attempts.", &["rate_limited"], &["Retry-After", "RateLimit-Policy", "RateLimit"]),
+        "RateLimited": problem_response("Too many attempts or requests.", &["rate_limited"], &["Retry-After", "RateLimit-Policy", "RateLimit"]),
         "Unavailable": problem_response("Not available at the moment.", &["unavailable", "overloaded"], &["Retry-After"]),
         "Failure": problem_response("Any other failure.", &["internal", "method_not_allowed"], &["Allow"]),
         "Invalid": {
@@ -208,10 +207,20 @@ fn shared(document: &mut Value) {
     });
 }
 
+/// Whoever is signed in has a limit, and so has what strangers could do too often.
+fn is_limited(id: &str, secured: bool) -> bool {
+    let of_strangers = ["auth.login", "auth.register", "auth.refresh", "auth.password.forgot", "auth.email.resend"];
+    secured || of_strangers.contains(&id)
+}
+
+fn is_secured(operation: &Map<String, Value>) -> bool {
+    operation.get("security").and_then(Value::as_array).is_some_and(|list| !list.is_empty())
+}
+
 /// The failures of an operation: status and shared response.
 fn failures(path: &str, method: &str, operation: &Map<String, Value>) -> Vec<(&'static str, &'static str)> {
     let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
-    let secured = operation.get("security").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let secured = is_secured(operation);
     let has_body = operation.contains_key("requestBody");
     let in_path = path.contains('{');
     let ends_or_renews = matches!(id, "auth.refresh" | "auth.logout");
@@ -249,7 +258,7 @@ fn failures(path: &str, method: &str, operation: &Map<String, Value>) -> Vec<(&'
     }
     // Unknown query keys are a fault everywhere.
     failures.push(("422", "Invalid"));
-    if asks || matches!(id, "auth.login" | "auth.register" | "me.change_password" | "me.change_email") {
+    if is_limited(id, secured) {
         failures.push(("429", "RateLimited"));
     }
     failures.extend([("503", "Unavailable"), ("default", "Failure")]);
@@ -297,9 +306,7 @@ fn repeatable(operation: &mut Map<String, Value>) {
             response["headers"]["Idempotency-Replayed"] = reference("Idempotency-Replayed");
         }
     }
-    for (status, name) in [("409", "Conflict"), ("429", "RateLimited")] {
-        operation["responses"][status] = json!({ "$ref": format!("#/components/responses/{name}") });
-    }
+    operation["responses"]["409"] = json!({ "$ref": "#/components/responses/Conflict" });
 }
 
 /// A header of requests as a shared parameter.
@@ -311,7 +318,7 @@ fn request_header(name: &str, description: &str, schema: &Value) -> Value {
 fn one(path: &str, method: &str, operation: &mut Map<String, Value>) {
     let failures = failures(path, method, operation);
     let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let limited = matches!(id.as_str(), "auth.login" | "auth.register" | "auth.password.forgot" | "auth.email.resend");
+    let limited = is_limited(&id, is_secured(operation));
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     for (status, response) in responses.iter_mut() {
         response["description"] = json!(match (status.as_str(), response.get("content").is_some()) {

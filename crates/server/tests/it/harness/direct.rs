@@ -117,6 +117,26 @@ impl World {
         self.number(format!("SELECT COUNT(*) FROM audit_events WHERE action = '{action}' AND resource_id = {id}")).await
     }
 
+    /// How often something happened to something, recorded one by one or in a count.
+    pub async fn happened(&self, action: &str, resource: &str) -> i64 {
+        let left_out = match self.target() {
+            Target::Sqlite(_) => "json_extract(changes, '$.unrecorded_count.new')",
+            Target::Postgres(_) => "CAST(CAST(changes AS json) #>> '{unrecorded_count,new}' AS bigint)",
+        };
+        let id = self.literal(resource);
+        let sql = format!(
+            "SELECT CAST(COALESCE(SUM(1 + COALESCE({left_out}, 0)), 0) AS bigint) FROM audit_events \
+             WHERE action = '{action}' AND resource_id = {id}"
+        );
+        self.number(sql).await
+    }
+
+    /// How many refreshes of a session still wait to be counted in the trail.
+    pub async fn unrecorded_refreshes(&self, session: &str) -> i64 {
+        let id = self.literal(session);
+        self.number(format!("SELECT refreshes - 1 FROM sessions WHERE refreshes > 0 AND id = {id}")).await
+    }
+
     /// How often a session's refresh token was exchanged, as its row says.
     pub async fn generation(&self, session: &str) -> i64 {
         let id = self.literal(session);

@@ -33,15 +33,8 @@ const VERBS: [&str; 23] = [
     "unlock",
 ];
 
-/// What has a limit on attempts.
-const LIMITED: [&str; 6] = [
-    "auth.email.resend",
-    "auth.login",
-    "auth.password.forgot",
-    "auth.register",
-    "me.change_email",
-    "me.change_password",
-];
+/// What has a limit though nobody is signed in.
+const LIMITED: [&str; 5] = ["auth.email.resend", "auth.login", "auth.password.forgot", "auth.refresh", "auth.register"];
 
 fn is_word(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
@@ -164,7 +157,7 @@ fn operations_declare_the_answers_they_may_give() {
         if operation.get("requestBody").is_some() {
             expected.extend(["413", "415"]);
         }
-        if LIMITED.contains(&id) {
+        if is_secured(operation) || LIMITED.contains(&id) {
             expected.push("429");
         }
         let missing = expected.into_iter().filter(|status| !responses.contains_key(*status));
@@ -207,6 +200,9 @@ fn answers_have_a_description_and_a_declared_body_and_declared_headers() {
                 fault(&format!("{types:?}"));
             }
             let mut headers = vec!["X-Request-Id"];
+            if is_ok(status) && (is_secured(operation) || LIMITED.contains(&id)) {
+                headers.extend(["RateLimit", "RateLimit-Policy"]);
+            }
             match status.as_str() {
                 "401" => headers.push("WWW-Authenticate"),
                 "409" => headers.push("Retry-After"),
@@ -217,9 +213,6 @@ fn answers_have_a_description_and_a_declared_body_and_declared_headers() {
                 "200" if operation["responses"].get("304").is_some() => headers.push("ETag"),
                 "200" if operation["responses"].get("412").is_some() => headers.push("ETag"),
                 "200" if id.ends_with(".download") => headers.push("Content-Disposition"),
-                "200" | "201" | "202" if LIMITED.contains(&id) && !id.starts_with("me.") => {
-                    headers.extend(["RateLimit", "RateLimit-Policy"])
-                }
                 _ => {}
             }
             for header in headers {
