@@ -26,7 +26,7 @@ async fn counts(world: &World, action: &str) -> Vec<u64> {
         changes
             .iter()
             .find(|change| change["field"] == "unrecorded_count")
-            .map_or(0, |change| change["new"].as_u64().unwrap())
+            .map_or(0, |change| change["new"].as_str().unwrap().parse().unwrap())
     };
     events.as_array().unwrap().iter().map(count).collect()
 }
