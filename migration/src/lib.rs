@@ -53,7 +53,10 @@ migrations! {
     m20261121_000081_run_user_imports,
     m20261122_000001_queue_audit_events_in_one_tree,
     m20261129_000050_count_refreshes,
+    m20261129_000070_chain_audit_roots,
 }
+
+pub use m20261129_000070_chain_audit_roots::{AUDIT_TRIGGERS, AuditTrigger};
 
 /// Runs portable statements.
 async fn run(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {

@@ -15,7 +15,7 @@ mod seal;
 mod trail;
 
 pub use refused::{Refused, RefusedKey};
-pub use seal::{Damage, Finding, Verification};
+pub use seal::{Damage, Finding, LEAST_RETENTION, TrailRoot, Verification, purged};
 pub use trail::{AuditEvent, AuditResult, FieldChange, ResourceId};
 
 macro_rules! actions {
@@ -363,19 +363,6 @@ impl Event {
         );
         records_fields && self.fields.is_empty()
     }
-}
-
-/// The event of `count` events of a tenant, or of none, being removed.
-#[must_use]
-pub fn purged(tenant: Option<crate::authz::TenantRef>, by: By, count: u64) -> Event {
-    let set = Resource::set(ResourceKind::AuditEvent);
-    let resource = match tenant {
-        Some(tenant) => set.in_tenant(tenant.partner_id, tenant.id),
-        None => set,
-    };
-    let mut fields = Fields::default();
-    fields.set("event_count", count);
-    Event { action: Action::AuditEventPurged, resource, by, failure: None, reason: None, fields }
 }
 
 /// The event of a setup token being made.

@@ -23,6 +23,9 @@ pub enum Error {
     /// A stored value makes no sense.
     #[error("a stored {0} cannot be read")]
     Corrupt(&'static str),
+    /// The audit trail is not as Gatehouse left it; going on would cover that up.
+    #[error("somebody has changed the audit trail: {0}; `gatehouse audit verify` says more")]
+    Tampered(String),
     /// The database cannot answer now; the same request may succeed later.
     #[error("the database is not available")]
     Unavailable(#[source] Option<DbErr>),

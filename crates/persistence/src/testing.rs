@@ -283,3 +283,13 @@ macro_rules! db_tests {
         }
     )*};
 }
+
+/// The statement that makes a trigger of the audit trail on SQLite.
+#[must_use]
+pub fn audit_trigger(name: &str) -> String {
+    migration::AUDIT_TRIGGERS
+        .iter()
+        .filter(|trigger| trigger.name == name)
+        .map(migration::AuditTrigger::sqlite)
+        .collect()
+}

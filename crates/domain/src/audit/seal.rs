@@ -1,10 +1,16 @@
 //! What checking the audit trail finds.
 
 use crate::{
+    audit::{Action, Event, Fields, Resource, ResourceKind},
+    authz::{By, TenantRef},
     id::{AuditEventId, TenantId},
+    issue::{Fault, Parse},
     settings::words,
-    time::Timestamp,
+    time::{DAY, Timestamp},
 };
+
+/// No setting keeps events shorter than this, so nothing removes them earlier.
+pub const LEAST_RETENTION: std::time::Duration = DAY;
 
 words! {
     /// How the audit trail is not as Gatehouse left it.
@@ -15,22 +21,36 @@ words! {
         EventMissing = "event_missing",
         /// An event is there that no seal covers and that does not wait for one.
         EventUnsealed = "event_unsealed",
+        /// An event has waited for its seal for more than a minute.
+        EventLate = "event_late",
+        /// An event waits for a seal in the wrong chain, or although it has one.
+        QueueChanged = "queue_changed",
         /// A seal is not what was made, or not in its place.
         SealChanged = "seal_changed",
         /// A seal is gone.
         SealMissing = "seal_missing",
+        /// A seal is there that belongs to no chain.
+        SealUnknown = "seal_unknown",
         /// The ends of a chain of seals are not what was noted, or seals at its end are gone.
         ChainChanged = "chain_changed",
         /// The ends of some chain, or the note of all ends, are not those that belong together: a chain was turned back,
         /// removed or added.
         RootChanged = "root_changed",
-        /// The whole trail is older than it was known to be.
+        /// What the note of all ends was before is changed, gone, or more than there was.
+        HistoryChanged = "history_changed",
+        /// Retention has removed events that were younger than any setting allows.
+        CutTooEarly = "cut_too_early",
+        /// A trigger of the trail is gone, disabled or not what was made; or there is one too many.
+        TriggerChanged = "trigger_changed",
+        /// The trail does not go on from the root that it is known to have had: it was turned back.
         TurnedBack = "turned_back",
+        /// The root that the trail is known to have had is older than the history that is kept, so nothing follows from it.
+        RootForgotten = "root_forgotten",
     }
 }
 
 /// One thing that is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// What.
     pub damage: Damage,
@@ -40,6 +60,54 @@ pub struct Finding {
     pub seal: Option<i64>,
     /// This event.
     pub event_id: Option<AuditEventId>,
+    /// At this version of the root.
+    pub version: Option<i64>,
+    /// This trigger, behind the name of its table.
+    pub trigger: Option<String>,
+}
+
+impl Finding {
+    /// A damage of the trail as a whole.
+    #[must_use]
+    pub const fn new(damage: Damage) -> Self {
+        Self { damage, tenant_id: None, seal: None, event_id: None, version: None, trigger: None }
+    }
+}
+
+/// A state of the whole trail: how often the note of all ends had changed, and its code, which stands for all that was
+/// before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrailRoot {
+    /// How often the note of all ends had changed.
+    pub version: i64,
+    /// Its code.
+    pub mac: [u8; 32],
+}
+
+impl std::fmt::Display for TrailRoot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:", self.version)?;
+        self.mac.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Parse for TrailRoot {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let root = || {
+            let (version, digits) = text.split_once(':')?;
+            let mut mac = [0; 32];
+            if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return None;
+            }
+            for (byte, at) in mac.iter_mut().zip((0..64).step_by(2)) {
+                *byte = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
+            }
+            Some(Self { version: version.parse().ok().filter(|version| *version >= 0)?, mac })
+        };
+        root().ok_or_else(|| {
+            Fault::new("string_pattern_mismatch", "must be VERSION:MAC, as `gatehouse audit verify` prints it")
+        })
+    }
 }
 
 /// What checking the audit trail found.
@@ -59,8 +127,8 @@ pub struct Verification {
     pub unsealed: u64,
     /// When the oldest sealed event happened.
     pub oldest: Option<Timestamp>,
-    /// How often the note of all ends has changed. It never goes back.
-    pub version: i64,
+    /// The state of the whole trail; none where it is not what Gatehouse left.
+    pub root: Option<TrailRoot>,
     /// How much is wrong.
     pub damages: u64,
     /// What is wrong, as far as [`Verification::NAMED_MAX`] goes.
@@ -78,4 +146,18 @@ impl Verification {
             self.findings.push(finding);
         }
     }
+}
+
+/// The event of `count` events of a tenant, or of none, being removed; the first and the last of them happened at these
+/// instants.
+#[must_use]
+pub fn purged(tenant: Option<TenantRef>, by: By, count: u64, (first, last): (Timestamp, Timestamp)) -> Event {
+    let set = Resource::set(ResourceKind::AuditEvent);
+    let resource = match tenant {
+        Some(tenant) => set.in_tenant(tenant.partner_id, tenant.id),
+        None => set,
+    };
+    let mut fields = Fields::default();
+    fields.set("event_count", count).set("first_occurred_at", first).set("last_occurred_at", last);
+    Event { action: Action::AuditEventPurged, resource, by, failure: None, reason: None, fields }
 }

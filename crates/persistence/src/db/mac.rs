@@ -15,8 +15,11 @@ pub(crate) enum Use {
     Changes,
     Event,
     Seal,
+    /// The root before there was a history of it.
     Root,
     Chain,
+    RootState,
+    RootLink,
 }
 
 /// Knows the key.

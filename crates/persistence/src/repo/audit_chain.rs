@@ -1,4 +1,4 @@
-//! The ends of the chains of seals, and the one row that covers them all.
+//! The ends of the chains of seals.
 //!
 //! The root has the sum of what every chain's ends contribute, so that it follows a change of one chain without reading
 //! the others, and yet stands for all. Whoever knows only the database can compute neither a contribution nor the code of
@@ -8,12 +8,10 @@ use sea_orm::{ConnectionTrait, QueryResult};
 use uuid::Uuid;
 
 use crate::{
-    db::{
-        Exec,
-        mac::{Mac, Message, Use},
-    },
+    db::mac::{Mac, Message, Use},
     error::{Error, Result},
     repo::{
+        audit_root::Root,
         audit_tag::Code,
         sql::{Sql, power_of_two},
     },
@@ -23,10 +21,20 @@ use crate::{
 /// A sum of contributions: eight numbers, each for itself.
 pub(crate) type Sum = [u64; 8];
 
-pub(crate) fn code(row: &QueryResult, column: &str) -> Result<Code> {
-    let bytes: Vec<u8> = row.try_get("", column)?;
-    // A damaged code is one that nothing fits; reading goes on.
-    Ok(bytes.try_into().unwrap_or_default())
+/// A stored code. A damaged one is one that nothing fits; reading goes on.
+pub(crate) fn code(row: &QueryResult, column: &str) -> Code {
+    let bytes: Vec<u8> = row.try_get("", column).unwrap_or_default();
+    bytes.try_into().unwrap_or([u8::MAX; 32])
+}
+
+/// A stored number; likewise.
+pub(crate) fn number(row: &QueryResult, column: &str) -> i64 {
+    row.try_get("", column).unwrap_or(i64::MIN)
+}
+
+/// A stored id; likewise.
+pub(crate) fn uuid(row: &QueryResult, column: &str) -> Uuid {
+    row.try_get("", column).unwrap_or(Uuid::max())
 }
 
 /// The ends of a chain.
@@ -51,15 +59,20 @@ impl Chain {
         Self { tenant, cut_seq: 0, cut_mac: [0; 32], seq: 0, mac: [0; 32], code: [0; 32] }
     }
 
-    pub(crate) fn read(row: &QueryResult) -> Result<Self> {
-        Ok(Self {
-            tenant: row.try_get("", "tenant_id")?,
-            cut_seq: row.try_get("", "cut_seq")?,
-            cut_mac: code(row, "cut_mac")?,
-            seq: row.try_get("", "seq")?,
-            mac: code(row, "mac")?,
-            code: code(row, "code")?,
-        })
+    pub(crate) fn read(row: &QueryResult) -> Self {
+        Self {
+            tenant: uuid(row, "tenant_id"),
+            cut_seq: number(row, "cut_seq"),
+            cut_mac: code(row, "cut_mac"),
+            seq: number(row, "seq"),
+            mac: code(row, "mac"),
+            code: code(row, "code"),
+        }
+    }
+
+    /// Whether these are the ends that Gatehouse noted, now or before.
+    pub(crate) fn is_sound(&self, mac: &Mac) -> bool {
+        self.codes(mac)[0] == self.code
     }
 
     /// The codes that these ends have: theirs, and another one for the sum.
@@ -80,70 +93,18 @@ pub(crate) fn contribute(sum: &mut Sum, codes: &[Code; 2], add: bool) {
     }
 }
 
-/// What covers the ends of all chains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Root {
-    /// How often it has changed.
-    pub version: i64,
-    /// Until when events without a tag are taken as from before there were tags.
-    pub adopts_until: i64,
-    /// What the chains contribute.
-    pub sum: Sum,
-    mac: Code,
-}
-
-impl Root {
-    pub(crate) async fn read(exec: Exec<'_>, lock: &str) -> Result<Option<Self>> {
-        let backend = exec.get_database_backend();
-        let mut sql = Sql::new("SELECT version, adopts_until, sum, mac FROM audit_root WHERE id = 1");
-        if backend == sea_orm::DbBackend::Postgres {
-            sql.push(lock);
-        }
-        let Some(row) = exec.query_one_raw(sql.statement(backend)).await? else { return Ok(None) };
-        let bytes: Vec<u8> = row.try_get("", "sum")?;
-        let mut sum = Sum::default();
-        for (lane, bytes) in sum.iter_mut().zip(bytes.chunks_exact(8)) {
-            *lane = bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
-        }
-        Ok(Some(Self {
-            version: row.try_get("", "version")?,
-            adopts_until: row.try_get("", "adopts_until")?,
-            sum,
-            mac: code(&row, "mac")?,
-        }))
-    }
-
-    fn sum_bytes(&self) -> Vec<u8> {
-        self.sum.iter().flat_map(|lane| lane.to_be_bytes()).collect()
-    }
-
-    fn code(&self, mac: &Mac) -> Code {
-        let message = Message::new(Use::Root).number(self.version).number(self.adopts_until);
-        mac.of(&message.bytes(&self.sum_bytes()))
-    }
-
-    /// Whether it is as Gatehouse left it; before the first seal there is nothing to tell by.
-    pub(crate) fn is_sound(&self, mac: &Mac) -> bool {
-        self.mac == self.code(mac) || self.version == 0 && self.sum == Sum::default()
-    }
-}
-
 impl WriteSystem<'_> {
-    /// The root, held until the transaction ends; none where another process holds it and that is not waited for.
-    pub(crate) async fn hold_root(&self, wait: bool) -> Result<Option<Root>> {
-        let lock = if wait { " FOR UPDATE" } else { " FOR UPDATE SKIP LOCKED" };
-        let Some(root) = Root::read(self.tx.exec(), lock).await? else { return Ok(None) };
-        // Sealing on would make whatever somebody wrote there look right.
-        if root.is_sound(self.tx.mac()?) { Ok(Some(root)) } else { Err(Error::Corrupt("root of the audit trail")) }
-    }
-
     /// The ends of some chains; of those that have begun.
     pub(crate) async fn chains(&self, tenants: &[Uuid]) -> Result<Vec<Chain>> {
         let mut sql = Sql::new("SELECT * FROM audit_chains WHERE tenant_id");
         sql.one_of(power_of_two(tenants));
         let db = self.tx.exec();
         let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
-        rows.iter().map(Chain::read).collect()
+        let (mac, chains) = (self.tx.mac()?, rows.iter().map(Chain::read).collect::<Vec<_>>());
+        match chains.iter().find(|chain| !chain.is_sound(mac)) {
+            Some(chain) => Err(Error::Tampered(format!("the ends of the chain of {}", chain.tenant))),
+            None => Ok(chains),
+        }
     }
 
     /// Stores the new ends of chains, which were these, and lets the root follow.
@@ -173,14 +134,6 @@ impl WriteSystem<'_> {
             self.execute(sql).await?;
             left = later;
         }
-        root.version += 1;
-        let mut sql = Sql::new("UPDATE audit_root SET version = ");
-        sql.bind(root.version)
-            .push(", adopts_until = ")
-            .bind(root.adopts_until)
-            .push(", sum = ")
-            .bind(root.sum_bytes());
-        sql.push(", mac = ").bind(root.code(mac).to_vec()).push(" WHERE id = 1");
-        self.execute(sql).await.map(drop)
+        self.put_root(root).await
     }
 }

@@ -1,10 +1,10 @@
 //! Checking the audit trail: every seal against the one before it and against the events it covers, every event against
 //! its tag, and the ends of all chains against the root. A few seals at a time, beside a running server.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use gatehouse_domain::{
-    audit::{Damage, Finding, Verification},
+    audit::{Damage, Finding, LEAST_RETENTION, TrailRoot, Verification},
     authz::SystemReason,
     id::{AuditEventId, TenantId},
     time::Timestamp,
@@ -15,12 +15,13 @@ use uuid::Uuid;
 use crate::{
     db::{Db, mac::Mac},
     entity::audit_event::Model,
-    error::{Error, Result},
+    error::Result,
     repo::{
-        audit_chain::{Chain, Root, Sum, contribute},
+        audit_chain::{Chain, Sum, contribute},
+        audit_root::{Past, Root},
         audit_seal::Seal,
         audit_tag::{Code, tag},
-        list::unsigned,
+        audit_trigger::changed_triggers,
         sql::{AUDIT_EVENT, Sql, power_of_two},
     },
     scope::system::System,
@@ -29,100 +30,102 @@ use crate::{
 /// Seals that are checked at once.
 const SEALS: i64 = 16;
 /// Rows that are read at once.
-const ROWS: usize = 500;
+pub(crate) const ROWS: usize = 500;
 /// How often the ends are added up before giving in to a server that keeps moving them.
 const ROUNDS: usize = 10;
 
 impl Db {
-    /// Checks the trail of one tenant, or everything. `least` is a version that the trail is known to have had.
+    /// Where the trail has come; none where that is not what Gatehouse left.
     ///
     /// # Errors
     /// As any statement.
-    pub async fn verify_audit(&self, why: SystemReason, only: Option<TenantId>, least: i64) -> Result<Verification> {
+    pub async fn trail_root(&self) -> Result<Option<TrailRoot>> {
+        let (root, mac) = (Root::read(self.reader(), "").await?, self.mac()?);
+        Ok(root.filter(|root| root.is_sound(mac)).map(|root| root.noted()))
+    }
+
+    /// Checks the trail of one tenant, or everything, as it is `now`. `least` is a root that the trail is known to have had.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn verify_audit(
+        &self,
+        why: SystemReason,
+        only: Option<TenantId>,
+        least: Option<TrailRoot>,
+        now: Timestamp,
+    ) -> Result<Verification> {
         let check = Check { system: self.system(why), mac: self.mac()? };
         let mut report = Verification::default();
+        for trigger in changed_triggers(check.system.exec).await? {
+            report.found(Finding { trigger: Some(trigger), ..Finding::new(Damage::TriggerChanged) });
+        }
         check.root(least, &mut report).await?;
-        let mut surplus = 0;
-        let mut last = None;
-        loop {
-            let chains = check.chains_after(last).await?;
-            let Some(end) = chains.last() else { break };
-            last = Some(end.tenant);
-            for chain in chains.into_iter().filter(|chain| only.is_none_or(|id| id.uuid() == chain.tenant)) {
+        let mut next = match only {
+            Some(only) => Some(only.uuid()),
+            None => check.tenant_behind(None).await?,
+        };
+        while let Some(id) = next {
+            if let Some(chain) = check.chain_of(id).await? {
                 report.chains += 1;
                 check.chain(chain, &mut report).await?;
-                surplus += check.surplus(chain.tenant, &mut report).await?;
             }
+            check.surplus(id, &mut report).await?;
+            next = if only.is_some() { None } else { check.tenant_behind(Some(id)).await? };
         }
-        // Events of a tenant that has no chain are in the count of all.
-        let total = check.count(only.map(TenantId::uuid)).await?;
-        report.unsealed = total.waiting;
-        let count = total.events - total.sealed - unsigned_to_signed(total.waiting);
-        if report.damages == 0 && count > surplus {
-            report.found(Finding { damage: Damage::EventUnsealed, tenant_id: only, seal: None, event_id: None });
-        }
+        check.queue(only, now, &mut report).await?;
         Ok(report)
     }
 }
 
-fn unsigned_to_signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
+pub(crate) struct Check<'c> {
+    pub system: System<'c>,
+    pub mac: &'c Mac,
 }
 
-struct Check<'c> {
-    system: System<'c>,
-    mac: &'c Mac,
-}
-
-/// How many events there are, and how many there should be.
-struct Count {
-    events: i64,
-    sealed: i64,
-    waiting: u64,
-}
-
-fn tenant(id: Uuid) -> Option<TenantId> {
+pub(crate) fn tenant(id: Uuid) -> Option<TenantId> {
     (!id.is_nil()).then(|| TenantId::from_uuid(id))
 }
 
-impl Check<'_> {
-    async fn rows(&self, sql: Sql) -> Result<Vec<QueryResult>> {
-        let db = self.system.exec;
-        Ok(db.query_all_raw(sql.statement(db.get_database_backend())).await?)
-    }
-
-    async fn chains_after(&self, last: Option<Uuid>) -> Result<Vec<Chain>> {
+impl System<'_> {
+    /// The ends of chains, in the order of tenants.
+    pub(crate) async fn chains_after(&self, last: Option<Uuid>) -> Result<Vec<Chain>> {
         let mut sql = Sql::new("SELECT * FROM audit_chains");
         if let Some(last) = last {
             sql.push(" WHERE tenant_id > ").bind(last);
         }
         sql.push(" ORDER BY tenant_id LIMIT ").bind(ROWS as i64);
-        self.rows(sql).await?.iter().map(Chain::read).collect()
+        let db = self.exec;
+        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        Ok(rows.iter().map(Chain::read).collect())
+    }
+}
+
+impl Check<'_> {
+    pub(crate) async fn rows(&self, sql: Sql) -> Result<Vec<QueryResult>> {
+        let db = self.system.exec;
+        Ok(db.query_all_raw(sql.statement(db.get_database_backend())).await?)
     }
 
     async fn chain_of(&self, tenant: Uuid) -> Result<Option<Chain>> {
         let mut sql = Sql::new("SELECT * FROM audit_chains WHERE tenant_id = ");
         sql.bind(tenant);
-        self.rows(sql).await?.first().map(Chain::read).transpose()
+        Ok(self.rows(sql).await?.first().map(Chain::read))
     }
 
-    /// Whether the ends of all chains are those that the root stands for.
-    async fn root(&self, least: i64, report: &mut Verification) -> Result<()> {
-        let wrong = |damage| Finding { damage, tenant_id: None, seal: None, event_id: None };
+    /// Whether the ends of all chains are those that the root stands for, and the root is where its history leads.
+    async fn root(&self, least: Option<TrailRoot>, report: &mut Verification) -> Result<()> {
         let read = async || Root::read(self.system.exec, "").await;
         let mut equal = false;
         for _ in 0..ROUNDS {
-            let Some(root) = read().await? else { break };
-            report.version = root.version;
-            if !root.is_sound(self.mac) {
-                break;
-            }
+            let Some(root) = read().await?.filter(|root| root.is_sound(self.mac)) else { break };
+            report.root = Some(root.noted());
             let mut sum = Sum::default();
             let mut last = None;
             loop {
-                let chains = self.chains_after(last).await?;
-                let Some(end) = chains.last() else { break };
-                last = Some(end.tenant);
+                let chains = self.system.chains_after(last).await?;
+                let Some(end) = chains.last().map(|chain| chain.tenant).filter(|end| last < Some(*end)) else { break };
+                last = Some(end);
                 chains.iter().for_each(|chain| contribute(&mut sum, &chain.codes(self.mac), true));
             }
             equal = sum == root.sum;
@@ -131,10 +134,64 @@ impl Check<'_> {
             }
         }
         if !equal {
-            report.found(wrong(Damage::RootChanged));
+            report.found(Finding::new(Damage::RootChanged));
         }
-        if report.version < least {
-            report.found(wrong(Damage::TurnedBack));
+        match read().await?.filter(|root| root.is_sound(self.mac)) {
+            Some(root) => self.history(root, least, report).await?,
+            None if least.is_some() => report.found(Finding::new(Damage::TurnedBack)),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Whether every root follows the one before, up to the one that is there, and whether one of them is known.
+    async fn history(&self, root: Root, least: Option<TrailRoot>, report: &mut Verification) -> Result<()> {
+        let found = |damage, version| Finding { version: Some(version), ..Finding::new(damage) };
+        if u128::try_from(root.least_kept).is_ok_and(|kept| kept < LEAST_RETENTION.as_micros()) {
+            report.found(found(Damage::CutTooEarly, root.version));
+        }
+        let mut first = root.cut;
+        let mut at = root.cut;
+        let mut is_known = least.is_none_or(|least| (least.version, least.mac) == at);
+        while at.0 < root.version {
+            let mut sql = Sql::new("SELECT * FROM audit_roots WHERE version > ");
+            sql.bind(at.0)
+                .push(" AND version <= ")
+                .bind(root.version)
+                .push(" ORDER BY version LIMIT ")
+                .bind(ROWS as i64);
+            let rows: Vec<_> = self.rows(sql).await?.iter().map(Past::read).collect();
+            if rows.first().is_none_or(|past| past.version != at.0.wrapping_add(1)) {
+                // Retention may have been here meanwhile.
+                let now = Root::read(self.system.exec, "").await?.filter(|now| now.is_sound(self.mac));
+                if let Some(now) = now.filter(|now| now.cut.0 > at.0) {
+                    (first, at) = (now.cut, now.cut);
+                    continue;
+                }
+            }
+            if rows.is_empty() {
+                report.found(found(Damage::HistoryChanged, at.0.wrapping_add(1)));
+                break;
+            }
+            for past in rows {
+                if !past.follows(self.mac, at) {
+                    report.found(found(Damage::HistoryChanged, past.version));
+                }
+                at = (past.version, past.mac);
+                is_known |= least.is_some_and(|least| (least.version, least.mac) == at);
+            }
+        }
+        if at.0 >= root.version && at.1 != root.mac {
+            report.found(found(Damage::HistoryChanged, root.version));
+        }
+        if let Some(least) = least.filter(|_| !is_known) {
+            let damage = if least.version < first.0 { Damage::RootForgotten } else { Damage::TurnedBack };
+            report.found(found(damage, least.version));
+        }
+        let mut sql = Sql::new("SELECT h.* FROM audit_roots h, audit_root r WHERE h.version > r.version UNION ALL ");
+        sql.push("SELECT h.* FROM audit_roots h, audit_root r WHERE h.version <= r.cut_version LIMIT 20");
+        for past in self.rows(sql).await?.iter().map(Past::read) {
+            report.found(found(Damage::HistoryChanged, past.version));
         }
         Ok(())
     }
@@ -142,8 +199,8 @@ impl Check<'_> {
     /// Whether the seals of a chain are all there, and the events that they cover.
     async fn chain(&self, mut chain: Chain, report: &mut Verification) -> Result<()> {
         let tenant_id = tenant(chain.tenant);
-        let found = |damage, seal| Finding { damage, tenant_id, seal, event_id: None };
-        if chain.codes(self.mac)[0] != chain.code {
+        let found = |damage, seal| Finding { tenant_id, seal, ..Finding::new(damage) };
+        if !chain.is_sound(self.mac) {
             report.found(found(Damage::ChainChanged, None));
         }
         // What comes behind this is the server's, that goes on.
@@ -186,7 +243,7 @@ impl Check<'_> {
         let mut sql = Sql::new("SELECT * FROM audit_seals WHERE tenant_id = ");
         sql.bind(tenant).push(" AND seq > ").bind(behind).push(" AND seq <= ").bind(end);
         sql.push(" ORDER BY seq LIMIT ").bind(SEALS);
-        self.rows(sql).await?.iter().map(Seal::read).collect()
+        Ok(self.rows(sql).await?.iter().map(Seal::read).collect())
     }
 
     /// What the events of some seals look like.
@@ -197,7 +254,8 @@ impl Check<'_> {
             let mut sql = Sql::new("SELECT ");
             sql.push(&AUDIT_EVENT).push(" FROM audit_events e WHERE e.id").one_of(power_of_two(ids));
             for row in self.rows(sql).await? {
-                let row = Model::from_query_result(&row, "e_")?;
+                // What cannot be read is no event.
+                let Ok(row) = Model::from_query_result(&row, "e_") else { continue };
                 let at = Timestamp::from_micros(row.occurred_at);
                 report.oldest = Some(report.oldest.map_or(at, |oldest| Ord::min(oldest, at)));
                 let expected = tag(self.mac, &row);
@@ -211,10 +269,10 @@ impl Check<'_> {
 
     fn seal(&self, seal: &Seal, before: Option<Code>, tags: &Tags, report: &mut Verification) {
         let wrong = |damage, event: Option<Uuid>| Finding {
-            damage,
             tenant_id: tenant(seal.tenant),
             seal: Some(seal.seq),
             event_id: event.map(AuditEventId::from_uuid),
+            ..Finding::new(damage)
         };
         report.seals += 1;
         report.events += seal.ids.len() as u64;
@@ -238,83 +296,6 @@ impl Check<'_> {
         {
             report.found(wrong(Damage::SealChanged, None));
         }
-    }
-
-    async fn count(&self, tenant: Option<Uuid>) -> Result<Count> {
-        let mut sql = Sql::default();
-        for (start, what) in [
-            ("SELECT (SELECT COUNT(*) FROM audit_events", "events"),
-            (", (SELECT CAST(COALESCE(SUM(events), 0) AS bigint) FROM audit_seals", "sealed"),
-            (", (SELECT COUNT(*) FROM audit_unsealed", "waiting"),
-        ] {
-            sql.push(start);
-            if let Some(tenant) = tenant {
-                sql.push(" WHERE tenant_id = ").bind(tenant);
-            }
-            sql.push(") AS ").push(what);
-        }
-        let rows = self.rows(sql).await?;
-        let row = rows.first().ok_or(Error::Corrupt("count"))?;
-        Ok(Count {
-            events: row.try_get("", "events")?,
-            sealed: row.try_get("", "sealed")?,
-            waiting: unsigned(row.try_get("", "waiting")?),
-        })
-    }
-
-    /// Names the events of a chain that no seal covers and that wait for none, and those that wait and are not what was
-    /// recorded. Looks for the former only where the number of events is not what it should be.
-    async fn surplus(&self, id: Uuid, report: &mut Verification) -> Result<i64> {
-        let named = report.damages;
-        let count = self.count(Some(id)).await?;
-        let mut missing = count.events - count.sealed - unsigned_to_signed(count.waiting);
-        // Events that are gone hide as many others.
-        missing +=
-            report.findings.iter().filter(|it| it.damage == Damage::EventMissing && it.tenant_id == tenant(id)).count()
-                as i64;
-        if missing <= 0 {
-            return Ok(0);
-        }
-        let mut last: Option<(i64, Uuid)> = None;
-        loop {
-            let mut sql = Sql::new(
-                "SELECT e.id, e.occurred_at, q.event_id FROM audit_events e LEFT JOIN audit_unsealed q ON q.event_id = e.id WHERE e.tenant_id = ",
-            );
-            sql.bind(id);
-            if let Some((at, id)) = last {
-                sql.push(" AND (e.occurred_at, e.id) > (").bind(at).push(", ").bind(id).push(")");
-            }
-            sql.push(" ORDER BY e.occurred_at, e.id LIMIT ").bind(ROWS as i64);
-            let rows = self.rows(sql).await?;
-            let mut page = Vec::new();
-            for row in &rows {
-                let (event, at): (Uuid, i64) = (row.try_get("", "id")?, row.try_get("", "occurred_at")?);
-                page.push((event, at, row.try_get::<Option<Uuid>>("", "event_id")?.is_some()));
-            }
-            let (Some((_, first_at, _)), Some((end, end_at, _))) = (page.first(), page.last()) else { break };
-            let covered = self.covered(id, *first_at, *end_at).await?;
-            for (event, ..) in page.iter().filter(|(event, _, waits)| !waits && !covered.contains(event)) {
-                let event_id = Some(AuditEventId::from_uuid(*event));
-                report.found(Finding { damage: Damage::EventUnsealed, tenant_id: tenant(id), seal: None, event_id });
-            }
-            last = Some((*end_at, *end));
-        }
-        Ok(unsigned_to_signed(report.damages - named))
-    }
-
-    /// The events that seals cover which cover something between two instants.
-    async fn covered(&self, id: Uuid, first_at: i64, last_at: i64) -> Result<HashSet<Uuid>> {
-        let mut sql = Sql::new("SELECT * FROM audit_seals WHERE tenant_id = ");
-        sql.bind(id).push(" AND last_at >= ").bind(first_at).push(" AND first_at <= ").bind(last_at);
-        Ok(self
-            .rows(sql)
-            .await?
-            .iter()
-            .map(Seal::read)
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .flat_map(|seal| seal.ids)
-            .collect())
     }
 }
 

@@ -3,11 +3,17 @@
 pub(crate) mod application;
 pub(crate) mod assignment;
 pub(crate) mod audit;
+pub(crate) mod audit_begin;
 pub(crate) mod audit_chain;
 pub(crate) mod audit_list;
+pub(crate) mod audit_purge;
+pub(crate) mod audit_queue;
 pub(crate) mod audit_redact;
+pub(crate) mod audit_root;
 pub(crate) mod audit_seal;
+pub(crate) mod audit_surplus;
 pub(crate) mod audit_tag;
+pub(crate) mod audit_trigger;
 pub(crate) mod audit_verify;
 pub(crate) mod deletion;
 pub(crate) mod effects;

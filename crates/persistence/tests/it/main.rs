@@ -14,4 +14,6 @@ mod plans;
 mod search;
 mod sessions;
 mod trail;
+mod trail_edits;
+mod trail_upgrade;
 mod transactions;

@@ -388,10 +388,11 @@ surveys! {
         survey.look("what waits for a seal", db.system(SYSTEM).unsealed()).await;
         survey.look("seals", write(&db, then(), async |tx| tx.system(SYSTEM).seal_events().await)).await;
         while write(&db, then(), async |tx| tx.system(SYSTEM).seal_events().await).await.unwrap() > 0 {}
-        survey.look("sealed events", db.verify_audit(SYSTEM, Some(at.id), 0)).await;
+        survey.look("sealed events", db.verify_audit(SYSTEM, Some(at.id), None, then())).await;
         let ada = survey.ada.id;
         survey.look("a user's events", write(&db, then(), async move |tx| tx.system(SYSTEM).redact_user_events(at, ada, by()).await)).await;
         survey.look("events", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_audit_events(Some(at), then()).await)).await;
+        survey.look("roots", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_audit_roots().await)).await;
         survey.look("hours", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_hours(at).await)).await;
         survey.look("throttles", write(&db, then(), async |tx| tx.system(SYSTEM).purge_throttles(NOW.minus(DAY), 1).await)).await;
         survey.look("tenants", db.system(SYSTEM).tenants_after(None)).await;

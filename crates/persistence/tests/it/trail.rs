@@ -53,6 +53,7 @@ async fn event_that_commits_late_is_sealed_late_and_once() {
     let Some(fresh) = Fresh::new(Engine::Postgres) else { return };
     let db = fresh.connect().await;
     db.migrate().await.unwrap();
+    write(&db, NOW, async |tx| tx.system(SYSTEM).begin_trail().await).await.unwrap();
     let tenant = tenant(&db, &partner(&db, "p").await, "t").await.reference();
     let seal = async || write(&db, NOW, async |tx| tx.system(SYSTEM).seal_events().await).await.unwrap();
     let refused = || Refused::login(tenant, None, "invalid_credentials");
@@ -74,10 +75,10 @@ async fn event_that_commits_late_is_sealed_late_and_once() {
     write(&db, NOW.plus(SECOND), async move |tx| tx.system(SYSTEM).refused(now.clone()).await).await.unwrap();
     // Partner, tenant, and the event that came later and is there.
     assert_eq!((seal().await, seal().await), (3, 0));
-    assert_eq!(db.verify_audit(SYSTEM, None, 0).await.unwrap().damages, 0);
+    assert_eq!(db.verify_audit(SYSTEM, None, None, NOW).await.unwrap().damages, 0);
     released.notify_one();
     late.await.unwrap().unwrap();
     assert_eq!((seal().await, seal().await), (1, 0));
-    let report = db.verify_audit(SYSTEM, None, 0).await.unwrap();
+    let report = db.verify_audit(SYSTEM, None, None, NOW).await.unwrap();
     assert_eq!((report.events, report.unsealed, report.damages), (4, 0, 0));
 }

@@ -24,6 +24,8 @@ const MAIL_EVERY: Duration = Duration::from_secs(2);
 const IMPORT_EVERY: Duration = Duration::from_secs(2);
 /// How old the pieces of a file are when no import is going to be asked for with it any more.
 const PIECES_KEPT: Duration = Duration::from_secs(3_600);
+/// How often the log says where the audit trail has come.
+const NOTE_EVERY: Duration = Duration::from_secs(3_600);
 const CLEAN_EVERY: Duration = Duration::from_secs(600);
 /// Batches that one run of a task does at most; the next run goes on.
 const BATCHES: usize = 200;
@@ -114,6 +116,7 @@ impl App {
         // What concerns no tenant is kept as long as the platform decides for those that decide nothing.
         let platform = self.db.system(JOB).platform().await?.map(|platform| platform.settings).unwrap_or_default();
         self.forget_events(None, &platform.policy(&self.defaults)).await?;
+        self.forget_roots().await?;
         // Counters that slow nobody down go after a day, longer than any delay or window lasts. Those that do count
         // consecutive failures, however far apart, so they stay for long, and those that lock an account for good.
         for (age, fewer_than) in [(DAY, self.limits.account.free), (DAY * 90, LOCK_AFTER)] {
@@ -169,6 +172,17 @@ impl App {
         Ok(())
     }
 
+    /// Removes roots of the audit trail that nobody will ask for any more.
+    async fn forget_roots(&self) -> Result<()> {
+        for _ in 0..BATCHES {
+            let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_audit_roots().await?);
+            if self.db.write(Ctx::at(self.env.now()), work).await? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Runs the periodic tasks until the future is dropped. One that fails is logged and tried again.
     pub async fn run_jobs(self: Arc<Self>) {
         if let Some(folder) = self.mailer.folder() {
@@ -187,6 +201,7 @@ impl App {
             self.seal_events().await?;
             self.watch_seals().await.map(drop)
         });
+        let note = every(NOTE_EVERY, "note where the audit trail has come", async || self.note_root().await);
         let mail = every(MAIL_EVERY, "send mail", async || self.send_mail().await.map(drop));
         let import = every(IMPORT_EVERY, "import users", async || self.run_imports().await.map(drop));
         let index = async {
@@ -194,7 +209,7 @@ impl App {
                 failed("index for search", &error);
             }
         };
-        let all = async { tokio::join!(flush, sweep, clean, seal, mail, import, index, left_out) };
+        let all = async { tokio::join!(flush, sweep, clean, seal, mail, import, index, left_out, note) };
         deadline::task(Box::pin(all)).await;
     }
 }

@@ -70,6 +70,10 @@ impl App {
         }
         match self.reading().installation().await? {
             Some(installation) if installation.key_check == self.keyring.check() => Ok(()),
+            Some(installation) if installation.key_check == self.keyring.check_before() => {
+                self.upgrade_trail().await;
+                Ok(())
+            }
             _ => Err(StartError::WrongMasterKey),
         }
     }
@@ -101,6 +105,7 @@ impl App {
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(SETUP);
             system.install(&check).await?;
+            system.begin_trail().await?;
             system.insert(partner.clone()).await?;
             system.insert(tenant.clone()).await?;
             system.insert(key.clone()).await?;

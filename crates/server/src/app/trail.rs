@@ -1,7 +1,7 @@
 //! What keeps the audit trail honest: sealing, checking, and erasing people from it without a gap.
 
 use gatehouse_domain::{
-    audit::Verification,
+    audit::{TrailRoot, Verification},
     authz::{DeleteUsers, Grant, SystemReason, TenantRef},
     id::{TenantId, UserId},
 };
@@ -51,12 +51,45 @@ impl App {
         Ok(unsealed)
     }
 
-    /// Checks the trail of a tenant, or everything. `least` is a version that the trail is known to have had, or 0.
+    /// Signs the root of a trail that a release began which did not, and seals what is older than tags. A trail that was
+    /// tampered with stays as it is, for `gatehouse audit verify` to say so.
+    pub(crate) async fn upgrade_trail(&self) {
+        loop {
+            let check = self.keyring.check().to_vec();
+            let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).upgrade_trail(&check).await?);
+            match self.db.write(Ctx::at(self.env.now()), work).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    let cause = std::error::Error::source(&error);
+                    return tracing::error!(error = %error, ?cause, "the audit trail cannot be brought up to date");
+                }
+            }
+        }
+    }
+
+    /// Writes down in the log where the trail has come, for whoever compares with it later.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn verify_audit(&self, tenant: Option<TenantId>, least: i64, why: SystemReason) -> Result<Verification> {
-        Ok(self.db.verify_audit(why, tenant, least).await?)
+    pub async fn note_root(&self) -> Result<()> {
+        if let Some(root) = self.db.trail_root().await? {
+            tracing::info!(root = %root, "the audit trail has come to this root");
+        }
+        Ok(())
+    }
+
+    /// Checks the trail of a tenant, or everything. `least` is a root that the trail is known to have had.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn verify_audit(
+        &self,
+        tenant: Option<TenantId>,
+        least: Option<TrailRoot>,
+        why: SystemReason,
+    ) -> Result<Verification> {
+        Ok(self.db.verify_audit(why, tenant, least, self.env.now()).await?)
     }
 
     /// Erases the personal data in events by or about a user, in short transactions, each of which records that: for

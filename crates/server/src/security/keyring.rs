@@ -110,6 +110,7 @@ pub struct Keyring {
     throttle: hmac::Key,
     audit: hmac::Key,
     check: Vec<u8>,
+    check_before: Vec<u8>,
 }
 
 impl fmt::Debug for Keyring {
@@ -172,7 +173,8 @@ impl Keyring {
             receipt: mac(b"receipt"),
             throttle: mac(b"throttle"),
             audit: mac(b"audit trail"),
-            check: derive(master, b"check")[..TAG_LEN].to_vec(),
+            check: derive(master, b"check, audit trail signed from its beginning")[..TAG_LEN].to_vec(),
+            check_before: derive(master, b"check")[..TAG_LEN].to_vec(),
         }
     }
 
@@ -180,6 +182,13 @@ impl Keyring {
     #[must_use]
     pub fn check(&self) -> &[u8] {
         &self.check
+    }
+
+    /// The same, as long as the root of its audit trail has not been signed: what releases remembered that did not sign it
+    /// when they made it. Nobody finds it in a database that was made later, so nobody can ask for that again.
+    #[must_use]
+    pub fn check_before(&self) -> &[u8] {
+        &self.check_before
     }
 
     /// Seals a private key (AES-256-GCM); `owner` becomes part of the seal.

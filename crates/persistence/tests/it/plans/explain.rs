@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnect
 use uuid::Uuid;
 
 /// The tables that grow with a tenant. Those of partners, tenants, keys and counters are short beside them.
-const LARGE: [&str; 11] = [
+const LARGE: [&str; 12] = [
     "idempotency_keys",
     "sessions",
     "users",
@@ -18,6 +18,7 @@ const LARGE: [&str; 11] = [
     "throttles",
     "audit_events",
     "audit_seals",
+    "audit_roots",
 ];
 /// How many rows may be sorted: a page with one to spare, and then some.
 const SORTED: f64 = 1_000.0;

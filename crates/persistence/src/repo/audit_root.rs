@@ -1,0 +1,222 @@
+//! The one row that covers the ends of all chains, and what it was before.
+//!
+//! Each root's code is over the one before, and all of them are kept for more than a year, so that a root that was noted
+//! outside the database can be found in the history of the one that is there now, or is missing from it.
+
+use std::time::Duration;
+
+use gatehouse_domain::{audit::TrailRoot, time::DAY};
+use sea_orm::{ConnectionTrait, QueryResult};
+
+use crate::{
+    db::{
+        Exec,
+        mac::{Mac, Message, Use},
+    },
+    error::{Error, Result},
+    repo::{
+        audit_chain::{Sum, code, number},
+        audit_tag::Code,
+        audit_trigger::changed_triggers,
+        sql::Sql,
+    },
+    scope::system::WriteSystem,
+};
+
+/// How long roots are kept.
+const KEPT: Duration = DAY.saturating_mul(400);
+/// How many are removed at once at most.
+const PURGED: i64 = 500;
+
+/// What covers the ends of all chains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Root {
+    /// How often it has changed.
+    pub version: i64,
+    made_at: i64,
+    adopts_until: i64,
+    /// What the chains contribute.
+    pub sum: Sum,
+    /// The newest root that is not kept any more, and its code.
+    pub cut: (i64, Code),
+    /// The shortest time for which an event was kept that retention has removed, in microseconds.
+    pub least_kept: i64,
+    before: Code,
+    /// Its code.
+    pub mac: Code,
+}
+
+/// The code of a root: of a state, behind another root.
+fn link(mac: &Mac, version: i64, made_at: i64, before: &Code, state: &Code) -> Code {
+    mac.of(&Message::new(Use::RootLink).number(version).number(made_at).fixed(before).fixed(state))
+}
+
+impl Root {
+    pub(crate) async fn read(exec: Exec<'_>, lock: &str) -> Result<Option<Self>> {
+        let backend = exec.get_database_backend();
+        let mut sql = Sql::new("SELECT * FROM audit_root WHERE id = 1");
+        if backend == sea_orm::DbBackend::Postgres {
+            sql.push(lock);
+        }
+        let Some(row) = exec.query_one_raw(sql.statement(backend)).await? else { return Ok(None) };
+        let mut bytes: Vec<u8> = row.try_get("", "sum").unwrap_or_default();
+        // Before the first seal it was empty; anything else is one that nothing fits.
+        if !matches!(bytes.len(), 0 | 64) {
+            bytes = vec![u8::MAX; 64];
+        }
+        let mut sum = Sum::default();
+        for (lane, bytes) in sum.iter_mut().zip(bytes.chunks_exact(8)) {
+            *lane = bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        }
+        Ok(Some(Self {
+            version: number(&row, "version"),
+            made_at: number(&row, "made_at"),
+            adopts_until: number(&row, "adopts_until"),
+            sum,
+            cut: (number(&row, "cut_version"), code(&row, "cut_mac")),
+            least_kept: number(&row, "least_kept"),
+            before: code(&row, "before_mac"),
+            mac: code(&row, "mac"),
+        }))
+    }
+
+    fn sum_bytes(&self) -> Vec<u8> {
+        self.sum.iter().flat_map(|lane| lane.to_be_bytes()).collect()
+    }
+
+    fn state(&self, mac: &Mac) -> Code {
+        let message = Message::new(Use::RootState).number(self.cut.0).fixed(&self.cut.1).number(self.least_kept);
+        mac.of(&message.number(self.adopts_until).bytes(&self.sum_bytes()))
+    }
+
+    fn code(&self, mac: &Mac) -> Code {
+        link(mac, self.version, self.made_at, &self.before, &self.state(mac))
+    }
+
+    /// Whether it is as Gatehouse left it.
+    pub(crate) fn is_sound(&self, mac: &Mac) -> bool {
+        self.mac == self.code(mac)
+    }
+
+    /// Whether it is as releases left it that did not chain roots: before the first seal there was nothing to tell by.
+    pub(crate) fn was_sound(&self, mac: &Mac) -> bool {
+        let message = Message::new(Use::Root).number(self.version).number(self.adopts_until);
+        self.mac == mac.of(&message.bytes(&self.sum_bytes())) || self.is_blank()
+    }
+
+    /// Whether nothing was ever sealed under it.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.version == 0 && self.sum == Sum::default()
+    }
+
+    /// A root of the release before, as the beginning of a history.
+    pub(crate) fn beginning(self) -> Self {
+        let mac = if self.is_blank() { [0; 32] } else { self.mac };
+        Self { adopts_until: 0, cut: (self.version, mac), least_kept: i64::MAX, mac, ..self }
+    }
+
+    /// How it is noted elsewhere.
+    pub(crate) const fn noted(&self) -> TrailRoot {
+        TrailRoot { version: self.version, mac: self.mac }
+    }
+}
+
+/// What the root was, or is.
+pub(crate) struct Past {
+    pub version: i64,
+    made_at: i64,
+    state: Code,
+    pub mac: Code,
+}
+
+impl Past {
+    pub(crate) fn read(row: &QueryResult) -> Self {
+        let (version, made_at) = (number(row, "version"), number(row, "made_at"));
+        Self { version, made_at, state: code(row, "state"), mac: code(row, "mac") }
+    }
+
+    /// Whether it comes right behind another one.
+    pub(crate) fn follows(&self, mac: &Mac, (version, before): (i64, Code)) -> bool {
+        self.version == version.wrapping_add(1)
+            && self.mac == link(mac, self.version, self.made_at, &before, &self.state)
+    }
+}
+
+impl WriteSystem<'_> {
+    /// The root, held until the transaction ends; none where another process holds it and that is not waited for.
+    ///
+    /// # Errors
+    /// [`Error::Tampered`] when the root or a trigger is not as Gatehouse left it: going on would make that look right.
+    pub(crate) async fn hold_root(&self, wait: bool) -> Result<Option<Root>> {
+        let Some(root) = self.any_root(wait).await? else { return Ok(None) };
+        if !root.is_sound(self.tx.mac()?) {
+            return Err(Error::Tampered("its root".into()));
+        }
+        match changed_triggers(self.tx.exec()).await?.pop() {
+            Some(trigger) => Err(Error::Tampered(format!("the trigger {trigger}"))),
+            None => Ok(Some(root)),
+        }
+    }
+
+    /// The same without looking at it.
+    pub(crate) async fn any_root(&self, wait: bool) -> Result<Option<Root>> {
+        let lock = if wait { " FOR UPDATE" } else { " FOR UPDATE SKIP LOCKED" };
+        match Root::read(self.tx.exec(), lock).await? {
+            None if wait => Err(Error::Tampered("its root is gone".into())),
+            root => Ok(root),
+        }
+    }
+
+    /// Stores the next root.
+    pub(crate) async fn put_root(&self, mut root: Root) -> Result<()> {
+        let mac = self.tx.mac()?;
+        (root.before, root.version, root.made_at) = (root.mac, root.version + 1, self.tx.now().micros());
+        root.mac = root.code(mac);
+        let mut sql = Sql::new("UPDATE audit_root SET version = ");
+        sql.bind(root.version)
+            .push(", made_at = ")
+            .bind(root.made_at)
+            .push(", adopts_until = ")
+            .bind(root.adopts_until);
+        sql.push(", cut_version = ").bind(root.cut.0).push(", cut_mac = ").bind(root.cut.1.to_vec());
+        sql.push(", least_kept = ").bind(root.least_kept).push(", sum = ").bind(root.sum_bytes());
+        sql.push(", before_mac = ").bind(root.before.to_vec()).push(", mac = ").bind(root.mac.to_vec());
+        sql.push(" WHERE id = 1");
+        self.execute(sql).await?;
+        let mut sql = Sql::new("INSERT INTO audit_roots (version, made_at, state, mac) VALUES (");
+        sql.bind(root.version).push(", ").bind(root.made_at).push(", ").bind(root.state(mac).to_vec());
+        sql.push(", ").bind(root.mac.to_vec()).push(")");
+        self.execute(sql).await.map(drop)
+    }
+
+    /// Forgets roots that are older than anybody will ask for, some hundreds at a time. Returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Tampered`] when they are not what they were.
+    pub async fn purge_audit_roots(&self) -> Result<usize> {
+        let before = self.tx.now().minus(KEPT).micros();
+        let Some(mut root) = self.hold_root(false).await? else { return Ok(0) };
+        let mut sql = Sql::new("SELECT * FROM audit_roots WHERE version > ");
+        sql.bind(root.cut.0).push(" ORDER BY version LIMIT ").bind(PURGED);
+        let db = self.tx.exec();
+        let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
+        let (first, mac) = (root.cut.0, self.tx.mac()?);
+        for past in rows.iter().map(Past::read) {
+            if past.made_at >= before || past.version >= root.version {
+                break;
+            }
+            if !past.follows(mac, root.cut) {
+                return Err(Error::Tampered(format!("its root of version {}", past.version)));
+            }
+            root.cut = (past.version, past.mac);
+        }
+        let count = root.cut.0 - first;
+        if count > 0 {
+            let mut sql = Sql::new("DELETE FROM audit_roots WHERE version <= ");
+            sql.bind(root.cut.0);
+            self.execute(sql).await?;
+            self.put_root(root).await?;
+        }
+        Ok(usize::try_from(count).unwrap_or_default())
+    }
+}
