@@ -53,6 +53,7 @@ migrations! {
     m20261121_000081_run_user_imports,
     m20261122_000001_queue_audit_events_in_one_tree,
     m20261129_000050_count_refreshes,
+    m20261129_000060_note_what_foreign_hashes_cost,
     m20261129_000070_chain_audit_roots,
 }
 

@@ -53,22 +53,46 @@ impl fmt::Debug for TokenHash {
 
 /// The hash of a password, opaque to everything but the hasher: argon2id in PHC string format, or whatever another
 /// system made before the user came here.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PasswordHash(String);
+#[derive(Clone)]
+pub struct PasswordHash {
+    text: String,
+    cost: Option<u32>,
+}
 
 impl PasswordHash {
     /// Takes the text of a hash.
     #[must_use]
     pub const fn new(text: String) -> Self {
-        Self(text)
+        Self { text, cost: None }
+    }
+
+    /// With what a check costs, in thousandths of a check of ours; none if it is ours.
+    #[must_use]
+    pub fn brought_along(self, cost: Option<u32>) -> Self {
+        Self { cost, ..self }
     }
 
     /// The text, which names its format.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// What a check costs, in thousandths of a check of ours; none if it is ours.
+    #[must_use]
+    pub const fn cost(&self) -> Option<u32> {
+        self.cost
     }
 }
+
+/// It is the text that makes a hash: what a check costs is measured.
+impl PartialEq for PasswordHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for PasswordHash {}
 
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

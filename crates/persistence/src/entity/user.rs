@@ -19,6 +19,7 @@ pub struct Model {
     pub status: String,
     pub attributes: String,
     pub password_hash: Option<String>,
+    pub password_hash_cost: Option<i64>,
     pub password_changed_at: Option<i64>,
     pub last_login_at: Option<i64>,
     pub active_sessions: i64,

@@ -74,7 +74,8 @@ impl WriteScope<'_> {
     /// [`crate::Error::ScopeViolation`] when the user lies outside the scope.
     pub async fn erase_below_user(&self, user: &User) -> Result<()> {
         self.guard(&user.home())?;
-        let account = "UPDATE users SET password_hash = NULL, password_changed_at = NULL, last_login_at = NULL WHERE ";
+        let account = "UPDATE users SET password_hash = NULL, password_hash_cost = NULL, password_changed_at = NULL, \
+                       last_login_at = NULL WHERE ";
         self.run(Sql::new(account), Rows("id = ", user.id.uuid(), "")).await?;
         let mut sessions = Sql::new("UPDATE sessions SET ip_address = NULL, user_agent = NULL, device_name = NULL, ");
         sessions.push("location = NULL WHERE tenant_id = ").bind(user.tenant_id.uuid()).push(" AND ");

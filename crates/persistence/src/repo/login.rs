@@ -48,6 +48,8 @@ pub struct Attempt {
     pub account: Counter,
     /// The failures of the address.
     pub address: Counter,
+    /// What a check costs of the dearest hash that a user of the tenant brought along; none if none is left.
+    pub dearest: Option<u32>,
 }
 
 /// What a token check needs to know of a session.
@@ -82,7 +84,7 @@ fn credentials(rows: &[QueryResult], now: Timestamp) -> Result<Option<Credential
         return Ok(None);
     }
     let mut row = user::Model::from_query_result(first, "u_")?;
-    let hash = row.password_hash.take().map(PasswordHash::new);
+    let hash = repo::user::password_hash(&mut row);
     Ok(Some(Credentials { user: repo::user::domain(row)?, hash, roles: roles(rows, now)? }))
 }
 
@@ -132,14 +134,17 @@ impl System<'_> {
         sql.push(&sql::USER).push(", ").push(HELD_COLUMNS);
         sql.push(", n.failures AS n_failures, n.since AS n_since, n.blocked_until AS n_blocked_until, ");
         // A row in any case: whether there is such a user shows in no difference of the work.
-        sql.counter("i_", address).push(" FROM (SELECT 1 AS one) o LEFT JOIN users u ON u.tenant_id = ");
+        sql.counter("i_", address).push(", (SELECT MAX(f.password_hash_cost) FROM users f WHERE f.tenant_id = ");
+        sql.bind(tenant.id.uuid()).push(" AND f.password_hash_cost IS NOT NULL AND f.deleted_at IS NULL) AS dearest");
+        sql.push(" FROM (SELECT 1 AS one) o LEFT JOIN users u ON u.tenant_id = ");
         sql.bind(tenant.id.uuid()).push(" AND u.deleted_at IS NULL AND ").push(column).push(" = ").bind(value);
         sql.push(" ").push(HELD_JOINS);
         sql.push(" LEFT JOIN throttles n ON n.key = COALESCE(").push(bytes).push(", ").bind(unknown.bytes()).push(")");
         let rows = db.query_all_raw(sql.statement(backend)).await?;
         let first = rows.first().ok_or(Error::Corrupt("attempt"))?;
         let (account, address) = (counter(first, "n_")?, counter(first, "i_")?);
-        Ok(Attempt { found: credentials(&rows, now)?, account, address })
+        let dearest = first.try_get::<Option<i64>>("", "dearest")?.and_then(|cost| u32::try_from(cost).ok());
+        Ok(Attempt { found: credentials(&rows, now)?, account, address, dearest })
     }
 
     /// A session with its user and the roles held, in one statement.
@@ -200,7 +205,7 @@ impl WriteSystem<'_> {
     /// As any statement.
     pub async fn rehash_password(&self, changed: Changed<WithPassword>, old: &PasswordHash) -> Result<()> {
         let (WithPassword { user, hash }, event) = changed.into_parts();
-        let mut sql = Sql::new("UPDATE users SET password_hash = ");
+        let mut sql = Sql::new("UPDATE users SET password_hash_cost = NULL, password_hash = ");
         sql.bind(hash.as_str()).push(" WHERE id = ").bind(user.id.uuid());
         sql.push(" AND password_hash = ").bind(old.as_str());
         if self.execute(sql).await? == 1 { self.tx.record(event).await } else { Ok(()) }

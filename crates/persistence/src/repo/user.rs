@@ -4,6 +4,7 @@ use gatehouse_domain::{
     id::{PartnerId, TenantId, UserId},
     page::{Direction, Page, PageRequest},
     search::{Search, Searchable},
+    secret::PasswordHash,
     text::{DisplayName, Email, Phone, Username},
     time::Timestamp,
     user::{User, UserDetail, UserStatus, UserView, WithPassword, WithoutPassword},
@@ -118,6 +119,12 @@ impl Versioned for User {
     }
 }
 
+/// Takes the hash out of a row.
+pub(crate) fn password_hash(row: &mut Model) -> Option<PasswordHash> {
+    let cost = row.password_hash_cost.and_then(|cost| u32::try_from(cost).ok());
+    Some(PasswordHash::new(row.password_hash.take()?).brought_along(cost))
+}
+
 impl Row for WithPassword {
     type Entity = Entity;
     type Active = ActiveModel;
@@ -152,6 +159,7 @@ impl Versioned for WithPassword {
 fn with_hash(value: &WithPassword, row: ActiveModel) -> ActiveModel {
     ActiveModel {
         password_hash: Set(Some(value.hash.as_str().to_owned())),
+        password_hash_cost: Set(value.hash.cost().map(i64::from)),
         password_changed_at: Set(Some(value.user.updated_at.micros())),
         ..row
     }
@@ -186,6 +194,7 @@ impl Versioned for WithoutPassword {
     fn updatable(&self) -> Result<ActiveModel> {
         Ok(ActiveModel {
             password_hash: Set(None),
+            password_hash_cost: Set(None),
             password_changed_at: Set(Some(self.user.updated_at.micros())),
             ..self.user.updatable()?
         })

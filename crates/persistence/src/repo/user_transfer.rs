@@ -19,7 +19,7 @@ use crate::{
         list::signed,
         sql::{Sql, USER, power_of_two},
         term::Terms,
-        user::domain,
+        user::{domain, password_hash},
     },
     scope::{Scope, WriteScope},
 };
@@ -36,12 +36,15 @@ pub struct Taken {
 }
 
 fn portable(mut row: Model) -> Result<Portable> {
-    let hash = row.password_hash.take().map(PasswordHash::new);
-    Ok(Portable { user: domain(row)?, hash })
+    Ok(Portable { hash: password_hash(&mut row), user: domain(row)? })
 }
 
 fn with_hash(value: &Portable, row: ActiveModel) -> ActiveModel {
-    ActiveModel { password_hash: Set(value.hash.as_ref().map(|hash| hash.as_str().to_owned())), ..row }
+    ActiveModel {
+        password_hash: Set(value.hash.as_ref().map(|hash| hash.as_str().to_owned())),
+        password_hash_cost: Set(value.hash.as_ref().and_then(PasswordHash::cost).map(i64::from)),
+        ..row
+    }
 }
 
 impl Row for Portable {

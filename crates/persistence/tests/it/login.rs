@@ -30,6 +30,30 @@ db_tests! {
         }
     }
 
+    async fn dearest_hash_that_was_brought_along_is_that_of_the_tenant_until_it_is_replaced(db) {
+        let partner = partner(&db, "p").await;
+        let (tenant, other) = (tenant(&db, &partner, "t").await, tenant(&db, &partner, "other").await);
+        let dearest = async |at: &gatehouse_domain::tenant::Tenant| {
+            db.system(SYSTEM).attempt(at.reference(), &LoginName::parse("eve").unwrap(), KEYS, NOW).await.unwrap().dearest
+        };
+        let set = async |user: &gatehouse_domain::user::User, cost: Option<u32>| {
+            let hash = PasswordHash::new(HASH.into()).brought_along(cost);
+            let (changed, _) = user.clone().reset_password(&user.email, hash, NOW).unwrap();
+            write(&db, NOW, async move |tx| tx.system(SYSTEM).update(changed.clone()).await).await.unwrap().user
+        };
+        let (ada, bob) = (user(&db, &tenant, "ada").await, user(&db, &tenant, "bob").await);
+        assert_eq!(dearest(&tenant).await, None);
+        let (ada, _) = (set(&ada, Some(700)).await, set(&bob, Some(300)).await);
+        assert_eq!((dearest(&tenant).await, dearest(&other).await), (Some(700), None));
+        let found = db.system(SYSTEM).attempt_of(tenant.reference(), ada.id, KEYS[1], NOW).await.unwrap();
+        assert_eq!((found.found.unwrap().hash.unwrap().cost(), found.dearest), (Some(700), Some(700)));
+        let hash = PasswordHash::new(HASH.into());
+        write(&db, NOW, async move |tx| {
+            tx.system(SYSTEM).rehash_password(ada.clone().rehash_password(hash.clone()), &hash).await
+        }).await.unwrap();
+        assert_eq!(dearest(&tenant).await, Some(300));
+    }
+
     async fn sign_in_is_admitted_only_while_user_tenant_and_partner_are_active_and_the_password_is_the_same(db) {
         let partner = partner(&db, "p").await;
         let tenant = tenant(&db, &partner, "t").await;

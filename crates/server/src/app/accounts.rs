@@ -22,7 +22,10 @@ use crate::{
         recovery::EMAIL_PAGE,
         tenants::another_user_fits,
     },
-    security::{password::Verified, refresh},
+    security::{
+        password::{Check, Overloaded, Verified},
+        refresh,
+    },
 };
 
 /// What a person gives to open an account.
@@ -169,11 +172,28 @@ impl App {
             Gate::Locked => return Err(Error::InvalidCredentials),
         }
         let found = before.found.ok_or(Error::NotFound)?;
-        if self.hasher.verify(facts.tenant.id, password, found.hash.as_ref()).await? == Verified::No {
-            let refused = refused(facts.reference(), id, "invalid_credentials");
-            return Err(self.failed(counters, refused, origin).await);
+        let check = Check { hash: found.hash.as_ref(), lets_in: true, dearest: before.dearest };
+        let verified = self.hasher.verify(facts.tenant.id, password, check).await?;
+        if !verified.is_right() {
+            let refused = refused(facts.reference(), id, verified.refusal());
+            return Err(self.not_proved(&verified, counters, refused, origin).await);
         }
         Ok((found, counters))
+    }
+
+    /// A password that was not found to be right. Where there was no time to find out, that counts as a failure, too:
+    /// that it was none must not show for some accounts.
+    pub(crate) async fn not_proved(
+        &self,
+        verified: &Verified,
+        counters: Counters,
+        refused: Refused,
+        origin: &Origin,
+    ) -> Error {
+        match self.failed(counters, refused, origin).await {
+            Error::InvalidCredentials if *verified == Verified::Crowded => Overloaded.into(),
+            error => error,
+        }
     }
 
     /// Changes one's own password. Every other session ends. A wrong current password counts like a failed sign-in.

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     app::{App, Error, Result, client::Origin},
     security::{
-        password::Verified,
+        password::{Check, Verified},
         refresh,
         token::{CLIENT_ID, Claims},
     },
@@ -213,14 +213,17 @@ impl App {
         }
 
         let stored = found.and_then(|found| found.hash.clone());
-        let verified = self.hasher.verify(tenant.id, password, stored.as_ref()).await?;
+        let is_active = found.is_some_and(|found| found.user.status == UserStatus::Active);
+        let lets_in = is_active && self.gate(&before, now) == Gate::Open;
+        let check = Check { hash: stored.as_ref(), lets_in, dearest: before.dearest };
+        let verified = self.hasher.verify(tenant.id, password, check).await?;
         let policy = self.policy(facts);
-        let (Some(found), Some(hash), true) = (found, stored, verified != Verified::No) else {
-            let refused = Refused::login(tenant, found.map(|found| found.user.id), "invalid_credentials");
-            return Err(self.failed(counters, refused, origin).await);
+        let (Some(found), Some(hash), true) = (found, stored, verified.is_right()) else {
+            let refused = Refused::login(tenant, found.map(|found| found.user.id), verified.refusal());
+            return Err(self.not_proved(&verified, counters, refused, origin).await);
         };
-        if found.user.status != UserStatus::Active || self.gate(&before, now) == Gate::Locked {
-            let why = if found.user.status == UserStatus::Active { "locked" } else { "not_active" };
+        if !lets_in {
+            let why = if is_active { "locked" } else { "not_active" };
             return Err(self.failed(counters, Refused::login(tenant, Some(found.user.id), why), origin).await);
         }
         if policy.require_verified_email && !found.user.email_verified {
@@ -243,7 +246,7 @@ impl App {
         };
         let upgrade = match verified {
             Verified::Upgrade(new) => Some(new),
-            Verified::Yes | Verified::No => None,
+            _ => None,
         };
         let (user, limits, policy_then) = (found.user.clone(), self.limits, policy.clone());
         let work = async move |tx: &WriteTx<'_>| {

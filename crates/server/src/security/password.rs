@@ -7,12 +7,11 @@
 //! one tenant at most half of them; the rest is refused at once.
 
 use std::{
-    collections::{HashMap, VecDeque},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use argon2::{
@@ -20,14 +19,18 @@ use argon2::{
     password_hash::phc::{Output, ParamsString, PasswordHash as Phc, Salt},
 };
 use gatehouse_domain::{id::TenantId, issue::Fault, password::Password, secret::PasswordHash};
-use tokio::sync::oneshot;
 
 use crate::env::Env;
 
+mod cost;
+mod queue;
 mod stored;
+mod strength;
 
+use queue::Queue;
 use stored::Stored;
 pub use stored::adopt;
+use strength::check_strength;
 
 /// How expensive a hash is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,21 +70,52 @@ pub struct HasherOptions {
 #[error("too many passwords are waiting to be checked")]
 pub struct Overloaded;
 
+/// What a password is checked against.
+#[derive(Debug, Clone, Copy)]
+pub struct Check<'a> {
+    /// The hash that is stored.
+    pub hash: Option<&'a PasswordHash>,
+    /// Whether the right password is let in.
+    pub lets_in: bool,
+    /// What the dearest hash costs that a user of the tenant brought along.
+    pub dearest: Option<u32>,
+}
+
 /// The outcome of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verified {
     /// The password is wrong, or there is none.
     No,
+    /// The stored hash would cost too much to check.
+    TooDear,
+    /// The password is wrong, or there was no time to find out.
+    Crowded,
     /// It is right.
     Yes,
     /// It is right, and the stored hash was cheaper than new ones are or came from elsewhere: store this one instead.
     Upgrade(PasswordHash),
 }
 
+impl Verified {
+    /// Whether the password is known to be right.
+    #[must_use]
+    pub const fn is_right(&self) -> bool {
+        matches!(self, Self::Yes | Self::Upgrade(_))
+    }
+
+    /// Why nobody is let in, for the trail.
+    #[must_use]
+    pub const fn refusal(&self) -> &'static str {
+        match self {
+            Self::TooDear => "password_hash_cost",
+            Self::Crowded => "overloaded",
+            Self::No | Self::Yes | Self::Upgrade(_) => "invalid_credentials",
+        }
+    }
+}
+
 /// The outcome of choosing a password.
 pub type Chosen = Result<PasswordHash, Fault>;
-
-type Job = Box<dyn FnOnce(&mut Kit) + Send>;
 
 /// What a hashing thread works with.
 struct Kit {
@@ -91,32 +125,15 @@ struct Kit {
     hashes: Arc<AtomicU64>,
 }
 
-#[derive(Default)]
-struct Queue {
-    lanes: HashMap<TenantId, VecDeque<Job>>,
-    turns: VecDeque<TenantId>,
-    waiting: usize,
-    closed: bool,
-}
-
-struct Shared {
-    queue: Mutex<Queue>,
-    wake: Condvar,
-    capacity: usize,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Hashes and checks passwords.
 pub struct Hasher {
-    shared: Arc<Shared>,
+    own: Queue,
+    foreign: Queue,
+    strength: Queue,
     hashes: Arc<AtomicU64>,
-    busy: Arc<AtomicUsize>,
+    cost: Cost,
     dummy: PasswordHash,
+    longest_turn: Duration,
 }
 
 impl std::fmt::Debug for Hasher {
@@ -125,8 +142,8 @@ impl std::fmt::Debug for Hasher {
     }
 }
 
-/// How long an idle thread keeps its memory.
-const KEEP_MEMORY: Duration = Duration::from_secs(2);
+/// How long a check waits for its turn among the hashes of other systems, and takes it.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
 
 impl Hasher {
     /// Starts the threads.
@@ -134,22 +151,23 @@ impl Hasher {
     /// # Errors
     /// When the operating system has no threads left.
     pub fn start(options: HasherOptions, env: &Env) -> std::io::Result<Self> {
-        let shared =
-            Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new(), capacity: Ord::max(options.queue, 2) });
+        let HasherOptions { permits, queue, cost } = options;
         let hashes = Arc::new(AtomicU64::new(0));
-        let busy = Arc::new(AtomicUsize::new(0));
-        for number in 0..Ord::max(options.permits, 1) {
-            let shared = Arc::clone(&shared);
-            let kit = Kit { memory: Vec::new(), env: env.clone(), cost: options.cost, hashes: Arc::clone(&hashes) };
-            std::thread::Builder::new().name(format!("argon2-{number}")).spawn({
-                let busy = Arc::clone(&busy);
-                move || work(&shared, &busy, kit)
-            })?;
-        }
-        // Checked when there is no user of that name, so that it takes as long as when there is one. Its text is
-        // random and its output too: no password matches.
-        let dummy = phc(options.cost, &env.random(), &env.random());
-        Ok(Self { shared, hashes, busy, dummy })
+        let kit = || Kit { memory: Vec::new(), env: env.clone(), cost, hashes: Arc::clone(&hashes) };
+        let own = (0..Ord::max(permits, 1)).map(|_| kit()).collect();
+        Ok(Self {
+            // Requests that need no hash go first. A turn among the hashes of other systems has a length, so it does
+            // not wait for ours.
+            own: Queue::start("argon2", queue, 10, own)?,
+            foreign: Queue::start("foreign", queue, 5, vec![kit()])?,
+            strength: Queue::start("strength", queue, 15, vec![kit()])?,
+            // Checked when there is no user of that name, so that it takes as long as when there is one. Its text is
+            // random and its output too: no password matches.
+            dummy: phc(cost, &env.random(), &env.random()),
+            hashes,
+            cost,
+            longest_turn: LONGEST_TURN,
+        })
     }
 
     /// How many hashes have been computed.
@@ -161,60 +179,62 @@ impl Hasher {
     /// Whether passwords are being hashed at the moment.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.busy.load(Ordering::Relaxed) > 0
+        self.own.is_busy()
     }
 
     /// How many jobs wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.shared.lock().waiting
+        self.own.waiting()
     }
 
-    async fn run<T: Send + 'static>(
-        &self,
-        tenant: TenantId,
-        job: impl FnOnce(&mut Kit) -> T + Send + 'static,
-    ) -> Result<T, Overloaded> {
-        let (reply, answer) = oneshot::channel();
-        {
-            let mut queue = self.shared.lock();
-            if queue.waiting >= self.shared.capacity {
-                return Err(Overloaded);
-            }
-            let lane = queue.lanes.entry(tenant).or_default();
-            if lane.len() >= self.shared.capacity / 2 {
-                return Err(Overloaded);
-            }
-            let first = lane.is_empty();
-            lane.push_back(Box::new(move |kit| {
-                // Whoever asked may be gone; then the work is not worth doing.
-                if !reply.is_closed() {
-                    drop(reply.send(job(kit)));
-                }
-            }));
-            queue.waiting += 1;
-            if first {
-                queue.turns.push_back(tenant);
-            }
-        }
-        self.shared.wake.notify_one();
-        answer.await.map_err(|_| Overloaded)
-    }
-
-    /// Checks a password. Takes as long for a missing hash as for a real one.
+    /// Checks a password.
+    ///
+    /// Each check costs one hash of ours, of nobody's password if there is none of ours. In a tenant that has hashes of
+    /// other systems it also takes a turn among these, as long for all: whoever brought one along has it checked then,
+    /// and the others wait for as long. Only who is let in leaves before the end of the turn. So a wrong password is
+    /// answered after the same time whosever it is, also where others wait before it.
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full.
-    pub async fn verify(
-        &self,
-        tenant: TenantId,
-        password: Password,
-        hash: Option<&PasswordHash>,
-    ) -> Result<Verified, Overloaded> {
-        let exists = hash.is_some();
-        let hash = hash.unwrap_or(&self.dummy).clone();
-        let verified = self.run(tenant, move |kit| kit.verify(&password, &hash)).await?;
-        Ok(if exists { verified } else { Verified::No })
+    pub async fn verify(&self, tenant: TenantId, password: Password, check: Check<'_>) -> Result<Verified, Overloaded> {
+        let Check { hash, lets_in, dearest } = check;
+        let stored = hash.and_then(|hash| Stored::read(hash.as_str()).ok());
+        let (ours, theirs) = match stored {
+            Some(stored) if stored.is_of(self.cost) => (hash, None),
+            stored => (None, stored),
+        };
+        let has_turn = theirs.is_some() || dearest.is_some();
+        let made_here = hash.is_some_and(|hash| hash.cost().is_none());
+        let stays = made_here && theirs.as_ref().is_some_and(|stored| stored.is_as_good_as(self.cost));
+        let (exists, ours, typed) = (ours.is_some(), ours.unwrap_or(&self.dummy).clone(), password.clone());
+        let own = self.own.enqueue(tenant, move |kit| kit.verify(&typed, &ours))?;
+        // Whoever leaves drops their end of it.
+        let (_stays, leaves) = std::sync::mpsc::channel();
+        let turn = has_turn.then(|| {
+            let (typed, length) = (password.clone(), dearest.unwrap_or(0));
+            let turn = Turn { theirs, length, lets_in, leaves };
+            self.foreign.enqueue(tenant, move |kit| kit.take(&turn, &typed))
+        });
+        let begun = tokio::time::Instant::now();
+
+        let verified = own.await.map_err(|_| Overloaded)?;
+        let verified = if exists { verified } else { Verified::No };
+        let Some(turn) = turn else { return Ok(verified) };
+        if verified.is_right() && lets_in {
+            return Ok(verified);
+        }
+        let Ok(turn) = turn else { return Ok(Verified::Crowded) };
+        match tokio::time::timeout_at(begun + self.longest_turn, turn).await {
+            Ok(Ok(_)) if exists => Ok(verified),
+            Ok(Ok(Verified::Yes)) if stays => Ok(Verified::Yes),
+            // Without a place for the better hash the next sign-in makes it.
+            Ok(Ok(Verified::Yes)) => {
+                Ok(self.own.run(tenant, move |kit| kit.hash(&password)).await.map_or(Verified::Yes, Verified::Upgrade))
+            }
+            Ok(Ok(verified)) => Ok(verified),
+            _ => Ok(Verified::Crowded),
+        }
     }
 
     /// Hashes a new password, if it is strong enough: zxcvbn's score at least 3 of 4, with the words an attacker
@@ -228,56 +248,23 @@ impl Hasher {
         password: Password,
         context: Vec<String>,
     ) -> Result<Chosen, Overloaded> {
-        self.run(tenant, move |kit| {
-            check_strength(&password, &context)?;
-            Ok(kit.hash(&password))
-        })
-        .await
+        let typed = password.clone();
+        if let Err(fault) = self.strength.run(tenant, move |_| check_strength(&typed, &context)).await? {
+            return Ok(Err(fault));
+        }
+        self.own.run(tenant, move |kit| kit.hash(&password)).await.map(Ok)
     }
 }
 
-impl Drop for Hasher {
-    fn drop(&mut self) {
-        self.shared.lock().closed = true;
-        self.shared.wake.notify_all();
-    }
-}
-
-fn work(shared: &Shared, busy: &AtomicUsize, mut kit: Kit) {
-    // Requests that need no hash go first. It is no loss if the system does not allow it.
-    let _ = rustix::process::nice(10);
-    while let Some(job) = next(shared, &mut kit) {
-        // A panic costs the job, not the thread.
-        busy.fetch_add(1, Ordering::Relaxed);
-        drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&mut kit))));
-        busy.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// The next job: tenants take turns, whatever the length of their lanes.
-fn next(shared: &Shared, kit: &mut Kit) -> Option<Job> {
-    let mut queue = shared.lock();
-    loop {
-        if let Some(tenant) = queue.turns.pop_front() {
-            let lane = queue.lanes.get_mut(&tenant)?;
-            let job = lane.pop_front()?;
-            if lane.is_empty() {
-                queue.lanes.remove(&tenant);
-            } else {
-                queue.turns.push_back(tenant);
-            }
-            queue.waiting -= 1;
-            return Some(job);
-        }
-        if queue.closed {
-            return None;
-        }
-        let (woken, timeout) = shared.wake.wait_timeout(queue, KEEP_MEMORY).unwrap_or_else(PoisonError::into_inner);
-        queue = woken;
-        if timeout.timed_out() && !kit.memory.is_empty() {
-            kit.memory = Vec::new();
-        }
-    }
+/// A turn among the hashes of other systems.
+struct Turn {
+    /// The hash to check, if it is one of these.
+    theirs: Option<Stored>,
+    /// For hashes of which cost the turn is long enough.
+    length: u32,
+    lets_in: bool,
+    /// Ends when nobody waits any longer.
+    leaves: std::sync::mpsc::Receiver<()>,
 }
 
 impl Kit {
@@ -302,20 +289,35 @@ impl Kit {
         }
     }
 
+    /// Whether a hash fits that is made as ours are.
     fn verify(&mut self, password: &Password, hash: &PasswordHash) -> Verified {
         let Ok(stored) = Stored::read(hash.as_str()) else { return Verified::No };
         self.hashes.fetch_add(1, Ordering::Relaxed);
-        let fits = stored.fits(password, &mut self.memory);
-        let own = usize::try_from(self.cost.memory_kib).unwrap_or(usize::MAX);
-        if self.memory.len() > own {
-            // One that came from elsewhere took more; nobody else needs that much.
-            self.memory = Vec::new();
-        }
-        match fits {
+        match stored.fits(password, &mut self.memory) {
             false => Verified::No,
-            true if stored.is_as_good_as(self.cost) => Verified::Yes,
+            true if hash.cost().is_none() => Verified::Yes,
             true => Verified::Upgrade(self.hash(password)),
         }
+    }
+
+    fn take(&mut self, turn: &Turn, password: &Password) -> Verified {
+        cost::measure();
+        let begun = Instant::now();
+        let (length, verified) = match &turn.theirs {
+            None => (turn.length, Verified::No),
+            Some(stored) if !stored.is_checked() => (turn.length, Verified::TooDear),
+            Some(stored) => {
+                self.hashes.fetch_add(1, Ordering::Relaxed);
+                let fits = stored.fits(password, &mut self.memory);
+                self.memory = Vec::new();
+                (Ord::max(turn.length, stored.cost()), if fits { Verified::Yes } else { Verified::No })
+            }
+        };
+        if !(verified.is_right() && turn.lets_in) {
+            let rest = cost::turn(length).saturating_sub(begun.elapsed());
+            let _ = turn.leaves.recv_timeout(rest);
+        }
+        verified
     }
 }
 
@@ -334,42 +336,6 @@ fn phc(cost: Cost, salt: &[u8; 16], output: &[u8; 32]) -> PasswordHash {
         Some(phc) => PasswordHash::new(phc.to_string()),
         None => unreachable!("checked parameters make a PHC string"),
     }
-}
-
-/// zxcvbn takes time that grows faster than its input; what an attacker would guess shows at the beginning.
-const STRENGTH_CHARS: usize = 100;
-
-fn check_strength(password: &Password, context: &[String]) -> Result<(), Fault> {
-    let head: String = password.expose().chars().take(STRENGTH_CHARS).collect();
-    let words: Vec<&str> = context
-        .iter()
-        .flat_map(|word| [word.as_str()].into_iter().chain(word.split(['@', '.', '-', '_', ' '])))
-        .filter(|word| word.len() > 2)
-        .collect();
-    if is_mostly(&head, &words) {
-        let why = "is too easy to guess: it is made of names that anyone knows";
-        return Err(Fault::new("password_too_weak", why));
-    }
-    let estimate = zxcvbn::zxcvbn(&head, &words);
-    if estimate.score() >= zxcvbn::Score::Three {
-        return Ok(());
-    }
-    let why =
-        estimate.feedback().and_then(zxcvbn::feedback::Feedback::warning).map(|w| format!(": {w}")).unwrap_or_default();
-    Err(Fault::new("password_too_weak", format!("is too easy to guess{why}")))
-}
-
-/// How many letters and digits a password must have besides the words that an attacker would try first.
-const OWN_CHARS: usize = 8;
-
-/// Whether little is left of a password without these words: zxcvbn knows that each is a poor guess, but not that two of
-/// them in a row are.
-fn is_mostly(password: &str, words: &[&str]) -> bool {
-    let whole = password.to_lowercase();
-    let mut longest_first = words.to_vec();
-    longest_first.sort_by_key(|word| std::cmp::Reverse(word.len()));
-    let rest = longest_first.iter().fold(whole.clone(), |rest, word| rest.replace(word, ""));
-    rest.len() < whole.len() && rest.chars().filter(|c| c.is_alphanumeric()).count() < OWN_CHARS
 }
 
 #[cfg(test)]

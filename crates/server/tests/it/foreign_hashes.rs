@@ -50,6 +50,31 @@ api_tests! {
         world.try_login("acme", "ada", PASSWORD).await.expect(200);
     }
 
+    async fn what_a_hash_of_another_system_costs_is_known_until_it_is_replaced(world) {
+        let (tenant, admin) = (world.tenant("acme").await, world.admin().await);
+        let line = json!({"username": "ada", "email": "ada@mail.example", "password_hash": DJANGO});
+        let import = world.post(&format!("/admin/tenants/{}/user-imports", tenant.id)).bearer(&admin);
+        import.body("application/x-ndjson", line.to_string()).send().await.expect(202);
+        world.app.run_imports().await.unwrap();
+        let known = "SELECT COUNT(*) FROM users WHERE password_hash_cost IS NOT NULL";
+        assert_eq!(world.number(known).await, 1);
+        world.try_login("acme", "ada", "wrong horse").await.expect(401);
+        assert_eq!(world.number(known).await, 1);
+        world.try_login("acme", "ada", "correct horse").await.expect(200);
+        assert_eq!(world.number(known).await, 0);
+    }
+
+    async fn hash_that_is_too_dear_is_not_computed_and_the_trail_says_why(world) {
+        ada(&world).await;
+        let dear = DJANGO.replace("$1000$", "$4000000000$");
+        world.execute(format!("UPDATE users SET password_hash = '{dear}' WHERE username_key = 'ada'")).await;
+        let before = world.app.hashing().0;
+        world.try_login("acme", "ada", "correct horse").await.problem(401, "invalid_credentials");
+        assert_eq!(world.app.hashing().0, before + 1);
+        let failures = world.text("SELECT failure FROM audit_events WHERE action = 'session.login_failed'").await;
+        assert_eq!(failures, ["password_hash_cost"]);
+    }
+
     async fn dearer_parameters_replace_the_hash_at_the_next_sign_in(world) {
         let tenant = world.tenant("acme").await;
         world.person(&tenant, "ada").await;

@@ -52,6 +52,7 @@ mod stats;
 mod strangers;
 mod tenant_view;
 mod throttle;
+mod timing;
 mod tokens;
 mod transfer_lines;
 mod transfers;

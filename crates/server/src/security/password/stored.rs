@@ -1,8 +1,7 @@
 //! Hashes as they are stored: those that are made here, and those that other systems made and users brought along.
 //!
-//! The format of a hash names its function; nothing else does. What would take longer than about a second, or more
-//! memory than [`MOST_MEMORY`], is refused when it comes in and never computed, so that no account can hold up a
-//! thread that others wait for.
+//! The format of a hash names its function; nothing else does. What would cost more than [`MOST_COST`], or take more
+//! memory than [`MOST_MEMORY`], is refused when it comes in.
 
 use std::num::NonZeroU32;
 
@@ -16,14 +15,12 @@ use gatehouse_domain::{issue::Fault, password::Password, secret::PasswordHash};
 
 use crate::security::{keyring::equal, password::Cost};
 
-/// The most memory that one hash may take, in bytes.
-const MOST_MEMORY: u64 = 256 << 20;
-/// The most that argon2 or scrypt may do: bytes of memory times the passes over it.
-const MOST_FILLED: u64 = 1 << 30;
-/// The most rounds of PBKDF2, for all blocks of its output together.
-const MOST_ROUNDS: u64 = 3_000_000;
-/// The most that bcrypt may cost, as the logarithm of its rounds.
-const MOST_BCRYPT: u32 = 14;
+/// The most memory that one hash may take, in bytes: 64 MiB, and what scrypt keeps beside that.
+const MOST_MEMORY: u128 = 65 << 20;
+/// The most that a hash may cost when it comes in: as much as twenty of ours.
+const MOST_COST: u32 = 20_000;
+/// The most that one may cost that is checked: it was measured by another machine, or at another moment.
+const MOST_CHECKED: u32 = 2 * MOST_COST;
 /// How many bytes a hash has at least: with fewer, other passwords would fit too.
 const LEAST_OUTPUT: usize = 16;
 /// How many bytes a hash or its salt has at most.
@@ -34,7 +31,7 @@ const MOST_TEXT: usize = 512;
 /// A hash that has been understood.
 pub(super) enum Stored {
     Argon2 { algorithm: Algorithm, version: Version, params: Params, salt: Vec<u8>, output: Vec<u8> },
-    Bcrypt(String),
+    Bcrypt { text: String, rounds: u32 },
     Pbkdf2 { algorithm: pbkdf2::Algorithm, rounds: NonZeroU32, salt: Vec<u8>, output: Vec<u8> },
     Scrypt { params: scrypt::Params, salt: Vec<u8>, output: Vec<u8> },
 }
@@ -44,16 +41,21 @@ pub(super) enum Stored {
 /// # Errors
 /// When its format is not known, or it would cost too much to check.
 pub fn adopt(text: &str) -> Result<PasswordHash, Fault> {
-    Stored::read(text)?;
-    Ok(PasswordHash::new(text.to_owned()))
+    let stored = Stored::read(text)?;
+    let hash = PasswordHash::new(text.to_owned());
+    if stored.is_of(Cost::OWASP) {
+        return Ok(hash);
+    }
+    match stored.cost() {
+        cost if cost > MOST_COST || stored.memory() > MOST_MEMORY => {
+            Err(Fault::new("password_hash_cost", "would take too much time or memory at every sign-in"))
+        }
+        cost => Ok(hash.brought_along(Some(cost))),
+    }
 }
 
 fn unknown() -> Fault {
     Fault::new("password_hash_format", "must be an argon2, bcrypt, PBKDF2 or scrypt hash in one of their usual formats")
-}
-
-fn too_expensive() -> Fault {
-    Fault::new("password_hash_cost", "would take too much time or memory at every sign-in")
 }
 
 /// With `.` for `+` as some systems write it, and padded or not.
@@ -91,7 +93,13 @@ impl Stored {
         if stored.is_short() {
             return Err(Fault::new("password_hash_format", "is cut short: other passwords would fit, too"));
         }
-        if stored.is_expensive() { Err(too_expensive()) } else { Ok(stored) }
+        Ok(stored)
+    }
+
+    /// Whether it costs so little that a password is checked against it. One that is there for longer than its format is
+    /// bounded is not: it takes a new password.
+    pub(super) fn is_checked(&self) -> bool {
+        self.memory() <= MOST_MEMORY && self.cost() <= MOST_CHECKED
     }
 
     /// By the parts between the dollar signs.
@@ -101,7 +109,8 @@ impl Stored {
             ["", "argon2id" | "argon2i" | "argon2d", ..] => Self::argon2(text),
             ["", "2a" | "2b" | "2y", _, _] => {
                 let cost: u32 = text.parse::<bcrypt::HashParts>().ok()?.get_cost();
-                (4..=31).contains(&cost).then(|| Self::Bcrypt(text.to_owned()))
+                let rounds = (4..=31).contains(&cost).then(|| 1 << cost)?;
+                Some(Self::Bcrypt { text: text.to_owned(), rounds })
             }
             // The PHC string format, and the older one of passlib, which has the rounds alone.
             ["", function, rounds, salt, output] if function.starts_with("pbkdf2") => {
@@ -164,36 +173,22 @@ impl Stored {
 
     fn is_short(&self) -> bool {
         match self {
-            Self::Bcrypt(_) => false,
+            Self::Bcrypt { .. } => false,
             Self::Argon2 { output, .. } | Self::Pbkdf2 { output, .. } | Self::Scrypt { output, .. } => {
                 output.len() < LEAST_OUTPUT
             }
         }
     }
 
-    fn is_expensive(&self) -> bool {
-        let (memory, filled) = match self {
-            Self::Bcrypt(text) => return text[4..6].parse::<u32>().is_ok_and(|cost| cost > MOST_BCRYPT),
-            Self::Pbkdf2 { algorithm, rounds, output, .. } => {
-                let digest = if *algorithm == pbkdf2::PBKDF2_HMAC_SHA512 {
-                    64
-                } else if *algorithm == pbkdf2::PBKDF2_HMAC_SHA256 {
-                    32
-                } else {
-                    20
-                };
-                return u64::from(rounds.get()) * output.len().div_ceil(digest) as u64 > MOST_ROUNDS;
+    /// Whether it is made as ours are at this cost.
+    pub(super) fn is_of(&self, cost: Cost) -> bool {
+        match self {
+            Self::Argon2 { algorithm: Algorithm::Argon2id, version: Version::V0x13, params, output, .. } => {
+                let made = Cost { memory_kib: params.m_cost(), passes: params.t_cost() };
+                made == cost && params.p_cost() == 1 && output.len() == 32
             }
-            Self::Argon2 { params, .. } => {
-                let memory = u64::from(params.m_cost()) << 10;
-                (memory, memory.saturating_mul(params.t_cost().into()))
-            }
-            Self::Scrypt { params, .. } => {
-                let memory = params.n().saturating_mul(128).saturating_mul(params.r().into());
-                (memory, memory.saturating_mul(params.p().into()))
-            }
-        };
-        memory > MOST_MEMORY || filled > MOST_FILLED
+            _ => false,
+        }
     }
 
     /// Whether it is as good as one that would be made now, and does not cost much more: nobody's sign-in is to hold up
@@ -230,7 +225,7 @@ impl Stored {
                 })
             }
             // What stands behind 72 bytes never counted there.
-            Self::Bcrypt(text) => bcrypt::verify(typed, text).unwrap_or(false),
+            Self::Bcrypt { text, .. } => bcrypt::verify(typed, text).unwrap_or(false),
             Self::Pbkdf2 { algorithm, rounds, salt, output } => {
                 pbkdf2::verify(*algorithm, *rounds, salt, typed, output).is_ok()
             }

@@ -1,5 +1,7 @@
 use super::*;
 use gatehouse_domain::issue::Parse;
+use std::sync::Mutex;
+use tokio::sync::oneshot;
 
 const CHEAP: Cost = Cost { memory_kib: 64, passes: 1 };
 
@@ -17,6 +19,13 @@ fn password(text: &str) -> Password {
 
 type Waiting<'a> = std::pin::Pin<Box<dyn Future<Output = Result<u8, Overloaded>> + 'a>>;
 
+/// A check of a user who may sign in, in a tenant without hashes of other systems.
+fn of(hash: &PasswordHash) -> Check<'_> {
+    Check { hash: Some(hash), lets_in: true, dearest: None }
+}
+
+const NOBODY: Check<'_> = Check { hash: None, lets_in: false, dearest: None };
+
 /// Lets a job take its place in the queue; says whether it was refused.
 async fn enqueue(job: &mut Waiting<'_>) -> bool {
     match futures_util::poll!(job) {
@@ -32,9 +41,9 @@ async fn hash_is_an_argon2id_phc_string_that_verifies_its_password_only() {
     let hasher = hasher(CHEAP, 1, 8);
     let hash = hasher.choose(tenant(1), password(GOOD), vec![]).await.unwrap().unwrap();
     assert!(hash.as_str().starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{}", hash.as_str());
-    assert_eq!(hasher.verify(tenant(1), password(GOOD), Some(&hash)).await.unwrap(), Verified::Yes);
-    assert_eq!(hasher.verify(tenant(1), password("another"), Some(&hash)).await.unwrap(), Verified::No);
-    assert_eq!(hasher.verify(tenant(1), password(GOOD), None).await.unwrap(), Verified::No);
+    assert_eq!(hasher.verify(tenant(1), password(GOOD), of(&hash)).await.unwrap(), Verified::Yes);
+    assert_eq!(hasher.verify(tenant(1), password("another"), of(&hash)).await.unwrap(), Verified::No);
+    assert_eq!(hasher.verify(tenant(1), password(GOOD), NOBODY).await.unwrap(), Verified::No);
 }
 
 #[tokio::test]
@@ -43,20 +52,20 @@ async fn last_character_of_a_long_password_counts() {
     let long: String = (0..128).map(|i| char::from(b'a' + (i * i % 26) as u8)).collect();
     let hash = hasher.choose(tenant(1), password(&long), vec![]).await.unwrap().unwrap();
     let other = format!("{}!", &long[..127]);
-    assert_eq!(hasher.verify(tenant(1), password(&other), Some(&hash)).await.unwrap(), Verified::No);
-    assert_eq!(hasher.verify(tenant(1), password(&long), Some(&hash)).await.unwrap(), Verified::Yes);
+    assert_eq!(hasher.verify(tenant(1), password(&other), of(&hash)).await.unwrap(), Verified::No);
+    assert_eq!(hasher.verify(tenant(1), password(&long), of(&hash)).await.unwrap(), Verified::Yes);
 }
 
 #[tokio::test]
 async fn raised_cost_upgrades_the_hash_at_the_next_check() {
     let old = hasher(CHEAP, 1, 8).choose(tenant(1), password(GOOD), vec![]).await.unwrap().unwrap();
     let dearer = hasher(Cost { memory_kib: 128, passes: 2 }, 1, 8);
-    let Verified::Upgrade(new) = dearer.verify(tenant(1), password(GOOD), Some(&old)).await.unwrap() else {
+    let Verified::Upgrade(new) = dearer.verify(tenant(1), password(GOOD), of(&old)).await.unwrap() else {
         panic!("no upgrade")
     };
     assert!(new.as_str().contains("m=128,t=2"));
-    assert_eq!(dearer.verify(tenant(1), password(GOOD), Some(&new)).await.unwrap(), Verified::Yes);
-    assert_eq!(dearer.verify(tenant(1), password("wrong"), Some(&old)).await.unwrap(), Verified::No);
+    assert_eq!(dearer.verify(tenant(1), password(GOOD), of(&new)).await.unwrap(), Verified::Yes);
+    assert_eq!(dearer.verify(tenant(1), password("wrong"), of(&old)).await.unwrap(), Verified::No);
 }
 
 #[tokio::test]
@@ -95,7 +104,7 @@ async fn jobs_beyond_the_queue_are_refused_at_once_and_one_tenant_cannot_fill_it
     // The one thread is kept busy until the queue has been looked at.
     let (release, held) = std::sync::mpsc::channel::<()>();
     let (started, busy) = oneshot::channel();
-    let blocker = hasher.run(tenant(0), move |_| {
+    let blocker = hasher.own.run(tenant(0), move |_| {
         let _ = started.send(());
         let _ = held.recv();
     });
@@ -103,7 +112,7 @@ async fn jobs_beyond_the_queue_are_refused_at_once_and_one_tenant_cannot_fill_it
         busy.await.unwrap();
         let mut waiting = Vec::<Waiting<'_>>::new();
         for _ in 0..5 {
-            let mut job: Waiting<'_> = Box::pin(hasher.run(tenant(1), |_| 1));
+            let mut job: Waiting<'_> = Box::pin(hasher.own.run(tenant(1), |_| 1));
             let refused = enqueue(&mut job).await;
             assert_eq!(refused, waiting.len() == 4, "half the queue");
             if !refused {
@@ -111,11 +120,11 @@ async fn jobs_beyond_the_queue_are_refused_at_once_and_one_tenant_cannot_fill_it
             }
         }
         for _ in 0..4 {
-            let mut job: Waiting<'_> = Box::pin(hasher.run(tenant(2), |_| 2));
+            let mut job: Waiting<'_> = Box::pin(hasher.own.run(tenant(2), |_| 2));
             assert!(!enqueue(&mut job).await);
             waiting.push(job);
         }
-        assert_eq!(hasher.run(tenant(3), |_| 3).await, Err(Overloaded));
+        assert_eq!(hasher.own.run(tenant(3), |_| 3).await, Err(Overloaded));
         release.send(()).unwrap();
         for job in waiting {
             job.await.unwrap();
@@ -132,7 +141,7 @@ async fn tenants_take_turns_whatever_the_length_of_their_lanes() {
     let (release, held) = std::sync::mpsc::channel::<()>();
     let (started, busy) = oneshot::channel();
     let order = Arc::new(Mutex::new(Vec::new()));
-    let blocker = hasher.run(tenant(0), move |_| {
+    let blocker = hasher.own.run(tenant(0), move |_| {
         let _ = started.send(());
         let _ = held.recv();
     });
@@ -141,7 +150,7 @@ async fn tenants_take_turns_whatever_the_length_of_their_lanes() {
         let mut waiting = Vec::<Waiting<'_>>::new();
         for n in [1, 1, 1, 1, 2, 2] {
             let order = Arc::clone(&order);
-            let mut job: Waiting<'_> = Box::pin(hasher.run(tenant(n), move |_| {
+            let mut job: Waiting<'_> = Box::pin(hasher.own.run(tenant(n), move |_| {
                 order.lock().unwrap().push(n);
                 n
             }));
@@ -166,6 +175,139 @@ fn default_cost_is_one_of_those_that_owasp_recommends() {
 #[tokio::test]
 async fn panic_in_a_job_costs_that_job() {
     let hasher = hasher(CHEAP, 1, 8);
-    assert_eq!(hasher.run(tenant(1), |_| -> u8 { panic!("on purpose") }).await, Err(Overloaded));
-    assert_eq!(hasher.run(tenant(1), |_| 7).await, Ok(7));
+    assert_eq!(hasher.own.run(tenant(1), |_| -> u8 { panic!("on purpose") }).await, Err(Overloaded));
+    assert_eq!(hasher.own.run(tenant(1), |_| 7).await, Ok(7));
+}
+
+/// Of "correct horse", as Django makes it.
+const DJANGO: &str = "pbkdf2_sha256$1000$NaClSalt$1Aq0hLa8l35XikIQ7eNc9xzo+EiW2MAOyMtZ4Qh+haA=";
+
+/// Two hashes of "correct horse": ours, and that of another system.
+async fn two(hasher: &Hasher) -> [PasswordHash; 2] {
+    let ours = hasher.own.run(tenant(1), |kit| kit.hash(&password("correct horse"))).await.unwrap();
+    [ours, adopt(DJANGO).unwrap()]
+}
+
+/// Keeps the one thread of a queue busy until what is returned is dropped.
+async fn hold(queue: &Queue) -> (std::sync::mpsc::Sender<()>, oneshot::Receiver<()>) {
+    let (release, held) = std::sync::mpsc::channel();
+    let (started, busy) = oneshot::channel();
+    let job = queue
+        .enqueue(tenant(9), move |_| {
+            let _ = (started.send(()), held.recv());
+        })
+        .unwrap();
+    busy.await.unwrap();
+    (release, job)
+}
+
+#[tokio::test]
+async fn whoever_is_not_let_in_waits_for_a_turn_of_the_dearest_hash_of_the_tenant() {
+    let hasher = hasher(CHEAP, 1, 8);
+    let [ours, theirs] = two(&hasher).await;
+    let dearest = Some(2_000);
+    for (right, hash, lets_in) in [
+        (false, None, false),
+        (false, Some(&ours), true),
+        (false, Some(&theirs), true),
+        (true, Some(&ours), false),
+        (true, Some(&theirs), false),
+    ] {
+        let begun = Instant::now();
+        let typed = password(if right { "correct horse" } else { "wrong horse" });
+        let verified = hasher.verify(tenant(1), typed, Check { hash, lets_in, dearest }).await.unwrap();
+        assert_eq!(verified.is_right(), right);
+        assert!(begun.elapsed() >= cost::turn(2_000), "{right} {lets_in}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_let_in_waits_for_no_turn() {
+    let hasher = hasher(CHEAP, 1, 8);
+    let [ours, theirs] = two(&hasher).await;
+    let of = |hash| Check { hash: Some(hash), lets_in: true, dearest: Some(u32::MAX) };
+    assert!(matches!(hasher.verify(tenant(1), password("correct horse"), of(&theirs)).await, Ok(Verified::Upgrade(_))));
+    let held = hold(&hasher.foreign).await;
+    assert_eq!(hasher.verify(tenant(1), password("correct horse"), of(&ours)).await, Ok(Verified::Yes));
+    drop(held);
+}
+
+#[tokio::test]
+async fn hashes_of_other_systems_hold_up_none_of_ours() {
+    let hasher = hasher(CHEAP, 1, 8);
+    let [ours, theirs] = two(&hasher).await;
+    let held = hold(&hasher.foreign).await;
+    let mut waiting = Box::pin(hasher.verify(tenant(1), password("correct horse"), of(&theirs)));
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    assert_eq!(hasher.verify(tenant(1), password("correct horse"), of(&ours)).await, Ok(Verified::Yes));
+    assert_eq!(hasher.verify(tenant(1), password("wrong horse"), of(&ours)).await, Ok(Verified::No));
+    drop(held);
+    assert!(matches!(waiting.await, Ok(Verified::Upgrade(_))));
+}
+
+#[tokio::test]
+async fn without_a_place_for_a_turn_the_answer_is_the_same_for_all_who_are_not_let_in() {
+    let hasher = hasher(CHEAP, 1, 2);
+    let [ours, theirs] = two(&hasher).await;
+    let held = hold(&hasher.foreign).await;
+    let place = hasher.foreign.enqueue(tenant(1), |_| ()).unwrap();
+    for hash in [None, Some(&ours), Some(&theirs)] {
+        let check = Check { hash, lets_in: true, dearest: Some(1) };
+        assert_eq!(hasher.verify(tenant(1), password("wrong horse"), check).await, Ok(Verified::Crowded));
+    }
+    let check = Check { hash: Some(&ours), lets_in: true, dearest: Some(1) };
+    assert_eq!(hasher.verify(tenant(1), password("correct horse"), check).await, Ok(Verified::Yes));
+    drop((held, place));
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_turn_without_end() {
+    let mut hasher = hasher(CHEAP, 1, 8);
+    assert_eq!(hasher.longest_turn, Duration::from_secs(5));
+    hasher.longest_turn = Duration::from_millis(10);
+    let held = hold(&hasher.foreign).await;
+    let check = Check { dearest: Some(1), ..NOBODY };
+    assert_eq!(hasher.verify(tenant(1), password("wrong horse"), check).await, Ok(Verified::Crowded));
+    drop(held);
+}
+
+#[tokio::test]
+async fn whoever_leaves_gives_the_turn_back() {
+    let hasher = hasher(CHEAP, 1, 8);
+    let check = Check { dearest: Some(u32::MAX), ..NOBODY };
+    let mut leaving = Box::pin(hasher.verify(tenant(1), password("wrong horse"), check));
+    assert!(futures_util::poll!(&mut leaving).is_pending());
+    drop(leaving);
+    assert_eq!(hasher.foreign.run(tenant(2), |_| 7).await, Ok(7));
+}
+
+#[tokio::test]
+async fn hash_that_is_too_dear_is_not_computed() {
+    let hasher = hasher(CHEAP, 1, 8);
+    let stored = PasswordHash::new(DJANGO.replace("1000", "4000000000"));
+    assert_eq!(hasher.verify(tenant(1), password("correct horse"), of(&stored)).await, Ok(Verified::TooDear));
+    assert_eq!(hasher.hashes(), 1);
+}
+
+#[tokio::test]
+async fn judging_new_passwords_holds_up_no_check() {
+    let hasher = hasher(CHEAP, 1, 8);
+    let [ours, _] = two(&hasher).await;
+    let held = hold(&hasher.strength).await;
+    let mut choosing = Box::pin(hasher.choose(tenant(1), password(GOOD), vec![]));
+    assert!(futures_util::poll!(&mut choosing).is_pending());
+    assert_eq!(hasher.verify(tenant(1), password("correct horse"), of(&ours)).await, Ok(Verified::Yes));
+    drop(held);
+    assert!(choosing.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn hash_that_was_brought_along_is_always_replaced() {
+    let hasher = hasher(CHEAP, 1, 8);
+    let [ours, _] = two(&hasher).await;
+    let brought = ours.brought_along(Some(1));
+    assert!(matches!(
+        hasher.verify(tenant(1), password("correct horse"), of(&brought)).await,
+        Ok(Verified::Upgrade(hash)) if hash.cost().is_none()
+    ));
 }

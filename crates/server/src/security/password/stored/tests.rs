@@ -66,25 +66,41 @@ fn only_argon2id_of_todays_cost_is_kept() {
 fn hash_that_would_hold_others_up_is_refused() {
     let (salt, output) = ("MDEyMzQ1Njc4OWFiY2RlZg", "cBg8D2DungRB9k76szThf5ehfyBz991ay6PT8Srwk4M");
     for (parameters, accepted) in [
-        ("$argon2id$v=19$m=262144,t=4,p=1$", true),
-        ("$argon2id$v=19$m=262145,t=1,p=1$", false),
-        ("$argon2id$v=19$m=65536,t=17,p=4$", false),
+        ("$argon2id$v=19$m=65536,t=4,p=1$", true),
+        ("$argon2id$v=19$m=66561,t=1,p=1$", false),
+        ("$argon2id$v=19$m=65536,t=25,p=4$", false),
         ("$argon2id$v=19$m=8,t=4294967295,p=1$", false),
         ("$argon2id$v=19$m=4294967295,t=1,p=1$", false),
-        ("$pbkdf2-sha256$i=3000000$", true),
-        ("$pbkdf2-sha256$i=3000001$", false),
-        ("$scrypt$ln=17,r=8,p=1$", true),
-        ("$scrypt$ln=20,r=8,p=1$", false),
+        ("$pbkdf2-sha256$i=600000$", true),
+        ("$pbkdf2-sha512$i=210000$", true),
+        ("$pbkdf2-sha1$i=4294967295$", false),
+        ("$pbkdf2-sha256$i=4294967295$", false),
+        ("$pbkdf2-sha512$i=4294967295$", false),
+        ("$scrypt$ln=16,r=8,p=1$", true),
+        ("$scrypt$ln=14,r=8,p=5$", true),
+        ("$scrypt$ln=17,r=8,p=1$", false),
+        ("$scrypt$ln=10,r=8,p=1000$", false),
+        ("$scrypt$ln=1,r=1,p=4194304$", false),
         ("$scrypt$ln=40,r=8,p=1$", false),
         ("$scrypt$ln=14,r=8,p=1000$", false),
     ] {
-        let read = Stored::read(&format!("{parameters}{salt}${output}"));
+        let read = adopt(&format!("{parameters}{salt}${output}"));
         let kind = read.err().map(|fault| fault.kind);
         assert_eq!(kind, (!accepted).then_some("password_hash_cost"), "{parameters}");
     }
     let bcrypt = |cost: &str| adopt(&format!("$2b${cost}$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"));
-    assert!(bcrypt("14").is_ok());
-    assert_eq!(bcrypt("15").unwrap_err().kind, "password_hash_cost");
+    assert!(bcrypt("12").is_ok());
+    assert_eq!(bcrypt("16").unwrap_err().kind, "password_hash_cost");
+    assert_eq!(bcrypt("31").unwrap_err().kind, "password_hash_cost");
+}
+
+#[test]
+fn only_what_others_made_has_a_cost() {
+    let of_owasp = ARGON2ID.replace("m=64", "m=19456");
+    assert_eq!(adopt(&of_owasp).unwrap().cost(), None);
+    for (system, hash) in OF_ONE {
+        assert!(adopt(hash).unwrap().cost().is_some(), "{system}");
+    }
 }
 
 #[test]
