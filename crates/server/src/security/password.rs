@@ -190,10 +190,11 @@ impl Hasher {
 
     /// Checks a password.
     ///
-    /// Each check costs one hash of ours, of nobody's password if there is none of ours. In a tenant that has hashes of
-    /// other systems it also takes a turn among these, as long for all: whoever brought one along has it checked then,
-    /// and the others wait for as long. Only who is let in leaves before the end of the turn. So a wrong password is
-    /// answered after the same time whosever it is, also where others wait before it.
+    /// Each check costs one hash of ours. Where there is nobody, it is of nobody's password; where another system made
+    /// the hash, it is the one that would replace it. In a tenant that has hashes of other systems a check also takes a
+    /// turn among these, as long for all: whoever brought one along has it checked then, and the others wait for as
+    /// long. Only who is let in leaves before the end of the turn. So a wrong password is answered after the same time
+    /// whosever it is, also where others wait before it.
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full.
@@ -204,34 +205,33 @@ impl Hasher {
             Some(stored) if stored.is_of(self.cost) => (hash, None),
             stored => (None, stored),
         };
-        let has_turn = theirs.is_some() || dearest.is_some();
+        let brought = theirs.is_some();
+        let has_turn = brought || dearest.is_some();
         let made_here = hash.is_some_and(|hash| hash.cost().is_none());
         let stays = made_here && theirs.as_ref().is_some_and(|stored| stored.is_as_good_as(self.cost));
-        let (exists, ours, typed) = (ours.is_some(), ours.unwrap_or(&self.dummy).clone(), password.clone());
-        let own = self.own.enqueue(tenant, move |kit| kit.verify(&typed, &ours))?;
+        let (ours, typed) = (ours.unwrap_or(&self.dummy).clone(), password.clone());
+        let own = self.own.enqueue(tenant, move |kit| match brought {
+            true => Verified::Upgrade(kit.replacement(&typed)),
+            // No password fits nobody's.
+            false => kit.verify(&typed, &ours),
+        })?;
         // Whoever leaves drops their end of it.
         let (_stays, leaves) = std::sync::mpsc::channel();
         let turn = has_turn.then(|| {
-            let (typed, length) = (password.clone(), dearest.unwrap_or(0));
-            let turn = Turn { theirs, length, lets_in, leaves };
-            self.foreign.enqueue(tenant, move |kit| kit.take(&turn, &typed))
+            let turn = Turn { theirs, length: dearest.unwrap_or(0), lets_in, leaves };
+            self.foreign.enqueue(tenant, move |kit| kit.take(&turn, &password))
         });
         let begun = tokio::time::Instant::now();
 
-        let verified = own.await.map_err(|_| Overloaded)?;
-        let verified = if exists { verified } else { Verified::No };
-        let Some(turn) = turn else { return Ok(verified) };
-        if verified.is_right() && lets_in {
-            return Ok(verified);
+        let own = own.await.map_err(|_| Overloaded)?;
+        let Some(turn) = turn else { return Ok(own) };
+        if !brought && own.is_right() && lets_in {
+            return Ok(own);
         }
         let Ok(turn) = turn else { return Ok(Verified::Crowded) };
         match tokio::time::timeout_at(begun + self.longest_turn, turn).await {
-            Ok(Ok(_)) if exists => Ok(verified),
-            Ok(Ok(Verified::Yes)) if stays => Ok(Verified::Yes),
-            // Without a place for the better hash the next sign-in makes it.
-            Ok(Ok(Verified::Yes)) => {
-                Ok(self.own.run(tenant, move |kit| kit.hash(&password)).await.map_or(Verified::Yes, Verified::Upgrade))
-            }
+            Ok(Ok(_)) if !brought => Ok(own),
+            Ok(Ok(Verified::Yes)) if !stays => Ok(own),
             Ok(Ok(verified)) => Ok(verified),
             _ => Ok(Verified::Crowded),
         }
@@ -287,6 +287,15 @@ impl Kit {
             Some(output) => phc(self.cost, &salt, &output),
             None => unreachable!("argon2id takes any password of at most 1 KiB with checked parameters"),
         }
+    }
+
+    /// The hash that replaces another system's, if that fits. It takes as long as checking one of ours: a password that
+    /// has two forms is hashed twice there.
+    fn replacement(&mut self, password: &Password) -> PasswordHash {
+        if password.typed() != password.expose() {
+            self.hash(password);
+        }
+        self.hash(password)
     }
 
     /// Whether a hash fits that is made as ours are.

@@ -3,7 +3,7 @@
 //! The format of a hash names its function; nothing else does. What would cost more than [`MOST_COST`], or take more
 //! memory than [`MOST_MEMORY`], is refused when it comes in.
 
-use std::num::NonZeroU32;
+use std::{fmt, num::NonZeroU32};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc::PasswordHash as Phc};
 use aws_lc_rs::pbkdf2;
@@ -46,12 +46,15 @@ pub fn adopt(text: &str) -> Result<PasswordHash, Fault> {
     if stored.is_of(Cost::OWASP) {
         return Ok(hash);
     }
-    match stored.cost() {
-        cost if cost > MOST_COST || stored.memory() > MOST_MEMORY => {
-            Err(Fault::new("password_hash_cost", "would take too much time or memory at every sign-in"))
-        }
-        cost => Ok(hash.brought_along(Some(cost))),
+    let cost = stored.cost();
+    if stored.memory() > MOST_MEMORY {
+        return Err(stored.too_dear(&format!("{} MiB of memory; at most 64 MiB", stored.memory() >> 20)));
     }
+    if cost > MOST_COST {
+        let times = cost.div_ceil(1_000);
+        return Err(stored.too_dear(&format!("{times} times the processor time of a hash made here; at most 20 times")));
+    }
+    Ok(hash.brought_along(Some(cost)))
 }
 
 fn unknown() -> Fault {
@@ -100,6 +103,11 @@ impl Stored {
     /// bounded is not: it takes a new password.
     pub(super) fn is_checked(&self) -> bool {
         self.memory() <= MOST_MEMORY && self.cost() <= MOST_CHECKED
+    }
+
+    fn too_dear(&self, takes: &str) -> Fault {
+        let msg = format!("is {self}, which takes {takes} are accepted: leave the hash out and invite the user");
+        Fault::new("password_hash_cost", msg)
     }
 
     /// By the parts between the dollar signs.
@@ -232,6 +240,31 @@ impl Stored {
             Self::Scrypt { params, salt, output } => {
                 let mut computed = vec![0; output.len()];
                 scrypt::scrypt(typed, salt, params, &mut computed).is_ok() && equal(&computed, output)
+            }
+        }
+    }
+}
+
+/// The function and what it is asked to do, without salt and output.
+impl fmt::Display for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argon2 { algorithm, params, .. } => {
+                write!(f, "{algorithm} with m={}, t={}, p={}", params.m_cost(), params.t_cost(), params.p_cost())
+            }
+            Self::Bcrypt { rounds, .. } => write!(f, "bcrypt with cost {}", rounds.ilog2()),
+            Self::Pbkdf2 { algorithm, rounds, .. } => {
+                let prf = if *algorithm == pbkdf2::PBKDF2_HMAC_SHA512 {
+                    "SHA-512"
+                } else if *algorithm == pbkdf2::PBKDF2_HMAC_SHA256 {
+                    "SHA-256"
+                } else {
+                    "SHA-1"
+                };
+                write!(f, "PBKDF2 with {prf} and {rounds} rounds")
+            }
+            Self::Scrypt { params, .. } => {
+                write!(f, "scrypt with ln={}, r={}, p={}", params.n().ilog2(), params.r(), params.p())
             }
         }
     }

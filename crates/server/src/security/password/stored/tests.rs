@@ -95,6 +95,63 @@ fn hash_that_would_hold_others_up_is_refused() {
 }
 
 #[test]
+fn refusal_names_the_function_its_parameters_and_the_bound() {
+    let (salt, output) = ("MDEyMzQ1Njc4OWFiY2RlZg", "cBg8D2DungRB9k76szThf5ehfyBz991ay6PT8Srwk4M");
+    let refusal = |parameters: &str| adopt(&format!("{parameters}{salt}${output}")).unwrap_err().msg.into_owned();
+    assert_eq!(
+        refusal("$scrypt$ln=17,r=8,p=1$"),
+        "is scrypt with ln=17, r=8, p=1, which takes 128 MiB of memory; at most 64 MiB are accepted: leave the hash out \
+         and invite the user"
+    );
+    let told = refusal("$pbkdf2-sha1$i=4000000000$");
+    assert!(told.starts_with("is PBKDF2 with SHA-1 and 4000000000 rounds, which takes "), "{told}");
+    assert!(told.contains(" times the processor time of a hash made here; at most 20 times are accepted"), "{told}");
+    for (parameters, named) in [
+        ("$argon2id$v=19$m=131072,t=3,p=4$", "argon2id with m=131072, t=3, p=4,"),
+        ("$pbkdf2-sha512$i=4000000000$", "PBKDF2 with SHA-512 and"),
+        ("$pbkdf2-sha256$i=4000000000$", "PBKDF2 with SHA-256 and"),
+    ] {
+        let told = refusal(parameters);
+        assert!(told.contains(named), "{told}");
+    }
+    let bcrypt = adopt("$2b$16$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e").unwrap_err().msg;
+    assert!(bcrypt.starts_with("is bcrypt with cost 16, which takes ") && bcrypt.len() < 256, "{bcrypt}");
+}
+
+/// For the manual: `cargo test -p gatehouse-server --lib usual -- --nocapture` prints the figures of a machine.
+#[test]
+fn usual_settings_of_scrypt_and_argon2_are_bounded_by_memory_as_the_manual_says() {
+    let (salt, output) = ("MDEyMzQ1Njc4OWFiY2RlZg", "cBg8D2DungRB9k76szThf5ehfyBz991ay6PT8Srwk4M");
+    for (parameters, fits) in [
+        ("$scrypt$ln=14,r=8,p=5$", true),
+        ("$scrypt$ln=15,r=8,p=1$", true),
+        ("$scrypt$ln=16,r=8,p=2$", true),
+        ("$scrypt$ln=17,r=8,p=1$", false),
+        ("$argon2id$v=19$m=65536,t=3,p=4$", true),
+        ("$argon2id$v=19$m=102400,t=2,p=8$", false),
+        ("$argon2id$v=19$m=2097152,t=1,p=4$", false),
+        ("$argon2id$v=19$m=47104,t=1,p=1$", true),
+        ("$pbkdf2-sha1$i=1300000$", true),
+        ("$pbkdf2-sha256$i=600000$", true),
+        ("$pbkdf2-sha256$i=1200000$", true),
+        ("$pbkdf2-sha512$i=210000$", true),
+        ("$2b$10$", true),
+        ("$2b$12$", true),
+        ("$2b$13$", true),
+        ("$2b$14$", true),
+    ] {
+        let text = if parameters.starts_with("$2b") {
+            format!("{parameters}abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e")
+        } else {
+            format!("{parameters}{salt}${output}")
+        };
+        let stored = Stored::read(&text).unwrap();
+        println!("{stored}: {} thousandths, {} MiB", stored.cost(), stored.memory() >> 20);
+        assert_eq!(stored.memory() <= MOST_MEMORY, fits, "{stored}");
+    }
+}
+
+#[test]
 fn only_what_others_made_has_a_cost() {
     let of_owasp = ARGON2ID.replace("m=64", "m=19456");
     assert_eq!(adopt(&of_owasp).unwrap().cost(), None);
