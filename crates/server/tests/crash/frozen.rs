@@ -35,7 +35,8 @@ async fn frozen_database_costs_little_memory_and_everything_works_again_soon_aft
     let Some(fresh) = Fresh::alone() else { return };
     let place = Place::on(fresh);
     let mut command = place.command();
-    command.env("GATEHOUSE_LOG_FORMAT", "json");
+    // All clients come from one address.
+    command.env("GATEHOUSE_LOG_FORMAT", "json").env("GATEHOUSE_CONNECTIONS_PER_ADDRESS", "1000");
     let server = Server::spawn(command, place.port, place.folder.join("log")).become_ready();
     let mut client = Client::new(server.port);
     let signed = client.send(&login("default", "root")).await.unwrap();
