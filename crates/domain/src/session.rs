@@ -119,6 +119,14 @@ pub struct Ended {
     pub by: Option<UserId>,
 }
 
+impl EndReason {
+    /// Whether nobody had a reason to distrust it.
+    #[must_use]
+    pub const fn is_harmless(self) -> bool {
+        matches!(self, Self::Logout | Self::Expired | Self::SessionLimit)
+    }
+}
+
 /// A session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {

@@ -41,6 +41,7 @@ fn actor(home: u8, anchor: Option<Anchor>, permissions: PermissionSet) -> Arc<Ac
         tenant_id: tenant(home).id,
         partner_id: tenant(home).partner_id,
         session_id: SessionId::from_parts(1, [1; 10]),
+        presence: Presence::SignedIn,
         rights: anchor.map(|anchor| Right { anchor, permissions, expires_at: None }).into_iter().collect(),
     }))
 }
@@ -169,4 +170,39 @@ fn one_needs_no_permission_for_oneself() {
         let expected = if name == "system" { "403" } else { "own" };
         assert_eq!(cell::<Oneself>(&actor, &()), expected, "{name}");
     }
+}
+
+#[test]
+fn grant_is_confirmed_while_every_right_of_then_is_there() {
+    use gatehouse_domain::time::Timestamp;
+    let set = |names: &[&str]| PermissionSet::new(names.iter().map(|n| PermissionPattern::parse(n).unwrap()).collect());
+    let at = |n| Anchor::Tenant(tenant(n).id);
+    let right = |anchor, names: &[&str], end: Option<i64>| Right {
+        anchor,
+        permissions: set(names),
+        expires_at: end.map(Timestamp::from_micros),
+    };
+    let then = actor(HOME, Some(at(HOME)), set(&["users:write", "roles:read"]));
+    let grant = authorize::<WriteUsers>(&then, &Area::Tenant(tenant(HOME))).unwrap();
+    let refused = Err(Denied::Forbidden(WriteUsers::NAME));
+    for (case, now, expected) in [
+        ("the same", vec![right(at(HOME), &["users:write", "roles:read"], None)], Ok(true)),
+        ("more", vec![right(at(HOME), &["*:*"], None)], Ok(true)),
+        (
+            "the same in parts",
+            vec![right(at(HOME), &["roles:read"], None), right(at(HOME), &["users:write"], None)],
+            Ok(true),
+        ),
+        ("another one less", vec![right(at(HOME), &["users:write"], None)], Ok(false)),
+        ("for a time now", vec![right(at(HOME), &["users:write", "roles:read"], Some(9))], Ok(false)),
+        ("the one that counts less", vec![right(at(HOME), &["roles:read"], None)], refused),
+        ("elsewhere", vec![right(at(SIBLING), &["*:*"], None)], refused),
+        ("none", Vec::new(), refused),
+    ] {
+        assert_eq!(grant.is_confirmed(&now), expected, "{case}");
+    }
+    let own = authorize::<Oneself>(&then, &()).unwrap();
+    assert_eq!(own.is_confirmed(&[]), Ok(true), "one needs no right for oneself");
+    let system = authorize::<WriteUsers>(&Arc::new(Actor::System(SystemReason::Job)), &Area::Directory).unwrap();
+    assert_eq!(system.is_confirmed(&[]), Ok(true), "Gatehouse itself is not asked");
 }

@@ -67,8 +67,11 @@ pub enum Change {
 /// What is known of a request besides its actor; lands in the audit trail.
 #[derive(Debug, Clone)]
 pub struct Ctx {
-    /// The instant at which everything in the request happens.
+    /// The instant at which the request had come. What a transaction changes happens at the instant of the transaction:
+    /// see [`WriteTx::now`].
     pub now: Timestamp,
+    /// What tells that instant.
+    pub clock: Option<Clock>,
     /// The client's address.
     pub ip: Option<IpAddr>,
     /// The User-Agent header.
@@ -77,6 +80,28 @@ pub struct Ctx {
     pub request_id: Option<Arc<str>>,
     /// What must hold of the thing that is changed; otherwise nothing is.
     pub condition: Option<Condition>,
+}
+
+/// What tells the instant.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl Clock {
+    /// A clock that shows what `now` returns.
+    #[must_use]
+    pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clock")
+    }
 }
 
 /// Something that must hold of the id and the version of what is changed.
@@ -105,7 +130,7 @@ impl Ctx {
     /// The context of something that no request asked for.
     #[must_use]
     pub const fn at(now: Timestamp) -> Self {
-        Self { now, ip: None, user_agent: None, request_id: None, condition: None }
+        Self { now, clock: None, ip: None, user_agent: None, request_id: None, condition: None }
     }
 }
 

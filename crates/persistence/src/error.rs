@@ -14,6 +14,12 @@ pub enum Error {
     /// What the request demands of the row does not hold.
     #[error("the row is not as the request demands")]
     Precondition,
+    /// The session that a change is made by, its user, tenant or partner is not active any more.
+    #[error("the caller is not active any more")]
+    CallerInactive,
+    /// Whoever makes a change may not do so any more.
+    #[error("the caller may not any more")]
+    Denied(gatehouse_domain::authz::Denied),
     /// The same request has been answered meanwhile.
     #[error("the request has been answered")]
     Repeated,

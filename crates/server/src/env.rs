@@ -59,6 +59,13 @@ impl Env {
         }
     }
 
+    /// The same, for a transaction to look at.
+    #[must_use]
+    pub fn clock(&self) -> gatehouse_persistence::Clock {
+        let env = self.clone();
+        gatehouse_persistence::Clock::new(move || env.now())
+    }
+
     /// Random bytes from the operating system.
     ///
     /// # Panics

@@ -27,8 +27,19 @@ pub struct UserActor {
     pub partner_id: PartnerId,
     /// The session whose token was presented.
     pub session_id: SessionId,
+    /// Whether the user is there while this is done.
+    pub presence: Presence,
     /// What the user's unexpired assignments give.
     pub rights: Vec<Right>,
+}
+
+/// Whether a user is there while something is done in the user's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// By a session, which must be active.
+    SignedIn,
+    /// What was asked for is done later. Signing out takes nothing away; a session that somebody had a reason to end does.
+    Absent,
 }
 
 /// What one assignment gives, and where.

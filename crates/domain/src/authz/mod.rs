@@ -24,6 +24,6 @@ mod actor;
 mod permission;
 mod policy;
 
-pub use actor::{Actor, By, ByWhom, Right, SystemReason, UserActor, ends_later};
+pub use actor::{Actor, By, ByWhom, Presence, Right, SystemReason, UserActor, ends_later};
 pub use permission::*;
 pub use policy::{Area, Denied, Grant, Installation, Permission, Reach, TenantRef, authorize};

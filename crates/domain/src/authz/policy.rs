@@ -3,7 +3,10 @@
 use std::{marker::PhantomData, sync::Arc};
 
 use crate::{
-    authz::actor::{Actor, By, ByWhom, Right, UserActor},
+    authz::{
+        PermissionSet,
+        actor::{Actor, By, ByWhom, Right, UserActor},
+    },
     id::{PartnerId, SessionId, TenantId, UserId},
     role::Anchor,
     time::Timestamp,
@@ -281,6 +284,37 @@ impl<P: Permission> Grant<P> {
     /// As [`authorize`].
     pub fn also<Q: Permission>(&self, target: &Q::Target) -> Result<Grant<Q>, Denied> {
         authorize(&self.actor, target)
+    }
+
+    /// Whether the actor could still do it with the rights that there are now. False when it could, but had rights besides
+    /// that have ended: what was decided by these does not hold any more.
+    ///
+    /// # Errors
+    /// [`Denied`] when it could not.
+    pub fn is_confirmed(&self, rights: &[Right]) -> Result<bool, Denied> {
+        let Actor::User(then) = &*self.actor else { return Ok(true) };
+        let holds = |within: &dyn Fn(Anchor) -> bool| {
+            rights.iter().any(|right| within(right.anchor) && right.permissions.covers(P::NAME))
+        };
+        let may = match &self.reach {
+            Reach::Own(..) => return Ok(true),
+            Reach::Platform => holds(&|anchor| anchor == Anchor::Platform),
+            Reach::Partners(ids) => {
+                ids.iter().all(|id| holds(&|anchor| anchor == Anchor::Platform || anchor == Anchor::Partner(*id)))
+            }
+            Reach::Tenant(tenant) => holds(&|anchor| anchor.includes(*tenant)),
+        };
+        if !may {
+            return Err(Denied::Forbidden(P::NAME));
+        }
+        if *rights == then.rights {
+            return Ok(true);
+        }
+        let is_left = |right: &Right| {
+            let same = |now: &&Right| now.anchor == right.anchor && now.lasts(right.expires_at);
+            PermissionSet::union(rights.iter().filter(same).map(|now| &now.permissions)).covers_all(&right.permissions)
+        };
+        Ok(then.rights.iter().all(is_left))
     }
 
     /// How far.

@@ -2,10 +2,10 @@
 
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
-use gatehouse_domain::time::Timestamp;
+use gatehouse_domain::{authz::Right, id::SessionId, time::Timestamp};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, entity::prelude::async_trait};
 
 use super::{
@@ -113,6 +113,9 @@ pub struct WriteTx<'t> {
     outcome: Mutex<(Vec<Change>, bool)>,
     wrote: AtomicBool,
     met: AtomicBool,
+    now: AtomicI64,
+    /// By whom a change is made, and the rights that they have in this transaction.
+    caller: Mutex<Option<(SessionId, Vec<Right>)>>,
 }
 
 impl std::fmt::Debug for WriteTx<'_> {
@@ -123,20 +126,43 @@ impl std::fmt::Debug for WriteTx<'_> {
 
 impl<'t> WriteTx<'t> {
     pub(crate) fn new(transaction: &'t Transaction, ctx: &'t Ctx, authentication: &'t Authentication) -> Self {
-        Self {
+        let tx = Self {
             transaction,
             ctx,
             authentication,
             outcome: Mutex::default(),
             wrote: AtomicBool::new(false),
             met: AtomicBool::new(false),
+            now: AtomicI64::new(ctx.now.micros()),
+            caller: Mutex::default(),
+        };
+        tx.look_at_clock();
+        tx
+    }
+
+    /// The instant of the transaction: not before it began, nor before its caller was found to be allowed. A request may
+    /// have waited since it came, and what others committed meanwhile happened before.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.now.load(Ordering::Relaxed))
+    }
+
+    /// Moves the instant of the transaction to what the clock shows, never back.
+    pub(crate) fn look_at_clock(&self) {
+        if let Some(clock) = &self.ctx.clock {
+            self.now.fetch_max(clock.now().micros(), Ordering::Relaxed);
         }
     }
 
-    /// The instant of the request.
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        self.ctx.now
+    /// The rights of a caller that was looked at in this transaction.
+    pub(crate) fn confirmed(&self, session: SessionId) -> Option<Vec<Right>> {
+        let caller = self.caller.lock().unwrap_or_else(PoisonError::into_inner);
+        caller.as_ref().filter(|(known, _)| *known == session).map(|(_, rights)| rights.clone())
+    }
+
+    /// Remembers them.
+    pub(crate) fn confirm_caller(&self, session: SessionId, rights: Vec<Right>) {
+        *self.caller.lock().unwrap_or_else(PoisonError::into_inner) = Some((session, rights));
     }
 
     pub(crate) fn mac(&self) -> Result<&'t Mac> {

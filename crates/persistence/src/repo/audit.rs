@@ -67,6 +67,8 @@ impl WriteTx<'_> {
     }
 
     fn row(&self, event: Event) -> Result<Model> {
+        // The change may have waited for others, whose events came before this one.
+        self.look_at_clock();
         let ctx = self.ctx();
         let (actor_type, actor_id) = match event.by.whom {
             ByWhom::User(id, _) => ("user", Some(id.uuid())),
@@ -80,7 +82,7 @@ impl WriteTx<'_> {
         let id = AuditEventId::from_uuid(Uuid::now_v7());
         let mut row = Model {
             id: id.uuid(),
-            occurred_at: ctx.now.micros(),
+            occurred_at: self.now().micros(),
             tenant_id: event.resource.tenant_id.map_or(Uuid::nil(), TenantId::uuid),
             partner_id: event.resource.partner_id.map_or(Uuid::nil(), PartnerId::uuid),
             actor_type: actor_type.to_owned(),

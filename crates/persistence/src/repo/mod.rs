@@ -15,6 +15,7 @@ pub(crate) mod audit_surplus;
 pub(crate) mod audit_tag;
 pub(crate) mod audit_trigger;
 pub(crate) mod audit_verify;
+pub(crate) mod caller;
 pub(crate) mod deletion;
 pub(crate) mod effects;
 pub(crate) mod key;

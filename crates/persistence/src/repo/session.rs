@@ -15,7 +15,9 @@ use gatehouse_domain::{
     settings::{ADMIN_SESSION_IDLE, ADMIN_SESSION_LIFETIME},
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryResult, QueryTrait, Set};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryResult, QueryTrait, Set, sea_query::Expr,
+};
 
 use crate::{
     db::Change,
@@ -23,6 +25,7 @@ use crate::{
     error::{Error, Result},
     repo::{
         Home, Row,
+        caller::{push_user_lock, user_lock},
         list::unsigned,
         sql::{self, Sql},
         term::Terms,
@@ -284,7 +287,7 @@ impl WriteScope<'_> {
         Ok(session)
     }
 
-    /// Stores the end of a session.
+    /// Stores the end of a session. The user is locked before the session: see `repo/caller.rs`.
     ///
     /// # Errors
     /// [`Error::Stale`] when it has ended meanwhile.
@@ -296,6 +299,7 @@ impl WriteScope<'_> {
             .set(ended(&session))
             .filter(Column::Id.eq(session.id.uuid()))
             .filter(Column::EndedAt.is_null())
+            .filter(Expr::exists(user_lock(session.user_id)))
             .build(self.exec.get_database_backend());
         if !self.tx.update(update, event).await? {
             return Err(Error::Stale);
@@ -330,7 +334,7 @@ impl WriteScope<'_> {
         Ok(())
     }
 
-    /// Ends many sessions in one statement with one event.
+    /// Ends many sessions in one statement with one event. One user is locked before its sessions.
     ///
     /// # Errors
     /// As any statement.
@@ -341,9 +345,15 @@ impl WriteScope<'_> {
         sql.push(", ended_by = ").bind(many.by.user_id().map(UserId::uuid)).push(" WHERE ");
         self.push_condition(&mut sql);
         push_target(&mut sql, many, self.tx.now());
-        sql.push(" RETURNING id");
         let db = self.tx.writing();
-        let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
+        let backend = db.get_database_backend();
+        if let RevokeTarget::User(_, user) | RevokeTarget::Named(_, user, _) = &many.target {
+            sql.push(" AND EXISTS (");
+            push_user_lock(&mut sql, *user, backend);
+            sql.push(")");
+        }
+        sql.push(" RETURNING id");
+        let rows = self.tx.check(db.query_all_raw(sql.statement(backend)).await)?;
         let mut revoked = Revoked { count: rows.len() as u64, ids: Vec::new() };
         for row in rows.iter().take(Revoked::NAMED_MAX) {
             revoked.ids.push(SessionId::from_uuid(row.try_get_by_index(0).map_err(|_| Error::Corrupt("session"))?));

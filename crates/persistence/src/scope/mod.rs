@@ -115,10 +115,14 @@ impl Db {
 }
 
 impl<'t> WriteTx<'t> {
-    /// Reads and saves within the reach of a grant.
-    #[must_use]
-    pub fn scope<P: Permission>(&'t self, grant: &Grant<P>) -> WriteScope<'t> {
-        WriteScope { scope: Scope { exec: self.exec(), reach: grant.reach().clone() }, tx: self }
+    /// Reads and saves within the reach of a grant, if it holds of the caller as the rows are now: a grant is from before
+    /// the transaction, and may have waited. Costs a statement, once for a transaction, and none for Gatehouse itself.
+    ///
+    /// # Errors
+    /// [`Error::CallerInactive`], [`Error::Denied`], [`Error::Stale`] when rights have ended that decisions may rest on.
+    pub async fn scope<P: Permission>(&'t self, grant: &Grant<P>) -> Result<WriteScope<'t>> {
+        self.confirm(grant).await?;
+        Ok(WriteScope { scope: Scope { exec: self.exec(), reach: grant.reach().clone() }, tx: self })
     }
 }
 

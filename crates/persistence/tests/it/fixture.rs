@@ -93,7 +93,7 @@ pub async fn partner(db: &Db, slug: &str) -> Partner {
     };
     let changed = Partner::create(PartnerId::from_parts(NOW.unix_millis(), bytes()), new, &by(), NOW);
     write(db, NOW, async move |tx| {
-        tx.scope(&grant::<gatehouse_domain::authz::WritePartners>(&Installation)).insert(changed.clone()).await
+        tx.scope(&grant::<gatehouse_domain::authz::WritePartners>(&Installation)).await?.insert(changed.clone()).await
     })
     .await
     .unwrap()
@@ -113,9 +113,11 @@ pub async fn tenant_with(db: &Db, partner: &Partner, slug: &str, settings: Setti
         branding: Branding::default(),
     };
     let changed = Tenant::create(TenantId::from_parts(NOW.unix_millis(), bytes()), new, &by(), NOW);
-    write(db, NOW, async move |tx| tx.scope(&grant::<WriteTenants>(&Area::Directory)).insert(changed.clone()).await)
-        .await
-        .unwrap()
+    write(db, NOW, async move |tx| {
+        tx.scope(&grant::<WriteTenants>(&Area::Directory)).await?.insert(changed.clone()).await
+    })
+    .await
+    .unwrap()
 }
 
 pub const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA";
@@ -183,7 +185,7 @@ pub fn partner_admin(
     user: &User,
 ) -> std::sync::Arc<gatehouse_domain::authz::Actor> {
     use gatehouse_domain::{
-        authz::{Actor, PermissionSet, Right, UserActor},
+        authz::{Actor, PermissionSet, Presence, Right, UserActor},
         role::Anchor,
     };
     std::sync::Arc::new(Actor::User(UserActor {
@@ -191,6 +193,7 @@ pub fn partner_admin(
         tenant_id: user.tenant_id,
         partner_id: user.partner_id,
         session_id: gatehouse_domain::id::SessionId::from_parts(0, [0; 10]),
+        presence: Presence::SignedIn,
         rights: vec![Right {
             anchor: Anchor::Partner(partner.id),
             permissions: PermissionSet::all(),

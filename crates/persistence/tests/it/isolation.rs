@@ -68,7 +68,7 @@ db_tests! {
         let patch = UserPatch { display_name: Some(Some(DisplayName::parse("Owned").unwrap())), ..UserPatch::default() };
         let (changed, _) = stranger.clone().update(patch, &by(), NOW);
         let grant = in_tenant::<WriteUsers>(&ours);
-        let result = write(&db, NOW, async move |tx| tx.scope(&grant).update(changed.clone()).await).await;
+        let result = write(&db, NOW, async move |tx| tx.scope(&grant).await?.update(changed.clone()).await).await;
         assert!(matches!(result, Err(Error::ScopeViolation)));
         assert_eq!(db.scope(&in_tenant::<ReadUsers>(&theirs)).user(stranger.id).await.unwrap(), Some(stranger));
     }

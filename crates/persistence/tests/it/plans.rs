@@ -351,22 +351,22 @@ surveys! {
         let tenant = in_tenant::<RevokeSessions>(&survey.tenant);
         survey.look("count", write(&db, NOW, {
             let (grant, id) = (tenant.clone(), session.id);
-            async move |tx| tx.scope(&grant).count_sessions(ada, &[id]).await
+            async move |tx| tx.scope(&grant).await?.count_sessions(ada, &[id]).await
         })).await;
         survey.look("shorten", write(&db, NOW, {
             let grant = tenant.clone();
-            async move |tx| tx.scope(&grant).shorten_sessions(at, ada).await
+            async move |tx| tx.scope(&grant).await?.shorten_sessions(at, ada).await
         })).await;
         survey.look("activity", write(&db, NOW, {
             let id = session.id;
             async move |tx| tx.system(SYSTEM).note_activity(&[(id, NOW)]).await
         })).await;
-        survey.look("one", write(&db, NOW, {
-            let id = session.id;
-            async move |tx| tx.system(SYSTEM).end(tx.system(SYSTEM).session(id).await?.unwrap().revoke(EndReason::Admin, &by(), NOW).unwrap()).await
+        let other = crate::fixture::session(&db, &survey.ada, NOW).await.id;
+        survey.look("one", write(&db, NOW, async move |tx| {
+            tx.system(SYSTEM).end(tx.system(SYSTEM).session(other).await?.unwrap().revoke(EndReason::Admin, &by(), NOW).unwrap()).await
         })).await;
         for (name, grant, target) in [
-            ("named", &tenant, RevokeTarget::Named(at, ada, vec![session.id])),
+            ("named", &tenant, RevokeTarget::Named(at, ada, vec![other])),
             ("a user's", &tenant, RevokeTarget::User(at, ada)),
             ("a user's by the partner", &partner, RevokeTarget::User(at, ada)),
             ("a user's by the platform", &platform, RevokeTarget::User(at, ada)),
@@ -376,7 +376,7 @@ surveys! {
             let many = RevokeMany { target, except: Some(session.id), reason: EndReason::RevokeAll, by: by() };
             let grant = grant.clone();
             survey.look(name, db.scope(&grant).effects(&many, NOW)).await;
-            survey.look(name, write(&db, NOW, async move |tx| tx.scope(&grant).revoke_many(&many).await)).await;
+            survey.look(name, write(&db, NOW, async move |tx| tx.scope(&grant).await?.revoke_many(&many).await)).await;
         }
     }
 

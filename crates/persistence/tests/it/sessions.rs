@@ -67,7 +67,7 @@ db_tests! {
         let run = async |target, except| {
             let many = RevokeMany { target, except, reason: EndReason::RevokeAll, by: by() };
             let grant = revoking(&tenant);
-            let mut revoked = write(&db, NOW, async move |tx| tx.scope(&grant).revoke_many(&many).await).await.unwrap();
+            let mut revoked = write(&db, NOW, async move |tx| tx.scope(&grant).await?.revoke_many(&many).await).await.unwrap();
             revoked.ids.sort();
             (revoked.count, revoked.ids)
         };

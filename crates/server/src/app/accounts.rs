@@ -86,6 +86,7 @@ impl App {
         }
         let (rule, now, key) = (self.limits.registrations, origin.ctx.now, self.address_key("registrations", origin));
         let count = async move |tx: &WriteTx<'_>| {
+            let now = tx.now();
             let system = tx.system(SystemReason::Authentication);
             let counted = system.update_throttle(key, |counter| match rule.gate(counter, now) {
                 Gate::Open => (rule.counted(counter, now), (Gate::Open, rule.counted(counter, now))),
@@ -110,13 +111,13 @@ impl App {
             display_name: new.display_name,
             phone: new.phone,
         };
-        let user = User::register(self.env.id(UserId::from_parts), new, hash, now);
+        let id = self.env.id(UserId::from_parts);
         let tenant = facts.reference();
         let (token, outbox, house) = (refresh::mint_verification(&self.env), self.outbox.clone(), facts.tenant.clone());
         let insert = async move |tx: &WriteTx<'_>| {
             another_user_fits(tx, tenant).await?;
-            let system = tx.system(SystemReason::Authentication);
-            let user = system.insert(user.clone()).await?.user;
+            let (system, now) = (tx.system(SystemReason::Authentication), tx.now());
+            let user = system.insert(User::register(id, new.clone(), hash.clone(), now)).await?.user;
             let (address, by) = (user.email.clone(), By::oneself(user.id, None));
             let issued = user.clone().issue_verification(address, now.plus(VERIFICATION_LIFETIME), &by)?;
             let issued = system.put_token(issued, token.hash).await?;
@@ -143,7 +144,7 @@ impl App {
         let patch = UserPatch { display_name, phone, ..UserPatch::default() };
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
             let (changed, _) = view.user.update(patch.clone(), &grant.by(), tx.now());
             Ok::<_, Error>(UserView { user: scope.update(changed).await?, roles: view.roles })
@@ -211,18 +212,17 @@ impl App {
     ) -> Result<()> {
         let id = grant.own().ok_or(Error::NotFound)?;
         let session = grant.session_id().ok_or(Error::Unauthenticated)?;
-        let now = origin.ctx.now;
         let (found, counters) = self.prove(facts, id, current, Refused::password_change, origin).await?;
         let policy = self.policy(facts);
         new.check_length(policy.password_min_length).map_err(|fault| password_issue("new_password", fault))?;
         let context = password_context(facts, &found.user.username, &found.user.email);
         let chosen = self.hasher.choose(facts.tenant.id, new, context).await?;
         let hash = chosen.map_err(|fault| password_issue("new_password", fault))?;
-        let (changed, ends) = found.user.clone().change_password(hash, session, now);
         let (grant, outbox, house) = (grant.clone(), self.outbox.clone(), facts.tenant.clone());
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
-            let user = scope.update(changed.clone()).await?.user;
+            let (scope, now) = (tx.scope(&grant).await?, tx.now());
+            let (changed, ends) = found.user.clone().change_password(hash.clone(), session, now);
+            let user = scope.update(changed).await?.user;
             scope.revoke_many(&ends).await?;
             tx.system(SystemReason::Authentication).clear_throttle(counters.account).await?;
             outbox.post(&scope, &user, letters::password_changed(&house, &user), now).await

@@ -63,7 +63,7 @@ impl App {
         let id = self.env.id(AssignmentId::from_parts);
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let user = scope.user(assign.user_id).await?.ok_or_else(|| unknown("user_id"))?;
             let permissions = role_permissions(&scope, &assign).await?;
             may_give(&grant, &scope, assign.anchor, &permissions).await?;
@@ -96,7 +96,7 @@ impl App {
     ) -> Result<Assignment> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let assignment = scope.assignment(id).await?.ok_or(Error::NotFound)?;
             let expires_at = expires_at.unwrap_or(assignment.expires_at);
             let assign = Assign {
@@ -132,7 +132,7 @@ impl App {
     ) -> Result<Deleted<Assignment>> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let assignment = scope.assignment_even_deleted(id).await?.ok_or(Error::NotFound)?;
             may_change(&grant, &scope, assignment.anchor, &PermissionSet::default()).await?;
             if assignment.deleted_at.is_some() {

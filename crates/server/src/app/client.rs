@@ -11,7 +11,7 @@ use woothee::{parser::Parser, woothee::VALUE_UNKNOWN};
 
 use crate::{app::StartError, config::Config};
 
-pub use gatehouse_persistence::{Condition, Ctx};
+pub use gatehouse_persistence::{Clock, Condition, Ctx};
 
 /// Where a request comes from.
 #[derive(Debug, Clone)]

@@ -1,8 +1,13 @@
 //! Deleting: what is deleted is suspended for ever, its name is free, and its id never comes back. Deleting again what
 //! is deleted changes nothing and is no error.
 
+use std::sync::Arc;
+
 use gatehouse_domain::{
-    authz::{DeletePartners, DeleteRoles, DeleteTenants, DeleteUsers, Grant, Permission, TenantRef},
+    authz::{
+        Actor, Area, DeletePartners, DeleteRoles, DeleteTenants, DeleteUsers, Grant, Permission, SystemReason,
+        TenantRef, authorize,
+    },
     id::{PartnerId, RoleId, TenantId, UserId},
     partner::Partner,
     role::{BuiltinRole, Role},
@@ -39,7 +44,7 @@ impl App {
     ) -> Result<Deleted<UserDetail>> {
         let grant = by.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let found = scope.user_detail_even_deleted(id, tx.now()).await?.ok_or(Error::NotFound)?;
             let (mut view, sessions) = (found.view.clone(), found.sessions);
             let mut effects = Effects::default();
@@ -72,13 +77,17 @@ impl App {
             // Whoever erases themselves leaves no trace of where from, not by the erasure either.
             (ctx.ip, ctx.user_agent) = (None, None);
         }
-        self.redact_user_events(by, tenant, id, &ctx).await?;
-        let grant = by.clone();
+        // Whoever erases themselves is no caller any more: that it was allowed was seen when the account was deleted.
+        let oneself = by.by().user_id() == Some(id);
+        let gatehouse = || authorize(&Arc::new(Actor::System(SystemReason::Job)), &Area::Tenant(tenant));
+        let grant = if oneself { gatehouse()? } else { by.clone() };
+        let by = by.by();
+        self.redact_user_events(&grant, tenant, id, by, &ctx).await?;
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let user = scope.user_view_even_deleted(id, tx.now()).await?.ok_or(Error::NotFound)?.user;
             if !user.is_erased() {
-                let erased = scope.update(user.erase(&grant.by(), tx.now())).await?;
+                let erased = scope.update(user.erase(&by, tx.now())).await?;
                 scope.erase_below_user(&erased).await?;
             }
             Ok::<_, Error>(())
@@ -99,7 +108,7 @@ impl App {
     ) -> Result<Deleted<Tenant>> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let tenant = scope.tenant_even_deleted(id).await?.ok_or(Error::NotFound)?;
             if tenant.deleted_at.is_some() {
                 return Ok((tenant, Effects::default()));
@@ -130,7 +139,7 @@ impl App {
     ) -> Result<Deleted<Partner>> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let partner = scope.partner_even_deleted(id).await?.ok_or(Error::NotFound)?;
             if partner.deleted_at.is_some() {
                 return Ok((partner, Effects::default()));
@@ -163,7 +172,7 @@ impl App {
         }
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let role = scope.role_even_deleted(id).await?.ok_or(Error::NotFound)?;
             let role = if role.deleted_at.is_none() { delete_role(&grant, &scope, role, tx).await? } else { role };
             Ok((AnyRole::Custom(role), Effects::default()))

@@ -101,6 +101,8 @@ impl From<Storage> for Error {
     fn from(error: Storage) -> Self {
         match error {
             Storage::Stale => Self::Stale,
+            Storage::CallerInactive => Self::SessionRevoked,
+            Storage::Denied(denied) => Self::Denied(denied),
             Storage::Repeated => Self::Repeated,
             Storage::Precondition => Self::Precondition,
             Storage::Unavailable(_) | Storage::Retry(_) => Self::Unavailable(error),

@@ -35,7 +35,7 @@ impl App {
         let (grant, place) = self.within(grant, tenant).await?;
         let (acting, until) = (grant.clone(), ctx.now);
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&acting);
+            let scope = tx.scope(&acting).await?;
             Ok::<_, Error>(scope.note_export(place, with_password_hashes, acting.by()).await?)
         };
         self.db.write(ctx, work).await?;

@@ -7,15 +7,14 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    authz::{Actor, Area, By, Grant, ReadUsers, SystemReason, UserActor, WriteUsers, authorize},
+    authz::{Actor, Area, By, Grant, Presence, ReadUsers, SystemReason, UserActor, WriteUsers, authorize},
     id::{JobId, TenantId},
     import::{Import, ImportFailure, Order},
     page::{Direction, Page, PageRequest},
     role::HeldRole,
-    session::EndReason,
     user::UserStatus,
 };
-use gatehouse_persistence::{BATCH, Ctx, WriteTx};
+use gatehouse_persistence::{BATCH, WriteTx};
 
 use crate::{
     app::{
@@ -50,7 +49,7 @@ impl App {
     pub async fn queue_import(&self, upload: &Upload, order: Order, origin: &Origin) -> Result<Import> {
         let (grant, tenant, id) = (upload.grant.clone(), upload.tenant, upload.id);
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             if let Some(other) = scope.active_import(tenant.id).await? {
                 return Err(there_is_one(&other));
             }
@@ -117,7 +116,7 @@ impl App {
         loop {
             let grant = grant.clone();
             let work = async move |tx: &WriteTx<'_>| {
-                let scope = tx.scope(&grant);
+                let scope = tx.scope(&grant).await?;
                 let import = scope.import(id).await?.ok_or(Error::NotFound)?;
                 if !import.is_active() {
                     return Ok(import);
@@ -150,12 +149,11 @@ impl App {
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn claim_import(&self) -> Result<Option<ImportJob>> {
-        let now = self.env.now();
-        if !self.db.system(JOB).has_import(now).await? {
+        if !self.db.system(JOB).has_import(self.env.now()).await? {
             return Ok(None);
         }
         let claim = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).claim_import().await?);
-        let Some(mut import) = self.db.write(Ctx::at(now), claim).await? else { return Ok(None) };
+        let Some(mut import) = self.db.write(self.ctx(), claim).await? else { return Ok(None) };
         // Only due imports have a file.
         let Some(format) = import.format else { return Ok(None) };
         if import.dry_run && import.counts.lines() > 0 {
@@ -196,7 +194,13 @@ impl App {
             self.finish_import(job.importing.clone()).await?;
             return Ok(false);
         }
-        self.import_batch(&mut job.importing, lines, digest).await?;
+        match self.import_batch(&mut job.importing, lines, digest).await {
+            // The right ended after it was looked at.
+            Err(Error::SessionRevoked | Error::Denied(_)) => {
+                return self.fail_import(import, ImportFailure::NotAllowed).await;
+            }
+            other => other?,
+        };
         if job.importing.import().counts.rejected > MOST_REJECTED {
             return self.fail_import(job.importing.import().clone(), ImportFailure::TooManyRejected).await;
         }
@@ -225,8 +229,7 @@ impl App {
         let Some(view) = view.filter(|view| view.user.status == UserStatus::Active) else { return Ok(None) };
         // Signing out takes nothing away. A session that somebody had a reason to end does: it may have been stolen.
         let session = self.db.system(JOB).session(asker.session_id).await?;
-        let harmless = [EndReason::Logout, EndReason::Expired, EndReason::SessionLimit];
-        if session.and_then(|session| session.ended).is_some_and(|end| !harmless.contains(&end.reason)) {
+        if session.and_then(|session| session.ended).is_some_and(|end| !end.reason.is_harmless()) {
             return Ok(None);
         }
         let home = self.tenant_facts(view.user.tenant_id).await?;
@@ -238,6 +241,7 @@ impl App {
             tenant_id: view.user.tenant_id,
             partner_id: view.user.partner_id,
             session_id: asker.session_id,
+            presence: Presence::Absent,
             rights: view.roles.iter().map(HeldRole::right).collect(),
         });
         Ok(authorize(&Arc::new(actor), &place).ok())
@@ -250,20 +254,20 @@ impl App {
             tx.system(JOB).update(import.clone().fail(why, &By::system(JOB), tx.now())).await?;
             Ok::<_, Error>(false)
         };
-        self.db.write(Ctx::at(self.env.now()), work).await
+        self.db.write(self.ctx(), work).await
     }
 
     async fn try_anew(&self, import: Import) -> Result<Import> {
         loop {
             let of = import.clone();
             let forget = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).forget_rejected_lines(&of).await?);
-            if self.db.write(Ctx::at(self.env.now()), forget).await? < BATCH {
+            if self.db.write(self.ctx(), forget).await? < BATCH {
                 break;
             }
         }
         let anew = Import { counts: Default::default(), digest: Vec::new(), ..import };
         let begin = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).advance(anew.clone(), &[]).await?);
-        self.db.write(Ctx::at(self.env.now()), begin).await
+        self.db.write(self.ctx(), begin).await
     }
 }
 

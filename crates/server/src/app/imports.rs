@@ -15,7 +15,7 @@ use gatehouse_domain::{
     import::{Counts, Import, OnConflict},
     user::{ForeignUser, Portable},
 };
-use gatehouse_persistence::{Ctx, RejectedLine, WriteScope, WriteTx};
+use gatehouse_persistence::{RejectedLine, WriteScope, WriteTx};
 use serde::{Deserialize, Serialize};
 
 use crate::app::{
@@ -144,17 +144,17 @@ impl App {
     ) -> Result<Importing> {
         let grant: &Grant<WriteUsers> = &authorize(&Arc::new(Actor::System(reason)), &Area::Tenant(tenant))?;
         let id = self.env.id(JobId::from_parts);
-        let (acting, now) = (grant.clone(), self.env.now());
+        let acting = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&acting);
-            let (by, fresh) = (acting.by(), Import::start(id, tenant, on_conflict, &acting.by(), now));
+            let scope = tx.scope(&acting).await?;
+            let (by, fresh) = (acting.by(), Import::start(id, tenant, on_conflict, &acting.by(), tx.now()));
             if mode == Mode::DryRun {
                 return Ok(fresh.into_parts().0);
             }
             match scope.active_import(tenant.id).await? {
                 Some(other) if other.format.is_some() => return Err(there_is_one(&other)),
                 Some(stopped) if anew => {
-                    scope.update(stopped.cancel(&by, now)).await?;
+                    scope.update(stopped.cancel(&by, tx.now())).await?;
                 }
                 Some(stopped) if stopped.on_conflict == on_conflict => return Ok(stopped),
                 Some(stopped) => {
@@ -168,7 +168,7 @@ impl App {
             }
             Ok(scope.insert(fresh).await?)
         };
-        let import = self.db.write(Ctx::at(now), work).await?;
+        let import = self.db.write(self.ctx(), work).await?;
         Ok(Importing { mode, ..Importing::of(grant.clone(), import) })
     }
 
@@ -188,7 +188,7 @@ impl App {
         let done = loop {
             let (env, importing, lines, so_far) = (self.env.clone(), importing.clone(), lines.clone(), so_far.clone());
             let work = async move |tx: &WriteTx<'_>| {
-                let scope = tx.scope(&importing.grant);
+                let scope = tx.scope(&importing.grant).await?;
                 let mut batch = Batch::open(tx, &scope, &importing, &lines).await?;
                 for line in &lines {
                     batch.take(line, || env.id(UserId::from_parts)).await?;
@@ -202,7 +202,7 @@ impl App {
                 }
                 Ok((import, rejected, tried))
             };
-            match self.change(Ctx::at(self.env.now()), mode, work).await {
+            match self.change(self.ctx(), mode, work).await {
                 // Somebody has taken one of the names between the question and the insertion: asked again, it is known.
                 Err(Error::AlreadyRegistered) if lost < ATTEMPTS => lost += 1,
                 other => break other?,
@@ -229,10 +229,10 @@ impl App {
             return Ok(counts);
         }
         let work = async move |tx: &WriteTx<'_>| {
-            tx.scope(&grant).update(import.clone().complete(&grant.by(), tx.now())).await?;
+            tx.scope(&grant).await?.update(import.clone().complete(&grant.by(), tx.now())).await?;
             Ok::<_, Error>(())
         };
-        self.db.write(Ctx::at(self.env.now()), work).await?;
+        self.db.write(self.ctx(), work).await?;
         Ok(counts)
     }
 
@@ -247,9 +247,10 @@ impl App {
 
     async fn note_tried(&self, importing: &Importing, import: Import, rejected: &[Rejected]) -> Result<Import> {
         let (grant, lines) = (importing.grant.clone(), rejected.iter().map(stored).collect::<Result<Vec<_>>>()?);
-        let work =
-            async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.scope(&grant).advance(import.clone(), &lines).await?);
-        self.db.write(Ctx::at(self.env.now()), work).await
+        let work = async move |tx: &WriteTx<'_>| {
+            Ok::<_, Error>(tx.scope(&grant).await?.advance(import.clone(), &lines).await?)
+        };
+        self.db.write(self.ctx(), work).await
     }
 }
 

@@ -61,7 +61,6 @@ pub struct HandedLink {
 pub(crate) struct NewInvitation {
     is_mailed: bool,
     token: refresh::NewToken,
-    expires_at: Timestamp,
     base_url: Arc<str>,
     outbox: Outbox,
 }
@@ -76,8 +75,8 @@ impl NewInvitation {
         by: &By,
         now: Timestamp,
     ) -> Result<Invitation> {
-        let issued = scope.put_token(user.invite(self.is_mailed, self.expires_at, by)?, self.token.hash).await?;
-        let (expires_at, token) = (self.expires_at, &self.token.text);
+        let (expires_at, token) = (now.plus(INVITATION_LIFETIME), &self.token.text);
+        let issued = scope.put_token(user.invite(self.is_mailed, expires_at, by)?, self.token.hash).await?;
         if self.is_mailed {
             let letter = letters::invitation(house, &issued.user, self.outbox.link(PAGE, &house.slug, token));
             self.outbox.post_link(scope, &issued, letter, now).await?;
@@ -100,7 +99,6 @@ impl App {
         NewInvitation {
             is_mailed: delivery == Delivery::Email,
             token: refresh::mint_invitation(&self.env),
-            expires_at: origin.ctx.now.plus(INVITATION_LIFETIME),
             base_url: Arc::clone(&origin.base_url),
             outbox: self.outbox.clone(),
         }
@@ -120,7 +118,7 @@ impl App {
     ) -> Result<Invitation> {
         let (new, grant) = (self.new_invitation(delivery, origin), grant.clone());
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
             let house = tx.system(SystemReason::Authentication).tenant(view.user.tenant_id).await?;
             let house = house.ok_or(Error::NotFound)?;
@@ -139,7 +137,7 @@ impl App {
     pub async fn cancel_invitation(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<()> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let user = scope.user(id).await?.ok_or(Error::NotFound)?;
             let changed = user.cancel_invitation(&grant.by())?;
             if scope.drop_token(changed, Purpose::Invitation).await? { Ok(()) } else { Err(Error::NotFound) }

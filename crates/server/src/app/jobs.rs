@@ -8,7 +8,7 @@ use gatehouse_domain::{
     throttle::LOCK_AFTER,
     time::{DAY, MINUTE},
 };
-use gatehouse_persistence::{BATCH, Ctx, Found, WriteTx, deadline};
+use gatehouse_persistence::{BATCH, Found, WriteTx, deadline};
 
 use crate::app::{App, Error, Result};
 
@@ -42,7 +42,7 @@ impl App {
         for chunk in seen.chunks(BATCH) {
             let chunk = chunk.to_vec();
             let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).note_activity(&chunk).await?);
-            self.db.write(Ctx::at(self.env.now()), work).await?;
+            self.db.write(self.ctx(), work).await?;
         }
         Ok(total)
     }
@@ -54,7 +54,7 @@ impl App {
     pub async fn sweep(&self) -> Result<usize> {
         batches(async || {
             let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).expire_due().await?);
-            self.db.write(Ctx::at(self.env.now()), work).await
+            self.db.write(self.ctx(), work).await
         })
         .await
     }
@@ -73,7 +73,7 @@ impl App {
                     let ids = ids.to_vec();
                     indexed += ids.len();
                     let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).add_terms(of, &ids).await?);
-                    self.db.write(Ctx::at(self.env.now()), work).await?;
+                    self.db.write(self.ctx(), work).await?;
                 }
                 after = last;
                 if after.is_none() {
@@ -98,19 +98,18 @@ impl App {
             let Some((tenant, _)) = tenants.last() else { break };
             last = Some(tenant.id);
             for (tenant, layers) in tenants {
-                let now = self.env.now();
                 let policy = layers.policy(&self.defaults);
                 self.forget_events(Some(tenant), &policy).await?;
-                let before = now.minus(policy.session_retention);
+                let before = self.env.now().minus(policy.session_retention);
                 removed += batches(async || {
                     let work = async move |tx: &WriteTx<'_>| {
                         Ok::<_, Error>(tx.system(JOB).purge_sessions(tenant, before).await?)
                     };
-                    self.db.write(Ctx::at(now), work).await
+                    self.db.write(self.ctx(), work).await
                 })
                 .await?;
                 let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_hours(tenant).await?);
-                self.db.write(Ctx::at(now), work).await?;
+                self.db.write(self.ctx(), work).await?;
             }
         }
         // What concerns no tenant is kept as long as the platform decides for those that decide nothing.
@@ -125,18 +124,18 @@ impl App {
                 let work = async move |tx: &WriteTx<'_>| {
                     Ok::<_, Error>(tx.system(JOB).purge_throttles(unused_since, fewer_than).await?)
                 };
-                self.db.write(Ctx::at(self.env.now()), work).await
+                self.db.write(self.ctx(), work).await
             })
             .await?;
         }
         batches(async || {
             let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_tokens().await?);
-            self.db.write(Ctx::at(self.env.now()), work).await
+            self.db.write(self.ctx(), work).await
         })
         .await?;
         batches(async || {
             let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_receipts().await?);
-            self.db.write(Ctx::at(self.env.now()), work).await
+            self.db.write(self.ctx(), work).await
         })
         .await?;
         self.forget_imports().await?;
@@ -152,7 +151,7 @@ impl App {
                 // Both, as long as there is either.
                 Ok::<_, Error>(system.purge_rejected_lines().await? | system.purge_pieces(before).await?)
             };
-            if !self.db.write(Ctx::at(self.env.now()), work).await? {
+            if !self.db.write(self.ctx(), work).await? {
                 break;
             }
         }
@@ -165,7 +164,7 @@ impl App {
         for _ in 0..BATCHES {
             let work =
                 async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_audit_events(tenant, before).await?);
-            if self.db.write(Ctx::at(self.env.now()), work).await? == 0 {
+            if self.db.write(self.ctx(), work).await? == 0 {
                 break;
             }
         }
@@ -176,7 +175,7 @@ impl App {
     async fn forget_roots(&self) -> Result<()> {
         for _ in 0..BATCHES {
             let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_audit_roots().await?);
-            if self.db.write(Ctx::at(self.env.now()), work).await? == 0 {
+            if self.db.write(self.ctx(), work).await? == 0 {
                 break;
             }
         }

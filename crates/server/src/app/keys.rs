@@ -6,7 +6,7 @@ use gatehouse_domain::{
     id::{KeyId, TenantId},
     key::{KeyState, ROTATE_AFTER, SigningKey},
 };
-use gatehouse_persistence::{Ctx, Error as Storage, WriteTx};
+use gatehouse_persistence::{Error as Storage, WriteTx};
 
 use crate::app::{App, Error, Result};
 
@@ -39,7 +39,7 @@ impl App {
             tx.system(reason).update(retired.clone()).await?;
             Ok::<_, Error>(tx.system(reason).insert(new.clone()).await?)
         };
-        self.db.write(Ctx::at(self.env.now()), work).await
+        self.db.write(self.ctx(), work).await
     }
 
     /// Withdraws a key: everything it signed is invalid at once. A current key is replaced in the same step.
@@ -62,7 +62,7 @@ impl App {
             }
             Ok::<_, Error>(key)
         };
-        self.db.write(Ctx::at(self.env.now()), work).await
+        self.db.write(self.ctx(), work).await
     }
 
     /// Replaces keys that have come of age; returns how many.

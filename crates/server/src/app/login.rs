@@ -113,9 +113,8 @@ impl App {
     /// Counts a failure and records it; the answer is the one that this attempt gets.
     pub(crate) async fn failed(&self, counters: Counters, refused: Refused, origin: &Origin) -> Error {
         let limits = self.limits;
-        let now = origin.ctx.now;
         let work = async move |tx: &WriteTx<'_>| {
-            let system = tx.system(AUTH);
+            let (system, now) = (tx.system(AUTH), tx.now());
             let account = system
                 .update_throttle(counters.account, |counter| match limits.account.gate(counter, now) {
                     Gate::Open => {
@@ -155,7 +154,7 @@ impl App {
             Err(error) => return error.into(),
         }
         let work = async move |tx: &WriteTx<'_>| {
-            let system = tx.system(AUTH);
+            let (system, now) = (tx.system(AUTH), tx.now());
             if count(&system, rule, key, now).await? == Gate::Open {
                 system.refused(refused.clone()).await?;
             }
@@ -250,7 +249,7 @@ impl App {
         };
         let (user, limits, policy_then) = (found.user.clone(), self.limits, policy.clone());
         let work = async move |tx: &WriteTx<'_>| {
-            let system = tx.system(AUTH);
+            let (system, now) = (tx.system(AUTH), tx.now());
             let admission = system.admit(&user, &hash, counters.address).await?.ok_or(Error::InvalidCredentials)?;
             let Admission { account, address, .. } = &admission;
             match (limits.account.gate(account, now), limits.address.gate(address, now)) {
@@ -294,7 +293,8 @@ impl App {
         origin: &Origin,
     ) -> Result<String> {
         let key = facts.keys.first().ok_or_else(|| Error::Internal("the tenant has no signing key".into()))?;
-        let now = origin.ctx.now;
+        // The sign-in has waited for its hash.
+        let now = Ord::max(origin.ctx.now, session.created_at);
         let issuer = origin.issuer(&facts.tenant.slug);
         let mut names: Vec<_> = roles.iter().map(|role| role.name.as_str()).collect();
         names.sort_unstable();

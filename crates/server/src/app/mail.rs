@@ -17,7 +17,7 @@ use gatehouse_domain::{
     time::Timestamp,
     user::{Issued, User},
 };
-use gatehouse_persistence::{ClaimedMail, Ctx, NewMail, WriteScope, WriteTx};
+use gatehouse_persistence::{ClaimedMail, NewMail, WriteScope, WriteTx};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -99,12 +99,11 @@ impl App {
     pub async fn send_mail(&self) -> Result<usize> {
         let mut sent = 0;
         for _ in 0..ROUNDS {
-            let now = self.env.now();
-            if !self.db.system(JOB).has_mail(now).await? {
+            if !self.db.system(JOB).has_mail(self.env.now()).await? {
                 break;
             }
             let claim = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).claim_mail(AT_ONCE, mail::LEASE).await?);
-            let mut claims = self.db.write(Ctx::at(now), claim).await?;
+            let mut claims = self.db.write(self.ctx(), claim).await?;
             // In the order in which they were asked for: of two links to one user the later one is good.
             claims.sort_by_key(|claim| (claim.created_at, claim.mail.id));
             let mut letters = Vec::with_capacity(claims.len());
@@ -132,7 +131,7 @@ impl App {
             Ok(sent) => {
                 let claim = claim.clone();
                 let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).drop_mail(&claim).await?);
-                self.db.write(Ctx::at(self.env.now()), work).await?;
+                self.db.write(self.ctx(), work).await?;
                 if sent {
                     metrics::counter!("gatehouse_mails_total", "result" => "sent").increment(1);
                 }
@@ -163,7 +162,7 @@ impl App {
             }
             Ok::<_, Error>(())
         };
-        self.db.write(Ctx::at(now), work).await
+        self.db.write(self.ctx(), work).await
     }
 
     /// The letter of a mail. A request becomes one, or nothing.

@@ -41,12 +41,13 @@ impl App {
     ) -> Result<()> {
         let id = grant.own().ok_or(Error::NotFound)?;
         let (found, counters) = self.prove(facts, id, password, Refused::email_change, origin).await?;
-        let (tenant, now) = (facts.reference(), origin.ctx.now);
+        let tenant = facts.reference();
         let (mailbox, rule) = (self.mailbox_key(facts, &email), self.limits.mailbox);
         let (token, outbox, house) = (refresh::mint_verification(&self.env), self.outbox.clone(), facts.tenant.clone());
         let (grant, user) = (grant.clone(), found.user);
         let work = async move |tx: &WriteTx<'_>| {
-            let (scope, system) = (tx.scope(&grant), tx.system(AUTH));
+            let (scope, system) = (tx.scope(&grant).await?, tx.system(AUTH));
+            let now = tx.now();
             system.clear_throttle(counters.account).await?;
             let issued = user.clone().issue_verification(email.clone(), now.plus(VERIFICATION_LIFETIME), &grant.by());
             let issued = issued.map_err(|Useless| Error::Conflict("That is the verified address already.".into()))?;

@@ -52,9 +52,12 @@ impl App {
         new: NewPartner,
         origin: &Origin,
     ) -> Result<Partner> {
-        let changed = Partner::create(self.env.id(PartnerId::from_parts), new, &grant.by(), origin.ctx.now);
+        let id = self.env.id(PartnerId::from_parts);
         let grant = grant.clone();
-        let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.scope(&grant).insert(changed.clone()).await?);
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant).await?;
+            Ok::<_, Error>(scope.insert(Partner::create(id, new.clone(), &grant.by(), tx.now())).await?)
+        };
         self.answer(origin, work).await
     }
 
@@ -72,7 +75,7 @@ impl App {
     ) -> Result<(Partner, Effects)> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let partner = scope.partner(id).await?.ok_or(Error::NotFound)?;
             let (changed, ends) = partner.update(patch.clone(), &grant.by(), tx.now());
             let partner = scope.update(changed).await?;

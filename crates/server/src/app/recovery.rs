@@ -109,7 +109,7 @@ impl App {
         if !facts.is_active() {
             return Err(Error::TenantSuspended);
         }
-        let Ctx { now, ip, user_agent, request_id, condition: _ } = origin.ctx.clone();
+        let Ctx { now, ip, user_agent, request_id, clock: _, condition: _ } = origin.ctx.clone();
         let text = |text: Option<std::sync::Arc<str>>| text.map(|text| text.to_string());
         let request =
             Request { wish, email: email.to_string(), ip, user_agent: text(user_agent), request_id: text(request_id) };
@@ -216,7 +216,7 @@ impl App {
         let password = password.map_err(|fault| password_issue("new_password", fault))?;
         let (outbox, house) = (self.outbox.clone(), facts.tenant.clone());
         let work = async move |tx: &WriteTx<'_>| {
-            let system = tx.system(AUTH);
+            let (system, now) = (tx.system(AUTH), tx.now());
             let spent = system.spend_token(tenant, Purpose::PasswordReset, hash).await?.ok_or(Error::InvalidLink)?;
             let user = system.user(spent.user_id).await?.ok_or(Error::InvalidLink)?;
             let mailed_to = spent.mailed_to.ok_or(Error::InvalidLink)?;
@@ -239,7 +239,7 @@ impl App {
     pub async fn force_reset(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<Revoked> {
         let (token, outbox, grant) = (refresh::mint_reset(&self.env), self.outbox.clone(), grant.clone());
         let work = async move |tx: &WriteTx<'_>| {
-            let (scope, now) = (tx.scope(&grant), tx.now());
+            let (scope, now) = (tx.scope(&grant).await?, tx.now());
             let view = scope.user_view(id, now).await?.ok_or(Error::NotFound)?;
             may_do_as_much(&grant, &scope, &view.roles).await?;
             let inactive = |Useless| Error::Conflict("The user is not active.".into());

@@ -97,7 +97,7 @@ impl App {
         let id = self.env.id(RoleId::from_parts);
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let tenant = scope.tenant(tenant).await?.ok_or_else(|| unknown("tenant_id"))?.reference();
             not_a_builtin(&name)?;
             holds(&grant, tenant, &permissions)?;
@@ -123,7 +123,7 @@ impl App {
         }
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let role = scope.role(id).await?.ok_or(Error::NotFound)?;
             let tenant = gatehouse_domain::authz::TenantRef { id: role.tenant_id, partner_id: role.partner_id };
             if let Some(name) = &name {

@@ -112,7 +112,7 @@ impl App {
     pub async fn end_session<P: Permission>(&self, grant: &Grant<P>, id: SessionId, origin: &Origin) -> Result<bool> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let session = scope.session(id).await?.ok_or_else(|| missing(&grant))?;
             let reason = reason(&grant, &session);
             match session.revoke(reason, &grant.by(), tx.now()) {
@@ -157,7 +157,7 @@ impl App {
         let (by, own) = (grant.by(), grant.own().is_some());
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             if !own && scope.user(user).await?.is_none() {
                 return Err(Error::NotFound);
             }
@@ -191,7 +191,7 @@ impl App {
         let tenant = grant.tenant().ok_or(Error::NotFound)?;
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            end_all(&tx.scope(&grant), RevokeTarget::Tenant(tenant), None, grant.by(), mode, tx.now()).await
+            end_all(&tx.scope(&grant).await?, RevokeTarget::Tenant(tenant), None, grant.by(), mode, tx.now()).await
         };
         self.db.at_length(self.answer(origin, work)).await
     }
@@ -210,7 +210,7 @@ impl App {
     ) -> Result<(Revoked, Effects)> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let target = match whose {
                 Everywhere::User(id) => {
                     let user = scope.user(id).await?.ok_or(Error::NotFound)?;
@@ -228,7 +228,7 @@ impl App {
 
     async fn end_many<P: Permission>(&self, grant: &Grant<P>, many: RevokeMany, origin: &Origin) -> Result<Revoked> {
         let grant = grant.clone();
-        let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.scope(&grant).revoke_many(&many).await?);
+        let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.scope(&grant).await?.revoke_many(&many).await?);
         self.answer(origin, work).await
     }
 }

@@ -149,7 +149,7 @@ impl App {
     ) -> Result<Outcome> {
         let (grant, defaults) = (grant.clone(), self.defaults);
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let before = layers(&scope, tx.system(SystemReason::Inheritance).read(), place).await?;
             let mut settings = before.own();
             merge(&mut settings);

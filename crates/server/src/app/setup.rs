@@ -111,7 +111,7 @@ impl App {
             system.insert(key.clone()).await?;
             Ok::<_, Error>(())
         };
-        self.db.write(Ctx::at(now), work).await
+        self.db.write(self.ctx(), work).await
     }
 
     /// Whether there is an administrator.
@@ -131,11 +131,11 @@ impl App {
             return Err(Error::AlreadySetUp);
         }
         let token = refresh::mint_setup(&self.env);
-        let (hash, now) = (token.hash, self.env.now());
+        let hash = token.hash;
         let work = async move |tx: &WriteTx<'_>| {
-            Ok::<_, Error>(tx.system(SETUP).add_setup_token(hash, now.plus(TOKEN_LIFETIME)).await?)
+            Ok::<_, Error>(tx.system(SETUP).add_setup_token(hash, tx.now().plus(TOKEN_LIFETIME)).await?)
         };
-        self.db.write(Ctx::at(now), work).await?;
+        self.db.write(self.ctx(), work).await?;
         Ok(token.text)
     }
 
@@ -169,7 +169,7 @@ impl App {
         if self.is_set_up().await? {
             return Ok(());
         }
-        let ctx = Ctx::at(self.env.now());
+        let ctx = self.ctx();
         match self
             .first_administrator(admin.email.clone(), admin.username.clone(), admin.password.clone(), None, ctx)
             .await
@@ -194,10 +194,9 @@ impl App {
         let chosen = self.hasher.choose(facts.tenant.id, password, context).await?;
         let hash: PasswordHash = chosen.map_err(|fault| password_issue("password", fault))?;
 
-        let (by, now, tenant) = (By::system(SETUP), ctx.now, facts.reference());
+        let (by, tenant) = (By::system(SETUP), facts.reference());
         let id = self.env.id(UserId::from_parts);
         let new = NewUser { tenant, username, email, display_name: None, phone: None };
-        let user = User::set_up(id, new, hash, &by, now);
         let assignment = NewAssignment {
             id: self.env.id(AssignmentId::from_parts),
             tenant,
@@ -206,9 +205,8 @@ impl App {
             anchor: Anchor::Platform,
             expires_at: None,
         };
-        let assignment = Assignment::create(assignment, &by, now);
         let work = async move |tx: &WriteTx<'_>| {
-            let system = tx.system(SETUP);
+            let (system, now) = (tx.system(SETUP), tx.now());
             if let Some(token) = token
                 && !system.spend_setup_token(token).await?
             {
@@ -217,8 +215,8 @@ impl App {
             if !system.finish_setup().await? {
                 return Err(Error::AlreadySetUp);
             }
-            system.insert(user.clone()).await?;
-            system.insert(assignment.clone()).await?;
+            system.insert(User::set_up(id, new.clone(), hash.clone(), &by, now)).await?;
+            system.insert(Assignment::create(assignment.clone(), &by, now)).await?;
             Ok(system.user_view(id, now).await?)
         };
         self.db.write(ctx, work).await?.ok_or(Error::NotFound)

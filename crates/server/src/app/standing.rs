@@ -14,7 +14,7 @@ use std::{
 
 use aws_lc_rs::digest;
 use gatehouse_domain::{
-    authz::{Actor, UserActor},
+    authz::{Actor, Presence, UserActor},
     id::{KeyId, SessionId, TenantId},
     role::HeldRole,
     session::{Session, SessionStatus},
@@ -108,6 +108,7 @@ pub(crate) fn actor_of(session: &Session, roles: &[HeldRole]) -> Actor {
         tenant_id: session.tenant_id,
         partner_id: session.partner_id,
         session_id: session.id,
+        presence: Presence::SignedIn,
         rights: roles.iter().map(HeldRole::right).collect(),
     })
 }

@@ -60,20 +60,20 @@ impl App {
     /// [`Error::Conflict`] when the slug is taken,
     /// [`Error::LimitReached`].
     pub async fn create_tenant(&self, grant: &Grant<WriteTenants>, new: NewTenant, origin: &Origin) -> Result<Tenant> {
-        let partner = new.partner_id;
-        let changed = Tenant::create(self.env.id(TenantId::from_parts), new, &grant.by(), origin.ctx.now);
-        let key = self.new_key(changed.value().reference(), &grant.by())?;
+        let (id, partner) = (self.env.id(TenantId::from_parts), new.partner_id);
+        let key = self.new_key(TenantRef { id, partner_id: partner }, &grant.by())?;
         let (grant, defaults) = (grant.clone(), self.defaults);
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             if !may_own(&grant, partner) || scope.partner(partner).await?.is_none() {
                 return Err(unknown("partner_id"));
             }
             another_tenant_fits(tx, partner).await?;
             let above = above(tx.system(SystemReason::Inheritance).read(), partner).await?;
+            let changed = Tenant::create(id, new.clone(), &grant.by(), tx.now());
             let layers = changed.value().layers(&above);
             none_is_loosened(&layers, &Settings::default(), &SETTINGS, &defaults)?;
-            let tenant = scope.insert(changed.clone()).await?;
+            let tenant = scope.insert(changed).await?;
             scope.insert(key.clone()).await?;
             Ok(tenant)
         };
@@ -96,7 +96,7 @@ impl App {
     ) -> Result<(Tenant, Effects)> {
         let (grant, defaults) = (grant.clone(), self.defaults);
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let tenant = scope.tenant(id).await?.ok_or(Error::NotFound)?;
             let mut patch = patch.clone();
             if let Some(partner) = patch.partner_id.filter(|partner| *partner != tenant.partner_id) {

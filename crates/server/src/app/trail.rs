@@ -2,7 +2,7 @@
 
 use gatehouse_domain::{
     audit::{TrailRoot, Verification},
-    authz::{DeleteUsers, Grant, SystemReason, TenantRef},
+    authz::{By, DeleteUsers, Grant, SystemReason, TenantRef},
     id::{TenantId, UserId},
 };
 use gatehouse_persistence::{Ctx, SEALED_AT_ONCE, Unsealed, WriteTx};
@@ -25,7 +25,7 @@ impl App {
         let mut done = 0;
         loop {
             let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).seal_events().await?);
-            let sealed = self.db.write(Ctx::at(self.env.now()), work).await?;
+            let sealed = self.db.write(self.ctx(), work).await?;
             done += sealed;
             if sealed < SEALED_AT_ONCE || done > MOST_AT_A_TIME {
                 return Ok(done);
@@ -57,7 +57,7 @@ impl App {
         loop {
             let check = self.keyring.check().to_vec();
             let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).upgrade_trail(&check).await?);
-            match self.db.write(Ctx::at(self.env.now()), work).await {
+            match self.db.write(self.ctx(), work).await {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
@@ -93,7 +93,7 @@ impl App {
     }
 
     /// Erases the personal data in events by or about a user, in short transactions, each of which records that: for
-    /// the erasure of a user. What happened, when, and by whose id stays, and the trail verifies as before. Returns how
+    /// the erasure of a user, in whose name the events say. What happened, when, and by whose id stays, and the trail verifies as before. Returns how
     /// many events; calling it again goes on where it was interrupted.
     ///
     /// # Errors
@@ -103,13 +103,14 @@ impl App {
         grant: &Grant<DeleteUsers>,
         tenant: TenantRef,
         user: UserId,
+        by: By,
         ctx: &Ctx,
     ) -> Result<usize> {
         let mut done = 0;
         loop {
             let grant = grant.clone();
             let work = async move |tx: &WriteTx<'_>| {
-                Ok::<_, Error>(tx.scope(&grant).redact_user_events(tenant, user, grant.by()).await?)
+                Ok::<_, Error>(tx.scope(&grant).await?.redact_user_events(tenant, user, by).await?)
             };
             match self.db.write(ctx.clone(), work).await? {
                 0 => return Ok(done),

@@ -2,7 +2,7 @@
 //! They are nobody's until an import is asked for with them.
 
 use gatehouse_domain::{
-    authz::{Area, Grant, TenantRef, WriteUsers},
+    authz::{Area, Grant, SystemReason, TenantRef, WriteUsers},
     id::{JobId, TenantId},
 };
 use gatehouse_persistence::{Ctx, Db, WriteTx, deadline};
@@ -12,6 +12,7 @@ use crate::{
     env::Env,
 };
 
+const JOB: SystemReason = SystemReason::Job;
 /// How much of a file is kept together.
 const PIECE: usize = 256 << 10;
 
@@ -39,10 +40,10 @@ impl Upload {
 
     /// Removes the pieces, unless an import needs them. Where this cannot be done, [`App::clean_up`] does it later.
     fn remove(&mut self) -> impl Future<Output = ()> + Send + use<> {
-        let (unneeded, grant, tenant, id) = (self.unneeded.take(), self.grant.clone(), self.tenant, self.id);
+        let (unneeded, tenant, id) = (self.unneeded.take(), self.tenant, self.id);
         async move {
             let Some((db, env)) = unneeded else { return };
-            let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.scope(&grant).drop_pieces(tenant, id).await?);
+            let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).drop_pieces(tenant, id).await?);
             if let Err(error) = db.write(Ctx::at(env.now()), work).await {
                 tracing::warn!(job = %id, %error, "a file that is not needed could not be removed yet");
             }
@@ -92,11 +93,13 @@ impl App {
         Ok(())
     }
 
-    /// Everything has come.
+    /// Everything has come, which may have taken long: whoever sends it must still be allowed to.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer.
+    /// [`Error::SessionRevoked`] and [`Error::Denied`] when that is over, [`Error::Unavailable`] when the database does not
+    /// answer.
     pub async fn end_upload(&self, upload: &mut Upload) -> Result<()> {
+        upload.grant = self.renew(&upload.grant, Area::Tenant(upload.tenant)).await?;
         let piece = std::mem::take(&mut upload.rest);
         self.keep_piece(upload, &piece, true).await
     }
@@ -111,10 +114,10 @@ impl App {
         let sealed = self.keyring.seal_piece(id, number, is_last, piece);
         upload.pieces += 1;
         let work = async move |tx: &WriteTx<'_>| {
-            Ok::<_, Error>(tx.scope(&grant).keep_piece(tenant, id, number, sealed.clone()).await?)
+            Ok::<_, Error>(tx.scope(&grant).await?.keep_piece(tenant, id, number, sealed.clone()).await?)
         };
         // A file may have as many pieces as it likes: each may take as long as a request.
-        deadline::request(self.db.write(Ctx::at(self.env.now()), work)).await
+        deadline::request(self.db.write(self.ctx(), work)).await
     }
 
     /// The grant for one tenant, and what the policy knows of that.

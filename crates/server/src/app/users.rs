@@ -78,7 +78,7 @@ impl App {
             (self.env.id(UserId::from_parts), new.delivery.map(|delivery| self.new_invitation(delivery, origin)));
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let house = scope.tenant(new.tenant_id).await?.ok_or_else(|| unknown("tenant_id"))?;
             let tenant = house.reference();
             let user = NewUser {
@@ -121,7 +121,7 @@ impl App {
         let account = ThrottleKey::User(id);
         let (grant, outbox) = (grant.clone(), self.outbox.clone());
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
             if patch.email.is_some() || patch.email_verified == Some(true) {
                 may_become(&grant, &scope, &view.roles).await?;
@@ -164,7 +164,7 @@ impl App {
     pub async fn unlock_user(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<UserDetail> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant);
+            let scope = tx.scope(&grant).await?;
             let detail = scope.user_detail(id, tx.now()).await?.ok_or(Error::NotFound)?;
             if grant.by().user_id() != Some(id) {
                 may_do_as_much(&grant, &scope, &detail.view.roles).await?;

@@ -1,7 +1,8 @@
 //! The edge: what happens to every request before and after its handler, in one place.
 //!
-//! Before: request id, trailing slash, known path and method, who calls, which tenant the path names. After: failures
-//! become bytes, headers, a log line, a measurement. A handler that panics costs its own request.
+//! Before: request id, trailing slash, known path and method, who calls, which tenant the path names, the body, and then
+//! once more who calls and where: what the handler acts on is never older than the last byte. After: failures become bytes,
+//! headers, a log line, a measurement. A handler that panics costs its own request.
 
 use std::{
     cell::Cell,
@@ -21,9 +22,7 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
     http::{
         Method, Uri,
-        header::{
-            AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue,
-        },
+        header::{AUTHORIZATION, HeaderMap},
     },
     web::Data,
 };
@@ -40,22 +39,20 @@ use uuid::Uuid;
 use crate::{
     app::{self, App, deadline, tenants::TenantFacts},
     http::{
-        Site,
+        Site, body,
         connections::Link,
+        headers::{self, REQUEST_ID},
         input::no_query,
-        ops::{REFERENCE, REFERENCE_POLICY},
         problem::Failure,
         refusal,
         request::{Auth, RequestState},
+        routes::{Features, Found},
         sending::in_pieces,
         unread::Hold,
     },
     telemetry,
 };
 
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const API: &str = "/api/v1/";
 
 /// Wraps all routes.
@@ -175,28 +172,32 @@ impl Edge {
         let Some(features) = found.route.operation(request.method()) else {
             return Err(Failure::MethodNotAllowed(found.route.allowed()));
         };
-        let auth = match &self.site.operator {
-            Some(actor) => Auth::Operator(Arc::clone(actor)),
-            None if features.secured => self.authenticate(request.headers()).await?,
-            None => Auth::Anonymous,
-        };
+        let auth = self.caller(features, request.headers()).await?;
         let admitted = self.admit(&auth, quota);
-        let tenant = match admitted {
-            Ok(()) => self.tenant(found.tenant_id.as_deref(), found.tenant_slug.as_deref()).await?,
+        let mut state = RequestState {
+            id: Arc::clone(&seen.id),
+            now: self.app.env.now(),
+            clock: self.app.env.clock(),
             // Who has to wait costs no more than that; the log names them.
-            Err(_) => None,
+            tenant: if admitted.is_ok() { self.tenant(&found).await? } else { None },
+            auth,
+            takes_query: features.takes_query,
+            quota: Rc::clone(quota),
         };
         if !features.takes_query && !features.secured {
             no_query(request.query_string())?;
         }
-        request.extensions_mut().insert(RequestState {
-            id: Arc::clone(&seen.id),
-            now: self.app.env.now(),
-            auth,
-            tenant,
-            takes_query: features.takes_query,
-            quota: Rc::clone(quota),
-        });
+        // Nobody waits for the body of a request that will be refused whatever it says. One to an unknown tenant is read:
+        // it answers like one to a tenant that the caller may not see.
+        let is_known = matches!(state.auth, Auth::Caller(_) | Auth::Operator(_)) || !features.secured;
+        let reads = admitted.is_ok() && features.takes_body && is_known;
+        if reads && body::read(request, self.site.body_timeout).await {
+            // What held when the head came may have ended while the body did.
+            state.auth = self.caller(features, request.headers()).await?;
+            state.tenant = self.tenant(&found).await?;
+            state.now = self.app.env.now();
+        }
+        request.extensions_mut().insert(state);
         admitted
     }
 
@@ -206,6 +207,14 @@ impl Edge {
         let limited = self.app.admit(&caller.actor, self.app.env.now());
         quota.set(limited.quota);
         Ok(limited.result?)
+    }
+
+    async fn caller(&self, features: Features, headers: &HeaderMap) -> Result<Auth, Failure> {
+        match &self.site.operator {
+            Some(actor) => Ok(Auth::Operator(Arc::clone(actor))),
+            None if features.secured => self.authenticate(headers).await,
+            None => Ok(Auth::Anonymous),
+        }
     }
 
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Auth, Failure> {
@@ -223,7 +232,8 @@ impl Edge {
         }
     }
 
-    async fn tenant(&self, id: Option<&str>, slug: Option<&str>) -> Result<Option<Arc<TenantFacts>>, Failure> {
+    async fn tenant(&self, found: &Found<'_>) -> Result<Option<Arc<TenantFacts>>, Failure> {
+        let (id, slug) = (found.tenant_id.as_deref(), found.tenant_slug.as_deref());
         Ok(match (id.map(TenantId::parse), slug.map(Slug::parse)) {
             (Some(Ok(id)), _) => self.app.tenant_facts(id).await?,
             (_, Some(Ok(slug))) => self.app.tenant_facts_by_slug(&slug).await?,
@@ -249,42 +259,8 @@ impl Edge {
 
     /// Everything that comes after the handler.
     fn finish(&self, response: &mut ServiceResponse<BoxBody>, seen: &Seen, quota: &Cell<Option<app::login::Quota>>) {
-        let is_api = response.request().path().starts_with("/api/");
-        let is_reference = response.request().path().starts_with(REFERENCE);
         let status = response.status().as_u16();
-        let headers = response.headers_mut();
-        if let Ok(id) = HeaderValue::from_str(&seen.id) {
-            headers.insert(REQUEST_ID.clone(), id);
-        }
-        headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
-        headers.insert(HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer"));
-        if self.site.base_urls.is_https() {
-            headers.insert(
-                HeaderName::from_static("strict-transport-security"),
-                HeaderValue::from_static("max-age=31536000"),
-            );
-        }
-        if !is_api {
-            headers
-                .insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
-        }
-        if is_api {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            headers.insert(
-                CONTENT_SECURITY_POLICY,
-                HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
-            );
-        }
-        if is_reference && !headers.contains_key(CONTENT_SECURITY_POLICY) {
-            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(REFERENCE_POLICY));
-        }
-        if self.site.draining.load(Ordering::Relaxed) {
-            // So that a connection that is kept alive does not outlast the grace.
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        if let Some(quota) = quota.get() {
-            rate_limit(headers, &quota);
-        }
+        headers::add(response, &self.site, &seen.id, quota.get());
         let extensions = response.request().extensions();
         let caller = extensions.get::<RequestState>().and_then(|state| match &state.auth {
             Auth::Caller(caller) => Some(caller),
@@ -375,24 +351,4 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
     let token = token.trim_ascii_start();
     (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
-}
-
-/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers). Put together by hand, as nearly every answer
-/// has them.
-fn rate_limit(headers: &mut HeaderMap, quota: &app::login::Quota) {
-    // Rounded up: whoever waits that long gets what is said.
-    let reset = quota.reset.as_secs() + u64::from(quota.reset.subsec_nanos() > 0);
-    let policy = [(";q=", quota.rule.limit.into()), (";w=", quota.rule.window.as_secs())];
-    let left = [(";r=", quota.remaining.into()), (";t=", reset)];
-    for (name, items) in [(&RATE_LIMIT_POLICY, policy), (&RATE_LIMIT, left)] {
-        let mut text = String::with_capacity(48);
-        text.extend(["\"", quota.policy, "\""]);
-        for (key, number) in items {
-            text.push_str(key);
-            text.push_str(&u64::to_string(&number));
-        }
-        if let Ok(value) = HeaderValue::try_from(text) {
-            headers.insert(name.clone(), value);
-        }
-    }
 }

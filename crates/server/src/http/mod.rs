@@ -1,6 +1,7 @@
 //! HTTP: routes, extractors, answers. Handlers call use cases and convert; they decide nothing.
 
 pub mod api;
+mod body;
 pub mod conditional;
 pub mod connections;
 pub mod document;
@@ -8,6 +9,7 @@ pub mod download;
 pub mod edge;
 pub mod envelope;
 pub mod extract;
+mod headers;
 pub mod input;
 pub mod manual;
 pub mod mount;

@@ -153,9 +153,11 @@ impl Asked {
         let origin = Origin { once: Some(Once::new(key, answer)), ..self.origin.clone() };
         match run(&origin).await {
             Ok(result) => Ok(Answered::Now(show(result))),
-            // Another replica was faster, and has committed.
-            Err(app::Error::Repeated) => Ok(Answered::Before(app.answered(&key).await?.ok_or(app::Error::InProgress)?)),
-            Err(error) => Err(error.into()),
+            // Another replica may have been faster: then what it made is why this failed.
+            Err(error) => match app.answered(&key).await {
+                Ok(Some(kept)) => Ok(Answered::Before(kept)),
+                Ok(None) | Err(_) => Err(error.into()),
+            },
         }
     }
 }

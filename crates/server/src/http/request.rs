@@ -20,7 +20,7 @@ use ipnet::IpNet;
 
 use crate::{
     app::{
-        client::{Ctx, ISSUER_PATH, Origin},
+        client::{Clock, Ctx, ISSUER_PATH, Origin},
         login::Quota,
         standing::Caller,
         tenants::TenantFacts,
@@ -50,8 +50,10 @@ pub enum Auth {
 pub struct RequestState {
     /// The request id.
     pub id: Arc<str>,
-    /// When it came.
+    /// When it had come, its body included.
     pub now: Timestamp,
+    /// What tells the time from then on.
+    pub clock: Clock,
     /// Who calls.
     pub auth: Auth,
     /// The tenant that the path names.
@@ -119,6 +121,7 @@ pub(super) fn origin(request: &HttpRequest) -> Origin {
     RequestState::with(request, |state| Origin {
         ctx: Ctx {
             now: state.now,
+            clock: Some(state.clock.clone()),
             ip: client_ip(peer, headers, &site.trusted_proxies),
             user_agent: text(USER_AGENT).map(|text| readable(text).into()),
             request_id: Some(Arc::clone(&state.id)),

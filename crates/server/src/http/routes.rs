@@ -29,6 +29,8 @@ pub struct Features {
     pub secured: bool,
     /// Whether it knows any query parameters.
     pub takes_query: bool,
+    /// Whether it takes a body that is read as a whole before it is called; a file is not.
+    pub takes_body: bool,
 }
 
 /// The routes by path.
@@ -67,13 +69,18 @@ impl Route {
     }
 }
 
-fn features(operation: &Operation) -> Features {
+fn features(method: &Method, operation: &Operation) -> Features {
     let is_query =
         |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(known) if known.parameter_in == ParameterIn::Query);
+    let takes_file = match &operation.request_body {
+        Some(RefOr::T(body)) => body.content.contains_key("application/x-ndjson"),
+        Some(RefOr::Ref(_)) | None => false,
+    };
     Features {
         // `security(())` is how a handler says that it asks for nobody.
         secured: operation.security.is_none(),
         takes_query: operation.parameters.iter().flatten().any(is_query),
+        takes_body: !method.is_safe() && *method != Method::DELETE && !takes_file,
     }
 }
 
@@ -92,9 +99,9 @@ impl Mount for Collector {
                 (Method::PATCH, item.patch.take()),
                 (Method::DELETE, item.delete.take()),
             ];
-            methods.extend(
-                operations.into_iter().filter_map(|(method, operation)| operation.map(|o| (method, features(&o)))),
-            );
+            methods.extend(operations.into_iter().filter_map(|(method, operation)| {
+                operation.map(|o| (features(&method, &o), method)).map(|(f, m)| (m, f))
+            }));
         }
         self
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    authz::{Actor, Area, PermissionSet, ReadAudit, Right, TenantRef, UserActor, authorize},
+    authz::{Actor, Area, PermissionSet, Presence, ReadAudit, Right, TenantRef, UserActor, authorize},
     id::{PartnerId, SessionId, TenantId, UserId},
     issue::Parse,
     role::Anchor,
@@ -123,6 +123,7 @@ api_tests! {
             tenant_id: home.id,
             partner_id: home.partner_id,
             session_id: SessionId::parse(&boss.session()).unwrap(),
+            presence: Presence::SignedIn,
             rights: vec![right],
         }));
         let grant = authorize::<ReadAudit>(&actor, &Area::Tenant(home)).unwrap();

@@ -252,9 +252,9 @@ api_tests! {
         let facts = world.app.tenant_facts_by_slug(&gatehouse_domain::text::Slug::parse("acme").unwrap()).await.unwrap().unwrap();
         let origin = Origin { ctx: Ctx::at(world.app.env().now()), declared_device: None, once: None, base_url: "".into() };
         let user = UserId::parse(&ada.id).unwrap();
-        let count = world.app.redact_user_events(&grant, facts.reference(), user, &origin.ctx).await.unwrap();
+        let count = world.app.redact_user_events(&grant, facts.reference(), user, grant.by(), &origin.ctx).await.unwrap();
         assert!(count > 10, "{count}");
-        assert_eq!(world.app.redact_user_events(&grant, facts.reference(), user, &origin.ctx).await.unwrap(), 0);
+        assert_eq!(world.app.redact_user_events(&grant, facts.reference(), user, grant.by(), &origin.ctx).await.unwrap(), 0);
         let it = id(&world, user.uuid());
         let left = format!(
             "SELECT COUNT(*) FROM audit_events WHERE actor_id = {it} AND (ip_address IS NOT NULL OR user_agent IS NOT NULL) \

@@ -6,12 +6,12 @@
 //! `partner` and `platform` administer it from elsewhere; `suspended` administered it until the user was suspended;
 //! `sibling` administers another tenant of the same partner, `foreign` another partner.
 
-mod cast;
+pub mod cast;
 mod conflicts;
 mod escalation;
 mod isolation;
 mod mass_assignment;
-mod operation;
+pub mod operation;
 mod trail;
 
 use std::collections::BTreeSet;

@@ -4,6 +4,7 @@
 mod answer;
 mod direct;
 mod ending;
+mod held;
 mod people;
 mod post;
 mod proxy;
@@ -40,6 +41,7 @@ use serde_json::Value;
 
 pub use answer::{Answer, MOST, claims};
 pub use ending::{Ending, Victim};
+pub use held::Held;
 pub use people::{Person, Signed, Tenant};
 pub use post::Mail;
 pub use proxy::Proxy;
@@ -48,7 +50,7 @@ pub use smtp::{MailServer, Mood};
 /// A password that the rules accept.
 pub const PASSWORD: &str = "mountain otter juggles 42 lamps";
 
-type Serve = Rc<dyn Fn(TestRequest) -> LocalBoxFuture<'static, Answer>>;
+type Serve = Rc<dyn Fn(TestRequest, Option<Held>) -> LocalBoxFuture<'static, Answer>>;
 
 /// A server with everything it needs.
 #[derive(Clone)]
@@ -107,9 +109,16 @@ impl World {
         let app = Data::new(App::open(&config, env.clone()).await.unwrap());
         let site = Arc::new(Site::new(&config, &env));
         let service = Rc::new(init_service(http::service(app.clone(), site)).await);
-        let serve: Serve = Rc::new(move |request| {
+        let serve: Serve = Rc::new(move |request, held| {
             let service = Rc::clone(&service);
-            Box::pin(async move { Answer::read(try_call_service(&*service, request.to_request()).await).await })
+            Box::pin(async move {
+                let mut request = request.to_request();
+                if let Some(held) = held {
+                    let payload = held.back(request.take_payload());
+                    request = request.replace_payload(payload).0;
+                }
+                Answer::read(try_call_service(&*service, request).await).await
+            })
         });
         Self {
             app,
@@ -223,7 +232,12 @@ impl Call {
 
     pub async fn send(self) -> Answer {
         self.clock.advance(self.step.get());
-        (self.serve)(self.request).await
+        (self.serve)(self.request, None).await
+    }
+
+    /// Sends all but the end of the body.
+    pub fn hold(self, held: &Held) -> LocalBoxFuture<'static, Answer> {
+        (self.serve)(self.request, Some(held.clone()))
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    authz::{Actor, Area, PermissionSet, Right, TenantRef, UserActor, authorize},
+    authz::{Actor, Area, PermissionSet, Presence, Right, TenantRef, UserActor, authorize},
     id::{PartnerId, SessionId, TenantId, UserId},
     issue::Parse,
     role::Anchor,
@@ -56,6 +56,7 @@ api_tests! {
             tenant_id: home.id,
             partner_id: home.partner_id,
             session_id: SessionId::parse(&token.session()).unwrap(),
+            presence: Presence::SignedIn,
             rights: vec![right],
         }));
         let grant = authorize(&actor, &Area::Tenant(home)).unwrap();

@@ -3,6 +3,12 @@
 use super::*;
 
 surveys! {
+    async fn who_makes_a_change_is_found_by_an_index(survey) {
+        let db = survey.db.clone();
+        let grant = authorize::<WriteUsers>(&survey.partner_admin(), &Area::Directory).unwrap();
+        survey.look("caller", write(&db, NOW, async move |tx| tx.scope(&grant).await.map(drop))).await;
+    }
+
     async fn what_goes_along_with_a_deletion_is_found_by_an_index(survey) {
         let db = survey.db.clone();
         let (at, ada, tenant, role) = (survey.tenant.reference(), survey.ada.clone(), survey.tenant.clone(), survey.role);
@@ -35,7 +41,7 @@ surveys! {
             let tighten = Tighten { within, caps, by: by() };
             let grant = grant.clone();
             survey.look(name, db.scope(&grant).tightening(&tighten, NOW)).await;
-            survey.look(name, write(&db, NOW, async move |tx| tx.scope(&grant).tighten(&tighten).await)).await;
+            survey.look(name, write(&db, NOW, async move |tx| tx.scope(&grant).await?.tighten(&tighten).await)).await;
         }
     }
 

@@ -21,7 +21,7 @@ surveys! {
         // Some that have ended, and one that has not.
         let saving = save.clone();
         let import = write(&db, NOW, async move |tx| {
-            let scope = tx.scope(&saving);
+            let scope = tx.scope(&saving).await?;
             for n in 0..200 {
                 let (id, order) = order(n);
                 let import = scope.insert(Import::queue(id, at, order, &by(), NOW)).await?;
@@ -40,7 +40,7 @@ surveys! {
             survey.look("rejects, further", scope.rejected_page(&import, way, &key(KeyValue::Number(7)))).await;
         }
         let (keeping, id) = (save.clone(), import.id);
-        survey.look("keep", write(&db, NOW, async move |tx| tx.scope(&keeping).keep_piece(at, id, 0, vec![0; 100]).await)).await;
+        survey.look("keep", write(&db, NOW, async move |tx| tx.scope(&keeping).await?.keep_piece(at, id, 0, vec![0; 100]).await)).await;
         survey.look("due", db.system(SYSTEM).has_import(NOW)).await;
         let claimed = write(&db, NOW, async |tx| tx.system(SYSTEM).claim_import().await).await.unwrap();
         assert_eq!(claimed.map(|import| import.id), Some(id));
@@ -49,14 +49,14 @@ surveys! {
         survey.look("piece", db.system(SYSTEM).piece(&import, 0)).await;
         let (advancing, of) = (save.clone(), import.clone());
         survey.look("advance", write(&db, NOW, async move |tx| {
-            let scope = tx.scope(&advancing);
+            let scope = tx.scope(&advancing).await?;
             let rejected = [RejectedLine { line: 1, faults: "[]".into() }];
             let import = scope.advance(of.clone(), &rejected).await?;
             scope.rejected_lines(&import, 0).await?;
             scope.forget_rejected_lines(&import).await?;
             scope.update(import.complete(&by(), NOW)).await
         })).await;
-        survey.look("drop", write(&db, NOW, async move |tx| tx.scope(&save).drop_pieces(at, id).await)).await;
+        survey.look("drop", write(&db, NOW, async move |tx| tx.scope(&save).await?.drop_pieces(at, id).await)).await;
         survey.look("purge", write(&db, then(), async |tx| {
             tx.system(SYSTEM).purge_pieces(NOW).await?;
             tx.system(SYSTEM).purge_rejected_lines().await

@@ -4,11 +4,11 @@ use std::{future::Future, sync::Arc};
 
 use gatehouse_domain::{
     audit::Refused,
-    authz::{Actor, PermissionSet, ReadSessions, Right, UserActor},
+    authz::{Actor, PermissionSet, Presence, ReadSessions, Right, TenantRef, UserActor},
     id::{ApplicationId, AssignmentId, MailId, RoleId, SessionId},
     issue::Parse,
     page::Direction,
-    role::{Anchor, Assignment, NewAssignment, Role},
+    role::{Anchor, Assignment, BuiltinRole, NewAssignment, Role},
     session::{EndReason, RevokeMany, RevokeTarget, Session},
     tenant::Tenant,
     text::Name,
@@ -91,6 +91,7 @@ impl Survey {
             roles.push(people(&db, at).await);
             refusals(&db, at).await;
         }
+        administers_partner(&db, &ada).await;
         let application = ApplicationId::from_parts(1, bytes());
         let (at, used) = (tenant.reference(), some_sessions(&db, &tenant).await);
         write(&db, NOW, async move |tx| {
@@ -155,6 +156,7 @@ impl Survey {
             tenant_id: self.ada.tenant_id,
             partner_id: self.ada.partner_id,
             session_id: self.session.id,
+            presence: Presence::SignedIn,
             rights: vec![right],
         }))
     }
@@ -184,6 +186,21 @@ async fn refusals(db: &Db, tenant: &Tenant) {
     })
     .await
     .unwrap();
+}
+
+/// Gives a user every right at its partner.
+async fn administers_partner(db: &Db, user: &User) {
+    let at = TenantRef { id: user.tenant_id, partner_id: user.partner_id };
+    let new = NewAssignment {
+        id: AssignmentId::from_parts(NOW.unix_millis(), bytes()),
+        tenant: at,
+        user_id: user.id,
+        role_id: BuiltinRole::PartnerAdmin.id(),
+        anchor: Anchor::Partner(user.partner_id),
+        expires_at: None,
+    };
+    let changed = Assignment::create(new, &by(), NOW);
+    write(db, NOW, async move |tx| tx.system(SYSTEM).insert(changed.clone()).await).await.unwrap();
 }
 
 /// Fills a tenant with people who each hold a role; returns one role.

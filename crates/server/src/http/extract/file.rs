@@ -2,7 +2,7 @@
 
 use std::future::{Ready, ready};
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::CONTENT_LENGTH};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::CONTENT_LENGTH, web::Data};
 use aws_lc_rs::digest::{Context, SHA256};
 use futures_util::StreamExt;
 use gatehouse_domain::{
@@ -14,7 +14,9 @@ use gatehouse_domain::{
 use crate::{
     app::{App, uploads::Upload},
     http::{
-        extract::valid::{in_time, is_encoded, issue, media_type},
+        Site,
+        body::in_time,
+        extract::valid::{is_encoded, issue, media_type},
         once::remember_digest,
         problem::Failure,
     },
@@ -85,9 +87,10 @@ impl UserFile {
     }
 
     async fn fill(&mut self, app: &App, upload: &mut Upload) -> Result<Format, Failure> {
-        let (mut length, mut digest) = (0, Context::new(&SHA256));
+        let Some(site) = self.request.app_data::<Data<Site>>() else { unreachable!("the site is part of every route") };
+        let (limit, mut length, mut digest) = (site.body_timeout, 0, Context::new(&SHA256));
         loop {
-            let bytes = in_time(&self.request, some(&mut self.payload)).await?;
+            let bytes = in_time(limit, some(&mut self.payload)).await?;
             length += bytes.len() as u64;
             if length == 0 {
                 return Err(issue("missing", "a file is required"));

@@ -1,4 +1,4 @@
-//! Bodies: read up to a limit, of the right type, into values.
+//! Bodies, which the edge has read, of the right type, into values.
 
 use std::{
     future::{Future, Ready, ready},
@@ -9,64 +9,31 @@ use actix_multipart::Multipart;
 use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
-    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
-    web::Data,
+    http::header::{CONTENT_ENCODING, CONTENT_TYPE},
+    web::Bytes,
 };
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use gatehouse_domain::{
     issue::{Fault, Issues},
     password::Password,
     text::LoginName,
 };
-use tokio::time::timeout;
 
 use crate::{
     app::effects::Mode,
     http::{
-        Site,
+        body,
         extract::page::Filter,
         input::{Fields, Flag, Json, Object, query, read_body, read_pairs, read_query, read_urlencoded},
-        once::remember_body,
         problem::Failure,
     },
 };
 
-/// The longest body that is read.
-pub const MAX_BODY: usize = 64 * 1024;
 /// The most fields that a form may have.
 const MAX_FIELDS: usize = 32;
 
-type Reading<T> = Pin<Box<dyn Future<Output = Result<T, Failure>>>>;
-
-pub(super) fn issue(kind: &'static str, msg: &'static str) -> Failure {
+pub(in crate::http) fn issue(kind: &'static str, msg: &'static str) -> Failure {
     Issues::from(Fault::new(kind, msg).at(vec!["body".into()])).into()
-}
-
-/// Reads a body, if it comes in time: every reading goes through here.
-pub(super) async fn in_time<T>(
-    request: &HttpRequest,
-    reading: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    let Some(site) = request.app_data::<Data<Site>>() else { unreachable!("the site is part of every route") };
-    timeout(site.body_timeout, reading).await.unwrap_or(Err(Failure::RequestTimeout))
-}
-
-/// Reads a whole body, if it is not too long.
-async fn collect(request: &HttpRequest, mut payload: Payload) -> Result<Vec<u8>, Failure> {
-    let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > MAX_BODY as u64) {
-        return Err(Failure::PayloadTooLarge);
-    }
-    let mut bytes = Vec::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| issue("body_unreadable", "could not be read"))?;
-        if bytes.len() + chunk.len() > MAX_BODY {
-            return Err(Failure::PayloadTooLarge);
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    remember_body(request, &bytes);
-    Ok(bytes)
 }
 
 /// The media type of a body, without parameters, in lower case.
@@ -85,19 +52,18 @@ pub struct Valid<T>(pub T);
 
 impl<T: Object + 'static> FromRequest for Valid<T> {
     type Error = Failure;
-    type Future = Reading<Self>;
+    type Future = Ready<Result<Self, Failure>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move { Ok(Self(read_body(&json(&request, payload).await?)?)) })
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(json(request).and_then(|bytes| Ok(Self(read_body(&bytes)?))))
     }
 }
 
 /// The bytes of a JSON body.
-async fn json(request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Failure> {
+fn json(request: &HttpRequest) -> Result<Bytes, Failure> {
     let media_type = media_type(request);
     let is_json = matches!(media_type.as_deref(), Some("application/json" | "application/merge-patch+json"));
-    let bytes = in_time(request, collect(request, payload)).await?;
+    let bytes = body::take(request)?;
     let nothing = bytes.is_empty() && media_type.is_none();
     if is_encoded(request) || !(is_json || nothing) {
         return Err(Failure::UnsupportedMediaType("application/json"));
@@ -126,18 +92,14 @@ pub struct ValidOrDry<T>(pub T, pub Mode);
 
 impl<T: Object + 'static> FromRequest for ValidOrDry<T> {
     type Error = Failure;
-    type Future = Reading<Self>;
+    type Future = Ready<Result<Self, Failure>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move {
-            let mode = DryRunQuery::of(&request);
-            match (mode, read_body(&json(&request, payload).await?)) {
-                (Ok(mode), Ok(body)) => Ok(Self(body, mode)),
-                (Err(faults), Err(more)) => Err(faults.into_iter().chain(more).collect::<Issues>().into()),
-                (Err(issues), Ok(_)) | (Ok(_), Err(issues)) => Err(issues.into()),
-            }
-        })
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(json(request).and_then(|bytes| match (DryRunQuery::of(request), read_body(&bytes)) {
+            (Ok(mode), Ok(body)) => Ok(Self(body, mode)),
+            (Err(faults), Err(more)) => Err(faults.into_iter().chain(more).collect::<Issues>().into()),
+            (Err(issues), Ok(_)) | (Ok(_), Err(issues)) => Err(issues.into()),
+        }))
     }
 }
 
@@ -166,19 +128,16 @@ impl Object for NoBody {
 
 impl FromRequest for NoBody {
     type Error = Failure;
-    type Future = Reading<Self>;
+    type Future = Ready<Result<Self, Failure>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move {
-            let refused = || issue("body_forbidden", "must be empty");
-            let is_json = !is_encoded(&request) && media_type(&request).as_deref() == Some("application/json");
-            match in_time(&request, collect(&request, payload)).await {
-                Ok(bytes) if bytes.is_empty() => Ok(Self),
-                Ok(bytes) if is_json => Ok(read_body(&bytes)?),
-                Ok(_) | Err(Failure::PayloadTooLarge) => Err(refused()),
-                Err(failure) => Err(failure),
-            }
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let refused = || issue("body_forbidden", "must be empty");
+        let is_json = !is_encoded(request) && media_type(request).as_deref() == Some("application/json");
+        ready(match body::take(request) {
+            Ok(bytes) if bytes.is_empty() => Ok(Self),
+            Ok(bytes) if is_json => read_body(&bytes).map_err(Failure::from),
+            Ok(_) | Err(Failure::PayloadTooLarge) => Err(refused()),
+            Err(failure) => Err(failure),
         })
     }
 }
@@ -205,19 +164,17 @@ impl LoginForm {
 
 impl FromRequest for LoginForm {
     type Error = Failure;
-    type Future = Reading<Self>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Failure>>>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, payload) = (request.clone(), payload.take());
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
         Box::pin(async move {
             if is_encoded(&request) {
                 return Err(Failure::UnsupportedMediaType("a form"));
             }
             let pairs = match media_type(&request).as_deref() {
-                Some("application/x-www-form-urlencoded") => {
-                    urlencoded(&in_time(&request, collect(&request, payload)).await?)?
-                }
-                Some("multipart/form-data") => in_time(&request, multipart(&request, payload)).await?,
+                Some("application/x-www-form-urlencoded") => urlencoded(&body::take(&request)?)?,
+                Some("multipart/form-data") => multipart(&request, body::take(&request)?).await?,
                 Some("application/json") => {
                     return Err(issue(
                         "form_expected",
@@ -225,8 +182,7 @@ impl FromRequest for LoginForm {
                     ));
                 }
                 None => {
-                    let bytes = in_time(&request, collect(&request, payload)).await?;
-                    if bytes.is_empty() {
+                    if body::take(&request)?.is_empty() {
                         return Err(issue("missing", "a form is required"));
                     }
                     return Err(Failure::UnsupportedMediaType("a form"));
@@ -247,15 +203,10 @@ fn urlencoded(bytes: &[u8]) -> Result<Vec<(String, String)>, Failure> {
     if pairs.len() > MAX_FIELDS { Err(issue("form_invalid", "has too many fields")) } else { Ok(pairs) }
 }
 
-async fn multipart(request: &HttpRequest, payload: Payload) -> Result<Vec<(String, String)>, Failure> {
+async fn multipart(request: &HttpRequest, body: Bytes) -> Result<Vec<(String, String)>, Failure> {
     let invalid = || issue("form_invalid", "must be multipart/form-data with texts in UTF-8");
-    let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > MAX_BODY as u64) {
-        return Err(Failure::PayloadTooLarge);
-    }
     let mut pairs = Vec::new();
-    let mut length = 0;
-    let mut form = Multipart::new(request.headers(), payload);
+    let mut form = Multipart::new(request.headers(), stream::iter([Ok(body)]));
     while let Some(field) = form.next().await {
         let mut field = field.map_err(|_| invalid())?;
         let disposition = field.content_disposition().ok_or_else(invalid)?;
@@ -265,12 +216,7 @@ async fn multipart(request: &HttpRequest, payload: Payload) -> Result<Vec<(Strin
         let name = field.name().ok_or_else(invalid)?.to_owned();
         let mut value = Vec::new();
         while let Some(chunk) = field.next().await {
-            let chunk = chunk.map_err(|_| invalid())?;
-            length += chunk.len();
-            if length > MAX_BODY {
-                return Err(Failure::PayloadTooLarge);
-            }
-            value.extend_from_slice(&chunk);
+            value.extend_from_slice(&chunk.map_err(|_| invalid())?);
         }
         if pairs.len() == MAX_FIELDS {
             return Err(issue("form_invalid", "has too many fields"));

@@ -128,7 +128,7 @@ impl Operation {
         }
     }
 
-    fn call(&self, world: &World, path: &str, token: Option<&str>, serial: u32) -> Call {
+    pub fn call(&self, world: &World, path: &str, token: Option<&str>, serial: u32) -> Call {
         // An address of its own, so that no limit on addresses meets it.
         let [_, b, c, d] = serial.to_be_bytes();
         let call = world.call(self.method.clone(), path).from([172, b, c, d]).header("user-agent", "matrix/1");

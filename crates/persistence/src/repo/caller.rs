@@ -1,0 +1,114 @@
+//! Who makes a change, looked at once more in its transaction: rights and standing are those of the rows as they are then.
+
+use gatehouse_domain::{
+    authz::{Actor, Grant, Permission, Presence, Right, UserActor},
+    id::UserId,
+    role::HeldRole,
+    session::EndReason,
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, QueryResult,
+    sea_query::{Expr, LockType, Query, SelectStatement},
+};
+
+use crate::{
+    db::WriteTx,
+    entity::user::{Column, Entity},
+    error::{Error, Result},
+    repo::{
+        assignment::{HELD_COLUMNS, held},
+        sql::Sql,
+        word,
+    },
+};
+
+/// Finds a user and, on PostgreSQL, locks it. Where a user and its sessions are both needed, the user comes first: as a
+/// condition that knows no row of the statement, this is evaluated before the first row is looked for.
+pub(crate) fn push_user_lock(sql: &mut Sql, user: UserId, backend: DbBackend) {
+    sql.push("SELECT 1 FROM users WHERE id = ").bind(user.uuid());
+    if backend == DbBackend::Postgres {
+        sql.push(" FOR NO KEY UPDATE");
+    }
+}
+
+/// The same for a statement that is built.
+pub(crate) fn user_lock(user: UserId) -> SelectStatement {
+    let mut lock = Query::select();
+    lock.expr(Expr::val(1)).from(Entity).and_where(Column::Id.eq(user.uuid())).lock(LockType::NoKeyUpdate);
+    lock
+}
+
+impl WriteTx<'_> {
+    /// Makes sure that a grant still holds. On PostgreSQL the row of the user is locked until the transaction ends. Every
+    /// ending of a session counts down `users.active_sessions`, and so takes that row: one that came first is seen, one
+    /// that comes later waits. Roles and who holds them are locked too. On SQLite there is one writer, and that is this
+    /// transaction.
+    ///
+    /// # Errors
+    /// [`Error::CallerInactive`], [`Error::Denied`], [`Error::Stale`] when rights have ended that decisions may rest on.
+    pub(crate) async fn confirm<P: Permission>(&self, grant: &Grant<P>) -> Result<()> {
+        let Actor::User(user) = grant.actor() else { return Ok(()) };
+        let rights = match self.confirmed(user.session_id) {
+            Some(rights) => rights,
+            None => {
+                let rights = self.rights_now(user).await?;
+                self.confirm_caller(user.session_id, rights.clone());
+                rights
+            }
+        };
+        if grant.is_confirmed(&rights).map_err(Error::Denied)? { Ok(()) } else { Err(Error::Stale) }
+    }
+
+    async fn rights_now(&self, user: &UserActor) -> Result<Vec<Right>> {
+        let db = self.exec();
+        let backend = db.get_database_backend();
+        let (id, tenant) = (user.user_id.uuid(), user.tenant_id.uuid());
+        let lock = if backend == DbBackend::Postgres {
+            // A statement of its own: the next one sees what was committed while this one waited.
+            let mut sql = Sql::new("");
+            push_user_lock(&mut sql, user.user_id, backend);
+            self.check(db.query_one_raw(sql.statement(backend)).await)?;
+            " FOR SHARE"
+        } else {
+            ""
+        };
+        let mut sql = Sql::new("WITH s AS (SELECT id, ended_at, end_reason, ends_at FROM sessions WHERE id = ");
+        sql.bind(user.session_id.uuid());
+        sql.push("), a AS (SELECT * FROM role_assignments WHERE tenant_id = ").bind(tenant).push(" AND user_id = ");
+        sql.bind(id).push(" AND deleted_at IS NULL").push(lock);
+        sql.push(
+            "), r AS (SELECT * FROM roles WHERE (tenant_id, id) IN (SELECT role_tenant_id, role_id FROM a) \
+             AND deleted_at IS NULL",
+        );
+        sql.push(lock).push(") SELECT s.id AS s_id, s.ended_at, s.end_reason, s.ends_at, ").push(HELD_COLUMNS);
+        sql.push(
+            " FROM users u JOIN tenants t ON t.id = u.tenant_id JOIN partners p ON p.id = t.partner_id \
+             LEFT JOIN s ON 1 = 1 LEFT JOIN a ON 1 = 1 LEFT JOIN r ON r.tenant_id = a.role_tenant_id AND r.id = a.role_id \
+             WHERE u.status = 'ACTIVE' AND u.deleted_at IS NULL AND t.status = 'ACTIVE' AND t.deleted_at IS NULL \
+             AND p.status = 'ACTIVE' AND p.deleted_at IS NULL AND u.tenant_id = ",
+        );
+        sql.bind(tenant).push(" AND u.id = ").bind(id);
+        let rows = self.check(db.query_all_raw(sql.statement(backend)).await)?;
+        // What happens from here on happened after whatever was waited for.
+        self.look_at_clock();
+        let first = rows.first().ok_or(Error::CallerInactive)?;
+        if !self.stands(first, user.presence)? {
+            return Err(Error::CallerInactive);
+        }
+        let right = |row| Ok(held(row, self.now())?.as_ref().map(HeldRole::right));
+        rows.iter().filter_map(|row| right(row).transpose()).collect()
+    }
+
+    /// Whether the session allows what is done.
+    fn stands(&self, row: &QueryResult, presence: Presence) -> Result<bool> {
+        let is_there = row.try_get::<Option<uuid::Uuid>>("", "s_id")?.is_some();
+        let has_ended = row.try_get::<Option<i64>>("", "ended_at")?.is_some();
+        let reason: Option<String> = row.try_get("", "end_reason")?;
+        let reason: Option<EndReason> = reason.map(|reason| word(&reason, "end reason")).transpose()?;
+        let is_due = row.try_get::<Option<i64>>("", "ends_at")?.is_some_and(|end| end <= self.now().micros());
+        Ok(match presence {
+            Presence::SignedIn => is_there && !has_ended && !is_due,
+            Presence::Absent => !has_ended || reason.is_some_and(EndReason::is_harmless),
+        })
+    }
+}
