@@ -43,6 +43,9 @@ words! {
 pub type Attributes = BTreeMap<String, String>;
 /// How many attributes a user may have.
 pub const ATTRIBUTES_MAX: usize = 50;
+/// How many bytes the attributes of a user may take as JSON. The event of a change has them twice, the old and the new
+/// ones, and is to fit into an answer of 64 KiB. Attributes of the greatest length that are all ASCII fit.
+pub const ATTRIBUTES_BYTES: usize = 29_200;
 
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -111,6 +111,29 @@ api_tests! {
         assert!(matches!(answer.status, 404 | 422), "{}", answer.text);
     }
 
+    async fn longest_attributes_fit_into_one_answer_together_with_those_that_they_replace(world) {
+        let tenant = world.tenant("acme").await;
+        let ada = world.person(&tenant, "ada").await;
+        let path = format!("/admin/users/{}", ada.id);
+        let longest = |letter: &str| -> Value {
+            (0..50).map(|n| (format!("{n:02}{}", letter.repeat(62)), letter.repeat(512).into())).collect::<serde_json::Map<_, _>>().into()
+        };
+        patch(&world, &path, json!({"attributes": longest("a")})).await;
+        patch(&world, &path, json!({"attributes": longest("b")})).await;
+        let events = world.get("/admin/audit-events?action=user.updated&per_page=1").bearer(world.admin().await).send().await.expect(200).data();
+        let path = format!("/admin/audit-events/{}", text(&events[0], "id"));
+        let event = world.get(&path).bearer(world.admin().await).send().await.expect(200).data();
+        assert_eq!(event["changes"].as_array().unwrap().len(), 100);
+    }
+
+    async fn attributes_that_take_more_than_an_answer_has_room_for_are_refused(world) {
+        let tenant = world.tenant("acme").await;
+        let ada = world.person(&tenant, "ada").await;
+        let clefs: serde_json::Map<_, _> = (0..30).map(|n| (n.to_string(), "\u{1d11e}".repeat(300).into())).collect();
+        let request = world.patch(&format!("/admin/users/{}", ada.id)).bearer(world.admin().await);
+        assert_eq!(request.json(json!({"attributes": clefs})).send().await.faults(), ["body.attributes too_long"]);
+    }
+
     async fn user_is_changed_and_a_new_email_counts_as_unverified(world) {
         world.tick();
         let tenant = world.tenant("acme").await;

@@ -2,7 +2,7 @@
 
 use gatehouse_domain::{
     issue::Fault,
-    user::{ATTRIBUTES_MAX, Attributes, UserStatus},
+    user::{ATTRIBUTES_BYTES, ATTRIBUTES_MAX, Attributes, UserStatus},
 };
 use utoipa::openapi::{
     ObjectBuilder, RefOr, Schema,
@@ -103,6 +103,9 @@ impl Field for AttributesField {
             }
             attributes.insert(key, value);
         }
+        if serde_json::to_string(&attributes).is_ok_and(|text| text.len() > ATTRIBUTES_BYTES) {
+            return at.fault(Fault::new("too_long", "must take at most 29200 bytes as JSON"));
+        }
         Some(Self(attributes))
     }
 
@@ -117,6 +120,7 @@ impl Field for AttributesField {
             .max_length(Some(KEY_MAX))
             .pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]+$"));
         ObjectBuilder::new()
+            .description(Some(format!("Free data for applications, at most {ATTRIBUTES_BYTES} bytes as JSON.")))
             .max_properties(Some(ATTRIBUTES_MAX))
             .property_names(Some(key))
             .additional_properties(Some(AdditionalProperties::RefOr(text.into())))
