@@ -55,6 +55,8 @@ migrations! {
     m20261129_000050_count_refreshes,
     m20261129_000060_note_what_foreign_hashes_cost,
     m20261129_000070_chain_audit_roots,
+    m20261129_000090_keep_throttles,
+    m20261129_000091_create_known_devices,
 }
 
 pub use m20261129_000070_chain_audit_roots::{AUDIT_TRIGGERS, AuditTrigger};

@@ -121,6 +121,8 @@ actions! {
     TenantTransferred = "tenant.transferred";
     /// A tenant was changed.
     TenantUpdated = "tenant.updated";
+    /// A user signed in from a device that is known from now on; failures of strangers do not shut it out.
+    TrustedDeviceAdded = "trusted_device.added";
     /// A user was activated.
     UserActivated = "user.activated";
     /// A user was made by an administrator.
@@ -247,6 +249,8 @@ kinds! {
     Session = "session" crate::id::SessionId;
     /// A tenant.
     Tenant = "tenant" TenantId;
+    /// A device that a user signed in from before.
+    TrustedDevice = "trusted_device" crate::id::DeviceId;
     /// A user.
     User = "user" UserId;
 }

@@ -132,6 +132,8 @@ ids! {
     AssignmentId = "asg";
     /// A sign-in of a user on a device.
     SessionId = "ses";
+    /// A device that a user signed in from before.
+    DeviceId = "dev";
     /// An OAuth client.
     ApplicationId = "app";
     /// A row of the audit trail.

@@ -1,19 +1,36 @@
 //! How failed attempts slow down further ones.
 //!
-//! Two counters: *consecutive* failures of one account (NIST SP 800-63B-4, 3.2.2) and failures of one network address
-//! within a window. Both are decided when an attempt gets its answer, not when it begins, so that racing attempts
-//! learn exactly as much as sequential ones.
+//! Counted are *consecutive* failures of one account (NIST SP 800-63B-4, 3.2.2), and failures of networks and of a tenant
+//! within a window. Who signed in before from a device or goes on in a session has a counter of its own, so that the
+//! failures of strangers do not shut it out. All is decided when an attempt gets its answer, not when it begins, so that
+//! racing attempts learn exactly as much as sequential ones.
+
+mod attempt;
+mod device;
 
 use std::time::Duration;
 
-use crate::time::Timestamp;
+pub use attempt::{AttemptRules, Failures};
+pub use device::KnownDevice;
+
+use crate::time::{DAY, Timestamp};
 
 /// The longest delay between two attempts on an account.
 pub const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 /// So many consecutive failures lock an account until an administrator unlocks it.
 pub const LOCK_AFTER: u32 = 100;
+/// Consecutive failures are forgotten when so long there was none. Those that lock are not.
+pub const FORGET_AFTER: Duration = DAY.saturating_mul(90);
+/// Longer than any installation lasts.
+const FOREVER: Duration = DAY.saturating_mul(365 * 1_000);
+/// How many networks an address is counted in: the /64, the /56 and the /48 of IPv6, or just the address of IPv4.
+pub const NETWORKS: usize = 3;
+/// How many devices of a user are known; the oldest makes room for one more.
+pub const KNOWN_DEVICES: u32 = 10;
+/// How long a device stays known.
+pub const DEVICE_LIFETIME: Duration = DAY.saturating_mul(90);
 
-/// The counter of an account or an address.
+/// The counter of an account, a network or anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counter {
     /// Failures so far.
@@ -22,6 +39,8 @@ pub struct Counter {
     pub since: Timestamp,
     /// When the next attempt gets an answer.
     pub blocked_until: Timestamp,
+    /// How long it has to be kept after it was changed.
+    pub kept: Duration,
 }
 
 /// Whether an attempt gets an answer.
@@ -35,6 +54,19 @@ pub enum Gate {
     Locked,
 }
 
+impl Gate {
+    /// Both together: whoever has to wait anywhere waits, the longest time.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Wait(a), Self::Wait(b)) => Self::Wait(Ord::max(a, b)),
+            (Self::Wait(delay), _) | (_, Self::Wait(delay)) => Self::Wait(delay),
+            (Self::Locked, _) | (_, Self::Locked) => Self::Locked,
+            (Self::Open, Self::Open) => Self::Open,
+        }
+    }
+}
+
 /// The rule for consecutive failures of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountRule {
@@ -43,9 +75,15 @@ pub struct AccountRule {
 }
 
 impl AccountRule {
+    fn current(counter: &Counter, now: Timestamp) -> Counter {
+        let is_over = counter.failures < LOCK_AFTER && now.since(counter.blocked_until) >= FORGET_AFTER;
+        if is_over { Counter::default() } else { *counter }
+    }
+
     /// Whether an attempt now gets an answer.
     #[must_use]
     pub fn gate(self, counter: &Counter, now: Timestamp) -> Gate {
+        let counter = Self::current(counter, now);
         if counter.failures >= LOCK_AFTER {
             return Gate::Locked;
         }
@@ -57,9 +95,14 @@ impl AccountRule {
         Gate::Open
     }
 
-    /// The counter after one more failure. From the last free failure on, each doubles the delay, from one second.
+    /// The counter after one more failure. From the last free failure on, each doubles the delay, from one second. What
+    /// locks stays as it is.
     #[must_use]
     pub fn failed(self, counter: &Counter, now: Timestamp) -> Counter {
+        let counter = Self::current(counter, now);
+        if counter.failures >= LOCK_AFTER {
+            return counter;
+        }
         let failures = counter.failures.saturating_add(1);
         let since = if counter.failures == 0 { now } else { counter.since };
         let blocked_until = match failures.checked_sub(self.free) {
@@ -69,11 +112,12 @@ impl AccountRule {
                 now.plus(Ord::min(delay, LONGEST_DELAY))
             }
         };
-        Counter { failures, since, blocked_until }
+        let kept = if failures < LOCK_AFTER { FORGET_AFTER.saturating_add(LONGEST_DELAY) } else { FOREVER };
+        Counter { failures, since, blocked_until, kept }
     }
 }
 
-/// The rule for events of one address within a window.
+/// The rule for events of one kind within a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowRule {
     /// How many are let through.
@@ -87,7 +131,7 @@ impl WindowRule {
         // A window that begins later than the next one would is of a clock that was set back.
         let is_over = now.since(counter.since) >= self.window || counter.since.since(now) > self.window;
         if counter.failures == 0 || is_over {
-            return Counter { failures: 0, since: now, blocked_until: now };
+            return Counter { since: now, blocked_until: now, ..Counter::default() };
         }
         *counter
     }
@@ -96,10 +140,11 @@ impl WindowRule {
     #[must_use]
     pub fn gate(self, counter: &Counter, now: Timestamp) -> Gate {
         let current = self.current(counter, now);
-        if current.failures < self.limit {
-            return Gate::Open;
-        }
-        Gate::Wait(current.since.plus(self.window).since(now))
+        if current.failures < self.limit { Gate::Open } else { Gate::Wait(self.rest(&current, now)) }
+    }
+
+    fn rest(self, current: &Counter, now: Timestamp) -> Duration {
+        current.since.plus(self.window).since(now)
     }
 
     /// The counter after one more.
@@ -109,6 +154,8 @@ impl WindowRule {
         Counter {
             failures: current.failures.saturating_add(1),
             blocked_until: current.since.plus(self.window),
+            // Twice, for replicas whose clocks differ.
+            kept: self.window.saturating_mul(2),
             ..current
         }
     }
@@ -117,7 +164,67 @@ impl WindowRule {
     #[must_use]
     pub fn remaining(self, counter: &Counter, now: Timestamp) -> (u32, Duration) {
         let current = self.current(counter, now);
-        (self.limit.saturating_sub(current.failures), current.since.plus(self.window).since(now))
+        (self.limit.saturating_sub(current.failures), self.rest(&current, now))
+    }
+}
+
+/// Counts one more in every window, unless one of them is full: then it is counted nowhere.
+#[must_use]
+pub fn take<const N: usize>(rules: [WindowRule; N], counters: [Counter; N], now: Timestamp) -> ([Counter; N], Gate) {
+    match gate(rules, &counters, now) {
+        Gate::Open => (counted(rules, counters, now), Gate::Open),
+        closed => (counters, closed),
+    }
+}
+
+/// Whether one more gets through every window.
+#[must_use]
+pub fn gate<const N: usize>(rules: [WindowRule; N], counters: &[Counter; N], now: Timestamp) -> Gate {
+    rules.iter().zip(counters).fold(Gate::Open, |gate, (rule, counter)| gate.and(rule.gate(counter, now)))
+}
+
+fn counted<const N: usize>(rules: [WindowRule; N], mut counters: [Counter; N], now: Timestamp) -> [Counter; N] {
+    for (rule, counter) in rules.iter().zip(&mut counters) {
+        *counter = rule.counted(counter, now);
+    }
+    counters
+}
+
+/// The rule for events of one address and of the networks around it. A subscriber is given a /64 of IPv6 at least, many a
+/// /56, and sites a /48 (RFC 6177): whoever has more addresses may fail more often, but not as many times more often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NetworkRule {
+    /// How many are let through: of an address (a /64 of IPv6), of a /56, of a /48.
+    pub limits: [u32; NETWORKS],
+    /// In which time.
+    pub window: Duration,
+}
+
+impl NetworkRule {
+    /// Three times as many for a /56 as for an address, and ten times as many for a /48.
+    #[must_use]
+    pub const fn of(limit: u32, window: Duration) -> Self {
+        Self { limits: [limit, limit.saturating_mul(3), limit.saturating_mul(10)], window }
+    }
+
+    /// The same with twice the limits.
+    #[must_use]
+    pub fn twice(self) -> Self {
+        Self { limits: self.limits.map(|limit| limit.saturating_mul(2)), ..self }
+    }
+
+    /// The rule of each network.
+    #[must_use]
+    pub fn rules(self) -> [WindowRule; NETWORKS] {
+        self.limits.map(|limit| WindowRule { limit, window: self.window })
+    }
+
+    /// The network of which least is left, and its counter.
+    #[must_use]
+    pub fn tightest(self, counters: &[Counter; NETWORKS], now: Timestamp) -> (WindowRule, Counter) {
+        let all = self.rules().into_iter().zip(counters.iter().copied());
+        let least = all.min_by_key(|(rule, counter)| rule.remaining(counter, now).0);
+        least.unwrap_or((WindowRule { limit: self.limits[0], window: self.window }, counters[0]))
     }
 }
 
@@ -179,6 +286,30 @@ mod tests {
         assert_eq!(ADDRESS.gate(&counter, NOW), Gate::Wait(ADDRESS.window));
         assert_eq!(ADDRESS.gate(&counter, NOW.plus(ADDRESS.window)), Gate::Open);
         assert_eq!(ADDRESS.counted(&counter, NOW.plus(ADDRESS.window)).failures, 1);
+    }
+
+    #[test]
+    fn failures_are_forgotten_ninety_days_after_the_last_unless_they_lock() {
+        let (counter, now) = fail_account(50);
+        let late = counter.blocked_until.plus(FORGET_AFTER);
+        assert_eq!(ACCOUNT.failed(&counter, now.plus(FORGET_AFTER - LONGEST_DELAY)).failures, 51);
+        assert_eq!(ACCOUNT.failed(&counter, late).failures, 1);
+        let (locked, now) = fail_account(LOCK_AFTER);
+        assert_eq!(ACCOUNT.failed(&locked, now.plus(FORGET_AFTER * 9)), locked);
+    }
+
+    #[test]
+    fn wider_network_is_let_through_more_but_not_as_many_times_more() {
+        let rules = NetworkRule::of(2, Duration::from_secs(600)).rules();
+        let mut wide = [Counter::default(); 2];
+        let mut counted = 0;
+        for _ in 0..100 {
+            // Each from an address of its own.
+            let ([_, a, b], gate) = take(rules, [Counter::default(), wide[0], wide[1]], NOW);
+            wide = [a, b];
+            counted += u32::from(gate == Gate::Open);
+        }
+        assert_eq!(counted, 6);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use repo::{
     sweep::BATCH,
     tenant::TenantFilter,
     term::Found,
-    throttle::ThrottleKey,
+    throttle::{AttemptKeys, NetworkKeys, ThrottleKey},
     user::UserFilter,
     user_import::RejectedLine,
     user_token::SpentToken,

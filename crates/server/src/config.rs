@@ -14,7 +14,7 @@ use gatehouse_domain::{
     secret::Secret,
     settings::Defaults,
     text::{Email, Username},
-    throttle::{AccountRule, WindowRule},
+    throttle::{AttemptRules, NetworkRule, WindowRule},
 };
 use ipnet::IpNet;
 
@@ -104,14 +104,12 @@ pub struct Limits {
     pub refreshes: Option<WindowRule>,
     /// Sign-ins of a user with the right password.
     pub sign_ins: Option<BucketRule>,
-    /// Consecutive failures of an account.
-    pub account: AccountRule,
-    /// Failures of an address.
-    pub address: WindowRule,
+    /// Failures to prove a password.
+    pub attempts: AttemptRules,
     /// Registrations from an address.
-    pub registrations: WindowRule,
+    pub registrations: NetworkRule,
     /// Mails that are asked for from an address.
-    pub mail_requests: WindowRule,
+    pub mail_requests: NetworkRule,
     /// Mails that are asked for to one mailbox.
     pub mailbox: WindowRule,
 }

@@ -22,7 +22,8 @@ impl Rows<'_> {
 }
 
 impl WriteScope<'_> {
-    /// Takes from a user what makes an account of it: the roles held and the links under way.
+    /// Takes from a user what makes an account of it: the roles held, the links under way
+    /// and the devices that are known.
     ///
     /// # Errors
     /// [`crate::Error::ScopeViolation`] when the user lies outside the scope.
@@ -30,7 +31,7 @@ impl WriteScope<'_> {
         self.guard(&user.home())?;
         let of_user = Rows("(tenant_id, user_id) IN (SELECT tenant_id, id FROM users WHERE id = ", user.id.uuid(), ")");
         self.mark("role_assignments", of_user).await?;
-        self.remove_links(of_user).await
+        self.remove_links_and_devices(of_user).await
     }
 
     /// Takes a role from all who hold it.
@@ -93,11 +94,12 @@ impl WriteScope<'_> {
         let mut imports = Sql::new("UPDATE user_imports SET state = 'cancelled', version = version + 1, updated_at = ");
         imports.bind(now).push(", due_at = ").bind(now).push(" WHERE state IN ('queued', 'running') AND ");
         self.run(imports, of_tenants).await?;
-        self.remove_links(of_tenants).await
+        self.remove_links_and_devices(of_tenants).await
     }
 
-    async fn remove_links(&self, rows: Rows<'_>) -> Result<()> {
-        self.run(Sql::new("DELETE FROM user_tokens WHERE "), rows).await
+    async fn remove_links_and_devices(&self, rows: Rows<'_>) -> Result<()> {
+        self.run(Sql::new("DELETE FROM user_tokens WHERE "), rows).await?;
+        self.run(Sql::new("DELETE FROM known_devices WHERE "), rows).await
     }
 
     async fn suspend_and_mark(&self, table: &str, rows: Rows<'_>) -> Result<()> {

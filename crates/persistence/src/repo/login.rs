@@ -3,12 +3,12 @@
 use gatehouse_domain::{
     authz::TenantRef,
     change::Changed,
-    id::{SessionId, UserId},
+    id::{DeviceId, SessionId, UserId},
     role::HeldRole,
-    secret::PasswordHash,
+    secret::{PasswordHash, TokenHash},
     session::Session,
     text::LoginName,
-    throttle::Counter,
+    throttle::Failures,
     time::Timestamp,
     user::{User, WithPassword},
 };
@@ -23,7 +23,7 @@ use crate::{
         assignment::{HELD_COLUMNS, HELD_JOINS, held},
         list::unsigned,
         sql::{self, Sql},
-        throttle::{ThrottleKey, counter},
+        throttle::{AttemptKeys, ThrottleKey, counter, key_of, surroundings},
     },
     scope::system::{System, WriteSystem},
 };
@@ -44,10 +44,10 @@ pub struct Credentials {
 pub struct Attempt {
     /// Whose password; none if nobody has the name.
     pub found: Option<Credentials>,
-    /// The failures of the account, or of the name that nobody has.
-    pub account: Counter,
-    /// The failures of the address.
-    pub address: Counter,
+    /// What failed before.
+    pub failures: Failures,
+    /// Where this attempt is counted.
+    pub keys: AttemptKeys,
     /// What a check costs of the dearest hash that a user of the tenant brought along; none if none is left.
     pub dearest: Option<u32>,
 }
@@ -68,10 +68,8 @@ pub struct Standing {
 pub struct Admission {
     /// How many sessions the user has, including those that have run out and are not swept yet.
     pub sessions: u64,
-    /// The failures of the account.
-    pub account: Counter,
-    /// The failures of the address.
-    pub address: Counter,
+    /// What failed before.
+    pub failures: Failures,
 }
 
 fn roles(rows: &[QueryResult], now: Timestamp) -> Result<Vec<HeldRole>> {
@@ -89,8 +87,8 @@ fn credentials(rows: &[QueryResult], now: Timestamp) -> Result<Option<Credential
 }
 
 impl System<'_> {
-    /// Looks a user up by user name or e-mail address, with the password, the roles and the counters of failures, in
-    /// one statement. `unknown` names the counter of the account if there is no such user.
+    /// Looks a user up by user name or e-mail address, with the password, the roles, whether the device is known, and
+    /// the counters of failures, in one statement. The keys name the counter of the account if there is no such user.
     ///
     /// # Errors
     /// As any statement.
@@ -98,14 +96,15 @@ impl System<'_> {
         &self,
         tenant: TenantRef,
         name: &LoginName,
-        [unknown, address]: [ThrottleKey; 2],
+        device: Option<TokenHash>,
+        keys: &AttemptKeys,
         now: Timestamp,
     ) -> Result<Attempt> {
         let column = if name.is_email() { "u.email_key" } else { "u.username_key" };
-        self.attempt_where(tenant, (column, name.key().into()), [unknown, address], now).await
+        self.attempt_where(tenant, (column, name.key().into()), device, keys, now).await
     }
 
-    /// The same, by id.
+    /// The same, by id and without a device.
     ///
     /// # Errors
     /// As any statement.
@@ -113,38 +112,56 @@ impl System<'_> {
         &self,
         tenant: TenantRef,
         user: UserId,
-        address: ThrottleKey,
+        keys: &AttemptKeys,
         now: Timestamp,
     ) -> Result<Attempt> {
-        let keys = [ThrottleKey::User(user), address];
-        self.attempt_where(tenant, ("u.id", user.uuid().into()), keys, now).await
+        self.attempt_where(tenant, ("u.id", user.uuid().into()), None, keys, now).await
     }
 
     async fn attempt_where(
         &self,
         tenant: TenantRef,
         (column, value): (&str, sea_orm::Value),
-        [unknown, address]: [ThrottleKey; 2],
+        device: Option<TokenHash>,
+        keys: &AttemptKeys,
         now: Timestamp,
     ) -> Result<Attempt> {
         let db = self.exec;
         let backend = db.get_database_backend();
-        let bytes = if backend == DbBackend::Postgres { "uuid_send(u.id)" } else { "u.id" };
         let mut sql = Sql::new("SELECT ");
-        sql.push(&sql::USER).push(", ").push(HELD_COLUMNS);
-        sql.push(", n.failures AS n_failures, n.since AS n_since, n.blocked_until AS n_blocked_until, ");
-        // A row in any case: whether there is such a user shows in no difference of the work.
-        sql.counter("i_", address).push(", (SELECT MAX(f.password_hash_cost) FROM users f WHERE f.tenant_id = ");
-        sql.bind(tenant.id.uuid()).push(" AND f.password_hash_cost IS NOT NULL AND f.deleted_at IS NULL) AS dearest");
+        sql.push(&sql::USER).push(", ").push(HELD_COLUMNS).push(", d.id AS d_id");
+        for of in ["n", "k"] {
+            for column in ["failures", "since", "blocked_until"] {
+                sql.push(&format!(", {of}.{column} AS {of}_{column}"));
+            }
+        }
+        // A row in any case: whether there is such a user or device shows in no difference of the work.
+        sql.push(", ").surroundings(keys);
+        sql.push(", (SELECT MAX(f.password_hash_cost) FROM users f WHERE f.tenant_id = ").bind(tenant.id.uuid());
+        sql.push(" AND f.password_hash_cost IS NOT NULL AND f.deleted_at IS NULL) AS dearest");
         sql.push(" FROM (SELECT 1 AS one) o LEFT JOIN users u ON u.tenant_id = ");
         sql.bind(tenant.id.uuid()).push(" AND u.deleted_at IS NULL AND ").push(column).push(" = ").bind(value);
-        sql.push(" ").push(HELD_JOINS);
-        sql.push(" LEFT JOIN throttles n ON n.key = COALESCE(").push(bytes).push(", ").bind(unknown.bytes()).push(")");
+        sql.push(" ").push(HELD_JOINS).push(" LEFT JOIN known_devices d ON d.token_hash = ");
+        sql.bind(device.map_or(Vec::new(), |hash| hash.as_bytes().to_vec()));
+        sql.push(" AND d.tenant_id = u.tenant_id AND d.user_id = u.id AND d.expires_at > ").bind(now.micros());
+        sql.push(" LEFT JOIN throttles n ON n.key = COALESCE(").push(&key_of("u.id", backend)).push(", ");
+        sql.bind(keys.account.bytes()).push(") LEFT JOIN throttles k ON k.key = COALESCE(");
+        sql.push(&key_of("d.id", backend));
+        sql.push(", ").bind(keys.known.map_or(Vec::new(), ThrottleKey::bytes)).push(")");
         let rows = db.query_all_raw(sql.statement(backend)).await?;
         let first = rows.first().ok_or(Error::Corrupt("attempt"))?;
-        let (account, address) = (counter(first, "n_")?, counter(first, "i_")?);
+        let found = credentials(&rows, now)?;
+        let device = first.try_get::<Option<Uuid>>("", "d_id")?.map(DeviceId::from_uuid);
+        let keys = AttemptKeys {
+            account: found.as_ref().map_or(keys.account, |found| ThrottleKey::User(found.user.id)),
+            known: device.map(ThrottleKey::Device).or(keys.known),
+            ..*keys
+        };
+        let (networks, tenant) = surroundings(first)?;
+        let known = keys.known.map(|_| counter(first, "k_")).transpose()?;
+        let failures = Failures { account: counter(first, "n_")?, known, networks, tenant };
         let dearest = first.try_get::<Option<i64>>("", "dearest")?.and_then(|cost| u32::try_from(cost).ok());
-        Ok(Attempt { found: credentials(&rows, now)?, account, address, dearest })
+        Ok(Attempt { found, failures, keys, dearest })
     }
 
     /// A session with its user and the roles held, in one statement.
@@ -175,7 +192,7 @@ impl WriteSystem<'_> {
     ///
     /// # Errors
     /// As any statement.
-    pub async fn admit(&self, user: &User, hash: &PasswordHash, address: ThrottleKey) -> Result<Option<Admission>> {
+    pub async fn admit(&self, user: &User, hash: &PasswordHash, keys: &AttemptKeys) -> Result<Option<Admission>> {
         let now = self.tx.now().micros();
         let mut sql = Sql::new("UPDATE users SET last_login_at = ");
         sql.bind(now).push(" WHERE id = ").bind(user.id.uuid()).push(" AND tenant_id = ").bind(user.tenant_id.uuid());
@@ -189,14 +206,13 @@ impl WriteSystem<'_> {
         if backend == DbBackend::Postgres {
             sql.push(" FOR SHARE OF t, p");
         }
-        sql.push(") RETURNING active_sessions, ").counter("n_", ThrottleKey::User(user.id)).push(", ");
-        sql.counter("i_", address);
+        sql.push(") RETURNING active_sessions, ").counter("n_", Some(keys.account)).push(", ");
+        sql.counter("k_", keys.known).push(", ").surroundings(keys);
         let Some(row) = self.tx.check(db.query_one_raw(sql.statement(backend)).await)? else { return Ok(None) };
-        Ok(Some(Admission {
-            sessions: unsigned(row.try_get("", "active_sessions")?),
-            account: counter(&row, "n_")?,
-            address: counter(&row, "i_")?,
-        }))
+        let (networks, tenant) = surroundings(&row)?;
+        let known = keys.known.map(|_| counter(&row, "k_")).transpose()?;
+        let failures = Failures { account: counter(&row, "n_")?, known, networks, tenant };
+        Ok(Some(Admission { sessions: unsigned(row.try_get("", "active_sessions")?), failures }))
     }
 
     /// Replaces the hash of a password by a better one, if it is still the same password.

@@ -19,6 +19,7 @@ pub(crate) mod caller;
 pub(crate) mod deletion;
 pub(crate) mod effects;
 pub(crate) mod key;
+pub(crate) mod known_device;
 pub(crate) mod list;
 pub(crate) mod login;
 pub(crate) mod mail;

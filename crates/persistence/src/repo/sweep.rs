@@ -155,17 +155,14 @@ impl WriteSystem<'_> {
         Ok(())
     }
 
-    /// Removes counters with fewer than so many failures that nothing was added to since an instant, at most
-    /// [`BATCH`]; returns how many.
+    /// Removes counters that have been kept for as long as they are of use, at most [`BATCH`]; returns how many.
     ///
     /// # Errors
     /// As any statement.
-    pub async fn purge_throttles(&self, unused_since: Timestamp, fewer_than: u32) -> Result<usize> {
-        let mut sql = Sql::new("DELETE FROM throttles WHERE key IN (SELECT key FROM throttles WHERE updated_at < ");
-        sql.bind(unused_since.micros()).push(" AND failures < ").bind(i64::from(fewer_than));
-        sql.push(" LIMIT ").bind(BATCH as i64).push(")");
-        let db = self.tx.writing();
-        let removed = self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?.rows_affected();
-        Ok(usize::try_from(removed).unwrap_or(usize::MAX))
+    pub async fn purge_throttles(&self) -> Result<usize> {
+        let mut sql =
+            Sql::new("DELETE FROM throttles WHERE key IN (SELECT key FROM throttles WHERE updated_at + kept < ");
+        sql.bind(self.tx.now().micros()).push(" LIMIT ").bind(BATCH as i64).push(")");
+        Ok(usize::try_from(self.execute(sql).await?).unwrap_or(usize::MAX))
     }
 }

@@ -13,6 +13,7 @@ use gatehouse_domain::{
         Actor, Area, By, Grant, Installation, Permission, RevokeSessions, SystemReason, TenantRef, WriteTenants,
         authorize,
     },
+    change::Changed,
     id::*,
     issue::Parse,
     page::{PageNumber, PageRequest, PerPage, Start},
@@ -22,13 +23,26 @@ use gatehouse_domain::{
     settings::{Bounded, Defaults, Policy, Settings},
     tenant::{Branding, NewTenant, Tenant},
     text::{Email, Name, Slug, Username},
+    throttle::KnownDevice,
     time::Timestamp,
     user::{NewUser, User, WithPassword},
 };
-use gatehouse_persistence::{Ctx, Db, Error, WriteTx};
+use gatehouse_persistence::{AttemptKeys, Ctx, Db, Error, ThrottleKey, WriteTx};
 
 pub const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 pub const SYSTEM: SystemReason = SystemReason::Job;
+
+/// Where attempts are counted.
+pub const KEYS: AttemptKeys = AttemptKeys {
+    account: ThrottleKey::Digest([1; 32]),
+    known: None,
+    networks: [
+        Some(ThrottleKey::Digest([2; 32])),
+        Some(ThrottleKey::Digest([3; 32])),
+        Some(ThrottleKey::Digest([4; 32])),
+    ],
+    tenant: ThrottleKey::Digest([5; 32]),
+};
 
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 
@@ -136,6 +150,11 @@ pub fn new_user(tenant: TenantRef, name: &str) -> gatehouse_domain::change::Chan
 pub async fn user(db: &Db, tenant: &Tenant, name: &str) -> User {
     let changed = new_user(tenant.reference(), name);
     write(db, NOW, async move |tx| tx.system(SYSTEM).insert(changed.clone()).await).await.unwrap().user
+}
+
+/// A device that becomes known.
+pub fn device(user: &User, hash: TokenHash, at: Timestamp) -> Changed<KnownDevice> {
+    KnownDevice::add(DeviceId::from_parts(at.unix_millis(), bytes()), hash, &new_session(user, at), at)
 }
 
 pub fn new_session(user: &User, now: Timestamp) -> NewSession {

@@ -22,20 +22,18 @@ use gatehouse_domain::{
     secret::{PasswordHash, TokenHash},
     session::{Cap, Caps, EndReason, RevokeMany, RevokeTarget, Successor, Tighten, Within},
     text::{LoginName, Username},
-    throttle::Counter,
+    throttle::Failures,
     time::DAY,
     user::{Purpose, UserPatch, UserStatus},
 };
 use gatehouse_persistence::{
     AssignmentFilter, AuditFilter, Db, Found, NewMail, PartnerFilter, ReceiptKey, RoleFilter, Scope, SessionFilter,
-    SessionSort, TenantFilter, ThrottleKey, UserFilter,
+    SessionSort, TenantFilter, UserFilter,
     testing::{Engine, Fresh},
 };
 
 use crate::fixture::*;
 use survey::{Survey, then};
-
-const KEYS: [ThrottleKey; 2] = [ThrottleKey::Digest([1; 32]), ThrottleKey::Digest([2; 32])];
 
 async fn on(engine: Engine, look: impl AsyncFn(&mut Survey)) {
     let Some(fresh) = Fresh::new(engine) else { return };
@@ -282,28 +280,30 @@ surveys! {
         let (at, ada, session) = (survey.tenant.reference(), survey.ada.clone(), survey.session.clone());
         let system = db.system(SYSTEM);
         for name in ["ada", "ada@example.com", "nobody"] {
-            survey.look(name, system.attempt(at, &LoginName::parse(name).unwrap(), KEYS, NOW)).await;
+            survey.look(name, system.attempt(at, &LoginName::parse(name).unwrap(), Some(TokenHash::new([4; 32])), &KEYS, NOW)).await;
         }
-        survey.look("credentials of oneself", system.attempt_of(at, ada.id, KEYS[1], NOW)).await;
+        survey.look("credentials of oneself", system.attempt_of(at, ada.id, &KEYS, NOW)).await;
         survey.look("standing", system.standing(session.id, NOW)).await;
         survey.look("facts", system.tenant_facts(at.id, NOW)).await;
         survey.look("facts by slug", system.tenant_facts_by_slug(&survey.tenant.slug.clone(), NOW)).await;
         survey.look("keys", system.keys(at.id)).await;
         survey.look("applications", system.applications(at.id)).await;
         let (user, hash) = (ada.clone(), PasswordHash::new(HASH.into()));
-        survey.look("admit", write(&db, NOW, async move |tx| tx.system(SYSTEM).admit(&user, &hash, KEYS[1]).await)).await;
+        survey.look("admit", write(&db, NOW, async move |tx| tx.system(SYSTEM).admit(&user, &hash, &KEYS).await)).await;
         let user = ada.clone();
         survey.look("upgrade", write(&db, NOW, async move |tx| {
-            {
-                let hash = PasswordHash::new(HASH.into());
-                tx.system(SYSTEM).rehash_password(user.clone().rehash_password(hash.clone()), &hash).await
-            }
+            let hash = PasswordHash::new(HASH.into());
+            tx.system(SYSTEM).rehash_password(user.clone().rehash_password(hash.clone()), &hash).await
         })).await;
         survey.look("oldest", write(&db, NOW, async move |tx| tx.system(SYSTEM).oldest_sessions(ada.id, 3, NOW).await)).await;
-        survey.look("throttle", write(&db, NOW, async |tx| {
+        survey.look("throttle", write(&db, NOW, async move |tx| {
             let system = tx.system(SYSTEM);
-            system.update_throttle(KEYS[0], |counter: &Counter| (*counter, ())).await?;
-            system.clear_throttle(KEYS[0]).await
+            system.know_device(device(&ada, TokenHash::new([4; 32]), NOW)).await?;
+            system.purge_devices().await?;
+            system.update_failures(&KEYS, |failures: &Failures| (*failures, ())).await?;
+            system.read().throttles(KEYS.networks).await?;
+            system.forgive(&KEYS).await?;
+            system.forget_failures(&ada).await
         })).await;
         let (at, user) = (survey.tenant.reference(), survey.ada.clone());
         survey.look("links", write(&db, NOW, async move |tx| {
@@ -394,7 +394,7 @@ surveys! {
         survey.look("events", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_audit_events(Some(at), then()).await)).await;
         survey.look("roots", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_audit_roots().await)).await;
         survey.look("hours", write(&db, then(), async move |tx| tx.system(SYSTEM).purge_hours(at).await)).await;
-        survey.look("throttles", write(&db, then(), async |tx| tx.system(SYSTEM).purge_throttles(NOW.minus(DAY), 1).await)).await;
+        survey.look("throttles", write(&db, then(), async |tx| tx.system(SYSTEM).purge_throttles().await)).await;
         survey.look("tenants", db.system(SYSTEM).tenants_after(None)).await;
     }
 }

@@ -3,7 +3,7 @@
 use gatehouse_domain::{
     audit::Refused,
     authz::{By, Grant, Oneself, SystemReason, TenantRef},
-    id::UserId,
+    id::{SessionId, UserId},
     issue::{Fault, Issue},
     password::Password,
     settings::Registration,
@@ -11,14 +11,14 @@ use gatehouse_domain::{
     throttle::Gate,
     user::{NewUser, User, UserPatch, UserView, VERIFICATION_LIFETIME},
 };
-use gatehouse_persistence::{Credentials, TenantFacts, ThrottleKey, WriteTx};
+use gatehouse_persistence::{AttemptKeys, Credentials, TenantFacts, ThrottleKey, WriteTx};
 
 use crate::{
     app::{
         App, Error, Result,
+        attempts::{Limited, Quota, count},
         client::Origin,
         letters,
-        login::{Counters, Limited, Quota},
         recovery::EMAIL_PAGE,
         tenants::another_user_fits,
     },
@@ -84,18 +84,13 @@ impl App {
         if policy.registration != Registration::Open {
             return Err(Error::RegistrationClosed);
         }
-        let (rule, now, key) = (self.limits.registrations, origin.ctx.now, self.address_key("registrations", origin));
-        let count = async move |tx: &WriteTx<'_>| {
-            let now = tx.now();
-            let system = tx.system(SystemReason::Authentication);
-            let counted = system.update_throttle(key, |counter| match rule.gate(counter, now) {
-                Gate::Open => (rule.counted(counter, now), (Gate::Open, rule.counted(counter, now))),
-                closed => (*counter, (closed, *counter)),
-            });
-            Ok::<_, Error>(counted.await?)
+        let (rule, now) = (self.limits.registrations, origin.ctx.now);
+        let keys = self.network_keys("registrations", origin);
+        let work = async move |tx: &WriteTx<'_>| {
+            count(&tx.system(SystemReason::Authentication), rule.rules(), keys, tx.now()).await
         };
-        let (gate, counter) = self.db.write(origin.ctx.clone(), count).await?;
-        *quota = Some(Quota::of("registration", rule, &counter, now));
+        let (gate, counters) = self.db.write(origin.ctx.clone(), work).await?;
+        *quota = Some(Quota::of_networks("registration", rule, &counters, now));
         if let Gate::Wait(delay) = gate {
             return Err(Error::RateLimited(delay));
         }
@@ -152,22 +147,24 @@ impl App {
         self.db.write(origin.ctx.clone(), work).await
     }
 
-    /// Has a user who is signed in show the password once more. A wrong one counts like a failed sign-in.
+    /// Has a user who is signed in show the password once more. A wrong one counts like a failed sign-in; whether it gets
+    /// an answer depends on what failed in this session, not on what strangers did.
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] when it is wrong, [`Error::RateLimited`] after too many of these.
     pub(crate) async fn prove(
         &self,
         facts: &TenantFacts,
-        id: UserId,
+        (id, session): (UserId, SessionId),
         password: Password,
         refused: impl FnOnce(TenantRef, UserId, &'static str) -> Refused,
         origin: &Origin,
-    ) -> Result<(Credentials, Counters)> {
+    ) -> Result<(Credentials, AttemptKeys)> {
         let now = origin.ctx.now;
-        let counters = Counters { account: ThrottleKey::User(id), address: self.address_key("failures", origin) };
-        let before = self.reading().attempt_of(facts.reference(), id, counters.address, now).await?;
-        match self.gate(&before, now) {
+        let session = self.keyring.throttle_key("session", session.uuid().as_bytes());
+        let keys = self.attempt_keys(facts, ThrottleKey::User(id), Some(session), origin);
+        let before = self.reading().attempt_of(facts.reference(), id, &keys, now).await?;
+        match self.limits.attempts.gate(&before.failures, now) {
             Gate::Open => {}
             Gate::Wait(delay) => return Err(Error::RateLimited(delay)),
             Gate::Locked => return Err(Error::InvalidCredentials),
@@ -177,9 +174,9 @@ impl App {
         let verified = self.hasher.verify(facts.tenant.id, password, check).await?;
         if !verified.is_right() {
             let refused = refused(facts.reference(), id, verified.refusal());
-            return Err(self.not_proved(&verified, counters, refused, origin).await);
+            return Err(self.not_proved(&verified, keys, refused, origin).await);
         }
-        Ok((found, counters))
+        Ok((found, keys))
     }
 
     /// A password that was not found to be right. Where there was no time to find out, that counts as a failure, too:
@@ -187,11 +184,11 @@ impl App {
     pub(crate) async fn not_proved(
         &self,
         verified: &Verified,
-        counters: Counters,
+        keys: AttemptKeys,
         refused: Refused,
         origin: &Origin,
     ) -> Error {
-        match self.failed(counters, refused, origin).await {
+        match self.failed(keys, refused, origin).await {
             Error::InvalidCredentials if *verified == Verified::Crowded => Overloaded.into(),
             error => error,
         }
@@ -212,7 +209,7 @@ impl App {
     ) -> Result<()> {
         let id = grant.own().ok_or(Error::NotFound)?;
         let session = grant.session_id().ok_or(Error::Unauthenticated)?;
-        let (found, counters) = self.prove(facts, id, current, Refused::password_change, origin).await?;
+        let (found, keys) = self.prove(facts, (id, session), current, Refused::password_change, origin).await?;
         let policy = self.policy(facts);
         new.check_length(policy.password_min_length).map_err(|fault| password_issue("new_password", fault))?;
         let context = password_context(facts, &found.user.username, &found.user.email);
@@ -224,7 +221,10 @@ impl App {
             let (changed, ends) = found.user.clone().change_password(hash.clone(), session, now);
             let user = scope.update(changed).await?.user;
             scope.revoke_many(&ends).await?;
-            tx.system(SystemReason::Authentication).clear_throttle(counters.account).await?;
+            let system = tx.system(SystemReason::Authentication);
+            system.forgive(&keys).await?;
+            // Nor does the old password lock anything any more.
+            system.forget_failures(&user).await?;
             outbox.post(&scope, &user, letters::password_changed(&house, &user), now).await
         };
         self.answer(origin, work).await

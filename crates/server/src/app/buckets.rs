@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     app::{
         App, Error, Result,
-        login::{Limited, Quota},
+        attempts::{Limited, Quota},
     },
     config::Limits,
 };

@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 use gatehouse_domain::{
     authz::{SystemReason, TenantRef},
     settings::Policy,
-    throttle::LOCK_AFTER,
-    time::{DAY, MINUTE},
+    time::MINUTE,
 };
 use gatehouse_persistence::{BATCH, Found, WriteTx, deadline};
 
@@ -116,18 +115,16 @@ impl App {
         let platform = self.db.system(JOB).platform().await?.map(|platform| platform.settings).unwrap_or_default();
         self.forget_events(None, &platform.policy(&self.defaults)).await?;
         self.forget_roots().await?;
-        // Counters that slow nobody down go after a day, longer than any delay or window lasts. Those that do count
-        // consecutive failures, however far apart, so they stay for long, and those that lock an account for good.
-        for (age, fewer_than) in [(DAY, self.limits.account.free), (DAY * 90, LOCK_AFTER)] {
-            let unused_since = self.env.now().minus(age);
-            batches(async || {
-                let work = async move |tx: &WriteTx<'_>| {
-                    Ok::<_, Error>(tx.system(JOB).purge_throttles(unused_since, fewer_than).await?)
-                };
-                self.db.write(self.ctx(), work).await
-            })
-            .await?;
-        }
+        batches(async || {
+            let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_throttles().await?);
+            self.db.write(self.ctx(), work).await
+        })
+        .await?;
+        batches(async || {
+            let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_devices().await?);
+            self.db.write(self.ctx(), work).await
+        })
+        .await?;
         batches(async || {
             let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_tokens().await?);
             self.db.write(self.ctx(), work).await

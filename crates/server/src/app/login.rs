@@ -1,32 +1,33 @@
 //! Signing in with a password, and signing out.
 //!
 //! What a stranger learns of a failed attempt is the same whether the user exists, is suspended, locked, or in another
-//! tenant: the same answer, after the same hash and the same statements. Attempts are counted when they get their
-//! answer, in the same transaction that decides it, so racing attempts learn exactly as much as sequential ones.
+//! tenant: the same answer, after the same hash and the same statements.
 //!
-//! A sign-in costs one hash and four statements: credentials with roles and counters, and in one transaction the
-//! admission with the counters again, the session and its audit event.
-
-use std::time::Duration;
+//! A sign-in costs one hash and four statements: credentials with roles, device and counters, and in one transaction the
+//! admission with the counters again, the session and its audit event. To know a new device takes three more.
 
 use gatehouse_domain::{
     audit::Refused,
     authz::{By, SystemReason},
-    id::SessionId,
+    id::{DeviceId, SessionId},
     password::Password,
     role::HeldRole,
+    secret::Secret,
     session::{AuthMethod, EndReason, NewSession, RevokeMany, RevokeTarget, Session},
     settings::{Policy, SessionLimitAction},
     text::LoginName,
-    throttle::{Counter, Gate, WindowRule},
-    time::Timestamp,
+    throttle::{Gate, KnownDevice},
     user::{User, UserStatus},
 };
-use gatehouse_persistence::{Admission, Attempt, TenantFacts, ThrottleKey, WriteSystem, WriteTx};
+use gatehouse_persistence::{TenantFacts, WriteTx};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    app::{App, Error, Result, client::Origin},
+    app::{
+        App, Error, Result,
+        attempts::{Limited, Quota},
+        client::Origin,
+    },
     security::{
         password::{Check, Verified},
         refresh,
@@ -47,135 +48,31 @@ pub struct TokenPair {
     pub expires_in: u64,
 }
 
-/// How much of a limit is left; for the `RateLimit` headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quota {
-    /// The limit's name.
-    pub policy: &'static str,
-    /// The rule.
-    pub rule: WindowRule,
-    /// What is left of it.
-    pub remaining: u32,
-    /// When it starts anew.
-    pub reset: Duration,
-}
-
-impl Quota {
-    pub(crate) fn of(policy: &'static str, rule: WindowRule, counter: &Counter, now: Timestamp) -> Self {
-        let (remaining, reset) = rule.remaining(counter, now);
-        Self { policy, rule, remaining, reset }
-    }
-}
-
-/// The result of something that is limited, with what is left of the limit where that is known.
+/// What signing in answers.
 #[derive(Debug)]
-pub struct Limited<T> {
-    /// What is left.
-    pub quota: Option<Quota>,
-    /// The result.
-    pub result: Result<T>,
-}
-
-/// The two counters of an attempt to prove a password.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Counters {
-    /// Of the user, by id: the user name and the e-mail address are one account. Or of a name that nobody has.
-    pub(crate) account: ThrottleKey,
-    pub(crate) address: ThrottleKey,
+pub struct SignedIn {
+    /// The tokens of the session.
+    pub pair: TokenPair,
+    /// What makes the device known from now on, if it was asked for and the device was not known yet.
+    pub device_token: Option<Secret<String>>,
 }
 
 impl App {
-    /// The counter of a name that nobody has.
-    pub(crate) fn name_key(&self, facts: &TenantFacts, name: &LoginName) -> ThrottleKey {
-        let value = [facts.tenant.id.uuid().as_bytes(), name.key().as_bytes()].concat();
-        self.keyring.throttle_key("name", &value)
-    }
-
-    pub(crate) fn address_key(&self, kind: &str, origin: &Origin) -> ThrottleKey {
-        // A subscriber is given a /64 of IPv6 at least, so anything finer counts nothing.
-        let address = match origin.ctx.ip {
-            Some(std::net::IpAddr::V6(ip)) => ip.segments()[..4].iter().flat_map(|s| s.to_be_bytes()).collect(),
-            Some(std::net::IpAddr::V4(ip)) => ip.octets().to_vec(),
-            None => Vec::new(),
-        };
-        self.keyring.throttle_key(kind, &address)
-    }
-
-    /// Whether an attempt gets an answer now.
-    pub(crate) fn gate(&self, Attempt { account, address, .. }: &Attempt, now: Timestamp) -> Gate {
-        match (self.limits.account.gate(account, now), self.limits.address.gate(address, now)) {
-            (Gate::Wait(a), Gate::Wait(b)) => Gate::Wait(Ord::max(a, b)),
-            (_, Gate::Wait(b)) => Gate::Wait(b),
-            (gate, _) => gate,
-        }
-    }
-
-    /// Counts a failure and records it; the answer is the one that this attempt gets.
-    pub(crate) async fn failed(&self, counters: Counters, refused: Refused, origin: &Origin) -> Error {
-        let limits = self.limits;
-        let work = async move |tx: &WriteTx<'_>| {
-            let (system, now) = (tx.system(AUTH), tx.now());
-            let account = system
-                .update_throttle(counters.account, |counter| match limits.account.gate(counter, now) {
-                    Gate::Open => {
-                        let failed = limits.account.failed(counter, now);
-                        (failed, (Gate::Open, failed))
-                    }
-                    closed => (*counter, (closed, *counter)),
-                })
-                .await?;
-            let (gate, counter) = account;
-            if let Gate::Wait(delay) = gate {
-                return Ok(Error::RateLimited(delay));
-            }
-            if let Gate::Wait(delay) = count(&system, limits.address, counters.address, now).await? {
-                return Ok(Error::RateLimited(delay));
-            }
-            let delay = counter.blocked_until.since(now);
-            system.refused(refused.clone().counted(counter.failures, delay)).await?;
-            if gate == Gate::Open
-                && limits.account.gate(&counter, now) == Gate::Locked
-                && let Some(locking) = refused.locking()
-            {
-                system.refused(locking).await?;
-            }
-            Ok::<_, Error>(Error::InvalidCredentials)
-        };
-        self.db.write(origin.ctx.clone(), work).await.unwrap_or_else(|error| error)
-    }
-
-    /// Records a refusal that no account is behind, as often as passwords may be wrong at one address: strangers cannot
-    /// fill the trail. It counts for nothing else, as nothing was guessed; the answer is the same, recorded or not.
-    pub(crate) async fn turned_away(&self, refused: Refused, answer: Error, origin: &Origin) -> Error {
-        let (rule, key, now) = (self.limits.address, self.address_key("turned_away", origin), origin.ctx.now);
-        match self.reading().throttle(key).await {
-            Ok(counter) if rule.gate(&counter, now) == Gate::Open => {}
-            Ok(_) => return answer,
-            Err(error) => return error.into(),
-        }
-        let work = async move |tx: &WriteTx<'_>| {
-            let (system, now) = (tx.system(AUTH), tx.now());
-            if count(&system, rule, key, now).await? == Gate::Open {
-                system.refused(refused.clone()).await?;
-            }
-            Ok::<_, Error>(())
-        };
-        self.db.write(origin.ctx.clone(), work).await.map_or_else(|error| error, |()| answer)
-    }
-
-    /// Signs a user in.
+    /// Signs a user in. A device token takes the place of no password: it makes strangers' failures not count here. A
+    /// client that keeps device tokens sends one, empty at first, and gets another whenever its own is not known.
     pub async fn login(
         &self,
         facts: &TenantFacts,
         name: &LoginName,
         password: Password,
+        device: Option<&str>,
         origin: &Origin,
-    ) -> Limited<TokenPair> {
+    ) -> Limited<SignedIn> {
         let mut quota = None;
-        let mut result = self.try_login(facts, name, password.clone(), origin, &mut quota).await;
+        let mut result = self.try_login(facts, name, password.clone(), device, origin, &mut quota).await;
         if matches!(result, Err(Error::Stale)) {
             result = match self.moved(facts).await {
-                Ok(facts) => self.try_login(&facts, name, password, origin, &mut quota).await,
+                Ok(facts) => self.try_login(&facts, name, password, device, origin, &mut quota).await,
                 Err(error) => Err(error),
             };
         }
@@ -193,37 +90,39 @@ impl App {
         facts: &TenantFacts,
         name: &LoginName,
         password: Password,
+        device: Option<&str>,
         origin: &Origin,
         quota: &mut Option<Quota>,
-    ) -> Result<TokenPair> {
+    ) -> Result<SignedIn> {
         let tenant = facts.reference();
         if !facts.is_active() {
             let refused = Refused::login(tenant, None, "tenant_suspended");
             return Err(self.turned_away(refused, Error::TenantSuspended, origin).await);
         }
-        let now = origin.ctx.now;
-        let (unknown, address) = (self.name_key(facts, name), self.address_key("failures", origin));
-        let before = self.reading().attempt(tenant, name, [unknown, address], now).await?;
-        let found = before.found.as_ref();
-        let counters = Counters { account: found.map_or(unknown, |it| ThrottleKey::User(it.user.id)), address };
-        *quota = Some(Quota::of("login", self.limits.address, &before.address, now));
-        if let Gate::Wait(delay) = self.gate(&before, now) {
+        let (now, rules) = (origin.ctx.now, self.limits.attempts);
+        let keys = self.attempt_keys(facts, self.name_key(facts, name), None, origin);
+        let presented = device.map(|token| self.keyring.device_hash(token));
+        let before = self.reading().attempt(tenant, name, presented, &keys, now).await?;
+        let (found, keys) = (before.found.as_ref(), before.keys);
+        *quota = Some(Quota::of_networks("login", rules.networks_of(&before.failures), &before.failures.networks, now));
+        let gate = rules.gate(&before.failures, now);
+        if let Gate::Wait(delay) = gate {
             return Err(Error::RateLimited(delay));
         }
 
         let stored = found.and_then(|found| found.hash.clone());
         let is_active = found.is_some_and(|found| found.user.status == UserStatus::Active);
-        let lets_in = is_active && self.gate(&before, now) == Gate::Open;
+        let lets_in = is_active && gate == Gate::Open;
         let check = Check { hash: stored.as_ref(), lets_in, dearest: before.dearest };
         let verified = self.hasher.verify(tenant.id, password, check).await?;
         let policy = self.policy(facts);
         let (Some(found), Some(hash), true) = (found, stored, verified.is_right()) else {
             let refused = Refused::login(tenant, found.map(|found| found.user.id), verified.refusal());
-            return Err(self.not_proved(&verified, counters, refused, origin).await);
+            return Err(self.not_proved(&verified, keys, refused, origin).await);
         };
         if !lets_in {
             let why = if is_active { "locked" } else { "not_active" };
-            return Err(self.failed(counters, Refused::login(tenant, Some(found.user.id), why), origin).await);
+            return Err(self.failed(keys, Refused::login(tenant, Some(found.user.id), why), origin).await);
         }
         if policy.require_verified_email && !found.user.email_verified {
             self.refused(Refused::login(tenant, Some(found.user.id), "email_not_verified"), origin).await?;
@@ -247,27 +146,32 @@ impl App {
             Verified::Upgrade(new) => Some(new),
             _ => None,
         };
-        let (user, limits, policy_then) = (found.user.clone(), self.limits, policy.clone());
+        let device = device.filter(|_| keys.known.is_none()).map(|_| refresh::mint_device(&self.keyring, &self.env));
+        let known = device.as_ref().map(|token| (self.env.id(DeviceId::from_parts), token.hash));
+        let (user, policy_then) = (found.user.clone(), policy.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let (system, now) = (tx.system(AUTH), tx.now());
-            let admission = system.admit(&user, &hash, counters.address).await?.ok_or(Error::InvalidCredentials)?;
-            let Admission { account, address, .. } = &admission;
-            match (limits.account.gate(account, now), limits.address.gate(address, now)) {
-                (_, Gate::Wait(delay)) | (Gate::Wait(delay), _) => return Err(Error::RateLimited(delay)),
-                (Gate::Locked, _) => return Err(Error::InvalidCredentials),
-                _ => {}
+            let admission = system.admit(&user, &hash, &keys).await?.ok_or(Error::InvalidCredentials)?;
+            match rules.gate(&admission.failures, now) {
+                Gate::Open => {}
+                Gate::Wait(delay) => return Err(Error::RateLimited(delay)),
+                Gate::Locked => return Err(Error::InvalidCredentials),
             }
             let over = (admission.sessions + 1).saturating_sub(u64::from(policy_then.max_sessions_per_user));
             if over > 0 {
                 make_room(tx, &user, &policy_then, over).await?;
             }
-            if admission.account.failures > 0 {
-                system.clear_throttle(counters.account).await?;
+            if admission.failures.account.failures > 0 || admission.failures.own().failures > 0 {
+                system.forgive(&keys).await?;
             }
             if let Some(better) = &upgrade {
                 system.rehash_password(user.clone().rehash_password(better.clone()), &hash).await?;
             }
-            Ok(system.insert(Session::start(new.clone(), &policy_then, now)).await?)
+            let session = system.insert(Session::start(new.clone(), &policy_then, now)).await?;
+            if let Some((id, hash)) = known {
+                system.know_device(KnownDevice::add(id, hash, &new, now)).await?;
+            }
+            Ok(session)
         };
         let others_come = self.hasher.is_busy();
         let session = self.db.write_in_company(origin.ctx.clone(), others_come, work).await;
@@ -276,11 +180,12 @@ impl App {
         }
         let session = session?;
         let access_token = self.access_token(facts, &session, &found.roles, &policy, origin)?;
-        Ok(TokenPair {
+        let pair = TokenPair {
             access_token,
             refresh_token: token.text.expose().clone(),
             expires_in: policy.access_token_lifetime.as_secs(),
-        })
+        };
+        Ok(SignedIn { pair, device_token: device.map(|token| token.text) })
     }
 
     /// Signs an access token for a session.
@@ -342,15 +247,6 @@ impl App {
         };
         self.db.write::<_, Error, _>(origin.ctx.clone(), work).await
     }
-}
-
-/// Counts an attempt for its address, unless it has to wait.
-async fn count(system: &WriteSystem<'_>, rule: WindowRule, address: ThrottleKey, now: Timestamp) -> Result<Gate> {
-    let counted = system.update_throttle(address, |counter| match rule.gate(counter, now) {
-        Gate::Open => (rule.counted(counter, now), Gate::Open),
-        closed => (*counter, closed),
-    });
-    Ok(counted.await?)
 }
 
 /// Sees to it that one more session fits: ends the oldest, or refuses.

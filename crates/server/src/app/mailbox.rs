@@ -12,13 +12,7 @@ use gatehouse_domain::{
 use gatehouse_persistence::{TenantFacts, WriteTx};
 
 use crate::{
-    app::{
-        App, Error, Result,
-        client::Origin,
-        letters,
-        mail::Waiting,
-        recovery::{EMAIL_PAGE, another_mail_fits},
-    },
+    app::{App, Error, Result, attempts::count, client::Origin, letters, mail::Waiting, recovery::EMAIL_PAGE},
     security::{keyring::token_hash, refresh},
 };
 
@@ -40,7 +34,8 @@ impl App {
         origin: &Origin,
     ) -> Result<()> {
         let id = grant.own().ok_or(Error::NotFound)?;
-        let (found, counters) = self.prove(facts, id, password, Refused::email_change, origin).await?;
+        let session = grant.session_id().ok_or(Error::Unauthenticated)?;
+        let (found, keys) = self.prove(facts, (id, session), password, Refused::email_change, origin).await?;
         let tenant = facts.reference();
         let (mailbox, rule) = (self.mailbox_key(facts, &email), self.limits.mailbox);
         let (token, outbox, house) = (refresh::mint_verification(&self.env), self.outbox.clone(), facts.tenant.clone());
@@ -48,10 +43,10 @@ impl App {
         let work = async move |tx: &WriteTx<'_>| {
             let (scope, system) = (tx.scope(&grant).await?, tx.system(AUTH));
             let now = tx.now();
-            system.clear_throttle(counters.account).await?;
+            system.forgive(&keys).await?;
             let issued = user.clone().issue_verification(email.clone(), now.plus(VERIFICATION_LIFETIME), &grant.by());
             let issued = issued.map_err(|Useless| Error::Conflict("That is the verified address already.".into()))?;
-            if let Gate::Wait(delay) = another_mail_fits(&system, mailbox, rule, now).await? {
+            if let Gate::Wait(delay) = count(&system, [rule], [Some(mailbox)], now).await?.0 {
                 return Err(Error::RateLimited(delay));
             }
             let holder = system.user_by_email(tenant.id, &email).await?;

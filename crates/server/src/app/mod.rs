@@ -9,6 +9,7 @@
 
 pub mod accounts;
 pub mod assignments;
+pub mod attempts;
 pub mod audit;
 pub mod buckets;
 pub mod client;

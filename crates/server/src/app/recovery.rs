@@ -14,11 +14,10 @@ use gatehouse_domain::{
     role::BuiltinRole,
     session::Revoked,
     text::Email,
-    throttle::{Gate, WindowRule},
-    time::Timestamp,
+    throttle::Gate,
     user::{Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME},
 };
-use gatehouse_persistence::{ClaimedMail, Ctx, TenantFacts, ThrottleKey, WriteSystem, WriteTx};
+use gatehouse_persistence::{ClaimedMail, Ctx, TenantFacts, ThrottleKey, WriteTx};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -26,9 +25,9 @@ use crate::{
         App, Error, Result,
         accounts::{password_context, password_issue},
         assignments::{an_owner_stays, may_do_as_much},
+        attempts::{Limited, Quota, count},
         client::Origin,
         letters,
-        login::{Limited, Quota},
         mail::Waiting,
     },
     mail::Letter,
@@ -69,20 +68,6 @@ impl From<Useless> for Error {
     }
 }
 
-/// Whether one more may be mailed to an address because somebody asked for it; counts it if so.
-pub(crate) async fn another_mail_fits(
-    system: &WriteSystem<'_>,
-    key: ThrottleKey,
-    rule: WindowRule,
-    now: Timestamp,
-) -> Result<Gate> {
-    let counted = system.update_throttle(key, |counter| match rule.gate(counter, now) {
-        Gate::Open => (rule.counted(counter, now), Gate::Open),
-        closed => (*counter, closed),
-    });
-    Ok(counted.await?)
-}
-
 impl App {
     /// The counter of what is mailed to an address of a tenant.
     pub(crate) fn mailbox_key(&self, facts: &TenantFacts, email: &Email) -> ThrottleKey {
@@ -115,28 +100,23 @@ impl App {
             Request { wish, email: email.to_string(), ip, user_agent: text(user_agent), request_id: text(request_id) };
         let mail = self.outbox.mail(&Waiting::Request(request), mail::give_up_at(now, None))?;
         let (tenant, limits) = (facts.reference(), self.limits);
-        let (client, mailbox) = (self.address_key("mail requests", origin), self.mailbox_key(facts, email));
+        let (client, mailbox) = (self.network_keys("mail requests", origin), self.mailbox_key(facts, email));
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(AUTH);
-            let rule = limits.mail_requests;
-            let counted = system.update_throttle(client, |counter| match rule.gate(counter, now) {
-                Gate::Open => (rule.counted(counter, now), (Gate::Open, rule.counted(counter, now))),
-                closed => (*counter, (closed, *counter)),
-            });
-            let (gate, counter) = counted.await?;
+            let (gate, counters) = count(&system, limits.mail_requests.rules(), client, now).await?;
             if gate != Gate::Open {
-                return Ok((gate, counter));
+                return Ok((gate, counters));
             }
             if system.read().mail_waiting(tenant.id, MOST_WAITING).await? >= u64::from(MOST_WAITING) {
                 return Err(Error::Overloaded);
             }
-            if another_mail_fits(&system, mailbox, limits.mailbox, now).await? == Gate::Open {
+            if count(&system, [limits.mailbox], [Some(mailbox)], now).await?.0 == Gate::Open {
                 system.post(tenant, None, mail.clone()).await?;
             }
-            Ok::<_, Error>((gate, counter))
+            Ok::<_, Error>((gate, counters))
         };
-        let (gate, counter) = self.db.write(origin.ctx.clone(), work).await?;
-        *quota = Some(Quota::of("mail", self.limits.mail_requests, &counter, now));
+        let (gate, counters) = self.db.write(origin.ctx.clone(), work).await?;
+        *quota = Some(Quota::of_networks("mail", self.limits.mail_requests, &counters, now));
         match gate {
             Gate::Wait(delay) => Err(Error::RateLimited(delay)),
             Gate::Open | Gate::Locked => Ok(()),
@@ -223,7 +203,7 @@ impl App {
             let (changed, ends) = user.reset_password(&mailed_to, password.clone(), now)?;
             let user = system.update(changed).await?.user;
             system.revoke_many(&ends).await?;
-            system.clear_throttle(ThrottleKey::User(user.id)).await?;
+            system.forget_failures(&user).await?;
             outbox.post(&system, &user, letters::password_changed(&house, &user), now).await
         };
         self.db.write(origin.ctx.clone(), work).await

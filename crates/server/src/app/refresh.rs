@@ -16,8 +16,9 @@ use gatehouse_persistence::{Error as Storage, TenantFacts, WriteTx};
 use crate::{
     app::{
         App, Error, Result,
+        attempts::{Limited, Quota},
         client::Origin,
-        login::{Limited, Quota, TokenPair},
+        login::TokenPair,
     },
     security::{
         keyring::{open_for_holder, seal_for_holder},

@@ -8,9 +8,10 @@ use gatehouse_domain::{
     role::BuiltinRole,
     session::Effects,
     text::{DisplayName, Email, LoginName, Phone, Username},
+    throttle::NETWORKS,
     user::{NewUser, User, UserDetail, UserPatch, UserStatus, UserView},
 };
-use gatehouse_persistence::{TenantFacts, ThrottleKey, WriteTx};
+use gatehouse_persistence::{AttemptKeys, TenantFacts, WriteTx};
 
 use crate::app::{
     App, Error, Result,
@@ -118,7 +119,6 @@ impl App {
         mode: Mode,
         origin: &Origin,
     ) -> Result<(UserDetail, Effects)> {
-        let account = ThrottleKey::User(id);
         let (grant, outbox) = (grant.clone(), self.outbox.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
@@ -149,7 +149,7 @@ impl App {
                 None => Effects::default(),
             };
             if patch.status == Some(UserStatus::Active) {
-                tx.system(SystemReason::Authentication).clear_throttle(account).await?;
+                tx.system(SystemReason::Authentication).forget_failures(&user).await?;
             }
             Ok((scope.user_detail(id, tx.now()).await?.ok_or(Error::NotFound)?, effects))
         };
@@ -169,7 +169,7 @@ impl App {
             if grant.by().user_id() != Some(id) {
                 may_do_as_much(&grant, &scope, &detail.view.roles).await?;
             }
-            if !tx.system(SystemReason::Authentication).clear_throttle(ThrottleKey::User(id)).await? {
+            if !tx.system(SystemReason::Authentication).forget_failures(&detail.view.user).await? {
                 return Ok(detail);
             }
             let user = scope.update(detail.view.user.unlock(&grant.by())).await?;
@@ -183,8 +183,9 @@ impl App {
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn find_user(&self, facts: &TenantFacts, name: &LoginName, reason: SystemReason) -> Result<Option<User>> {
-        let keys = [self.name_key(facts, name); 2];
-        let attempt = self.db.system(reason).attempt(facts.reference(), name, keys, self.env.now()).await?;
+        let (key, now) = (self.name_key(facts, name), self.env.now());
+        let keys = AttemptKeys { account: key, known: None, networks: [None; NETWORKS], tenant: key };
+        let attempt = self.db.system(reason).attempt(facts.reference(), name, None, &keys, now).await?;
         Ok(attempt.found.map(|found| found.user))
     }
 

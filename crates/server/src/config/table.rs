@@ -9,7 +9,7 @@ use gatehouse_domain::{
     secret::Secret,
     settings::{Bounded, Defaults},
     text::{Email, Username},
-    throttle::{AccountRule, WindowRule},
+    throttle::{AccountRule, AttemptRules, NetworkRule, WindowRule},
     time::{HOUR, MINUTE},
 };
 use ipnet::IpNet;
@@ -72,7 +72,10 @@ settings! {
     "smtp_url" "GATEHOUSE_SMTP_URL" (secret) "mail goes into outbox/ in the data folder" "smtps://user:password@host, smtp://… for STARTTLS, or smtp://host?tls=none";
     "mail_from" "GATEHOUSE_MAIL_FROM" "no-reply@ and the host of public_url" "Sender of mail, such as no-reply@example.com; without a name it has the tenant's";
     "login_failures_per_account" "GATEHOUSE_LOGIN_FAILURES_PER_ACCOUNT" "10" "Consecutive failures before sign-in to an account is delayed";
-    "login_failures_per_address" "GATEHOUSE_LOGIN_FAILURES_PER_ADDRESS" "100" "Failures of one address in 10 minutes before it must wait";
+    "login_failures_per_address" "GATEHOUSE_LOGIN_FAILURES_PER_ADDRESS" "100" "Failures of one address, or of a /64 of IPv6, in 10 minutes before it must wait";
+    "login_failures_per_ipv6_56" "GATEHOUSE_LOGIN_FAILURES_PER_IPV6_56" "3 times those per address" "Failures of a /56 of IPv6 in 10 minutes before it must wait";
+    "login_failures_per_ipv6_48" "GATEHOUSE_LOGIN_FAILURES_PER_IPV6_48" "10 times those per address" "Failures of a /48 of IPv6 in 10 minutes before it must wait";
+    "login_failures_per_tenant" "GATEHOUSE_LOGIN_FAILURES_PER_TENANT" "1000" "Failures in a tenant in 10 minutes before addresses that failed must wait there";
     "registrations_per_address" "GATEHOUSE_REGISTRATIONS_PER_ADDRESS" "20" "Registrations from one address in an hour";
     "mail_requests_per_address" "GATEHOUSE_MAIL_REQUESTS_PER_ADDRESS" "20" "Mails that one address may ask for in an hour without being signed in";
     "mails_per_mailbox" "GATEHOUSE_MAILS_PER_MAILBOX" "5" "Mails to one mailbox in an hour that somebody asked for";
@@ -189,35 +192,7 @@ pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
             queue: usize_of(get.number("hash_queue", 2, 100_000)?.unwrap_or(64)),
             cost,
         },
-        limits: Limits {
-            user_requests: bucket(&get, ["user_requests_at_once", "user_requests_per_second"], [250, 25])?,
-            tenant_requests: bucket(&get, ["tenant_requests_at_once", "tenant_requests_per_second"], [5_000, 500])?,
-            refreshes: match u32_of(get.number("refreshes_per_session", 0, 1_000_000)?.unwrap_or(30)) {
-                0 => None,
-                limit => Some(WindowRule { limit, window: MINUTE }),
-            },
-            sign_ins: {
-                let limit = u32_of(get.number("sign_ins_per_user", 0, 1_000_000)?.unwrap_or(60));
-                BucketRule::of(limit, limit, MINUTE)
-            },
-            account: AccountRule { free: u32_of(get.number("login_failures_per_account", 1, 99)?.unwrap_or(10)) },
-            address: WindowRule {
-                limit: u32_of(get.number("login_failures_per_address", 1, 1_000_000)?.unwrap_or(100)),
-                window: Duration::from_secs(600),
-            },
-            registrations: WindowRule {
-                limit: u32_of(get.number("registrations_per_address", 1, 1_000_000)?.unwrap_or(20)),
-                window: HOUR,
-            },
-            mail_requests: WindowRule {
-                limit: u32_of(get.number("mail_requests_per_address", 1, 1_000_000)?.unwrap_or(20)),
-                window: HOUR,
-            },
-            mailbox: WindowRule {
-                limit: u32_of(get.number("mails_per_mailbox", 1, 1_000)?.unwrap_or(5)),
-                window: HOUR,
-            },
-        },
+        limits: limits(&get)?,
         geoip_file: get.read("geoip_file", |text| Some(PathBuf::from(text)), "")?,
         workers: get.number("workers", 1, 1_024)?.map_or(processors, usize_of),
         shutdown_grace: Duration::from_secs(get.number("shutdown_grace_seconds", 0, 3_600)?.unwrap_or(8)),
@@ -309,6 +284,38 @@ fn first_admin(get: &Checker<'_>, sources: &Sources) -> Result<Option<FirstAdmin
 
 fn place(sources: &Sources, key: &str) -> String {
     sources.get(key).map_or_else(|| key.to_owned(), |found| found.place.clone())
+}
+
+fn limits(get: &Checker<'_>) -> Result<Limits, Problem> {
+    let number = |key, most, default| Ok(get.number(key, 1, most)?.map_or(default, u32_of));
+    let failures = NetworkRule::of(number("login_failures_per_address", 1_000_000, 100)?, Duration::from_secs(600));
+    let [address, wider, widest] = failures.limits;
+    let refreshes = u32_of(get.number("refreshes_per_session", 0, 1_000_000)?.unwrap_or(30));
+    let sign_ins = u32_of(get.number("sign_ins_per_user", 0, 1_000_000)?.unwrap_or(60));
+    Ok(Limits {
+        user_requests: bucket(get, ["user_requests_at_once", "user_requests_per_second"], [250, 25])?,
+        tenant_requests: bucket(get, ["tenant_requests_at_once", "tenant_requests_per_second"], [5_000, 500])?,
+        refreshes: (refreshes > 0).then_some(WindowRule { limit: refreshes, window: MINUTE }),
+        sign_ins: BucketRule::of(sign_ins, sign_ins, MINUTE),
+        attempts: AttemptRules {
+            account: AccountRule { free: number("login_failures_per_account", 99, 10)? },
+            networks: NetworkRule {
+                limits: [
+                    address,
+                    number("login_failures_per_ipv6_56", 10_000_000, wider)?,
+                    number("login_failures_per_ipv6_48", 10_000_000, widest)?,
+                ],
+                ..failures
+            },
+            tenant: WindowRule {
+                limit: number("login_failures_per_tenant", 10_000_000, 1_000)?,
+                window: failures.window,
+            },
+        },
+        registrations: NetworkRule::of(number("registrations_per_address", 1_000_000, 20)?, HOUR),
+        mail_requests: NetworkRule::of(number("mail_requests_per_address", 1_000_000, 20)?, HOUR),
+        mailbox: WindowRule { limit: number("mails_per_mailbox", 1_000, 5)?, window: HOUR },
+    })
 }
 
 #[cfg(test)]

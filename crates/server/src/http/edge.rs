@@ -158,7 +158,7 @@ impl Edge {
         &self,
         request: &mut ServiceRequest,
         seen: &mut Seen,
-        quota: &Rc<Cell<Option<app::login::Quota>>>,
+        quota: &Rc<Cell<Option<app::attempts::Quota>>>,
     ) -> Result<(), Failure> {
         if !request.path().starts_with(API) {
             return outside(request);
@@ -202,7 +202,7 @@ impl Edge {
     }
 
     /// Counts the request of somebody who is signed in, and has what is left shown in the answer.
-    fn admit(&self, auth: &Auth, quota: &Cell<Option<app::login::Quota>>) -> Result<(), Failure> {
+    fn admit(&self, auth: &Auth, quota: &Cell<Option<app::attempts::Quota>>) -> Result<(), Failure> {
         let Auth::Caller(caller) = auth else { return Ok(()) };
         let limited = self.app.admit(&caller.actor, self.app.env.now());
         quota.set(limited.quota);
@@ -258,7 +258,7 @@ impl Edge {
     }
 
     /// Everything that comes after the handler.
-    fn finish(&self, response: &mut ServiceResponse<BoxBody>, seen: &Seen, quota: &Cell<Option<app::login::Quota>>) {
+    fn finish(&self, response: &mut ServiceResponse<BoxBody>, seen: &Seen, quota: &Cell<Option<app::attempts::Quota>>) {
         let status = response.status().as_u16();
         headers::add(response, &self.site, &seen.id, quota.get());
         let extensions = response.request().extensions();

@@ -9,7 +9,7 @@ use actix_web::{
 };
 
 use crate::{
-    app::login::Quota,
+    app::attempts::Quota,
     http::{
         Site,
         ops::{REFERENCE, REFERENCE_POLICY},

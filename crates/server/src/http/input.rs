@@ -159,6 +159,11 @@ impl Fields<'_, '_, Vec<String>> {
         }
     }
 
+    /// Reads a text of a form that may be left out.
+    pub fn optional_text<T: Parse>(&mut self, name: &'static str) -> Option<Option<T>> {
+        if self.entries.contains_key(name) { self.text(name).map(Some) } else { Some(None) }
+    }
+
     /// Drops a field that means nothing here.
     pub fn ignore(&mut self, name: &str) {
         self.entries.remove(name);

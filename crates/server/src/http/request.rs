@@ -20,8 +20,8 @@ use ipnet::IpNet;
 
 use crate::{
     app::{
+        attempts::Quota,
         client::{Clock, Ctx, ISSUER_PATH, Origin},
-        login::Quota,
         standing::Caller,
         tenants::TenantFacts,
     },
@@ -89,7 +89,7 @@ impl Asked {
     ///
     /// # Errors
     /// Those of the result.
-    pub fn limited<T>(&self, limited: crate::app::login::Limited<T>) -> Result<T, Failure> {
+    pub fn limited<T>(&self, limited: crate::app::attempts::Limited<T>) -> Result<T, Failure> {
         self.quota.set(limited.quota);
         Ok(limited.result?)
     }

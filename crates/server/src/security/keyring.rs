@@ -108,6 +108,7 @@ pub struct Keyring {
     cursor: hmac::Key,
     receipt: hmac::Key,
     throttle: hmac::Key,
+    device: hmac::Key,
     audit: hmac::Key,
     check: Vec<u8>,
     check_before: Vec<u8>,
@@ -172,6 +173,7 @@ impl Keyring {
             cursor: mac(b"cursor"),
             receipt: mac(b"receipt"),
             throttle: mac(b"throttle"),
+            device: mac(b"device token"),
             audit: mac(b"audit trail"),
             check: derive(master, b"check, audit trail signed from its beginning")[..TAG_LEN].to_vec(),
             check_before: derive(master, b"check")[..TAG_LEN].to_vec(),
@@ -251,19 +253,19 @@ impl Keyring {
     #[must_use]
     pub fn audit_mac(&self) -> Mac {
         let key = self.audit.clone();
-        Mac::new(move |message| {
-            let mut code = [0; 32];
-            code.copy_from_slice(hmac::sign(&key, message).as_ref());
-            code
-        })
+        Mac::new(move |message| whole(&key, message))
     }
 
     /// A digest of a request. Keyed, because its body may hold a password.
     #[must_use]
     pub fn receipt(&self, request: &[u8]) -> [u8; 32] {
-        let mut digest = [0; 32];
-        digest.copy_from_slice(hmac::sign(&self.receipt, request).as_ref());
-        digest
+        whole(&self.receipt, request)
+    }
+
+    /// The digest under which a device token is stored.
+    #[must_use]
+    pub fn device_hash(&self, token: &str) -> TokenHash {
+        TokenHash::new(whole(&self.device, token.as_bytes()))
     }
 
     /// The name of a throttle counter. Keyed, because what it counts may be a mistyped password.
@@ -277,6 +279,12 @@ impl Keyring {
         key.copy_from_slice(mac.sign().as_ref());
         ThrottleKey::Digest(key)
     }
+}
+
+fn whole(key: &hmac::Key, message: &[u8]) -> [u8; 32] {
+    let mut code = [0; 32];
+    code.copy_from_slice(hmac::sign(key, message).as_ref());
+    code
 }
 
 fn truncated(key: &hmac::Key, body: &[u8]) -> [u8; TAG_LEN] {
@@ -314,87 +322,4 @@ pub fn open_for_holder(token: &str, sealed: &[u8]) -> Result<Vec<u8>, Unopenable
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn sealed_data_opens_for_its_owner_and_key_only() {
-        let (ring, other) = (Keyring::new(&MasterKey::new([1; 32])), Keyring::new(&MasterKey::new([2; 32])));
-        let sealed = ring.seal(b"tenant", b"private");
-        assert_eq!(ring.open(b"tenant", &sealed).unwrap(), b"private");
-        assert_eq!(ring.open(b"another", &sealed), Err(Unopenable));
-        assert_eq!(other.open(b"tenant", &sealed), Err(Unopenable));
-        for i in 0..sealed.len() {
-            let mut bent = sealed.clone();
-            bent[i] ^= 1;
-            assert_eq!(ring.open(b"tenant", &bent), Err(Unopenable));
-        }
-        assert_eq!(ring.open(b"tenant", &sealed[..10]), Err(Unopenable));
-    }
-
-    #[test]
-    fn piece_of_a_file_opens_in_its_own_place_only_and_says_whether_it_is_the_last() {
-        let ring = Keyring::new(&MasterKey::new([1; 32]));
-        let [file, other] = [1, 2].map(|n| JobId::from_parts(n, [0; 10]));
-        let (first, last) = (ring.seal_piece(file, 0, false, b"a"), ring.seal_piece(file, 1, true, b"b"));
-        assert_eq!(ring.open_piece(file, 0, &first).unwrap(), (b"a".to_vec(), false));
-        assert_eq!(ring.open_piece(file, 1, &last).unwrap(), (b"b".to_vec(), true));
-        for (id, number, moved) in [(file, 1, &first), (file, 0, &last), (other, 0, &first)] {
-            assert_eq!(ring.open_piece(id, number, moved), Err(Unopenable));
-        }
-    }
-
-    #[test]
-    fn answer_opens_for_the_holder_of_the_token_only() {
-        let sealed = seal_for_holder("ghr_a", b"pair");
-        assert_eq!(open_for_holder("ghr_a", &sealed).unwrap(), b"pair");
-        assert_eq!(open_for_holder("ghr_b", &sealed), Err(Unopenable));
-    }
-
-    #[test]
-    fn master_key_is_32_bytes_in_hexadecimal_or_base64() {
-        let hex = "00".repeat(31) + "ff";
-        let base64 = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAP8";
-        for text in [hex.as_str(), base64, &format!("{base64}=\n")] {
-            assert_eq!(MasterKey::parse(text).unwrap().0.expose()[31], 255, "{text}");
-        }
-        for bad in ["", "secret", &"0".repeat(63), &"g".repeat(64), &base64[1..]] {
-            assert!(MasterKey::parse(bad).is_none(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn processes_that_start_at_once_agree_on_one_master_key() {
-        for round in 0..20 {
-            let folder = std::env::temp_dir().join(format!("gatehouse-keys-{}-{round}", std::process::id()));
-            private_folder(&folder).unwrap();
-            let path = folder.join("master.key");
-            let barrier = std::sync::Barrier::new(8);
-            let keys: Vec<_> = std::thread::scope(|scope| {
-                let start = || {
-                    barrier.wait();
-                    *MasterKey::load_or_create(&path, &Env::system()).unwrap().0.expose()
-                };
-                let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
-                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-            });
-            assert!(keys.iter().all(|key| *key == keys[0]));
-            assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left over");
-            fs::remove_dir_all(&folder).unwrap();
-        }
-    }
-
-    #[test]
-    fn master_key_file_is_made_once_and_private() {
-        let folder = std::env::temp_dir().join(format!("gatehouse-key-{}", std::process::id()));
-        private_folder(&folder).unwrap();
-        let path = folder.join("master.key");
-        let made = MasterKey::load_or_create(&path, &Env::system()).unwrap();
-        let read = MasterKey::load_or_create(&path, &Env::system()).unwrap();
-        assert_eq!(made.0.expose(), read.0.expose());
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
-        fs::remove_dir_all(&folder).unwrap();
-    }
-}
+mod tests;

@@ -22,6 +22,7 @@ const SETUP_PREFIX: &str = "ghs_";
 const INVITATION_PREFIX: &str = "ghi_";
 const RESET_PREFIX: &str = "ghw_";
 const VERIFICATION_PREFIX: &str = "ghv_";
+const DEVICE_PREFIX: &str = "ghd_";
 const BODY_LEN: usize = 16 + 4 + 32;
 
 /// A fresh refresh token.
@@ -88,6 +89,14 @@ pub fn mint_reset(env: &Env) -> NewToken {
 #[must_use]
 pub fn mint_verification(env: &Env) -> NewToken {
     issue(VERIFICATION_PREFIX, &env.random::<32>())
+}
+
+/// Makes the token of a device: `ghd_` and 256 random bits. Its digest is keyed.
+#[must_use]
+pub fn mint_device(keyring: &Keyring, env: &Env) -> NewToken {
+    let NewToken { text, .. } = issue(DEVICE_PREFIX, &env.random::<32>());
+    let hash = keyring.device_hash(text.expose());
+    NewToken { text, hash }
 }
 
 #[cfg(test)]

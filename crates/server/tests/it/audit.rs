@@ -104,7 +104,7 @@ api_tests! {
         world.try_login("acme", "ada", PASSWORD).await.problem(403, "tenant_suspended");
         let row = rows(&world).await.pop().unwrap();
         assert_eq!((&row["action"], &row["failure"]), (&json!("session.login_failed"), &json!("tenant_suspended")));
-        let strict = world.replica(|config| config.limits.address.limit = 3).await;
+        let strict = world.replica(|config| config.limits.attempts.networks.limits = [3; 3]).await;
         let events = "SELECT COUNT(*) FROM audit_events WHERE failure = 'tenant_suspended'";
         for _ in 0..4 {
             strict.try_login("acme", "ada", PASSWORD).await.problem(403, "tenant_suspended");

@@ -187,7 +187,7 @@ api_tests! {
         assert!(many <= 8, "{many}");
     }
 
-    async fn signing_in_takes_six_statements_and_refreshing_four(world) {
+    async fn signing_in_takes_four_statements_with_a_known_device_too_and_refreshing_four(world) {
         let tenant = world.tenant("acme").await;
         let ada = world.person(&tenant, "ada").await;
         let token = world.login(&ada).await;
@@ -199,6 +199,16 @@ api_tests! {
             refreshing = refreshing.min(once(&world, &token, world.refresh("acme", &other.refresh)).await);
         }
         assert!(signing_in <= 4, "{signing_in}");
+        let with = async |device: &str| {
+            let form = [("username", "ada"), ("password", crate::harness::PASSWORD), ("device_token", device)];
+            let before = world.app.db().statements().0;
+            let answer = world.post("/auth/tenants/acme/login").form(&form).send().await.expect(200);
+            (world.app.db().statements().0 - before, answer)
+        };
+        let (beginning, answer) = with("").await;
+        assert!(beginning <= 7, "{beginning}");
+        let (known, _) = with(answer.json()["device_token"].as_str().unwrap()).await;
+        assert!(known <= 4, "{known}");
         assert!(refreshing <= 4, "{refreshing}");
     }
 

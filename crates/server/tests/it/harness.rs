@@ -12,7 +12,7 @@ mod smtp;
 
 use std::{
     cell::{Cell, OnceCell},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     rc::Rc,
     sync::Arc,
@@ -207,8 +207,9 @@ impl Call {
         self.header("authorization", &format!("Bearer {}", token.as_ref()))
     }
 
-    pub fn from(self, ip: [u8; 4]) -> Self {
-        self.map(|request| request.peer_addr(SocketAddr::from((ip, 40_000))))
+    pub fn from(self, ip: impl Into<IpAddr>) -> Self {
+        let peer = SocketAddr::new(ip.into(), 40_000);
+        self.map(|request| request.peer_addr(peer))
     }
 
     /// Another target, perhaps one that names a host.

@@ -238,7 +238,7 @@ api_tests! {
 
     async fn strangers_cannot_fill_the_outbox(world) {
         quiet(&world).await;
-        let world = world.replica(|config| config.limits.mail_requests.limit = 1_000_000).await;
+        let world = world.replica(|config| config.limits.mail_requests.limits = [1_000_000; 3]).await;
         let send = async |n: u32| {
             let body = json!({"email": format!("p{n}@acme.example")});
             world.post("/auth/tenants/acme/password/forgot").json(body).send().await

@@ -249,7 +249,7 @@ api_tests! {
         world.mails().await;
         // Neither the limits nor the cost of hashing are what this is about.
         let world = world.replica(|config| {
-            config.limits.mail_requests.limit = 1_000_000;
+            config.limits.mail_requests.limits = [1_000_000; 3];
             config.limits.mailbox.limit = 1_000_000;
         }).await;
         let mut dice = 1u64;

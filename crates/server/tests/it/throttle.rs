@@ -16,12 +16,20 @@ use crate::harness::{Answer, PASSWORD, Person, Signed, World, api_tests};
 const WRONG: &str = "mountain otter juggles 43 lamps";
 /// Failures that cost nothing.
 const FREE: usize = 10;
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// An attempt from an address that the number stands for.
 async fn attempt(world: &World, slug: &str, name: &str, password: &str, address: u32) -> Answer {
     let [_, b, c, d] = address.to_be_bytes();
     let path = format!("/auth/tenants/{slug}/login");
     world.post(&path).from([11, b, c, d]).form(&[("username", name), ("password", password)]).send().await
+}
+
+/// The same in one tenant, from a client that keeps a device token, or has none yet.
+async fn with_device(world: &World, name: &str, password: &str, token: &str, address: u32) -> Answer {
+    let [_, b, c, d] = address.to_be_bytes();
+    let form = [("username", name), ("password", password), ("device_token", token)];
+    world.post("/auth/tenants/acme/login").from([11, b, c, d]).form(&form).send().await
 }
 
 /// A world whose queue of passwords takes everything that a test offers at once.
@@ -99,7 +107,15 @@ api_tests! {
                 attempt(&roomy, "acme", &name, WRONG, round).await.problem(401, "invalid_credentials");
             }
             let password = |i: u32| if i.is_multiple_of(2) { PASSWORD } else { WRONG };
-            let answers = join_all((0..16).map(|i| attempt(&roomy, "acme", &name, password(i), round))).await;
+            // A device that is known, one that gets known, and clients that keep none.
+            let token = with_device(&roomy, &name, PASSWORD, "", round).await.expect(200).json();
+            let token = token["device_token"].as_str().unwrap();
+            let answers = join_all((0..24).map(async |i| match i % 3 {
+                0 => attempt(&roomy, "acme", &name, password(i / 3), round).await,
+                1 => with_device(&roomy, &name, password(i / 3), "", round).await,
+                _ => with_device(&roomy, &name, password(i / 3), token, round).await,
+            }))
+            .await;
             let counts = statuses(&answers);
             assert!(counts.keys().all(|status| [200, 401, 429].contains(status)), "{counts:?}");
         }
@@ -188,6 +204,42 @@ api_tests! {
         let path = format!("/admin/users/{}", ada.id);
         world.patch(&path).bearer(&admin).json(json!({"status": "ACTIVE"})).send().await.expect(200);
         attempt(&world, "acme", "ada", PASSWORD, 1_002).await.expect(200);
+    }
+
+    async fn nine_guesses_a_day_add_up_until_they_lock_the_account(world) {
+        ada(&world).await;
+        for day in 0..30 {
+            fail(&world, 9, 100 * day).await;
+            world.clock.advance(DAY + Duration::from_secs(1));
+            world.app.clean_up().await.unwrap();
+        }
+        assert_eq!(counted(&world).await, 100);
+        attempt(&world, "acme", "ada", PASSWORD, 9_999).await.problem(401, "invalid_credentials");
+        // A name that nobody has answers alike.
+        for day in 0..4 {
+            for i in 0..2 {
+                attempt(&world, "acme", "nobody", WRONG, 100 * day + i).await.problem(401, "invalid_credentials");
+            }
+            world.clock.advance(DAY + Duration::from_secs(1));
+            world.app.clean_up().await.unwrap();
+        }
+        assert_eq!(world.number("SELECT COUNT(*) FROM throttles WHERE failures = 8").await, 1);
+    }
+
+    async fn failures_are_forgotten_ninety_days_after_the_last_one_whether_cleaned_up_or_not(world) {
+        ada(&world).await;
+        fail(&world, 20, 0).await;
+        world.clock.advance(DAY * 90 - Duration::from_secs(1));
+        world.app.clean_up().await.unwrap();
+        attempt(&world, "acme", "ada", WRONG, 99).await.problem(401, "invalid_credentials");
+        assert_eq!(counted(&world).await, 21);
+        attempt(&world, "acme", "ada", PASSWORD, 99).await.problem(429, "rate_limited");
+        world.clock.advance(DAY * 90 + Duration::from_secs(900));
+        attempt(&world, "acme", "ada", WRONG, 99).await.problem(401, "invalid_credentials");
+        assert_eq!(counted(&world).await, 1);
+        world.clock.advance(DAY * 91);
+        world.app.clean_up().await.unwrap();
+        assert_eq!(world.number("SELECT COUNT(*) FROM throttles").await, 0);
     }
 
     async fn administrator_unlocks_an_account_through_either_door_and_the_trail_says_so_once(world) {

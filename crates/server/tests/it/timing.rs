@@ -87,8 +87,9 @@ async fn accounts_are_not_told_apart(with_newcomer: bool) {
     let world = world
         .replica(|config| {
             config.hasher.cost = Cost::OWASP;
-            config.limits.account.free = 99;
-            config.limits.address.limit = 1_000_000;
+            config.limits.attempts.account.free = 99;
+            config.limits.attempts.networks.limits = [1_000_000; 3];
+            config.limits.attempts.tenant.limit = 1_000_000;
         })
         .await;
     let mut names = accounts(&world).await;

@@ -104,7 +104,8 @@ impl Survey {
                 let mut key = [0; 32];
                 key[..2].copy_from_slice(&n.to_be_bytes());
                 let key = ThrottleKey::Digest(key);
-                system.update_throttle(key, |counter: &Counter| (Counter { failures: 1, ..*counter }, ())).await?;
+                let change = |[counter]: [Counter; 1]| ([Counter { failures: 1, ..counter }], ());
+                system.update_throttles([Some(key)], change).await?;
                 let id = MailId::from_parts(NOW.unix_millis(), bytes());
                 system.post(at, None, NewMail { id, sealed: vec![0; 100], give_up_at: NOW }).await?;
             }

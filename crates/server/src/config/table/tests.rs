@@ -13,13 +13,25 @@ fn file(name: &str, text: &str) -> String {
 }
 
 #[test]
+fn wider_networks_follow_the_address_until_they_are_set() {
+    let limits = |flags: &[(&'static str, &str)]| load(flags, &[]).unwrap().limits.attempts.networks.limits;
+    let address = ("login_failures_per_address", "7");
+    assert_eq!(limits(&[address]), [7, 21, 70]);
+    assert_eq!(limits(&[address, ("login_failures_per_ipv6_56", "8"), ("login_failures_per_ipv6_48", "9")]), [7, 8, 9]);
+}
+
+#[test]
 fn nothing_needs_to_be_set() {
     let config = load(&[], &[]).unwrap();
     assert_eq!(config.bind, "127.0.0.1:8000".parse().unwrap());
     assert!(matches!(config.database, Database::Sqlite(path) if path == std::path::Path::new("./data/gatehouse.db")));
     assert_eq!(
-        (config.limits.account.free, config.limits.address.limit, config.limits.registrations.limit),
-        (10, 100, 20)
+        (
+            config.limits.attempts.account.free,
+            config.limits.attempts.networks.limits,
+            config.limits.registrations.limits
+        ),
+        (10, [100, 300, 1_000], [20, 60, 200])
     );
 }
 

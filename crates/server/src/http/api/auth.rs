@@ -10,7 +10,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{App, accounts::Register, login::TokenPair as Pair},
+    app::{
+        App,
+        accounts::Register,
+        login::{SignedIn, TokenPair as Pair},
+    },
     http::{
         api::user::{OneUser, UserResponse},
         envelope::{ApiResponse, ApiResult, Bare, Created},
@@ -73,11 +77,23 @@ pub struct TokenPair {
     /// Lifetime of the access token in seconds.
     #[schema(minimum = 1, example = 900)]
     pub expires_in: u64,
+    /// Only in the answer to a sign-in with a `device_token` that is not known (any more): the one to keep on this device
+    /// in its place, as safely as a refresh token. It is good for 90 days, until the password changes or the account is
+    /// suspended.
+    #[schema(nullable = false, max_length = 256, example = "ghd_47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_token: Option<String>,
 }
 
 impl From<Pair> for TokenPair {
     fn from(Pair { access_token, refresh_token, expires_in }: Pair) -> Self {
-        Self { access_token, refresh_token, token_type: "bearer", expires_in }
+        Self { access_token, refresh_token, token_type: "bearer", expires_in, device_token: None }
+    }
+}
+
+impl From<SignedIn> for TokenPair {
+    fn from(SignedIn { pair, device_token }: SignedIn) -> Self {
+        Self { device_token: device_token.map(|token| token.expose().clone()), ..pair.into() }
     }
 }
 
@@ -95,6 +111,11 @@ macro_rules! login_forms {
             /// The password.
             #[schema(min_length = 1, max_length = 1024, format = Password, example = "correct horse battery staple")]
             password: String,
+            /// What an earlier sign-in on this device answered; empty from a client that keeps it and has none yet. It
+            /// makes this device wait for its own failures only, not for those of strangers, and never takes the place of
+            /// the password. What is not known counts as none, and the answer has another.
+            #[schema(nullable = false, max_length = 256, example = "ghd_47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU")]
+            device_token: Option<String>,
         }
     )*};
 }
@@ -155,12 +176,14 @@ async fn accept_invitation(
 /// Sign in
 ///
 /// With user name or e-mail address and password, as a form. The answer to a failed attempt is the same whether the
-/// user exists or not. `X-Device: app` declares a native client.
+/// user exists or not. `X-Device: app` declares a native client. A client that sends `device_token` gets one to keep, with
+/// which the failures of strangers do not make it wait.
 #[utoipa::path(tag = "auth", operation_id = "auth.login", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body(content((LoginRequest = "application/x-www-form-urlencoded"), (LoginMultipartRequest = "multipart/form-data"))), responses((status = 200, body = TokenPair)), security(()))]
 #[post("/auth/tenants/{tenant_slug}/login")]
 async fn login(tenant: PathTenant, form: LoginForm, asked: Asked, app: Data<App>) -> ApiResult<Bare<TokenPair>> {
-    let pair = asked.limited(app.login(&tenant.0, &form.username, form.password, &asked.origin).await)?;
-    Ok(Bare(pair.into()))
+    let device = form.device.as_ref().map(|device| device.0.expose().as_str());
+    let signed_in = app.login(&tenant.0, &form.username, form.password, device, &asked.origin).await;
+    Ok(Bare(asked.limited(signed_in)?.into()))
 }
 
 /// Exchange a refresh token

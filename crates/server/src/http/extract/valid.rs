@@ -14,8 +14,9 @@ use actix_web::{
 };
 use futures_util::{StreamExt, stream};
 use gatehouse_domain::{
-    issue::{Fault, Issues},
+    issue::{Fault, Issues, Parse},
     password::Password,
+    secret::Secret,
     text::LoginName,
 };
 
@@ -29,6 +30,8 @@ use crate::{
     },
 };
 
+/// The longest device token that is read; ours are shorter.
+const DEVICE_TOKEN_MAX: usize = 256;
 /// The most fields that a form may have.
 const MAX_FIELDS: usize = 32;
 
@@ -149,6 +152,23 @@ pub struct LoginForm {
     pub username: LoginName,
     /// The password.
     pub password: Password,
+    /// What makes the device known, from a client that keeps it.
+    pub device: Option<DeviceToken>,
+}
+
+/// A device token as it came; empty from a client that keeps one and has none yet. Whether it is one shows in nothing but
+/// what strangers' failures mean here.
+#[derive(Debug)]
+pub struct DeviceToken(pub Secret<String>);
+
+impl Parse for DeviceToken {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        if text.len() > DEVICE_TOKEN_MAX {
+            let msg = format!("must have at most {DEVICE_TOKEN_MAX} characters");
+            return Err(Fault::new("string_too_long", msg));
+        }
+        Ok(Self(Secret::new(text.to_owned())))
+    }
 }
 
 impl LoginForm {
@@ -158,7 +178,8 @@ impl LoginForm {
             fields.ignore(name);
         }
         let (username, password) = (fields.text("username"), fields.text("password"));
-        Some(Self { username: username?, password: password? })
+        let device = fields.optional_text("device_token");
+        Some(Self { username: username?, password: password?, device: device? })
     }
 }
 
