@@ -115,6 +115,9 @@ actions! {
     TenantCreated = "tenant.created";
     /// A tenant was deleted, with everything in it.
     TenantDeleted = "tenant.deleted";
+    /// Events or ended sessions of a tenant are kept for a shorter time from now on. It concerns no tenant, so that it
+    /// outlives what the tenant keeps.
+    TenantRetentionShortened = "tenant.retention_shortened";
     /// A tenant was suspended.
     TenantSuspended = "tenant.suspended";
     /// A tenant was given to another partner.

@@ -80,10 +80,13 @@ impl BuiltinRole {
         }
     }
 
-    /// What it allows: everything below its anchor.
+    /// What it allows: everything below its anchor. What has to be named only the platform has by itself.
     #[must_use]
     pub fn permissions(self) -> PermissionSet {
-        PermissionSet::all()
+        match self {
+            Self::SuperAdmin => PermissionSet::all(),
+            Self::PartnerAdmin | Self::TenantAdmin => PermissionSet::any(),
+        }
     }
 
     /// The built-in role of this id.

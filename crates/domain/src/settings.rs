@@ -1,6 +1,7 @@
 //! What the platform, a partner and a tenant decide, and what holds where nobody decides.
 
 mod inherit;
+mod retention;
 
 use std::time::Duration;
 
@@ -12,13 +13,17 @@ use crate::{
 };
 
 pub use inherit::{Effective, Holding, Layers, Level, Rule, Settings, Values};
+pub use retention::{Evidence, Promise, retention_shortened};
 
 /// A whole number from `MIN` to `MAX`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Bounded<const MIN: u32, const MAX: u32>(u32);
 
 impl<const MIN: u32, const MAX: u32> Bounded<MIN, MAX> {
+    /// The least number.
+    pub const LEAST: u32 = MIN;
+
     /// The number, if it is within the bounds.
     ///
     /// # Errors
@@ -34,6 +39,13 @@ impl<const MIN: u32, const MAX: u32> Bounded<MIN, MAX> {
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
+    }
+}
+
+/// What was stored when the bounds were wider counts as the nearest number within them.
+impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Bounded<MIN, MAX> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u32::deserialize(deserializer).map(|n| Self(n.clamp(MIN, MAX)))
     }
 }
 
@@ -146,8 +158,10 @@ pub type SessionCount = Bounded<1, 10_000>;
 pub type WindowSeconds = Bounded<1, 60>;
 /// 15 to 128 characters: 15 is the least for a password that stands alone (NIST SP 800-63B-4, 3.1.1.2).
 pub type PasswordLength = Bounded<15, 128>;
-/// 1 to 3,650 days.
-pub type RetentionDays = Bounded<1, 3_650>;
+/// 90 to 3,650 days: what is found out about an attack is found out late (NIST SP 800-53, AU-11).
+pub type AuditRetentionDays = Bounded<90, 3_650>;
+/// 7 to 3,650 days: an ended session is evidence of who was there.
+pub type SessionRetentionDays = Bounded<7, 3_650>;
 
 /// What the configuration says for where nobody decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -281,5 +295,16 @@ mod tests {
         let stored = serde_json::to_string(&settings).unwrap();
         assert_eq!(stored, r#"{"registration":"open","session_idle_minutes":30}"#);
         assert_eq!(serde_json::from_str::<Settings>(&stored).unwrap(), settings);
+    }
+
+    #[test]
+    fn stored_numbers_outside_the_bounds_count_as_the_nearest_within() {
+        let stored = r#"{"session_retention_days":1,"audit_retention_days":1,"password_min_length":500}"#;
+        let settings: Settings = serde_json::from_str(stored).unwrap();
+        assert_eq!(settings.audit_retention_days, Some(Bounded(90)));
+        assert_eq!(
+            (settings.session_retention_days, settings.password_min_length),
+            (Some(Bounded(7)), Some(Bounded(128)))
+        );
     }
 }

@@ -12,7 +12,7 @@ use gatehouse_domain::{
     authz::*,
     id::{PartnerId, SessionId, TenantId, UserId},
     issue::Parse,
-    role::Anchor,
+    role::{Anchor, BuiltinRole},
 };
 
 fn partner(n: u8) -> PartnerId {
@@ -48,16 +48,16 @@ fn actor(home: u8, anchor: Option<Anchor>, permissions: PermissionSet) -> Arc<Ac
 
 fn actors(permission: &str) -> [(&'static str, Arc<Actor>); 8] {
     let only = PermissionSet::new(vec![PermissionPattern::parse(permission).unwrap()]);
-    let all = PermissionSet::all;
+    let [super_admin, partner_admin, tenant_admin] = BuiltinRole::ALL.map(BuiltinRole::permissions);
     let of = |n| Some(Anchor::Tenant(tenant(n).id));
     [
-        ("plain", actor(HOME, None, all())),
+        ("plain", actor(HOME, None, PermissionSet::default())),
         ("holder", actor(HOME, of(HOME), only)),
-        ("tenant", actor(HOME, of(HOME), all())),
-        ("partner", actor(SIBLING, Some(Anchor::Partner(partner(1))), all())),
-        ("platform", actor(FOREIGN, Some(Anchor::Platform), all())),
-        ("sibling", actor(SIBLING, of(SIBLING), all())),
-        ("foreign", actor(FOREIGN, Some(Anchor::Partner(partner(2))), all())),
+        ("tenant", actor(HOME, of(HOME), tenant_admin.clone())),
+        ("partner", actor(SIBLING, Some(Anchor::Partner(partner(1))), partner_admin.clone())),
+        ("platform", actor(FOREIGN, Some(Anchor::Platform), super_admin)),
+        ("sibling", actor(SIBLING, of(SIBLING), tenant_admin)),
+        ("foreign", actor(FOREIGN, Some(Anchor::Partner(partner(2))), partner_admin)),
         ("system", Arc::new(Actor::System(SystemReason::Job))),
     ]
 }
@@ -79,7 +79,7 @@ fn cell<P: Permission>(actor: &Arc<Actor>, target: &P::Target) -> String {
 }
 
 fn line(name: &str, cells: impl Iterator<Item = String>) -> String {
-    let cells: String = cells.map(|cell| format!("{cell:<11}")).collect();
+    let cells: String = cells.map(|cell| format!("{cell:<10} ")).collect();
     format!("{name:<54}{}\n", cells.trim_end())
 }
 
@@ -109,7 +109,7 @@ macro_rules! area_rows {
 #[test]
 fn permissions_reach_as_far_as_the_committed_table_says() {
     let installation = [("of the installation", Installation)];
-    let mut all = area_rows![ReadAudit].to_vec();
+    let mut all = area_rows![ReadAudit, WriteAudit].to_vec();
     all.extend([
         (DeletePartners::NAME, rows::<DeletePartners>(&installation)),
         (ReadPartners::NAME, rows::<ReadPartners>(&installation)),

@@ -5,12 +5,12 @@ use crate::{
     authz::{By, TenantRef},
     id::{AuditEventId, TenantId},
     issue::{Fault, Parse},
-    settings::words,
+    settings::{AuditRetentionDays, words},
     time::{DAY, Timestamp},
 };
 
 /// No setting keeps events shorter than this, so nothing removes them earlier.
-pub const LEAST_RETENTION: std::time::Duration = DAY;
+pub const LEAST_RETENTION: std::time::Duration = DAY.saturating_mul(AuditRetentionDays::LEAST);
 
 words! {
     /// How the audit trail is not as Gatehouse left it.

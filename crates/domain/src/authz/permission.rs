@@ -53,6 +53,7 @@ macro_rules! permissions {
 
 permissions! {
     "audit-events:read" ReadAudit on Area, "See the audit trail.";
+    "audit:write" WriteAudit on Area, "Shorten how long audit events and ended sessions are kept. No wildcard stands for it.";
     "partners:delete" DeletePartners on Installation, "Delete partners with all their tenants.";
     "partners:read" ReadPartners on Installation, "See partners and their limits.";
     "partners:write" WritePartners on Installation, "Create, change, suspend and activate partners.";
@@ -74,6 +75,10 @@ permissions! {
     "users:read" ReadUsers on Area, "See users.";
     "users:write" WriteUsers on Area, "Create, change, suspend and activate users.";
 }
+
+/// The permissions that no wildcard stands for: who gives one of them has to name it. So no role has one of them because
+/// it had a wildcard before there was such a permission, or because somebody meant to give everything else.
+pub const NAMED: &[&str] = &[<WriteAudit as Permission>::NAME];
 
 /// The permission to do to oneself what needs no permission: read and change one's own profile and sessions.
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +106,7 @@ impl Permission for Administer {
     }
 }
 
-/// `resource:action`, where either part may be `*`.
+/// `resource:action`, where either part may be `*`, which stands for all but what has to be [`NAMED`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PermissionPattern(String);
 
@@ -109,9 +114,13 @@ impl PermissionPattern {
     /// What the text form matches (ECMA-262); it must also match something in the [`CATALOGUE`].
     pub const PATTERN: &'static str = "^([a-z]+(-[a-z]+)*|\\*):(read|write|delete|\\*)$";
 
-    /// Whether this pattern includes everything `other` includes, given the catalogue.
+    /// Whether this pattern includes everything `other` includes, given the catalogue. A wildcard does not stand for what
+    /// has to be [`NAMED`].
     #[must_use]
     pub fn covers(&self, other: &str) -> bool {
+        if NAMED.contains(&other) {
+            return self.0 == other;
+        }
         let (Some((resource, action)), Some((other_resource, other_action))) =
             (self.0.split_once(':'), other.split_once(':'))
         else {
@@ -162,9 +171,15 @@ impl PermissionSet {
         Self(patterns)
     }
 
-    /// Everything: `*:*`.
+    /// Everything: `*:*`, and what has to be [`NAMED`].
     #[must_use]
     pub fn all() -> Self {
+        Self::new(["*:*"].iter().chain(NAMED).map(|text| PermissionPattern((*text).to_owned())).collect())
+    }
+
+    /// Everything that a wildcard stands for: `*:*`.
+    #[must_use]
+    pub fn any() -> Self {
         Self(vec![PermissionPattern("*:*".to_owned())])
     }
 
@@ -219,6 +234,22 @@ mod tests {
         ] {
             assert_eq!(set(&[pattern]).covers(name), covered, "{pattern} {name}");
         }
+    }
+
+    #[test]
+    fn wildcards_stand_for_all_but_what_has_to_be_named() {
+        assert_eq!(NAMED, ["audit:write"]);
+        for known in CATALOGUE {
+            let is_named = NAMED.contains(&known.name);
+            assert_eq!(PermissionSet::any().covers(known.name), !is_named, "{}", known.name);
+            assert!(PermissionSet::all().covers(known.name) && set(&[known.name]).covers(known.name), "{}", known.name);
+        }
+        for pattern in ["*:write", "*:*"] {
+            let wide = set(&[pattern]);
+            assert!(!wide.covers("audit:write") && !wide.covers_all(&set(&["audit:write"])), "{pattern}");
+            assert!(PermissionSet::any().covers_all(&wide), "{pattern}");
+        }
+        assert!(PermissionPattern::parse("audit:*").is_err(), "it would stand for nothing");
     }
 
     #[test]

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessTokenMinutes, Bounded, Days30, Defaults, IdleMinutes, PasswordLength, Policy, RefreshReuse, Registration,
-    RetentionDays, SessionCount, SessionLimitAction, WindowSeconds,
+    AccessTokenMinutes, AuditRetentionDays, Bounded, Days30, Defaults, IdleMinutes, PasswordLength, Policy,
+    RefreshReuse, Registration, SessionCount, SessionLimitAction, SessionRetentionDays, WindowSeconds,
 };
 use crate::{
     audit::{FieldChange, Fields},
@@ -208,9 +208,9 @@ settings! {
     /// Least length of a password in characters.
     password_min_length: PasswordLength => PasswordLength, Greatest, Default |_| Bounded(15);
     /// How long ended sessions stay visible.
-    session_retention_days: RetentionDays => RetentionDays, Nearest, Default |_| Bounded(90);
+    session_retention_days: SessionRetentionDays => SessionRetentionDays, Nearest, Default |_| Bounded(90);
     /// How long audit events are kept.
-    audit_retention_days: RetentionDays => RetentionDays, Greatest, Default |_| Bounded(365);
+    audit_retention_days: AuditRetentionDays => AuditRetentionDays, Greatest, Default |_| Bounded(365);
 }
 
 /// What the levels above and including one decide, the uppermost first.
@@ -314,13 +314,13 @@ mod tests {
     fn default_binds_nobody() {
         let long = Settings {
             refresh_token_days: Some(Bounded(30)),
-            audit_retention_days: Some(Bounded(1)),
+            audit_retention_days: Some(Bounded(90)),
             registration: Some(Registration::Open),
             ..Settings::default()
         };
         let layers = layers([Settings::default(), Settings::default(), long]);
         let values = layers.values(&DEFAULTS);
-        assert_eq!((values.refresh_token_days, values.audit_retention_days), (Bounded(30), Bounded(1)));
+        assert_eq!((values.refresh_token_days, values.audit_retention_days), (Bounded(30), Bounded(90)));
         assert_eq!(values.registration, Registration::Open);
         assert_eq!(layers.loosened(&Settings::default(), &[], &DEFAULTS), []);
     }

@@ -26,6 +26,7 @@ pub(crate) mod mail;
 pub(crate) mod partner;
 pub(crate) mod quota;
 pub(crate) mod receipt;
+mod retention;
 pub(crate) mod role;
 pub(crate) mod session;
 pub(crate) mod session_list;

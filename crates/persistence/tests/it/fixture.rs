@@ -215,7 +215,7 @@ pub fn partner_admin(
         presence: Presence::SignedIn,
         rights: vec![Right {
             anchor: Anchor::Partner(partner.id),
-            permissions: PermissionSet::all(),
+            permissions: PermissionSet::any(),
             expires_at: None,
         }],
     }))

@@ -1,6 +1,8 @@
 //! Whoever writes to the database and has no master key changes nothing of the audit trail unseen: at once, after more has
 //! happened, after the next seal, and after retention.
 
+use std::time::Duration;
+
 use gatehouse_domain::{
     audit::{Damage, Finding, Refused, TrailRoot},
     tenant::Tenant,
@@ -17,7 +19,10 @@ use crate::fixture::*;
 const TABLES: [&str; 6] =
     ["audit_events", "audit_unsealed", "audit_seals", "audit_chains", "audit_root", "audit_roots"];
 
-/// A trail of two tenants over some days, and somebody at its database.
+/// How far apart things happen; two of it are longer than the least time for which events are kept.
+const PERIOD: Duration = DAY.saturating_mul(50);
+
+/// A trail of two tenants over some periods, and somebody at its database.
 struct Trail {
     fresh: Fresh,
     db: Db,
@@ -34,9 +39,9 @@ impl Trail {
         let p = partner(&db, "p").await;
         let (a, b) = (tenant(&db, &p, "a").await, tenant(&db, &p, "b").await);
         let trail = Self { fresh, db, a, b };
-        for day in 0..4 {
-            trail.happen(day).await;
-            trail.seal(day).await.unwrap();
+        for period in 0..4 {
+            trail.happen(period).await;
+            trail.seal(period).await.unwrap();
         }
         trail.purge(4).await.unwrap();
         trail.seal(4).await.unwrap();
@@ -46,34 +51,34 @@ impl Trail {
         Some(trail)
     }
 
-    async fn happen(&self, day: u32) {
+    async fn happen(&self, period: u32) {
         for tenant in [&self.a, &self.b] {
             let refused = Refused::login(tenant.reference(), None, "invalid_credentials");
             let work =
                 async move |tx: &gatehouse_persistence::WriteTx<'_>| tx.system(SYSTEM).refused(refused.clone()).await;
             // A trail whose triggers are gone may take no events any more.
-            drop(write(&self.db, NOW.plus(DAY * day), work).await);
+            drop(write(&self.db, NOW.plus(PERIOD * period), work).await);
         }
     }
 
-    async fn seal(&self, day: u32) -> Result<usize, Error> {
-        write(&self.db, NOW.plus(DAY * day), async |tx| tx.system(SYSTEM).seal_events().await).await
+    async fn seal(&self, period: u32) -> Result<usize, Error> {
+        write(&self.db, NOW.plus(PERIOD * period), async |tx| tx.system(SYSTEM).seal_events().await).await
     }
 
-    /// Keeps two days.
-    async fn purge(&self, day: u32) -> Result<(), Error> {
+    /// Keeps two periods.
+    async fn purge(&self, period: u32) -> Result<(), Error> {
         for tenant in [&self.a, &self.b].map(Tenant::reference) {
-            let before = NOW.plus(DAY * day).minus(DAY * 2);
+            let before = NOW.plus(PERIOD * period).minus(PERIOD * 2);
             let work = async move |tx: &gatehouse_persistence::WriteTx<'_>| {
                 tx.system(SYSTEM).purge_audit_events(Some(tenant), before).await
             };
-            write(&self.db, NOW.plus(DAY * day), work).await?;
+            write(&self.db, NOW.plus(PERIOD * period), work).await?;
         }
         Ok(())
     }
 
     async fn findings(&self, least: Option<TrailRoot>) -> Vec<Finding> {
-        self.db.verify_audit(SYSTEM, None, least, NOW.plus(DAY * 4)).await.unwrap().findings
+        self.db.verify_audit(SYSTEM, None, least, NOW.plus(PERIOD * 4)).await.unwrap().findings
     }
 
     async fn damages(&self, least: Option<TrailRoot>) -> Vec<Damage> {
@@ -334,7 +339,7 @@ async fn events_that_seals_call_old_are_not_purged(trail: Trail) {
 }
 
 async fn event_that_waits_for_more_than_a_minute_shows(trail: Trail) {
-    let later = NOW.plus(DAY * 4).plus(SECOND * 61);
+    let later = NOW.plus(PERIOD * 4).plus(SECOND * 61);
     let report = trail.db.verify_audit(SYSTEM, None, None, later).await.unwrap();
     assert_eq!(report.findings.iter().map(|it| it.damage).collect::<Vec<_>>(), vec![Damage::EventLate; 2]);
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use gatehouse_domain::{
     authz::{SystemReason, TenantRef},
-    settings::Policy,
+    settings::{Evidence, Policy, Promise},
     time::MINUTE,
 };
 use gatehouse_persistence::{BATCH, Found, WriteTx, deadline};
@@ -97,9 +97,9 @@ impl App {
             let Some((tenant, _)) = tenants.last() else { break };
             last = Some(tenant.id);
             for (tenant, layers) in tenants {
-                let policy = layers.policy(&self.defaults);
-                self.forget_events(Some(tenant), &policy).await?;
-                let before = self.env.now().minus(policy.session_retention);
+                let [events, sessions] = self.kept(Some(tenant), &layers.policy(&self.defaults)).await?;
+                self.forget_events(Some(tenant), events).await?;
+                let before = self.env.now().minus(sessions);
                 removed += batches(async || {
                     let work = async move |tx: &WriteTx<'_>| {
                         Ok::<_, Error>(tx.system(JOB).purge_sessions(tenant, before).await?)
@@ -113,7 +113,8 @@ impl App {
         }
         // What concerns no tenant is kept as long as the platform decides for those that decide nothing.
         let platform = self.db.system(JOB).platform().await?.map(|platform| platform.settings).unwrap_or_default();
-        self.forget_events(None, &platform.policy(&self.defaults)).await?;
+        let [events, _] = self.kept(None, &platform.policy(&self.defaults)).await?;
+        self.forget_events(None, events).await?;
         self.forget_roots().await?;
         batches(async || {
             let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_throttles().await?);
@@ -155,9 +156,26 @@ impl App {
         Ok(())
     }
 
+    /// How long events and ended sessions of a tenant, or of none, are kept: a shorter time than was promised counts for
+    /// what comes. Only who removes has to know, so this is where each promise is made: however the time became shorter,
+    /// by settings of whatever level or another partner, the promise that was renewed until then stands.
+    async fn kept(&self, tenant: Option<TenantRef>, policy: &Policy) -> Result<[Duration; 2]> {
+        let (promises, now) = (self.db.system(JOB).retention_promises(tenant).await?, self.env.now());
+        let keep = |evidence, decided| Promise::keep(evidence, decided, &promises, now);
+        let (events, for_events) = keep(Evidence::AuditEvents, policy.audit_retention);
+        let (sessions, for_sessions) = keep(Evidence::Sessions, policy.session_retention);
+        let due: Vec<_> = for_events.into_iter().chain(for_sessions).collect();
+        if !due.is_empty() {
+            let work =
+                async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).promise_retention(tenant, &due).await?);
+            self.db.write(self.ctx(), work).await?;
+        }
+        Ok([events, sessions])
+    }
+
     /// Removes events of a tenant, or of none, after their retention.
-    async fn forget_events(&self, tenant: Option<TenantRef>, policy: &Policy) -> Result<()> {
-        let before = self.env.now().minus(policy.audit_retention);
+    async fn forget_events(&self, tenant: Option<TenantRef>, kept: Duration) -> Result<()> {
+        let before = self.env.now().minus(kept);
         for _ in 0..BATCHES {
             let work =
                 async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_audit_events(tenant, before).await?);

@@ -2,7 +2,7 @@
 
 use gatehouse_domain::{
     audit::FieldChange,
-    authz::{Grant, ReadSettings, SystemReason, WriteSettings},
+    authz::{Area, Grant, Permission, ReadSettings, SystemReason, WriteAudit, WriteSettings},
     id::{PartnerId, TenantId},
     issue::Loc,
     partner::{Partner, PartnerPatch},
@@ -110,6 +110,28 @@ pub(crate) async fn tighten(
     Ok(effects)
 }
 
+/// To keep evidence for a shorter time takes a right of its own. A tenant keeps what is there as long as held before,
+/// and its partner learns of it by an event.
+pub(crate) async fn evidence_is_kept<P: Permission>(
+    tx: &WriteTx<'_>,
+    grant: &Grant<P>,
+    area: Area,
+    [before, after]: [&Layers; 2],
+    defaults: &Defaults,
+) -> Result<()> {
+    let shortened = before.shortened(after, defaults);
+    if shortened.is_empty() {
+        return Ok(());
+    }
+    grant.also::<WriteAudit>(&area)?;
+    // Changes of partners and of the platform concern no tenant anyway. What is below them was promised by the task that
+    // removes.
+    let Area::Tenant(tenant) = area else { return Ok(()) };
+    let promises = before.policy(defaults).promises(tx.now());
+    tx.system(SystemReason::Inheritance).promise_retention(Some(tenant), &promises).await?;
+    Ok(tx.scope(grant).await?.note_shorter_retention(tenant, shortened, grant.by()).await?)
+}
+
 impl App {
     /// What a level decides itself.
     ///
@@ -138,7 +160,8 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Stale`], [`Error::Invalid`] for what would be looser than what is decided above,
-    /// [`Error::Conflict`] when it would shut the platform's last administrator out.
+    /// [`Error::Denied`] for what would be kept for a shorter time, [`Error::Conflict`] when it would shut the platform's
+    /// last administrator out.
     pub async fn update_settings(
         &self,
         grant: &Grant<WriteSettings>,
@@ -156,14 +179,17 @@ impl App {
             let after = before.replaced(settings);
             none_is_loosened(&after, &before.own(), &["body".into()], &defaults)?;
             let (was, is) = (before.values(&defaults), after.values(&defaults));
+            let both = [&before, &after];
             let below = Caps::below(&before.own(), &settings, &is);
             let (within, caps, decided) = match place {
                 Place::Platform => {
+                    evidence_is_kept(tx, &grant, Area::Platform, both, &defaults).await?;
                     let platform = scope.platform().await?.ok_or(Error::NotFound)?;
                     let platform = scope.update_platform(platform.update(settings, &grant.by())).await?;
                     (Within::Platform, below, platform.into())
                 }
                 Place::Partner(id) => {
+                    evidence_is_kept(tx, &grant, Area::Partner(id), both, &defaults).await?;
                     let partner = scope.partner(id).await?.ok_or(Error::NotFound)?;
                     let patch = PartnerPatch { settings: Some(settings), ..PartnerPatch::default() };
                     let partner = scope.update(partner.update(patch, &grant.by(), tx.now()).0).await?;
@@ -171,6 +197,7 @@ impl App {
                 }
                 Place::Tenant(id) => {
                     let tenant = scope.tenant(id).await?.ok_or(Error::NotFound)?;
+                    evidence_is_kept(tx, &grant, Area::Tenant(tenant.reference()), both, &defaults).await?;
                     let patch = TenantPatch { settings: Some(settings), ..TenantPatch::default() };
                     let tenant = scope.update(tenant.update(patch, &grant.by(), tx.now()).0).await?;
                     (Within::Tenant(tenant.reference()), Caps::between(&was.into(), &is.into()), tenant.into())

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use gatehouse_domain::{
-    authz::{Denied, Grant, Permission, Reach, ReadTenants, SystemReason, TenantRef, WriteTenants},
+    authz::{Area, Denied, Grant, Permission, Reach, ReadTenants, SystemReason, TenantRef, WriteTenants},
     id::{PartnerId, TenantId},
     issue::{Issue, Loc},
     page::{Direction, Page, PageRequest},
@@ -18,7 +18,7 @@ use crate::app::{
     assignments::an_owner_stays,
     client::Origin,
     effects::{Mode, end},
-    settings::{above, none_is_loosened, tighten},
+    settings::{above, evidence_is_kept, none_is_loosened, tighten},
 };
 
 pub use gatehouse_persistence::{TenantFacts, TenantFilter};
@@ -124,6 +124,8 @@ impl App {
                 tenant.layers(&above(system.read(), tenant.partner_id).await?)
             };
             none_is_loosened(&after, &decided, &SETTINGS, &defaults)?;
+            let area = Area::Tenant(TenantRef { id, partner_id: partner });
+            evidence_is_kept(tx, &grant, area, [&before, &after], &defaults).await?;
             let tenant = scope.update(changed).await?;
             // Each of these can keep everybody in the tenant from signing in.
             let asks = after.asks_for_verified_email() && !before.asks_for_verified_email();

@@ -117,7 +117,7 @@ api_tests! {
         let (tenant, boss) = acme(&world).await;
         fill(&world).await;
         let home = TenantRef { id: TenantId::parse(&tenant.id).unwrap(), partner_id: PartnerId::parse(&tenant.partner_id).unwrap() };
-        let right = Right { anchor: Anchor::Tenant(home.id), permissions: PermissionSet::all(), expires_at: None };
+        let right = Right { anchor: Anchor::Tenant(home.id), permissions: PermissionSet::any(), expires_at: None };
         let actor = Arc::new(Actor::User(UserActor {
             user_id: UserId::parse(&boss.user()).unwrap(),
             tenant_id: home.id,

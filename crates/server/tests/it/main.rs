@@ -44,6 +44,7 @@ mod recovery;
 mod refresh_race;
 mod refresh_reuse;
 mod repeats;
+mod retention;
 mod revocation;
 mod revocation_race;
 mod rights;

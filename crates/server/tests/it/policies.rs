@@ -11,8 +11,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 async fn with(world: &World, settings: Value) -> (Tenant, Person) {
-    let tenant = world.tenant("acme").await;
-    world.settings(&tenant, settings).await;
+    let tenant = world.tenant_with("acme", settings).await;
     let ada = world.person(&tenant, "ada").await;
     (tenant, ada)
 }
@@ -129,7 +128,7 @@ api_tests! {
 
     async fn ended_sessions_stay_visible_for_the_retention_and_then_go(world) {
         world.tick();
-        let (_, ada) = with(&world, json!({"session_retention_days": 3, "session_max_days": 1})).await;
+        let (_, ada) = with(&world, json!({"session_retention_days": 7, "session_max_days": 1})).await;
         let revoked = world.login(&ada).await;
         world.logout("acme", &revoked.refresh).await.expect(200);
         world.login(&ada).await;
@@ -139,20 +138,20 @@ api_tests! {
         world.app.clean_up().await.unwrap();
         let statuses: Vec<_> = all_sessions(&world, &ada).await.iter().map(|session| session["status"].clone()).collect();
         assert_eq!(statuses, ["expired", "revoked"]);
-        world.clock.advance(Duration::from_secs(86_400 * 3));
+        world.clock.advance(Duration::from_secs(86_400 * 7));
         assert_eq!(world.app.clean_up().await.unwrap(), 2);
         assert_eq!(all_sessions(&world, &ada).await.len(), 0);
     }
 
     async fn events_stay_for_the_retention_of_their_tenant_and_then_go(world) {
         world.tick();
-        let (_, short) = with(&world, json!({"audit_retention_days": 3})).await;
+        let (_, short) = with(&world, json!({"audit_retention_days": 90})).await;
         let long = world.person(&world.tenant("other").await, "eve").await;
         let about = async |person: &Person| {
             let path = format!("/admin/audit-events?action=user.registered&resource_id={}", person.id);
             world.get(&path).bearer(world.fresh_admin().await).send().await.expect(200).total()
         };
-        world.clock.advance(3 * DAY - HOUR);
+        world.clock.advance(90 * DAY - HOUR);
         world.app.clean_up().await.unwrap();
         assert_eq!((about(&short).await, about(&long).await), (1, 1));
         world.clock.advance(2 * HOUR);
@@ -223,7 +222,7 @@ api_tests! {
             ("access_token_minutes", json!(0)), ("access_token_minutes", json!(16)), ("access_token_minutes", json!("5")), ("access_token_minutes", json!(1.5)),
             ("refresh_token_days", json!(31)), ("session_max_days", json!(0)), ("session_idle_minutes", json!(-1)), ("max_sessions_per_user", json!(0)),
             ("session_limit_action", json!("ignore")), ("refresh_reuse", json!("allow")), ("refresh_reuse_window_seconds", json!(61)),
-            ("password_min_length", json!(14)), ("registration", json!("sometimes")), ("session_retention_days", json!(4_000)), ("require_verified_email", json!("yes")),
+            ("password_min_length", json!(14)), ("registration", json!("sometimes")), ("session_retention_days", json!(4_000)), ("session_retention_days", json!(6)), ("audit_retention_days", json!(89)), ("require_verified_email", json!("yes")),
             ("unheard_of", json!(1)),
         ] {
             let faults = world.patch(&path).bearer(&admin).json(json!({"settings": {field: wrong}})).send().await.faults();

@@ -28,7 +28,7 @@ api_tests! {
     async fn setup_makes_one_administrator_and_never_works_again(world) {
         let token = token(&world).await;
         let user = set_up(&world, &token, "root").await.expect(201).data();
-        assert_eq!((&user["roles"][0]["name"], &user["permissions"]), (&json!("super_admin"), &json!(["*:*"])));
+        assert_eq!((&user["roles"][0]["name"], &user["permissions"]), (&json!("super_admin"), &json!(["*:*", "audit:write"])));
         assert_eq!(user["roles"][0]["anchor"]["level"], "platform");
         world.try_login("default", "root", PASSWORD).await.expect(200);
         set_up(&world, &token, "second").await.problem(409, "already_set_up");

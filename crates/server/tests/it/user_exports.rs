@@ -50,7 +50,7 @@ api_tests! {
         asked(&world, &tenant, &token, many(600)).await;
         world.app.run_imports().await.unwrap();
         let home = TenantRef { id: TenantId::parse(&tenant.id).unwrap(), partner_id: PartnerId::parse(&tenant.partner_id).unwrap() };
-        let right = Right { anchor: Anchor::Tenant(home.id), permissions: PermissionSet::all(), expires_at: None };
+        let right = Right { anchor: Anchor::Tenant(home.id), permissions: PermissionSet::any(), expires_at: None };
         let actor = Arc::new(Actor::User(UserActor {
             user_id: UserId::parse(&token.user()).unwrap(),
             tenant_id: home.id,

@@ -1,5 +1,7 @@
 //! Changes that touch many rows at once.
 
+use gatehouse_domain::settings::{Evidence, Promise};
+
 use super::*;
 
 surveys! {
@@ -43,6 +45,15 @@ surveys! {
             survey.look(name, db.scope(&grant).tightening(&tighten, NOW)).await;
             survey.look(name, write(&db, NOW, async move |tx| tx.scope(&grant).await?.tighten(&tighten).await)).await;
         }
+    }
+
+    async fn promises_about_evidence_are_found_by_an_index(survey) {
+        let (db, at) = (survey.db.clone(), survey.tenant.reference());
+        survey.look("promises", db.system(SYSTEM).retention_promises(Some(at))).await;
+        let promise = Promise::keep(Evidence::Sessions, DAY, &[], NOW).1.unwrap();
+        survey.look("promise", write(&db, NOW, async move |tx| {
+            tx.system(SYSTEM).promise_retention(Some(at), &[promise]).await
+        })).await;
     }
 
     async fn users_of_a_file_are_found_by_an_index(survey) {

@@ -151,7 +151,7 @@ impl Survey {
     /// Ada, with every right at a partner.
     pub fn partner_admin(&self) -> Arc<Actor> {
         let right =
-            Right { anchor: Anchor::Partner(self.ada.partner_id), permissions: PermissionSet::all(), expires_at: None };
+            Right { anchor: Anchor::Partner(self.ada.partner_id), permissions: PermissionSet::any(), expires_at: None };
         Arc::new(Actor::User(UserActor {
             user_id: self.ada.id,
             tenant_id: self.ada.tenant_id,

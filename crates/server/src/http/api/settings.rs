@@ -5,8 +5,9 @@ use std::sync::Arc;
 use gatehouse_domain::{
     id::{PartnerId, TenantId},
     settings::{
-        AccessTokenMinutes, Bounded, Days30, Effective, Holding, IdleMinutes, Level, PasswordLength, RefreshReuse,
-        Registration, RetentionDays, Rule, SessionCount, SessionLimitAction, Settings, WindowSeconds, Word,
+        AccessTokenMinutes, AuditRetentionDays, Bounded, Days30, Effective, Holding, IdleMinutes, Level,
+        PasswordLength, RefreshReuse, Registration, Rule, SessionCount, SessionLimitAction, SessionRetentionDays,
+        Settings, WindowSeconds, Word,
     },
 };
 use serde::Serialize;
@@ -98,10 +99,12 @@ settings! {
     refresh_reuse_window_seconds: WindowSeconds => u32, |n| n.get(), EffectiveNumberResponse;
     /// Least length of a password; default 15.
     password_min_length: PasswordLength => u32, |n| n.get(), EffectiveNumberResponse;
-    /// How long ended sessions stay visible; default 90.
-    session_retention_days: RetentionDays => u32, |n| n.get(), EffectiveNumberResponse;
-    /// How long audit events are kept; default 365.
-    audit_retention_days: RetentionDays => u32, |n| n.get(), EffectiveNumberResponse;
+    /// How long ended sessions stay visible; default 90. To shorten it needs `audit:write` too, and counts for
+    /// sessions to come.
+    session_retention_days: SessionRetentionDays => u32, |n| n.get(), EffectiveNumberResponse;
+    /// How long audit events are kept; default 365. To shorten it needs `audit:write` too, and counts for events
+    /// to come.
+    audit_retention_days: AuditRetentionDays => u32, |n| n.get(), EffectiveNumberResponse;
 }
 
 impl SettingsPatch {

@@ -171,9 +171,10 @@ impl Field for PermissionPattern {
             parts
         };
         let (resources, actions) = (parts(0), parts(1));
-        words.extend(resources.iter().map(|resource| format!("{resource}:*")));
-        words.extend(actions.iter().map(|action| format!("*:{action}")));
-        words.push("*:*".to_owned());
+        let mut patterns: Vec<_> = resources.iter().map(|resource| format!("{resource}:*")).collect();
+        patterns.extend(actions.iter().map(|action| format!("*:{action}")));
+        patterns.push("*:*".to_owned());
+        words.extend(patterns.into_iter().filter(|pattern| Self::parse(pattern).is_ok()));
         ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
     }
 }

@@ -117,7 +117,7 @@ impl Operation {
             }),
             "tenants.roles.create" => json!({"name": unique, "permissions": ["sessions:read"]}),
             "admin.settings.update" | "admin.partners.settings.update" => {
-                json!({"session_retention_days": 100 + target.serial % 100})
+                json!({"session_retention_days": 100 + target.serial})
             }
             "admin.tenants.settings.update" | "tenants.settings.update" => {
                 json!({"session_idle_minutes": 60 + target.serial % 100})

@@ -102,7 +102,18 @@ impl World {
     }
 
     pub async fn tenant_of(&self, partner_id: &str, slug: &str) -> Tenant {
-        let body = json!({"name": slug, "slug": slug, "partner_id": partner_id, "settings": {"registration": "open"}});
+        self.make_tenant(partner_id, slug, json!({})).await
+    }
+
+    /// A tenant of a partner of its own, open for registration, that decides something from the start.
+    pub async fn tenant_with(&self, slug: &str, settings: Value) -> Tenant {
+        let partner = self.partner(slug).await;
+        self.make_tenant(&partner, slug, settings).await
+    }
+
+    async fn make_tenant(&self, partner_id: &str, slug: &str, mut settings: Value) -> Tenant {
+        settings["registration"] = json!("open");
+        let body = json!({"name": slug, "slug": slug, "partner_id": partner_id, "settings": settings});
         let answer = self.post("/admin/tenants").bearer(self.admin().await).json(body).send().await.expect(201);
         Tenant { id: id_of(&answer), slug: slug.to_owned(), partner_id: partner_id.to_owned() }
     }
