@@ -58,6 +58,7 @@ migrations! {
     m20261129_000090_keep_throttles,
     m20261129_000091_create_known_devices,
     m20261129_000093_create_retention_promises,
+    m20261129_000094_index_actors_of_addresses,
 }
 
 pub use m20261129_000070_chain_audit_roots::{AUDIT_TRIGGERS, AuditTrigger};

@@ -165,6 +165,22 @@ fn actors_may_give_away_what_they_hold_where_they_hold_it() {
 }
 
 #[test]
+fn reader_is_shown_who_acted_as_far_as_it_may_read() {
+    let of = ActorsShown::OfPartners;
+    for (name, actor) in actors(ReadAudit::NAME) {
+        let Ok(grant) = authorize::<ReadAudit>(&actor, &Area::Tenant(tenant(HOME))) else { continue };
+        let expected = match name {
+            "holder" | "tenant" => of(vec![]),
+            "partner" => of(vec![partner(1)]),
+            "platform" | "system" => ActorsShown::All,
+            other => panic!("{other} reads here"),
+        };
+        assert_eq!(grant.actors_shown(), expected, "{name}");
+        assert_eq!(grant.tenant(), Some(tenant(HOME)), "{name}: the door is that of one tenant");
+    }
+}
+
+#[test]
 fn one_needs_no_permission_for_oneself() {
     for (name, actor) in actors("sessions:read") {
         let expected = if name == "system" { "403" } else { "own" };

@@ -32,7 +32,7 @@ pub struct AuditEvent {
     pub tenant_id: Option<TenantId>,
     /// The partner of that tenant at the time, or the one it concerns.
     pub partner_id: Option<PartnerId>,
-    /// `user` or `system`.
+    /// `user` or `system`, or [`AuditEvent::OPERATOR`].
     pub actor_type: String,
     /// The user, if it was one.
     pub actor_id: Option<UserId>,
@@ -60,6 +60,24 @@ pub struct AuditEvent {
     pub user_agent: Option<String>,
     /// In which request.
     pub request_id: Option<String>,
+}
+
+impl AuditEvent {
+    /// The type of an actor of whom the reader is shown no more than that.
+    pub const OPERATOR: &str = "operator";
+
+    /// Without who it was, from where, and through which session.
+    #[must_use]
+    pub fn by_operator(self) -> Self {
+        Self {
+            actor_type: Self::OPERATOR.to_owned(),
+            actor_id: None,
+            actor_session_id: None,
+            ip_address: None,
+            user_agent: None,
+            ..self
+        }
+    }
 }
 
 /// Old and new value of one field. Texts are as they are; anything else is JSON.

@@ -23,7 +23,9 @@
 mod actor;
 mod permission;
 mod policy;
+mod shown;
 
 pub use actor::{Actor, By, ByWhom, Presence, Right, SystemReason, UserActor, ends_later};
 pub use permission::*;
 pub use policy::{Area, Denied, Grant, Installation, Permission, Reach, TenantRef, authorize};
+pub use shown::ActorsShown;

@@ -172,7 +172,7 @@ impl Actor {
         }
     }
 
-    fn directory(&self, name: &'static str) -> Result<Reach, Denied> {
+    pub(super) fn directory(&self, name: &'static str) -> Result<Reach, Denied> {
         let Self::User(user) = self else { return Ok(Reach::Platform) };
         if user.holds(name, |anchor| anchor == Anchor::Platform) {
             return Ok(Reach::Platform);

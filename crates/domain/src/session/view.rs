@@ -15,6 +15,8 @@ pub struct SessionView {
     pub user_display_name: Option<String>,
     /// How many applications it was used with.
     pub app_count: u32,
+    /// Whether it was ended by somebody of whom the reader is shown no more than that it was an operator.
+    pub ended_by_operator: bool,
 }
 
 /// An application that a session was used with.

@@ -13,10 +13,10 @@ use gatehouse_domain::{
     settings::Word,
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryFilter};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult};
 
 use crate::{
-    entity::audit_event::{Column, Entity, Model},
+    entity::audit_event::Model,
     error::{Error, Result},
     repo::{
         list::{signed, stored, unsigned},
@@ -111,7 +111,39 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn audit_event(&self, id: AuditEventId) -> Result<Option<AuditEvent>> {
-        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
+        let mut sql = Sql::new("SELECT ");
+        self.push_event_columns(&mut sql);
+        sql.push(" FROM (SELECT * FROM audit_events WHERE id = ").bind(id.uuid()).push(" AND ");
+        self.push_event_place(&mut sql);
+        sql.push(") e");
+        let db = self.exec;
+        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?;
+        row.as_ref().map(|row| self.event(row)).transpose()
+    }
+
+    /// The row as a value, with no more of its actor than the reader is shown.
+    fn event(&self, row: &QueryResult) -> Result<AuditEvent> {
+        let event = domain(Model::from_query_result(row, "e_")?)?;
+        let is_shown = self.shows_everybody() || event.actor_id.is_none() || row.try_get::<i64>("", "shown")? > 0;
+        Ok(if is_shown { event } else { event.by_operator() })
+    }
+
+    /// Appends the columns of `audit_events e`, and whether its actor is shown.
+    fn push_event_columns(&self, sql: &mut Sql) {
+        sql.push(&AUDIT_EVENT);
+        if !self.shows_everybody() {
+            sql.push(", (SELECT COUNT(*)");
+            self.push_shown(sql, "e.actor_id", "e.tenant_id");
+            sql.push(") AS shown");
+        }
+    }
+
+    /// Appends the predicate of the scope. Events have no owner below their tenant.
+    fn push_event_place(&self, sql: &mut Sql) {
+        match &self.reach {
+            Reach::Own(..) => drop(sql.push("1 = 0")),
+            Reach::Platform | Reach::Partners(_) | Reach::Tenant(_) => self.push_condition(sql),
+        }
     }
 
     /// A page of events, with the total in the same statement; one more for the total where there are no rows.
@@ -137,7 +169,7 @@ impl Scope<'_> {
         };
         let more = rows.len() as u64 > per_page;
         let shown = rows.iter().take(usize::try_from(per_page).unwrap_or(usize::MAX));
-        let items = shown.map(|row| domain(Model::from_query_result(row, "e_")?)).collect::<Result<Vec<_>>>()?;
+        let items = shown.map(|row| self.event(row)).collect::<Result<Vec<_>>>()?;
         let next = items.last().filter(|_| more).map(key_of);
         Ok(Page { items, total, next })
     }
@@ -156,7 +188,7 @@ impl Scope<'_> {
         self.push_events(&mut sql, filter, Direction::Ascending, after.map(key_of).as_ref(), (limit, 0));
         let db = self.exec;
         let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
-        rows.iter().map(|row| domain(Model::from_query_result(row, "e_")?)).collect()
+        rows.iter().map(|row| self.event(row)).collect()
     }
 
     /// Appends the columns of events and where they come from: so many, after skipping others.
@@ -172,7 +204,8 @@ impl Scope<'_> {
             Direction::Ascending => ("ASC", " > "),
             Direction::Descending => ("DESC", " < "),
         };
-        sql.push(&AUDIT_EVENT).push(" FROM (SELECT id, occurred_at FROM ");
+        self.push_event_columns(sql);
+        sql.push(" FROM (SELECT id, occurred_at FROM ");
         self.push_audit_filter(sql, Of { filter, result: filter.result() });
         if let Some(key) = after {
             sql.push(" AND (occurred_at, id)").push(beyond).push("(");
@@ -214,11 +247,8 @@ impl Scope<'_> {
             sql.push(" INDEXED BY ").push(&self.audit_index(of));
         }
         sql.push(" WHERE ");
-        match &self.reach {
-            // Events have no owner below their tenant.
-            Reach::Own(..) => drop(sql.push("1 = 0")),
-            Reach::Platform | Reach::Partners(_) | Reach::Tenant(_) => self.push_condition(sql),
-        }
+        self.push_event_place(sql);
+        self.push_asked_of_shown(sql, filter);
         if !filter.tenants.is_empty() {
             sql.push(" AND tenant_id").one_of(filter.tenants.iter().map(|id| id.uuid()));
         }
@@ -261,6 +291,17 @@ impl Scope<'_> {
         if let Some(at) = filter.created_before {
             sql.push(" AND occurred_at < ").bind(at.micros());
         }
+    }
+
+    /// Appends that what is not shown is not found by it either: a filter that finds more than it shows tells what it is.
+    fn push_asked_of_shown(&self, sql: &mut Sql, filter: &AuditFilter) {
+        let (by_actor, by_origin) = (!filter.actors.is_empty(), !filter.ips.is_empty());
+        if self.shows_everybody() || !(by_actor || by_origin) {
+            return;
+        }
+        sql.push(" AND (").push(if by_actor { "" } else { "actor_id IS NULL OR " }).push("EXISTS (SELECT 1");
+        self.push_shown(sql, "audit_events.actor_id", "audit_events.tenant_id");
+        sql.push("))");
     }
 
     /// The index that leaves least to look at. SQLite is told, because it prefers two columns that leave much to one

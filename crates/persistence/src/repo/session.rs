@@ -176,6 +176,7 @@ pub(crate) fn view(row: &QueryResult) -> Result<SessionView> {
         user_email: beside.user_email,
         user_display_name: beside.user_display_name,
         app_count: u32::try_from(beside.app_count).unwrap_or(u32::MAX),
+        ended_by_operator: false,
     })
 }
 
@@ -195,11 +196,15 @@ impl Scope<'_> {
     pub async fn session_view(&self, id: SessionId) -> Result<Option<(SessionView, Vec<SessionApp>)>> {
         let db = self.exec;
         let mut sql = Sql::new("SELECT ");
-        sql.push(&view_columns()).push(" FROM (SELECT * FROM sessions WHERE id = ").bind(id.uuid()).push(" AND ");
+        sql.push(&view_columns()).push(", (SELECT COUNT(*)");
+        self.push_shown(&mut sql, "s.ended_by", "s.tenant_id");
+        sql.push(") AS shown FROM (SELECT * FROM sessions WHERE id = ").bind(id.uuid()).push(" AND ");
         self.push_condition(&mut sql);
         sql.push(") s JOIN users u ON u.id = s.user_id");
         let Some(row) = db.query_one_raw(sql.statement(db.get_database_backend())).await? else { return Ok(None) };
-        let view = view(&row)?;
+        let hides = !self.shows_everybody() && row.try_get::<i64>("", "shown")? == 0;
+        let mut view = view(&row)?;
+        view.ended_by_operator = hides && view.session.ended.as_mut().is_some_and(|end| end.by.take().is_some());
         if view.app_count == 0 {
             return Ok(Some((view, Vec::new())));
         }

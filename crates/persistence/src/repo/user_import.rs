@@ -8,7 +8,10 @@ use gatehouse_domain::{
     settings::Word,
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, Set, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, IntoSimpleExpr, Iterable, QueryFilter, QuerySelect, Select, Set,
+    sea_query::{CaseStatement, Expr},
+};
 
 use crate::{
     entity::user_import::{ActiveModel, Column, Entity, Model},
@@ -125,12 +128,24 @@ impl Versioned for Import {
 }
 
 impl Scope<'_> {
+    /// Imports, without who asked for them where the reader is not shown that.
+    fn select_imports(&self) -> Select<Entity> {
+        let select = self.select::<Entity>();
+        if self.shows_everybody() {
+            return select;
+        }
+        let shown = Expr::exists(self.shown(Column::AskedBy, Column::TenantId));
+        let asked_by = CaseStatement::new().case(shown, Column::AskedBy.into_simple_expr());
+        let others = Column::iter().filter(|column| !matches!(column, Column::AskedBy));
+        select.select_only().columns(others).expr_as(asked_by, "asked_by")
+    }
+
     /// The import of a tenant that has not come to its end; there is at most one.
     ///
     /// # Errors
     /// As any statement.
     pub async fn active_import(&self, tenant: TenantId) -> Result<Option<Import>> {
-        let select = self.select::<Entity>().filter(Column::TenantId.eq(tenant.uuid()));
+        let select = self.select_imports().filter(Column::TenantId.eq(tenant.uuid()));
         // As literals, or no planner would know that the index of such rows applies.
         let active = select.filter(Expr::cust("state IN ('queued', 'running')"));
         active.one(&self.exec).await?.map(domain).transpose()
@@ -141,7 +156,7 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn import(&self, id: JobId) -> Result<Option<Import>> {
-        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
+        self.select_imports().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
     }
 
     /// The imports of a tenant, by when they were asked for.
@@ -149,7 +164,7 @@ impl Scope<'_> {
     /// # Errors
     /// As any statement.
     pub async fn imports(&self, tenant: TenantId, direction: Direction, page: &PageRequest) -> Result<Page<Import>> {
-        let select = self.select::<Entity>().filter(Column::TenantId.eq(tenant.uuid()));
+        let select = self.select_imports().filter(Column::TenantId.eq(tenant.uuid()));
         list::convert(list::page(self.exec, select, Column::CreatedAt, direction, page).await?, domain)
     }
 

@@ -1,12 +1,13 @@
 //! The only files that may reach for a table: here every statement gets the predicate of its grant.
 
+mod shown;
 pub(crate) mod system;
 
 use std::ops::Deref;
 
 use gatehouse_domain::{
     audit::{Event, Refused},
-    authz::{Grant, Permission, Reach},
+    authz::{ActorsShown, Grant, Permission, Reach},
     change::Changed,
     id::{PartnerId, UserId},
 };
@@ -78,6 +79,7 @@ owned! {
 pub struct Scope<'c> {
     pub(crate) exec: Exec<'c>,
     pub(crate) reach: Reach,
+    pub(crate) shown: ActorsShown,
 }
 
 /// Reading and saving within the reach of a grant.
@@ -110,7 +112,7 @@ impl Db {
     /// Reads within the reach of a grant.
     #[must_use]
     pub fn scope<P: Permission>(&self, grant: &Grant<P>) -> Scope<'_> {
-        Scope { exec: self.reader(), reach: grant.reach().clone() }
+        Scope::of(self.reader(), grant)
     }
 }
 
@@ -122,7 +124,13 @@ impl<'t> WriteTx<'t> {
     /// [`Error::CallerInactive`], [`Error::Denied`], [`Error::Stale`] when rights have ended that decisions may rest on.
     pub async fn scope<P: Permission>(&'t self, grant: &Grant<P>) -> Result<WriteScope<'t>> {
         self.confirm(grant).await?;
-        Ok(WriteScope { scope: Scope { exec: self.exec(), reach: grant.reach().clone() }, tx: self })
+        Ok(WriteScope { scope: Scope::of(self.exec(), grant), tx: self })
+    }
+}
+
+impl<'c> Scope<'c> {
+    fn of<P: Permission>(exec: Exec<'c>, grant: &Grant<P>) -> Self {
+        Self { exec, reach: grant.reach().clone(), shown: grant.actors_shown() }
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use gatehouse_domain::{
     audit,
-    authz::{By, Reach, SystemReason},
+    authz::{ActorsShown, By, Reach, SystemReason},
     id::{PartnerId, TenantId},
     role::BuiltinRole,
     secret::TokenHash,
@@ -65,7 +65,7 @@ impl Db {
     /// Reads as Gatehouse.
     #[must_use]
     pub fn system(&self, _reason: SystemReason) -> System<'_> {
-        System { scope: Scope { exec: self.reader(), reach: Reach::Platform } }
+        System { scope: Scope { exec: self.reader(), reach: Reach::Platform, shown: ActorsShown::All } }
     }
 }
 
@@ -73,7 +73,7 @@ impl<'t> WriteTx<'t> {
     /// Reads and saves as Gatehouse.
     #[must_use]
     pub fn system(&'t self, _reason: SystemReason) -> WriteSystem<'t> {
-        let scope = || Scope { exec: self.exec(), reach: Reach::Platform };
+        let scope = || Scope { exec: self.exec(), reach: Reach::Platform, shown: ActorsShown::All };
         WriteSystem { scope: WriteScope { scope: scope(), tx: self }, read: System { scope: scope() } }
     }
 }

@@ -36,6 +36,7 @@ mod mail;
 mod mailbox;
 mod manual;
 mod openapi;
+mod operators;
 mod outside;
 mod places;
 mod policies;

@@ -60,10 +60,10 @@ pub struct AuditEventResponse {
     /// What changed, by field in alphabetical order; never a secret.
     #[schema(max_items = 1000)]
     pub changes: Vec<ChangeResponse>,
-    /// The address it was asked for from.
+    /// The address it was asked for from; null for an operator.
     #[schema(required = true, max_length = 45, example = "203.0.113.10")]
     pub ip_address: Option<String>,
-    /// The User-Agent it was asked for with.
+    /// The User-Agent it was asked for with; null for an operator.
     #[schema(required = true, max_length = 2048)]
     pub user_agent: Option<String>,
     /// The request it was asked for in, as in its header `X-Request-Id`.
@@ -74,14 +74,15 @@ pub struct AuditEventResponse {
 /// Who did something.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditActorResponse {
-    /// `user`, or `system` for Gatehouse itself.
+    /// `user`, `system` for Gatehouse itself, or `operator`: somebody from above the tenant whom the reader does not
+    /// administer. Of operators nothing else is shown, nor is anything found by it: no id, session, address or User-Agent.
     #[serde(rename = "type")]
     #[schema(max_length = 32, example = "user")]
     pub kind: String,
-    /// The user, if it was one.
+    /// The user, if it was one; null for an operator.
     #[schema(required = true, inline)]
     pub id: Option<UserId>,
-    /// The session that the user acted through.
+    /// The session that the user acted through; null for an operator.
     #[schema(required = true, inline)]
     pub session_id: Option<SessionId>,
     /// As what the actor acted: `platform`, `partner` or `tenant` administrator, for itself (`own`), or `system`.
@@ -112,7 +113,7 @@ query! {
 
     /// Filters of events.
     pub struct AuditQuery {
-        /// Only what these users did.
+        /// Only what these users did, as far as the reader is shown that it was they.
         actor_id: Vec<UserId>,
         /// Only these actions.
         action: Vec<Action>,
@@ -122,7 +123,7 @@ query! {
         resource_id: Vec<ResourceId>,
         /// Only events with this result.
         result: Vec<AuditResult>,
-        /// Only events asked for from these addresses.
+        /// Only events asked for from these addresses, as far as the reader is shown them.
         ip_address: Vec<IpAddr>,
         /// Only events at this instant or later.
         created_after: Option<Timestamp>,

@@ -1,6 +1,7 @@
 //! Sessions as the API shows them.
 
 use gatehouse_domain::{
+    audit::AuditEvent,
     id::{ApplicationId, SessionId, UserId},
     session::{Client, Device, EndReason, Ended, Revoked, Session, SessionApp, SessionStats, SessionView},
     time::Timestamp,
@@ -103,7 +104,7 @@ pub struct SessionResponse {
     /// How the user signed in (RFC 8176).
     #[schema(max_items = 10, example = json!(["pwd"]))]
     pub auth_methods: Vec<&'static str>,
-    /// Who ended it: a user id, or `system`.
+    /// Who ended it: a user id, `system`, or `operator` for somebody from above whom the reader does not administer.
     #[schema(required = true, max_length = 64)]
     pub revoked_by: Option<String>,
 }
@@ -295,8 +296,9 @@ impl SessionResponse {
     /// Shows a session in full.
     #[must_use]
     pub fn new(view: &SessionView, apps: Vec<SessionApp>, current: SessionId, now: Timestamp) -> Self {
+        let nobody = if view.ended_by_operator { AuditEvent::OPERATOR } else { "system" };
         let by = |Ended { at: _, reason, by }: Ended| {
-            (reason != EndReason::Expired).then(|| by.map_or_else(|| "system".to_owned(), |user| user.to_string()))
+            (reason != EndReason::Expired).then(|| by.map_or_else(|| nobody.to_owned(), |user| user.to_string()))
         };
         Self {
             item: SessionListItem::new(view, current, now),

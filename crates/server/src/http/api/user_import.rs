@@ -80,7 +80,7 @@ pub struct UserImportResponse {
     /// How many lines were rejected.
     #[schema(minimum = 0, example = 0)]
     pub rejected: u64,
-    /// Who asked for it; null if that was an operator at the command line.
+    /// Who asked for it; null if that was an operator at the command line, or one whom the reader does not administer.
     #[schema(required = true, inline)]
     pub created_by: Option<UserId>,
     /// When it was asked for.
