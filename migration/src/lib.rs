@@ -6,7 +6,8 @@
 //! `(tenant_id, id)`, so that neither database accepts a row that crosses tenants; a tenant that moves to another
 //! partner takes its rows along by `ON UPDATE CASCADE`.
 //!
-//! The order is expand, migrate, contract: the previous release runs on the newest schema.
+//! The order is expand, migrate, contract: the previous release runs on the newest schema, unless a migration says that it
+//! does not. None is undone.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -59,6 +60,7 @@ migrations! {
     m20261129_000091_create_known_devices,
     m20261129_000093_create_retention_promises,
     m20261129_000094_index_actors_of_addresses,
+    m20261129_000095_create_jobs,
 }
 
 pub use m20261129_000070_chain_audit_roots::{AUDIT_TRIGGERS, AuditTrigger};

@@ -1,7 +1,7 @@
 //! The import of a file of users: how far it has come, so that it can go on where it was stopped.
 //!
-//! A command reads its file itself. The file of an import that was asked for over the network waits, and whoever is free
-//! takes it up, for as long as a lease lasts, in the name of who asked.
+//! A command reads its file itself. The file of an import that was asked for over the network waits for a job to read it, in
+//! the name of who asked.
 
 use std::time::Duration;
 
@@ -13,9 +13,6 @@ use crate::{
     settings::words,
     time::{DAY, Timestamp},
 };
-
-/// How long nobody else takes up an import that somebody has taken up and not got on with.
-pub const LEASE: Duration = Duration::from_secs(60);
 
 words! {
     /// A form of a file of users.
@@ -128,8 +125,8 @@ pub struct Import {
     pub state: ImportState,
     /// Why it cannot go on, if it cannot.
     pub failure: Option<ImportFailure>,
-    /// When it is next to be seen to: taken up, until its end; then relieved of the lines that it rejected.
-    pub due_at: Option<Timestamp>,
+    /// When the lines that it rejected are forgotten, once it has come to its end.
+    pub forget_at: Option<Timestamp>,
     /// A digest of the lines so far: who goes on must have the same ones.
     pub digest: Vec<u8>,
     /// What became of them.
@@ -157,7 +154,7 @@ impl Import {
             asker,
             state: ImportState::Running,
             failure: None,
-            due_at: None,
+            forget_at: None,
             digest: Vec::new(),
             counts: Counts::default(),
             created_at: now,
@@ -178,11 +175,11 @@ impl Import {
         Self::new(id, tenant, on_conflict, by, now).asked(by)
     }
 
-    /// Asks for one, whose file is here.
+    /// Asks for one, whose file is here; a [job](crate::job::JobKind::UserImport) of the same id reads it.
     pub fn queue(id: JobId, tenant: TenantRef, order: Order, by: &By, now: Timestamp) -> Changed<Self> {
         let Order { format, on_conflict, dry_run } = order;
         let new = Self::new(id, tenant, on_conflict, by, now);
-        Self { state: ImportState::Queued, format: Some(format), dry_run, due_at: Some(now), ..new }.asked(by)
+        Self { state: ImportState::Queued, format: Some(format), dry_run, ..new }.asked(by)
     }
 
     /// Whether it has not come to its end.
@@ -200,8 +197,8 @@ impl Import {
         let Counts { created, updated, skipped, rejected } = self.counts;
         fields.set("created", created).set("updated", updated).set("skipped", skipped).set("rejected", rejected);
         let resource = self.resource();
-        let due_at = (rejected > 0).then(|| now.plus(REJECTS_KEPT));
-        Changed::new(Self { state, due_at, updated_at: now, ..self }, action, resource, by).with(fields)
+        let forget_at = (rejected > 0).then(|| now.plus(REJECTS_KEPT));
+        Changed::new(Self { state, forget_at, updated_at: now, ..self }, action, resource, by).with(fields)
     }
 
     /// Every line has been read.
@@ -249,21 +246,21 @@ mod tests {
     }
 
     #[test]
-    fn import_that_is_asked_for_is_due_at_once_and_knows_who_asked() {
+    fn import_that_is_asked_for_waits_and_knows_who_asked() {
         let import = queued();
-        assert_eq!((import.state, import.due_at, import.asker), (ImportState::Queued, Some(NOW), Some(ASKER)));
+        assert_eq!((import.state, import.forget_at, import.asker), (ImportState::Queued, None, Some(ASKER)));
     }
 
     #[test]
-    fn import_of_a_command_is_never_due() {
+    fn import_of_a_command_runs_at_once() {
         let operator = By::system(SystemReason::Cli);
         let import = Import::start(JobId::from_parts(1, [3; 10]), tenant(), OnConflict::Fail, &operator, NOW);
         let import = import.into_parts().0;
-        assert_eq!((import.state, import.due_at, import.asker), (ImportState::Running, None, None));
+        assert_eq!((import.state, import.forget_at, import.asker), (ImportState::Running, None, None));
     }
 
     #[test]
-    fn import_that_has_ended_is_due_only_for_what_it_rejected() {
+    fn import_that_has_ended_keeps_what_it_rejected_for_a_week() {
         let ends: [fn(Import) -> Changed<Import>; 3] = [
             |import| import.complete(&by(), NOW),
             |import| import.cancel(&by(), NOW),
@@ -271,10 +268,10 @@ mod tests {
         ];
         for end in ends {
             let ended = end(queued()).into_parts().0;
-            assert!(!ended.is_active() && ended.due_at.is_none(), "{}", ended.state);
+            assert!(!ended.is_active() && ended.forget_at.is_none(), "{}", ended.state);
             let counts = Counts { rejected: 1, ..Counts::default() };
             let ended = end(Import { counts, ..queued() }).into_parts().0;
-            assert_eq!(ended.due_at, Some(NOW.plus(DAY * 7)), "{}", ended.state);
+            assert_eq!(ended.forget_at, Some(NOW.plus(DAY * 7)), "{}", ended.state);
         }
     }
 

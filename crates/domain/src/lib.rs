@@ -29,6 +29,7 @@ pub mod change;
 pub mod id;
 pub mod import;
 pub mod issue;
+pub mod job;
 pub mod key;
 pub mod mail;
 pub mod page;

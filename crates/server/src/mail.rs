@@ -12,7 +12,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use gatehouse_domain::{id::MailId, mail::Failure, secret::Secret, time::Timestamp};
+use gatehouse_domain::{id::MailId, job::Failure, secret::Secret, time::Timestamp};
 use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{Mailbox, MultiPart, header},
@@ -29,7 +29,7 @@ pub use letter::{Letter, Link};
 
 /// How long one step of the conversation with a mail server may take.
 pub const SMTP_TIMEOUT: Duration = Duration::from_secs(20);
-/// How many such steps sending a mail may take altogether: two minutes, shorter than [`gatehouse_domain::mail::LEASE`].
+/// How many such steps sending a mail may take altogether: two minutes, shorter than [`gatehouse_domain::job::JobKind::lease`].
 const STEPS: u32 = 6;
 const CONNECTIONS: u32 = 4;
 
@@ -136,25 +136,17 @@ impl std::fmt::Debug for Way {
     }
 }
 
-const fn again(reason: &'static str) -> Failure {
-    Failure { reason, is_final: false }
-}
-
-const fn never(reason: &'static str) -> Failure {
-    Failure { reason, is_final: true }
-}
-
 /// What a mail server's refusal means. That there is no such mailbox is final; everything else may be mended meanwhile:
 /// an operator corrects the password, the server comes back.
 fn failure(error: &SmtpError) -> Failure {
     match error.status().map(|code| code.to_string()) {
-        Some(code) if matches!(&*code, "550" | "551" | "553") => never("refused"),
-        Some(code) if matches!(&*code, "530" | "534" | "535" | "538") => again("authentication"),
-        Some(_) => again("postponed"),
-        None if error.is_timeout() => again("timeout"),
-        None if error.is_tls() => again("tls"),
-        None if error.is_client() => again("unsupported"),
-        None => again("unreachable"),
+        Some(code) if matches!(&*code, "550" | "551" | "553") => Failure::never("refused"),
+        Some(code) if matches!(&*code, "530" | "534" | "535" | "538") => Failure::again("authentication"),
+        Some(_) => Failure::again("postponed"),
+        None if error.is_timeout() => Failure::again("timeout"),
+        None if error.is_tls() => Failure::again("tls"),
+        None if error.is_client() => Failure::again("unsupported"),
+        None => Failure::again("unreachable"),
     }
 }
 
@@ -194,19 +186,19 @@ impl Mailer {
             Way::Smtp(transport, altogether) => {
                 match tokio::time::timeout(*altogether, transport.send(message)).await {
                     Ok(sent) => sent.map(drop).map_err(|error| failure(&error)),
-                    Err(_) => Err(again("timeout")),
+                    Err(_) => Err(Failure::again("timeout")),
                 }
             }
             Way::Folder(folder) => {
                 let (folder, name, bytes) = (folder.clone(), id.to_string(), message.formatted());
                 let written = tokio::task::spawn_blocking(move || put(&folder, &name, &bytes)).await;
-                written.map_err(io::Error::other).flatten().map_err(|_| again("folder"))
+                written.map_err(io::Error::other).flatten().map_err(|_| Failure::again("folder"))
             }
         }
     }
 
     fn message(&self, id: MailId, letter: &Letter, written_at: Timestamp) -> Result<Message, Failure> {
-        let to: Address = letter.to.parse().map_err(|_| never("address"))?;
+        let to: Address = letter.to.parse().map_err(|_| Failure::never("address"))?;
         let mut from = self.from.clone();
         from.name = from.name.or_else(|| Some(line(&letter.from)));
         // The same every time that the mail is sent: who gets it twice can tell.
@@ -222,7 +214,7 @@ impl Mailer {
             // Nobody's absence assistant answers it (RFC 3834).
             .raw_header(header::HeaderValue::new(automatic, "auto-generated".to_owned()))
             .multipart(MultiPart::alternative_plain_html(letter.text(), letter.html()))
-            .map_err(|_| never("message"))
+            .map_err(|_| Failure::never("message"))
     }
 }
 

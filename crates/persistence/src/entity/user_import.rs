@@ -24,7 +24,7 @@ pub struct Model {
     pub asked_by: Option<Uuid>,
     pub asked_session: Option<Uuid>,
     pub failure: Option<String>,
-    pub due_at: Option<i64>,
+    pub forget_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -92,7 +92,7 @@ impl WriteScope<'_> {
         self.run(keys, of_tenants).await?;
         let now = self.tx.now().micros();
         let mut imports = Sql::new("UPDATE user_imports SET state = 'cancelled', version = version + 1, updated_at = ");
-        imports.bind(now).push(", due_at = ").bind(now).push(" WHERE state IN ('queued', 'running') AND ");
+        imports.bind(now).push(", forget_at = ").bind(now).push(" WHERE state IN ('queued', 'running') AND ");
         self.run(imports, of_tenants).await?;
         self.remove_links_and_devices(of_tenants).await
     }

@@ -3,7 +3,7 @@
 use gatehouse_domain::{
     authz::TenantRef,
     id::{JobId, PartnerId, SessionId, TenantId, UserId},
-    import::{Asker, Counts, Import, ImportState, LEASE},
+    import::{Asker, Counts, Import, ImportState},
     page::{Direction, Key, KeyValue, Page, PageRequest},
     settings::Word,
     time::Timestamp,
@@ -58,7 +58,7 @@ pub(crate) fn domain(row: Model) -> Result<Import> {
         asker,
         state: word(&row.state, "import state")?,
         failure: optional(row.failure, "import failure")?,
-        due_at: row.due_at.map(Timestamp::from_micros),
+        forget_at: row.forget_at.map(Timestamp::from_micros),
         digest: row.digest,
         counts: Counts {
             created: unsigned(row.created),
@@ -114,7 +114,7 @@ impl Versioned for Import {
         Ok(ActiveModel {
             state: Set(self.state.to_string()),
             failure: Set(self.failure.map(|failure| failure.to_string())),
-            due_at: Set(self.due_at.map(Timestamp::micros)),
+            forget_at: Set(self.forget_at.map(Timestamp::micros)),
             digest: Set(self.digest.clone()),
             created: Set(signed(created)),
             updated: Set(signed(updated)),
@@ -224,7 +224,7 @@ impl Scope<'_> {
 
 impl WriteScope<'_> {
     /// Notes how far an import has come and which lines it rejected, if nobody else went on with it. That the users
-    /// came is in the trail already, each with its own event. Whoever had taken it up has it for another [`LEASE`].
+    /// came is in the trail already, each with its own event.
     ///
     /// # Errors
     /// [`Error::Stale`] when somebody did, or it was given up.
@@ -233,7 +233,6 @@ impl WriteScope<'_> {
         let expected = import.version;
         import.version += 1;
         import.updated_at = self.tx.now();
-        import.due_at = import.due_at.map(|_| self.tx.now().plus(LEASE));
         let update = self
             .update_where::<Entity>()
             .set(import.updatable()?)

@@ -1,17 +1,12 @@
 //! Imports that are asked for over the network: who has taken one up, and the pieces of its file.
 
-use gatehouse_domain::{
-    authz::TenantRef,
-    id::JobId,
-    import::{Import, LEASE},
-    time::Timestamp,
-};
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
+use gatehouse_domain::{authz::TenantRef, id::JobId, import::Import, time::Timestamp};
+use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use crate::{
     entity::user_import::Model,
     error::Result,
-    repo::{Home, list::signed, sql::Sql, sweep::BATCH, user_import::domain},
+    repo::{Home, job::ClaimedJob, list::signed, sql::Sql, sweep::BATCH, user_import::domain},
     scope::{
         WriteScope,
         system::{System, WriteSystem},
@@ -51,17 +46,6 @@ impl WriteScope<'_> {
 }
 
 impl System<'_> {
-    /// Whether any import is to be taken up now.
-    ///
-    /// # Errors
-    /// As any statement.
-    pub async fn has_import(&self, now: Timestamp) -> Result<bool> {
-        let mut sql = Sql::new("SELECT 1 FROM user_imports WHERE state IN ('queued', 'running') AND due_at <= ");
-        sql.bind(now.micros()).push(" LIMIT 1");
-        let db = self.exec;
-        Ok(db.query_one_raw(sql.statement(db.get_database_backend())).await?.is_some())
-    }
-
     /// A piece of the file of an import, from 0; none behind the last, and none when the import has ended.
     ///
     /// # Errors
@@ -77,24 +61,18 @@ impl System<'_> {
 }
 
 impl WriteSystem<'_> {
-    /// Takes up an import that is due, for as long as a lease lasts: nobody else gets it meanwhile, and whoever had it
-    /// before can do nothing more with it.
+    /// Takes up an import, under the claim of its job: whoever had it before can do nothing more with it. None if it has
+    /// ended, or somebody else has the job by now.
     ///
     /// # Errors
     /// As any statement.
-    pub async fn claim_import(&self) -> Result<Option<Import>> {
-        let now = self.tx.now();
+    pub async fn take_up_import(&self, claim: &ClaimedJob) -> Result<Option<Import>> {
+        let mut sql = Sql::new("UPDATE user_imports SET state = 'running', version = version + 1 WHERE id = ");
+        sql.bind(claim.job.id.uuid()).push(" AND tenant_id = ").bind(claim.tenant.id.uuid());
+        sql.push(" AND state IN ('queued', 'running') AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = user_imports.id");
+        sql.push(" AND j.lease = ").bind(claim.lease()).push(") RETURNING *");
         let db = self.tx.writing();
-        let backend = db.get_database_backend();
-        let mut sql = Sql::new("UPDATE user_imports SET state = 'running', version = version + 1, due_at = ");
-        sql.bind(now.plus(LEASE).micros());
-        sql.push(" WHERE id = (SELECT id FROM user_imports WHERE state IN ('queued', 'running') AND due_at <= ");
-        sql.bind(now.micros()).push(" ORDER BY due_at LIMIT 1");
-        if backend == DbBackend::Postgres {
-            sql.push(" FOR UPDATE SKIP LOCKED");
-        }
-        sql.push(") RETURNING *");
-        let row = self.tx.check(db.query_one_raw(sql.statement(backend)).await)?;
+        let row = self.tx.check(db.query_one_raw(sql.statement(db.get_database_backend())).await)?;
         row.map(|row| domain(Model::from_query_result(&row, "")?)).transpose()
     }
 
@@ -103,14 +81,14 @@ impl WriteSystem<'_> {
     /// # Errors
     /// As any statement.
     pub async fn purge_rejected_lines(&self) -> Result<bool> {
-        let mut sql = Sql::new("SELECT * FROM user_imports WHERE state NOT IN ('queued', 'running') AND due_at <= ");
-        sql.bind(self.tx.now().micros()).push(" ORDER BY due_at LIMIT 1");
+        let mut sql = Sql::new("SELECT * FROM user_imports WHERE state NOT IN ('queued', 'running') AND forget_at <= ");
+        sql.bind(self.tx.now().micros()).push(" ORDER BY forget_at LIMIT 1");
         let db = self.tx.exec();
         let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?;
         let Some(row) = row else { return Ok(false) };
         let import = domain(Model::from_query_result(&row, "")?)?;
         if self.forget_rejected_lines(&import).await? < BATCH {
-            let mut done = Sql::new("UPDATE user_imports SET due_at = NULL WHERE id = ");
+            let mut done = Sql::new("UPDATE user_imports SET forget_at = NULL WHERE id = ");
             done.bind(import.id.uuid());
             self.execute(done).await?;
         }

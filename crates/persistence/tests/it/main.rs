@@ -7,6 +7,7 @@ mod fixture;
 mod counts;
 mod deletion;
 mod isolation;
+mod jobs;
 mod lists;
 mod login;
 mod migrations;

@@ -13,9 +13,9 @@ use gatehouse_domain::{
         Actor, Area, Grant, Installation, Oneself, ReadAssignments, ReadAudit, ReadPartners, ReadRoles, ReadSessions,
         ReadTenants, ReadUsers, RevokeSessions, WriteSettings, WriteUsers, authorize,
     },
-    id::MailId,
+    id::JobId,
     issue::Parse,
-    mail::Failure,
+    job::{Failure, JobKind},
     page::{Direction, PageRequest, Start},
     partner::Standing,
     search::Search,
@@ -27,7 +27,7 @@ use gatehouse_domain::{
     user::{Purpose, UserPatch, UserStatus},
 };
 use gatehouse_persistence::{
-    AssignmentFilter, AuditFilter, Db, Found, NewMail, PartnerFilter, ReceiptKey, RoleFilter, Scope, SessionFilter,
+    AssignmentFilter, AuditFilter, Db, Found, NewJob, PartnerFilter, ReceiptKey, RoleFilter, Scope, SessionFilter,
     SessionSort, TenantFilter, UserFilter,
     testing::{Engine, Fresh},
 };
@@ -322,15 +322,15 @@ surveys! {
         let at_home = survey.ada.clone();
         survey.look("by address", db.system(SYSTEM).user_by_email(at.id, &at_home.email)).await;
         survey.look("mail", write(&db, NOW, async move |tx| {
-            let (system, id) = (tx.system(SYSTEM), MailId::from_parts(NOW.unix_millis(), [1; 10]));
-            let mail = NewMail { id, sealed: vec![0; 100], give_up_at: NOW.plus(DAY) };
-            system.post(at, Some(at_home.id), mail).await?;
-            assert!(system.read().has_mail(NOW).await?);
-            system.read().mail_waiting(at.id, 1_000).await?;
-            let claim = system.claim_mail(8, DAY).await?.remove(0);
-            let busy = Failure { reason: "busy", is_final: false };
-            system.postpone_mail(&claim, busy, NOW).await?;
-            system.write_mail(&claim, vec![1; 100], NOW.plus(DAY)).await?;
+            let (system, id, kind) = (tx.system(SYSTEM), JobId::from_parts(NOW.unix_millis(), [1; 10]), JobKind::Mail);
+            let job = NewJob { id, kind, sealed: Some(vec![0; 100]), give_up_at: Some(NOW.plus(DAY)) };
+            system.enqueue(at, Some(at_home.id), job).await?;
+            assert!(system.read().has_job(kind, NOW).await?);
+            system.read().jobs_waiting(kind, at.id, 1_000).await?;
+            let (claim, busy) = (system.claim_jobs(kind).await?.remove(0), Failure::again("busy"));
+            system.postpone_job(&claim, busy, NOW).await?;
+            system.renew_job(&claim, true).await?;
+            system.rewrite_job(&claim, Some(vec![1; 100]), NOW.plus(DAY)).await?;
             system.give_mail_up(&claim, busy).await
         })).await;
         survey.look("quotas", write(&db, NOW, async move |tx| {

@@ -1,8 +1,9 @@
-//! Imports that are asked for over the network: their file waits, and whoever is free reads it in, in the name of who
-//! asked and only for as long as that one may.
+//! Imports that are asked for over the network: their file waits for a [job](super::jobs) to read it in, in the name of
+//! who asked and only for as long as that one may.
 //!
-//! Taking one up is a compare-and-set on its version, and so is every batch. Whoever was thought to be dead and is not
-//! finds that somebody else goes on, and has changed nothing.
+//! Taking one up is a compare-and-set on its version, and so is every batch, which also renews the lease of the job.
+//! Whoever was thought to be dead and is not finds that somebody else goes on, and has changed nothing. The job leaves
+//! the queue with the end of its import, by a trigger, whoever ends it.
 
 use std::sync::Arc;
 
@@ -14,13 +15,14 @@ use gatehouse_domain::{
     role::HeldRole,
     user::UserStatus,
 };
-use gatehouse_persistence::{BATCH, WriteTx};
+use gatehouse_persistence::{BATCH, ClaimedJob, WriteTx};
 
 use crate::{
     app::{
         App, Error, Result,
         client::Origin,
         imports::{Importing, Rejected, rejected, there_is_one},
+        jobs::{Job, Outcome},
         uploads::Upload,
     },
     transfer::{Feed, ReadError},
@@ -39,6 +41,8 @@ pub struct ImportJob {
     feed: Feed,
     /// How many pieces of the file have been read; none are left if there is none.
     next_piece: Option<u64>,
+    /// Whether it is somebody else's by now.
+    is_lost: bool,
 }
 
 impl App {
@@ -48,14 +52,21 @@ impl App {
     /// [`Error::Conflict`] while there is another one.
     pub async fn queue_import(&self, upload: &Upload, order: Order, origin: &Origin) -> Result<Import> {
         let (grant, tenant, id) = (upload.grant.clone(), upload.tenant, upload.id);
+        let job = self.outbox.job(id, &Job::UserImport, None)?;
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
-            if let Some(other) = scope.active_import(tenant.id).await? {
-                return Err(there_is_one(&other));
-            }
-            Ok(scope.insert(Import::queue(id, tenant, order, &grant.by(), tx.now())).await?)
+            let import = scope.insert(Import::queue(id, tenant, order, &grant.by(), tx.now())).await?;
+            scope.enqueue(tenant, None, job.clone()).await?;
+            Ok(import)
         };
-        self.answer(origin, work).await
+        match self.answer(origin, work).await {
+            // Nothing else can be in the way than another import.
+            Err(Error::Conflict(why)) => {
+                let other = self.db.scope(&upload.grant).active_import(tenant.id).await?;
+                Err(other.map_or(Error::Conflict(why), |other| there_is_one(&other)))
+            }
+            other => other,
+        }
     }
 
     /// Lists the imports of a tenant.
@@ -131,30 +142,22 @@ impl App {
         }
     }
 
-    /// Reads in whatever waits, one import after the other; returns how many came to their end here.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer. What was taken up is gone on with after its lease.
-    pub async fn run_imports(&self) -> Result<usize> {
-        let mut ended = 0;
-        while let Some(mut job) = self.claim_import().await? {
-            while self.import_step(&mut job).await? {}
-            ended += 1;
-        }
-        Ok(ended)
+    /// Reads in the file of an import, to its end.
+    pub(super) async fn run_import(&self, claim: &ClaimedJob) -> Result<Outcome> {
+        let Some(mut job) = self.take_up_import(claim).await? else { return Ok(Outcome::Lost) };
+        while self.import_step(&mut job).await? {}
+        Ok(if job.is_lost { Outcome::Lost } else { Outcome::Left })
     }
 
-    /// Takes up an import that is due.
+    /// Takes up the import of a job; none if it has ended, or is somebody else's by now.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn claim_import(&self) -> Result<Option<ImportJob>> {
-        if !self.db.system(JOB).has_import(self.env.now()).await? {
-            return Ok(None);
-        }
-        let claim = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).claim_import().await?);
-        let Some(mut import) = self.db.write(self.ctx(), claim).await? else { return Ok(None) };
-        // Only due imports have a file.
+    pub async fn take_up_import(&self, claim: &ClaimedJob) -> Result<Option<ImportJob>> {
+        let of = claim.clone();
+        let take_up = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).take_up_import(&of).await?);
+        let Some(mut import) = self.db.write(self.ctx(), take_up).await? else { return Ok(None) };
+        // Only imports with a file have a job.
         let Some(format) = import.format else { return Ok(None) };
         if import.dry_run && import.counts.lines() > 0 {
             // The names that were tried are forgotten with whoever tried them.
@@ -162,7 +165,22 @@ impl App {
         }
         let feed = Feed::open(format, import.counts.lines(), import.digest.clone());
         let grant = authorize(&Arc::new(Actor::System(JOB)), &Area::Tenant(import.tenant))?;
-        Ok(Some(ImportJob { importing: Importing::of(grant, import), feed, next_piece: Some(0) }))
+        let importing = Importing::under(claim.clone(), grant, import);
+        Ok(Some(ImportJob { importing, feed, next_piece: Some(0), is_lost: false }))
+    }
+
+    /// Nobody gets on with an import: whatever its file is, it is not read.
+    pub(super) async fn give_import_up(&self, claim: &ClaimedJob) -> Result<()> {
+        let Some(job) = self.take_up_import(claim).await? else {
+            // There is none that it could be of any use to.
+            let claim = claim.clone();
+            let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).drop_job(&claim).await?);
+            return self.db.write(self.ctx(), work).await.map(drop);
+        };
+        match self.fail_import(job.importing.import().clone(), ImportFailure::FileUnreadable).await {
+            Ok(_) | Err(Error::Stale) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes the next batch in; false when the import has come to its end, or is somebody else's by now.
@@ -171,7 +189,10 @@ impl App {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn import_step(&self, job: &mut ImportJob) -> Result<bool> {
         match Box::pin(self.next_batch(job)).await {
-            Err(Error::Stale) => Ok(false),
+            Err(Error::Stale) => {
+                job.is_lost = true;
+                Ok(false)
+            }
             other => other,
         }
     }

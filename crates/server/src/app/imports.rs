@@ -3,8 +3,10 @@
 //! A batch is in with everything that it did, the users, their events and how far the import has come, or it is not. So an import
 //! that was stopped, however hard, goes on behind the last batch that is in; nothing comes twice, and nothing is lost.
 
+mod batch;
+
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -13,15 +15,13 @@ use gatehouse_domain::{
     authz::{Actor, Area, Grant, SystemReason, TenantRef, WriteUsers, authorize},
     id::{JobId, UserId},
     import::{Counts, Import, OnConflict},
-    user::{ForeignUser, Portable},
+    user::ForeignUser,
 };
-use gatehouse_persistence::{RejectedLine, WriteScope, WriteTx};
+use gatehouse_persistence::{ClaimedJob, RejectedLine, WriteScope, WriteTx};
 use serde::{Deserialize, Serialize};
 
-use crate::app::{
-    App, Error, Result,
-    effects::{Mode, end},
-};
+use self::batch::Batch;
+use crate::app::{App, Error, Result, effects::Mode};
 
 pub use gatehouse_persistence::BATCH;
 
@@ -75,6 +75,8 @@ pub struct Importing {
     grant: Grant<WriteUsers>,
     mode: Mode,
     import: Import,
+    /// The claim under which it goes on; none if a command reads its file.
+    claim: Option<ClaimedJob>,
     /// In a dry run the names of earlier batches, which are taken back, as digests.
     tried: Arc<HashSet<u64>>,
 }
@@ -82,7 +84,28 @@ pub struct Importing {
 impl Importing {
     /// One that goes on under a grant.
     pub(crate) fn of(grant: Grant<WriteUsers>, import: Import) -> Self {
-        Self { grant, mode: Mode::of(import.dry_run), import, tried: Arc::default() }
+        Self { grant, mode: Mode::of(import.dry_run), import, claim: None, tried: Arc::default() }
+    }
+
+    /// The same under the claim of a job.
+    pub(crate) fn under(claim: ClaimedJob, grant: Grant<WriteUsers>, import: Import) -> Self {
+        Self { claim: Some(claim), ..Self::of(grant, import) }
+    }
+
+    /// Notes how far it has come, and keeps the job for another lease. A dry run that is taken up again begins anew, so it
+    /// does not get on.
+    async fn advance(
+        &self,
+        tx: &WriteTx<'_>,
+        scope: &WriteScope<'_>,
+        import: Import,
+        lines: &[RejectedLine],
+    ) -> Result<Import> {
+        let import = scope.advance(import, lines).await?;
+        if let Some(claim) = &self.claim {
+            tx.system(SystemReason::Job).renew_job(claim, self.mode == Mode::Real).await?;
+        }
+        Ok(import)
     }
 
     /// Goes on under another grant.
@@ -198,7 +221,7 @@ impl App {
                 let mut import = Import { counts, digest: so_far.clone(), ..importing.import.clone() };
                 if mode == Mode::Real {
                     let lines = rejected.iter().map(stored).collect::<Result<Vec<_>>>()?;
-                    import = scope.advance(import, &lines).await?;
+                    import = importing.advance(tx, &scope, import, &lines).await?;
                 }
                 Ok((import, rejected, tried))
             };
@@ -246,9 +269,9 @@ impl App {
     }
 
     async fn note_tried(&self, importing: &Importing, import: Import, rejected: &[Rejected]) -> Result<Import> {
-        let (grant, lines) = (importing.grant.clone(), rejected.iter().map(stored).collect::<Result<Vec<_>>>()?);
+        let (importing, lines) = (importing.clone(), rejected.iter().map(stored).collect::<Result<Vec<_>>>()?);
         let work = async move |tx: &WriteTx<'_>| {
-            Ok::<_, Error>(tx.scope(&grant).await?.advance(import.clone(), &lines).await?)
+            importing.advance(tx, &tx.scope(&importing.grant).await?, import.clone(), &lines).await
         };
         self.db.write(self.ctx(), work).await
     }
@@ -257,134 +280,4 @@ impl App {
 /// A tenant has one import at a time, whoever asks for it.
 pub(crate) fn there_is_one(import: &Import) -> Error {
     Error::Conflict(format!("The import {} into the tenant has not come to its end.", import.id).into())
-}
-
-/// Lines on their way into one transaction.
-struct Batch<'t> {
-    tx: &'t WriteTx<'t>,
-    scope: &'t WriteScope<'t>,
-    importing: &'t Importing,
-    /// How many more users the tenant may have.
-    room: u64,
-    /// Whose the names are, those of this batch among them.
-    taken: HashMap<(&'static str, String), UserId>,
-    new: Vec<gatehouse_domain::change::Changed<Portable>>,
-    counts: Counts,
-    rejected: Vec<Rejected>,
-    tried: Vec<u64>,
-}
-
-impl<'t> Batch<'t> {
-    async fn open(
-        tx: &'t WriteTx<'t>,
-        scope: &'t WriteScope<'t>,
-        importing: &'t Importing,
-        lines: &[ImportLine],
-    ) -> Result<Self> {
-        let tenant = importing.import.tenant;
-        // Under this lock nobody else makes users in the tenant.
-        let quota = tx.system(SystemReason::Quota).user_quota(tenant).await?;
-        let made = if importing.mode == Mode::DryRun { importing.import.counts.created } else { 0 };
-        let room = quota.most.map_or(u64::MAX, |most| u64::from(most.get()).saturating_sub(quota.used + made));
-        let users = || lines.iter().filter_map(|line| line.user.as_ref().ok());
-        let usernames: Vec<_> = users().map(|user| user.username.key()).collect();
-        let emails: Vec<_> = users().map(|user| user.email.key()).collect();
-        let taken = scope.taken(tenant.id, &usernames, &emails).await?;
-        let taken = taken.into_iter().map(|taken| ((taken.field, taken.key), taken.id)).collect();
-        let (counts, rejected) = (importing.import.counts, Vec::new());
-        Ok(Self { tx, scope, importing, room, taken, new: Vec::new(), counts, rejected, tried: Vec::new() })
-    }
-
-    fn reject(&mut self, line: &ImportLine, faults: Vec<LineFault>) {
-        self.counts.rejected += 1;
-        self.rejected.push(Rejected { line: line.number, faults });
-    }
-
-    async fn take(&mut self, line: &ImportLine, id: impl FnOnce() -> UserId) -> Result<()> {
-        let user = match &line.user {
-            Ok(user) => user,
-            Err(faults) => {
-                self.reject(line, faults.clone());
-                return Ok(());
-            }
-        };
-        if user.created_at.is_some_and(|at| at > self.tx.now()) {
-            self.reject(line, vec![LineFault::new("created_at", "date_in_future", "lies in the future")]);
-            return Ok(());
-        }
-        let names = names(user);
-        let owners: Vec<_> = names.iter().filter_map(|name| Some((name.0, *self.taken.get(name)?))).collect();
-        let tried = |name: &&(&str, String)| self.importing.tried.contains(&digest((name.0, &name.1)));
-        let earlier: Vec<_> = names.iter().filter(tried).map(|name| name.0).collect();
-        let fields: Vec<_> = if owners.is_empty() { earlier } else { owners.iter().map(|owner| owner.0).collect() };
-        match (self.importing.import.on_conflict, owners.first()) {
-            _ if fields.is_empty() => self.create(line, user, id()),
-            (OnConflict::Fail, _) => self.reject(line, fields.into_iter().map(LineFault::taken).collect()),
-            (OnConflict::Skip, _) => self.counts.skipped += 1,
-            (OnConflict::Update, Some((_, owner))) if owners.iter().all(|(_, other)| other == owner) => {
-                self.update(line, user, *owner).await?;
-            }
-            (OnConflict::Update, Some(_)) => {
-                let message = "the user name belongs to one user of the tenant, the address to another";
-                self.reject(line, vec![LineFault::new("email", "already_registered", message)]);
-            }
-            (OnConflict::Update, None) => self.counts.updated += 1,
-        }
-        Ok(())
-    }
-
-    fn create(&mut self, line: &ImportLine, user: &ForeignUser, id: UserId) {
-        if self.room == 0 {
-            let message = "the tenant has as many users as its partner allows";
-            return self.reject(line, vec![LineFault::new("", "limit_reached", message)]);
-        }
-        self.room -= 1;
-        self.counts.created += 1;
-        for name in names(user) {
-            if self.importing.mode == Mode::DryRun {
-                self.tried.push(digest((name.0, &name.1)));
-            }
-            self.taken.insert(name, id);
-        }
-        let (import, by) = (&self.importing.import, self.importing.grant.by());
-        self.new.push(Portable::import(id, import, user.clone(), &by, self.tx.now()));
-    }
-
-    /// Whoever holds a role is not changed by a list: what that could take away or give is decided one by one.
-    async fn update(&mut self, line: &ImportLine, user: &ForeignUser, id: UserId) -> Result<()> {
-        self.flush().await?;
-        let (scope, now) = (self.scope, self.tx.now());
-        let here = scope.portable_user(id).await?.ok_or(Error::Stale)?;
-        let roles = scope.user_view(id, now).await?.map(|view| view.roles).unwrap_or_default();
-        if !roles.is_empty() {
-            let message = "holds a role: administrators are changed one by one";
-            self.reject(line, vec![LineFault::new("username", "administers", message)]);
-            return Ok(());
-        }
-        let old = [("username", here.user.username.key()), ("email", here.user.email.key())];
-        let (version, by) = (here.user.version, self.importing.grant.by());
-        let (changed, ends) = here.import_over(self.importing.import.id, user.clone(), &by, now);
-        let saved = scope.update(changed).await?;
-        if let Some(ends) = ends {
-            end(self.tx, scope, &ends, self.importing.mode).await?;
-        }
-        if saved.user.version == version {
-            self.counts.skipped += 1;
-            return Ok(());
-        }
-        self.counts.updated += 1;
-        for name in old {
-            self.taken.remove(&name);
-        }
-        for name in names(user) {
-            self.taken.insert(name, id);
-        }
-        Ok(())
-    }
-
-    /// Stores the new users.
-    async fn flush(&mut self) -> Result<()> {
-        self.scope.insert_many(std::mem::take(&mut self.new)).await?;
-        Ok(())
-    }
 }

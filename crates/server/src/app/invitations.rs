@@ -20,8 +20,8 @@ use crate::{
         accounts::{password_context, password_issue},
         assignments::may_become,
         client::Origin,
+        jobs::Outbox,
         letters,
-        mail::Outbox,
     },
     security::{keyring::token_hash, refresh},
 };

@@ -30,6 +30,7 @@ pub mod mail;
 pub mod mailbox;
 pub mod once;
 pub mod partners;
+pub mod periodic;
 pub mod recovery;
 pub mod refresh;
 pub mod repeats;
@@ -80,7 +81,7 @@ pub struct App {
     pub(crate) standings: Arc<standing::Standings>,
     pub(crate) clients: client::Clients,
     pub(crate) mailer: Mailer,
-    pub(crate) outbox: mail::Outbox,
+    pub(crate) outbox: jobs::Outbox,
     pub(crate) in_progress: once::InProgress,
     pub(crate) admission: buckets::Admission,
     pub(crate) repeats: repeats::Repeats,
@@ -182,7 +183,7 @@ impl App {
         let outbox = config.data_dir.join("outbox");
         let mailer = Mailer::new(&config.mail, &config.data_dir).map_err(|error| StartError::File(outbox, error))?;
         let app = Self {
-            outbox: mail::Outbox::new(Arc::clone(&keyring), env.clone(), config.links()),
+            outbox: jobs::Outbox::new(Arc::clone(&keyring), env.clone(), config.links()),
             mailer,
             db,
             keyring: Arc::clone(&keyring),

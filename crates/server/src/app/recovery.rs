@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use gatehouse_domain::{
     authz::{By, Grant, SystemReason, WriteUsers},
     id::UserId,
+    job::JobKind,
     mail,
     password::Password,
     role::BuiltinRole,
@@ -17,7 +18,7 @@ use gatehouse_domain::{
     throttle::Gate,
     user::{Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME},
 };
-use gatehouse_persistence::{ClaimedMail, Ctx, TenantFacts, ThrottleKey, WriteTx};
+use gatehouse_persistence::{ClaimedJob, Ctx, TenantFacts, ThrottleKey, WriteSystem, WriteTx};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -27,6 +28,7 @@ use crate::{
         assignments::{an_owner_stays, may_do_as_much},
         attempts::{Limited, Quota, count},
         client::Origin,
+        jobs::Job,
         letters,
         mail::Waiting,
     },
@@ -98,7 +100,7 @@ impl App {
         let text = |text: Option<std::sync::Arc<str>>| text.map(|text| text.to_string());
         let request =
             Request { wish, email: email.to_string(), ip, user_agent: text(user_agent), request_id: text(request_id) };
-        let mail = self.outbox.mail(&Waiting::Request(request), mail::give_up_at(now, None))?;
+        let mail = self.outbox.mail(Waiting::Request(request), mail::give_up_at(now, None))?;
         let (tenant, limits) = (facts.reference(), self.limits);
         let (client, mailbox) = (self.network_keys("mail requests", origin), self.mailbox_key(facts, email));
         let work = async move |tx: &WriteTx<'_>| {
@@ -107,11 +109,11 @@ impl App {
             if gate != Gate::Open {
                 return Ok((gate, counters));
             }
-            if system.read().mail_waiting(tenant.id, MOST_WAITING).await? >= u64::from(MOST_WAITING) {
+            if system.read().jobs_waiting(JobKind::Mail, tenant.id, MOST_WAITING).await? >= u64::from(MOST_WAITING) {
                 return Err(Error::Overloaded);
             }
             if count(&system, [limits.mailbox], [Some(mailbox)], now).await?.0 == Gate::Open {
-                system.post(tenant, None, mail.clone()).await?;
+                system.enqueue(tenant, None, mail.clone()).await?;
             }
             Ok::<_, Error>((gate, counters))
         };
@@ -124,7 +126,7 @@ impl App {
     }
 
     /// Makes the letter that answers a request, if there is anything to say to whoever reads that mailbox.
-    pub(crate) async fn letter(&self, claim: &ClaimedMail, request: Request) -> Result<Option<Letter>> {
+    pub(crate) async fn letter(&self, claim: &ClaimedJob, request: Request) -> Result<Option<Letter>> {
         let facts = self.tenant_facts(claim.tenant.id).await?.filter(|facts| facts.is_active());
         let Some(facts) = facts else { return Ok(None) };
         let (outbox, now, claim) = (self.outbox.clone(), self.env.now(), claim.clone());
@@ -155,10 +157,10 @@ impl App {
                     letters::verification(&facts.tenant, &issued.user, &address, url)
                 }
             };
-            let sealed = outbox.sealed(claim.mail.id, &Waiting::Letter(letter.clone()))?;
+            let sealed = outbox.sealed(claim.job.id, &Job::Mail(Waiting::Letter(letter.clone())))?;
             let until = mail::give_up_at(now, Some(issued.expires_at));
             // From here on the mail is that letter, however often it has to be sent.
-            if system.write_mail(&claim, sealed, until).await? { Ok(Some(letter)) } else { Err(Error::Stale) }
+            if system.rewrite_job(&claim, sealed, until).await? { Ok(Some(letter)) } else { Err(Error::Stale) }
         };
         let (user_agent, request_id) = (user_agent.map(Into::into), request_id.map(Into::into));
         let ctx = Ctx { ip, user_agent, request_id, ..Ctx::at(now) };

@@ -96,7 +96,7 @@ pub(super) async fn serve(
     };
     let handle = server.handle();
     let stopper = actix_web::rt::spawn(stop_on_signal(handle, Arc::clone(&site)));
-    let jobs = actix_web::rt::spawn(Arc::clone(&app).run_jobs());
+    let tasks = actix_web::rt::spawn(Arc::clone(&app).run_tasks());
     let metrics_handle = metrics.as_ref().map(actix_web::dev::Server::handle);
     let metrics = metrics.map(actix_web::rt::spawn);
     ready(address);
@@ -106,7 +106,7 @@ pub(super) async fn serve(
 
     let result = server.await.map_err(failed("the server failed".to_owned()));
     stopper.abort();
-    jobs.abort();
+    tasks.abort();
     if let (Some(handle), Some(metrics)) = (metrics_handle, metrics) {
         handle.stop(false).await;
         drop(metrics.await);

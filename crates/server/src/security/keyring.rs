@@ -17,7 +17,8 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
-    id::{JobId, MailId},
+    id::JobId,
+    job::JobKind,
     secret::{Secret, TokenHash},
 };
 use gatehouse_persistence::{Mac, ThrottleKey};
@@ -102,7 +103,7 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
 /// The derived keys.
 pub struct Keyring {
     seal: [u8; 32],
-    mail: [u8; 32],
+    job: [u8; 32],
     file: [u8; 32],
     refresh: hmac::Key,
     cursor: hmac::Key,
@@ -159,6 +160,12 @@ fn place(import: JobId, number: u64, is_last: bool) -> Vec<u8> {
     [import.uuid().as_bytes().as_slice(), &number.to_be_bytes(), &[u8::from(is_last)]].concat()
 }
 
+/// What tells jobs apart. Mail is sealed as it was before there were other kinds.
+fn job(kind: JobKind, id: JobId) -> Vec<u8> {
+    let kind = if kind == JobKind::Mail { "" } else { kind.as_str() };
+    [kind.as_bytes(), id.uuid().as_bytes()].concat()
+}
+
 impl Keyring {
     /// Derives all keys.
     #[must_use]
@@ -167,7 +174,8 @@ impl Keyring {
         let mac = |purpose: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, &derive(master, purpose));
         Self {
             seal: derive(master, b"seal"),
-            mail: derive(master, b"mail"),
+            // The name of the first kind there was: what waited then must open.
+            job: derive(master, b"mail"),
             file: derive(master, b"import file"),
             refresh: mac(b"refresh token"),
             cursor: mac(b"cursor"),
@@ -223,18 +231,19 @@ impl Keyring {
         open(false).or_else(|_: Unopenable| open(true))
     }
 
-    /// Seals a mail that waits to be sent.
+    /// Seals what a job that waits is done with. Its id and kind become part of the seal, so that nothing sealed is taken
+    /// for another job, or for a job of another kind.
     #[must_use]
-    pub fn seal_mail(&self, id: MailId, plain: &[u8]) -> Vec<u8> {
-        seal_with(&self.mail, id.uuid().as_bytes(), plain)
+    pub fn seal_job(&self, kind: JobKind, id: JobId, plain: &[u8]) -> Vec<u8> {
+        seal_with(&self.job, &job(kind, id), plain)
     }
 
-    /// Opens what [`Keyring::seal_mail`] sealed for the same mail.
+    /// Opens what [`Keyring::seal_job`] sealed for the same job.
     ///
     /// # Errors
     /// [`Unopenable`] for anything else.
-    pub fn open_mail(&self, id: MailId, sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
-        open_with(&self.mail, id.uuid().as_bytes(), sealed)
+    pub fn open_job(&self, kind: JobKind, id: JobId, sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
+        open_with(&self.job, &job(kind, id), sealed)
     }
 
     /// The authentication code of a refresh token's body.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::http::Method;
 use futures_util::future::join_all;
+use gatehouse_domain::job::JobKind;
 use serde_json::json;
 
 use crate::{
@@ -61,7 +62,7 @@ impl Stage {
             link: "none".to_owned(),
             ..Target::default()
         };
-        world.app.run_imports().await.unwrap();
+        world.app.run_due(JobKind::UserImport).await.unwrap();
         Self { target, other, another }
     }
 
@@ -99,7 +100,7 @@ async fn traces(world: &World) -> Vec<i64> {
     let mut counts = Vec::new();
     for sql in [
         "audit_events WHERE result = 'success'",
-        "mails",
+        "jobs",
         "user_tokens",
         "user_import_pieces",
         "user_imports",

@@ -29,6 +29,8 @@ mod held_bodies;
 mod idempotency;
 mod inheritance;
 mod invitations;
+mod jobs;
+mod jobs_upgrade;
 mod known_devices;
 mod limits;
 mod lists;

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use gatehouse_domain::job::JobKind;
 use gatehouse_persistence::testing::Engine;
 use gatehouse_server::security::password::Cost;
 use serde_json::json;
@@ -36,7 +37,7 @@ async fn newcomer(world: &World) -> &'static str {
     let line = json!({"username": "foreign", "email": "foreign@mail.example", "password_hash": BCRYPT});
     let import = world.post(&format!("/admin/tenants/{}/user-imports", tenant.id)).bearer(&admin);
     import.body("application/x-ndjson", line.to_string()).send().await.expect(202);
-    world.app.run_imports().await.unwrap();
+    world.app.run_due(JobKind::UserImport).await.unwrap();
     assert_eq!(world.number("SELECT COUNT(*) FROM users WHERE password_hash_cost > 0").await, 1);
     "foreign"
 }

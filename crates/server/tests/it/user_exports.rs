@@ -7,6 +7,7 @@ use gatehouse_domain::{
     authz::{Actor, Area, PermissionSet, Presence, Right, TenantRef, UserActor, authorize},
     id::{PartnerId, SessionId, TenantId, UserId},
     issue::Parse,
+    job::JobKind,
     role::Anchor,
 };
 use gatehouse_persistence::Ctx;
@@ -23,7 +24,7 @@ api_tests! {
         let (tenant, boss, token) = acme(&world).await;
         let line = json!({"username": "ada", "email": "ada@mail.example", "display_name": "=1+1", "password_hash": DJANGO});
         asked(&world, &tenant, &token, format!("{line}\n{}", many(1_100))).await;
-        world.app.run_imports().await.unwrap();
+        world.app.run_due(JobKind::UserImport).await.unwrap();
         let path = format!("/tenants/{}/users/export", tenant.id);
         let export = async |format: &str| world.get(&format!("{path}?format={format}")).bearer(&token).send().await.expect(200);
         let (lines, table) = (export("ndjson").await, export("csv").await);
@@ -40,7 +41,7 @@ api_tests! {
         let admin = world.admin().await;
         let call = world.post(&format!("/admin/tenants/{}/user-imports", other.id)).bearer(&admin);
         let answer = call.body("text/csv", table.text).send().await.expect(202);
-        world.app.run_imports().await.unwrap();
+        world.app.run_due(JobKind::UserImport).await.unwrap();
         let path = format!("/tenants/{}/user-imports/{}", other.id, answer.data()["id"].as_str().unwrap());
         assert_eq!(stands(&world, &admin, &path).await, is("completed", [1_102, 0, 0, 0]));
     }
@@ -48,7 +49,7 @@ api_tests! {
     async fn export_of_users_ends_when_the_session_of_its_reader_does(world) {
         let (tenant, _, token) = acme(&world).await;
         asked(&world, &tenant, &token, many(600)).await;
-        world.app.run_imports().await.unwrap();
+        world.app.run_due(JobKind::UserImport).await.unwrap();
         let home = TenantRef { id: TenantId::parse(&tenant.id).unwrap(), partner_id: PartnerId::parse(&tenant.partner_id).unwrap() };
         let right = Right { anchor: Anchor::Tenant(home.id), permissions: PermissionSet::any(), expires_at: None };
         let actor = Arc::new(Actor::User(UserActor {

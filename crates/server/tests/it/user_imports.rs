@@ -9,9 +9,10 @@ use gatehouse_domain::{
     id::{PartnerId, TenantId},
     import::OnConflict,
     issue::Parse,
+    job::JobKind,
 };
 use gatehouse_persistence::Target;
-use gatehouse_server::app::{Error, effects::Mode};
+use gatehouse_server::app::{Error, effects::Mode, import_jobs::ImportJob};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Person, Signed, Tenant, World, api_tests};
@@ -73,6 +74,12 @@ fn reference(tenant: &Tenant) -> TenantRef {
     TenantRef { id: TenantId::parse(&tenant.id).unwrap(), partner_id: PartnerId::parse(&tenant.partner_id).unwrap() }
 }
 
+/// The import that is due, taken up.
+pub async fn taken_up(world: &World) -> ImportJob {
+    let claims = world.app.claim_jobs(JobKind::UserImport).await.unwrap();
+    world.app.take_up_import(&claims[0]).await.unwrap().unwrap()
+}
+
 /// Another process on the same database, where that can be.
 async fn neighbour(world: &World) -> World {
     match world.target() {
@@ -89,7 +96,7 @@ api_tests! {
         let queued = shown(&world, &token, &path).await;
         assert_eq!((&queued["state"], &queued["created_by"], &queued["format"]), (&json!("queued"), &json!(boss.id), &json!("ndjson")));
         assert_eq!((users(&world).await, pieces(&world).await), (0, 1));
-        assert_eq!(world.app.run_imports().await.unwrap(), 1);
+        assert_eq!(world.app.run_due(JobKind::UserImport).await.unwrap(), 1);
         assert_eq!(stands(&world, &token, &path).await, is("completed", [601, 0, 0, 1]));
         assert_eq!((users(&world).await, pieces(&world).await), (601, 0));
         world.try_login("acme", "ada", "correct horse").await.expect(200);
@@ -98,7 +105,7 @@ api_tests! {
             let list = world.get(&format!("{events}{action}")).bearer(&token).send().await.expect(200);
             assert_eq!(list.total(), n, "{action}");
         }
-        assert_eq!(world.app.run_imports().await.unwrap(), 0);
+        assert_eq!(world.app.run_due(JobKind::UserImport).await.unwrap(), 0);
     }
 
     async fn table_comes_in_by_the_other_door_too(world) {
@@ -108,7 +115,7 @@ api_tests! {
         let call = world.post(&format!("{base}/user-imports?on_conflict=skip")).bearer(&admin);
         let table = "email,username\r\nada@mail.example,ada\r\nboss@mail.example,boss\r\n";
         let answer = call.body("text/csv; charset=utf-8", table).send().await.expect(202);
-        world.app.run_imports().await.unwrap();
+        world.app.run_due(JobKind::UserImport).await.unwrap();
         let path = format!("{base}/user-imports/{}", answer.data()["id"].as_str().unwrap());
         assert_eq!(stands(&world, &admin, &path).await, is("completed", [1, 0, 1, 0]));
         let list = world.get(&format!("{base}/user-imports")).bearer(&admin).send().await.expect(200);
@@ -120,7 +127,7 @@ api_tests! {
         let keys: String = (0..5_000).map(|i| format!(",\"k{i}\":1")).collect();
         let file = format!("{}not json\n{{\"username\":\"a b\"}}\n{{\"username\":\"many\"{keys}}}\n{}", many(1), many(5));
         let path = asked(&world, &tenant, &token, file).await;
-        world.app.run_imports().await.unwrap();
+        world.app.run_due(JobKind::UserImport).await.unwrap();
         assert_eq!(stands(&world, &token, &path).await, is("completed", [5, 0, 0, 4]));
         let rejects = format!("{path}/rejects");
         let all = world.get(&rejects).bearer(&token).send().await.expect(200);
@@ -140,22 +147,22 @@ api_tests! {
         assert_eq!(world.number("SELECT COUNT(*) FROM user_import_rejects").await, 4);
         world.clock.advance(Duration::from_secs(7 * 86_400 + 1));
         world.app.clean_up().await.unwrap();
-        let left = "SELECT (SELECT COUNT(*) FROM user_import_rejects) + (SELECT COUNT(*) FROM user_imports WHERE due_at IS NOT NULL)";
+        let left = "SELECT (SELECT COUNT(*) FROM user_import_rejects) + (SELECT COUNT(*) FROM user_imports WHERE forget_at IS NOT NULL)";
         assert_eq!(world.number(left).await, 0);
     }
 
     async fn import_whose_process_was_killed_goes_on_behind_the_last_batch(world) {
         let (tenant, _, token) = acme(&world).await;
         let path = asked(&world, &tenant, &token, format!("not json\n{}", many(1_700))).await;
-        let mut killed = world.app.claim_import().await.unwrap().unwrap();
+        let mut killed = taken_up(&world).await;
         for _ in 0..2 {
             assert!(world.app.import_step(&mut killed).await.unwrap());
         }
         assert_eq!(stands(&world, &token, &path).await, is("running", [999, 0, 0, 1]));
         let other = neighbour(&world).await;
-        assert_eq!(other.app.run_imports().await.unwrap(), 0, "it may only be slow");
+        assert_eq!(other.app.run_due(JobKind::UserImport).await.unwrap(), 0, "it may only be slow");
         world.clock.advance(LONG);
-        assert_eq!(other.app.run_imports().await.unwrap(), 1);
+        assert_eq!(other.app.run_due(JobKind::UserImport).await.unwrap(), 1);
         assert_eq!(stands(&world, &token, &path).await, is("completed", [1_700, 0, 0, 1]));
         assert!(!world.app.import_step(&mut killed).await.unwrap(), "whoever was thought to be dead comes too late");
         assert_eq!((users(&world).await, pieces(&world).await), (1_700, 0));
@@ -167,7 +174,7 @@ api_tests! {
         let (tenant, _, token) = acme(&world).await;
         let path = asked(&world, &tenant, &token, many(1_200)).await;
         let other = neighbour(&world).await;
-        let (here, there) = join(world.app.run_imports(), other.app.run_imports()).await;
+        let (here, there) = join(world.app.run_due(JobKind::UserImport), other.app.run_due(JobKind::UserImport)).await;
         assert_eq!(here.unwrap() + there.unwrap(), 1);
         assert_eq!(stands(&world, &token, &path).await, is("completed", [1_200, 0, 0, 0]));
     }
@@ -175,10 +182,10 @@ api_tests! {
     async fn whoever_is_slow_and_not_dead_changes_nothing_beside_the_next(world) {
         let (tenant, _, token) = acme(&world).await;
         let path = asked(&world, &tenant, &token, many(1_200)).await;
-        let mut slow = world.app.claim_import().await.unwrap().unwrap();
+        let mut slow = taken_up(&world).await;
         assert!(world.app.import_step(&mut slow).await.unwrap());
         world.clock.advance(LONG);
-        let mut next = world.app.claim_import().await.unwrap().unwrap();
+        let mut next = taken_up(&world).await;
         assert!(!world.app.import_step(&mut slow).await.unwrap());
         assert_eq!(users(&world).await, 500);
         while world.app.import_step(&mut next).await.unwrap() {}
@@ -188,7 +195,7 @@ api_tests! {
     async fn import_that_is_cancelled_brings_nobody_more_and_its_file_goes(world) {
         let (tenant, _, token) = acme(&world).await;
         let path = asked(&world, &tenant, &token, many(1_200)).await;
-        let mut job = world.app.claim_import().await.unwrap().unwrap();
+        let mut job = taken_up(&world).await;
         assert!(world.app.import_step(&mut job).await.unwrap());
         for _ in 0..2 {
             let answer = world.post(&format!("{path}/cancel")).bearer(&token).send().await.expect(200);
@@ -196,11 +203,11 @@ api_tests! {
         }
         assert!(!world.app.import_step(&mut job).await.unwrap());
         world.clock.advance(LONG);
-        assert_eq!(world.app.run_imports().await.unwrap(), 0);
+        assert_eq!(world.app.run_due(JobKind::UserImport).await.unwrap(), 0);
         assert_eq!((users(&world).await, pieces(&world).await), (500, 0));
         assert_eq!(world.number("SELECT COUNT(*) FROM audit_events WHERE action = 'user_import.cancelled'").await, 1);
         let other = asked(&world, &tenant, &token, many(501)).await;
-        world.app.run_imports().await.unwrap();
+        world.app.run_due(JobKind::UserImport).await.unwrap();
         world.post(&format!("{other}/cancel")).bearer(&token).send().await.expect(200);
         assert_eq!(stands(&world, &token, &other).await, is("completed", [1, 0, 0, 500]), "what has ended stays as it is");
     }
@@ -216,7 +223,7 @@ api_tests! {
             let line = |i| format!("{{\"username\":\"{name}{i}\",\"email\":\"{name}{i}@mail.example\"}}\n");
             let file: String = (0..1_200).map(line).collect();
             let path = asked(&world, &tenant, &token, file).await;
-            let mut job = world.app.claim_import().await.unwrap().unwrap();
+            let mut job = taken_up(&world).await;
             assert!(world.app.import_step(&mut job).await.unwrap());
             match ends {
                 0 => world.set_status("users", &person.id, "SUSPENDED").await,
@@ -236,7 +243,7 @@ api_tests! {
         let (tenant, _, token) = acme(&world).await;
         let path = asked(&world, &tenant, &token, many(2)).await;
         world.logout("acme", &token.refresh).await.expect(200);
-        world.app.run_imports().await.unwrap();
+        world.app.run_due(JobKind::UserImport).await.unwrap();
         assert_eq!(stands(&world, &world.admin().await, &path).await, is("completed", [2, 0, 0, 0]));
     }
 
@@ -244,7 +251,7 @@ api_tests! {
         let (tenant, _, _) = acme(&world).await;
         let admin = world.admin().await;
         asked(&world, &tenant, &admin, many(1_200)).await;
-        let mut job = world.app.claim_import().await.unwrap().unwrap();
+        let mut job = taken_up(&world).await;
         assert!(world.app.import_step(&mut job).await.unwrap());
         world.delete(&format!("/admin/tenants/{}", tenant.id)).bearer(&admin).send().await.expect(204);
         assert!(!world.app.import_step(&mut job).await.unwrap());
@@ -262,12 +269,12 @@ api_tests! {
         for anew in [false, true] {
             assert!(matches!(begin(anew).await, Err(Error::Conflict(_))), "the command line: {anew}");
         }
-        world.app.run_imports().await.unwrap();
+        world.app.run_due(JobKind::UserImport).await.unwrap();
         let command = begin(false).await.unwrap();
         let refused = ask(&world, &tenant, &token, "", many(1)).await.problem(409, "conflict");
         assert!(refused.text.contains(&command.import().id.to_string()), "{}", refused.text);
         world.clock.advance(LONG);
-        assert_eq!(world.app.run_imports().await.unwrap(), 0, "what a command runs is taken up by nobody");
+        assert_eq!(world.app.run_due(JobKind::UserImport).await.unwrap(), 0, "what a command runs is taken up by nobody");
         let running = format!("/tenants/{}/user-imports/{}", tenant.id, command.import().id);
         assert_eq!(shown(&world, &token, &running).await["created_by"], Value::Null);
         world.post(&format!("{running}/cancel")).bearer(&token).send().await.expect(200);
@@ -280,13 +287,13 @@ api_tests! {
         let answer = ask(&world, &tenant, &token, "?dry_run=true", file).await.expect(202);
         let path = format!("/tenants/{}/user-imports/{}", tenant.id, answer.data()["id"].as_str().unwrap());
         // One that was killed forgets which names it tried, and so begins anew.
-        let mut killed = world.app.claim_import().await.unwrap().unwrap();
+        let mut killed = taken_up(&world).await;
         for _ in 0..3 {
             assert!(world.app.import_step(&mut killed).await.unwrap());
         }
         assert_eq!(stands(&world, &token, &path).await, is("running", [1_100, 0, 0, 2]));
         world.clock.advance(LONG);
-        assert_eq!(world.app.run_imports().await.unwrap(), 1);
+        assert_eq!(world.app.run_due(JobKind::UserImport).await.unwrap(), 1);
         assert_eq!(stands(&world, &token, &path).await, is("completed", [1_100, 0, 0, 2]));
         assert_eq!(world.get(&format!("{path}/rejects")).bearer(&token).send().await.expect(200).total(), 2);
         assert_eq!((users(&world).await, pieces(&world).await), (0, 0));
@@ -311,7 +318,7 @@ api_tests! {
         assert_eq!((pieces(&world).await, world.number("SELECT COUNT(*) FROM user_imports").await), (0, 0));
         ask(&world, &tenant, &token, "", &large[1..]).await.expect(202);
         assert_eq!(pieces(&world).await, 64);
-        world.app.run_imports().await.unwrap();
+        world.app.run_due(JobKind::UserImport).await.unwrap();
         assert_eq!(pieces(&world).await, 0);
     }
 
@@ -321,7 +328,7 @@ api_tests! {
         let endless = format!("username,email\nada,\"{}", "x".repeat(2 << 20));
         for (table, why) in [("email,username,roles\n".to_owned(), "column_unknown"), (endless, "row_unending")] {
             let answer = world.post(&path).bearer(&token).body("text/csv", table).send().await.expect(202);
-            world.app.run_imports().await.unwrap();
+            world.app.run_due(JobKind::UserImport).await.unwrap();
             let import = shown(&world, &token, &format!("{path}/{}", answer.data()["id"].as_str().unwrap())).await;
             assert_eq!((&import["state"], &import["failure"]), (&json!("failed"), &json!(why)));
         }
@@ -329,7 +336,7 @@ api_tests! {
         let path = asked(&world, &tenant, &token, many(20_000)).await;
         assert!(pieces(&world).await > 2);
         world.execute("DELETE FROM user_import_pieces WHERE number = (SELECT MAX(number) FROM user_import_pieces)").await;
-        world.app.run_imports().await.unwrap();
+        world.app.run_due(JobKind::UserImport).await.unwrap();
         assert_eq!(shown(&world, &token, &path).await["failure"], "file_unreadable");
         assert_eq!(pieces(&world).await, 0);
     }

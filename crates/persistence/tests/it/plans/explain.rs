@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnect
 use uuid::Uuid;
 
 /// The tables that grow with a tenant. Those of partners, tenants, keys and counters are short beside them.
-const LARGE: [&str; 12] = [
+const LARGE: [&str; 13] = [
     "idempotency_keys",
     "sessions",
     "users",
@@ -15,6 +15,7 @@ const LARGE: [&str; 12] = [
     "roles",
     "session_applications",
     "applications",
+    "jobs",
     "throttles",
     "audit_events",
     "audit_seals",

@@ -3,9 +3,10 @@
 use gatehouse_domain::{
     id::JobId,
     import::{Format, Import, OnConflict, Order},
+    job::JobKind,
     page::{Key, KeyValue},
 };
-use gatehouse_persistence::RejectedLine;
+use gatehouse_persistence::{NewJob, RejectedLine};
 
 use super::*;
 
@@ -28,6 +29,7 @@ surveys! {
                 scope.update(import.cancel(&by(), NOW)).await?;
             }
             let (id, order) = order(200);
+            scope.enqueue(at, None, NewJob { id, kind: JobKind::UserImport, sealed: None, give_up_at: None }).await?;
             scope.insert(Import::queue(id, at, order, &by(), NOW)).await
         }).await.unwrap();
         survey.look("active", scope.active_import(at.id)).await;
@@ -41,10 +43,11 @@ surveys! {
         }
         let (keeping, id) = (save.clone(), import.id);
         survey.look("keep", write(&db, NOW, async move |tx| tx.scope(&keeping).await?.keep_piece(at, id, 0, vec![0; 100]).await)).await;
-        survey.look("due", db.system(SYSTEM).has_import(NOW)).await;
-        let claimed = write(&db, NOW, async |tx| tx.system(SYSTEM).claim_import().await).await.unwrap();
-        assert_eq!(claimed.map(|import| import.id), Some(id));
-        survey.look("claim", write(&db, then(), async |tx| tx.system(SYSTEM).claim_import().await)).await;
+        survey.look("take up", write(&db, NOW, async move |tx| {
+            let claim = tx.system(SYSTEM).claim_jobs(JobKind::UserImport).await?.remove(0);
+            assert_eq!(tx.system(SYSTEM).take_up_import(&claim).await?.map(|import| import.id), Some(id));
+            Ok(())
+        })).await;
         let import = scope.import(id).await.unwrap().unwrap();
         survey.look("piece", db.system(SYSTEM).piece(&import, 0)).await;
         let (advancing, of) = (save.clone(), import.clone());

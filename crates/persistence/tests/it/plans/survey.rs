@@ -5,8 +5,9 @@ use std::{future::Future, sync::Arc};
 use gatehouse_domain::{
     audit::Refused,
     authz::{Actor, PermissionSet, Presence, ReadSessions, Right, TenantRef, UserActor},
-    id::{ApplicationId, AssignmentId, MailId, RoleId, SessionId},
+    id::{ApplicationId, AssignmentId, JobId, RoleId, SessionId},
     issue::Parse,
+    job::JobKind,
     page::Direction,
     role::{Anchor, Assignment, BuiltinRole, NewAssignment, Role},
     session::{EndReason, RevokeMany, RevokeTarget, Session},
@@ -17,7 +18,7 @@ use gatehouse_domain::{
     user::User,
 };
 use gatehouse_persistence::{
-    Db, NewMail, SessionFilter, SessionSort, ThrottleKey, deadline,
+    Db, NewJob, SessionFilter, SessionSort, ThrottleKey, deadline,
     testing::{Fresh, analyze, fill_sessions},
 };
 
@@ -106,8 +107,9 @@ impl Survey {
                 let key = ThrottleKey::Digest(key);
                 let change = |[counter]: [Counter; 1]| ([Counter { failures: 1, ..counter }], ());
                 system.update_throttles([Some(key)], change).await?;
-                let id = MailId::from_parts(NOW.unix_millis(), bytes());
-                system.post(at, None, NewMail { id, sealed: vec![0; 100], give_up_at: NOW }).await?;
+                let id = JobId::from_parts(NOW.unix_millis(), bytes());
+                let job = NewJob { id, kind: JobKind::Mail, sealed: Some(vec![0; 100]), give_up_at: Some(NOW) };
+                system.enqueue(at, None, job).await?;
             }
             Ok(())
         })

@@ -102,7 +102,7 @@ impl From<Import> for UserImportResponse {
             asker,
             state,
             failure,
-            due_at: _,
+            forget_at: _,
             digest: _,
             counts: Counts { created, updated, skipped, rejected },
             created_at,

@@ -1,3 +1,5 @@
+//! Tests of the keyring.
+
 use super::*;
 use std::os::unix::fs::PermissionsExt;
 
@@ -26,6 +28,27 @@ fn piece_of_a_file_opens_in_its_own_place_only_and_says_whether_it_is_the_last()
     for (id, number, moved) in [(file, 1, &first), (file, 0, &last), (other, 0, &first)] {
         assert_eq!(ring.open_piece(id, number, moved), Err(Unopenable));
     }
+}
+
+#[test]
+fn what_a_job_is_done_with_opens_for_that_job_and_kind_only() {
+    let (ring, [one, other]) = (Keyring::new(&MasterKey::new([1; 32])), [1, 2].map(|n| JobId::from_parts(n, [0; 10])));
+    for (kind, another) in [(JobKind::Mail, JobKind::UserImport), (JobKind::UserImport, JobKind::Mail)] {
+        let sealed = ring.seal_job(kind, one, b"a letter");
+        assert_eq!(ring.open_job(kind, one, &sealed).unwrap(), b"a letter");
+        assert_eq!(ring.open_job(kind, other, &sealed), Err(Unopenable));
+        assert_eq!(ring.open_job(another, one, &sealed), Err(Unopenable));
+    }
+}
+
+/// As it was sealed when mail had a table of its own.
+#[test]
+fn mail_that_has_waited_since_before_there_were_jobs_opens() {
+    let sealed = "0000000000000000000000006598386a13dc5979b4f8dc9e043cf378ea566816520183e0";
+    let sealed: Vec<_> =
+        (0..sealed.len()).step_by(2).map(|i| u8::from_str_radix(&sealed[i..i + 2], 16).unwrap()).collect();
+    let (ring, id) = (Keyring::new(&MasterKey::new([7; 32])), JobId::from_uuid(uuid::Uuid::from_bytes([1; 16])));
+    assert_eq!(ring.open_job(JobKind::Mail, id, &sealed).unwrap(), b"a letter");
 }
 
 #[test]

@@ -143,7 +143,7 @@ impl Operation {
         let call = self.call(world, &self.path(target), token, target.serial);
         let call = if self.takes_file {
             // One at a time: what others asked for before comes to its end.
-            world.app.run_imports().await.unwrap();
+            world.app.run_due(gatehouse_domain::job::JobKind::UserImport).await.unwrap();
             call.body("application/x-ndjson", "\n")
         } else if !self.takes_body {
             call

@@ -2,6 +2,8 @@
 
 use std::{fs, path::PathBuf};
 
+use gatehouse_domain::job::JobKind;
+
 use super::World;
 
 /// A mail that has been sent.
@@ -47,7 +49,7 @@ impl World {
 
     /// Sends what is to be sent; all the mail that has arrived since this was last asked, oldest first.
     pub async fn mails(&self) -> Vec<Mail> {
-        self.app.send_mail().await.unwrap();
+        self.app.run_due(JobKind::Mail).await.unwrap();
         let mut names: Vec<_> = fs::read_dir(self.outbox()).unwrap().map(|entry| entry.unwrap().path()).collect();
         names.sort();
         let read = |path: PathBuf| {

@@ -1,10 +1,12 @@
-//! Periodic tasks. Each is a use case that can be called at any time, by any number of replicas at once.
+//! Periodic tasks. Each is a use case that can be called at any time, by any number of replicas at once. One of them is
+//! the worker that does [jobs](super::jobs).
 
 use std::{sync::Arc, time::Duration};
 
 use gatehouse_domain::{
     authz::{SystemReason, TenantRef},
-    settings::{Evidence, Policy, Promise},
+    job::JobKind,
+    settings::{Evidence, Policy, Promise, Word},
     time::MINUTE,
 };
 use gatehouse_persistence::{BATCH, Found, WriteTx, deadline};
@@ -17,10 +19,8 @@ const FLUSH_EVERY: Duration = Duration::from_secs(5);
 /// How long an event can be removed without a trace, apart from what its row has to do with others.
 const SEAL_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
-/// How long a mail waits at most for somebody to look for it.
-const MAIL_EVERY: Duration = Duration::from_secs(2);
-/// How long an import waits at most for somebody to take it up.
-const IMPORT_EVERY: Duration = Duration::from_secs(2);
+/// How long a job waits at most for somebody to look for it.
+const JOBS_EVERY: Duration = Duration::from_secs(2);
 /// How old the pieces of a file are when no import is going to be asked for with it any more.
 const PIECES_KEPT: Duration = Duration::from_secs(3_600);
 /// How often the log says where the audit trail has come.
@@ -198,7 +198,7 @@ impl App {
     }
 
     /// Runs the periodic tasks until the future is dropped. One that fails is logged and tried again.
-    pub async fn run_jobs(self: Arc<Self>) {
+    pub async fn run_tasks(self: Arc<Self>) {
         if let Some(folder) = self.mailer.folder() {
             tracing::warn!(folder = %folder.display(), "there is no GATEHOUSE_SMTP_URL: mail goes into a folder");
         }
@@ -216,14 +216,16 @@ impl App {
             self.watch_seals().await.map(drop)
         });
         let note = every(NOTE_EVERY, "note where the audit trail has come", async || self.note_root().await);
-        let mail = every(MAIL_EVERY, "send mail", async || self.send_mail().await.map(drop));
-        let import = every(IMPORT_EVERY, "import users", async || self.run_imports().await.map(drop));
+        let jobs = JobKind::ALL
+            .iter()
+            .map(|(kind, name)| every(JOBS_EVERY, name, async || self.run_due(*kind).await.map(drop)));
+        let jobs = futures_util::future::join_all(jobs);
         let index = async {
             if let Err(error) = self.index_for_search().await {
                 failed("index for search", &error);
             }
         };
-        let all = async { tokio::join!(flush, sweep, clean, seal, mail, import, index, left_out, note) };
+        let all = async { tokio::join!(flush, sweep, clean, seal, jobs, index, left_out, note) };
         deadline::task(Box::pin(all)).await;
     }
 }

@@ -1,0 +1,136 @@
+//! Doing jobs: one worker, which does so many of each kind at the same time, and no kind waits for another.
+
+use gatehouse_domain::{
+    authz::SystemReason,
+    job::{Failure, JobKind, Next},
+};
+use gatehouse_persistence::{ClaimedJob, WriteTx};
+
+use super::Job;
+use crate::app::{App, Error, Result, mail};
+
+const JOB: SystemReason = SystemReason::Job;
+/// How many rounds one run makes at most; the next goes on.
+const ROUNDS: usize = 100;
+
+/// What became of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is done.
+    Done,
+    /// There was nothing to be done.
+    Idle,
+    /// It is done, and has left the queue with what it did.
+    Left,
+    /// It was not done.
+    Failed(Failure),
+    /// Somebody else has it by now, or nobody wants it any more.
+    Lost,
+}
+
+impl App {
+    /// Does the jobs of a kind that are due; returns how many were done.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer. What was done meanwhile is done once more after its
+    /// lease.
+    pub async fn run_due(&self, kind: JobKind) -> Result<usize> {
+        let mut done = 0;
+        for _ in 0..ROUNDS {
+            let claims = self.claim_jobs(kind).await?;
+            if claims.is_empty() {
+                break;
+            }
+            let mut jobs = Vec::with_capacity(claims.len());
+            for claim in &claims {
+                jobs.push(self.prepare(claim).await);
+            }
+            let doing = claims.iter().zip(jobs).map(|(claim, job)| self.finish(claim, job));
+            // All are looked at before the first that failed ends it.
+            for result in futures_util::future::join_all(doing).await {
+                done += usize::from(result?);
+            }
+        }
+        Ok(done)
+    }
+
+    /// Takes jobs of a kind that are due, as many as are done at the same time, in the order in which they were asked
+    /// for: of two links to one user the later one is good.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn claim_jobs(&self, kind: JobKind) -> Result<Vec<ClaimedJob>> {
+        if !self.db.system(JOB).has_job(kind, self.env.now()).await? {
+            return Ok(Vec::new());
+        }
+        let claim = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).claim_jobs(kind).await?);
+        let mut claims = self.db.write(self.ctx(), claim).await?;
+        claims.sort_by_key(|claim| (claim.created_at, claim.job.id));
+        Ok(claims)
+    }
+
+    /// What a job is to do, once everything has been done whose order matters: that comes one job after the other.
+    async fn prepare(&self, claim: &ClaimedJob) -> Result<Result<Job, Outcome>> {
+        let Some(job) = self.outbox.open(claim) else {
+            return Ok(Err(Outcome::Failed(Failure::never("unreadable"))));
+        };
+        if let Some(over) = claim.patience().is_over(self.env.now()) {
+            return Ok(Err(Outcome::Failed(over)));
+        }
+        Ok(match job {
+            Job::Mail(waiting) => self.written(claim, waiting).await?.map(Job::Mail).ok_or(Outcome::Idle),
+            Job::UserImport => Ok(job),
+        })
+    }
+
+    /// Does a job, and notes what became of it; whether it is done.
+    async fn finish(&self, claim: &ClaimedJob, job: Result<Result<Job, Outcome>>) -> Result<bool> {
+        let outcome = match job? {
+            Ok(Job::Mail(waiting)) => self.send_mail(claim, waiting).await?,
+            Ok(Job::UserImport) => Box::pin(self.run_import(claim)).await?,
+            Err(outcome) => outcome,
+        };
+        match outcome {
+            Outcome::Done | Outcome::Idle => {
+                let claim = claim.clone();
+                let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).drop_job(&claim).await?);
+                self.db.write(self.ctx(), work).await?;
+            }
+            Outcome::Failed(failure) => self.not_done(claim, failure).await?,
+            Outcome::Left | Outcome::Lost => {}
+        }
+        Ok(matches!(outcome, Outcome::Done | Outcome::Left))
+    }
+
+    async fn not_done(&self, claim: &ClaimedJob, failure: Failure) -> Result<()> {
+        let next = claim.patience().after(failure, self.env.now());
+        match claim.job.kind {
+            JobKind::Mail => mail::was_not_sent(claim, failure, next),
+            JobKind::UserImport => {}
+        }
+        let at = match next {
+            Next::At(at) => at,
+            Next::Never => return self.give_up(claim, failure).await,
+        };
+        let claim = claim.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            tx.system(JOB).postpone_job(&claim, failure, at).await?;
+            Ok::<_, Error>(())
+        };
+        self.db.write(self.ctx(), work).await
+    }
+
+    async fn give_up(&self, claim: &ClaimedJob, failure: Failure) -> Result<()> {
+        match claim.job.kind {
+            JobKind::Mail => {
+                let claim = claim.clone();
+                let work = async move |tx: &WriteTx<'_>| {
+                    tx.system(JOB).give_mail_up(&claim, failure).await?;
+                    Ok::<_, Error>(())
+                };
+                self.db.write(self.ctx(), work).await
+            }
+            JobKind::UserImport => self.give_import_up(claim).await,
+        }
+    }
+}
