@@ -31,6 +31,7 @@ use crate::{
     app::{Error, client::Condition, roles::AnyRole, settings::Decided},
     http::{
         envelope::{ApiResponse, WithChanges, WithEffects},
+        operation::{About, Describe},
         problem::Failure,
     },
 };
@@ -184,6 +185,12 @@ impl<R: Answers> Responder for Versioned<R> {
             response.headers_mut().insert(ETAG, tag);
         }
         response
+    }
+}
+
+impl<R: Describe> Describe for Versioned<R> {
+    fn describe(about: &mut About) {
+        R::describe(about);
     }
 }
 

@@ -1,15 +1,21 @@
 //! Answers that are files: read batch by batch while they are sent, so that they take no more memory for many than for few.
 
-use actix_web::{HttpResponse, http::header::CONTENT_DISPOSITION, web::Bytes};
+use std::marker::PhantomData;
+
+use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::header::CONTENT_DISPOSITION, web::Bytes};
 use futures_util::{StreamExt, stream};
 use gatehouse_domain::{import::Format, issue::Fault, settings::Word};
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::Type};
+use utoipa::{
+    ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
+};
 
 use crate::{
     app::{self, deadline},
     http::{
         envelope::ApiResult,
         input::{Item, query},
+        operation::{About, Describe, described},
     },
 };
 
@@ -67,6 +73,24 @@ macro_rules! texts {
 
 pub(in crate::http) use texts;
 
+/// An answer that is a file, described as lines `L` or as a table `T`.
+#[derive(Debug)]
+pub struct File<L, T>(HttpResponse, PhantomData<(L, T)>);
+
+impl<L, T> Responder for File<L, T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        self.0
+    }
+}
+
+impl<L: ToSchema, T: ToSchema> Describe for File<L, T> {
+    fn describe(about: &mut About) {
+        about.answer("200", &[("application/x-ndjson", described::<L>), ("text/csv", described::<T>)]);
+    }
+}
+
 /// What a file is read from.
 pub(in crate::http) trait Source: 'static {
     /// Its name, without what says its form.
@@ -82,7 +106,7 @@ pub(in crate::http) trait Source: 'static {
 ///
 /// # Errors
 /// As the first batch.
-pub(in crate::http) async fn respond<S: Source>(mut source: S, format: Format) -> ApiResult<HttpResponse> {
+pub(in crate::http) async fn respond<S: Source, L, T>(mut source: S, format: Format) -> ApiResult<File<L, T>> {
     let first = source.head() + &source.next().await?;
     let rest = stream::try_unfold(source, async |mut source| {
         // Each batch may take as long as a request.
@@ -93,8 +117,9 @@ pub(in crate::http) async fn respond<S: Source>(mut source: S, format: Format) -
         Format::Ndjson => "application/x-ndjson",
         Format::Csv => "text/csv; charset=utf-8; header=present",
     };
-    Ok(HttpResponse::Ok()
+    let response = HttpResponse::Ok()
         .content_type(media_type)
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{}.{format}\"", S::NAME)))
-        .streaming(stream::iter([Ok(Bytes::from(first))]).chain(rest)))
+        .streaming(stream::iter([Ok(Bytes::from(first))]).chain(rest));
+    Ok(File(response, PhantomData))
 }

@@ -16,7 +16,12 @@ use utoipa::{
 
 use crate::{
     app::effects::Mode,
-    http::{extract::page::Paging, problem::Failure, request::RequestState},
+    http::{
+        extract::page::Paging,
+        operation::{About, Describe},
+        problem::Failure,
+        request::RequestState,
+    },
 };
 
 /// What a handler returns.
@@ -337,6 +342,67 @@ impl<T: Serialize> Responder for PaginatedResponse<T> {
             response.headers_mut().insert(LINK, link);
         }
         response
+    }
+}
+
+impl<T: ToSchema> Describe for ApiResponse<T> {
+    fn describe(about: &mut About) {
+        about.json::<Self>("200");
+    }
+}
+
+impl<T: ToSchema> Describe for Created<T> {
+    fn describe(about: &mut About) {
+        about.json::<ApiResponse<T>>("201");
+    }
+}
+
+impl<T: ToSchema> Describe for WithEffects<T> {
+    fn describe(about: &mut About) {
+        about.json::<ApiResponse<T>>("200");
+    }
+}
+
+impl<T: ToSchema> Describe for WithChanges<T> {
+    fn describe(about: &mut About) {
+        about.json::<ApiResponse<T>>("200");
+    }
+}
+
+impl<T: ToSchema> Describe for Bare<T> {
+    fn describe(about: &mut About) {
+        about.json::<T>("200");
+    }
+}
+
+impl<T: ToSchema> Describe for Accepted<T> {
+    fn describe(about: &mut About) {
+        about.json::<T>("202");
+    }
+}
+
+impl<T: ToSchema> Describe for Queued<T> {
+    fn describe(about: &mut About) {
+        about.json::<ApiResponse<T>>("202");
+    }
+}
+
+impl Describe for NoContent {
+    fn describe(about: &mut About) {
+        about.nothing("204");
+    }
+}
+
+impl<T: ToSchema> Describe for Removal<T> {
+    fn describe(about: &mut About) {
+        about.json::<ApiResponse<T>>("200");
+        about.nothing("204");
+    }
+}
+
+impl<T: ToSchema> Describe for PaginatedResponse<T> {
+    fn describe(about: &mut About) {
+        about.json::<Self>("200");
     }
 }
 

@@ -12,9 +12,9 @@ pub mod extract;
 mod headers;
 pub mod input;
 pub mod manual;
-pub mod mount;
 pub mod once;
 pub mod openapi;
+pub mod operation;
 pub mod ops;
 pub mod pages;
 pub mod problem;
@@ -43,7 +43,9 @@ use crate::{
     app::{self, App},
     config::Config,
     env::Env,
-    http::{document::Document, edge::Edge, problem::Failure, request::BaseUrls, routes::Routes},
+    http::{
+        document::Document, edge::Edge, operation::Operations, problem::Failure, request::BaseUrls, routes::Routes,
+    },
 };
 
 /// How long a body may take.
@@ -106,7 +108,7 @@ pub fn service(
     actix_web::App::new()
         .app_data(Data::clone(&app))
         .app_data(Data::from(Arc::clone(&site)))
-        .service(web::scope(api::BASE).configure(api::mount))
+        .service(web::scope(api::BASE).configure(|config| Operations::all().mount(config)))
         .configure(|config| ops::mount(config, site.docs.is_some()))
         .configure(pages::mount)
         .default_service(web::to(async || Err::<&str, _>(Failure::App(app::Error::NotFound))))

@@ -26,6 +26,7 @@ use crate::{
     },
     http::{
         envelope::{ApiResult, Render, meta},
+        operation::{About, Describe},
         problem::Failure,
         request::{Asked, RequestState},
     },
@@ -120,6 +121,12 @@ impl<R: Responder<Body = BoxBody>> Responder for Answered<R> {
                 if body.is_empty() { response.finish() } else { response.content_type("application/json").body(body) }
             }
         }
+    }
+}
+
+impl<R: Describe> Describe for Answered<R> {
+    fn describe(about: &mut About) {
+        R::describe(about);
     }
 }
 

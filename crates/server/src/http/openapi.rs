@@ -5,20 +5,15 @@ mod complete;
 mod example;
 mod rule;
 
-use actix_web::App;
 use utoipa::{
     OpenApi,
-    openapi::{
-        Paths,
-        path::Operation,
-        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
-    },
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
-use utoipa_actix_web::{AppExt, scope, service_config::ServiceConfig};
 
 use crate::http::{
     api,
     envelope::{MetaResponse, PaginationMeta},
+    operation::{BEARER, Operations},
     problem::Problem,
 };
 
@@ -79,34 +74,18 @@ use crate::http::{
 )]
 struct Document;
 
-/// The operations of a path.
-fn operations(paths: &mut Paths) -> impl Iterator<Item = &mut Operation> {
-    paths.paths.values_mut().flat_map(|item| {
-        [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
-            .into_iter()
-            .filter_map(Option::as_mut)
-    })
-}
-
 /// The document as the routes give it, with the security of every operation.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    let api = scope(api::BASE).configure(|config: &mut ServiceConfig<'_>| api::mount(config));
-    let (_, mut document) = App::new().into_utoipa_app().openapi(Document::openapi()).service(api).split_for_parts();
-    for operation in operations(&mut document.paths) {
-        // `security(())` stands for nobody; the list that says so is empty.
-        operation.security = Some(match &operation.security {
-            Some(_) => Vec::new(),
-            None => vec![SecurityRequirement::new("bearerAuth", [] as [&str; 0])],
-        });
-    }
+    let mut document = Document::openapi();
+    Operations::all().describe(&mut document, api::BASE);
     let components = document.components.get_or_insert_default();
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
         .description(Some("An access token."))
         .build();
-    components.add_security_scheme("bearerAuth", SecurityScheme::Http(bearer));
+    components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
     document
 }
 

@@ -4,15 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{dev::HttpServiceFactory, http::Method};
+use actix_web::http::Method;
 use matchit::Router;
-use utoipa::openapi::{
-    RefOr,
-    path::{Operation, Parameter, ParameterIn},
-};
-use utoipa_actix_web::OpenApiFactory;
 
-use crate::http::{api, mount::Mount};
+use crate::http::{
+    api,
+    operation::{Features, Operations},
+};
 
 /// A path with its methods.
 #[derive(Debug)]
@@ -20,17 +18,6 @@ pub struct Route {
     /// The path with placeholders; a label.
     pub pattern: std::sync::Arc<str>,
     methods: Vec<(Method, Features)>,
-}
-
-/// What is to be known of an operation before it is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Features {
-    /// Whether it asks for an access token.
-    pub secured: bool,
-    /// Whether it knows any query parameters.
-    pub takes_query: bool,
-    /// Whether it takes a body that is read as a whole before it is called; a file is not.
-    pub takes_body: bool,
 }
 
 /// The routes by path.
@@ -69,44 +56,6 @@ impl Route {
     }
 }
 
-fn features(method: &Method, operation: &Operation) -> Features {
-    let is_query =
-        |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(known) if known.parameter_in == ParameterIn::Query);
-    let takes_file = match &operation.request_body {
-        Some(RefOr::T(body)) => body.content.contains_key("application/x-ndjson"),
-        Some(RefOr::Ref(_)) | None => false,
-    };
-    Features {
-        // `security(())` is how a handler says that it asks for nobody.
-        secured: operation.security.is_none(),
-        takes_query: operation.parameters.iter().flatten().any(is_query),
-        takes_body: !method.is_safe() && *method != Method::DELETE && !takes_file,
-    }
-}
-
-/// Collects the routes of the operations that are mounted.
-#[derive(Default)]
-struct Collector(BTreeMap<String, Vec<(Method, Features)>>);
-
-impl Mount for Collector {
-    fn mount(&mut self, operation: impl HttpServiceFactory + OpenApiFactory + 'static) -> &mut Self {
-        for (path, mut item) in operation.paths().paths {
-            let methods = self.0.entry(format!("{}{path}", api::BASE)).or_default();
-            let operations = [
-                (Method::GET, item.get.take()),
-                (Method::POST, item.post.take()),
-                (Method::PUT, item.put.take()),
-                (Method::PATCH, item.patch.take()),
-                (Method::DELETE, item.delete.take()),
-            ];
-            methods.extend(operations.into_iter().filter_map(|(method, operation)| {
-                operation.map(|o| (features(&method, &o), method)).map(|(f, m)| (m, f))
-            }));
-        }
-        self
-    }
-}
-
 impl Default for Routes {
     fn default() -> Self {
         Self::new()
@@ -117,10 +66,13 @@ impl Routes {
     /// The routes of all operations.
     #[must_use]
     pub fn new() -> Self {
-        let mut collector = Collector::default();
-        api::mount(&mut collector);
+        let mut paths = BTreeMap::<_, Vec<_>>::new();
+        for operation in Operations::all().iter() {
+            let methods = paths.entry(format!("{}{}", api::BASE, operation.path)).or_default();
+            methods.push((operation.method.clone(), operation.features));
+        }
         let (mut router, mut routes) = (Router::new(), Vec::new());
-        for (path, methods) in collector.0 {
+        for (path, methods) in paths {
             if let Err(error) = router.insert(path.clone(), routes.len()) {
                 unreachable!("two operations claim one path: {error}");
             }

@@ -1,9 +1,9 @@
 //! Registering, signing in, refreshing, signing out. The path names the tenant by its slug.
 
-use actix_web::{post, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     password::Password,
-    text::{DisplayName, Email, Phone, Slug, Username},
+    text::{DisplayName, Email, Phone, Username},
     user::Acceptance,
 };
 use serde::Serialize;
@@ -16,14 +16,14 @@ use crate::{
         login::{SignedIn, TokenPair as Pair},
     },
     http::{
-        api::user::{OneUser, UserResponse},
+        api::user::UserResponse,
         envelope::{ApiResponse, ApiResult, Bare, Created},
         extract::{
             access::PathTenant,
             valid::{LoginForm, Valid},
         },
         input::{Opaque, body},
-        mount::Mount,
+        operation::Operations,
         request::Asked,
     },
 };
@@ -97,36 +97,6 @@ impl From<SignedIn> for TokenPair {
     }
 }
 
-/// Describes a sign-in form for the document. One for each encoding: generators tell encodings apart by their types, and
-/// some of them send a form in every encoding that its type has.
-macro_rules! login_forms {
-    ($($(#[doc = $doc:literal])* $name:ident,)*) => {$(
-        $(#[doc = $doc])*
-        #[derive(Debug, ToSchema)]
-        #[expect(dead_code, reason = "the form is read by LoginForm; this describes it")]
-        pub struct $name {
-            /// User name or e-mail address.
-            #[schema(min_length = 1, max_length = 254, pattern = "^[^\\x00]+$", example = "ada")]
-            username: String,
-            /// The password.
-            #[schema(min_length = 1, max_length = 1024, format = Password, example = "correct horse battery staple")]
-            password: String,
-            /// What an earlier sign-in on this device answered; empty from a client that keeps it and has none yet. It
-            /// makes this device wait for its own failures only, not for those of strangers, and never takes the place of
-            /// the password. What is not known counts as none, and the answer has another.
-            #[schema(nullable = false, max_length = 256, example = "ghd_47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU")]
-            device_token: Option<String>,
-        }
-    )*};
-}
-
-login_forms! {
-    /// The fields of the sign-in form.
-    LoginRequest,
-    /// The fields of the sign-in form, sent as multipart/form-data.
-    LoginMultipartRequest,
-}
-
 /// A message.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Message {
@@ -135,15 +105,35 @@ pub struct Message {
     pub message: &'static str,
 }
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(refresh).mount(login).mount(logout).mount(register).mount(accept_invitation);
+pub(super) fn mount(operations: &mut Operations) {
+    operations.post("/auth/tenants/{tenant_slug}/refresh", "auth.refresh", refresh).says(
+        "Exchange a refresh token",
+        "The token is spent at once; the answer has the next one. Using a token twice ends the session, unless it is \
+         a race within the tenant's `refresh_reuse_window_seconds`. A session is refreshed so often a minute, 30 \
+         times unless the installation decides otherwise; whoever has to wait keeps the token.",
+    );
+    operations.post("/auth/tenants/{tenant_slug}/login", "auth.login", login).says(
+        "Sign in",
+        "With user name or e-mail address and password, as a form. The answer to a failed attempt is the same whether \
+         the user exists or not. `X-Device: app` declares a native client. A client that sends `device_token` gets one \
+         to keep, with which the failures of strangers do not make it wait.",
+    );
+    operations.post("/auth/tenants/{tenant_slug}/logout", "auth.logout", logout).says(
+        "Sign out",
+        "Ends the session of a refresh token, spent or not, and its access tokens. Unknown tokens are no error.",
+    );
+    operations.post("/auth/tenants/{tenant_slug}/register", "auth.register", register).says(
+        "Open an account",
+        "Where the tenant's setting `registration` is `open`. The account may sign in at once.",
+    );
+    operations
+        .post("/auth/tenants/{tenant_slug}/invitations/accept", "auth.invitations.accept", accept_invitation)
+        .says(
+            "Accept an invitation",
+            "The owner of an account sets the first password, and may then sign in. The invitation works once.",
+        );
 }
 
-/// Open an account
-///
-/// Where the tenant's setting `registration` is `open`. The account may sign in at once.
-#[utoipa::path(tag = "auth", operation_id = "auth.register", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = RegisterRequest, responses((status = 201, body = OneUser)), security(()))]
-#[post("/auth/tenants/{tenant_slug}/register")]
 async fn register(
     tenant: PathTenant,
     new: Valid<RegisterRequest>,
@@ -156,11 +146,6 @@ async fn register(
     Ok(Created((&view).into()))
 }
 
-/// Accept an invitation
-///
-/// The owner of an account sets the first password, and may then sign in. The invitation works once.
-#[utoipa::path(tag = "auth-invitations", operation_id = "auth.invitations.accept", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = InvitationAcceptRequest, responses((status = 200, body = OneUser)), security(()))]
-#[post("/auth/tenants/{tenant_slug}/invitations/accept")]
 async fn accept_invitation(
     tenant: PathTenant,
     acceptance: Valid<InvitationAcceptRequest>,
@@ -173,26 +158,12 @@ async fn accept_invitation(
     Ok(ApiResponse((&view).into()))
 }
 
-/// Sign in
-///
-/// With user name or e-mail address and password, as a form. The answer to a failed attempt is the same whether the
-/// user exists or not. `X-Device: app` declares a native client. A client that sends `device_token` gets one to keep, with
-/// which the failures of strangers do not make it wait.
-#[utoipa::path(tag = "auth", operation_id = "auth.login", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body(content((LoginRequest = "application/x-www-form-urlencoded"), (LoginMultipartRequest = "multipart/form-data"))), responses((status = 200, body = TokenPair)), security(()))]
-#[post("/auth/tenants/{tenant_slug}/login")]
 async fn login(tenant: PathTenant, form: LoginForm, asked: Asked, app: Data<App>) -> ApiResult<Bare<TokenPair>> {
     let device = form.device.as_ref().map(|device| device.0.expose().as_str());
     let signed_in = app.login(&tenant.0, &form.username, form.password, device, &asked.origin).await;
     Ok(Bare(asked.limited(signed_in)?.into()))
 }
 
-/// Exchange a refresh token
-///
-/// The token is spent at once; the answer has the next one. Using a token twice ends the session, unless it is a race
-/// within the tenant's `refresh_reuse_window_seconds`. A session is refreshed so often a minute, 30 times unless the installation
-/// decides otherwise; whoever has to wait keeps the token.
-#[utoipa::path(tag = "auth", operation_id = "auth.refresh", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = RefreshRequest, responses((status = 200, body = TokenPair)), security(()))]
-#[post("/auth/tenants/{tenant_slug}/refresh")]
 async fn refresh(
     tenant: PathTenant,
     token: Valid<RefreshRequest>,
@@ -203,11 +174,6 @@ async fn refresh(
     Ok(Bare(pair.into()))
 }
 
-/// Sign out
-///
-/// Ends the session of a refresh token, spent or not, and its access tokens. Unknown tokens are no error.
-#[utoipa::path(tag = "auth", operation_id = "auth.logout", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = RefreshRequest, responses((status = 200, body = Message)), security(()))]
-#[post("/auth/tenants/{tenant_slug}/logout")]
 async fn logout(
     tenant: PathTenant,
     token: Valid<RefreshRequest>,

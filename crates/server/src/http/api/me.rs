@@ -1,6 +1,6 @@
 //! Oneself: profile, password, sessions. No permission is needed for these.
 
-use actix_web::{delete, get, patch, post, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     authz::Oneself,
     id::SessionId,
@@ -17,19 +17,19 @@ use crate::{
     http::{
         api::{
             auth::Message,
-            session::{OneRevocation, OwnSessionQuery, SessionListItem, SessionPage, SessionRevokeResponse},
-            user::{OneUser, UserResponse},
+            session::{OwnSessionQuery, SessionListItem, SessionPage, SessionRevokeResponse},
+            user::UserResponse,
         },
         conditional::Versioned,
         envelope::{Accepted, ApiResponse, ApiResult, NoContent},
         extract::{
             access::{Access, Me, Myself, PathId},
-            page::{Listing, Paged},
+            page::Listing,
             valid::{NoBody, Valid},
         },
         input::{Patch, body},
-        mount::Mount,
         once::Answered,
+        operation::Operations,
         request::Asked,
     },
 };
@@ -60,25 +60,39 @@ body! {
     }
 }
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(get_me).mount(update_me).mount(change_password).mount(change_email);
-    routes.mount(list_sessions).mount(revoke_all_sessions).mount(revoke_session);
+pub(super) fn mount(operations: &mut Operations) {
+    operations
+        .get("/me", "me.get", get_me)
+        .says("Get one's own profile", "The user whose token is presented, with the roles held and what they allow.");
+    operations
+        .patch("/me", "me.update", update_me)
+        .says("Change one's own profile", "Fields that are absent stay as they are.");
+    operations.post("/me/password", "me.change_password", change_password).says(
+        "Change one's own password",
+        "Every other session of the user ends. A wrong current password counts like a failed sign-in.",
+    );
+    operations.post("/me/email", "me.change_email", change_email).says(
+        "Change one's own e-mail address",
+        "A link is mailed to the new address. Whoever follows it makes that the address of the account; until then \
+         the old one stays. A wrong password counts like a failed sign-in.",
+    );
+    operations
+        .get("/me/sessions", "me.sessions.list", list_sessions)
+        .says("List one's own sessions", "Newest first. The session of this very request is marked `is_current`.");
+    operations
+        .post("/me/sessions/revoke-all", "me.sessions.revoke_all", revoke_all_sessions)
+        .says("End one's other sessions", "All but the session of this very request.");
+    operations.delete("/me/sessions/{session_id}", "me.sessions.revoke", revoke_session).says(
+        "End one of one's own sessions",
+        "Ending the session of this very request is the same as signing out. Ending one that has ended already is no \
+         error.",
+    );
 }
 
-/// Get one's own profile
-///
-/// The user whose token is presented, with the roles held and what they allow.
-#[utoipa::path(tag = "me", operation_id = "me.get", responses((status = 200, body = OneUser)))]
-#[get("/me")]
 async fn get_me(_access: Access<Oneself, Myself>, me: Me) -> ApiResult<Versioned<ApiResponse<UserResponse>>> {
     Ok(Versioned::one(&me.0.view, Into::into))
 }
 
-/// Change one's own profile
-///
-/// Fields that are absent stay as they are.
-#[utoipa::path(tag = "me", operation_id = "me.update", request_body = ProfilePatch, responses((status = 200, body = OneUser)))]
-#[patch("/me")]
 async fn update_me(
     access: Access<Oneself, Myself>,
     patch: Valid<ProfilePatch>,
@@ -90,11 +104,6 @@ async fn update_me(
     Ok(Versioned::one(&view, Into::into))
 }
 
-/// Change one's own password
-///
-/// Every other session of the user ends. A wrong current password counts like a failed sign-in.
-#[utoipa::path(tag = "me", operation_id = "me.change_password", request_body = PasswordChange, responses((status = 204)))]
-#[post("/me/password")]
 async fn change_password(
     access: Access<Oneself, Myself>,
     me: Me,
@@ -109,12 +118,6 @@ async fn change_password(
     asked.once(&app, change, |()| NoContent).await
 }
 
-/// Change one's own e-mail address
-///
-/// A link is mailed to the new address. Whoever follows it makes that the address of the account; until then the old one
-/// stays. A wrong password counts like a failed sign-in.
-#[utoipa::path(tag = "me", operation_id = "me.change_email", request_body = EmailChange, responses((status = 202, body = Message)))]
-#[post("/me/email")]
 async fn change_email(
     access: Access<Oneself, Myself>,
     me: Me,
@@ -129,11 +132,6 @@ async fn change_email(
     asked.once(&app, change, told).await
 }
 
-/// List one's own sessions
-///
-/// Newest first. The session of this very request is marked `is_current`.
-#[utoipa::path(tag = "me-sessions", operation_id = "me.sessions.list", params(OwnSessionQuery, Paged<SessionSort>), responses((status = 200, body = SessionPage)))]
-#[get("/me/sessions")]
 async fn list_sessions(
     access: Access<Oneself, Myself>,
     me: Me,
@@ -146,11 +144,6 @@ async fn list_sessions(
     Ok(listing.respond(&app, page, |view| SessionListItem::new(&view, current, now)))
 }
 
-/// End one's other sessions
-///
-/// All but the session of this very request.
-#[utoipa::path(tag = "me-sessions", operation_id = "me.sessions.revoke_all", responses((status = 200, body = OneRevocation)))]
-#[post("/me/sessions/revoke-all")]
 async fn revoke_all_sessions(
     access: Access<Oneself, Myself>,
     _: NoBody,
@@ -161,11 +154,6 @@ async fn revoke_all_sessions(
     asked.once(&app, end, |revoked| ApiResponse(revoked.into())).await
 }
 
-/// End one of one's own sessions
-///
-/// Ending the session of this very request is the same as signing out. Ending one that has ended already is no error.
-#[utoipa::path(tag = "me-sessions", operation_id = "me.sessions.revoke", params(("session_id" = inline(SessionId), Path, description = "The session.")), responses((status = 200, body = OneRevocation)))]
-#[delete("/me/sessions/{session_id}")]
 async fn revoke_session(
     access: Access<Oneself, Myself>,
     id: PathId<SessionId>,

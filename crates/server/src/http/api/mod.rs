@@ -12,18 +12,18 @@ pub mod tenants;
 pub mod user;
 pub mod user_import;
 
-use crate::http::mount::Mount;
+use crate::http::operation::Operations;
 
 /// Where the API lives.
 pub const BASE: &str = "/api/v1";
 
 /// Mounts every operation below [`BASE`]. The order matters where a fixed segment and a placeholder could both match;
 /// otherwise what is asked most comes first, because the router tries one pattern after the other.
-pub fn mount(routes: &mut impl Mount) {
-    me::mount(routes);
-    auth::mount(routes);
-    recovery::mount(routes);
-    tenants::mount(routes);
-    admin::mount(routes);
-    setup::mount(routes);
+pub fn mount(operations: &mut Operations) {
+    me::mount(operations);
+    auth::mount(operations);
+    recovery::mount(operations);
+    tenants::mount(operations);
+    admin::mount(operations);
+    setup::mount(operations);
 }

@@ -1,11 +1,8 @@
 //! For those who cannot sign in: another password, and showing that an address is one's own. The path names the tenant by
 //! its slug.
 
-use actix_web::{post, web::Data};
-use gatehouse_domain::{
-    password::Password,
-    text::{Email, Slug},
-};
+use actix_web::web::Data;
+use gatehouse_domain::{password::Password, text::Email};
 
 use crate::{
     app::{App, recovery::Wish},
@@ -14,7 +11,7 @@ use crate::{
         envelope::{Accepted, ApiResult, NoContent},
         extract::{access::PathTenant, valid::Valid},
         input::{Opaque, body},
-        mount::Mount,
+        operation::Operations,
         request::Asked,
     },
 };
@@ -43,15 +40,27 @@ body! {
 
 const ASKED: Message = Message { message: "If that is the address of an account, a mail is on its way." };
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(forgot).mount(reset).mount(resend).mount(verify);
+pub(super) fn mount(operations: &mut Operations) {
+    operations.post("/auth/tenants/{tenant_slug}/password/forgot", "auth.password.forgot", forgot).says(
+        "Ask for a link to set another password",
+        "It is mailed if the address is that of an account that may sign in. The answer is the same for every \
+         address.",
+    );
+    operations.post("/auth/tenants/{tenant_slug}/password/reset", "auth.password.reset", reset).says(
+        "Set another password with a mailed link",
+        "The link works once, for an hour. Every session of the user ends, and nobody is signed in.",
+    );
+    operations.post("/auth/tenants/{tenant_slug}/email/resend", "auth.email.resend", resend).says(
+        "Ask for another link to confirm an address",
+        "It is mailed if the address is that of an account and not confirmed yet. The answer is the same for every \
+         address.",
+    );
+    operations.post("/auth/tenants/{tenant_slug}/email/verify", "auth.email.verify", verify).says(
+        "Confirm an address with a mailed link",
+        "The address becomes the verified one of the account, in the place of another if the user asked for that.",
+    );
 }
 
-/// Ask for a link to set another password
-///
-/// It is mailed if the address is that of an account that may sign in. The answer is the same for every address.
-#[utoipa::path(tag = "auth-password", operation_id = "auth.password.forgot", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = MailRequest, responses((status = 202, body = Message)), security(()))]
-#[post("/auth/tenants/{tenant_slug}/password/forgot")]
 async fn forgot(
     tenant: PathTenant,
     request: Valid<MailRequest>,
@@ -62,11 +71,6 @@ async fn forgot(
     Ok(Accepted(ASKED))
 }
 
-/// Set another password with a mailed link
-///
-/// The link works once, for an hour. Every session of the user ends, and nobody is signed in.
-#[utoipa::path(tag = "auth-password", operation_id = "auth.password.reset", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = PasswordResetRequest, responses((status = 204)), security(()))]
-#[post("/auth/tenants/{tenant_slug}/password/reset")]
 async fn reset(
     tenant: PathTenant,
     request: Valid<PasswordResetRequest>,
@@ -78,11 +82,6 @@ async fn reset(
     Ok(NoContent)
 }
 
-/// Ask for another link to confirm an address
-///
-/// It is mailed if the address is that of an account and not confirmed yet. The answer is the same for every address.
-#[utoipa::path(tag = "auth-email", operation_id = "auth.email.resend", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = MailRequest, responses((status = 202, body = Message)), security(()))]
-#[post("/auth/tenants/{tenant_slug}/email/resend")]
 async fn resend(
     tenant: PathTenant,
     request: Valid<MailRequest>,
@@ -93,11 +92,6 @@ async fn resend(
     Ok(Accepted(ASKED))
 }
 
-/// Confirm an address with a mailed link
-///
-/// The address becomes the verified one of the account, in the place of another if the user asked for that.
-#[utoipa::path(tag = "auth-email", operation_id = "auth.email.verify", params(("tenant_slug" = inline(Slug), Path, description = "The tenant.")), request_body = EmailVerifyRequest, responses((status = 204)), security(()))]
-#[post("/auth/tenants/{tenant_slug}/email/verify")]
 async fn verify(
     tenant: PathTenant,
     request: Valid<EmailVerifyRequest>,

@@ -1,6 +1,6 @@
 //! The first administrator.
 
-use actix_web::{post, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     password::Password,
     secret::Secret,
@@ -10,11 +10,11 @@ use gatehouse_domain::{
 use crate::{
     app::{App, setup::SetUp},
     http::{
-        api::user::{OneUser, UserResponse},
+        api::user::UserResponse,
         envelope::{ApiResult, Created},
         extract::valid::Valid,
         input::{Opaque, body},
-        mount::Mount,
+        operation::Operations,
         request::Asked,
     },
 };
@@ -33,15 +33,12 @@ body! {
     }
 }
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(create);
+pub(super) fn mount(operations: &mut Operations) {
+    operations
+        .post("/setup", "setup.create", create)
+        .says("Make the first administrator", "In the tenant `default`, with the role `super_admin`. Works once.");
 }
 
-/// Make the first administrator
-///
-/// In the tenant `default`, with the role `super_admin`. Works once.
-#[utoipa::path(tag = "setup", operation_id = "setup.create", request_body = SetupRequest, responses((status = 201, body = OneUser)), security(()))]
-#[post("/setup")]
 async fn create(new: Valid<SetupRequest>, asked: Asked, app: Data<App>) -> ApiResult<Created<UserResponse>> {
     let SetupRequest { token, email, username, password } = new.0;
     let view = app.set_up(SetUp { token: Secret::new(token.0), email, username, password }, &asked.origin).await?;

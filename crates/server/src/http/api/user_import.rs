@@ -27,11 +27,12 @@ use crate::{
         imports::{LineFault, Rejected},
     },
     http::{
-        download::{self, FileQuery, Source, texts},
+        download::{self, File, FileQuery, Source, texts},
         envelope::{ApiResponse, ApiResult, PaginatedResponse, Queued},
         extract::{file::UserFile, page::Sort},
         input::{Flag, Item, query},
         once::Answered,
+        operation::{About, Describe},
         request::Asked,
     },
     transfer,
@@ -201,12 +202,6 @@ texts! {
     /// A table (RFC 4180) with a head and a row for every user. What a spreadsheet would take for a formula has an
     /// apostrophe in front.
     UserTable: "username,email,email_verified\r\nada,ada@example.com,true\r\n";
-    /// A line for every user, of at most 64 KiB: a JSON object with `username`, `email` and perhaps `email_verified`,
-    /// `display_name`, `phone`, `status`, `attributes`, `password_hash`, `created_at`.
-    UserImportLines: "{\"username\":\"ada\",\"email\":\"ada@example.com\",\"email_verified\":true}\n";
-    /// A table (RFC 4180) with a head that names such columns, in any order, and a row for every user. An apostrophe in
-    /// front of what a spreadsheet would take for a formula is none of the text.
-    UserImportTable: "username,email,email_verified\r\nada,ada@example.com,true\r\n";
 }
 
 /// An import that was asked for, and where it is found.
@@ -230,6 +225,12 @@ impl Responder for Located {
             response.headers_mut().insert(LOCATION, location);
         }
         response
+    }
+}
+
+impl Describe for Located {
+    fn describe(about: &mut About) {
+        Answered::<Queued<UserImportResponse>>::describe(about);
     }
 }
 
@@ -287,7 +288,7 @@ pub async fn download(
     how: &FileQuery,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<HttpResponse> {
+) -> ApiResult<File<UserLines, UserTable>> {
     let format: Format = how.format();
     let export = app.begin_export(grant, tenant, false, asked.origin.ctx).await?;
     download::respond(Users { app, export, file: transfer::UserFile { format, password_hashes: false } }, format).await

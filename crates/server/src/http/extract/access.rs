@@ -12,14 +12,16 @@ use std::{
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use gatehouse_domain::{
     authz::{Actor, Area, Grant, Installation, Permission, TenantRef, authorize},
-    id::UserId,
+    id::{AssignmentId, AuditEventId, JobId, PartnerId, RoleId, SessionId, TenantId, UserId},
     issue::Parse,
+    text::Slug,
 };
 
 use crate::{
     app::{self, standing::Caller, tenants::TenantFacts},
     http::{
         input::no_query,
+        operation::{Describe, PathParameter},
         problem::Failure,
         request::{Auth, RequestState},
     },
@@ -86,6 +88,19 @@ pub fn path<T: Parse>(request: &HttpRequest, name: &str) -> Result<T, Failure> {
     request.match_info().get(name).and_then(|text| T::parse(text).ok()).ok_or_else(|| app::Error::NotFound.into())
 }
 
+/// The parameters that paths have.
+pub const PATH_PARAMETERS: &[PathParameter] = &[
+    PathParameter::of::<Slug>("tenant_slug", "The tenant."),
+    PathParameter::of::<PartnerId>("partner_id", "The partner."),
+    PathParameter::of::<TenantId>("tenant_id", "The tenant."),
+    PathParameter::of::<UserId>("user_id", "The user."),
+    PathParameter::of::<RoleId>("role_id", "The role."),
+    PathParameter::of::<AssignmentId>("assignment_id", "The assignment."),
+    PathParameter::of::<SessionId>("session_id", "The session."),
+    PathParameter::of::<AuditEventId>("event_id", "The event."),
+    PathParameter::of::<JobId>("import_id", "The import."),
+];
+
 /// A grant of permission `P` for what `T` finds in the request.
 #[derive(Debug)]
 pub struct Access<P: Permission, T> {
@@ -123,6 +138,10 @@ where
     }
 }
 
+impl<P: Permission, T> Describe for Access<P, T> {
+    const SECURED: bool = true;
+}
+
 /// The caller with profile and session, for answers about these.
 #[derive(Debug)]
 pub struct Me(pub Arc<Caller>);
@@ -134,6 +153,10 @@ impl FromRequest for Me {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(RequestState::with(request, |state| state.caller().map(|caller| Self(Arc::clone(caller)))))
     }
+}
+
+impl Describe for Me {
+    const SECURED: bool = true;
 }
 
 /// The tenant that the path names, by id or slug; for what needs no grant.
@@ -150,9 +173,13 @@ impl FromRequest for PathTenant {
     }
 }
 
-/// An id in the path under the name that `N` says.
+impl Describe for PathTenant {}
+
+/// An id in the path.
 #[derive(Debug)]
 pub struct PathId<T>(pub T);
+
+impl<T> Describe for PathId<T> {}
 
 macro_rules! path_ids {
     ($($type:ty = $name:literal,)*) => {$(
@@ -168,14 +195,14 @@ macro_rules! path_ids {
 }
 
 path_ids! {
-    gatehouse_domain::id::PartnerId = "partner_id",
-    gatehouse_domain::id::TenantId = "tenant_id",
+    PartnerId = "partner_id",
+    TenantId = "tenant_id",
     UserId = "user_id",
-    gatehouse_domain::id::RoleId = "role_id",
-    gatehouse_domain::id::AssignmentId = "assignment_id",
-    gatehouse_domain::id::SessionId = "session_id",
-    gatehouse_domain::id::AuditEventId = "event_id",
-    gatehouse_domain::id::JobId = "import_id",
+    RoleId = "role_id",
+    AssignmentId = "assignment_id",
+    SessionId = "session_id",
+    AuditEventId = "event_id",
+    JobId = "import_id",
 }
 
 impl RequestState {

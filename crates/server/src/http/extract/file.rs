@@ -16,8 +16,10 @@ use crate::{
     http::{
         Site,
         body::in_time,
+        download::texts,
         extract::valid::{is_encoded, issue, media_type},
         once::remember_digest,
+        operation::{About, Describe, described},
         problem::Failure,
     },
 };
@@ -26,6 +28,15 @@ use crate::{
 pub const MAX_FILE: u64 = 16 << 20;
 /// How much must come within the time that a whole body has elsewhere.
 const AT_ONCE: usize = 256 << 10;
+
+texts! {
+    /// A line for every user, of at most 64 KiB: a JSON object with `username`, `email` and perhaps `email_verified`,
+    /// `display_name`, `phone`, `status`, `attributes`, `password_hash`, `created_at`.
+    UserImportLines: "{\"username\":\"ada\",\"email\":\"ada@example.com\",\"email_verified\":true}\n";
+    /// A table (RFC 4180) with a head that names such columns, in any order, and a row for every user. An apostrophe in
+    /// front of what a spreadsheet would take for a formula is none of the text.
+    UserImportTable: "username,email,email_verified\r\nada,ada@example.com,true\r\n";
+}
 
 /// A file of users, before it has been read.
 pub struct UserFile {
@@ -62,6 +73,17 @@ impl FromRequest for UserFile {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         ready(format(&request).map(|format| Self { request, payload, format }))
+    }
+}
+
+impl Describe for UserFile {
+    const TAKES_FILE: bool = true;
+
+    fn describe(about: &mut About) {
+        about.body(&[
+            ("application/x-ndjson", described::<UserImportLines>),
+            ("text/csv", described::<UserImportTable>),
+        ]);
     }
 }
 

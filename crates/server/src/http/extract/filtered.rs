@@ -7,6 +7,7 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use crate::http::{
     extract::page::Filter,
     input::{read_pairs, read_query},
+    operation::{About, Describe},
     problem::Failure,
 };
 
@@ -21,5 +22,13 @@ impl<F: Filter> FromRequest for Filtered<F> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let read = || read_pairs("query", read_query(request.query_string())?.into_iter(), F::read);
         ready(read().map(Self).map_err(Failure::from))
+    }
+}
+
+impl<F: Filter> Describe for Filtered<F> {
+    const TAKES_QUERY: bool = true;
+
+    fn describe(about: &mut About) {
+        about.query(F::parameters());
     }
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     future::{Ready, ready},
-    marker::PhantomData,
 };
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
@@ -12,20 +11,14 @@ use gatehouse_domain::{
     page::{Direction, Page, PageNumber, PageRequest, PerPage, Start},
 };
 use url::form_urlencoded;
-use utoipa::{
-    IntoParams,
-    openapi::{
-        KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat,
-        path::{Parameter, ParameterIn},
-        schema::Type,
-    },
-};
+use utoipa::openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, path::Parameter, schema::Type};
 
 use crate::{
     app::App,
     http::{
         envelope::{PaginatedResponse, PaginationMeta},
         input::{Fields, Item, Opaque, Param, parameter, read_pairs, read_query},
+        operation::{About, Describe},
         problem::Failure,
     },
     security::cursor::{self, Cursor},
@@ -35,6 +28,8 @@ use crate::{
 pub trait Filter: Sized {
     /// Reads them.
     fn read(fields: &mut Fields<'_, '_, Vec<String>>) -> Option<Self>;
+    /// How the document describes them.
+    fn parameters() -> Vec<Parameter>;
 }
 
 /// Filters of one list and those that it shares with others.
@@ -43,6 +38,10 @@ impl<A: Filter, B: Filter> Filter for (A, B) {
         // Both, so that the faults of both are reported.
         let (a, b) = (A::read(fields), B::read(fields));
         Some((a?, b?))
+    }
+
+    fn parameters() -> Vec<Parameter> {
+        [A::parameters(), B::parameters()].concat()
     }
 }
 
@@ -102,33 +101,28 @@ number_items! {
     PerPage: 1..=PerPage::MAX, Some(50);
 }
 
-/// The parameters that all lists have; for the document.
-#[derive(Debug)]
-pub struct Paged<S>(PhantomData<S>);
-
 fn sort_words<S: Sort>() -> Vec<String> {
     S::FIELDS.iter().flat_map(|(name, _)| [format!("-{name}"), (*name).to_owned()]).collect()
 }
 
-impl<S: Sort> IntoParams for Paged<S> {
-    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let sort = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(sort_words::<S>()));
-        let default = sort_words::<S>().into_iter().nth(usize::from(S::DIRECTION == Direction::Ascending));
-        vec![
-            parameter(
-                "page",
-                <Option<PageNumber> as Param>::schema(),
-                &["The number of the page, from 1; the first if there is no `cursor` either."],
-            ),
-            parameter("per_page", <Option<PerPage> as Param>::schema(), &["How many items a page has."]),
-            parameter(
-                "cursor",
-                <Option<Opaque<1024>> as Param>::schema(),
-                &["The `next_cursor` of another page of the same list; takes the place of `page`."],
-            ),
-            parameter("sort", sort.default(default.map(Into::into)).into(), &["The order; `-` is descending."]),
-        ]
-    }
+/// The parameters that all lists have.
+fn paging<S: Sort>() -> Vec<Parameter> {
+    let sort = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(sort_words::<S>()));
+    let default = sort_words::<S>().into_iter().nth(usize::from(S::DIRECTION == Direction::Ascending));
+    vec![
+        parameter(
+            "page",
+            <Option<PageNumber> as Param>::schema(),
+            &["The number of the page, from 1; the first if there is no `cursor` either."],
+        ),
+        parameter("per_page", <Option<PerPage> as Param>::schema(), &["How many items a page has."]),
+        parameter(
+            "cursor",
+            <Option<Opaque<1024>> as Param>::schema(),
+            &["The `next_cursor` of another page of the same list; takes the place of `page`."],
+        ),
+        parameter("sort", sort.default(default.map(Into::into)).into(), &["The order; `-` is descending."]),
+    ]
 }
 
 /// A list that was asked for.
@@ -237,6 +231,15 @@ impl<F: Filter + 'static, S: Sort> FromRequest for Listing<F, S> {
     }
 }
 
+impl<F: Filter, S: Sort> Describe for Listing<F, S> {
+    const TAKES_QUERY: bool = true;
+
+    fn describe(about: &mut About) {
+        about.query(F::parameters());
+        about.query(paging::<S>());
+    }
+}
+
 impl<F, S> Listing<F, S> {
     /// The answer with a page of the list.
     pub fn respond<T, U>(self, app: &App, page: Page<T>, item: impl FnMut(T) -> U) -> PaginatedResponse<U> {
@@ -295,5 +298,9 @@ pub struct Unfiltered;
 impl Filter for Unfiltered {
     fn read(_: &mut Fields<'_, '_, Vec<String>>) -> Option<Self> {
         Some(Self)
+    }
+
+    fn parameters() -> Vec<Parameter> {
+        Vec::new()
     }
 }

@@ -20,12 +20,15 @@ use gatehouse_domain::{
     text::LoginName,
 };
 
+use utoipa::ToSchema;
+
 use crate::{
     app::effects::Mode,
     http::{
         body,
         extract::page::Filter,
         input::{Fields, Flag, Json, Object, query, read_body, read_pairs, read_query, read_urlencoded},
+        operation::{About, Describe, described},
         problem::Failure,
     },
 };
@@ -74,6 +77,12 @@ fn json(request: &HttpRequest) -> Result<Bytes, Failure> {
     Ok(bytes)
 }
 
+impl<T: ToSchema> Describe for Valid<T> {
+    fn describe(about: &mut About) {
+        about.body(&[("application/json", described::<T>)]);
+    }
+}
+
 query! {
     /// How a change is made.
     pub struct DryRunQuery {
@@ -106,6 +115,15 @@ impl<T: Object + 'static> FromRequest for ValidOrDry<T> {
     }
 }
 
+impl<T: ToSchema> Describe for ValidOrDry<T> {
+    const TAKES_QUERY: bool = true;
+
+    fn describe(about: &mut About) {
+        about.query(DryRunQuery::parameters());
+        about.body(&[("application/json", described::<T>)]);
+    }
+}
+
 /// Whether a change is only to be tried, where there is no body.
 #[derive(Debug)]
 pub struct RealOrDry(pub Mode);
@@ -119,9 +137,19 @@ impl FromRequest for RealOrDry {
     }
 }
 
+impl Describe for RealOrDry {
+    const TAKES_QUERY: bool = true;
+
+    fn describe(about: &mut About) {
+        about.query(DryRunQuery::parameters());
+    }
+}
+
 /// The body of what takes none: none, or an empty JSON object. Whoever sends more believes that it limits what happens.
 #[derive(Debug)]
 pub struct NoBody;
+
+impl Describe for NoBody {}
 
 impl Object for NoBody {
     fn read_fields(_: &mut Fields<'_, '_, Json>) -> Option<Self> {
@@ -143,6 +171,36 @@ impl FromRequest for NoBody {
             Err(failure) => Err(failure),
         })
     }
+}
+
+/// Describes a sign-in form for the document. One for each encoding: generators tell encodings apart by their types, and
+/// some of them send a form in every encoding that its type has.
+macro_rules! login_forms {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {$(
+        $(#[doc = $doc])*
+        #[derive(Debug, ToSchema)]
+        #[expect(dead_code, reason = "the form is read by LoginForm; this describes it")]
+        pub struct $name {
+            /// User name or e-mail address.
+            #[schema(min_length = 1, max_length = 254, pattern = "^[^\\x00]+$", example = "ada")]
+            username: String,
+            /// The password.
+            #[schema(min_length = 1, max_length = 1024, format = Password, example = "correct horse battery staple")]
+            password: String,
+            /// What an earlier sign-in on this device answered; empty from a client that keeps it and has none yet. It
+            /// makes this device wait for its own failures only, not for those of strangers, and never takes the place of
+            /// the password. What is not known counts as none, and the answer has another.
+            #[schema(nullable = false, max_length = 256, example = "ghd_47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU")]
+            device_token: Option<String>,
+        }
+    )*};
+}
+
+login_forms! {
+    /// The fields of the sign-in form.
+    LoginRequest,
+    /// The fields of the sign-in form, sent as multipart/form-data.
+    LoginMultipartRequest,
 }
 
 /// A sign-in form, urlencoded or multipart.
@@ -216,6 +274,15 @@ impl FromRequest for LoginForm {
             };
             Ok(read_pairs("body", pairs.into_iter(), Self::read)?)
         })
+    }
+}
+
+impl Describe for LoginForm {
+    fn describe(about: &mut About) {
+        about.body(&[
+            ("application/x-www-form-urlencoded", described::<LoginRequest>),
+            ("multipart/form-data", described::<LoginMultipartRequest>),
+        ]);
     }
 }
 

@@ -76,12 +76,8 @@ macro_rules! query {
                 $(let $field = fields.param::<$type>(stringify!($field));)*
                 Some(Self { $($field: $field?,)* })
             }
-        }
 
-        impl utoipa::IntoParams for $name {
-            fn into_params(
-                _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
-            ) -> Vec<utoipa::openapi::path::Parameter> {
+            fn parameters() -> Vec<utoipa::openapi::path::Parameter> {
                 vec![$($crate::http::input::parameter(
                     stringify!($field),
                     <$type as $crate::http::input::Param>::schema(),

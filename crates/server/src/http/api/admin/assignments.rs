@@ -1,6 +1,6 @@
 //! Who holds which role where.
 
-use actix_web::{delete, get, patch, post, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{DeleteAssignments, ReadAssignments, WriteAssignments},
     id::{AssignmentId, PartnerId, RoleId, TenantId, UserId},
@@ -22,12 +22,12 @@ use crate::{
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal},
         extract::{
             access::{Access, Directory, PathId},
-            page::{ByCreation, Listing, Paged},
-            valid::{DryRunQuery, RealOrDry, Valid},
+            page::{ByCreation, Listing},
+            valid::{RealOrDry, Valid},
         },
         input::{Patch, body, query},
-        mount::Mount,
         once::Answered,
+        operation::Operations,
         request::Asked,
     },
 };
@@ -192,15 +192,26 @@ impl From<Assignment> for RoleAssignmentResponse {
     }
 }
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(list).mount(create).mount(get_one).mount(update).mount(delete_one);
+pub(super) fn mount(operations: &mut Operations) {
+    operations
+        .get("/admin/role-assignments", "admin.role_assignments.list", list)
+        .says("List role assignments", "Of users in all tenants, or in those of the caller's partners; newest first.");
+    operations.post("/admin/role-assignments", "admin.role_assignments.create", create).says(
+        "Give a role to a user",
+        "Nobody gives what they do not hold, or where they do not hold it. It holds within a second.",
+    );
+    operations
+        .get("/admin/role-assignments/{assignment_id}", "admin.role_assignments.get", get_one)
+        .says("Get a role assignment", "Who holds which role where, and until when.");
+    operations
+        .patch("/admin/role-assignments/{assignment_id}", "admin.role_assignments.update", update)
+        .says("Change when a role assignment ends", "An instant that has passed ends it at once.");
+    operations.delete("/admin/role-assignments/{assignment_id}", "admin.role_assignments.delete", delete_one).says(
+        "Take a role from a user",
+        "It holds no more within a second. Taking it again changes nothing, and neither does `dry_run=true`.",
+    );
 }
 
-/// List role assignments
-///
-/// Of users in all tenants, or in those of the caller's partners; newest first.
-#[utoipa::path(tag = "admin-role-assignments", operation_id = "admin.role_assignments.list", params(AssignmentsOfQuery, AssignmentQuery, Paged<ByCreation>), responses((status = 200, body = AssignmentPage)))]
-#[get("/admin/role-assignments")]
 async fn list(
     access: Access<ReadAssignments, Directory>,
     listing: Listing<(AssignmentsOfQuery, AssignmentQuery), ByCreation>,
@@ -212,11 +223,6 @@ async fn list(
     Ok(listing.respond(&app, page, RoleAssignmentResponse::from))
 }
 
-/// Give a role to a user
-///
-/// Nobody gives what they do not hold, or where they do not hold it. It holds within a second.
-#[utoipa::path(tag = "admin-role-assignments", operation_id = "admin.role_assignments.create", request_body = RoleAssignmentCreateRequest, responses((status = 201, body = OneAssignment)))]
-#[post("/admin/role-assignments")]
 async fn create(
     access: Access<WriteAssignments, Directory>,
     new: Valid<RoleAssignmentCreateRequest>,
@@ -227,11 +233,6 @@ async fn create(
     asked.once(&app, async |origin| app.assign(&access, assign, origin).await, |made| Created(made.into())).await
 }
 
-/// Get a role assignment
-///
-/// Who holds which role where, and until when.
-#[utoipa::path(tag = "admin-role-assignments", operation_id = "admin.role_assignments.get", params(("assignment_id" = inline(AssignmentId), Path, description = "The assignment.")), responses((status = 200, body = OneAssignment)))]
-#[get("/admin/role-assignments/{assignment_id}")]
 async fn get_one(
     access: Access<ReadAssignments, Directory>,
     id: PathId<AssignmentId>,
@@ -240,11 +241,6 @@ async fn get_one(
     Ok(Versioned::one(app.assignment(&access, id.0).await?, Into::into))
 }
 
-/// Change when a role assignment ends
-///
-/// An instant that has passed ends it at once.
-#[utoipa::path(tag = "admin-role-assignments", operation_id = "admin.role_assignments.update", params(("assignment_id" = inline(AssignmentId), Path, description = "The assignment.")), request_body = RoleAssignmentPatchRequest, responses((status = 200, body = OneAssignment)))]
-#[patch("/admin/role-assignments/{assignment_id}")]
 async fn update(
     access: Access<WriteAssignments, Directory>,
     id: PathId<AssignmentId>,
@@ -256,11 +252,6 @@ async fn update(
     Ok(Versioned::one(assignment, Into::into))
 }
 
-/// Take a role from a user
-///
-/// It holds no more within a second. Taking it again changes nothing, and neither does `dry_run=true`.
-#[utoipa::path(tag = "admin-role-assignments", operation_id = "admin.role_assignments.delete", params(("assignment_id" = inline(AssignmentId), Path, description = "The assignment."), DryRunQuery), responses((status = 200, body = OneAssignment), (status = 204)))]
-#[delete("/admin/role-assignments/{assignment_id}")]
 async fn delete_one(
     access: Access<DeleteAssignments, Directory>,
     id: PathId<AssignmentId>,

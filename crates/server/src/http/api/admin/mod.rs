@@ -12,19 +12,19 @@ pub mod tenants;
 pub mod transfers;
 pub mod users;
 
-use crate::http::mount::Mount;
+use crate::http::operation::Operations;
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    sessions::mount(routes);
-    partners::mount(routes);
-    tenants::mount(routes);
+pub(super) fn mount(operations: &mut Operations) {
+    sessions::mount(operations);
+    partners::mount(operations);
+    tenants::mount(operations);
     // Fixed segments before the placeholder.
-    transfers::mount(routes);
-    users::mount(routes);
-    roles::mount(routes);
-    permissions::mount(routes);
-    assignments::mount(routes);
-    audit::mount(routes);
-    settings::mount(routes);
-    scope::mount(routes);
+    transfers::mount(operations);
+    users::mount(operations);
+    roles::mount(operations);
+    permissions::mount(operations);
+    assignments::mount(operations);
+    audit::mount(operations);
+    settings::mount(operations);
+    scope::mount(operations);
 }

@@ -1,6 +1,6 @@
 //! Partners; for operators only.
 
-use actix_web::{delete, get, patch, post, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{DeletePartners, ReadPartners, WritePartners},
     id::PartnerId,
@@ -19,12 +19,12 @@ use crate::{
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal, WithEffects},
         extract::{
             access::{Access, Everything, PathId},
-            page::{CreationOrName, Listing, Paged},
-            valid::{DryRunQuery, RealOrDry, Valid, ValidOrDry},
+            page::{CreationOrName, Listing},
+            valid::{RealOrDry, Valid, ValidOrDry},
         },
         input::{Patch, Set, body, query},
-        mount::Mount,
         once::Answered,
+        operation::Operations,
         request::Asked,
     },
 };
@@ -159,15 +159,28 @@ impl From<Partner> for PartnerResponse {
     }
 }
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(list).mount(create).mount(get_one).mount(update).mount(delete_one);
+pub(super) fn mount(operations: &mut Operations) {
+    operations
+        .get("/admin/partners", "admin.partners.list", list)
+        .says("List partners", "Newest first, unless `sort` says otherwise.");
+    operations
+        .post("/admin/partners", "admin.partners.create", create)
+        .says("Make a partner", "Its tenants are made at `/admin/tenants`.");
+    operations
+        .get("/admin/partners/{partner_id}", "admin.partners.get", get_one)
+        .says("Get a partner", "With its limits.");
+    operations.patch("/admin/partners/{partner_id}", "admin.partners.update", update).says(
+        "Change a partner",
+        "Suspending it ends every session in its tenants and lets nobody sign in there. With `dry_run=true` nothing \
+         changes, and the answer says what would.",
+    );
+    operations.delete("/admin/partners/{partner_id}", "admin.partners.delete", delete_one).says(
+        "Delete a partner",
+        "With its tenants and everything in them; every session there ends, and the slugs are free. Deleting it again \
+         changes nothing. With `dry_run=true` nothing changes, and the answer says what would end.",
+    );
 }
 
-/// List partners
-///
-/// Newest first, unless `sort` says otherwise.
-#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.list", params(PartnerQuery, Paged<CreationOrName>), responses((status = 200, body = PartnerPage)))]
-#[get("/admin/partners")]
 async fn list(
     access: Access<ReadPartners, Everything>,
     listing: Listing<PartnerQuery, CreationOrName>,
@@ -181,11 +194,6 @@ async fn list(
     Ok(listing.respond(&app, page, PartnerResponse::from))
 }
 
-/// Make a partner
-///
-/// Its tenants are made at `/admin/tenants`.
-#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.create", request_body = PartnerCreateRequest, responses((status = 201, body = OnePartner)))]
-#[post("/admin/partners")]
 async fn create(
     access: Access<WritePartners, Everything>,
     new: Valid<PartnerCreateRequest>,
@@ -204,11 +212,6 @@ async fn create(
     asked.once(&app, async |origin| app.create_partner(&access, new, origin).await, |made| Created(made.into())).await
 }
 
-/// Get a partner
-///
-/// With its limits.
-#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.get", params(("partner_id" = inline(PartnerId), Path, description = "The partner.")), responses((status = 200, body = OnePartner)))]
-#[get("/admin/partners/{partner_id}")]
 async fn get_one(
     access: Access<ReadPartners, Everything>,
     id: PathId<PartnerId>,
@@ -217,12 +220,6 @@ async fn get_one(
     Ok(Versioned::one(app.partner(&access, id.0).await?, Into::into))
 }
 
-/// Change a partner
-///
-/// Suspending it ends every session in its tenants and lets nobody sign in there. With `dry_run=true` nothing changes,
-/// and the answer says what would.
-#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.update", params(("partner_id" = inline(PartnerId), Path, description = "The partner."), DryRunQuery), request_body = PartnerPatchRequest, responses((status = 200, body = OnePartner)))]
-#[patch("/admin/partners/{partner_id}")]
 async fn update(
     access: Access<WritePartners, Everything>,
     id: PathId<PartnerId>,
@@ -254,12 +251,6 @@ async fn update(
     Ok(Versioned::changed(partner, effects, Into::into))
 }
 
-/// Delete a partner
-///
-/// With its tenants and everything in them; every session there ends, and the slugs are free. Deleting it again changes
-/// nothing. With `dry_run=true` nothing changes, and the answer says what would end.
-#[utoipa::path(tag = "admin-partners", operation_id = "admin.partners.delete", params(("partner_id" = inline(PartnerId), Path, description = "The partner."), DryRunQuery), responses((status = 200, body = OnePartner), (status = 204)))]
-#[delete("/admin/partners/{partner_id}")]
 async fn delete_one(
     access: Access<DeletePartners, Everything>,
     id: PathId<PartnerId>,

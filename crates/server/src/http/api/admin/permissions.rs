@@ -1,6 +1,6 @@
 //! The permission catalogue.
 
-use actix_web::{get, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{CATALOGUE, PermissionInfo, ReadPermissions},
     page::{self, Direction},
@@ -14,9 +14,9 @@ use crate::{
         envelope::{ApiResult, PaginatedResponse},
         extract::{
             access::{Access, Directory},
-            page::{Listing, Paged, Sort, Unfiltered},
+            page::{Listing, Sort, Unfiltered},
         },
-        mount::Mount,
+        operation::Operations,
     },
 };
 
@@ -43,15 +43,12 @@ impl Sort for ByName {
     const DIRECTION: Direction = Direction::Ascending;
 }
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(list);
+pub(super) fn mount(operations: &mut Operations) {
+    operations
+        .get("/admin/permissions", "admin.permissions.list", list)
+        .says("List the permissions there are", "What roles can be made of, by name.");
 }
 
-/// List the permissions there are
-///
-/// What roles can be made of, by name.
-#[utoipa::path(tag = "admin-permissions", operation_id = "admin.permissions.list", params(Paged<ByName>), responses((status = 200, body = PermissionPage)))]
-#[get("/admin/permissions")]
 async fn list(
     _access: Access<ReadPermissions, Directory>,
     listing: Listing<Unfiltered, ByName>,

@@ -1,6 +1,6 @@
 //! Roles.
 
-use actix_web::{delete, get, patch, post, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{DeleteRoles, PermissionPattern, PermissionSet, ReadRoles, WriteRoles},
     id::{PartnerId, RoleId, TenantId},
@@ -22,12 +22,12 @@ use crate::{
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal},
         extract::{
             access::{Access, Directory, PathId},
-            page::{ByCreation, Listing, Paged},
-            valid::{DryRunQuery, RealOrDry, Valid},
+            page::{ByCreation, Listing},
+            valid::{RealOrDry, Valid},
         },
         input::{Many, Opaque, Set, body, query},
-        mount::Mount,
         once::Answered,
+        operation::Operations,
         request::Asked,
     },
 };
@@ -151,15 +151,26 @@ impl From<AnyRole> for RoleResponse {
     }
 }
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(list).mount(create).mount(get_one).mount(update).mount(delete_one);
+pub(super) fn mount(operations: &mut Operations) {
+    operations.get("/admin/roles", "admin.roles.list", list).says(
+        "List roles",
+        "Roles of tenants, newest first, then the built-in ones, unless a tenant or partner is asked for.",
+    );
+    operations.post("/admin/roles", "admin.roles.create", create).says(
+        "Make a role",
+        "For one tenant; it can be given there only. Nobody makes a role that allows more than they may themselves.",
+    );
+    operations.get("/admin/roles/{role_id}", "admin.roles.get", get_one).says("Get a role", "With what it allows.");
+    operations
+        .patch("/admin/roles/{role_id}", "admin.roles.update", update)
+        .says("Change a role", "Whoever holds it is affected within a second.");
+    operations.delete("/admin/roles/{role_id}", "admin.roles.delete", delete_one).says(
+        "Delete a role",
+        "Whoever holds it is affected within a second; its name is free. Nobody deletes a role that allows more than \
+         they may. Deleting it again changes nothing, and neither does `dry_run=true`.",
+    );
 }
 
-/// List roles
-///
-/// Roles of tenants, newest first, then the built-in ones, unless a tenant or partner is asked for.
-#[utoipa::path(tag = "admin-roles", operation_id = "admin.roles.list", params(RolesOfQuery, RoleQuery, Paged<ByCreation>), responses((status = 200, body = RolePage)))]
-#[get("/admin/roles")]
 async fn list(
     access: Access<ReadRoles, Directory>,
     listing: Listing<(RolesOfQuery, RoleQuery), ByCreation>,
@@ -171,11 +182,6 @@ async fn list(
     Ok(listing.respond(&app, page, RoleResponse::from))
 }
 
-/// Make a role
-///
-/// For one tenant; it can be given there only. Nobody makes a role that allows more than they may themselves.
-#[utoipa::path(tag = "admin-roles", operation_id = "admin.roles.create", request_body = RoleCreateRequest, responses((status = 201, body = OneRole)))]
-#[post("/admin/roles")]
 async fn create(
     access: Access<WriteRoles, Directory>,
     new: Valid<RoleCreateRequest>,
@@ -188,11 +194,6 @@ async fn create(
     asked.once(&app, create, |role| Created(AnyRole::Custom(role).into())).await
 }
 
-/// Get a role
-///
-/// With what it allows.
-#[utoipa::path(tag = "admin-roles", operation_id = "admin.roles.get", params(("role_id" = inline(RoleId), Path, description = "The role.")), responses((status = 200, body = OneRole)))]
-#[get("/admin/roles/{role_id}")]
 async fn get_one(
     access: Access<ReadRoles, Directory>,
     id: PathId<RoleId>,
@@ -201,11 +202,6 @@ async fn get_one(
     Ok(Versioned::one(app.role(&access, id.0).await?, Into::into))
 }
 
-/// Change a role
-///
-/// Whoever holds it is affected within a second.
-#[utoipa::path(tag = "admin-roles", operation_id = "admin.roles.update", params(("role_id" = inline(RoleId), Path, description = "The role.")), request_body = RolePatchRequest, responses((status = 200, body = OneRole)))]
-#[patch("/admin/roles/{role_id}")]
 async fn update(
     access: Access<WriteRoles, Directory>,
     id: PathId<RoleId>,
@@ -218,12 +214,6 @@ async fn update(
     Ok(Versioned::one(AnyRole::Custom(role), Into::into))
 }
 
-/// Delete a role
-///
-/// Whoever holds it is affected within a second; its name is free. Nobody deletes a role that allows more than they may.
-/// Deleting it again changes nothing, and neither does `dry_run=true`.
-#[utoipa::path(tag = "admin-roles", operation_id = "admin.roles.delete", params(("role_id" = inline(RoleId), Path, description = "The role."), DryRunQuery), responses((status = 200, body = OneRole), (status = 204)))]
-#[delete("/admin/roles/{role_id}")]
 async fn delete_one(
     access: Access<DeleteRoles, Directory>,
     id: PathId<RoleId>,

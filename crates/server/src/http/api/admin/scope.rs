@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{get, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{Administer, PermissionSet, Reach},
     id::{PartnerId, TenantId},
@@ -20,7 +20,7 @@ use crate::{
         api::user::{AnchorResponse, HeldRoleResponse},
         envelope::{ApiResponse, ApiResult},
         extract::access::{Access, Me, Myself},
-        mount::Mount,
+        operation::Operations,
     },
 };
 
@@ -168,16 +168,14 @@ fn collections(permissions: &[&'static str]) -> Vec<CollectionResponse> {
     open.into_iter().map(|(name, actions)| CollectionResponse { name, actions }).collect()
 }
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(get_one);
+pub(super) fn mount(operations: &mut Operations) {
+    operations.get("/admin/me/scope", "admin.me.scope.get", get_one).says(
+        "Get what one administers",
+        "Level, partners and tenants, roles with where and until when they hold, and what is open under `/admin`: \
+         what a console has to know of whom it serves. For whoever holds a role at the platform or at a partner.",
+    );
 }
 
-/// Get what one administers
-///
-/// Level, partners and tenants, roles with where and until when they hold, and what is open under `/admin`: what a console
-/// has to know of whom it serves. For whoever holds a role at the platform or at a partner.
-#[utoipa::path(tag = "admin-me-scope", operation_id = "admin.me.scope.get", responses((status = 200, body = OneAdminScope)))]
-#[get("/admin/me/scope")]
 async fn get_one(access: Access<Administer, Myself>, me: Me, app: Data<App>) -> ApiResult<OneAdminScope> {
     let AdminScope { reach, partners, tenants, permissions } = app.admin_scope(&access).await?;
     let roles = &me.0.view.roles;

@@ -1,6 +1,6 @@
 //! Sessions across tenants.
 
-use actix_web::{delete, get, post, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{ReadSessions, RevokeSessions},
     id::{PartnerId, SessionId, TenantId, UserId},
@@ -14,19 +14,16 @@ use crate::{
         sessions::{Everywhere, SessionFilter, SessionSort},
     },
     http::{
-        api::session::{
-            AdminRevokeRequest, OneRevocation, OneSession, SessionListItem, SessionPage, SessionResponse,
-            SessionRevokeResponse,
-        },
+        api::session::{AdminRevokeRequest, SessionListItem, SessionPage, SessionResponse, SessionRevokeResponse},
         envelope::{ApiResponse, ApiResult, NoContent, WithEffects},
         extract::{
             access::{Access, Directory, Me, PathId},
-            page::{Listing, Paged},
-            valid::{DryRunQuery, ValidOrDry},
+            page::Listing,
+            valid::ValidOrDry,
         },
         input::{Flag, query},
-        mount::Mount,
         once::Answered,
+        operation::Operations,
         request::Asked,
     },
 };
@@ -45,16 +42,24 @@ query! {
     }
 }
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(revoke_all).mount(list).mount(get_one).mount(revoke);
+pub(super) fn mount(operations: &mut Operations) {
+    operations.post("/admin/sessions/revoke-all", "admin.sessions.revoke_all", revoke_all).says(
+        "End all sessions of a user or a tenant",
+        "Exactly one of both is named. With `dry_run=true` nothing ends, and `meta.effects` says what would.",
+    );
+    operations.get("/admin/sessions", "admin.sessions.list", list).says(
+        "List sessions across tenants",
+        "Of all tenants, or of those of the caller's partners. A filter that names something the caller may not see \
+         gives an empty list.",
+    );
+    operations
+        .get("/admin/sessions/{session_id}", "admin.sessions.get", get_one)
+        .says("Get any session", "With its user, its applications and how the user signed in.");
+    operations
+        .delete("/admin/sessions/{session_id}", "admin.sessions.revoke", revoke)
+        .says("End any session", "Ending one that has ended already is no error.");
 }
 
-/// List sessions across tenants
-///
-/// Of all tenants, or of those of the caller's partners. A filter that names something the caller may not see gives an
-/// empty list.
-#[utoipa::path(tag = "admin-sessions", operation_id = "admin.sessions.list", params(AdminSessionQuery, Paged<SessionSort>), responses((status = 200, body = SessionPage)))]
-#[get("/admin/sessions")]
 async fn list(
     access: Access<ReadSessions, Directory>,
     me: Me,
@@ -74,11 +79,6 @@ async fn list(
     Ok(listing.respond(&app, page, |view| SessionListItem::new(&view, current, now)))
 }
 
-/// Get any session
-///
-/// With its user, its applications and how the user signed in.
-#[utoipa::path(tag = "admin-sessions", operation_id = "admin.sessions.get", params(("session_id" = inline(SessionId), Path, description = "The session.")), responses((status = 200, body = OneSession)))]
-#[get("/admin/sessions/{session_id}")]
 async fn get_one(
     access: Access<ReadSessions, Directory>,
     me: Me,
@@ -89,11 +89,6 @@ async fn get_one(
     Ok(ApiResponse(SessionResponse::new(&view, apps, me.0.session.id, app.env().now())))
 }
 
-/// End any session
-///
-/// Ending one that has ended already is no error.
-#[utoipa::path(tag = "admin-sessions", operation_id = "admin.sessions.revoke", params(("session_id" = inline(SessionId), Path, description = "The session.")), responses((status = 204)))]
-#[delete("/admin/sessions/{session_id}")]
 async fn revoke(
     access: Access<RevokeSessions, Directory>,
     id: PathId<SessionId>,
@@ -104,11 +99,6 @@ async fn revoke(
     Ok(NoContent)
 }
 
-/// End all sessions of a user or a tenant
-///
-/// Exactly one of both is named. With `dry_run=true` nothing ends, and `meta.effects` says what would.
-#[utoipa::path(tag = "admin-sessions", operation_id = "admin.sessions.revoke_all", params(DryRunQuery), request_body = AdminRevokeRequest, responses((status = 200, body = OneRevocation)))]
-#[post("/admin/sessions/revoke-all")]
 async fn revoke_all(
     access: Access<RevokeSessions, Directory>,
     whose: ValidOrDry<AdminRevokeRequest>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::{delete, get, patch, post, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{DeleteTenants, ReadTenants, WriteTenants},
     id::{PartnerId, TenantId},
@@ -24,12 +24,12 @@ use crate::{
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal, WithEffects},
         extract::{
             access::{Access, Directory, PathId},
-            page::{CreationOrName, Listing, Paged},
-            valid::{DryRunQuery, RealOrDry, Valid, ValidOrDry},
+            page::{CreationOrName, Listing},
+            valid::{RealOrDry, Valid, ValidOrDry},
         },
         input::{Patch, Set, body, query},
-        mount::Mount,
         once::Answered,
+        operation::Operations,
         request::Asked,
     },
 };
@@ -198,15 +198,28 @@ impl From<Tenant> for TenantResponse {
     }
 }
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(list).mount(create).mount(get_one).mount(update).mount(delete_one);
+pub(super) fn mount(operations: &mut Operations) {
+    operations
+        .get("/admin/tenants", "admin.tenants.list", list)
+        .says("List tenants", "All, or those of the caller's partners; newest first, unless `sort` says otherwise.");
+    operations
+        .post("/admin/tenants", "admin.tenants.create", create)
+        .says("Make a tenant", "With a signing key of its own.");
+    operations
+        .get("/admin/tenants/{tenant_id}", "admin.tenants.get", get_one)
+        .says("Get a tenant", "With what it decides for itself.");
+    operations.patch("/admin/tenants/{tenant_id}", "admin.tenants.update", update).says(
+        "Change a tenant",
+        "Suspending it ends every session in it and lets nobody sign in; stricter settings end those that have had \
+         what they may have. With `dry_run=true` nothing changes, and the answer says what would.",
+    );
+    operations.delete("/admin/tenants/{tenant_id}", "admin.tenants.delete", delete_one).says(
+        "Delete a tenant",
+        "With its users, roles and keys; every session in it ends, and its slug is free. Deleting it again changes \
+         nothing. With `dry_run=true` nothing changes, and the answer says what would end.",
+    );
 }
 
-/// List tenants
-///
-/// All, or those of the caller's partners; newest first, unless `sort` says otherwise.
-#[utoipa::path(tag = "admin-tenants", operation_id = "admin.tenants.list", params(TenantQuery, Paged<CreationOrName>), responses((status = 200, body = TenantPage)))]
-#[get("/admin/tenants")]
 async fn list(
     access: Access<ReadTenants, Directory>,
     listing: Listing<TenantQuery, CreationOrName>,
@@ -220,11 +233,6 @@ async fn list(
     Ok(listing.respond(&app, page, TenantResponse::from))
 }
 
-/// Make a tenant
-///
-/// With a signing key of its own.
-#[utoipa::path(tag = "admin-tenants", operation_id = "admin.tenants.create", request_body = TenantCreateRequest, responses((status = 201, body = OneTenant)))]
-#[post("/admin/tenants")]
 async fn create(
     access: Access<WriteTenants, Directory>,
     new: Valid<TenantCreateRequest>,
@@ -245,11 +253,6 @@ async fn create(
     asked.once(&app, async |origin| app.create_tenant(&access, new, origin).await, |made| Created(made.into())).await
 }
 
-/// Get a tenant
-///
-/// With what it decides for itself.
-#[utoipa::path(tag = "admin-tenants", operation_id = "admin.tenants.get", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), responses((status = 200, body = OneTenant)))]
-#[get("/admin/tenants/{tenant_id}")]
 async fn get_one(
     access: Access<ReadTenants, Directory>,
     id: PathId<TenantId>,
@@ -258,13 +261,6 @@ async fn get_one(
     Ok(Versioned::one(app.tenant(&access, id.0).await?, Into::into))
 }
 
-/// Change a tenant
-///
-/// Suspending it ends every session in it and lets nobody sign in; stricter settings end those that have had what they
-/// may have. With `dry_run=true` nothing changes, and the answer
-/// says what would.
-#[utoipa::path(tag = "admin-tenants", operation_id = "admin.tenants.update", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), DryRunQuery), request_body = TenantPatchRequest, responses((status = 200, body = OneTenant)))]
-#[patch("/admin/tenants/{tenant_id}")]
 async fn update(
     access: Access<WriteTenants, Directory>,
     id: PathId<TenantId>,
@@ -291,12 +287,6 @@ async fn update(
     Ok(Versioned::changed(tenant, effects, Into::into))
 }
 
-/// Delete a tenant
-///
-/// With its users, roles and keys; every session in it ends, and its slug is free. Deleting it again changes nothing. With
-/// `dry_run=true` nothing changes, and the answer says what would end.
-#[utoipa::path(tag = "admin-tenants", operation_id = "admin.tenants.delete", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), DryRunQuery), responses((status = 200, body = OneTenant), (status = 204)))]
-#[delete("/admin/tenants/{tenant_id}")]
 async fn delete_one(
     access: Access<DeleteTenants, Directory>,
     id: PathId<TenantId>,

@@ -2,7 +2,7 @@
 
 mod fields;
 
-use actix_web::{delete, get, patch, post, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{DeleteUsers, ReadUsers, WriteUsers},
     id::{PartnerId, RoleId, TenantId, UserId},
@@ -21,23 +21,20 @@ use crate::{
     },
     http::{
         api::{
-            session::{OneRevocation, SessionRevokeResponse},
-            user::{
-                AdminUserResponse, InvitationResponse, NewUserResponse, OneAdminUser, OneInvitation, OneNewUser,
-                UserPage,
-            },
+            session::SessionRevokeResponse,
+            user::{AdminUserResponse, InvitationResponse, NewUserResponse, UserPage},
         },
         conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, NoContent, Removal, WithEffects},
         extract::{
             access::{Access, Directory, PathId},
             filtered::Filtered,
-            page::{ByCreation, Listing, Paged},
-            valid::{DryRunQuery, NoBody, Valid, ValidOrDry},
+            page::{ByCreation, Listing},
+            valid::{NoBody, Valid, ValidOrDry},
         },
         input::{Flag, Patch, Set, body, query},
-        mount::Mount,
         once::Answered,
+        operation::Operations,
         request::Asked,
     },
 };
@@ -145,24 +142,44 @@ impl From<UserPatchRequest> for UserPatch {
     }
 }
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes
-        .mount(list)
-        .mount(create)
-        .mount(get_one)
-        .mount(update)
-        .mount(delete_one)
-        .mount(invite)
-        .mount(cancel_invitation)
-        .mount(unlock)
-        .mount(reset_password);
+pub(super) fn mount(operations: &mut Operations) {
+    operations
+        .get("/admin/users", "admin.users.list", list)
+        .says("List users", "Of all tenants, or of those of the caller's partners; newest first.");
+    operations.post("/admin/users", "admin.users.create", create).says(
+        "Make an account",
+        "It is `INVITED` until its owner has set a password. The owner is mailed an invitation, unless `delivery` \
+         says otherwise.",
+    );
+    operations.get("/admin/users/{user_id}", "admin.users.get", get_one).says("Get a user", "With the roles held.");
+    operations.patch("/admin/users/{user_id}", "admin.users.update", update).says(
+        "Change a user",
+        "Suspending a user ends all the user's sessions. With `dry_run=true` nothing changes, and the answer says \
+         what would.",
+    );
+    operations.delete("/admin/users/{user_id}", "admin.users.delete", delete_one).says(
+        "Delete a user",
+        "Ends the user's sessions; user name and address are free for another account. With `erase=true` what is \
+         personal goes as well, now or of a user deleted before; what the account did stays in the audit trail. \
+         Deleting again changes nothing. With `dry_run=true` nothing changes, and the answer says what would end.",
+    );
+    operations.post("/admin/users/{user_id}/invitation", "admin.users.invitation.create", invite).says(
+        "Invite the owner of an account",
+        "An earlier link stops working. It is mailed, or with `\"delivery\": \"link\"` the answer has it, once.",
+    );
+    operations
+        .delete("/admin/users/{user_id}/invitation", "admin.users.invitation.delete", cancel_invitation)
+        .says("Cancel an invitation", "The link stops working; the account stays.");
+    operations.post("/admin/users/{user_id}/unlock", "admin.users.unlock", unlock).says(
+        "Unlock an account",
+        "Failed sign-ins are forgotten: the next attempt neither waits nor is refused for them.",
+    );
+    operations.post("/admin/users/{user_id}/password-reset", "admin.users.password_reset.create", reset_password).says(
+        "Make a user set another password",
+        "The password stops working, every session ends, and the user is mailed a link to set another.",
+    );
 }
 
-/// List users
-///
-/// Of all tenants, or of those of the caller's partners; newest first.
-#[utoipa::path(tag = "admin-users", operation_id = "admin.users.list", params(UsersOfQuery, UserQuery, Paged<ByCreation>), responses((status = 200, body = UserPage)))]
-#[get("/admin/users")]
 async fn list(
     access: Access<ReadUsers, Directory>,
     listing: Listing<(UsersOfQuery, UserQuery), ByCreation>,
@@ -174,11 +191,6 @@ async fn list(
     Ok(listing.respond(&app, page, |view| AdminUserResponse::from(&view)))
 }
 
-/// Make an account
-///
-/// It is `INVITED` until its owner has set a password. The owner is mailed an invitation, unless `delivery` says otherwise.
-#[utoipa::path(tag = "admin-users", operation_id = "admin.users.create", request_body = UserCreateRequest, responses((status = 201, body = OneNewUser)))]
-#[post("/admin/users")]
 async fn create(
     access: Access<WriteUsers, Directory>,
     new: Valid<UserCreateRequest>,
@@ -190,11 +202,6 @@ async fn create(
     asked.once(&app, async |origin| app.create_user(&access, new, origin).await, |made| Created(made.into())).await
 }
 
-/// Invite the owner of an account
-///
-/// An earlier link stops working. It is mailed, or with `"delivery": "link"` the answer has it, once.
-#[utoipa::path(tag = "admin-users-invitation", operation_id = "admin.users.invitation.create", params(("user_id" = inline(UserId), Path, description = "The user.")), request_body = InvitationRequest, responses((status = 201, body = OneInvitation)))]
-#[post("/admin/users/{user_id}/invitation")]
 async fn invite(
     access: Access<WriteUsers, Directory>,
     id: PathId<UserId>,
@@ -207,11 +214,6 @@ async fn invite(
     asked.once(&app, invite, |made| Created(made.into())).await
 }
 
-/// Cancel an invitation
-///
-/// The link stops working; the account stays.
-#[utoipa::path(tag = "admin-users-invitation", operation_id = "admin.users.invitation.delete", params(("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 204)))]
-#[delete("/admin/users/{user_id}/invitation")]
 async fn cancel_invitation(
     access: Access<WriteUsers, Directory>,
     id: PathId<UserId>,
@@ -222,11 +224,6 @@ async fn cancel_invitation(
     Ok(NoContent)
 }
 
-/// Make a user set another password
-///
-/// The password stops working, every session ends, and the user is mailed a link to set another.
-#[utoipa::path(tag = "admin-users-password-reset", operation_id = "admin.users.password_reset.create", params(("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 200, body = OneRevocation)))]
-#[post("/admin/users/{user_id}/password-reset")]
 async fn reset_password(
     access: Access<WriteUsers, Directory>,
     id: PathId<UserId>,
@@ -238,11 +235,6 @@ async fn reset_password(
     asked.once(&app, reset, |revoked| ApiResponse(revoked.into())).await
 }
 
-/// Get a user
-///
-/// With the roles held.
-#[utoipa::path(tag = "admin-users", operation_id = "admin.users.get", params(("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 200, body = OneAdminUser)))]
-#[get("/admin/users/{user_id}")]
 async fn get_one(
     access: Access<ReadUsers, Directory>,
     id: PathId<UserId>,
@@ -251,11 +243,6 @@ async fn get_one(
     Ok(Versioned::one(app.user(&access, id.0).await?, |user| (&user).into()))
 }
 
-/// Change a user
-///
-/// Suspending a user ends all the user's sessions. With `dry_run=true` nothing changes, and the answer says what would.
-#[utoipa::path(tag = "admin-users", operation_id = "admin.users.update", params(("user_id" = inline(UserId), Path, description = "The user."), DryRunQuery), request_body = UserPatchRequest, responses((status = 200, body = OneAdminUser)))]
-#[patch("/admin/users/{user_id}")]
 async fn update(
     access: Access<WriteUsers, Directory>,
     id: PathId<UserId>,
@@ -267,11 +254,6 @@ async fn update(
     Ok(Versioned::changed(user, effects, |user| (&user).into()))
 }
 
-/// Unlock an account
-///
-/// Failed sign-ins are forgotten: the next attempt neither waits nor is refused for them.
-#[utoipa::path(tag = "admin-users", operation_id = "admin.users.unlock", params(("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 200, body = OneAdminUser)))]
-#[post("/admin/users/{user_id}/unlock")]
 async fn unlock(
     access: Access<WriteUsers, Directory>,
     id: PathId<UserId>,
@@ -283,13 +265,6 @@ async fn unlock(
     asked.once(&app, unlock, |user| ApiResponse((&user).into())).await
 }
 
-/// Delete a user
-///
-/// Ends the user's sessions; user name and address are free for another account. With `erase=true` what is personal
-/// goes as well, now or of a user deleted before; what the account did stays in the audit trail. Deleting again changes
-/// nothing. With `dry_run=true` nothing changes, and the answer says what would end.
-#[utoipa::path(tag = "admin-users", operation_id = "admin.users.delete", params(("user_id" = inline(UserId), Path, description = "The user."), UserDeletionQuery), responses((status = 200, body = OneAdminUser), (status = 204)))]
-#[delete("/admin/users/{user_id}")]
 async fn delete_one(
     access: Access<DeleteUsers, Directory>,
     id: PathId<UserId>,

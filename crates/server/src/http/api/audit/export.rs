@@ -1,6 +1,6 @@
 //! Events as a file.
 
-use actix_web::{HttpResponse, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{audit::AuditEvent, import::Format};
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::{
     app::{self, App, audit::AuditExport},
     http::{
         api::audit::AuditEventResponse,
-        download::{self, FileQuery, Source, texts},
+        download::{self, File, FileQuery, Source, texts},
         envelope::{ApiResult, ChangeResponse},
     },
     transfer::table::{json_line, row},
@@ -57,7 +57,11 @@ fn write(format: Format, event: AuditEvent) -> app::Result<String> {
 ///
 /// # Errors
 /// As the first batch.
-pub async fn respond(app: Data<App>, query: &FileQuery, export: AuditExport) -> ApiResult<HttpResponse> {
+pub async fn respond(
+    app: Data<App>,
+    query: &FileQuery,
+    export: AuditExport,
+) -> ApiResult<File<AuditEventLines, AuditEventTable>> {
     let format = query.format();
     download::respond(Events { app, export, format }, format).await
 }

@@ -1,40 +1,48 @@
 //! The audit trail of a tenant, for its administrators.
 
-use actix_web::{HttpResponse, get, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{Area, ReadAudit},
-    id::{AuditEventId, TenantId},
+    id::AuditEventId,
 };
 
 use crate::{
     app::{App, audit::AuditExport},
     http::{
         api::audit::{
-            AuditEventPage, AuditEventResponse, AuditQuery, OneAuditEvent,
-            catalogue::{AuditCatalogueResponse, OneAuditCatalogue},
+            AuditEventPage, AuditEventResponse, AuditQuery,
+            catalogue::AuditCatalogueResponse,
             export::{self, AuditEventLines, AuditEventTable},
         },
-        download::FileQuery,
+        download::{File, FileQuery},
         envelope::{ApiResponse, ApiResult},
         extract::{
             access::{Access, InTenant, PathId, PathTenant},
             filtered::Filtered,
-            page::{ByCreation, Listing, Paged},
+            page::{ByCreation, Listing},
         },
-        mount::Mount,
+        operation::Operations,
     },
 };
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    // Fixed segments before the placeholder.
-    routes.mount(list).mount(download).mount(catalogue).mount(get_one);
+pub(super) fn mount(operations: &mut Operations) {
+    operations
+        .get("/tenants/{tenant_id}/audit-events", "tenants.audit_events.list", list)
+        .says("List the audit events of a tenant", "Everything that happened in it, by whomever; newest first.");
+    operations.get("/tenants/{tenant_id}/audit-events/export", "tenants.audit_events.download", download).says(
+        "Export audit events of a tenant",
+        "Everything that the filters find up to the instant of the request, oldest first, sent while it is read. If \
+         something goes wrong on the way, or the right to see it ends, the connection is closed before the body has \
+         ended.",
+    );
+    operations
+        .get("/tenants/{tenant_id}/audit-events/catalogue", "tenants.audit_events.catalogue.get", catalogue)
+        .says("Get the words of the audit trail", "Every action and every kind of thing that this release records.");
+    operations
+        .get("/tenants/{tenant_id}/audit-events/{event_id}", "tenants.audit_events.get", get_one)
+        .says("Get an audit event of a tenant", "With what changed.");
 }
 
-/// List the audit events of a tenant
-///
-/// Everything that happened in it, by whomever; newest first.
-#[utoipa::path(tag = "tenants-audit-events", operation_id = "tenants.audit_events.list", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), AuditQuery, Paged<ByCreation>), responses((status = 200, body = AuditEventPage)))]
-#[get("/tenants/{tenant_id}/audit-events")]
 async fn list(
     access: Access<ReadAudit, InTenant>,
     listing: Listing<AuditQuery, ByCreation>,
@@ -45,37 +53,21 @@ async fn list(
     Ok(listing.respond(&app, page, AuditEventResponse::from))
 }
 
-/// Export audit events of a tenant
-///
-/// Everything that the filters find up to the instant of the request, oldest first, sent while it is read. If something
-/// goes wrong on the way, or the right to see it ends, the connection is closed before the body has ended.
-#[utoipa::path(tag = "tenants-audit-events", operation_id = "tenants.audit_events.download", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), FileQuery, AuditQuery), responses((status = 200, content((AuditEventLines = "application/x-ndjson"), (AuditEventTable = "text/csv")))))]
-#[get("/tenants/{tenant_id}/audit-events/export")]
 async fn download(
     access: Access<ReadAudit, InTenant>,
     tenant: PathTenant,
     asked: Filtered<(FileQuery, AuditQuery)>,
     app: Data<App>,
-) -> ApiResult<HttpResponse> {
+) -> ApiResult<File<AuditEventLines, AuditEventTable>> {
     let (how, query) = &asked.0;
     let export = AuditExport::new(&access, Area::Tenant(tenant.0.reference()), query.into(), app.env().now());
     export::respond(app, how, export).await
 }
 
-/// Get the words of the audit trail
-///
-/// Every action and every kind of thing that this release records.
-#[utoipa::path(tag = "tenants-audit-events-catalogue", operation_id = "tenants.audit_events.catalogue.get", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), responses((status = 200, body = OneAuditCatalogue)))]
-#[get("/tenants/{tenant_id}/audit-events/catalogue")]
 async fn catalogue(_access: Access<ReadAudit, InTenant>) -> ApiResult<ApiResponse<AuditCatalogueResponse>> {
     Ok(ApiResponse(AuditCatalogueResponse::new()))
 }
 
-/// Get an audit event of a tenant
-///
-/// With what changed.
-#[utoipa::path(tag = "tenants-audit-events", operation_id = "tenants.audit_events.get", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("event_id" = inline(AuditEventId), Path, description = "The event.")), responses((status = 200, body = OneAuditEvent)))]
-#[get("/tenants/{tenant_id}/audit-events/{event_id}")]
 async fn get_one(
     access: Access<ReadAudit, InTenant>,
     id: PathId<AuditEventId>,

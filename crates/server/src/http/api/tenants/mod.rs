@@ -8,15 +8,15 @@ pub mod settings;
 pub mod transfers;
 pub mod users;
 
-use crate::http::mount::Mount;
+use crate::http::operation::Operations;
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    sessions::mount(routes);
+pub(super) fn mount(operations: &mut Operations) {
+    sessions::mount(operations);
     // Fixed segments before the placeholder.
-    transfers::mount(routes);
-    users::mount(routes);
-    roles::mount(routes);
-    assignments::mount(routes);
-    settings::mount(routes);
-    audit::mount(routes);
+    transfers::mount(operations);
+    users::mount(operations);
+    roles::mount(operations);
+    assignments::mount(operations);
+    settings::mount(operations);
+    audit::mount(operations);
 }

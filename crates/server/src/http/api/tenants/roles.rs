@@ -1,6 +1,6 @@
 //! The roles of a tenant.
 
-use actix_web::{delete, get, patch, post, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{DeleteRoles, PermissionPattern, PermissionSet, ReadRoles, WriteRoles},
     id::{RoleId, TenantId},
@@ -10,17 +10,17 @@ use gatehouse_domain::{
 use crate::{
     app::{App, client::Origin, roles::AnyRole},
     http::{
-        api::admin::roles::{OneRole, RolePage, RolePatchRequest, RoleQuery, RoleResponse},
+        api::admin::roles::{RolePage, RolePatchRequest, RoleQuery, RoleResponse},
         conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, Removal},
         extract::{
             access::{Access, InTenant, PathId},
-            page::{ByCreation, Listing, Paged},
-            valid::{DryRunQuery, RealOrDry, Valid},
+            page::{ByCreation, Listing},
+            valid::{RealOrDry, Valid},
         },
         input::{Many, body},
-        mount::Mount,
         once::Answered,
+        operation::Operations,
         request::Asked,
     },
 };
@@ -35,15 +35,26 @@ body! {
     }
 }
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(list).mount(create).mount(get_one).mount(update).mount(delete_one);
+pub(super) fn mount(operations: &mut Operations) {
+    operations
+        .get("/tenants/{tenant_id}/roles", "tenants.roles.list", list)
+        .says("List the roles of a tenant", "Its own, newest first, then the built-in ones.");
+    operations
+        .post("/tenants/{tenant_id}/roles", "tenants.roles.create", create)
+        .says("Make a role in a tenant", "Nobody makes a role that allows more than they may themselves.");
+    operations
+        .get("/tenants/{tenant_id}/roles/{role_id}", "tenants.roles.get", get_one)
+        .says("Get a role of a tenant", "With what it allows; the built-in ones belong to every tenant.");
+    operations
+        .patch("/tenants/{tenant_id}/roles/{role_id}", "tenants.roles.update", update)
+        .says("Change a role of a tenant", "Whoever holds it is affected within a second.");
+    operations.delete("/tenants/{tenant_id}/roles/{role_id}", "tenants.roles.delete", delete_one).says(
+        "Delete a role of a tenant",
+        "Whoever holds it is affected within a second; its name is free. Nobody deletes a role that allows more than \
+         they may. Deleting it again changes nothing, and neither does `dry_run=true`.",
+    );
 }
 
-/// List the roles of a tenant
-///
-/// Its own, newest first, then the built-in ones.
-#[utoipa::path(tag = "tenants-roles", operation_id = "tenants.roles.list", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), RoleQuery, Paged<ByCreation>), responses((status = 200, body = RolePage)))]
-#[get("/tenants/{tenant_id}/roles")]
 async fn list(
     access: Access<ReadRoles, InTenant>,
     listing: Listing<RoleQuery, ByCreation>,
@@ -53,11 +64,6 @@ async fn list(
     Ok(listing.respond(&app, page, RoleResponse::from))
 }
 
-/// Make a role in a tenant
-///
-/// Nobody makes a role that allows more than they may themselves.
-#[utoipa::path(tag = "tenants-roles", operation_id = "tenants.roles.create", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), request_body = TenantRoleCreateRequest, responses((status = 201, body = OneRole)))]
-#[post("/tenants/{tenant_id}/roles")]
 async fn create(
     access: Access<WriteRoles, InTenant>,
     tenant: PathId<TenantId>,
@@ -71,11 +77,6 @@ async fn create(
     asked.once(&app, create, |role| Created(AnyRole::Custom(role).into())).await
 }
 
-/// Get a role of a tenant
-///
-/// With what it allows; the built-in ones belong to every tenant.
-#[utoipa::path(tag = "tenants-roles", operation_id = "tenants.roles.get", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("role_id" = inline(RoleId), Path, description = "The role.")), responses((status = 200, body = OneRole)))]
-#[get("/tenants/{tenant_id}/roles/{role_id}")]
 async fn get_one(
     access: Access<ReadRoles, InTenant>,
     id: PathId<RoleId>,
@@ -84,11 +85,6 @@ async fn get_one(
     Ok(Versioned::one(app.role(&access, id.0).await?, Into::into))
 }
 
-/// Change a role of a tenant
-///
-/// Whoever holds it is affected within a second.
-#[utoipa::path(tag = "tenants-roles", operation_id = "tenants.roles.update", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("role_id" = inline(RoleId), Path, description = "The role.")), request_body = RolePatchRequest, responses((status = 200, body = OneRole)))]
-#[patch("/tenants/{tenant_id}/roles/{role_id}")]
 async fn update(
     access: Access<WriteRoles, InTenant>,
     id: PathId<RoleId>,
@@ -101,12 +97,6 @@ async fn update(
     Ok(Versioned::one(AnyRole::Custom(role), Into::into))
 }
 
-/// Delete a role of a tenant
-///
-/// Whoever holds it is affected within a second; its name is free. Nobody deletes a role that allows more than they may.
-/// Deleting it again changes nothing, and neither does `dry_run=true`.
-#[utoipa::path(tag = "tenants-roles", operation_id = "tenants.roles.delete", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("role_id" = inline(RoleId), Path, description = "The role."), DryRunQuery), responses((status = 200, body = OneRole), (status = 204)))]
-#[delete("/tenants/{tenant_id}/roles/{role_id}")]
 async fn delete_one(
     access: Access<DeleteRoles, InTenant>,
     id: PathId<RoleId>,

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use actix_web::{delete, get, post, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{ReadSessions, RevokeSessions},
-    id::{ApplicationId, SessionId, TenantId, UserId},
+    id::{ApplicationId, SessionId, UserId},
     issue::{Fault, Issues},
     time::Timestamp,
 };
@@ -18,18 +18,18 @@ use crate::{
     },
     http::{
         api::session::{
-            OneRevocation, OneSession, OneStats, SessionListItem, SessionPage, SessionResponse, SessionRevokeRequest,
-            SessionRevokeResponse, SessionStatsResponse,
+            SessionListItem, SessionPage, SessionResponse, SessionRevokeRequest, SessionRevokeResponse,
+            SessionStatsResponse,
         },
         envelope::{ApiResponse, ApiResult, NoContent, WithEffects},
         extract::{
             access::{Access, InTenant, InTenantOrOwn, Me, OfUser, PathId},
-            page::{Listing, Paged},
-            valid::{DryRunQuery, NoBody, RealOrDry, Valid},
+            page::Listing,
+            valid::{NoBody, RealOrDry, Valid},
         },
         input::{Flag, Opaque, query},
-        mount::Mount,
         once::Answered,
+        operation::Operations,
         request::Asked,
     },
 };
@@ -84,17 +84,36 @@ impl From<&SessionQuery> for SessionFilter {
     }
 }
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    // Fixed segments before the placeholder.
-    routes.mount(stats).mount(revoke_all).mount(list_of_user).mount(revoke_of_user);
-    routes.mount(list).mount(get_one).mount(revoke);
+pub(super) fn mount(operations: &mut Operations) {
+    operations.get("/tenants/{tenant_id}/sessions/stats", "tenants.sessions.stats", stats).says(
+        "Get figures about the sessions of a tenant",
+        "Active sessions and users now, the last 24 hours, and the last 7 days by the hour.",
+    );
+    operations.post("/tenants/{tenant_id}/sessions/revoke-all", "tenants.sessions.revoke_all", revoke_all).says(
+        "End all sessions of a tenant",
+        "Everybody in the tenant is signed out, the caller included. With `dry_run=true` nothing ends, and \
+         `meta.effects` says what would.",
+    );
+    operations
+        .get("/tenants/{tenant_id}/sessions/users/{user_id}", "tenants.sessions.users.list", list_of_user)
+        .says("List the sessions of a user", "As the list of the tenant. One's own need no permission.");
+    operations
+        .post("/tenants/{tenant_id}/sessions/users/{user_id}/revoke", "tenants.sessions.users.revoke", revoke_of_user)
+        .says("End sessions of a user", "Either the named ones or all. One's own need no permission.");
+    operations.get("/tenants/{tenant_id}/sessions", "tenants.sessions.list", list).says(
+        "List the sessions of a tenant",
+        "Newest first, unless `sort` says otherwise. Filters that are repeated mean any of their values.",
+    );
+    operations.get("/tenants/{tenant_id}/sessions/{session_id}", "tenants.sessions.get", get_one).says(
+        "Get a session of a tenant",
+        "With its user, its applications and how the user signed in. One's own need no permission.",
+    );
+    operations.delete("/tenants/{tenant_id}/sessions/{session_id}", "tenants.sessions.revoke", revoke).says(
+        "End a session of a tenant",
+        "Ending one that has ended already is no error. One's own need no permission.",
+    );
 }
 
-/// List the sessions of a tenant
-///
-/// Newest first, unless `sort` says otherwise. Filters that are repeated mean any of their values.
-#[utoipa::path(tag = "tenants-sessions", operation_id = "tenants.sessions.list", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), WhoseQuery, SessionQuery, Paged<SessionSort>), responses((status = 200, body = SessionPage)))]
-#[get("/tenants/{tenant_id}/sessions")]
 async fn list(
     access: Access<ReadSessions, InTenant>,
     me: Me,
@@ -108,12 +127,6 @@ async fn list(
     Ok(listing.respond(&app, page, |view| SessionListItem::new(&view, current, now)))
 }
 
-/// End all sessions of a tenant
-///
-/// Everybody in the tenant is signed out, the caller included. With `dry_run=true` nothing ends, and `meta.effects`
-/// says what would.
-#[utoipa::path(tag = "tenants-sessions", operation_id = "tenants.sessions.revoke_all", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), DryRunQuery), responses((status = 200, body = OneRevocation)))]
-#[post("/tenants/{tenant_id}/sessions/revoke-all")]
 async fn revoke_all(
     access: Access<RevokeSessions, InTenant>,
     mode: RealOrDry,
@@ -125,20 +138,10 @@ async fn revoke_all(
     asked.once(&app, end, |(revoked, effects)| WithEffects(revoked.into(), effects)).await
 }
 
-/// Get figures about the sessions of a tenant
-///
-/// Active sessions and users now, the last 24 hours, and the last 7 days by the hour.
-#[utoipa::path(tag = "tenants-sessions", operation_id = "tenants.sessions.stats", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), responses((status = 200, body = OneStats)))]
-#[get("/tenants/{tenant_id}/sessions/stats")]
 async fn stats(access: Access<ReadSessions, InTenant>, app: Data<App>) -> ApiResult<ApiResponse<SessionStatsResponse>> {
     Ok(ApiResponse(app.session_stats(&access).await?.into()))
 }
 
-/// List the sessions of a user
-///
-/// As the list of the tenant. One's own need no permission.
-#[utoipa::path(tag = "tenants-sessions-users", operation_id = "tenants.sessions.users.list", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user."), SessionQuery, Paged<SessionSort>), responses((status = 200, body = SessionPage)))]
-#[get("/tenants/{tenant_id}/sessions/users/{user_id}")]
 async fn list_of_user(
     access: Access<ReadSessions, OfUser>,
     me: Me,
@@ -160,11 +163,6 @@ async fn list_of_user(
     Ok(listing.respond(&app, page, |view| SessionListItem::new(&view, current, now)))
 }
 
-/// End sessions of a user
-///
-/// Either the named ones or all. One's own need no permission.
-#[utoipa::path(tag = "tenants-sessions-users", operation_id = "tenants.sessions.users.revoke", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), request_body = SessionRevokeRequest, responses((status = 200, body = OneRevocation)))]
-#[post("/tenants/{tenant_id}/sessions/users/{user_id}/revoke")]
 async fn revoke_of_user(
     access: Access<RevokeSessions, OfUser>,
     user: PathId<UserId>,
@@ -177,11 +175,6 @@ async fn revoke_of_user(
     asked.once(&app, end, |revoked| ApiResponse(revoked.into())).await
 }
 
-/// Get a session of a tenant
-///
-/// With its user, its applications and how the user signed in. One's own need no permission.
-#[utoipa::path(tag = "tenants-sessions", operation_id = "tenants.sessions.get", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("session_id" = inline(SessionId), Path, description = "The session.")), responses((status = 200, body = OneSession)))]
-#[get("/tenants/{tenant_id}/sessions/{session_id}")]
 async fn get_one(
     access: Access<ReadSessions, InTenantOrOwn>,
     me: Me,
@@ -192,11 +185,6 @@ async fn get_one(
     Ok(ApiResponse(SessionResponse::new(&view, apps, me.0.session.id, app.env().now())))
 }
 
-/// End a session of a tenant
-///
-/// Ending one that has ended already is no error. One's own need no permission.
-#[utoipa::path(tag = "tenants-sessions", operation_id = "tenants.sessions.revoke", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("session_id" = inline(SessionId), Path, description = "The session.")), responses((status = 204)))]
-#[delete("/tenants/{tenant_id}/sessions/{session_id}")]
 async fn revoke(
     access: Access<RevokeSessions, InTenantOrOwn>,
     id: PathId<SessionId>,

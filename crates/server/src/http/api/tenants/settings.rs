@@ -1,6 +1,6 @@
 //! What a tenant decides for itself.
 
-use actix_web::{get, patch, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{ReadSettings, WriteSettings},
     id::TenantId,
@@ -14,22 +14,32 @@ use crate::{
         envelope::{ApiResponse, ApiResult, WithChanges},
         extract::{
             access::{Access, InTenant, PathId},
-            valid::{DryRunQuery, ValidOrDry},
+            valid::ValidOrDry,
         },
-        mount::Mount,
+        operation::Operations,
         request::Asked,
     },
 };
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(get_tenant).mount(get_tenant_effective).mount(update_tenant);
+pub(super) fn mount(operations: &mut Operations) {
+    operations
+        .get("/tenants/{tenant_id}/settings", "tenants.settings.get", get_tenant)
+        .says("Get the settings of a tenant", "What the tenant decides itself; null is inherited.");
+    operations
+        .get("/tenants/{tenant_id}/settings/effective", "tenants.settings.effective.get", get_tenant_effective)
+        .says(
+            "Get what holds at a tenant",
+            "Every setting with its value, who decided it, and what the tenant may decide.",
+        );
+    operations.patch("/tenants/{tenant_id}/settings", "tenants.settings.update", update_tenant).says(
+        "Change the settings of a tenant",
+        "What is absent stays, null inherits. Looser than what is decided above is refused. Sessions that are there \
+         have no more than what is allowed then, and end if they have had it; nothing makes them longer. \
+         `meta.changes` says what holds now at this level and did not before, `meta.effects` what ended. With \
+         `dry_run=true` nothing changes, and the answer says what would.",
+    );
 }
 
-/// Get the settings of a tenant
-///
-/// What the tenant decides itself; null is inherited.
-#[utoipa::path(tag = "tenants-settings", operation_id = "tenants.settings.get", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), responses((status = 200, body = OneSettings)))]
-#[get("/tenants/{tenant_id}/settings")]
 async fn get_tenant(
     access: Access<ReadSettings, InTenant>,
     id: PathId<TenantId>,
@@ -38,11 +48,6 @@ async fn get_tenant(
     Ok(app.settings(&access, Place::Tenant(id.0)).await?.into())
 }
 
-/// Get what holds at a tenant
-///
-/// Every setting with its value, who decided it, and what the tenant may decide.
-#[utoipa::path(tag = "tenants-settings-effective", operation_id = "tenants.settings.effective.get", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), responses((status = 200, body = OneEffectiveSettings)))]
-#[get("/tenants/{tenant_id}/settings/effective")]
 async fn get_tenant_effective(
     access: Access<ReadSettings, InTenant>,
     id: PathId<TenantId>,
@@ -51,14 +56,6 @@ async fn get_tenant_effective(
     Ok(ApiResponse(app.effective_settings(&access, Place::Tenant(id.0)).await?.into()))
 }
 
-/// Change the settings of a tenant
-///
-/// What is absent stays, null inherits. Looser than what is decided above is refused. Sessions that are there have no more
-/// than what is allowed then, and end if they have had it; nothing makes them longer. `meta.changes` says what holds now
-/// at this level and did not before, `meta.effects` what ended. With `dry_run=true` nothing changes, and the answer says
-/// what would.
-#[utoipa::path(tag = "tenants-settings", operation_id = "tenants.settings.update", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), DryRunQuery), request_body = SettingsPatch, responses((status = 200, body = OneSettings)))]
-#[patch("/tenants/{tenant_id}/settings")]
 async fn update_tenant(
     access: Access<WriteSettings, InTenant>,
     id: PathId<TenantId>,

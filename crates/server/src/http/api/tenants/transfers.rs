@@ -1,6 +1,6 @@
 //! Users of a tenant as files: in, by an import, and out.
 
-use actix_web::{HttpResponse, get, post, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{ReadUsers, WriteUsers},
     id::{JobId, TenantId},
@@ -10,50 +10,69 @@ use crate::{
     app::{App, client::Origin},
     http::{
         api::user_import::{
-            self, ByLine, Located, OneUserImport, UserImportLines, UserImportPage, UserImportQuery,
-            UserImportRejectPage, UserImportRejectResponse, UserImportResponse, UserImportTable, UserLines, UserTable,
+            self, ByLine, Located, UserImportPage, UserImportQuery, UserImportRejectPage, UserImportRejectResponse,
+            UserImportResponse, UserLines, UserTable,
         },
-        download::FileQuery,
+        download::{File, FileQuery},
         envelope::{ApiResponse, ApiResult},
         extract::{
             access::{Access, InTenant, PathId},
             file::UserFile,
             filtered::Filtered,
-            page::{ByCreation, Listing, Paged, Unfiltered},
+            page::{ByCreation, Listing, Unfiltered},
             valid::NoBody,
         },
-        mount::Mount,
         once::Answered,
+        operation::Operations,
         request::Asked,
     },
 };
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes.mount(download).mount(list).mount(create).mount(get_one).mount(cancel).mount(list_rejects);
+pub(super) fn mount(operations: &mut Operations) {
+    operations.get("/tenants/{tenant_id}/users/export", "tenants.users.download", download).says(
+        "Export the users of a tenant",
+        "Everybody who was there at the instant of the request, oldest first, without passwords, sent while it is \
+         read; the file can be imported. If something goes wrong on the way, or the right to see it ends, the \
+         connection is closed before the body has ended. The audit trail says that it was asked for.",
+    );
+    operations
+        .get("/tenants/{tenant_id}/user-imports", "tenants.user_imports.list", list)
+        .says("List the imports of users into a tenant", "Newest first; those of the command line are among them.");
+    operations.post("/tenants/{tenant_id}/user-imports", "tenants.user_imports.create", create).says(
+        "Import users into a tenant",
+        "The body is the file, of at most 16 MiB; each 256 KiB of it must come within 30 seconds. What is imported is \
+         nobody's administrator and may bring the hash of a password that another system made. The answer comes \
+         before the import has begun: `Location` says where to look how far it is. 500 lines at a time are in or not. \
+         It goes on only while whoever asked for it may make users here, and a tenant has one import at a time. With \
+         `dry_run=true` nobody is made.",
+    );
+    operations
+        .get("/tenants/{tenant_id}/user-imports/{import_id}", "tenants.user_imports.get", get_one)
+        .says("Get an import of users into a tenant", "Where it stands, and what became of the lines so far.");
+    operations
+        .post("/tenants/{tenant_id}/user-imports/{import_id}/cancel", "tenants.user_imports.cancel", cancel)
+        .says(
+            "Cancel an import of users into a tenant",
+            "Whom it has brought stays. One that has ended stays as it is.",
+        );
+    operations
+        .get("/tenants/{tenant_id}/user-imports/{import_id}/rejects", "tenants.user_imports.rejects.list", list_rejects)
+        .says(
+            "List what an import into a tenant rejected",
+            "Each line with what is wrong with it, in the order of the file; until a week after the import has ended.",
+        );
 }
 
-/// Export the users of a tenant
-///
-/// Everybody who was there at the instant of the request, oldest first, without passwords, sent while it is read; the
-/// file can be imported. If something goes wrong on the way, or the right to see it ends, the connection is closed
-/// before the body has ended. The audit trail says that it was asked for.
-#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.download", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), FileQuery), responses((status = 200, content((UserLines = "application/x-ndjson"), (UserTable = "text/csv")))))]
-#[get("/tenants/{tenant_id}/users/export")]
 async fn download(
     access: Access<ReadUsers, InTenant>,
     tenant: PathId<TenantId>,
     how: Filtered<FileQuery>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<HttpResponse> {
+) -> ApiResult<File<UserLines, UserTable>> {
     user_import::download(&access, tenant.0, &how.0, asked, app).await
 }
 
-/// List the imports of users into a tenant
-///
-/// Newest first; those of the command line are among them.
-#[utoipa::path(tag = "tenants-user-imports", operation_id = "tenants.user_imports.list", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), Paged<ByCreation>), responses((status = 200, body = UserImportPage)))]
-#[get("/tenants/{tenant_id}/user-imports")]
 async fn list(
     access: Access<ReadUsers, InTenant>,
     tenant: PathId<TenantId>,
@@ -64,14 +83,6 @@ async fn list(
     Ok(listing.respond(&app, page, UserImportResponse::from))
 }
 
-/// Import users into a tenant
-///
-/// The body is the file, of at most 16 MiB; each 256 KiB of it must come within 30 seconds. What is imported is nobody's
-/// administrator and may bring the hash of a password that another system made. The answer comes before the import has
-/// begun: `Location` says where to look how far it is. 500 lines at a time are in or not. It goes on only while whoever
-/// asked for it may make users here, and a tenant has one import at a time. With `dry_run=true` nobody is made.
-#[utoipa::path(tag = "tenants-user-imports", operation_id = "tenants.user_imports.create", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), UserImportQuery), request_body(content((UserImportLines = "application/x-ndjson"), (UserImportTable = "text/csv"))), responses((status = 202, body = OneUserImport)))]
-#[post("/tenants/{tenant_id}/user-imports")]
 async fn create(
     access: Access<WriteUsers, InTenant>,
     tenant: PathId<TenantId>,
@@ -83,11 +94,6 @@ async fn create(
     user_import::create(&access, tenant.0, &how.0, file, asked, &app).await
 }
 
-/// Get an import of users into a tenant
-///
-/// Where it stands, and what became of the lines so far.
-#[utoipa::path(tag = "tenants-user-imports", operation_id = "tenants.user_imports.get", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("import_id" = inline(JobId), Path, description = "The import.")), responses((status = 200, body = OneUserImport)))]
-#[get("/tenants/{tenant_id}/user-imports/{import_id}")]
 async fn get_one(
     access: Access<ReadUsers, InTenant>,
     tenant: PathId<TenantId>,
@@ -97,11 +103,6 @@ async fn get_one(
     Ok(ApiResponse(app.import(&access, tenant.0, id.0).await?.into()))
 }
 
-/// Cancel an import of users into a tenant
-///
-/// Whom it has brought stays. One that has ended stays as it is.
-#[utoipa::path(tag = "tenants-user-imports", operation_id = "tenants.user_imports.cancel", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("import_id" = inline(JobId), Path, description = "The import.")), responses((status = 200, body = OneUserImport)))]
-#[post("/tenants/{tenant_id}/user-imports/{import_id}/cancel")]
 async fn cancel(
     access: Access<WriteUsers, InTenant>,
     tenant: PathId<TenantId>,
@@ -114,11 +115,6 @@ async fn cancel(
     asked.once(&app, cancel, |import| ApiResponse(import.into())).await
 }
 
-/// List what an import into a tenant rejected
-///
-/// Each line with what is wrong with it, in the order of the file; until a week after the import has ended.
-#[utoipa::path(tag = "tenants-user-imports-rejects", operation_id = "tenants.user_imports.rejects.list", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("import_id" = inline(JobId), Path, description = "The import."), Paged<ByLine>), responses((status = 200, body = UserImportRejectPage)))]
-#[get("/tenants/{tenant_id}/user-imports/{import_id}/rejects")]
 async fn list_rejects(
     access: Access<ReadUsers, InTenant>,
     tenant: PathId<TenantId>,

@@ -1,6 +1,6 @@
 //! The users of a tenant.
 
-use actix_web::{delete, get, patch, post, web::Data};
+use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{DeleteUsers, ReadUsers, WriteUsers},
     id::{TenantId, UserId},
@@ -12,23 +12,20 @@ use crate::{
     http::{
         api::{
             admin::users::{DeliveryField, InvitationRequest, UserDeletionQuery, UserPatchRequest, UserQuery},
-            session::{OneRevocation, SessionRevokeResponse},
-            user::{
-                AdminUserResponse, InvitationResponse, NewUserResponse, OneAdminUser, OneInvitation, OneNewUser,
-                UserPage,
-            },
+            session::SessionRevokeResponse,
+            user::{AdminUserResponse, InvitationResponse, NewUserResponse, UserPage},
         },
         conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, NoContent, Removal, WithEffects},
         extract::{
             access::{Access, InTenant, PathId},
             filtered::Filtered,
-            page::{ByCreation, Listing, Paged},
-            valid::{DryRunQuery, NoBody, Valid, ValidOrDry},
+            page::{ByCreation, Listing},
+            valid::{NoBody, Valid, ValidOrDry},
         },
         input::body,
-        mount::Mount,
         once::Answered,
+        operation::Operations,
         request::Asked,
     },
 };
@@ -49,24 +46,52 @@ body! {
     }
 }
 
-pub(super) fn mount(routes: &mut impl Mount) {
-    routes
-        .mount(list)
-        .mount(create)
-        .mount(get_one)
-        .mount(update)
-        .mount(delete_one)
-        .mount(invite)
-        .mount(cancel_invitation)
-        .mount(unlock)
-        .mount(reset_password);
+pub(super) fn mount(operations: &mut Operations) {
+    operations
+        .get("/tenants/{tenant_id}/users", "tenants.users.list", list)
+        .says("List the users of a tenant", "Newest first.");
+    operations.post("/tenants/{tenant_id}/users", "tenants.users.create", create).says(
+        "Make an account in a tenant",
+        "It is `INVITED` until its owner has set a password. The owner is mailed an invitation, unless `delivery` \
+         says otherwise.",
+    );
+    operations
+        .get("/tenants/{tenant_id}/users/{user_id}", "tenants.users.get", get_one)
+        .says("Get a user of a tenant", "With the roles held.");
+    operations.patch("/tenants/{tenant_id}/users/{user_id}", "tenants.users.update", update).says(
+        "Change a user of a tenant",
+        "Suspending a user ends all the user's sessions. With `dry_run=true` nothing changes, and the answer says \
+         what would.",
+    );
+    operations.delete("/tenants/{tenant_id}/users/{user_id}", "tenants.users.delete", delete_one).says(
+        "Delete a user of a tenant",
+        "Ends the user's sessions; user name and address are free for another account. With `erase=true` what is \
+         personal goes as well, now or of a user deleted before; what the account did stays in the audit trail. \
+         Deleting again changes nothing. With `dry_run=true` nothing changes, and the answer says what would end.",
+    );
+    operations.post("/tenants/{tenant_id}/users/{user_id}/invitation", "tenants.users.invitation.create", invite).says(
+        "Invite the owner of an account of a tenant",
+        "An earlier link stops working. It is mailed, or with `\"delivery\": \"link\"` the answer has it, once.",
+    );
+    operations
+        .delete("/tenants/{tenant_id}/users/{user_id}/invitation", "tenants.users.invitation.delete", cancel_invitation)
+        .says("Cancel an invitation into a tenant", "The link stops working; the account stays.");
+    operations.post("/tenants/{tenant_id}/users/{user_id}/unlock", "tenants.users.unlock", unlock).says(
+        "Unlock an account of a tenant",
+        "Failed sign-ins are forgotten: the next attempt neither waits nor is refused for them.",
+    );
+    operations
+        .post(
+            "/tenants/{tenant_id}/users/{user_id}/password-reset",
+            "tenants.users.password_reset.create",
+            reset_password,
+        )
+        .says(
+            "Make a user of a tenant set another password",
+            "The password stops working, every session ends, and the user is mailed a link to set another.",
+        );
 }
 
-/// List the users of a tenant
-///
-/// Newest first.
-#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.list", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), UserQuery, Paged<ByCreation>), responses((status = 200, body = UserPage)))]
-#[get("/tenants/{tenant_id}/users")]
 async fn list(
     access: Access<ReadUsers, InTenant>,
     listing: Listing<UserQuery, ByCreation>,
@@ -76,11 +101,6 @@ async fn list(
     Ok(listing.respond(&app, page, |view| AdminUserResponse::from(&view)))
 }
 
-/// Make an account in a tenant
-///
-/// It is `INVITED` until its owner has set a password. The owner is mailed an invitation, unless `delivery` says otherwise.
-#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.create", params(("tenant_id" = inline(TenantId), Path, description = "The tenant.")), request_body = TenantUserCreateRequest, responses((status = 201, body = OneNewUser)))]
-#[post("/tenants/{tenant_id}/users")]
 async fn create(
     access: Access<WriteUsers, InTenant>,
     tenant: PathId<TenantId>,
@@ -94,11 +114,6 @@ async fn create(
     asked.once(&app, async |origin| app.create_user(&access, new, origin).await, |made| Created(made.into())).await
 }
 
-/// Invite the owner of an account of a tenant
-///
-/// An earlier link stops working. It is mailed, or with `"delivery": "link"` the answer has it, once.
-#[utoipa::path(tag = "tenants-users-invitation", operation_id = "tenants.users.invitation.create", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), request_body = InvitationRequest, responses((status = 201, body = OneInvitation)))]
-#[post("/tenants/{tenant_id}/users/{user_id}/invitation")]
 async fn invite(
     access: Access<WriteUsers, InTenant>,
     id: PathId<UserId>,
@@ -111,11 +126,6 @@ async fn invite(
     asked.once(&app, invite, |made| Created(made.into())).await
 }
 
-/// Cancel an invitation into a tenant
-///
-/// The link stops working; the account stays.
-#[utoipa::path(tag = "tenants-users-invitation", operation_id = "tenants.users.invitation.delete", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 204)))]
-#[delete("/tenants/{tenant_id}/users/{user_id}/invitation")]
 async fn cancel_invitation(
     access: Access<WriteUsers, InTenant>,
     id: PathId<UserId>,
@@ -126,11 +136,6 @@ async fn cancel_invitation(
     Ok(NoContent)
 }
 
-/// Make a user of a tenant set another password
-///
-/// The password stops working, every session ends, and the user is mailed a link to set another.
-#[utoipa::path(tag = "tenants-users-password-reset", operation_id = "tenants.users.password_reset.create", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 200, body = OneRevocation)))]
-#[post("/tenants/{tenant_id}/users/{user_id}/password-reset")]
 async fn reset_password(
     access: Access<WriteUsers, InTenant>,
     id: PathId<UserId>,
@@ -142,11 +147,6 @@ async fn reset_password(
     asked.once(&app, reset, |revoked| ApiResponse(revoked.into())).await
 }
 
-/// Get a user of a tenant
-///
-/// With the roles held.
-#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.get", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 200, body = OneAdminUser)))]
-#[get("/tenants/{tenant_id}/users/{user_id}")]
 async fn get_one(
     access: Access<ReadUsers, InTenant>,
     id: PathId<UserId>,
@@ -155,11 +155,6 @@ async fn get_one(
     Ok(Versioned::one(app.user(&access, id.0).await?, |user| (&user).into()))
 }
 
-/// Change a user of a tenant
-///
-/// Suspending a user ends all the user's sessions. With `dry_run=true` nothing changes, and the answer says what would.
-#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.update", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user."), DryRunQuery), request_body = UserPatchRequest, responses((status = 200, body = OneAdminUser)))]
-#[patch("/tenants/{tenant_id}/users/{user_id}")]
 async fn update(
     access: Access<WriteUsers, InTenant>,
     id: PathId<UserId>,
@@ -171,11 +166,6 @@ async fn update(
     Ok(Versioned::changed(user, effects, |user| (&user).into()))
 }
 
-/// Unlock an account of a tenant
-///
-/// Failed sign-ins are forgotten: the next attempt neither waits nor is refused for them.
-#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.unlock", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user.")), responses((status = 200, body = OneAdminUser)))]
-#[post("/tenants/{tenant_id}/users/{user_id}/unlock")]
 async fn unlock(
     access: Access<WriteUsers, InTenant>,
     id: PathId<UserId>,
@@ -187,13 +177,6 @@ async fn unlock(
     asked.once(&app, unlock, |user| ApiResponse((&user).into())).await
 }
 
-/// Delete a user of a tenant
-///
-/// Ends the user's sessions; user name and address are free for another account. With `erase=true` what is personal
-/// goes as well, now or of a user deleted before; what the account did stays in the audit trail. Deleting again changes
-/// nothing. With `dry_run=true` nothing changes, and the answer says what would end.
-#[utoipa::path(tag = "tenants-users", operation_id = "tenants.users.delete", params(("tenant_id" = inline(TenantId), Path, description = "The tenant."), ("user_id" = inline(UserId), Path, description = "The user."), UserDeletionQuery), responses((status = 200, body = OneAdminUser), (status = 204)))]
-#[delete("/tenants/{tenant_id}/users/{user_id}")]
 async fn delete_one(
     access: Access<DeleteUsers, InTenant>,
     id: PathId<UserId>,

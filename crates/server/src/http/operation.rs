@@ -1,0 +1,362 @@
+//! Operations: one list serves actix, the OpenAPI document and the table of routes, so none of them can know an operation
+//! that the others do not. What an operation takes and answers follows from the types of its handler.
+//!
+//! The document takes megabytes to put together. Only the command that prints it and the tests do so; a server mounts
+//! the operations without it and serves the committed text, which a test holds equal.
+
+use std::future::Future;
+
+use actix_web::{
+    FromRequest, Handler, Resource, Responder, guard,
+    http::Method,
+    web::{Data, ServiceConfig},
+};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        ContentBuilder, HttpMethod, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder, Schema,
+        path::{self, Parameter, ParameterBuilder, ParameterIn},
+        request_body::RequestBodyBuilder,
+        security::SecurityRequirement,
+    },
+};
+
+use crate::{
+    app::App,
+    http::{api, envelope::ApiResult, extract::access::PATH_PARAMETERS, request::Asked},
+};
+
+/// What the document calls access tokens as a means of authentication.
+pub const BEARER: &str = "bearerAuth";
+
+/// What is to be known of an operation before it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Features {
+    /// Whether it asks for an access token.
+    pub secured: bool,
+    /// Whether it knows any query parameters.
+    pub takes_query: bool,
+    /// Whether it takes a body that is read as a whole before it is called; a file is not.
+    pub takes_body: bool,
+}
+
+/// What a type says of the operation in whose handler it stands, as an argument or as the answer.
+pub trait Describe {
+    /// Whether it asks for an access token.
+    const SECURED: bool = false;
+    /// Whether it reads the query.
+    const TAKES_QUERY: bool = false;
+    /// Whether it reads the body as it comes.
+    const TAKES_FILE: bool = false;
+
+    /// Adds what it says to the description of the operation.
+    fn describe(_about: &mut About) {}
+}
+
+impl Describe for Data<App> {}
+impl Describe for Asked {}
+
+impl<R: Describe> Describe for ApiResult<R> {
+    fn describe(about: &mut About) {
+        R::describe(about);
+    }
+}
+
+/// The description of an operation in the making.
+#[derive(Default)]
+pub struct About {
+    /// The operation.
+    operation: path::Operation,
+    /// The schemas that it refers to, by name.
+    schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+impl std::fmt::Debug for About {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("About")
+    }
+}
+
+impl About {
+    /// Adds parameters of the query.
+    pub fn query(&mut self, parameters: Vec<Parameter>) {
+        self.parameters().extend(parameters.into_iter().map(Into::into));
+    }
+
+    /// Adds the body, in one of several forms.
+    pub fn body(&mut self, forms: &[(&str, Described)]) {
+        let mut body = RequestBodyBuilder::new().required(Some(Required::True));
+        for (media_type, form) in forms {
+            body = body.content(*media_type, ContentBuilder::new().schema(Some(form(&mut self.schemas))).build());
+        }
+        self.operation.request_body = Some(body.build().into());
+    }
+
+    /// Adds an answer without a body.
+    pub fn nothing(&mut self, status: &str) {
+        self.operation.responses.responses.insert(status.to_owned(), ResponseBuilder::new().build().into());
+    }
+
+    /// Adds an answer, in one of several forms.
+    pub fn answer(&mut self, status: &str, forms: &[(&str, Described)]) {
+        let mut response = ResponseBuilder::new();
+        for (media_type, form) in forms {
+            response =
+                response.content(*media_type, ContentBuilder::new().schema(Some(form(&mut self.schemas))).build());
+        }
+        self.operation.responses.responses.insert(status.to_owned(), response.build().into());
+    }
+
+    /// Adds an answer in JSON.
+    pub fn json<T: ToSchema>(&mut self, status: &str) {
+        self.answer(status, &[("application/json", described::<T>)]);
+    }
+
+    fn parameters(&mut self) -> &mut Vec<RefOr<Parameter>> {
+        self.operation.parameters.get_or_insert_default()
+    }
+}
+
+/// What refers to the schema of a type, and adds that and those that it refers to itself.
+pub type Described = fn(&mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema>;
+
+/// See [`Described`].
+pub fn described<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema> {
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
+    Ref::from_schema_name(T::name()).into()
+}
+
+/// A parameter in a path: its name, and how the document describes it.
+#[derive(Debug, Clone, Copy)]
+pub struct PathParameter {
+    name: &'static str,
+    description: &'static str,
+    schema: fn() -> RefOr<Schema>,
+}
+
+impl PathParameter {
+    /// One that is read as a `T`.
+    #[must_use]
+    pub const fn of<T: PartialSchema>(name: &'static str, description: &'static str) -> Self {
+        Self { name, description, schema: T::schema }
+    }
+
+    fn parameter(self) -> Parameter {
+        ParameterBuilder::new()
+            .name(self.name)
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .description(Some(self.description))
+            .schema(Some((self.schema)()))
+            .build()
+    }
+}
+
+/// A function that handles an operation.
+pub trait Handles<Args>: Handler<Args> {
+    /// What its arguments say.
+    const FEATURES: Features;
+    /// What its arguments and its answer say.
+    fn describe(about: &mut About);
+}
+
+/// `handles!(A B)` lets functions of arguments `A` and `B` handle operations.
+macro_rules! handles {
+    ($($argument:ident)*) => {
+        impl<F, Fut, $($argument),*> Handles<($($argument,)*)> for F
+        where
+            F: Fn($($argument),*) -> Fut + Clone + 'static,
+            Fut: Future<Output: Describe>,
+            $($argument: Describe),*
+        {
+            const FEATURES: Features = Features {
+                secured: $($argument::SECURED)||*,
+                takes_query: $($argument::TAKES_QUERY)||*,
+                takes_body: !($($argument::TAKES_FILE)||*),
+            };
+
+            fn describe(about: &mut About) {
+                $($argument::describe(about);)*
+                Fut::Output::describe(about);
+            }
+        }
+    };
+}
+
+handles!(A);
+handles!(A B);
+handles!(A B C);
+handles!(A B C D);
+handles!(A B C D E);
+handles!(A B C D E G);
+
+/// An operation.
+pub struct Operation {
+    /// The method.
+    pub method: Method,
+    /// The path, below that of the API.
+    pub path: &'static str,
+    /// What is to be known before it is called.
+    pub features: Features,
+    id: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    describe: fn(&mut About),
+    resource: Box<dyn FnOnce(Resource) -> Resource>,
+}
+
+impl std::fmt::Debug for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Operation({} {})", self.method, self.path)
+    }
+}
+
+impl Operation {
+    /// What the document says of it: in a few words, and what else is to be known.
+    pub fn says(&mut self, summary: &'static str, description: &'static str) {
+        (self.summary, self.description) = (summary, description);
+    }
+
+    /// The collection or object that it belongs to: `admin-users` for `admin.users.list`.
+    fn tag(&self) -> String {
+        let (of, _) = self.id.rsplit_once('.').unwrap_or_default();
+        of.replace(['.', '_'], "-")
+    }
+
+    /// Adds it to a document, at a path below `base`.
+    fn add_to(&self, document: &mut OpenApi, base: &str) {
+        let mut about = About::default();
+        let is_named = |known: &&PathParameter| self.path.contains(&format!("{{{}}}", known.name));
+        let mut in_path: Vec<_> = PATH_PARAMETERS.iter().filter(is_named).collect();
+        in_path.sort_by_key(|known| self.path.find(known.name));
+        if !in_path.is_empty() {
+            about.parameters().extend(in_path.into_iter().map(|known| known.parameter().into()));
+        }
+        (self.describe)(&mut about);
+        let About { mut operation, schemas } = about;
+        operation.tags = Some(vec![self.tag()]);
+        operation.operation_id = Some(self.id.to_owned());
+        operation.summary = Some(self.summary.to_owned());
+        operation.description = Some(self.description.to_owned());
+        let bearer = self.features.secured.then(|| SecurityRequirement::new(BEARER, [] as [&str; 0]));
+        operation.security = Some(bearer.into_iter().collect());
+        let method = match self.method {
+            Method::POST => HttpMethod::Post,
+            Method::PUT => HttpMethod::Put,
+            Method::PATCH => HttpMethod::Patch,
+            Method::DELETE => HttpMethod::Delete,
+            _ => HttpMethod::Get,
+        };
+        let item = PathItem::from_http_methods([method], operation);
+        let path = format!("{base}{}", self.path);
+        match document.paths.paths.get_mut(&path) {
+            Some(known) => known.merge_operations(item),
+            None => drop(document.paths.paths.insert(path, item)),
+        }
+        document.components.get_or_insert_default().schemas.extend(schemas);
+    }
+}
+
+/// The list of operations.
+#[derive(Debug, Default)]
+pub struct Operations(Vec<Operation>);
+
+impl Operations {
+    /// The operations of the API.
+    #[must_use]
+    pub fn all() -> Self {
+        let mut all = Self::default();
+        api::mount(&mut all);
+        all
+    }
+
+    /// One that reads.
+    pub fn get<A>(
+        &mut self,
+        path: &'static str,
+        id: &'static str,
+        handler: impl Handles<A, Output: Responder>,
+    ) -> &mut Operation
+    where
+        A: FromRequest + 'static,
+    {
+        self.add(Method::GET, path, id, handler)
+    }
+
+    /// One that makes or does something.
+    pub fn post<A>(
+        &mut self,
+        path: &'static str,
+        id: &'static str,
+        handler: impl Handles<A, Output: Responder>,
+    ) -> &mut Operation
+    where
+        A: FromRequest + 'static,
+    {
+        self.add(Method::POST, path, id, handler)
+    }
+
+    /// One that changes parts of something.
+    pub fn patch<A>(
+        &mut self,
+        path: &'static str,
+        id: &'static str,
+        handler: impl Handles<A, Output: Responder>,
+    ) -> &mut Operation
+    where
+        A: FromRequest + 'static,
+    {
+        self.add(Method::PATCH, path, id, handler)
+    }
+
+    /// One that removes or ends something.
+    pub fn delete<A>(
+        &mut self,
+        path: &'static str,
+        id: &'static str,
+        handler: impl Handles<A, Output: Responder>,
+    ) -> &mut Operation
+    where
+        A: FromRequest + 'static,
+    {
+        self.add(Method::DELETE, path, id, handler)
+    }
+
+    fn add<H, A>(&mut self, method: Method, path: &'static str, id: &'static str, handler: H) -> &mut Operation
+    where
+        H: Handles<A, Output: Responder>,
+        A: FromRequest + 'static,
+    {
+        let takes_body = H::FEATURES.takes_body && !method.is_safe() && method != Method::DELETE;
+        self.0.push(Operation {
+            method,
+            path,
+            features: Features { takes_body, ..H::FEATURES },
+            id,
+            summary: "",
+            description: "",
+            describe: H::describe,
+            resource: Box::new(move |resource| resource.to(handler)),
+        });
+        let last = self.0.len() - 1;
+        &mut self.0[last]
+    }
+
+    /// Mounts all in actix.
+    pub fn mount(self, config: &mut ServiceConfig) {
+        for Operation { method, path, resource, .. } in self.0 {
+            config.service(resource(Resource::new(path).guard(guard::Method(method))));
+        }
+    }
+
+    /// Adds all to a document, at paths below `base`.
+    pub fn describe(&self, document: &mut OpenApi, base: &str) {
+        self.0.iter().for_each(|operation| operation.add_to(document, base));
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Operation> {
+        self.0.iter()
+    }
+}
