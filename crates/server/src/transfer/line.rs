@@ -12,7 +12,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::Type};
 use crate::{
     app::imports::LineFault,
     http::{
-        api::admin::users::AttributesField,
+        api::users::AttributesField,
         input::{At, Field, Json, body, read_json},
     },
     security::password::adopt,

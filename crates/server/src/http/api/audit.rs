@@ -5,8 +5,10 @@ pub mod export;
 
 use std::net::IpAddr;
 
+use actix_web::web::Data;
 use gatehouse_domain::{
     audit::{Action, AuditEvent, AuditResult, ResourceId, ResourceKind},
+    authz::{Area, ReadAudit},
     id::{AuditEventId, PartnerId, SessionId, TenantId, UserId},
     time::Timestamp,
 };
@@ -14,10 +16,24 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::audit::AuditFilter,
+    app::{
+        App,
+        audit::{AuditExport, AuditFilter},
+    },
     http::{
-        envelope::{ApiResponse, ChangeResponse, PaginatedResponse},
+        api::audit::{
+            catalogue::AuditCatalogueResponse,
+            export::{AuditEventLines, AuditEventTable},
+        },
+        download::{File, FileQuery},
+        envelope::{ApiResponse, ApiResult, ChangeResponse, PaginatedResponse},
+        extract::{
+            access::{Access, Anywhere, Directory, InTenant, PathId, PathTenant},
+            filtered::Filtered,
+            page::{ByCreation, Listing, Narrow},
+        },
         input::query,
+        operation::Operations,
     },
 };
 
@@ -132,8 +148,8 @@ query! {
     }
 }
 
-impl From<&AuditQuery> for AuditFilter {
-    fn from(query: &AuditQuery) -> Self {
+impl Narrow<AuditFilter> for AuditQuery {
+    fn narrow(&self) -> AuditFilter {
         let AuditQuery {
             actor_id,
             action,
@@ -143,8 +159,8 @@ impl From<&AuditQuery> for AuditFilter {
             ip_address,
             created_after,
             created_before,
-        } = query;
-        Self {
+        } = self;
+        AuditFilter {
             tenants: Vec::new(),
             partners: Vec::new(),
             actors: actor_id.clone(),
@@ -159,12 +175,10 @@ impl From<&AuditQuery> for AuditFilter {
     }
 }
 
-impl AuditPlaceQuery {
-    /// The filter for what is asked for in these places.
-    #[must_use]
-    pub fn with(&self, query: &AuditQuery) -> AuditFilter {
-        let Self { tenant_id, partner_id } = self;
-        AuditFilter { tenants: tenant_id.clone(), partners: partner_id.clone(), ..query.into() }
+impl Narrow<AuditFilter> for (AuditPlaceQuery, AuditQuery) {
+    fn narrow(&self) -> AuditFilter {
+        let (AuditPlaceQuery { tenant_id, partner_id }, query) = self;
+        AuditFilter { tenants: tenant_id.clone(), partners: partner_id.clone(), ..query.narrow() }
     }
 }
 
@@ -207,4 +221,85 @@ impl From<AuditEvent> for AuditEventResponse {
             request_id,
         }
     }
+}
+
+pub(super) fn mount(operations: &mut Operations) {
+    // Fixed segments before the placeholder.
+    operations
+        .get("/admin/audit-events", "admin.audit_events.list", list::<Directory, (AuditPlaceQuery, AuditQuery)>)
+        .says(
+            "List audit events across tenants",
+            "Everything that happened, or what happened below the caller's partners; newest first. A filter that names \
+         something the caller may not see gives an empty list.",
+        );
+    operations.get("/admin/audit-events/export", "admin.audit_events.download", download).says(
+        "Export audit events across tenants",
+        "Everything that the filters find up to the instant of the request, oldest first, sent while it is read. If \
+         something goes wrong on the way, or the right to see it ends, the connection is closed before the body has \
+         ended.",
+    );
+    operations
+        .get("/admin/audit-events/catalogue", "admin.audit_events.catalogue.get", catalogue::<Directory>)
+        .says("Get the words of the audit trail", "Every action and every kind of thing that this release records.");
+    operations
+        .get("/admin/audit-events/{event_id}", "admin.audit_events.get", get_one::<Directory>)
+        .says("Get any audit event", "With what changed.");
+    operations
+        .get("/tenants/{tenant_id}/audit-events", "tenants.audit_events.list", list::<InTenant, AuditQuery>)
+        .says("List the audit events of a tenant", "Everything that happened in it, by whomever; newest first.");
+    operations.get("/tenants/{tenant_id}/audit-events/export", "tenants.audit_events.download", download_of_tenant).says(
+        "Export audit events of a tenant",
+        "Everything that the filters find up to the instant of the request, oldest first, sent while it is read. If \
+         something goes wrong on the way, or the right to see it ends, the connection is closed before the body has \
+         ended.",
+    );
+    operations
+        .get("/tenants/{tenant_id}/audit-events/catalogue", "tenants.audit_events.catalogue.get", catalogue::<InTenant>)
+        .says("Get the words of the audit trail", "Every action and every kind of thing that this release records.");
+    operations
+        .get("/tenants/{tenant_id}/audit-events/{event_id}", "tenants.audit_events.get", get_one::<InTenant>)
+        .says("Get an audit event of a tenant", "With what changed.");
+}
+
+async fn list<L: Anywhere, Q: Narrow<AuditFilter> + 'static>(
+    access: Access<ReadAudit, L>,
+    listing: Listing<Q, ByCreation>,
+    app: Data<App>,
+) -> ApiResult<AuditEventPage> {
+    let filter = listing.filter.narrow();
+    let page = app.list_audit_events(&access, &filter, listing.direction, &listing.request).await?;
+    Ok(listing.respond(&app, page, AuditEventResponse::from))
+}
+
+async fn download(
+    access: Access<ReadAudit, Directory>,
+    asked: Filtered<(FileQuery, (AuditPlaceQuery, AuditQuery))>,
+    app: Data<App>,
+) -> ApiResult<File<AuditEventLines, AuditEventTable>> {
+    let (how, filter) = &asked.0;
+    let export = AuditExport::new(&access, Area::Directory, filter.narrow(), app.env().now());
+    export::respond(app, how, export).await
+}
+
+async fn download_of_tenant(
+    access: Access<ReadAudit, InTenant>,
+    tenant: PathTenant,
+    asked: Filtered<(FileQuery, AuditQuery)>,
+    app: Data<App>,
+) -> ApiResult<File<AuditEventLines, AuditEventTable>> {
+    let (how, query) = &asked.0;
+    let export = AuditExport::new(&access, Area::Tenant(tenant.0.reference()), query.narrow(), app.env().now());
+    export::respond(app, how, export).await
+}
+
+async fn catalogue<L: Anywhere>(_access: Access<ReadAudit, L>) -> ApiResult<ApiResponse<AuditCatalogueResponse>> {
+    Ok(ApiResponse(AuditCatalogueResponse::new()))
+}
+
+async fn get_one<L: Anywhere>(
+    access: Access<ReadAudit, L>,
+    id: PathId<AuditEventId>,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<AuditEventResponse>> {
+    Ok(ApiResponse(app.audit_event(&access, id.0).await?.into()))
 }

@@ -1,16 +1,24 @@
-//! The API: one file per resource, its DTOs and handlers together.
+//! The API: one file per resource, its DTOs and handlers together. What is found both under `/admin` and under
+//! `/tenants/{tenant_id}` is one resource, whose handlers are mounted twice.
 
-pub mod admin;
+pub mod assignments;
 pub mod audit;
 pub mod auth;
 pub mod me;
+pub mod partners;
+pub mod permissions;
 pub mod recovery;
+pub mod roles;
+pub mod scope;
 pub mod session;
+pub mod sessions;
 pub mod settings;
 pub mod setup;
 pub mod tenants;
+pub mod transfers;
 pub mod user;
 pub mod user_import;
+pub mod users;
 
 use crate::http::operation::Operations;
 
@@ -23,7 +31,17 @@ pub fn mount(operations: &mut Operations) {
     me::mount(operations);
     auth::mount(operations);
     recovery::mount(operations);
+    sessions::mount(operations);
+    // Fixed segments before the placeholder.
+    transfers::mount(operations);
+    users::mount(operations);
+    roles::mount(operations);
+    assignments::mount(operations);
+    settings::mount(operations);
+    audit::mount(operations);
+    partners::mount(operations);
     tenants::mount(operations);
-    admin::mount(operations);
+    permissions::mount(operations);
+    scope::mount(operations);
     setup::mount(operations);
 }

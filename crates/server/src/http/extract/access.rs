@@ -38,6 +38,12 @@ pub trait Locate {
     fn locate(request: &HttpRequest, state: &RequestState) -> Result<Self::Target, Failure>;
 }
 
+/// A place where things of a tenant are found, be it one tenant or all that the caller administers. Handlers that are
+/// the same in each take it as a parameter.
+pub trait Anywhere: Locate<Target = Area> + 'static {}
+
+impl<T: Locate<Target = Area> + 'static> Anywhere for T {}
+
 macro_rules! places {
     ($($(#[$doc:meta])* $name:ident -> $target:ty = |$request:ident, $state:ident| $locate:expr;)*) => {$(
         $(#[$doc])*

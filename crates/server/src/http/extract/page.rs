@@ -45,6 +45,12 @@ impl<A: Filter, B: Filter> Filter for (A, B) {
     }
 }
 
+/// Filters that are those of a use case, written another way.
+pub trait Narrow<F>: Filter {
+    /// As the use case takes them.
+    fn narrow(&self) -> F;
+}
+
 /// The orders of a list.
 pub trait Sort: Sized + Copy + 'static {
     /// Each field with its name; the first is the default.

@@ -1,4 +1,4 @@
-//! Roles.
+//! Roles, of all tenants and of one.
 
 use actix_web::web::Data;
 use gatehouse_domain::{
@@ -21,8 +21,8 @@ use crate::{
         conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal},
         extract::{
-            access::{Access, Directory, PathId},
-            page::{ByCreation, Listing},
+            access::{Access, Anywhere, Directory, InTenant, PathId},
+            page::{ByCreation, Listing, Narrow},
             valid::{RealOrDry, Valid},
         },
         input::{Many, Opaque, Set, body, query},
@@ -89,6 +89,14 @@ body! {
         permissions: Many<PermissionPattern, 100>,
     }
 
+    /// A role to be made in the tenant.
+    pub struct TenantRoleCreateRequest {
+        /// The name, unique in the tenant.
+        name: Name,
+        /// What it allows; nothing that the caller may not.
+        permissions: Many<PermissionPattern, 100>,
+    }
+
     /// What changes of a role; what is absent stays.
     pub struct RolePatchRequest {
         /// The name.
@@ -98,9 +106,16 @@ body! {
     }
 }
 
-impl From<&RoleQuery> for RoleFilter {
-    fn from(RoleQuery { name }: &RoleQuery) -> Self {
-        Self { names: name.iter().map(|name| name.0.clone()).collect(), ..Self::default() }
+impl Narrow<RoleFilter> for RoleQuery {
+    fn narrow(&self) -> RoleFilter {
+        RoleFilter { names: self.name.iter().map(|name| name.0.clone()).collect(), ..RoleFilter::default() }
+    }
+}
+
+impl Narrow<RoleFilter> for (RolesOfQuery, RoleQuery) {
+    fn narrow(&self) -> RoleFilter {
+        let (RolesOfQuery { tenant_id, partner_id }, query) = self;
+        RoleFilter { tenants: tenant_id.clone(), partners: partner_id.clone(), ..query.narrow() }
     }
 }
 
@@ -152,7 +167,7 @@ impl From<AnyRole> for RoleResponse {
 }
 
 pub(super) fn mount(operations: &mut Operations) {
-    operations.get("/admin/roles", "admin.roles.list", list).says(
+    operations.get("/admin/roles", "admin.roles.list", list::<Directory, (RolesOfQuery, RoleQuery)>).says(
         "List roles",
         "Roles of tenants, newest first, then the built-in ones, unless a tenant or partner is asked for.",
     );
@@ -160,25 +175,42 @@ pub(super) fn mount(operations: &mut Operations) {
         "Make a role",
         "For one tenant; it can be given there only. Nobody makes a role that allows more than they may themselves.",
     );
-    operations.get("/admin/roles/{role_id}", "admin.roles.get", get_one).says("Get a role", "With what it allows.");
     operations
-        .patch("/admin/roles/{role_id}", "admin.roles.update", update)
+        .get("/admin/roles/{role_id}", "admin.roles.get", get_one::<Directory>)
+        .says("Get a role", "With what it allows.");
+    operations
+        .patch("/admin/roles/{role_id}", "admin.roles.update", update::<Directory>)
         .says("Change a role", "Whoever holds it is affected within a second.");
-    operations.delete("/admin/roles/{role_id}", "admin.roles.delete", delete_one).says(
+    operations.delete("/admin/roles/{role_id}", "admin.roles.delete", delete_one::<Directory>).says(
         "Delete a role",
+        "Whoever holds it is affected within a second; its name is free. Nobody deletes a role that allows more than \
+         they may. Deleting it again changes nothing, and neither does `dry_run=true`.",
+    );
+    operations
+        .get("/tenants/{tenant_id}/roles", "tenants.roles.list", list::<InTenant, RoleQuery>)
+        .says("List the roles of a tenant", "Its own, newest first, then the built-in ones.");
+    operations
+        .post("/tenants/{tenant_id}/roles", "tenants.roles.create", create_in_tenant)
+        .says("Make a role in a tenant", "Nobody makes a role that allows more than they may themselves.");
+    operations
+        .get("/tenants/{tenant_id}/roles/{role_id}", "tenants.roles.get", get_one::<InTenant>)
+        .says("Get a role of a tenant", "With what it allows; the built-in ones belong to every tenant.");
+    operations
+        .patch("/tenants/{tenant_id}/roles/{role_id}", "tenants.roles.update", update::<InTenant>)
+        .says("Change a role of a tenant", "Whoever holds it is affected within a second.");
+    operations.delete("/tenants/{tenant_id}/roles/{role_id}", "tenants.roles.delete", delete_one::<InTenant>).says(
+        "Delete a role of a tenant",
         "Whoever holds it is affected within a second; its name is free. Nobody deletes a role that allows more than \
          they may. Deleting it again changes nothing, and neither does `dry_run=true`.",
     );
 }
 
-async fn list(
-    access: Access<ReadRoles, Directory>,
-    listing: Listing<(RolesOfQuery, RoleQuery), ByCreation>,
+async fn list<L: Anywhere, Q: Narrow<RoleFilter> + 'static>(
+    access: Access<ReadRoles, L>,
+    listing: Listing<Q, ByCreation>,
     app: Data<App>,
 ) -> ApiResult<RolePage> {
-    let (RolesOfQuery { tenant_id, partner_id }, query) = &listing.filter;
-    let filter = RoleFilter { tenants: tenant_id.clone(), partners: partner_id.clone(), ..query.into() };
-    let page = app.list_roles(&access, &filter, listing.direction, &listing.request).await?;
+    let page = app.list_roles(&access, &listing.filter.narrow(), listing.direction, &listing.request).await?;
     Ok(listing.respond(&app, page, RoleResponse::from))
 }
 
@@ -194,16 +226,29 @@ async fn create(
     asked.once(&app, create, |role| Created(AnyRole::Custom(role).into())).await
 }
 
-async fn get_one(
-    access: Access<ReadRoles, Directory>,
+async fn create_in_tenant(
+    access: Access<WriteRoles, InTenant>,
+    tenant: PathId<TenantId>,
+    new: Valid<TenantRoleCreateRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Answered<Created<RoleResponse>>> {
+    let TenantRoleCreateRequest { name, permissions } = new.0;
+    let permissions = PermissionSet::new(permissions.0);
+    let create = async |origin: &Origin| app.create_role(&access, tenant.0, name, permissions, origin).await;
+    asked.once(&app, create, |role| Created(AnyRole::Custom(role).into())).await
+}
+
+async fn get_one<L: Anywhere>(
+    access: Access<ReadRoles, L>,
     id: PathId<RoleId>,
     app: Data<App>,
 ) -> ApiResult<Versioned<ApiResponse<RoleResponse>>> {
     Ok(Versioned::one(app.role(&access, id.0).await?, Into::into))
 }
 
-async fn update(
-    access: Access<WriteRoles, Directory>,
+async fn update<L: Anywhere>(
+    access: Access<WriteRoles, L>,
     id: PathId<RoleId>,
     patch: Valid<RolePatchRequest>,
     asked: Asked,
@@ -214,8 +259,8 @@ async fn update(
     Ok(Versioned::one(AnyRole::Custom(role), Into::into))
 }
 
-async fn delete_one(
-    access: Access<DeleteRoles, Directory>,
+async fn delete_one<L: Anywhere>(
+    access: Access<DeleteRoles, L>,
     id: PathId<RoleId>,
     mode: RealOrDry,
     asked: Asked,

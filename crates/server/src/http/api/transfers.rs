@@ -16,7 +16,7 @@ use crate::{
         download::{File, FileQuery},
         envelope::{ApiResponse, ApiResult},
         extract::{
-            access::{Access, Directory, PathId},
+            access::{Access, Anywhere, Directory, InTenant, PathId},
             file::UserFile,
             filtered::Filtered,
             page::{ByCreation, Listing, Unfiltered},
@@ -29,16 +29,18 @@ use crate::{
 };
 
 pub(super) fn mount(operations: &mut Operations) {
-    operations.get("/admin/tenants/{tenant_id}/users/export", "admin.tenants.users.download", download).says(
-        "Export the users of any tenant",
-        "Everybody who was there at the instant of the request, oldest first, without passwords, sent while it is \
+    operations
+        .get("/admin/tenants/{tenant_id}/users/export", "admin.tenants.users.download", download::<Directory>)
+        .says(
+            "Export the users of any tenant",
+            "Everybody who was there at the instant of the request, oldest first, without passwords, sent while it is \
          read; the file can be imported. If something goes wrong on the way, or the right to see it ends, the \
          connection is closed before the body has ended. The audit trail says that it was asked for.",
-    );
+        );
     operations
-        .get("/admin/tenants/{tenant_id}/user-imports", "admin.tenants.user_imports.list", list)
+        .get("/admin/tenants/{tenant_id}/user-imports", "admin.tenants.user_imports.list", list::<Directory>)
         .says("List the imports of users into any tenant", "Newest first; those of the command line are among them.");
-    operations.post("/admin/tenants/{tenant_id}/user-imports", "admin.tenants.user_imports.create", create).says(
+    operations.post("/admin/tenants/{tenant_id}/user-imports", "admin.tenants.user_imports.create", create::<Directory>).says(
         "Import users into any tenant",
         "The body is the file, of at most 16 MiB; each 256 KiB of it must come within 30 seconds. What is imported is \
          nobody's administrator and may bring the hash of a password that another system made. The answer comes \
@@ -47,10 +49,18 @@ pub(super) fn mount(operations: &mut Operations) {
          `dry_run=true` nobody is made.",
     );
     operations
-        .get("/admin/tenants/{tenant_id}/user-imports/{import_id}", "admin.tenants.user_imports.get", get_one)
+        .get(
+            "/admin/tenants/{tenant_id}/user-imports/{import_id}",
+            "admin.tenants.user_imports.get",
+            get_one::<Directory>,
+        )
         .says("Get an import of users into any tenant", "Where it stands, and what became of the lines so far.");
     operations
-        .post("/admin/tenants/{tenant_id}/user-imports/{import_id}/cancel", "admin.tenants.user_imports.cancel", cancel)
+        .post(
+            "/admin/tenants/{tenant_id}/user-imports/{import_id}/cancel",
+            "admin.tenants.user_imports.cancel",
+            cancel::<Directory>,
+        )
         .says(
             "Cancel an import of users into any tenant",
             "Whom it has brought stays. One that has ended stays as it is.",
@@ -59,16 +69,52 @@ pub(super) fn mount(operations: &mut Operations) {
         .get(
             "/admin/tenants/{tenant_id}/user-imports/{import_id}/rejects",
             "admin.tenants.user_imports.rejects.list",
-            list_rejects,
+            list_rejects::<Directory>,
         )
         .says(
             "List what an import into any tenant rejected",
             "Each line with what is wrong with it, in the order of the file; until a week after the import has ended.",
         );
+    operations.get("/tenants/{tenant_id}/users/export", "tenants.users.download", download::<InTenant>).says(
+        "Export the users of a tenant",
+        "Everybody who was there at the instant of the request, oldest first, without passwords, sent while it is \
+         read; the file can be imported. If something goes wrong on the way, or the right to see it ends, the \
+         connection is closed before the body has ended. The audit trail says that it was asked for.",
+    );
+    operations
+        .get("/tenants/{tenant_id}/user-imports", "tenants.user_imports.list", list::<InTenant>)
+        .says("List the imports of users into a tenant", "Newest first; those of the command line are among them.");
+    operations.post("/tenants/{tenant_id}/user-imports", "tenants.user_imports.create", create::<InTenant>).says(
+        "Import users into a tenant",
+        "The body is the file, of at most 16 MiB; each 256 KiB of it must come within 30 seconds. What is imported is \
+         nobody's administrator and may bring the hash of a password that another system made. The answer comes \
+         before the import has begun: `Location` says where to look how far it is. 500 lines at a time are in or not. \
+         It goes on only while whoever asked for it may make users here, and a tenant has one import at a time. With \
+         `dry_run=true` nobody is made.",
+    );
+    operations
+        .get("/tenants/{tenant_id}/user-imports/{import_id}", "tenants.user_imports.get", get_one::<InTenant>)
+        .says("Get an import of users into a tenant", "Where it stands, and what became of the lines so far.");
+    operations
+        .post("/tenants/{tenant_id}/user-imports/{import_id}/cancel", "tenants.user_imports.cancel", cancel::<InTenant>)
+        .says(
+            "Cancel an import of users into a tenant",
+            "Whom it has brought stays. One that has ended stays as it is.",
+        );
+    operations
+        .get(
+            "/tenants/{tenant_id}/user-imports/{import_id}/rejects",
+            "tenants.user_imports.rejects.list",
+            list_rejects::<InTenant>,
+        )
+        .says(
+            "List what an import into a tenant rejected",
+            "Each line with what is wrong with it, in the order of the file; until a week after the import has ended.",
+        );
 }
 
-async fn download(
-    access: Access<ReadUsers, Directory>,
+async fn download<L: Anywhere>(
+    access: Access<ReadUsers, L>,
     tenant: PathId<TenantId>,
     how: Filtered<FileQuery>,
     asked: Asked,
@@ -77,8 +123,8 @@ async fn download(
     user_import::download(&access, tenant.0, &how.0, asked, app).await
 }
 
-async fn list(
-    access: Access<ReadUsers, Directory>,
+async fn list<L: Anywhere>(
+    access: Access<ReadUsers, L>,
     tenant: PathId<TenantId>,
     listing: Listing<Unfiltered, ByCreation>,
     app: Data<App>,
@@ -87,8 +133,8 @@ async fn list(
     Ok(listing.respond(&app, page, UserImportResponse::from))
 }
 
-async fn create(
-    access: Access<WriteUsers, Directory>,
+async fn create<L: Anywhere>(
+    access: Access<WriteUsers, L>,
     tenant: PathId<TenantId>,
     how: Filtered<UserImportQuery>,
     asked: Asked,
@@ -98,8 +144,8 @@ async fn create(
     user_import::create(&access, tenant.0, &how.0, file, asked, &app).await
 }
 
-async fn get_one(
-    access: Access<ReadUsers, Directory>,
+async fn get_one<L: Anywhere>(
+    access: Access<ReadUsers, L>,
     tenant: PathId<TenantId>,
     id: PathId<JobId>,
     app: Data<App>,
@@ -107,8 +153,8 @@ async fn get_one(
     Ok(ApiResponse(app.import(&access, tenant.0, id.0).await?.into()))
 }
 
-async fn cancel(
-    access: Access<WriteUsers, Directory>,
+async fn cancel<L: Anywhere>(
+    access: Access<WriteUsers, L>,
     tenant: PathId<TenantId>,
     id: PathId<JobId>,
     _: NoBody,
@@ -119,8 +165,8 @@ async fn cancel(
     asked.once(&app, cancel, |import| ApiResponse(import.into())).await
 }
 
-async fn list_rejects(
-    access: Access<ReadUsers, Directory>,
+async fn list_rejects<L: Anywhere>(
+    access: Access<ReadUsers, L>,
     tenant: PathId<TenantId>,
     id: PathId<JobId>,
     listing: Listing<Unfiltered, ByLine>,

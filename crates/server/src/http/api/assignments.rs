@@ -1,4 +1,4 @@
-//! Who holds which role where.
+//! Who holds which role where, in all tenants and in one.
 
 use actix_web::web::Data;
 use gatehouse_domain::{
@@ -21,8 +21,8 @@ use crate::{
         conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal},
         extract::{
-            access::{Access, Directory, PathId},
-            page::{ByCreation, Listing},
+            access::{Access, Anywhere, Directory, InTenant, PathId},
+            page::{ByCreation, Listing, Narrow},
             valid::{RealOrDry, Valid},
         },
         input::{Patch, body, query},
@@ -167,9 +167,17 @@ impl RoleAssignmentCreateRequest {
     }
 }
 
-impl From<&AssignmentQuery> for AssignmentFilter {
-    fn from(AssignmentQuery { user_id, role_id }: &AssignmentQuery) -> Self {
-        Self { users: user_id.clone(), roles: role_id.clone(), ..Self::default() }
+impl Narrow<AssignmentFilter> for AssignmentQuery {
+    fn narrow(&self) -> AssignmentFilter {
+        let AssignmentQuery { user_id, role_id } = self;
+        AssignmentFilter { users: user_id.clone(), roles: role_id.clone(), ..AssignmentFilter::default() }
+    }
+}
+
+impl Narrow<AssignmentFilter> for (AssignmentsOfQuery, AssignmentQuery) {
+    fn narrow(&self) -> AssignmentFilter {
+        let (AssignmentsOfQuery { tenant_id, partner_id }, query) = self;
+        AssignmentFilter { tenants: tenant_id.clone(), partners: partner_id.clone(), ..query.narrow() }
     }
 }
 
@@ -194,37 +202,78 @@ impl From<Assignment> for RoleAssignmentResponse {
 
 pub(super) fn mount(operations: &mut Operations) {
     operations
-        .get("/admin/role-assignments", "admin.role_assignments.list", list)
+        .get(
+            "/admin/role-assignments",
+            "admin.role_assignments.list",
+            list::<Directory, (AssignmentsOfQuery, AssignmentQuery)>,
+        )
         .says("List role assignments", "Of users in all tenants, or in those of the caller's partners; newest first.");
-    operations.post("/admin/role-assignments", "admin.role_assignments.create", create).says(
+    operations.post("/admin/role-assignments", "admin.role_assignments.create", create::<Directory>).says(
         "Give a role to a user",
         "Nobody gives what they do not hold, or where they do not hold it. It holds within a second.",
     );
     operations
-        .get("/admin/role-assignments/{assignment_id}", "admin.role_assignments.get", get_one)
+        .get("/admin/role-assignments/{assignment_id}", "admin.role_assignments.get", get_one::<Directory>)
         .says("Get a role assignment", "Who holds which role where, and until when.");
     operations
-        .patch("/admin/role-assignments/{assignment_id}", "admin.role_assignments.update", update)
+        .patch("/admin/role-assignments/{assignment_id}", "admin.role_assignments.update", update::<Directory>)
         .says("Change when a role assignment ends", "An instant that has passed ends it at once.");
-    operations.delete("/admin/role-assignments/{assignment_id}", "admin.role_assignments.delete", delete_one).says(
-        "Take a role from a user",
-        "It holds no more within a second. Taking it again changes nothing, and neither does `dry_run=true`.",
-    );
+    operations
+        .delete("/admin/role-assignments/{assignment_id}", "admin.role_assignments.delete", delete_one::<Directory>)
+        .says(
+            "Take a role from a user",
+            "It holds no more within a second. Taking it again changes nothing, and neither does `dry_run=true`.",
+        );
+    operations
+        .get(
+            "/tenants/{tenant_id}/role-assignments",
+            "tenants.role_assignments.list",
+            list::<InTenant, AssignmentQuery>,
+        )
+        .says("List the role assignments of a tenant's users", "Newest first.");
+    operations
+        .post("/tenants/{tenant_id}/role-assignments", "tenants.role_assignments.create", create::<InTenant>)
+        .says(
+            "Give a role to a user of a tenant",
+            "In this tenant. Nobody gives what they do not hold there. It holds within a second.",
+        );
+    operations
+        .get(
+            "/tenants/{tenant_id}/role-assignments/{assignment_id}",
+            "tenants.role_assignments.get",
+            get_one::<InTenant>,
+        )
+        .says("Get a role assignment of a tenant's user", "Who holds which role where, and until when.");
+    operations
+        .patch(
+            "/tenants/{tenant_id}/role-assignments/{assignment_id}",
+            "tenants.role_assignments.update",
+            update::<InTenant>,
+        )
+        .says("Change when a role assignment of a tenant's user ends", "An instant that has passed ends it at once.");
+    operations
+        .delete(
+            "/tenants/{tenant_id}/role-assignments/{assignment_id}",
+            "tenants.role_assignments.delete",
+            delete_one::<InTenant>,
+        )
+        .says(
+            "Take a role from a user of a tenant",
+            "It holds no more within a second. Taking it again changes nothing, and neither does `dry_run=true`.",
+        );
 }
 
-async fn list(
-    access: Access<ReadAssignments, Directory>,
-    listing: Listing<(AssignmentsOfQuery, AssignmentQuery), ByCreation>,
+async fn list<L: Anywhere, Q: Narrow<AssignmentFilter> + 'static>(
+    access: Access<ReadAssignments, L>,
+    listing: Listing<Q, ByCreation>,
     app: Data<App>,
 ) -> ApiResult<AssignmentPage> {
-    let (AssignmentsOfQuery { tenant_id, partner_id }, query) = &listing.filter;
-    let filter = AssignmentFilter { tenants: tenant_id.clone(), partners: partner_id.clone(), ..query.into() };
-    let page = app.list_assignments(&access, &filter, listing.direction, &listing.request).await?;
+    let page = app.list_assignments(&access, &listing.filter.narrow(), listing.direction, &listing.request).await?;
     Ok(listing.respond(&app, page, RoleAssignmentResponse::from))
 }
 
-async fn create(
-    access: Access<WriteAssignments, Directory>,
+async fn create<L: Anywhere>(
+    access: Access<WriteAssignments, L>,
     new: Valid<RoleAssignmentCreateRequest>,
     asked: Asked,
     app: Data<App>,
@@ -233,16 +282,16 @@ async fn create(
     asked.once(&app, async |origin| app.assign(&access, assign, origin).await, |made| Created(made.into())).await
 }
 
-async fn get_one(
-    access: Access<ReadAssignments, Directory>,
+async fn get_one<L: Anywhere>(
+    access: Access<ReadAssignments, L>,
     id: PathId<AssignmentId>,
     app: Data<App>,
 ) -> ApiResult<Versioned<ApiResponse<RoleAssignmentResponse>>> {
     Ok(Versioned::one(app.assignment(&access, id.0).await?, Into::into))
 }
 
-async fn update(
-    access: Access<WriteAssignments, Directory>,
+async fn update<L: Anywhere>(
+    access: Access<WriteAssignments, L>,
     id: PathId<AssignmentId>,
     patch: Valid<RoleAssignmentPatchRequest>,
     asked: Asked,
@@ -252,8 +301,8 @@ async fn update(
     Ok(Versioned::one(assignment, Into::into))
 }
 
-async fn delete_one(
-    access: Access<DeleteAssignments, Directory>,
+async fn delete_one<L: Anywhere>(
+    access: Access<DeleteAssignments, L>,
     id: PathId<AssignmentId>,
     mode: RealOrDry,
     asked: Asked,

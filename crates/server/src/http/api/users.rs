@@ -1,4 +1,4 @@
-//! Users across tenants. A password is never among what is asked or shown.
+//! Users, of all tenants and of one. A password is never among what is asked or shown.
 
 mod fields;
 
@@ -27,9 +27,9 @@ use crate::{
         conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, NoContent, Removal, WithEffects},
         extract::{
-            access::{Access, Directory, PathId},
+            access::{Access, Anywhere, Directory, InTenant, PathId},
             filtered::Filtered,
-            page::{ByCreation, Listing},
+            page::{ByCreation, Listing, Narrow},
             valid::{NoBody, Valid, ValidOrDry},
         },
         input::{Flag, Patch, Set, body, query},
@@ -80,6 +80,20 @@ impl UserDeletionQuery {
 }
 
 body! {
+    /// An account to be made in the tenant. Its owner sets the password.
+    pub struct TenantUserCreateRequest {
+        /// What to sign in with besides the e-mail address.
+        username: Username,
+        /// The e-mail address.
+        email: Email,
+        /// How to be addressed.
+        display_name: Option<DisplayName>,
+        /// Where to be called.
+        phone: Option<Phone>,
+        /// How the owner gets the invitation; absent, it is mailed.
+        delivery: Option<DeliveryField<true>>,
+    }
+
     /// An account to be made. Its owner sets the password.
     pub struct UserCreateRequest {
         /// The tenant.
@@ -121,9 +135,17 @@ body! {
     }
 }
 
-impl From<&UserQuery> for UserFilter {
-    fn from(UserQuery { search, status, role }: &UserQuery) -> Self {
-        Self { search: search.clone(), statuses: status.clone(), roles: role.clone(), ..Self::default() }
+impl Narrow<UserFilter> for UserQuery {
+    fn narrow(&self) -> UserFilter {
+        let UserQuery { search, status, role } = self;
+        UserFilter { search: search.clone(), statuses: status.clone(), roles: role.clone(), ..UserFilter::default() }
+    }
+}
+
+impl Narrow<UserFilter> for (UsersOfQuery, UserQuery) {
+    fn narrow(&self) -> UserFilter {
+        let (UsersOfQuery { tenant_id, partner_id }, query) = self;
+        UserFilter { tenants: tenant_id.clone(), partners: partner_id.clone(), ..query.narrow() }
     }
 }
 
@@ -144,50 +166,101 @@ impl From<UserPatchRequest> for UserPatch {
 
 pub(super) fn mount(operations: &mut Operations) {
     operations
-        .get("/admin/users", "admin.users.list", list)
+        .get("/admin/users", "admin.users.list", list::<Directory, (UsersOfQuery, UserQuery)>)
         .says("List users", "Of all tenants, or of those of the caller's partners; newest first.");
     operations.post("/admin/users", "admin.users.create", create).says(
         "Make an account",
         "It is `INVITED` until its owner has set a password. The owner is mailed an invitation, unless `delivery` \
          says otherwise.",
     );
-    operations.get("/admin/users/{user_id}", "admin.users.get", get_one).says("Get a user", "With the roles held.");
-    operations.patch("/admin/users/{user_id}", "admin.users.update", update).says(
+    operations
+        .get("/admin/users/{user_id}", "admin.users.get", get_one::<Directory>)
+        .says("Get a user", "With the roles held.");
+    operations.patch("/admin/users/{user_id}", "admin.users.update", update::<Directory>).says(
         "Change a user",
         "Suspending a user ends all the user's sessions. With `dry_run=true` nothing changes, and the answer says \
          what would.",
     );
-    operations.delete("/admin/users/{user_id}", "admin.users.delete", delete_one).says(
+    operations.delete("/admin/users/{user_id}", "admin.users.delete", delete_one::<Directory>).says(
         "Delete a user",
         "Ends the user's sessions; user name and address are free for another account. With `erase=true` what is \
          personal goes as well, now or of a user deleted before; what the account did stays in the audit trail. \
          Deleting again changes nothing. With `dry_run=true` nothing changes, and the answer says what would end.",
     );
-    operations.post("/admin/users/{user_id}/invitation", "admin.users.invitation.create", invite).says(
+    operations.post("/admin/users/{user_id}/invitation", "admin.users.invitation.create", invite::<Directory>).says(
         "Invite the owner of an account",
         "An earlier link stops working. It is mailed, or with `\"delivery\": \"link\"` the answer has it, once.",
     );
     operations
-        .delete("/admin/users/{user_id}/invitation", "admin.users.invitation.delete", cancel_invitation)
+        .delete("/admin/users/{user_id}/invitation", "admin.users.invitation.delete", cancel_invitation::<Directory>)
         .says("Cancel an invitation", "The link stops working; the account stays.");
-    operations.post("/admin/users/{user_id}/unlock", "admin.users.unlock", unlock).says(
+    operations.post("/admin/users/{user_id}/unlock", "admin.users.unlock", unlock::<Directory>).says(
         "Unlock an account",
         "Failed sign-ins are forgotten: the next attempt neither waits nor is refused for them.",
     );
-    operations.post("/admin/users/{user_id}/password-reset", "admin.users.password_reset.create", reset_password).says(
-        "Make a user set another password",
-        "The password stops working, every session ends, and the user is mailed a link to set another.",
+    operations
+        .post("/admin/users/{user_id}/password-reset", "admin.users.password_reset.create", reset_password::<Directory>)
+        .says(
+            "Make a user set another password",
+            "The password stops working, every session ends, and the user is mailed a link to set another.",
+        );
+    operations
+        .get("/tenants/{tenant_id}/users", "tenants.users.list", list::<InTenant, UserQuery>)
+        .says("List the users of a tenant", "Newest first.");
+    operations.post("/tenants/{tenant_id}/users", "tenants.users.create", create_in_tenant).says(
+        "Make an account in a tenant",
+        "It is `INVITED` until its owner has set a password. The owner is mailed an invitation, unless `delivery` \
+         says otherwise.",
     );
+    operations
+        .get("/tenants/{tenant_id}/users/{user_id}", "tenants.users.get", get_one::<InTenant>)
+        .says("Get a user of a tenant", "With the roles held.");
+    operations.patch("/tenants/{tenant_id}/users/{user_id}", "tenants.users.update", update::<InTenant>).says(
+        "Change a user of a tenant",
+        "Suspending a user ends all the user's sessions. With `dry_run=true` nothing changes, and the answer says \
+         what would.",
+    );
+    operations.delete("/tenants/{tenant_id}/users/{user_id}", "tenants.users.delete", delete_one::<InTenant>).says(
+        "Delete a user of a tenant",
+        "Ends the user's sessions; user name and address are free for another account. With `erase=true` what is \
+         personal goes as well, now or of a user deleted before; what the account did stays in the audit trail. \
+         Deleting again changes nothing. With `dry_run=true` nothing changes, and the answer says what would end.",
+    );
+    operations
+        .post("/tenants/{tenant_id}/users/{user_id}/invitation", "tenants.users.invitation.create", invite::<InTenant>)
+        .says(
+            "Invite the owner of an account of a tenant",
+            "An earlier link stops working. It is mailed, or with `\"delivery\": \"link\"` the answer has it, once.",
+        );
+    operations
+        .delete(
+            "/tenants/{tenant_id}/users/{user_id}/invitation",
+            "tenants.users.invitation.delete",
+            cancel_invitation::<InTenant>,
+        )
+        .says("Cancel an invitation into a tenant", "The link stops working; the account stays.");
+    operations.post("/tenants/{tenant_id}/users/{user_id}/unlock", "tenants.users.unlock", unlock::<InTenant>).says(
+        "Unlock an account of a tenant",
+        "Failed sign-ins are forgotten: the next attempt neither waits nor is refused for them.",
+    );
+    operations
+        .post(
+            "/tenants/{tenant_id}/users/{user_id}/password-reset",
+            "tenants.users.password_reset.create",
+            reset_password::<InTenant>,
+        )
+        .says(
+            "Make a user of a tenant set another password",
+            "The password stops working, every session ends, and the user is mailed a link to set another.",
+        );
 }
 
-async fn list(
-    access: Access<ReadUsers, Directory>,
-    listing: Listing<(UsersOfQuery, UserQuery), ByCreation>,
+async fn list<L: Anywhere, Q: Narrow<UserFilter> + 'static>(
+    access: Access<ReadUsers, L>,
+    listing: Listing<Q, ByCreation>,
     app: Data<App>,
 ) -> ApiResult<UserPage> {
-    let (UsersOfQuery { tenant_id, partner_id }, query) = &listing.filter;
-    let filter = UserFilter { tenants: tenant_id.clone(), partners: partner_id.clone(), ..query.into() };
-    let page = app.list_users(&access, &filter, listing.direction, &listing.request).await?;
+    let page = app.list_users(&access, &listing.filter.narrow(), listing.direction, &listing.request).await?;
     Ok(listing.respond(&app, page, |view| AdminUserResponse::from(&view)))
 }
 
@@ -202,8 +275,21 @@ async fn create(
     asked.once(&app, async |origin| app.create_user(&access, new, origin).await, |made| Created(made.into())).await
 }
 
-async fn invite(
-    access: Access<WriteUsers, Directory>,
+async fn create_in_tenant(
+    access: Access<WriteUsers, InTenant>,
+    tenant: PathId<TenantId>,
+    new: Valid<TenantUserCreateRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Answered<Created<NewUserResponse>>> {
+    let TenantUserCreateRequest { username, email, display_name, phone, delivery } = new.0;
+    let new =
+        CreateUser { tenant_id: tenant.0, username, email, display_name, phone, delivery: DeliveryField::of(delivery) };
+    asked.once(&app, async |origin| app.create_user(&access, new, origin).await, |made| Created(made.into())).await
+}
+
+async fn invite<L: Anywhere>(
+    access: Access<WriteUsers, L>,
     id: PathId<UserId>,
     request: Valid<InvitationRequest>,
     asked: Asked,
@@ -214,8 +300,8 @@ async fn invite(
     asked.once(&app, invite, |made| Created(made.into())).await
 }
 
-async fn cancel_invitation(
-    access: Access<WriteUsers, Directory>,
+async fn cancel_invitation<L: Anywhere>(
+    access: Access<WriteUsers, L>,
     id: PathId<UserId>,
     asked: Asked,
     app: Data<App>,
@@ -224,8 +310,8 @@ async fn cancel_invitation(
     Ok(NoContent)
 }
 
-async fn reset_password(
-    access: Access<WriteUsers, Directory>,
+async fn reset_password<L: Anywhere>(
+    access: Access<WriteUsers, L>,
     id: PathId<UserId>,
     _: NoBody,
     asked: Asked,
@@ -235,16 +321,16 @@ async fn reset_password(
     asked.once(&app, reset, |revoked| ApiResponse(revoked.into())).await
 }
 
-async fn get_one(
-    access: Access<ReadUsers, Directory>,
+async fn get_one<L: Anywhere>(
+    access: Access<ReadUsers, L>,
     id: PathId<UserId>,
     app: Data<App>,
 ) -> ApiResult<Versioned<ApiResponse<AdminUserResponse>>> {
     Ok(Versioned::one(app.user(&access, id.0).await?, |user| (&user).into()))
 }
 
-async fn update(
-    access: Access<WriteUsers, Directory>,
+async fn update<L: Anywhere>(
+    access: Access<WriteUsers, L>,
     id: PathId<UserId>,
     patch: ValidOrDry<UserPatchRequest>,
     asked: Asked,
@@ -254,8 +340,8 @@ async fn update(
     Ok(Versioned::changed(user, effects, |user| (&user).into()))
 }
 
-async fn unlock(
-    access: Access<WriteUsers, Directory>,
+async fn unlock<L: Anywhere>(
+    access: Access<WriteUsers, L>,
     id: PathId<UserId>,
     _: NoBody,
     asked: Asked,
@@ -265,8 +351,8 @@ async fn unlock(
     asked.once(&app, unlock, |user| ApiResponse((&user).into())).await
 }
 
-async fn delete_one(
-    access: Access<DeleteUsers, Directory>,
+async fn delete_one<L: Anywhere>(
+    access: Access<DeleteUsers, L>,
     id: PathId<UserId>,
     how: Filtered<UserDeletionQuery>,
     asked: Asked,
