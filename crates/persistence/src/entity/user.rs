@@ -23,6 +23,7 @@ pub struct Model {
     pub password_changed_at: Option<i64>,
     pub last_login_at: Option<i64>,
     pub active_sessions: i64,
+    pub roles_given: i64,
     pub created_at: i64,
     pub updated_at: i64,
     pub version: i64,

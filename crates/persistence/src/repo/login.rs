@@ -37,6 +37,8 @@ pub struct Credentials {
     pub hash: Option<PasswordHash>,
     /// The roles held.
     pub roles: Vec<HeldRole>,
+    /// How often the user had been given a role when these were read.
+    pub roles_given: i64,
 }
 
 /// What is known before an attempt to prove a password.
@@ -68,6 +70,8 @@ pub struct Standing {
 pub struct Admission {
     /// How many sessions the user has, including those that have run out and are not swept yet.
     pub sessions: u64,
+    /// How often the user has been given a role.
+    pub roles_given: i64,
     /// What failed before.
     pub failures: Failures,
 }
@@ -83,7 +87,8 @@ fn credentials(rows: &[QueryResult], now: Timestamp) -> Result<Option<Credential
     }
     let mut row = user::Model::from_query_result(first, "u_")?;
     let hash = repo::user::password_hash(&mut row);
-    Ok(Some(Credentials { user: repo::user::domain(row)?, hash, roles: roles(rows, now)? }))
+    let roles_given = first.try_get("", "roles_given")?;
+    Ok(Some(Credentials { user: repo::user::domain(row)?, hash, roles: roles(rows, now)?, roles_given }))
 }
 
 impl System<'_> {
@@ -129,7 +134,7 @@ impl System<'_> {
         let db = self.exec;
         let backend = db.get_database_backend();
         let mut sql = Sql::new("SELECT ");
-        sql.push(&sql::USER).push(", ").push(HELD_COLUMNS).push(", d.id AS d_id");
+        sql.push(&sql::USER).push(", ").push(HELD_COLUMNS).push(", u.roles_given, d.id AS d_id");
         for of in ["n", "k"] {
             for column in ["failures", "since", "blocked_until"] {
                 sql.push(&format!(", {of}.{column} AS {of}_{column}"));
@@ -206,13 +211,14 @@ impl WriteSystem<'_> {
         if backend == DbBackend::Postgres {
             sql.push(" FOR SHARE OF t, p");
         }
-        sql.push(") RETURNING active_sessions, ").counter("n_", Some(keys.account)).push(", ");
+        sql.push(") RETURNING active_sessions, roles_given, ").counter("n_", Some(keys.account)).push(", ");
         sql.counter("k_", keys.known).push(", ").surroundings(keys);
         let Some(row) = self.tx.check(db.query_one_raw(sql.statement(backend)).await)? else { return Ok(None) };
         let (networks, tenant) = surroundings(&row)?;
         let known = keys.known.map(|_| counter(&row, "k_")).transpose()?;
         let failures = Failures { account: counter(&row, "n_")?, known, networks, tenant };
-        Ok(Some(Admission { sessions: unsigned(row.try_get("", "active_sessions")?), failures }))
+        let sessions = unsigned(row.try_get("", "active_sessions")?);
+        Ok(Some(Admission { sessions, roles_given: row.try_get("", "roles_given")?, failures }))
     }
 
     /// Replaces the hash of a password by a better one, if it is still the same password.

@@ -313,12 +313,18 @@ impl WriteScope<'_> {
         Ok(session)
     }
 
-    /// Brings the active sessions of a user within the limits of those who may administer.
+    /// Brings the active sessions of a user within the limits of those who may administer. A sign-in that read the roles
+    /// before, and begins its session afterwards, finds that the user was given one meanwhile.
     ///
     /// # Errors
     /// As any statement.
     pub async fn shorten_sessions(&self, tenant: TenantRef, user: UserId) -> Result<()> {
         let (lifetime, idle) = (micros(ADMIN_SESSION_LIFETIME), micros(ADMIN_SESSION_IDLE));
+        // First, as it locks the user: a sign-in has the session that is shortened below, or waits and reads the roles again.
+        let mut given = Sql::new("UPDATE users SET roles_given = roles_given + 1 WHERE tenant_id = ");
+        given.bind(tenant.id.uuid()).push(" AND id = ").bind(user.uuid());
+        let db = self.tx.writing();
+        self.tx.check(db.execute_raw(given.statement(db.get_database_backend())).await)?;
         // The expressions read the row as it was: each new value is spelled out where another depends on it.
         let max = format!(
             "CASE WHEN max_expires_at < created_at + {lifetime} THEN max_expires_at ELSE created_at + {lifetime} END"
@@ -333,7 +339,6 @@ impl WriteScope<'_> {
         ));
         sql.bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid()).push(" AND ended_at IS NULL AND ");
         self.push_condition(&mut sql);
-        let db = self.tx.writing();
         self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
         self.tx.changed(Change::Everything);
         Ok(())

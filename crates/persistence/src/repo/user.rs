@@ -89,6 +89,7 @@ impl Row for User {
             created_at: Set(self.created_at.micros()),
             last_login_at: Set(self.last_login_at.map(Timestamp::micros)),
             active_sessions: Set(0),
+            roles_given: Set(0),
             ..self.updatable()?
         })
     }

@@ -107,10 +107,16 @@ impl App {
             };
             let permissions = role_permissions(&scope, &assign).await?;
             may_change(&grant, &scope, assignment.anchor, &permissions).await?;
-            if ends_later(expires_at, assignment.expires_at) {
+            let is_longer = ends_later(expires_at, assignment.expires_at);
+            if is_longer {
                 may_give_until(&grant, &scope, assignment.anchor, &permissions, expires_at).await?;
             }
             let assignment = scope.update(assignment.set_expiry(expires_at, &grant.by(), tx.now())).await?;
+            if is_longer {
+                // It may have ended before, and with it the reason for short sessions.
+                let tenant = TenantRef { id: assignment.tenant_id, partner_id: assignment.partner_id };
+                scope.shorten_sessions(tenant, assignment.user_id).await?;
+            }
             if expires_at.is_some() && assignment.role_id == BuiltinRole::SuperAdmin.id() {
                 an_owner_stays(tx).await?;
             }

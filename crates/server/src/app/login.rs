@@ -149,6 +149,7 @@ impl App {
         let device = device.filter(|_| keys.known.is_none()).map(|_| refresh::mint_device(&self.keyring, &self.env));
         let known = device.as_ref().map(|token| (self.env.id(DeviceId::from_parts), token.hash));
         let (user, policy_then) = (found.user.clone(), policy.clone());
+        let (roles, roles_given) = (found.roles.clone(), found.roles_given);
         let work = async move |tx: &WriteTx<'_>| {
             let (system, now) = (tx.system(AUTH), tx.now());
             let admission = system.admit(&user, &hash, &keys).await?.ok_or(Error::InvalidCredentials)?;
@@ -167,19 +168,25 @@ impl App {
             if let Some(better) = &upgrade {
                 system.rehash_password(user.clone().rehash_password(better.clone()), &hash).await?;
             }
+            let roles = if admission.roles_given == roles_given {
+                roles.clone()
+            } else {
+                system.user_view(user.id, now).await?.map(|view| view.roles).unwrap_or_default()
+            };
+            let new = NewSession { administers: !roles.is_empty(), ..new.clone() };
             let session = system.insert(Session::start(new.clone(), &policy_then, now)).await?;
             if let Some((id, hash)) = known {
                 system.know_device(KnownDevice::add(id, hash, &new, now)).await?;
             }
-            Ok(session)
+            Ok((session, roles))
         };
         let others_come = self.hasher.is_busy();
         let session = self.db.write_in_company(origin.ctx.clone(), others_come, work).await;
         if let Err(Error::LimitReached(_)) = &session {
             self.refused(Refused::login(tenant, Some(found.user.id), "session_limit"), origin).await?;
         }
-        let session = session?;
-        let access_token = self.access_token(facts, &session, &found.roles, &policy, origin)?;
+        let (session, roles) = session?;
+        let access_token = self.access_token(facts, &session, &roles, &policy, origin)?;
         let pair = TokenPair {
             access_token,
             refresh_token: token.text.expose().clone(),

@@ -15,6 +15,7 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         ContentBuilder, HttpMethod, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder, Schema,
+        extensions::Extensions,
         path::{self, Parameter, ParameterBuilder, ParameterIn},
         request_body::RequestBodyBuilder,
         security::SecurityRequirement,
@@ -69,6 +70,8 @@ pub struct About {
     operation: path::Operation,
     /// The schemas that it refers to, by name.
     schemas: Vec<(String, RefOr<Schema>)>,
+    /// The permission that it needs.
+    permission: Option<&'static str>,
 }
 
 impl std::fmt::Debug for About {
@@ -78,6 +81,11 @@ impl std::fmt::Debug for About {
 }
 
 impl About {
+    /// Notes which permission it needs, as `resource:action`.
+    pub fn needs(&mut self, permission: &'static str) {
+        self.permission = Some(permission);
+    }
+
     /// Adds parameters of the query.
     pub fn query(&mut self, parameters: Vec<Parameter>) {
         self.parameters().extend(parameters.into_iter().map(Into::into));
@@ -234,11 +242,14 @@ impl Operation {
             about.parameters().extend(in_path.into_iter().map(|known| known.parameter().into()));
         }
         (self.describe)(&mut about);
-        let About { mut operation, schemas } = about;
+        let About { mut operation, schemas, permission } = about;
         operation.tags = Some(vec![self.tag()]);
         operation.operation_id = Some(self.id.to_owned());
         operation.summary = Some(self.summary.to_owned());
-        operation.description = Some(self.description.to_owned());
+        let needs = permission.map(|permission| format!("\n\nNeeds the permission `{permission}`."));
+        operation.description = Some(format!("{}{}", self.description, needs.unwrap_or_default()));
+        operation.extensions =
+            permission.map(|permission| Extensions::builder().add("x-permission", permission).build());
         let bearer = self.features.secured.then(|| SecurityRequirement::new(BEARER, [] as [&str; 0]));
         operation.security = Some(bearer.into_iter().collect());
         let method = match self.method {

@@ -94,6 +94,38 @@ api_tests! {
         world.refresh("acme", &signed.refresh).await.problem(401, "refresh_token_invalid");
     }
 
+    async fn role_that_is_given_while_a_sign_in_is_on_its_way_shortens_its_session(world) {
+        world.tick();
+        let tenant = world.tenant("acme").await;
+        let role = world.builtin("tenant_admin").await;
+        let mut signed = Vec::new();
+        for n in 0..8 {
+            let ada = world.person(&tenant, &format!("ada-{n}")).await;
+            let give = world.give(&ada, &role, json!({"level": "tenant", "tenant_id": tenant.id}));
+            signed.push(futures_util::future::join(world.login(&ada), give).await.0);
+        }
+        world.clock.advance(HOUR + MINUTE);
+        for signed in signed {
+            world.refresh("acme", &signed.refresh).await.problem(401, "refresh_token_invalid");
+        }
+    }
+
+    async fn role_that_holds_again_shortens_the_sessions_that_are_there(world) {
+        world.tick();
+        let tenant = world.tenant("acme").await;
+        let ada = world.person(&tenant, "ada").await;
+        let role = world.builtin("tenant_admin").await;
+        let soon = world.clock.now().plus(MINUTE).to_string();
+        let body = json!({"user_id": ada.id, "role_id": role, "anchor": {"level": "tenant", "tenant_id": tenant.id}, "expires_at": soon});
+        let given = world.post("/admin/role-assignments").bearer(world.admin().await).json(body).send().await.expect(201).data();
+        world.clock.advance(2 * MINUTE);
+        let signed = world.login(&ada).await;
+        let path = format!("/admin/role-assignments/{}", given["id"].as_str().unwrap());
+        world.patch(&path).bearer(world.admin().await).json(json!({"expires_at": null})).send().await.expect(200);
+        world.clock.advance(HOUR + MINUTE);
+        world.refresh("acme", &signed.refresh).await.problem(401, "refresh_token_invalid");
+    }
+
     async fn one_session_more_than_the_limit_ends_the_oldest(world) {
         world.tick();
         let (_, ada) = with(&world, json!({"max_sessions_per_user": 2})).await;

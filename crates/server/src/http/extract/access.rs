@@ -21,7 +21,7 @@ use crate::{
     app::{self, standing::Caller, tenants::TenantFacts},
     http::{
         input::no_query,
-        operation::{Describe, PathParameter},
+        operation::{About, Describe, PathParameter},
         problem::Failure,
         request::{Auth, RequestState},
     },
@@ -146,6 +146,13 @@ where
 
 impl<P: Permission, T> Describe for Access<P, T> {
     const SECURED: bool = true;
+
+    fn describe(about: &mut About) {
+        // What needs none has a name of another form.
+        if P::NAME.contains(':') {
+            about.needs(P::NAME);
+        }
+    }
 }
 
 /// The caller with profile and session, for answers about these.
