@@ -108,58 +108,6 @@ fn clock_of_the_system_is_read_in_one_place() {
     }
 }
 
-/// The handlers of a file: name, and the type of the first argument.
-fn handlers(text: &str) -> Vec<(String, String)> {
-    let method =
-        |line: &str| ["get", "post", "put", "patch", "delete"].iter().any(|m| line.starts_with(&format!("#[{m}(\"")));
-    let lines: Vec<_> = text.lines().collect();
-    let handler = |at: usize| {
-        let signature = lines[at + 1..].join(" ");
-        let rest = signature.strip_prefix("async fn ").unwrap();
-        let (name, arguments) = rest.split_once('(').unwrap();
-        let first = arguments.split_once(':').unwrap().1.trim_start();
-        (name.to_owned(), first.split([',', ')']).next().unwrap().to_owned())
-    };
-    lines.iter().enumerate().filter(|(_, line)| method(line)).map(|(at, _)| handler(at)).collect()
-}
-
-#[test]
-fn first_argument_of_every_handler_says_who_may_call_it() {
-    let mut count = 0;
-    for (name, text) in files("crates/server/src/http/api") {
-        for (handler, first) in handlers(&text) {
-            count += 1;
-            // There is nobody yet whom the first administrator could be asked from, and no tenant in the path.
-            let nobody = name.ends_with("/setup.rs");
-            assert!(
-                nobody || first.starts_with("Access<") || first == "PathTenant",
-                "{name}: {handler} begins with {first}"
-            );
-        }
-    }
-    let document: serde_json::Value = serde_json::from_str(gatehouse_server::http::openapi::COMMITTED).unwrap();
-    let operations = document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len());
-    assert_eq!(count, operations.sum::<usize>(), "the test does not see every handler");
-}
-
-#[test]
-fn only_sessions_are_ones_own_without_a_permission() {
-    // These places open to everybody what is their own. For any other permission that is a hole.
-    for (name, text) in files("crates/server/src/http/api") {
-        for (handler, first) in handlers(&text) {
-            let own = ["OfUser", "InTenantOrOwn"].iter().any(|place| text_of(&text, &handler).contains(place));
-            let sessions = ["Access<ReadSessions", "Access<RevokeSessions"].contains(&&*first);
-            assert!(!own || sessions, "{name}: {handler}");
-        }
-    }
-}
-
-/// The first line of arguments of a handler.
-fn text_of<'t>(text: &'t str, handler: &str) -> &'t str {
-    let at = text.find(&format!("async fn {handler}(")).unwrap();
-    text[at..].split_inclusive('>').next().unwrap()
-}
-
 #[test]
 fn every_permission_of_the_catalogue_opens_something() {
     let (api, app) = (files("crates/server/src/http/api"), files("crates/server/src/app"));

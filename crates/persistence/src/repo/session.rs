@@ -3,16 +3,14 @@
 use std::{net::IpAddr, time::Duration};
 
 use gatehouse_domain::{
-    authz::TenantRef,
     change::Changed,
     id::{ApplicationId, PartnerId, SessionId, TenantId, UserId},
     refresh::Chain,
     secret::TokenHash,
     session::{
-        ACTIVITY_LAG, AuthMethod, Client, Device, Ended, Refreshes, RevokeMany, RevokeTarget, Revoked, Session,
-        SessionApp, SessionView,
+        AuthMethod, Client, Device, Ended, Refreshes, RevokeMany, RevokeTarget, Revoked, Session, SessionApp,
+        SessionView,
     },
-    settings::{ADMIN_SESSION_IDLE, ADMIN_SESSION_LIFETIME},
     time::Timestamp,
 };
 use sea_orm::{
@@ -311,37 +309,6 @@ impl WriteScope<'_> {
         }
         self.tx.changed(Change::Session(session.id));
         Ok(session)
-    }
-
-    /// Brings the active sessions of a user within the limits of those who may administer. A sign-in that read the roles
-    /// before, and begins its session afterwards, finds that the user was given one meanwhile.
-    ///
-    /// # Errors
-    /// As any statement.
-    pub async fn shorten_sessions(&self, tenant: TenantRef, user: UserId) -> Result<()> {
-        let (lifetime, idle) = (micros(ADMIN_SESSION_LIFETIME), micros(ADMIN_SESSION_IDLE));
-        // First, as it locks the user: a sign-in has the session that is shortened below, or waits and reads the roles again.
-        let mut given = Sql::new("UPDATE users SET roles_given = roles_given + 1 WHERE tenant_id = ");
-        given.bind(tenant.id.uuid()).push(" AND id = ").bind(user.uuid());
-        let db = self.tx.writing();
-        self.tx.check(db.execute_raw(given.statement(db.get_database_backend())).await)?;
-        // The expressions read the row as it was: each new value is spelled out where another depends on it.
-        let max = format!(
-            "CASE WHEN max_expires_at < created_at + {lifetime} THEN max_expires_at ELSE created_at + {lifetime} END"
-        );
-        let expiry =
-            format!("CASE WHEN expires_at < created_at + {lifetime} THEN expires_at ELSE created_at + {lifetime} END");
-        let idle = format!("CASE WHEN idle_micros < {idle} THEN idle_micros ELSE {idle} END");
-        let deadline = format!("last_activity_at + {idle} + {}", micros(ACTIVITY_LAG));
-        let mut sql = Sql::new(&format!(
-            "UPDATE sessions SET max_expires_at = {max}, expires_at = {expiry}, idle_micros = {idle}, \
-             ends_at = CASE WHEN {expiry} < {deadline} THEN {expiry} ELSE {deadline} END WHERE tenant_id = "
-        ));
-        sql.bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid()).push(" AND ended_at IS NULL AND ");
-        self.push_condition(&mut sql);
-        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
-        self.tx.changed(Change::Everything);
-        Ok(())
     }
 
     /// Ends many sessions in one statement with one event. One user is locked before its sessions.

@@ -1,12 +1,14 @@
-//! Bringing the sessions that are there within settings that became stricter: whose end was shortened to the past is over
+//! Bringing the sessions that are there within limits that became stricter: whose end was shortened to the past is over
 //! at once, and so is what somebody has beyond the greatest number of sessions. A few statements, however
 //! many tenants they are in.
 
 use std::time::Duration;
 
 use gatehouse_domain::{
+    authz::TenantRef,
     id::UserId,
     session::{ACTIVITY_LAG, Cap, Effects, EndReason, Tighten, Within},
+    settings::{ADMIN_SESSION_IDLE, ADMIN_SESSION_LIFETIME},
     time::Timestamp,
 };
 use sea_orm::{ConnectionTrait, DbBackend};
@@ -144,6 +146,37 @@ fn nth(besides: &str) -> String {
 }
 
 impl WriteScope<'_> {
+    /// Brings the active sessions of a user within the limits of those who may administer. A sign-in that read the roles
+    /// before, and begins its session afterwards, finds that the user was given one meanwhile.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn shorten_sessions(&self, tenant: TenantRef, user: UserId) -> Result<()> {
+        let (lifetime, idle) = (micros(ADMIN_SESSION_LIFETIME), micros(ADMIN_SESSION_IDLE));
+        // First, as it locks the user: a sign-in has the session that is shortened below, or waits and reads the roles again.
+        let mut given = Sql::new("UPDATE users SET roles_given = roles_given + 1 WHERE tenant_id = ");
+        given.bind(tenant.id.uuid()).push(" AND id = ").bind(user.uuid());
+        let db = self.tx.writing();
+        self.tx.check(db.execute_raw(given.statement(db.get_database_backend())).await)?;
+        // The expressions read the row as it was: each new value is spelled out where another depends on it.
+        let max = format!(
+            "CASE WHEN max_expires_at < created_at + {lifetime} THEN max_expires_at ELSE created_at + {lifetime} END"
+        );
+        let expiry =
+            format!("CASE WHEN expires_at < created_at + {lifetime} THEN expires_at ELSE created_at + {lifetime} END");
+        let idle = format!("CASE WHEN idle_micros < {idle} THEN idle_micros ELSE {idle} END");
+        let deadline = format!("last_activity_at + {idle} + {}", micros(ACTIVITY_LAG));
+        let mut sql = Sql::new(&format!(
+            "UPDATE sessions SET max_expires_at = {max}, expires_at = {expiry}, idle_micros = {idle}, \
+             ends_at = CASE WHEN {expiry} < {deadline} THEN {expiry} ELSE {deadline} END WHERE tenant_id = "
+        ));
+        sql.bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid()).push(" AND ended_at IS NULL AND ");
+        self.push_condition(&mut sql);
+        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
+        self.tx.changed(Change::Everything);
+        Ok(())
+    }
+
     /// Shortens sessions, ends those that have had what they may have and those beyond the greatest number, and records how
     /// many these were. Nothing is made longer.
     ///

@@ -18,7 +18,7 @@ use gatehouse_domain::{
     throttle::Gate,
     user::{Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME},
 };
-use gatehouse_persistence::{ClaimedJob, Ctx, TenantFacts, ThrottleKey, WriteSystem, WriteTx};
+use gatehouse_persistence::{ClaimedJob, Ctx, TenantFacts, ThrottleKey, WriteTx};
 use serde::{Deserialize, Serialize};
 
 use crate::{

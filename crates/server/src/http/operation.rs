@@ -4,28 +4,16 @@
 //! The document takes megabytes to put together. Only the command that prints it and the tests do so; a server mounts
 //! the operations without it and serves the committed text, which a test holds equal.
 
+mod about;
+
 use std::future::Future;
 
-use actix_web::{
-    FromRequest, Handler, Resource, Responder, guard,
-    http::Method,
-    web::{Data, ServiceConfig},
-};
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{
-        ContentBuilder, HttpMethod, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder, Schema,
-        extensions::Extensions,
-        path::{self, Parameter, ParameterBuilder, ParameterIn},
-        request_body::RequestBodyBuilder,
-        security::SecurityRequirement,
-    },
-};
+use actix_web::{FromRequest, Handler, Resource, Responder, guard, http::Method, web::ServiceConfig};
+use utoipa::openapi::{HttpMethod, OpenApi, PathItem, extensions::Extensions, security::SecurityRequirement};
 
-use crate::{
-    app::App,
-    http::{api, envelope::ApiResult, extract::access::PATH_PARAMETERS, request::Asked},
-};
+use crate::http::{api, extract::access::PATH_PARAMETERS};
+
+pub use about::{About, Describe, Described, PathParameter, SaysWho, described};
 
 /// What the document calls access tokens as a means of authentication.
 pub const BEARER: &str = "bearerAuth";
@@ -41,127 +29,49 @@ pub struct Features {
     pub takes_body: bool,
 }
 
-/// What a type says of the operation in whose handler it stands, as an argument or as the answer.
-pub trait Describe {
-    /// Whether it asks for an access token.
-    const SECURED: bool = false;
-    /// Whether it reads the query.
-    const TAKES_QUERY: bool = false;
-    /// Whether it reads the body as it comes.
-    const TAKES_FILE: bool = false;
-
-    /// Adds what it says to the description of the operation.
-    fn describe(_about: &mut About) {}
-}
-
-impl Describe for Data<App> {}
-impl Describe for Asked {}
-
-impl<R: Describe> Describe for ApiResult<R> {
-    fn describe(about: &mut About) {
-        R::describe(about);
-    }
-}
-
-/// The description of an operation in the making.
-#[derive(Default)]
-pub struct About {
-    /// The operation.
-    operation: path::Operation,
-    /// The schemas that it refers to, by name.
-    schemas: Vec<(String, RefOr<Schema>)>,
-    /// The permission that it needs.
-    permission: Option<&'static str>,
-}
-
-impl std::fmt::Debug for About {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("About")
-    }
-}
-
-impl About {
-    /// Notes which permission it needs, as `resource:action`.
-    pub fn needs(&mut self, permission: &'static str) {
-        self.permission = Some(permission);
-    }
-
-    /// Adds parameters of the query.
-    pub fn query(&mut self, parameters: Vec<Parameter>) {
-        self.parameters().extend(parameters.into_iter().map(Into::into));
-    }
-
-    /// Adds the body, in one of several forms.
-    pub fn body(&mut self, forms: &[(&str, Described)]) {
-        let mut body = RequestBodyBuilder::new().required(Some(Required::True));
-        for (media_type, form) in forms {
-            body = body.content(*media_type, ContentBuilder::new().schema(Some(form(&mut self.schemas))).build());
-        }
-        self.operation.request_body = Some(body.build().into());
-    }
-
-    /// Adds an answer without a body.
-    pub fn nothing(&mut self, status: &str) {
-        self.operation.responses.responses.insert(status.to_owned(), ResponseBuilder::new().build().into());
-    }
-
-    /// Adds an answer, in one of several forms.
-    pub fn answer(&mut self, status: &str, forms: &[(&str, Described)]) {
-        let mut response = ResponseBuilder::new();
-        for (media_type, form) in forms {
-            response =
-                response.content(*media_type, ContentBuilder::new().schema(Some(form(&mut self.schemas))).build());
-        }
-        self.operation.responses.responses.insert(status.to_owned(), response.build().into());
-    }
-
-    /// Adds an answer in JSON.
-    pub fn json<T: ToSchema>(&mut self, status: &str) {
-        self.answer(status, &[("application/json", described::<T>)]);
-    }
-
-    fn parameters(&mut self) -> &mut Vec<RefOr<Parameter>> {
-        self.operation.parameters.get_or_insert_default()
-    }
-}
-
-/// What refers to the schema of a type, and adds that and those that it refers to itself.
-pub type Described = fn(&mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema>;
-
-/// See [`Described`].
-pub fn described<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema> {
-    schemas.push((T::name().into_owned(), T::schema()));
-    T::schemas(schemas);
-    Ref::from_schema_name(T::name()).into()
-}
-
-/// A parameter in a path: its name, and how the document describes it.
-#[derive(Debug, Clone, Copy)]
-pub struct PathParameter {
-    name: &'static str,
-    description: &'static str,
-    schema: fn() -> RefOr<Schema>,
-}
-
-impl PathParameter {
-    /// One that is read as a `T`.
-    #[must_use]
-    pub const fn of<T: PartialSchema>(name: &'static str, description: &'static str) -> Self {
-        Self { name, description, schema: T::schema }
-    }
-
-    fn parameter(self) -> Parameter {
-        ParameterBuilder::new()
-            .name(self.name)
-            .parameter_in(ParameterIn::Path)
-            .required(Required::True)
-            .description(Some(self.description))
-            .schema(Some((self.schema)()))
-            .build()
-    }
-}
-
-/// A function that handles an operation.
+/// A function that handles an operation. Its first argument says who may call it.
+///
+/// ```
+/// # use actix_web::web::Data;
+/// # use gatehouse_domain::authz::{ReadSessions, ReadUsers};
+/// # use gatehouse_server::{app::App, http::{envelope::{ApiResult, NoContent}, extract::access::{Access, InTenant, OfUser}, operation::Operations}};
+/// async fn users(_: Access<ReadUsers, InTenant>, _: Data<App>) -> ApiResult<NoContent> {
+///     Ok(NoContent)
+/// }
+///
+/// async fn own_sessions(_: Access<ReadSessions, OfUser>, _: Data<App>) -> ApiResult<NoContent> {
+///     Ok(NoContent)
+/// }
+///
+/// let mut operations = Operations::default();
+/// operations.get("/tenants/{tenant_id}/things", "tenants.things.list", users);
+/// operations.get("/tenants/{tenant_id}/things/{user_id}", "tenants.things.get", own_sessions);
+/// ```
+///
+/// One that does not say so is none:
+///
+/// ```compile_fail
+/// # use actix_web::web::Data;
+/// # use gatehouse_server::{app::App, http::{envelope::{ApiResult, NoContent}, operation::Operations}};
+/// async fn open(_: Data<App>) -> ApiResult<NoContent> {
+///     Ok(NoContent)
+/// }
+///
+/// Operations::default().get("/things", "things.list", open);
+/// ```
+///
+/// Nor is one that opens to everybody what is theirs, unless it is about sessions:
+///
+/// ```compile_fail
+/// # use actix_web::web::Data;
+/// # use gatehouse_domain::authz::ReadUsers;
+/// # use gatehouse_server::{app::App, http::{envelope::{ApiResult, NoContent}, extract::access::{Access, OfUser}, operation::Operations}};
+/// async fn own(_: Access<ReadUsers, OfUser>, _: Data<App>) -> ApiResult<NoContent> {
+///     Ok(NoContent)
+/// }
+///
+/// Operations::default().get("/tenants/{tenant_id}/things/{user_id}", "tenants.things.get", own);
+/// ```
 pub trait Handles<Args>: Handler<Args> {
     /// What its arguments say.
     const FEATURES: Features;
@@ -169,22 +79,24 @@ pub trait Handles<Args>: Handler<Args> {
     fn describe(about: &mut About);
 }
 
-/// `handles!(A B)` lets functions of arguments `A` and `B` handle operations.
+/// `handles!(A B)` lets functions of arguments `A` and `B` handle operations; `A` says who may call them.
 macro_rules! handles {
-    ($($argument:ident)*) => {
-        impl<F, Fut, $($argument),*> Handles<($($argument,)*)> for F
+    ($first:ident $($argument:ident)*) => {
+        impl<F, Fut, $first, $($argument),*> Handles<($first, $($argument,)*)> for F
         where
-            F: Fn($($argument),*) -> Fut + Clone + 'static,
+            F: Fn($first, $($argument),*) -> Fut + Clone + 'static,
             Fut: Future<Output: Describe>,
+            $first: SaysWho,
             $($argument: Describe),*
         {
             const FEATURES: Features = Features {
-                secured: $($argument::SECURED)||*,
-                takes_query: $($argument::TAKES_QUERY)||*,
-                takes_body: !($($argument::TAKES_FILE)||*),
+                secured: $first::SECURED $(|| $argument::SECURED)*,
+                takes_query: $first::TAKES_QUERY $(|| $argument::TAKES_QUERY)*,
+                takes_body: !($first::TAKES_FILE $(|| $argument::TAKES_FILE)*),
             };
 
             fn describe(about: &mut About) {
+                $first::describe(about);
                 $($argument::describe(about);)*
                 Fut::Output::describe(about);
             }

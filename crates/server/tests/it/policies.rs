@@ -115,7 +115,7 @@ api_tests! {
         let tenant = world.tenant("acme").await;
         let ada = world.person(&tenant, "ada").await;
         let role = world.builtin("tenant_admin").await;
-        let soon = world.clock.now().plus(MINUTE).to_string();
+        let soon = world.app.env().now().plus(MINUTE).to_string();
         let body = json!({"user_id": ada.id, "role_id": role, "anchor": {"level": "tenant", "tenant_id": tenant.id}, "expires_at": soon});
         let given = world.post("/admin/role-assignments").bearer(world.admin().await).json(body).send().await.expect(201).data();
         world.clock.advance(2 * MINUTE);

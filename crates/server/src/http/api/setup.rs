@@ -12,7 +12,7 @@ use crate::{
     http::{
         api::user::UserResponse,
         envelope::{ApiResult, Created},
-        extract::valid::Valid,
+        extract::{access::Anybody, valid::Valid},
         input::{Opaque, body},
         operation::Operations,
         request::Asked,
@@ -39,7 +39,12 @@ pub(super) fn mount(operations: &mut Operations) {
         .says("Make the first administrator", "In the tenant `default`, with the role `super_admin`. Works once.");
 }
 
-async fn create(new: Valid<SetupRequest>, asked: Asked, app: Data<App>) -> ApiResult<Created<UserResponse>> {
+async fn create(
+    _: Anybody,
+    new: Valid<SetupRequest>,
+    asked: Asked,
+    app: Data<App>,
+) -> ApiResult<Created<UserResponse>> {
     let SetupRequest { token, email, username, password } = new.0;
     let view = app.set_up(SetUp { token: Secret::new(token.0), email, username, password }, &asked.origin).await?;
     Ok(Created((&view).into()))

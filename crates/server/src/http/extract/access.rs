@@ -11,7 +11,7 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use gatehouse_domain::{
-    authz::{Actor, Area, Grant, Installation, Permission, TenantRef, authorize},
+    authz::{Actor, Area, Grant, Installation, Permission, ReadSessions, RevokeSessions, TenantRef, authorize},
     id::{AssignmentId, AuditEventId, JobId, PartnerId, RoleId, SessionId, TenantId, UserId},
     issue::Parse,
     text::Slug,
@@ -21,7 +21,7 @@ use crate::{
     app::{self, standing::Caller, tenants::TenantFacts},
     http::{
         input::no_query,
-        operation::{About, Describe, PathParameter},
+        operation::{About, Describe, PathParameter, SaysWho},
         problem::Failure,
         request::{Auth, RequestState},
     },
@@ -37,6 +37,21 @@ pub trait Locate {
     /// When the path names nothing.
     fn locate(request: &HttpRequest, state: &RequestState) -> Result<Self::Target, Failure>;
 }
+
+/// A place at which permission `P` may be asked for. Sessions alone are one's own without a permission: at the places that
+/// open to everybody what is theirs, no other permission may be asked for.
+pub trait Opens<P> {}
+
+impl<P> Opens<P> for Myself {}
+impl<P> Opens<P> for Everything {}
+impl<P> Opens<P> for Directory {}
+impl<P> Opens<P> for AtPlatform {}
+impl<P> Opens<P> for AtPartner {}
+impl<P> Opens<P> for InTenant {}
+impl Opens<ReadSessions> for OfUser {}
+impl Opens<RevokeSessions> for OfUser {}
+impl Opens<ReadSessions> for InTenantOrOwn {}
+impl Opens<RevokeSessions> for InTenantOrOwn {}
 
 /// A place where things of a tenant are found, be it one tenant or all that the caller administers. Handlers that are
 /// the same in each take it as a parameter.
@@ -125,7 +140,7 @@ impl<P: Permission, T> Deref for Access<P, T> {
 impl<P, T> FromRequest for Access<P, T>
 where
     P: Permission,
-    T: Locate<Target = P::Target> + 'static,
+    T: Locate<Target = P::Target> + Opens<P> + 'static,
 {
     type Error = Failure;
     type Future = Ready<Result<Self, Failure>>;
@@ -154,6 +169,8 @@ impl<P: Permission, T> Describe for Access<P, T> {
         }
     }
 }
+
+impl<P: Permission, T> SaysWho for Access<P, T> {}
 
 /// The caller with profile and session, for answers about these.
 #[derive(Debug)]
@@ -187,6 +204,23 @@ impl FromRequest for PathTenant {
 }
 
 impl Describe for PathTenant {}
+impl SaysWho for PathTenant {}
+
+/// Anybody, and no tenant in the path: there is nobody yet whom the first administrator could be asked for by.
+#[derive(Debug)]
+pub struct Anybody;
+
+impl FromRequest for Anybody {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self))
+    }
+}
+
+impl Describe for Anybody {}
+impl SaysWho for Anybody {}
 
 /// An id in the path.
 #[derive(Debug)]
