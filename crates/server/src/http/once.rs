@@ -26,7 +26,7 @@ use crate::{
     },
     http::{
         envelope::{ApiResult, Render, meta},
-        operation::{About, Describe},
+        operation::{About, CONFLICT, Describe},
         problem::Failure,
         request::{Asked, RequestState},
     },
@@ -127,6 +127,7 @@ impl<R: Responder<Body = BoxBody>> Responder for Answered<R> {
 impl<R: Describe> Describe for Answered<R> {
     fn describe(about: &mut About) {
         R::describe(about);
+        about.fails(&[CONFLICT]);
     }
 }
 

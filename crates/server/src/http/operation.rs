@@ -13,7 +13,10 @@ use utoipa::openapi::{HttpMethod, OpenApi, PathItem, extensions::Extensions, sec
 
 use crate::http::{api, extract::access::PATH_PARAMETERS};
 
-pub use about::{About, Describe, Described, PathParameter, SaysWho, described};
+pub use about::{
+    ANY_OTHER, About, CONFLICT, Describe, Described, FORBIDDEN, Fails, INVALID, INVALID_CREDENTIALS, INVALID_LINK,
+    NOT_FOUND, PathParameter, RATE_LIMITED, REQUEST_TIMEOUT, SaysWho, UNAUTHENTICATED, UNAVAILABLE, described,
+};
 
 /// What the document calls access tokens as a means of authentication.
 pub const BEARER: &str = "bearerAuth";
@@ -120,6 +123,7 @@ pub struct Operation {
     /// What is to be known before it is called.
     pub features: Features,
     id: &'static str,
+    failures: &'static [Fails],
     summary: &'static str,
     description: &'static str,
     describe: fn(&mut About),
@@ -134,8 +138,14 @@ impl std::fmt::Debug for Operation {
 
 impl Operation {
     /// What the document says of it: in a few words, and what else is to be known.
-    pub fn says(&mut self, summary: &'static str, description: &'static str) {
+    pub fn says(&mut self, summary: &'static str, description: &'static str) -> &mut Self {
         (self.summary, self.description) = (summary, description);
+        self
+    }
+
+    /// How it fails besides what its types say: operations that no grant opens have reasons of their own.
+    pub fn fails(&mut self, failures: &'static [Fails]) {
+        self.failures = failures;
     }
 
     /// The collection or object that it belongs to: `admin-users` for `admin.users.list`.
@@ -152,7 +162,13 @@ impl Operation {
         in_path.sort_by_key(|known| self.path.find(known.name));
         if !in_path.is_empty() {
             about.parameters().extend(in_path.into_iter().map(|known| known.parameter().into()));
+            about.fails(&[NOT_FOUND]);
         }
+        about.fails(&[INVALID, UNAVAILABLE, ANY_OTHER]);
+        if self.method == Method::PATCH {
+            about.fails(&[CONFLICT]);
+        }
+        about.fails(self.failures);
         (self.describe)(&mut about);
         let About { mut operation, schemas, permission } = about;
         operation.tags = Some(vec![self.tag()]);
@@ -257,6 +273,7 @@ impl Operations {
             path,
             features: Features { takes_body, ..H::FEATURES },
             id,
+            failures: &[],
             summary: "",
             description: "",
             describe: H::describe,

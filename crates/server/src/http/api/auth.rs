@@ -23,7 +23,7 @@ use crate::{
             valid::{LoginForm, Valid},
         },
         input::{Opaque, body},
-        operation::Operations,
+        operation::{CONFLICT, FORBIDDEN, INVALID_CREDENTIALS, INVALID_LINK, Operations, RATE_LIMITED},
         request::Asked,
     },
 };
@@ -111,27 +111,31 @@ pub(super) fn mount(operations: &mut Operations) {
         "The token is spent at once; the answer has the next one. Using a token twice ends the session, unless it is \
          a race within the tenant's `refresh_reuse_window_seconds`. A session is refreshed so often a minute, 30 \
          times unless the installation decides otherwise; whoever has to wait keeps the token.",
-    );
+    ).fails(&[INVALID_CREDENTIALS, RATE_LIMITED]);
     operations.post("/auth/tenants/{tenant_slug}/login", "auth.login", login).says(
         "Sign in",
         "With user name or e-mail address and password, as a form. The answer to a failed attempt is the same whether \
          the user exists or not. `X-Device: app` declares a native client. A client that sends `device_token` gets one \
          to keep, with which the failures of strangers do not make it wait.",
-    );
+    ).fails(&[INVALID_CREDENTIALS, FORBIDDEN, CONFLICT, RATE_LIMITED]);
     operations.post("/auth/tenants/{tenant_slug}/logout", "auth.logout", logout).says(
         "Sign out",
         "Ends the session of a refresh token, spent or not, and its access tokens. Unknown tokens are no error.",
     );
-    operations.post("/auth/tenants/{tenant_slug}/register", "auth.register", register).says(
-        "Open an account",
-        "Where the tenant's setting `registration` is `open`. The account may sign in at once.",
-    );
+    operations
+        .post("/auth/tenants/{tenant_slug}/register", "auth.register", register)
+        .says(
+            "Open an account",
+            "Where the tenant's setting `registration` is `open`. The account may sign in at once.",
+        )
+        .fails(&[FORBIDDEN, CONFLICT, RATE_LIMITED]);
     operations
         .post("/auth/tenants/{tenant_slug}/invitations/accept", "auth.invitations.accept", accept_invitation)
         .says(
             "Accept an invitation",
             "The owner of an account sets the first password, and may then sign in. The invitation works once.",
-        );
+        )
+        .fails(&[INVALID_LINK, FORBIDDEN, CONFLICT]);
 }
 
 async fn register(

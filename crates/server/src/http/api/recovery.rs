@@ -11,7 +11,7 @@ use crate::{
         envelope::{Accepted, ApiResult, NoContent},
         extract::{access::PathTenant, valid::Valid},
         input::{Opaque, body},
-        operation::Operations,
+        operation::{CONFLICT, FORBIDDEN, INVALID_LINK, Operations, RATE_LIMITED},
         request::Asked,
     },
 };
@@ -41,24 +41,36 @@ body! {
 const ASKED: Message = Message { message: "If that is the address of an account, a mail is on its way." };
 
 pub(super) fn mount(operations: &mut Operations) {
-    operations.post("/auth/tenants/{tenant_slug}/password/forgot", "auth.password.forgot", forgot).says(
-        "Ask for a link to set another password",
-        "It is mailed if the address is that of an account that may sign in. The answer is the same for every \
+    operations
+        .post("/auth/tenants/{tenant_slug}/password/forgot", "auth.password.forgot", forgot)
+        .says(
+            "Ask for a link to set another password",
+            "It is mailed if the address is that of an account that may sign in. The answer is the same for every \
          address.",
-    );
-    operations.post("/auth/tenants/{tenant_slug}/password/reset", "auth.password.reset", reset).says(
-        "Set another password with a mailed link",
-        "The link works once, for an hour. Every session of the user ends, and nobody is signed in.",
-    );
-    operations.post("/auth/tenants/{tenant_slug}/email/resend", "auth.email.resend", resend).says(
-        "Ask for another link to confirm an address",
-        "It is mailed if the address is that of an account and not confirmed yet. The answer is the same for every \
+        )
+        .fails(&[FORBIDDEN, RATE_LIMITED]);
+    operations
+        .post("/auth/tenants/{tenant_slug}/password/reset", "auth.password.reset", reset)
+        .says(
+            "Set another password with a mailed link",
+            "The link works once, for an hour. Every session of the user ends, and nobody is signed in.",
+        )
+        .fails(&[INVALID_LINK, FORBIDDEN, CONFLICT]);
+    operations
+        .post("/auth/tenants/{tenant_slug}/email/resend", "auth.email.resend", resend)
+        .says(
+            "Ask for another link to confirm an address",
+            "It is mailed if the address is that of an account and not confirmed yet. The answer is the same for every \
          address.",
-    );
-    operations.post("/auth/tenants/{tenant_slug}/email/verify", "auth.email.verify", verify).says(
-        "Confirm an address with a mailed link",
-        "The address becomes the verified one of the account, in the place of another if the user asked for that.",
-    );
+        )
+        .fails(&[FORBIDDEN, RATE_LIMITED]);
+    operations
+        .post("/auth/tenants/{tenant_slug}/email/verify", "auth.email.verify", verify)
+        .says(
+            "Confirm an address with a mailed link",
+            "The address becomes the verified one of the account, in the place of another if the user asked for that.",
+        )
+        .fails(&[INVALID_LINK, FORBIDDEN, CONFLICT]);
 }
 
 async fn forgot(

@@ -14,7 +14,7 @@ use crate::{
         envelope::{ApiResult, Created},
         extract::{access::Anybody, valid::Valid},
         input::{Opaque, body},
-        operation::Operations,
+        operation::{CONFLICT, INVALID_CREDENTIALS, Operations},
         request::Asked,
     },
 };
@@ -36,7 +36,8 @@ body! {
 pub(super) fn mount(operations: &mut Operations) {
     operations
         .post("/setup", "setup.create", create)
-        .says("Make the first administrator", "In the tenant `default`, with the role `super_admin`. Works once.");
+        .says("Make the first administrator", "In the tenant `default`, with the role `super_admin`. Works once.")
+        .fails(&[INVALID_CREDENTIALS, CONFLICT]);
 }
 
 async fn create(

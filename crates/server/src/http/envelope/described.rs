@@ -11,7 +11,7 @@ use super::{
     Accepted, ApiResponse, Bare, ChangeResponse, Created, EffectsResponse, MetaResponse, NoContent, PaginatedResponse,
     PaginationMeta, Queued, Removal, WithChanges, WithEffects,
 };
-use crate::http::operation::{About, Describe};
+use crate::http::operation::{About, CONFLICT, Describe};
 
 impl<T: ToSchema> Describe for ApiResponse<T> {
     fn describe(about: &mut About) {
@@ -65,6 +65,7 @@ impl<T: ToSchema> Describe for Removal<T> {
     fn describe(about: &mut About) {
         about.json::<ApiResponse<T>>("200");
         about.nothing("204");
+        about.fails(&[CONFLICT]);
     }
 }
 

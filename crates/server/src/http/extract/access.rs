@@ -11,7 +11,9 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use gatehouse_domain::{
-    authz::{Actor, Area, Grant, Installation, Permission, ReadSessions, RevokeSessions, TenantRef, authorize},
+    authz::{
+        Actor, Area, Grant, Installation, Oneself, Permission, ReadSessions, RevokeSessions, TenantRef, authorize,
+    },
     id::{AssignmentId, AuditEventId, JobId, PartnerId, RoleId, SessionId, TenantId, UserId},
     issue::Parse,
     text::Slug,
@@ -21,7 +23,7 @@ use crate::{
     app::{self, standing::Caller, tenants::TenantFacts},
     http::{
         input::no_query,
-        operation::{About, Describe, PathParameter, SaysWho},
+        operation::{About, Describe, FORBIDDEN, PathParameter, RATE_LIMITED, SaysWho, UNAUTHENTICATED},
         problem::Failure,
         request::{Auth, RequestState},
     },
@@ -163,6 +165,10 @@ impl<P: Permission, T> Describe for Access<P, T> {
     const SECURED: bool = true;
 
     fn describe(about: &mut About) {
+        about.fails(&[UNAUTHENTICATED, RATE_LIMITED]);
+        if P::NAME != Oneself::NAME {
+            about.fails(&[FORBIDDEN]);
+        }
         // What needs none has a name of another form.
         if P::NAME.contains(':') {
             about.needs(P::NAME);

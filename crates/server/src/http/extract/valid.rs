@@ -28,7 +28,7 @@ use crate::{
         body,
         extract::page::Filter,
         input::{Fields, Flag, Json, Object, query, read_body, read_pairs, read_query, read_urlencoded},
-        operation::{About, Describe, described},
+        operation::{About, Describe, REQUEST_TIMEOUT, described},
         problem::Failure,
     },
 };
@@ -149,7 +149,12 @@ impl Describe for RealOrDry {
 #[derive(Debug)]
 pub struct NoBody;
 
-impl Describe for NoBody {}
+impl Describe for NoBody {
+    fn describe(about: &mut About) {
+        // It reads a body to see that there is none.
+        about.fails(&[REQUEST_TIMEOUT]);
+    }
+}
 
 impl Object for NoBody {
     fn read_fields(_: &mut Fields<'_, '_, Json>) -> Option<Self> {

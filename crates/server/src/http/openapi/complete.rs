@@ -16,11 +16,11 @@ pub(super) fn complete(document: &mut Value) {
     shared(document);
     rule::add(&mut document["components"]["schemas"]);
     let Some(Value::Object(mut paths)) = document.get_mut("paths").map(Value::take) else { return };
-    for (path, item) in &mut paths {
+    for item in paths.values_mut() {
         let has_versions = item.get("patch").is_some();
         for method in METHODS {
             if let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) {
-                one(path, method, operation);
+                one(operation);
                 if method == "post" && is_secured(operation) {
                     repeatable(operation);
                 }
@@ -207,62 +207,8 @@ fn shared(document: &mut Value) {
     });
 }
 
-/// Whoever is signed in has a limit, and so has what strangers could do too often.
-fn is_limited(id: &str, secured: bool) -> bool {
-    let of_strangers = ["auth.login", "auth.register", "auth.refresh", "auth.password.forgot", "auth.email.resend"];
-    secured || of_strangers.contains(&id)
-}
-
 fn is_secured(operation: &Map<String, Value>) -> bool {
     operation.get("security").and_then(Value::as_array).is_some_and(|list| !list.is_empty())
-}
-
-/// The failures of an operation: status and shared response.
-fn failures(path: &str, method: &str, operation: &Map<String, Value>) -> Vec<(&'static str, &'static str)> {
-    let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
-    let secured = is_secured(operation);
-    let has_body = operation.contains_key("requestBody");
-    let in_path = path.contains('{');
-    let ends_or_renews = matches!(id, "auth.refresh" | "auth.logout");
-    let forces = id.ends_with("password_reset.create");
-    let mut failures = Vec::new();
-    match id {
-        "auth.login" | "auth.refresh" | "setup.create" => failures.push(("401", "InvalidCredentials")),
-        "auth.invitations.accept" | "auth.password.reset" | "auth.email.verify" => {
-            failures.push(("401", "InvalidLink"))
-        }
-        _ if secured => failures.push(("401", "Unauthenticated")),
-        _ => {}
-    }
-    if (secured && !path.starts_with("/api/v1/me")) || (path.starts_with("/api/v1/auth/") && !ends_or_renews) {
-        failures.push(("403", "Forbidden"));
-    }
-    if in_path {
-        failures.push(("404", "NotFound"));
-    }
-    let asks = matches!(id, "auth.password.forgot" | "auth.email.resend");
-    let creates = method == "post" && has_body && !ends_or_renews && !asks;
-    if creates
-        || forces
-        || matches!(method, "patch")
-        || (method == "delete" && id.starts_with("admin.role_assignments"))
-    {
-        failures.push(("409", "Conflict"));
-    }
-    // These read a body to see that there is none.
-    if has_body || forces || id.ends_with("sessions.revoke_all") || id.ends_with("user_imports.cancel") {
-        failures.push(("408", "RequestTimeout"));
-    }
-    if has_body {
-        failures.extend([("413", "PayloadTooLarge"), ("415", "UnsupportedMediaType")]);
-    }
-    // Unknown query keys are a fault everywhere.
-    failures.push(("422", "Invalid"));
-    if is_limited(id, secured) {
-        failures.push(("429", "RateLimited"));
-    }
-    failures.extend([("503", "Unavailable"), ("default", "Failure")]);
-    failures
 }
 
 /// Names words that begin with a hyphen for generators, which would number them.
@@ -315,12 +261,11 @@ fn request_header(name: &str, description: &str, schema: &Value) -> Value {
 }
 
 /// Completes an operation.
-fn one(path: &str, method: &str, operation: &mut Map<String, Value>) {
-    let failures = failures(path, method, operation);
+fn one(operation: &mut Map<String, Value>) {
     let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let limited = is_limited(&id, is_secured(operation));
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
-    for (status, response) in responses.iter_mut() {
+    let limited = responses.contains_key("429");
+    for (status, response) in responses.iter_mut().filter(|(_, response)| response.get("$ref").is_none()) {
         response["description"] = json!(match (status.as_str(), response.get("content").is_some()) {
             ("201", _) => "It was made.",
             ("204", _) => "It was done; there is nothing to say.",
@@ -341,9 +286,6 @@ fn one(path: &str, method: &str, operation: &mut Map<String, Value>) {
             response["headers"]["RateLimit-Policy"] = reference("RateLimit-Policy");
             response["headers"]["RateLimit"] = reference("RateLimit");
         }
-    }
-    for (status, name) in failures {
-        responses.insert(status.to_owned(), json!({ "$ref": format!("#/components/responses/{name}") }));
     }
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         if parameter["in"] == "query" {

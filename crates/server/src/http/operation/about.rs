@@ -40,6 +40,35 @@ impl<R: Describe> Describe for ApiResult<R> {
     }
 }
 
+/// A failure of several operations: the status, and the name of the response that describes it.
+pub type Fails = (&'static str, &'static str);
+/// Nobody is signed in, or no longer.
+pub const UNAUTHENTICATED: Fails = ("401", "Unauthenticated");
+/// What was presented as proof is wrong.
+pub const INVALID_CREDENTIALS: Fails = ("401", "InvalidCredentials");
+/// A link does nothing more.
+pub const INVALID_LINK: Fails = ("401", "InvalidLink");
+/// The caller may not.
+pub const FORBIDDEN: Fails = ("403", "Forbidden");
+/// There is nothing of that name.
+pub const NOT_FOUND: Fails = ("404", "NotFound");
+/// The body took too long.
+pub const REQUEST_TIMEOUT: Fails = ("408", "RequestTimeout");
+/// It conflicts with what is there.
+pub const CONFLICT: Fails = ("409", "Conflict");
+/// The body is too large.
+pub const PAYLOAD_TOO_LARGE: Fails = ("413", "PayloadTooLarge");
+/// The body is of another type.
+pub const UNSUPPORTED_MEDIA_TYPE: Fails = ("415", "UnsupportedMediaType");
+/// There are faults in the input; unknown parameters of a query are some everywhere.
+pub const INVALID: Fails = ("422", "Invalid");
+/// It was asked for too often.
+pub const RATE_LIMITED: Fails = ("429", "RateLimited");
+/// It is not available now.
+pub const UNAVAILABLE: Fails = ("503", "Unavailable");
+/// Anything else.
+pub const ANY_OTHER: Fails = ("default", "Failure");
+
 /// The description of an operation in the making.
 #[derive(Default)]
 pub struct About {
@@ -58,6 +87,14 @@ impl std::fmt::Debug for About {
 }
 
 impl About {
+    /// Adds failures.
+    pub fn fails(&mut self, failures: &[Fails]) {
+        for (status, name) in failures {
+            let response = Ref::new(format!("#/components/responses/{name}"));
+            self.operation.responses.responses.insert((*status).to_owned(), response.into());
+        }
+    }
+
     /// Notes which permission it needs, as `resource:action`.
     pub fn needs(&mut self, permission: &'static str) {
         self.permission = Some(permission);
@@ -75,6 +112,7 @@ impl About {
             body = body.content(*media_type, ContentBuilder::new().schema(Some(form(&mut self.schemas))).build());
         }
         self.operation.request_body = Some(body.build().into());
+        self.fails(&[REQUEST_TIMEOUT, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE]);
     }
 
     /// Adds an answer without a body.
