@@ -22,7 +22,7 @@ pub enum Error {
     Denied(gatehouse_domain::authz::Denied),
     /// The same request has been answered meanwhile.
     #[error("the request has been answered")]
-    Repeated,
+    AlreadyAnswered,
     /// The value lies outside the scope it is saved through: a programming error, refused.
     #[error("a value outside the scope was to be saved")]
     ScopeViolation,

@@ -27,7 +27,7 @@ use gatehouse_domain::{
     user::{Purpose, UserPatch, UserStatus},
 };
 use gatehouse_persistence::{
-    AssignmentFilter, AuditFilter, Db, Found, NewJob, PartnerFilter, ReceiptKey, RoleFilter, Scope, SessionFilter,
+    AssignmentFilter, AuditFilter, Db, Found, IdempotencyKey, NewJob, PartnerFilter, RoleFilter, Scope, SessionFilter,
     SessionSort, TenantFilter, UserFilter,
     testing::{Engine, Fresh},
 };
@@ -313,11 +313,11 @@ surveys! {
             system.spend_token(at, purpose, hash).await?;
             system.purge_tokens().await
         })).await;
-        let key = ReceiptKey { key: [5; 32], fingerprint: [6; 32], tenant: at.id, user: survey.ada.id };
-        survey.look("receipts", db.system(SYSTEM).earlier(&key, NOW)).await;
+        let key = IdempotencyKey { key: [5; 32], fingerprint: [6; 32], tenant: at.id, user: survey.ada.id };
+        survey.look("receipts", db.system(SYSTEM).earlier_request(&key, NOW)).await;
         survey.look("receipts", write(&db, NOW, async move |tx| {
-            tx.keep(&key, vec![7]).await?;
-            tx.system(SYSTEM).purge_receipts().await
+            tx.store_response(&key, vec![7]).await?;
+            tx.system(SYSTEM).purge_idempotency_keys().await
         })).await;
         let at_home = survey.ada.clone();
         survey.look("by address", db.system(SYSTEM).user_by_email(at.id, &at_home.email)).await;

@@ -227,6 +227,6 @@ impl App {
             system.forget_failures(&user).await?;
             outbox.post(&scope, &user, letters::password_changed(&house, &user), now).await
         };
-        self.answer(origin, work).await
+        self.write_idempotent(origin, work).await
     }
 }

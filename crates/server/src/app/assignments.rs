@@ -80,7 +80,7 @@ impl App {
             scope.shorten_sessions(user.tenant(), user.id).await?;
             Ok::<_, Error>(assignment)
         };
-        self.answer(origin, work).await
+        self.write_idempotent(origin, work).await
     }
 
     /// Moves or removes the end of an assignment. Nobody moves it beyond the end of what they hold themselves.

@@ -21,7 +21,7 @@ pub struct Origin {
     /// The `X-Device` header.
     pub declared_device: Option<String>,
     /// How to keep the answer, if the request may be sent again.
-    pub once: Option<std::sync::Arc<crate::app::once::Once>>,
+    pub store_response: Option<std::sync::Arc<crate::app::idempotency::StoreResponse>>,
     /// The address that the client uses, without a path: `https://id.example.com`. Tokens name their issuer by it.
     pub base_url: std::sync::Arc<str>,
 }

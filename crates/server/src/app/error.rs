@@ -73,7 +73,7 @@ pub enum Error {
     Precondition,
     /// The same request has been answered by another process meanwhile.
     #[error("answered meanwhile")]
-    Repeated,
+    AlreadyAnswered,
     /// The same request is being answered.
     #[error("in progress")]
     InProgress,
@@ -103,7 +103,7 @@ impl From<Storage> for Error {
             Storage::Stale => Self::Stale,
             Storage::CallerInactive => Self::SessionRevoked,
             Storage::Denied(denied) => Self::Denied(denied),
-            Storage::Repeated => Self::Repeated,
+            Storage::AlreadyAnswered => Self::AlreadyAnswered,
             Storage::Precondition => Self::Precondition,
             Storage::Unavailable(_) | Storage::Retry(_) => Self::Unavailable(error),
             Storage::Conflict("uq_users_username" | "uq_users_email") => Self::AlreadyRegistered,

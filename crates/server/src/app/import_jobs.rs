@@ -59,7 +59,7 @@ impl App {
             scope.enqueue(tenant, None, job.clone()).await?;
             Ok(import)
         };
-        match self.answer(origin, work).await {
+        match self.write_idempotent(origin, work).await {
             // Nothing else can be in the way than another import.
             Err(Error::Conflict(why)) => {
                 let other = self.db.scope(&upload.grant).active_import(tenant.id).await?;
@@ -135,7 +135,7 @@ impl App {
                 Ok(scope.update(import.cancel(&grant.by(), tx.now())).await?)
             };
             tries += 1;
-            match self.answer(origin, work).await {
+            match self.write_idempotent(origin, work).await {
                 Err(Error::Stale) if tries < CANCEL_TRIES => {}
                 other => return other,
             }

@@ -127,7 +127,7 @@ impl App {
             may_become(&grant, &scope, &view.roles).await?;
             Ok::<_, Error>(invitation)
         };
-        self.answer(origin, work).await
+        self.write_idempotent(origin, work).await
     }
 
     /// Makes the link of an account stop working.

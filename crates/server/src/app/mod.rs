@@ -19,6 +19,7 @@ pub mod effects;
 pub mod error;
 pub mod exports;
 pub mod fresh;
+pub mod idempotency;
 pub mod import_jobs;
 pub mod imports;
 pub mod invitations;
@@ -28,7 +29,6 @@ mod letters;
 pub mod login;
 pub mod mail;
 pub mod mailbox;
-pub mod once;
 pub mod partners;
 pub mod periodic;
 pub mod recovery;
@@ -82,7 +82,7 @@ pub struct App {
     pub(crate) clients: client::Clients,
     pub(crate) mailer: Mailer,
     pub(crate) outbox: jobs::Outbox,
-    pub(crate) in_progress: once::InProgress,
+    pub(crate) in_flight_keys: idempotency::InFlightKeys,
     pub(crate) admission: buckets::Admission,
     pub(crate) repeats: repeats::Repeats,
 }
@@ -195,7 +195,7 @@ impl App {
             repeats: repeats::Repeats::default(),
             standings,
             clients: client::Clients::open(config)?,
-            in_progress: once::InProgress::default(),
+            in_flight_keys: idempotency::InFlightKeys::default(),
             env,
         };
         app.install().await?;

@@ -58,7 +58,7 @@ impl App {
             let scope = tx.scope(&grant).await?;
             Ok::<_, Error>(scope.insert(Partner::create(id, new.clone(), &grant.by(), tx.now())).await?)
         };
-        self.answer(origin, work).await
+        self.write_idempotent(origin, work).await
     }
 
     /// Changes a partner. Suspending it ends every session below it.

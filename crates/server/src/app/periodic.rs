@@ -132,7 +132,7 @@ impl App {
         })
         .await?;
         batches(async || {
-            let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_receipts().await?);
+            let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_idempotency_keys().await?);
             self.db.write(self.ctx(), work).await
         })
         .await?;

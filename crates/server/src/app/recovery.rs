@@ -239,6 +239,6 @@ impl App {
             outbox.post_link(&system, &issued, letters::reset(&house, &issued.user, url, true), now).await?;
             Ok::<_, Error>(revoked)
         };
-        self.answer(origin, work).await
+        self.write_idempotent(origin, work).await
     }
 }

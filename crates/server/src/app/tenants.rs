@@ -77,7 +77,7 @@ impl App {
             scope.insert(key.clone()).await?;
             Ok(tenant)
         };
-        self.answer(origin, work).await
+        self.write_idempotent(origin, work).await
     }
 
     /// Changes a tenant. Suspending it ends every session in it, stricter settings those that have more than they may. Only the platform moves it to another partner.

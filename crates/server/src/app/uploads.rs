@@ -8,7 +8,7 @@ use gatehouse_domain::{
 use gatehouse_persistence::{Ctx, Db, WriteTx, deadline};
 
 use crate::{
-    app::{App, Error, Result, once::Alone},
+    app::{App, Error, Result, idempotency::InFlight},
     env::Env,
 };
 
@@ -29,7 +29,7 @@ pub struct Upload {
     rest: Vec<u8>,
     /// Where its pieces are, until somebody needs them.
     unneeded: Option<(Db, Env)>,
-    _alone: Alone,
+    _alone: InFlight,
 }
 
 impl Upload {
@@ -70,9 +70,9 @@ impl App {
     /// another file comes.
     pub async fn begin_upload(&self, grant: &Grant<WriteUsers>, tenant: TenantId) -> Result<Upload> {
         let (grant, tenant) = self.within(grant, tenant).await?;
-        let name = self.keyring.receipt(&[b"upload".as_slice(), tenant.id.uuid().as_bytes()].concat());
+        let name = self.keyring.idempotency(&[b"upload".as_slice(), tenant.id.uuid().as_bytes()].concat());
         let conflict = |_| Error::Conflict("Another file for the tenant is on its way.".into());
-        let alone = self.alone(&name).map_err(conflict)?;
+        let alone = self.in_flight(&name).map_err(conflict)?;
         let id = self.env.id(JobId::from_parts);
         let unneeded = Some((self.db.clone(), self.env.clone()));
         Ok(Upload { grant, tenant, id, pieces: 0, rest: Vec::new(), unneeded, _alone: alone })

@@ -98,7 +98,7 @@ impl App {
             let view = UserView { user, roles: Vec::new() };
             Ok::<_, Error>((UserDetail { view, sessions: 0, locked: false }, invitation))
         };
-        self.answer(origin, work).await
+        self.write_idempotent(origin, work).await
     }
 
     /// Changes a user. Suspending one ends all the user's sessions; activating one forgets failed sign-ins.
@@ -175,7 +175,7 @@ impl App {
             let user = scope.update(detail.view.user.unlock(&grant.by())).await?;
             Ok(UserDetail { view: UserView { user, roles: detail.view.roles }, locked: false, ..detail })
         };
-        self.answer(origin, work).await
+        self.write_idempotent(origin, work).await
     }
 
     /// The user of a name or address in a tenant.

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use std::{future::Future, time::Duration};
 use tokio::time::timeout;
 
-use crate::http::{extract::valid::issue, once::remember_body, problem::Failure};
+use crate::http::{extract::valid::issue, idempotency::remember_body, problem::Failure};
 
 /// The longest body that is read.
 pub const MAX_BODY: usize = 64 * 1024;

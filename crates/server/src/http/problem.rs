@@ -174,7 +174,7 @@ impl Failure {
                 app::Error::Conflict(_) => CONFLICT,
                 app::Error::LimitReached(_) => LIMIT_REACHED,
                 app::Error::Stale => STALE,
-                app::Error::Repeated | app::Error::InProgress => IDEMPOTENCY_IN_PROGRESS,
+                app::Error::AlreadyAnswered | app::Error::InProgress => IDEMPOTENCY_IN_PROGRESS,
                 app::Error::KeyReused => INVALID,
                 app::Error::Precondition => PRECONDITION_FAILED,
                 app::Error::Invalid(_) => INVALID,

@@ -25,7 +25,7 @@ use crate::{
         standing::Caller,
         tenants::TenantFacts,
     },
-    http::{Site, conditional, once::Keyed, problem::Failure},
+    http::{Site, conditional, idempotency::Keyed, problem::Failure},
 };
 
 const DEVICE: HeaderName = HeaderName::from_static("x-device");
@@ -128,7 +128,7 @@ pub(super) fn origin(request: &HttpRequest) -> Origin {
             condition: None,
         },
         declared_device: text(DEVICE).map(Cow::into_owned),
-        once: None,
+        store_response: None,
         base_url: site.base_urls.of(peer, headers.get(HOST).and_then(|host| host.to_str().ok())),
     })
 }

@@ -107,7 +107,7 @@ pub struct Keyring {
     file: [u8; 32],
     refresh: hmac::Key,
     cursor: hmac::Key,
-    receipt: hmac::Key,
+    idempotency: hmac::Key,
     throttle: hmac::Key,
     device: hmac::Key,
     audit: hmac::Key,
@@ -179,7 +179,7 @@ impl Keyring {
             file: derive(master, b"import file"),
             refresh: mac(b"refresh token"),
             cursor: mac(b"cursor"),
-            receipt: mac(b"receipt"),
+            idempotency: mac(b"receipt"),
             throttle: mac(b"throttle"),
             device: mac(b"device token"),
             audit: mac(b"audit trail"),
@@ -267,8 +267,8 @@ impl Keyring {
 
     /// A digest of a request. Keyed, because its body may hold a password.
     #[must_use]
-    pub fn receipt(&self, request: &[u8]) -> [u8; 32] {
-        whole(&self.receipt, request)
+    pub fn idempotency(&self, request: &[u8]) -> [u8; 32] {
+        whole(&self.idempotency, request)
     }
 
     /// The digest under which a device token is stored.

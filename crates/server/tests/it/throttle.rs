@@ -288,7 +288,7 @@ api_tests! {
         let user = world.app.find_user(&facts, &name, SystemReason::Cli).await.unwrap().unwrap();
         let operator = Arc::new(Actor::System(SystemReason::Cli));
         let grant = authorize::<WriteUsers>(&operator, &Area::Directory).unwrap();
-        let origin = Origin { ctx: Ctx::at(world.app.env().now()), declared_device: None, once: None, base_url: "".into() };
+        let origin = Origin { ctx: Ctx::at(world.app.env().now()), declared_device: None, store_response: None, base_url: "".into() };
         world.app.unlock_user(&grant, user.id, &origin).await.unwrap();
         attempt(&world, "default", "root", PASSWORD, 1_001).await.expect(200);
         let nobody = LoginName::parse("nobody").unwrap();

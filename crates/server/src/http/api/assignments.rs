@@ -25,8 +25,8 @@ use crate::{
             page::{ByCreation, Listing, Narrow},
             valid::{RealOrDry, Valid},
         },
+        idempotency::Idempotent,
         input::{Patch, body, query},
-        once::Answered,
         operation::Operations,
         request::Asked,
     },
@@ -277,9 +277,9 @@ async fn create<L: Anywhere>(
     new: Valid<RoleAssignmentCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<Created<RoleAssignmentResponse>>> {
+) -> ApiResult<Idempotent<Created<RoleAssignmentResponse>>> {
     let assign = new.0.parse()?;
-    asked.once(&app, async |origin| app.assign(&access, assign, origin).await, |made| Created(made.into())).await
+    asked.idempotent(&app, async |origin| app.assign(&access, assign, origin).await, |made| Created(made.into())).await
 }
 
 async fn get_one<L: Anywhere>(

@@ -27,8 +27,8 @@ use crate::{
             page::Listing,
             valid::{NoBody, Valid},
         },
+        idempotency::Idempotent,
         input::{Patch, body},
-        once::Answered,
         operation::Operations,
         request::Asked,
     },
@@ -110,12 +110,12 @@ async fn change_password(
     change: Valid<PasswordChange>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<NoContent>> {
+) -> ApiResult<Idempotent<NoContent>> {
     let facts = app.home(me.0.view.user.tenant_id).await?;
     let PasswordChange { current_password, new_password } = change.0;
     let change =
         async |origin: &Origin| app.change_password(&access, &facts, current_password, new_password, origin).await;
-    asked.once(&app, change, |()| NoContent).await
+    asked.idempotent(&app, change, |()| NoContent).await
 }
 
 async fn change_email(
@@ -124,12 +124,12 @@ async fn change_email(
     change: Valid<EmailChange>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<Accepted<Message>>> {
+) -> ApiResult<Idempotent<Accepted<Message>>> {
     let facts = app.home(me.0.view.user.tenant_id).await?;
     let EmailChange { email, current_password } = change.0;
     let change = async |origin: &Origin| app.change_email(&access, &facts, email, current_password, origin).await;
     let told = |()| Accepted(Message { message: "Follow the link that is mailed to the new address." });
-    asked.once(&app, change, told).await
+    asked.idempotent(&app, change, told).await
 }
 
 async fn list_sessions(
@@ -149,9 +149,9 @@ async fn revoke_all_sessions(
     _: NoBody,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<ApiResponse<SessionRevokeResponse>>> {
+) -> ApiResult<Idempotent<ApiResponse<SessionRevokeResponse>>> {
     let end = async |origin: &Origin| app.end_own_sessions(&access, origin).await;
-    asked.once(&app, end, |revoked| ApiResponse(revoked.into())).await
+    asked.idempotent(&app, end, |revoked| ApiResponse(revoked.into())).await
 }
 
 async fn revoke_session(

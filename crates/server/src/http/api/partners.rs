@@ -22,8 +22,8 @@ use crate::{
             page::{CreationOrName, Listing},
             valid::{RealOrDry, Valid, ValidOrDry},
         },
+        idempotency::Idempotent,
         input::{Patch, Set, body, query},
-        once::Answered,
         operation::Operations,
         request::Asked,
     },
@@ -199,7 +199,7 @@ async fn create(
     new: Valid<PartnerCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<Created<PartnerResponse>>> {
+) -> ApiResult<Idempotent<Created<PartnerResponse>>> {
     let PartnerCreateRequest {
         name,
         slug,
@@ -209,7 +209,9 @@ async fn create(
         max_applications_per_tenant,
     } = new.0;
     let new = NewPartner { name, slug, contact_email, max_tenants, max_users_per_tenant, max_applications_per_tenant };
-    asked.once(&app, async |origin| app.create_partner(&access, new, origin).await, |made| Created(made.into())).await
+    asked
+        .idempotent(&app, async |origin| app.create_partner(&access, new, origin).await, |made| Created(made.into()))
+        .await
 }
 
 async fn get_one(

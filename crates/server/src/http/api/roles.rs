@@ -25,8 +25,8 @@ use crate::{
             page::{ByCreation, Listing, Narrow},
             valid::{RealOrDry, Valid},
         },
+        idempotency::Idempotent,
         input::{Many, Opaque, Set, body, query},
-        once::Answered,
         operation::Operations,
         request::Asked,
     },
@@ -219,11 +219,11 @@ async fn create(
     new: Valid<RoleCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<Created<RoleResponse>>> {
+) -> ApiResult<Idempotent<Created<RoleResponse>>> {
     let RoleCreateRequest { name, tenant_id, permissions } = new.0;
     let permissions = PermissionSet::new(permissions.0);
     let create = async |origin: &Origin| app.create_role(&access, tenant_id, name, permissions, origin).await;
-    asked.once(&app, create, |role| Created(AnyRole::Custom(role).into())).await
+    asked.idempotent(&app, create, |role| Created(AnyRole::Custom(role).into())).await
 }
 
 async fn create_in_tenant(
@@ -232,11 +232,11 @@ async fn create_in_tenant(
     new: Valid<TenantRoleCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<Created<RoleResponse>>> {
+) -> ApiResult<Idempotent<Created<RoleResponse>>> {
     let TenantRoleCreateRequest { name, permissions } = new.0;
     let permissions = PermissionSet::new(permissions.0);
     let create = async |origin: &Origin| app.create_role(&access, tenant.0, name, permissions, origin).await;
-    asked.once(&app, create, |role| Created(AnyRole::Custom(role).into())).await
+    asked.idempotent(&app, create, |role| Created(AnyRole::Custom(role).into())).await
 }
 
 async fn get_one<L: Anywhere>(

@@ -27,8 +27,8 @@ use crate::{
             page::{Listing, Narrow},
             valid::{NoBody, RealOrDry, Valid, ValidOrDry},
         },
+        idempotency::Idempotent,
         input::{Flag, Opaque, query},
-        once::Answered,
         operation::Operations,
         request::Asked,
     },
@@ -204,12 +204,12 @@ async fn revoke_everywhere(
     whose: ValidOrDry<AdminRevokeRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<WithEffects<SessionRevokeResponse>>> {
+) -> ApiResult<Idempotent<WithEffects<SessionRevokeResponse>>> {
     let mode = whose.1;
     let except_current = whose.0.except_current.0;
     let whose = whose.0.parse()?;
     let end = async |origin: &Origin| app.end_sessions_everywhere(&access, whose, except_current, mode, origin).await;
-    asked.once(&app, end, |(revoked, effects)| WithEffects(revoked.into(), effects)).await
+    asked.idempotent(&app, end, |(revoked, effects)| WithEffects(revoked.into(), effects)).await
 }
 
 async fn revoke_all(
@@ -218,9 +218,9 @@ async fn revoke_all(
     _: NoBody,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<WithEffects<SessionRevokeResponse>>> {
+) -> ApiResult<Idempotent<WithEffects<SessionRevokeResponse>>> {
     let end = async |origin: &Origin| app.end_tenant_sessions(&access, mode.0, origin).await;
-    asked.once(&app, end, |(revoked, effects)| WithEffects(revoked.into(), effects)).await
+    asked.idempotent(&app, end, |(revoked, effects)| WithEffects(revoked.into(), effects)).await
 }
 
 async fn stats(access: Access<ReadSessions, InTenant>, app: Data<App>) -> ApiResult<ApiResponse<SessionStatsResponse>> {
@@ -247,10 +247,10 @@ async fn revoke_of_user(
     which: Valid<SessionRevokeRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<ApiResponse<SessionRevokeResponse>>> {
+) -> ApiResult<Idempotent<ApiResponse<SessionRevokeResponse>>> {
     let which = which.0.parse()?;
     let end = async |origin: &Origin| app.end_user_sessions(&access, user.0, which, origin).await;
-    asked.once(&app, end, |revoked| ApiResponse(revoked.into())).await
+    asked.idempotent(&app, end, |revoked| ApiResponse(revoked.into())).await
 }
 
 impl AdminRevokeRequest {

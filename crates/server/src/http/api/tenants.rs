@@ -27,8 +27,8 @@ use crate::{
             page::{CreationOrName, Listing},
             valid::{RealOrDry, Valid, ValidOrDry},
         },
+        idempotency::Idempotent,
         input::{Patch, Set, body, query},
-        once::Answered,
         operation::Operations,
         request::Asked,
     },
@@ -238,7 +238,7 @@ async fn create(
     new: Valid<TenantCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<Created<TenantResponse>>> {
+) -> ApiResult<Idempotent<Created<TenantResponse>>> {
     let TenantCreateRequest { name, slug, partner_id, contact_email, settings, branding } = new.0;
     let mut new = NewTenant {
         partner_id,
@@ -250,7 +250,9 @@ async fn create(
     };
     settings.iter().for_each(|patch| patch.apply(&mut new.settings));
     branding.iter().for_each(|patch| patch.apply(&mut new.branding));
-    asked.once(&app, async |origin| app.create_tenant(&access, new, origin).await, |made| Created(made.into())).await
+    asked
+        .idempotent(&app, async |origin| app.create_tenant(&access, new, origin).await, |made| Created(made.into()))
+        .await
 }
 
 async fn get_one(

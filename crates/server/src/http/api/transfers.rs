@@ -22,7 +22,7 @@ use crate::{
             page::{ByCreation, Listing, Unfiltered},
             valid::NoBody,
         },
-        once::Answered,
+        idempotency::Idempotent,
         operation::Operations,
         request::Asked,
     },
@@ -160,9 +160,9 @@ async fn cancel<L: Anywhere>(
     _: NoBody,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<ApiResponse<UserImportResponse>>> {
+) -> ApiResult<Idempotent<ApiResponse<UserImportResponse>>> {
     let cancel = async |origin: &Origin| app.cancel_import(&access, tenant.0, id.0, origin).await;
-    asked.once(&app, cancel, |import| ApiResponse(import.into())).await
+    asked.idempotent(&app, cancel, |import| ApiResponse(import.into())).await
 }
 
 async fn list_rejects<L: Anywhere>(

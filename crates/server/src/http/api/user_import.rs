@@ -30,8 +30,8 @@ use crate::{
         download::{self, File, FileQuery, Source, texts},
         envelope::{ApiResponse, ApiResult, PaginatedResponse, Queued},
         extract::{file::UserFile, page::Sort},
+        idempotency::Idempotent,
         input::{Flag, Item, query},
-        once::Answered,
         operation::{About, Describe},
         request::Asked,
     },
@@ -206,15 +206,15 @@ texts! {
 
 /// An import that was asked for, and where it is found.
 #[derive(Debug)]
-pub struct Located(Answered<Queued<UserImportResponse>>);
+pub struct Located(Idempotent<Queued<UserImportResponse>>);
 
 impl Responder for Located {
     type Body = BoxBody;
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
         let id = match &self.0 {
-            Answered::Now(Queued(import)) => Some(import.id.to_string()),
-            Answered::Before(kept) => {
+            Idempotent::Fresh(Queued(import)) => Some(import.id.to_string()),
+            Idempotent::Replayed(kept) => {
                 let body = serde_json::from_slice::<serde_json::Value>(&kept.body).ok();
                 body.and_then(|body| Some(body["data"]["id"].as_str()?.to_owned()))
             }
@@ -230,7 +230,7 @@ impl Responder for Located {
 
 impl Describe for Located {
     fn describe(about: &mut About) {
-        Answered::<Queued<UserImportResponse>>::describe(about);
+        Idempotent::<Queued<UserImportResponse>>::describe(about);
     }
 }
 
@@ -250,9 +250,9 @@ pub async fn create(
     let on_conflict = how.on_conflict.map_or(OnConflict::Fail, |rule| rule.0);
     let order = Order { format, on_conflict, dry_run: how.dry_run.0 };
     let queue = async |origin: &app::client::Origin| app.queue_import(&upload, order, origin).await;
-    let answered = asked.once(app, queue, |import| Queued(import.into())).await;
+    let answered = asked.idempotent(app, queue, |import| Queued(import.into())).await;
     match answered {
-        Ok(Answered::Now(_)) => upload.keep(),
+        Ok(Idempotent::Fresh(_)) => upload.keep(),
         _ => app.drop_upload(upload).await,
     }
     answered.map(Located)

@@ -32,8 +32,8 @@ use crate::{
             page::{ByCreation, Listing, Narrow},
             valid::{NoBody, Valid, ValidOrDry},
         },
+        idempotency::Idempotent,
         input::{Flag, Patch, Set, body, query},
-        once::Answered,
         operation::Operations,
         request::Asked,
     },
@@ -269,10 +269,12 @@ async fn create(
     new: Valid<UserCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<Created<NewUserResponse>>> {
+) -> ApiResult<Idempotent<Created<NewUserResponse>>> {
     let UserCreateRequest { tenant_id, username, email, display_name, phone, delivery } = new.0;
     let new = CreateUser { tenant_id, username, email, display_name, phone, delivery: DeliveryField::of(delivery) };
-    asked.once(&app, async |origin| app.create_user(&access, new, origin).await, |made| Created(made.into())).await
+    asked
+        .idempotent(&app, async |origin| app.create_user(&access, new, origin).await, |made| Created(made.into()))
+        .await
 }
 
 async fn create_in_tenant(
@@ -281,11 +283,13 @@ async fn create_in_tenant(
     new: Valid<TenantUserCreateRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<Created<NewUserResponse>>> {
+) -> ApiResult<Idempotent<Created<NewUserResponse>>> {
     let TenantUserCreateRequest { username, email, display_name, phone, delivery } = new.0;
     let new =
         CreateUser { tenant_id: tenant.0, username, email, display_name, phone, delivery: DeliveryField::of(delivery) };
-    asked.once(&app, async |origin| app.create_user(&access, new, origin).await, |made| Created(made.into())).await
+    asked
+        .idempotent(&app, async |origin| app.create_user(&access, new, origin).await, |made| Created(made.into()))
+        .await
 }
 
 async fn invite<L: Anywhere>(
@@ -294,10 +298,10 @@ async fn invite<L: Anywhere>(
     request: Valid<InvitationRequest>,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<Created<InvitationResponse>>> {
+) -> ApiResult<Idempotent<Created<InvitationResponse>>> {
     let delivery = DeliveryField::of(request.0.delivery).unwrap_or(Delivery::Email);
     let invite = async |origin: &Origin| app.invite(&access, id.0, delivery, origin).await;
-    asked.once(&app, invite, |made| Created(made.into())).await
+    asked.idempotent(&app, invite, |made| Created(made.into())).await
 }
 
 async fn cancel_invitation<L: Anywhere>(
@@ -316,9 +320,9 @@ async fn reset_password<L: Anywhere>(
     _: NoBody,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<ApiResponse<SessionRevokeResponse>>> {
+) -> ApiResult<Idempotent<ApiResponse<SessionRevokeResponse>>> {
     let reset = async |origin: &Origin| app.force_reset(&access, id.0, origin).await;
-    asked.once(&app, reset, |revoked| ApiResponse(revoked.into())).await
+    asked.idempotent(&app, reset, |revoked| ApiResponse(revoked.into())).await
 }
 
 async fn get_one<L: Anywhere>(
@@ -346,9 +350,9 @@ async fn unlock<L: Anywhere>(
     _: NoBody,
     asked: Asked,
     app: Data<App>,
-) -> ApiResult<Answered<ApiResponse<AdminUserResponse>>> {
+) -> ApiResult<Idempotent<ApiResponse<AdminUserResponse>>> {
     let unlock = async |origin: &Origin| app.unlock_user(&access, id.0, origin).await;
-    asked.once(&app, unlock, |user| ApiResponse((&user).into())).await
+    asked.idempotent(&app, unlock, |user| ApiResponse((&user).into())).await
 }
 
 async fn delete_one<L: Anywhere>(

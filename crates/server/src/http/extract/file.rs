@@ -18,7 +18,7 @@ use crate::{
         body::in_time,
         download::texts,
         extract::valid::{is_encoded, issue, media_type},
-        once::remember_digest,
+        idempotency::remember_digest,
         operation::{About, Describe, described},
         problem::Failure,
     },

@@ -19,7 +19,7 @@ use crate::{
 
 /// What a request is known by that may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReceiptKey {
+pub struct IdempotencyKey {
     /// A digest of who asks where under which key.
     pub key: [u8; 32],
     /// A digest of what is asked.
@@ -32,14 +32,14 @@ pub struct ReceiptKey {
 
 /// What is known of a request that may have been sent before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Earlier {
+pub struct EarlierRequest {
     /// A digest of what was asked, and the sealed answer.
     pub kept: Option<([u8; 32], Vec<u8>)>,
-    /// How many answers are kept for whoever asks, counted as far as [`Earlier::MOST`].
+    /// How many answers are kept for whoever asks, counted as far as [`EarlierRequest::MOST`].
     pub count: u64,
 }
 
-impl Earlier {
+impl EarlierRequest {
     /// The most answers that are kept for one user.
     pub const MOST: u64 = 10_000;
 }
@@ -54,12 +54,12 @@ impl System<'_> {
     ///
     /// # Errors
     /// As any statement.
-    pub async fn earlier(&self, key: &ReceiptKey, now: Timestamp) -> Result<Earlier> {
+    pub async fn earlier_request(&self, key: &IdempotencyKey, now: Timestamp) -> Result<EarlierRequest> {
         let mut sql = Sql::new(
             "SELECT k.fingerprint, k.answer, c.n FROM (SELECT COUNT(*) AS n FROM (SELECT 1 FROM idempotency_keys WHERE tenant_id = ",
         );
         sql.bind(key.tenant.uuid()).push(" AND user_id = ").bind(key.user.uuid());
-        sql.push(" AND kept_at > ").bind(forgotten(now)).push(" LIMIT ").bind(signed(Earlier::MOST));
+        sql.push(" AND kept_at > ").bind(forgotten(now)).push(" LIMIT ").bind(signed(EarlierRequest::MOST));
         sql.push(") live) c LEFT JOIN idempotency_keys k ON k.key_hash = ").bind(key.key.to_vec());
         sql.push(" AND k.kept_at > ").bind(forgotten(now));
         let db = self.exec;
@@ -70,7 +70,7 @@ impl System<'_> {
             }
             _ => None,
         };
-        Ok(Earlier { kept, count: unsigned(row.try_get("", "n")?) })
+        Ok(EarlierRequest { kept, count: unsigned(row.try_get("", "n")?) })
     }
 }
 
@@ -78,8 +78,8 @@ impl WriteTx<'_> {
     /// Keeps the answer to a request with the change that it answers.
     ///
     /// # Errors
-    /// [`Error::Repeated`] when the same request has been answered meanwhile.
-    pub async fn keep(&self, key: &ReceiptKey, answer: Vec<u8>) -> Result<()> {
+    /// [`Error::AlreadyAnswered`] when the same request has been answered meanwhile.
+    pub async fn store_response(&self, key: &IdempotencyKey, answer: Vec<u8>) -> Result<()> {
         let mut sql = Sql::new(
             "INSERT INTO idempotency_keys (key_hash, tenant_id, user_id, fingerprint, answer, kept_at) VALUES (",
         );
@@ -93,7 +93,7 @@ impl WriteTx<'_> {
         sql.bind(forgotten(self.now()));
         let db = self.writing();
         let result = self.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
-        if result.rows_affected() == 1 { Ok(()) } else { Err(Error::Repeated) }
+        if result.rows_affected() == 1 { Ok(()) } else { Err(Error::AlreadyAnswered) }
     }
 }
 
@@ -102,7 +102,7 @@ impl WriteSystem<'_> {
     ///
     /// # Errors
     /// As any statement.
-    pub async fn purge_receipts(&self) -> Result<usize> {
+    pub async fn purge_idempotency_keys(&self) -> Result<usize> {
         let mut sql = Sql::new(
             "DELETE FROM idempotency_keys WHERE key_hash IN (SELECT key_hash FROM idempotency_keys WHERE kept_at <= ",
         );

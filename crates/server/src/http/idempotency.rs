@@ -22,7 +22,7 @@ use crate::{
     app::{
         self, App,
         client::Origin,
-        once::{Kept, Once, ReceiptKey},
+        idempotency::{IdempotencyKey, StoreResponse, StoredResponse},
     },
     http::{
         envelope::{ApiResult, Render, meta},
@@ -73,16 +73,16 @@ impl Keyed {
     }
 
     /// What the request is known by. The body has been read.
-    fn receipt(&self, app: &App) -> Result<ReceiptKey, Failure> {
+    fn key(&self, app: &App) -> Result<IdempotencyKey, Failure> {
         let request = &self.request;
         let caller = RequestState::with(request, |state| state.caller().map(|caller| Arc::clone(&caller.actor)))?;
         let Actor::User(user) = &*caller else { return Err(app::Error::Unauthenticated.into()) };
         let named = [request.method().as_str(), request.path(), self.key.as_str()].join("\0");
         let body = request.extensions().get::<BodyDigest>().map(|digest| digest.0.clone()).unwrap_or_default();
         let asked = [request.query_string().as_bytes(), &[0], &body].concat();
-        Ok(ReceiptKey {
-            key: app.keyring.receipt(&[user.user_id.uuid().as_bytes(), named.as_bytes()].concat()),
-            fingerprint: app.keyring.receipt(&asked),
+        Ok(IdempotencyKey {
+            key: app.keyring.idempotency(&[user.user_id.uuid().as_bytes(), named.as_bytes()].concat()),
+            fingerprint: app.keyring.idempotency(&asked),
             tenant: user.tenant_id,
             user: user.user_id,
         })
@@ -101,20 +101,20 @@ fn read(headers: &HeaderMap) -> Result<Option<String>, Fault> {
 
 /// An answer, or the one that the request got before.
 #[derive(Debug)]
-pub enum Answered<R> {
+pub enum Idempotent<R> {
     /// The answer.
-    Now(R),
+    Fresh(R),
     /// The one of before.
-    Before(Kept),
+    Replayed(StoredResponse),
 }
 
-impl<R: Responder<Body = BoxBody>> Responder for Answered<R> {
+impl<R: Responder<Body = BoxBody>> Responder for Idempotent<R> {
     type Body = BoxBody;
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
         match self {
-            Self::Now(answer) => answer.respond_to(request),
-            Self::Before(Kept { status, body }) => {
+            Self::Fresh(answer) => answer.respond_to(request),
+            Self::Replayed(StoredResponse { status, body }) => {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 let mut response = HttpResponse::build(status);
                 response.insert_header((REPLAYED, HeaderValue::from_static("true")));
@@ -124,7 +124,7 @@ impl<R: Responder<Body = BoxBody>> Responder for Answered<R> {
     }
 }
 
-impl<R: Describe> Describe for Answered<R> {
+impl<R: Describe> Describe for Idempotent<R> {
     fn describe(about: &mut About) {
         R::describe(about);
         about.fails(&[CONFLICT]);
@@ -133,37 +133,37 @@ impl<R: Describe> Describe for Answered<R> {
 
 impl Asked {
     /// Does what is asked for, once: a request under a key that has been answered gets that answer again. Whatever `run`
-    /// changes, it changes by `App::answer`.
+    /// changes, it changes by `App::write_idempotent`.
     ///
     /// # Errors
     /// Those of `run`; and those of keys.
-    pub async fn once<T, R>(
+    pub async fn idempotent<T, R>(
         self,
         app: &App,
         run: impl AsyncFnOnce(&Origin) -> app::Result<T>,
         show: fn(T) -> R,
-    ) -> ApiResult<Answered<R>>
+    ) -> ApiResult<Idempotent<R>>
     where
         T: Clone + 'static,
         R: Render + 'static,
     {
-        let Some(keyed) = &self.keyed else { return Ok(Answered::Now(show(run(&self.origin).await?))) };
-        let key = keyed.receipt(app)?;
-        let _alone = app.alone(&key.key)?;
-        if let Some(kept) = app.answered(&key).await? {
-            return Ok(Answered::Before(kept));
+        let Some(keyed) = &self.keyed else { return Ok(Idempotent::Fresh(show(run(&self.origin).await?))) };
+        let key = keyed.key(app)?;
+        let _in_flight = app.in_flight(&key.key)?;
+        if let Some(kept) = app.stored_response(&key).await? {
+            return Ok(Idempotent::Replayed(kept));
         }
         let meta = meta(&keyed.request);
         let answer = move |result: &T| {
             let (status, body) = show(result.clone()).render(meta.clone());
-            Kept { status: status.as_u16(), body }
+            StoredResponse { status: status.as_u16(), body }
         };
-        let origin = Origin { once: Some(Once::new(key, answer)), ..self.origin.clone() };
+        let origin = Origin { store_response: Some(StoreResponse::new(key, answer)), ..self.origin.clone() };
         match run(&origin).await {
-            Ok(result) => Ok(Answered::Now(show(result))),
+            Ok(result) => Ok(Idempotent::Fresh(show(result))),
             // Another replica may have been faster: then what it made is why this failed.
-            Err(error) => match app.answered(&key).await {
-                Ok(Some(kept)) => Ok(Answered::Before(kept)),
+            Err(error) => match app.stored_response(&key).await {
+                Ok(Some(kept)) => Ok(Idempotent::Replayed(kept)),
                 Ok(None) | Err(_) => Err(error.into()),
             },
         }
