@@ -14,7 +14,7 @@ use crate::{
 
 words! {
     /// Whether a partner or tenant, and everything below it, may be used.
-    Standing {
+    Status {
         /// It may.
         Active = "ACTIVE",
         /// It may not: nobody below it can sign in.
@@ -52,7 +52,7 @@ pub struct Partner {
     /// Unique in the installation.
     pub slug: Slug,
     /// Whether it may be used.
-    pub status: Standing,
+    pub status: Status,
     /// Whom to write to.
     pub contact_email: Option<Email>,
     /// Greatest number of tenants.
@@ -100,7 +100,7 @@ pub struct PartnerPatch {
     /// The slug.
     pub slug: Option<Slug>,
     /// Whether it may be used.
-    pub status: Option<Standing>,
+    pub status: Option<Status>,
     /// Whom to write to.
     pub contact_email: Option<Option<Email>>,
     /// Greatest number of tenants.
@@ -130,7 +130,7 @@ impl Partner {
             id,
             name: new.name,
             slug: new.slug,
-            status: Standing::Active,
+            status: Status::Active,
             contact_email: new.contact_email,
             max_tenants: new.max_tenants,
             max_users_per_tenant: new.max_users_per_tenant,
@@ -176,8 +176,8 @@ impl Partner {
             .change("max_applications_per_tenant", self.max_applications_per_tenant, next.max_applications_per_tenant)
             .change("settings", self.settings, next.settings);
         let action = match (self.status, next.status) {
-            (Standing::Active, Standing::Suspended) => Action::PartnerSuspended,
-            (Standing::Suspended, Standing::Active) => Action::PartnerActivated,
+            (Status::Active, Status::Suspended) => Action::PartnerSuspended,
+            (Status::Suspended, Status::Active) => Action::PartnerActivated,
             _ => Action::PartnerUpdated,
         };
         let target = RevokeTarget::Partner(self.id);
@@ -191,7 +191,7 @@ impl Partner {
 
     /// Deletes a partner with its tenants and everything in them. Its slug is free for another.
     pub fn delete(self, by: &By, now: Timestamp) -> (Changed<Self>, RevokeMany) {
-        let next = Self { status: Standing::Suspended, updated_at: now, deleted_at: Some(now), ..self };
+        let next = Self { status: Status::Suspended, updated_at: now, deleted_at: Some(now), ..self };
         let mut fields = Fields::default();
         fields.change("status", self.status, next.status).set("tenant_count", next.tenants);
         let ends = RevokeMany::below(RevokeTarget::Partner(next.id), EndReason::Deleted, by);

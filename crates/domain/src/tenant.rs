@@ -8,7 +8,7 @@ use crate::{
     change::Changed,
     id::{PartnerId, TenantId},
     issue::{Fault, Parse},
-    partner::Standing,
+    partner::Status,
     search::Searchable,
     session::{EndReason, RevokeMany, RevokeTarget},
     settings::{Layers, Level, Settings},
@@ -28,7 +28,7 @@ pub struct Tenant {
     /// Unique in the installation; names it in addresses.
     pub slug: Slug,
     /// Whether it may be used; its partner may be suspended besides.
-    pub status: Standing,
+    pub status: Status,
     /// Whom to write to.
     pub contact_email: Option<Email>,
     /// What it decides for itself.
@@ -165,7 +165,7 @@ pub struct TenantPatch {
     /// The slug.
     pub slug: Option<Slug>,
     /// Whether it may be used.
-    pub status: Option<Standing>,
+    pub status: Option<Status>,
     /// Whom to write to.
     pub contact_email: Option<Option<Email>>,
     /// The partner it belongs to.
@@ -206,7 +206,7 @@ impl Tenant {
             partner_id: new.partner_id,
             name: new.name,
             slug: new.slug,
-            status: Standing::Active,
+            status: Status::Active,
             contact_email: new.contact_email,
             settings: new.settings,
             branding: new.branding,
@@ -242,8 +242,8 @@ impl Tenant {
             .change("settings", self.settings, next.settings)
             .change("branding", &self.branding, &next.branding);
         let action = match (self.status, next.status) {
-            (Standing::Active, Standing::Suspended) => Action::TenantSuspended,
-            (Standing::Suspended, Standing::Active) => Action::TenantActivated,
+            (Status::Active, Status::Suspended) => Action::TenantSuspended,
+            (Status::Suspended, Status::Active) => Action::TenantActivated,
             _ if self.partner_id != next.partner_id => Action::TenantTransferred,
             _ => Action::TenantUpdated,
         };
@@ -258,7 +258,7 @@ impl Tenant {
 
     /// Deletes a tenant with everything in it. Its slug is free for another.
     pub fn delete(self, by: &By, now: Timestamp) -> (Changed<Self>, RevokeMany) {
-        let next = Self { status: Standing::Suspended, updated_at: now, deleted_at: Some(now), ..self };
+        let next = Self { status: Status::Suspended, updated_at: now, deleted_at: Some(now), ..self };
         let mut fields = Fields::default();
         fields.change("status", self.status, next.status).set("user_count", next.users);
         let ends = RevokeMany::below(RevokeTarget::Tenant(next.reference()), EndReason::Deleted, by);

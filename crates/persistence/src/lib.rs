@@ -25,7 +25,7 @@ pub use repo::{
     idempotency::{EarlierRequest, IdempotencyKey},
     job::{ClaimedJob, NewJob},
     key::TenantFacts,
-    login::{Admission, Attempt, Credentials, Standing},
+    login::{Admission, Attempt, Credentials, SessionState},
     partner::PartnerFilter,
     role::RoleFilter,
     session_list::{SessionFilter, SessionSort},

@@ -4,7 +4,7 @@ use gatehouse_domain::{
     authz::TenantRef,
     id::{KeyId, PartnerId, TenantId},
     key::{KeyState, OVERLAP, SigningKey},
-    partner::Standing,
+    partner::Status,
     settings::Layers,
     tenant::Tenant,
     text::Slug,
@@ -34,7 +34,7 @@ pub struct TenantFacts {
     /// The tenant.
     pub tenant: Tenant,
     /// Where its partner stands.
-    pub partner_status: Standing,
+    pub partner_status: Status,
     /// What its partner and the platform decide.
     pub above: Layers,
     /// The keys that verify its tokens, the current one first.
@@ -57,7 +57,7 @@ impl TenantFacts {
     /// Whether anybody may sign in: neither the tenant nor its partner is suspended.
     #[must_use]
     pub fn is_active(&self) -> bool {
-        self.tenant.status == Standing::Active && self.partner_status == Standing::Active
+        self.tenant.status == Status::Active && self.partner_status == Status::Active
     }
 }
 

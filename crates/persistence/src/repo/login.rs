@@ -56,7 +56,7 @@ pub struct Attempt {
 
 /// What a token check needs to know of a session.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct SessionState {
     /// The session.
     pub session: Session,
     /// Its user.
@@ -173,7 +173,7 @@ impl System<'_> {
     ///
     /// # Errors
     /// As any statement.
-    pub async fn standing(&self, id: SessionId, now: Timestamp) -> Result<Option<Standing>> {
+    pub async fn session_state(&self, id: SessionId, now: Timestamp) -> Result<Option<SessionState>> {
         let mut sql = Sql::new("SELECT ");
         sql.push(&sql::SESSION).push(", ").push(&sql::USER).push(", ").push(HELD_COLUMNS);
         sql.push(" FROM sessions s JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id ").push(HELD_JOINS);
@@ -181,7 +181,7 @@ impl System<'_> {
         let db = self.exec;
         let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
         let Some(first) = rows.first() else { return Ok(None) };
-        Ok(Some(Standing {
+        Ok(Some(SessionState {
             session: repo::session::domain(session::Model::from_query_result(first, "s_")?)?,
             user: repo::user::domain(user::Model::from_query_result(first, "u_")?)?,
             roles: roles(&rows, now)?,

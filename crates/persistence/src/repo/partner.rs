@@ -3,7 +3,7 @@
 use gatehouse_domain::{
     id::PartnerId,
     page::{Direction, Page, PageRequest},
-    partner::{Limit, Partner, Standing},
+    partner::{Limit, Partner, Status},
     search::{Search, Searchable},
     text::{Email, Name, Slug},
     time::Timestamp,
@@ -26,7 +26,7 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct PartnerFilter {
     /// With one of these standings.
-    pub statuses: Vec<Standing>,
+    pub statuses: Vec<Status>,
     /// Found by this.
     pub search: Option<Search>,
 }

@@ -3,7 +3,7 @@
 use gatehouse_domain::{
     id::{PartnerId, TenantId},
     page::{Direction, Page, PageRequest},
-    partner::Standing,
+    partner::Status,
     search::{Search, Searchable},
     tenant::Tenant,
     text::{Email, Name, Slug},
@@ -29,7 +29,7 @@ pub struct TenantFilter {
     /// Of these partners.
     pub partners: Vec<PartnerId>,
     /// With one of these standings.
-    pub statuses: Vec<Standing>,
+    pub statuses: Vec<Status>,
     /// Found by this.
     pub search: Option<Search>,
 }

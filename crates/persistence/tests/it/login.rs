@@ -3,7 +3,7 @@
 use gatehouse_domain::{
     authz::TenantRef,
     issue::Parse,
-    partner::{PartnerPatch, Standing},
+    partner::{PartnerPatch, Status},
     secret::{PasswordHash, TokenHash},
     tenant::TenantPatch,
     text::LoginName,
@@ -79,17 +79,17 @@ db_tests! {
         };
         assert!(admit(HASH).await);
         assert!(!admit("another").await);
-        for status in [Standing::Suspended, Standing::Active] {
+        for status in [Status::Suspended, Status::Active] {
             let stored = db.system(SYSTEM).partner(partner.id).await.unwrap().unwrap();
             let (changed, _) = stored.update(PartnerPatch { status: Some(status), ..Default::default() }, &by(), NOW);
             write(&db, NOW, async move |tx| tx.system(SYSTEM).update(changed.clone()).await).await.unwrap();
-            assert_eq!(admit(HASH).await, status == Standing::Active);
+            assert_eq!(admit(HASH).await, status == Status::Active);
         }
-        for status in [Standing::Suspended, Standing::Active] {
+        for status in [Status::Suspended, Status::Active] {
             let stored = db.system(SYSTEM).tenant(tenant.id).await.unwrap().unwrap();
             let (changed, _) = stored.update(TenantPatch { status: Some(status), ..Default::default() }, &by(), NOW);
             write(&db, NOW, async move |tx| tx.system(SYSTEM).update(changed.clone()).await).await.unwrap();
-            assert_eq!(admit(HASH).await, status == Standing::Active);
+            assert_eq!(admit(HASH).await, status == Status::Active);
         }
         let (changed, _) = ada.clone().update(UserPatch { status: Some(UserStatus::Suspended), ..Default::default() }, &by(), NOW);
         write(&db, NOW, async move |tx| tx.system(SYSTEM).update(changed.clone()).await).await.unwrap();

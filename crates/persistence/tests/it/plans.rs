@@ -17,7 +17,7 @@ use gatehouse_domain::{
     issue::Parse,
     job::{Failure, JobKind},
     page::{Direction, PageRequest, Start},
-    partner::Standing,
+    partner::Status,
     search::Search,
     secret::{PasswordHash, TokenHash},
     session::{Cap, Caps, EndReason, RevokeMany, RevokeTarget, Successor, Tighten, Within},
@@ -227,7 +227,7 @@ surveys! {
                 for grant in &both::<ReadTenants>(&reach) {
                     let scope = db.scope(grant);
                     for by_name in [false, true] {
-                        let filter = TenantFilter { partners: vec![partner], statuses: vec![Standing::Active], search: None };
+                        let filter = TenantFilter { partners: vec![partner], statuses: vec![Status::Active], search: None };
                         survey.look("tenants", scope.tenants(&filter, by_name, way, &at)).await;
                         let filter = TenantFilter { search: Some(Search::parse("t oth").unwrap()), ..TenantFilter::default() };
                         survey.look("tenants that are searched for", scope.tenants(&filter, by_name, way, &at)).await;
@@ -235,7 +235,7 @@ surveys! {
                 }
                 let everything = grant::<ReadPartners>(&Installation);
                 for search in [None, Some(Search::parse("p").unwrap())] {
-                    let filter = PartnerFilter { statuses: vec![Standing::Active], search };
+                    let filter = PartnerFilter { statuses: vec![Status::Active], search };
                     survey.look("partners", db.scope(&everything).partners(&filter, false, way, &at)).await;
                 }
             }
@@ -283,7 +283,7 @@ surveys! {
             survey.look(name, system.attempt(at, &LoginName::parse(name).unwrap(), Some(TokenHash::new([4; 32])), &KEYS, NOW)).await;
         }
         survey.look("credentials of oneself", system.attempt_of(at, ada.id, &KEYS, NOW)).await;
-        survey.look("standing", system.standing(session.id, NOW)).await;
+        survey.look("standing", system.session_state(session.id, NOW)).await;
         survey.look("facts", system.tenant_facts(at.id, NOW)).await;
         survey.look("facts by slug", system.tenant_facts_by_slug(&survey.tenant.slug.clone(), NOW)).await;
         survey.look("keys", system.keys(at.id)).await;

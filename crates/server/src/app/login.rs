@@ -81,7 +81,7 @@ impl App {
 
     /// The tenant as it is now, after a transaction found that it is not what it was: given to another partner.
     pub(crate) async fn moved(&self, facts: &TenantFacts) -> Result<std::sync::Arc<TenantFacts>> {
-        self.standings.forget(gatehouse_persistence::Change::Everything);
+        self.session_cache.forget(gatehouse_persistence::Change::Everything);
         self.tenant_facts(facts.tenant.id).await?.ok_or(Error::NotFound)
     }
 

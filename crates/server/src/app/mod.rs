@@ -18,7 +18,6 @@ pub mod demo;
 pub mod effects;
 pub mod error;
 pub mod exports;
-pub mod fresh;
 pub mod idempotency;
 pub mod import_jobs;
 pub mod imports;
@@ -36,12 +35,13 @@ pub mod refresh;
 pub mod repeats;
 pub mod roles;
 pub mod scope;
+pub mod session_cache;
 pub mod sessions;
 pub mod settings;
 pub mod setup;
-pub mod standing;
 pub mod tenants;
 pub mod trail;
+pub mod ttl_cache;
 pub mod uploads;
 pub mod users;
 
@@ -78,7 +78,7 @@ pub struct App {
     pub(crate) hasher: Hasher,
     pub(crate) defaults: Defaults,
     pub(crate) limits: Limits,
-    pub(crate) standings: Arc<standing::Standings>,
+    pub(crate) session_cache: Arc<session_cache::SessionCache>,
     pub(crate) clients: client::Clients,
     pub(crate) mailer: Mailer,
     pub(crate) outbox: jobs::Outbox,
@@ -118,9 +118,9 @@ pub enum StartError {
 }
 
 /// The way to the caches, for the database to report commits to.
-fn on_change(standings: &Arc<standing::Standings>) -> Arc<dyn Fn(Change) + Send + Sync> {
-    let standings = Arc::clone(standings);
-    Arc::new(move |change| standings.forget(change))
+fn on_change(session_cache: &Arc<session_cache::SessionCache>) -> Arc<dyn Fn(Change) + Send + Sync> {
+    let session_cache = Arc::clone(session_cache);
+    Arc::new(move |change| session_cache.forget(change))
 }
 
 /// Where the database of a configuration is.
@@ -166,11 +166,11 @@ impl App {
     /// [`StartError`] says what to mend.
     pub async fn open(config: &Config, env: Env) -> Result<Self, StartError> {
         prepare_folders(config)?;
-        let standings = Arc::new(standing::Standings::default());
+        let session_cache = Arc::new(session_cache::SessionCache::default());
         let options = Options {
             target: target(config),
             connections: config.database_connections,
-            on_change: on_change(&standings),
+            on_change: on_change(&session_cache),
         };
         let db = Db::connect(options).await?;
         if config.migrate {
@@ -193,7 +193,7 @@ impl App {
             limits: config.limits,
             admission: buckets::Admission::new(&config.limits),
             repeats: repeats::Repeats::default(),
-            standings,
+            session_cache,
             clients: client::Clients::open(config)?,
             in_flight_keys: idempotency::InFlightKeys::default(),
             env,

@@ -36,7 +36,7 @@ impl App {
     /// [`Error::Unavailable`] when the database does not answer; what was seen is lost then, and seen again with the
     /// next request of each session.
     pub async fn flush_activity(&self) -> Result<usize> {
-        let seen = self.standings.take_seen();
+        let seen = self.session_cache.take_seen();
         let total = seen.len();
         for chunk in seen.chunks(BATCH) {
             let chunk = chunk.to_vec();

@@ -53,8 +53,8 @@ impl App {
         let policy = self.policy(facts);
         let now = origin.ctx.now;
         for _ in 0..ROUNDS {
-            let standing = self.reading().standing(id, now).await?.ok_or(Error::RefreshInvalid)?;
-            let session = standing.session;
+            let state = self.reading().session_state(id, now).await?.ok_or(Error::RefreshInvalid)?;
+            let session = state.session;
             if session.tenant_id != facts.tenant.id {
                 return Err(Error::RefreshInvalid);
             }
@@ -73,7 +73,7 @@ impl App {
                     self.refresh_fits(&session, now, quota)?;
                     let next = refresh::mint(&self.keyring, &self.env, id, session.chain.generation + 1);
                     let pair = TokenPair {
-                        access_token: self.access_token(facts, &session, &standing.roles, &policy, origin)?,
+                        access_token: self.access_token(facts, &session, &state.roles, &policy, origin)?,
                         refresh_token: next.text.expose().clone(),
                         expires_in: policy.access_token_lifetime.as_secs(),
                     };
@@ -82,7 +82,7 @@ impl App {
                         RefreshReuse::Reject => None,
                     };
                     let rotated =
-                        session.rotate(Successor { hash: next.hash, replay }, &policy, !standing.roles.is_empty(), now);
+                        session.rotate(Successor { hash: next.hash, replay }, &policy, !state.roles.is_empty(), now);
                     // What was allowed less of meanwhile may have been all there was left.
                     if rotated.value().status(now) != SessionStatus::Active {
                         return Err(Error::RefreshInvalid);

@@ -22,7 +22,7 @@ use crate::{
     app::{
         attempts::Quota,
         client::{Clock, Ctx, ISSUER_PATH, Origin},
-        standing::Caller,
+        session_cache::Caller,
         tenants::TenantFacts,
     },
     http::{Site, conditional, idempotency::Keyed, problem::Failure},

@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{DeletePartners, ReadPartners, WritePartners},
     id::PartnerId,
-    partner::{Limit, NewPartner, Partner, PartnerPatch, Standing},
+    partner::{Limit, NewPartner, Partner, PartnerPatch, Status},
     search::Search,
     text::{Email, Name, Slug},
     time::Timestamp,
@@ -84,8 +84,8 @@ query! {
     pub struct PartnerQuery {
         /// Only partners with a name or slug in which words begin like each of these, without regard to case and accents.
         search: Option<Search>,
-        /// Only partners with one of these standings.
-        status: Vec<Standing>,
+        /// Only partners with one of these statuses.
+        status: Vec<Status>,
     }
 }
 
@@ -113,7 +113,7 @@ body! {
         /// The slug.
         slug: Set<Slug>,
         /// Whether it may be used; suspending it ends every session below it.
-        status: Set<Standing>,
+        status: Set<Status>,
         /// Whom to write to.
         contact_email: Patch<Email>,
         /// Greatest number of tenants; null is unlimited.

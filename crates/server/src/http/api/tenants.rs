@@ -6,7 +6,7 @@ use actix_web::web::Data;
 use gatehouse_domain::{
     authz::{DeleteTenants, ReadTenants, WriteTenants},
     id::{PartnerId, TenantId},
-    partner::Standing,
+    partner::Status,
     search::Search,
     settings::Settings,
     tenant::{Branding, Colour, HttpsUrl, NewTenant, Tenant, TenantPatch},
@@ -98,8 +98,8 @@ query! {
     pub struct TenantQuery {
         /// Only tenants with a name or slug in which words begin like each of these, without regard to case and accents.
         search: Option<Search>,
-        /// Only tenants with one of these standings.
-        status: Vec<Standing>,
+        /// Only tenants with one of these statuses.
+        status: Vec<Status>,
         /// Only tenants of these partners.
         partner_id: Vec<PartnerId>,
     }
@@ -137,7 +137,7 @@ body! {
         /// The slug.
         slug: Set<Slug>,
         /// Whether it may be used; suspending it ends every session in it.
-        status: Set<Standing>,
+        status: Set<Status>,
         /// Whom to write to.
         contact_email: Patch<Email>,
         /// The partner it belongs to; only operators move a tenant.

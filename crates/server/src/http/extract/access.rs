@@ -20,7 +20,7 @@ use gatehouse_domain::{
 };
 
 use crate::{
-    app::{self, standing::Caller, tenants::TenantFacts},
+    app::{self, session_cache::Caller, tenants::TenantFacts},
     http::{
         input::no_query,
         operation::{About, Describe, FORBIDDEN, PathParameter, RATE_LIMITED, SaysWho, UNAUTHENTICATED},

@@ -96,7 +96,7 @@ macro_rules! word_fields {
 }
 
 word_fields!(
-    gatehouse_domain::partner::Standing,
+    gatehouse_domain::partner::Status,
     gatehouse_domain::user::UserStatus,
     gatehouse_domain::settings::Registration,
     gatehouse_domain::settings::SessionLimitAction,

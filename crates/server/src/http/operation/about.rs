@@ -132,7 +132,7 @@ impl About {
 
     /// Adds an answer in JSON.
     pub fn json<T: ToSchema>(&mut self, status: &str) {
-        self.write_idempotent(status, &[("application/json", described::<T>)]);
+        self.answer(status, &[("application/json", described::<T>)]);
     }
 
     /// The parameters so far.

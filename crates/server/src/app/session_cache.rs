@@ -26,7 +26,7 @@ use gatehouse_persistence::{Change, TenantFacts};
 use moka::{Expiry, sync::Cache};
 
 use crate::{
-    app::{App, Error, Result, fresh::Fresh},
+    app::{App, Error, Result, ttl_cache::TtlCache},
     security::token::{self, Verified},
 };
 
@@ -50,10 +50,10 @@ impl Caller {
 
 /// What is remembered between requests.
 #[derive(Debug)]
-pub struct Standings {
+pub struct SessionCache {
     tokens: Cache<[u8; 32], Arc<Verified>>,
-    callers: Fresh<SessionId, Caller>,
-    tenants: Fresh<TenantId, TenantFacts>,
+    callers: TtlCache<SessionId, Caller>,
+    tenants: TtlCache<TenantId, TenantFacts>,
     slugs: Cache<String, TenantId>,
     seen: Mutex<HashMap<SessionId, Timestamp>>,
 }
@@ -67,19 +67,19 @@ impl Expiry<[u8; 32], Arc<Verified>> for UntilExpiry {
     }
 }
 
-impl Default for Standings {
+impl Default for SessionCache {
     fn default() -> Self {
         Self {
             tokens: Cache::builder().max_capacity(100_000).expire_after(UntilExpiry).build(),
-            callers: Fresh::new(100_000),
-            tenants: Fresh::new(10_000),
+            callers: TtlCache::new(100_000),
+            tenants: TtlCache::new(10_000),
             slugs: Cache::new(10_000),
             seen: Mutex::default(),
         }
     }
 }
 
-impl Standings {
+impl SessionCache {
     /// Follows a commit.
     pub fn forget(&self, change: Change) {
         match change {
@@ -119,11 +119,11 @@ impl App {
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn tenant_facts(&self, id: TenantId) -> Result<Option<Arc<TenantFacts>>> {
-        if let Some(facts) = self.standings.tenants.get(&id) {
+        if let Some(facts) = self.session_cache.tenants.get(&id) {
             return Ok(Some(facts));
         }
         let load = async || self.reading().tenant_facts(id, self.env.now()).await;
-        Ok(self.standings.tenants.load(id, load).await?)
+        Ok(self.session_cache.tenants.load(id, load).await?)
     }
 
     /// The same, by slug.
@@ -131,14 +131,14 @@ impl App {
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn tenant_facts_by_slug(&self, slug: &Slug) -> Result<Option<Arc<TenantFacts>>> {
-        if let Some(id) = self.standings.slugs.get(slug.as_str())
+        if let Some(id) = self.session_cache.slugs.get(slug.as_str())
             && let Some(facts) = self.tenant_facts(id).await?
             && facts.tenant.slug == *slug
         {
             return Ok(Some(facts));
         }
         let Some(facts) = self.reading().tenant_facts_by_slug(slug, self.env.now()).await? else { return Ok(None) };
-        self.standings.slugs.insert(slug.as_str().to_owned(), facts.tenant.id);
+        self.session_cache.slugs.insert(slug.as_str().to_owned(), facts.tenant.id);
         // Through the cache that invalidations reach.
         self.tenant_facts(facts.tenant.id).await
     }
@@ -151,7 +151,7 @@ impl App {
         let now = self.env.now();
         let mut hash = [0; 32];
         hash.copy_from_slice(digest::digest(&digest::SHA256, token).as_ref());
-        let known = self.standings.tokens.get(&hash);
+        let known = self.session_cache.tokens.get(&hash);
         let text = || std::str::from_utf8(token).ok();
         let (kid, tenant_id) = match &known {
             Some(verified) => (verified.kid, verified.tenant_id),
@@ -176,11 +176,11 @@ impl App {
                     return Err(Error::InvalidToken);
                 }
                 let verified = Arc::new(verified);
-                self.standings.tokens.insert(hash, Arc::clone(&verified));
+                self.session_cache.tokens.insert(hash, Arc::clone(&verified));
                 verified
             }
         };
-        let caller = match self.standings.callers.get(&verified.session_id) {
+        let caller = match self.session_cache.callers.get(&verified.session_id) {
             Some(caller) => caller,
             None => self.load_caller(verified.session_id).await?.ok_or(Error::InvalidToken)?,
         };
@@ -198,7 +198,7 @@ impl App {
     /// # Errors
     /// [`Error::SessionRevoked`] when it is over, [`Error::Unavailable`] when the database does not answer.
     pub(crate) async fn caller(&self, session: SessionId) -> Result<Arc<Caller>> {
-        let caller = match self.standings.callers.get(&session) {
+        let caller = match self.session_cache.callers.get(&session) {
             Some(caller) => Some(caller),
             None => self.load_caller(session).await?,
         };
@@ -219,20 +219,20 @@ impl App {
     async fn load_caller(&self, id: SessionId) -> Result<Option<Arc<Caller>>> {
         let now = self.env.now();
         let load = async || {
-            let standing = self.reading().standing(id, now).await?;
-            Ok::<_, Error>(standing.map(|standing| Caller {
-                actor: Arc::new(actor_of(&standing.session, &standing.roles)),
-                view: UserView { user: standing.user, roles: standing.roles },
-                session: standing.session,
+            let found = self.reading().session_state(id, now).await?;
+            Ok::<_, Error>(found.map(|state| Caller {
+                actor: Arc::new(actor_of(&state.session, &state.roles)),
+                view: UserView { user: state.user, roles: state.roles },
+                session: state.session,
             }))
         };
-        let caller = self.standings.callers.load(id, load).await?;
+        let caller = self.session_cache.callers.load(id, load).await?;
         // Here and not on every request: an entry lives for less than a second, so this is exact to a second and
         // costs the warm path nothing.
         if let Some(caller) = &caller
             && caller.stands(now)
         {
-            self.standings.note(id, now);
+            self.session_cache.note(id, now);
         }
         Ok(caller)
     }

@@ -22,7 +22,7 @@ const FLOORS: usize = 1 << 14;
 
 /// Values by key, each with the instant before which it was read.
 #[derive(Debug)]
-pub struct Fresh<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> {
+pub struct TtlCache<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> {
     entries: Cache<K, (Instant, Arc<V>)>,
     /// Nothing read before this instant counts, by the hash of the key; in nanoseconds since the process began.
     floors: Box<[AtomicU64]>,
@@ -35,7 +35,7 @@ fn nanos(at: Instant) -> u64 {
     u64::try_from(at.saturating_duration_since(process_start()).as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl<K: Hash + Eq + Copy + Send + Sync + 'static, V: Send + Sync + 'static> Fresh<K, V> {
+impl<K: Hash + Eq + Copy + Send + Sync + 'static, V: Send + Sync + 'static> TtlCache<K, V> {
     /// A cache of at most so many entries.
     #[must_use]
     pub fn new(capacity: u64) -> Self {
@@ -97,13 +97,13 @@ mod tests {
     use super::*;
     use std::{cell::Cell, convert::Infallible};
 
-    async fn load(cache: &Fresh<u8, u32>, value: u32) -> u32 {
+    async fn load(cache: &TtlCache<u8, u32>, value: u32) -> u32 {
         *cache.load(1, async || Ok::<_, Infallible>(Some(value))).await.unwrap().unwrap()
     }
 
     #[tokio::test]
     async fn loaded_value_is_shown_until_it_is_forgotten() {
-        let cache = Fresh::<u8, u32>::new(10);
+        let cache = TtlCache::<u8, u32>::new(10);
         assert_eq!(load(&cache, 7).await, 7);
         assert_eq!(cache.get(&1).as_deref(), Some(&7));
         cache.forget(&1);
@@ -116,7 +116,7 @@ mod tests {
     #[tokio::test]
     async fn value_forgotten_while_it_is_loaded_is_loaded_again_and_not_kept() {
         for all in [false, true] {
-            let cache = Fresh::<u8, u32>::new(10);
+            let cache = TtlCache::<u8, u32>::new(10);
             let round = Cell::new(0);
             let value = cache
                 .load(1, async || {
@@ -134,7 +134,7 @@ mod tests {
 
     #[tokio::test]
     async fn absence_is_not_kept() {
-        let cache = Fresh::<u8, u32>::new(10);
+        let cache = TtlCache::<u8, u32>::new(10);
         assert!(cache.load(1, async || Ok::<_, Infallible>(None)).await.unwrap().is_none());
         assert_eq!(load(&cache, 7).await, 7);
     }
