@@ -23,8 +23,8 @@ use crate::{
         tenants::another_user_fits,
     },
     security::{
+        opaque_token,
         password::{Check, Overloaded, Verified},
-        refresh,
     },
 };
 
@@ -108,7 +108,8 @@ impl App {
         };
         let id = self.env.id(UserId::from_parts);
         let tenant = facts.reference();
-        let (token, outbox, house) = (refresh::mint_verification(&self.env), self.outbox.clone(), facts.tenant.clone());
+        let (token, outbox, house) =
+            (opaque_token::mint_verification(&self.env), self.outbox.clone(), facts.tenant.clone());
         let insert = async move |tx: &WriteTx<'_>| {
             another_user_fits(tx, tenant).await?;
             let (system, now) = (tx.system(SystemReason::Authentication), tx.now());

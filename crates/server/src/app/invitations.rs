@@ -23,7 +23,7 @@ use crate::{
         jobs::Outbox,
         letters,
     },
-    security::{keyring::token_hash, refresh},
+    security::{keyring::token_hash, opaque_token},
 };
 
 /// Where the page is that a link leads to. What follows the fragment sign never leaves the browser.
@@ -60,7 +60,7 @@ pub struct HandedLink {
 #[derive(Debug, Clone)]
 pub(crate) struct NewInvitation {
     is_mailed: bool,
-    token: refresh::NewToken,
+    token: opaque_token::NewToken,
     base_url: Arc<str>,
     outbox: Outbox,
 }
@@ -98,7 +98,7 @@ impl App {
     pub(crate) fn new_invitation(&self, delivery: Delivery, origin: &Origin) -> NewInvitation {
         NewInvitation {
             is_mailed: delivery == Delivery::Email,
-            token: refresh::mint_invitation(&self.env),
+            token: opaque_token::mint_invitation(&self.env),
             base_url: Arc::clone(&origin.base_url),
             outbox: self.outbox.clone(),
         }

@@ -29,8 +29,8 @@ use crate::{
         client::Origin,
     },
     security::{
+        opaque_token,
         password::{Check, Verified},
-        refresh,
         token::{CLIENT_ID, Claims},
     },
 };
@@ -131,7 +131,7 @@ impl App {
         self.admit_sign_in(found.user.id, now, quota)?;
 
         let id = self.env.id(SessionId::from_parts);
-        let token = refresh::mint(&self.keyring, &self.env, id, 0);
+        let token = opaque_token::mint(&self.keyring, &self.env, id, 0);
         let new = NewSession {
             id,
             tenant_id: tenant.id,
@@ -146,7 +146,8 @@ impl App {
             Verified::Upgrade(new) => Some(new),
             _ => None,
         };
-        let device = device.filter(|_| keys.known.is_none()).map(|_| refresh::mint_device(&self.keyring, &self.env));
+        let device =
+            device.filter(|_| keys.known.is_none()).map(|_| opaque_token::mint_device(&self.keyring, &self.env));
         let known = device.as_ref().map(|token| (self.env.id(DeviceId::from_parts), token.hash));
         let (user, policy_then) = (found.user.clone(), policy.clone());
         let (roles, roles_given) = (found.roles.clone(), found.roles_given);
@@ -236,7 +237,7 @@ impl App {
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer: never a success that did not happen.
     pub async fn logout(&self, facts: &TenantFacts, token: &str, origin: &Origin) -> Result<()> {
-        let Some((id, _)) = refresh::read(&self.keyring, token) else { return Ok(()) };
+        let Some((id, _)) = opaque_token::read(&self.keyring, token) else { return Ok(()) };
         let tenant = facts.tenant.id;
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(AUTH);

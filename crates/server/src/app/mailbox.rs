@@ -13,7 +13,7 @@ use gatehouse_persistence::{TenantFacts, WriteTx};
 
 use crate::{
     app::{App, Error, Result, attempts::count, client::Origin, letters, mail::Waiting, recovery::EMAIL_PAGE},
-    security::{keyring::token_hash, refresh},
+    security::{keyring::token_hash, opaque_token},
 };
 
 const AUTH: SystemReason = SystemReason::Authentication;
@@ -38,7 +38,8 @@ impl App {
         let (found, keys) = self.prove(facts, (id, session), password, Refused::email_change, origin).await?;
         let tenant = facts.reference();
         let (mailbox, rule) = (self.mailbox_key(facts, &email), self.limits.mailbox);
-        let (token, outbox, house) = (refresh::mint_verification(&self.env), self.outbox.clone(), facts.tenant.clone());
+        let (token, outbox, house) =
+            (opaque_token::mint_verification(&self.env), self.outbox.clone(), facts.tenant.clone());
         let (grant, user) = (grant.clone(), found.user);
         let work = async move |tx: &WriteTx<'_>| {
             let (scope, system) = (tx.scope(&grant).await?, tx.system(AUTH));

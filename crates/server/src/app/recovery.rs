@@ -33,7 +33,7 @@ use crate::{
         mail::Waiting,
     },
     mail::Letter,
-    security::{keyring::token_hash, refresh},
+    security::{keyring::token_hash, opaque_token},
 };
 
 const AUTH: SystemReason = SystemReason::Authentication;
@@ -133,8 +133,8 @@ impl App {
         let Request { wish, email, ip, user_agent, request_id } = request;
         let email = Email::from_stored(email);
         let token = match wish {
-            Wish::PasswordReset => refresh::mint_reset(&self.env),
-            Wish::Verification => refresh::mint_verification(&self.env),
+            Wish::PasswordReset => opaque_token::mint_reset(&self.env),
+            Wish::Verification => opaque_token::mint_verification(&self.env),
         };
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(AUTH);
@@ -219,7 +219,7 @@ impl App {
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`] when the user may not sign in anyway or is the last
     /// administrator of the platform.
     pub async fn force_reset(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<Revoked> {
-        let (token, outbox, grant) = (refresh::mint_reset(&self.env), self.outbox.clone(), grant.clone());
+        let (token, outbox, grant) = (opaque_token::mint_reset(&self.env), self.outbox.clone(), grant.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let (scope, now) = (tx.scope(&grant).await?, tx.now());
             let view = scope.user_view(id, now).await?.ok_or(Error::NotFound)?;

@@ -22,7 +22,7 @@ use crate::{
     },
     security::{
         keyring::{open_for_holder, seal_for_holder},
-        refresh,
+        opaque_token,
     },
 };
 use gatehouse_domain::settings::RefreshReuse;
@@ -49,7 +49,7 @@ impl App {
         origin: &Origin,
         quota: &mut Option<Quota>,
     ) -> Result<TokenPair> {
-        let (id, presented) = refresh::read(&self.keyring, token).ok_or(Error::RefreshInvalid)?;
+        let (id, presented) = opaque_token::read(&self.keyring, token).ok_or(Error::RefreshInvalid)?;
         let policy = self.policy(facts);
         let now = origin.ctx.now;
         for _ in 0..ROUNDS {
@@ -71,7 +71,7 @@ impl App {
             match session.chain.judge(&presented, ReuseRules::from(&policy), now) {
                 Verdict::Rotate => {
                     self.refresh_fits(&session, now, quota)?;
-                    let next = refresh::mint(&self.keyring, &self.env, id, session.chain.generation + 1);
+                    let next = opaque_token::mint(&self.keyring, &self.env, id, session.chain.generation + 1);
                     let pair = TokenPair {
                         access_token: self.access_token(facts, &session, &state.roles, &policy, origin)?,
                         refresh_token: next.text.expose().clone(),

@@ -26,7 +26,7 @@ use crate::{
         client::Origin,
     },
     config::FirstAdmin,
-    security::{keyring::token_hash, refresh},
+    security::{keyring::token_hash, opaque_token},
 };
 
 /// How long a setup token can be used.
@@ -130,7 +130,7 @@ impl App {
         if self.is_set_up().await? {
             return Err(Error::AlreadySetUp);
         }
-        let token = refresh::mint_setup(&self.env);
+        let token = opaque_token::mint_setup(&self.env);
         let hash = token.hash;
         let work = async move |tx: &WriteTx<'_>| {
             Ok::<_, Error>(tx.system(SETUP).add_setup_token(hash, tx.now().plus(TOKEN_LIFETIME)).await?)

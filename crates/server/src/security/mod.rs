@@ -2,6 +2,6 @@
 
 pub mod cursor;
 pub mod keyring;
+pub mod opaque_token;
 pub mod password;
-pub mod refresh;
 pub mod token;
