@@ -25,7 +25,7 @@ use crate::{
 
 pub use invitation::{Acceptance, NotInvited};
 pub use link::{INVITATION_LIFETIME, Issued, Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME};
-pub use transfer::{ForeignUser, Portable, exported};
+pub use transfer::{ImportedUser, UserCredentials, exported};
 
 words! {
     /// Where a user stands.
@@ -119,7 +119,7 @@ pub struct NewUser {
 
 /// A user together with a password hash that is to be stored; the hash travels nowhere else.
 #[derive(Debug, Clone)]
-pub struct WithPassword {
+pub struct PasswordSet {
     /// The user.
     pub user: User,
     /// The hash.
@@ -128,7 +128,7 @@ pub struct WithPassword {
 
 /// A user whose password is to be removed.
 #[derive(Debug, Clone)]
-pub struct WithoutPassword {
+pub struct PasswordRemoved {
     /// The user.
     pub user: User,
 }
@@ -207,18 +207,18 @@ impl User {
     }
 
     /// A person opens an account.
-    pub fn register(id: UserId, new: NewUser, hash: PasswordHash, now: Timestamp) -> Changed<WithPassword> {
+    pub fn register(id: UserId, new: NewUser, hash: PasswordHash, now: Timestamp) -> Changed<PasswordSet> {
         let (user, fields) = Self::new(id, new, UserStatus::Active, now);
         let resource = user.resource();
-        Changed::new(WithPassword { user, hash }, Action::UserRegistered, resource, &By::oneself(id, None)).with(fields)
+        Changed::new(PasswordSet { user, hash }, Action::UserRegistered, resource, &By::oneself(id, None)).with(fields)
     }
 
     /// The first administrator is made. Whoever sets the installation up vouches for the address.
-    pub fn set_up(id: UserId, new: NewUser, hash: PasswordHash, by: &By, now: Timestamp) -> Changed<WithPassword> {
+    pub fn set_up(id: UserId, new: NewUser, hash: PasswordHash, by: &By, now: Timestamp) -> Changed<PasswordSet> {
         let (mut user, fields) = Self::new(id, new, UserStatus::Active, now);
         user.email_verified = true;
         let resource = user.resource();
-        Changed::new(WithPassword { user, hash }, Action::InstallationSetUp, resource, by).with(fields)
+        Changed::new(PasswordSet { user, hash }, Action::InstallationSetUp, resource, by).with(fields)
     }
 
     /// Changes a user. Suspending one also ends all the user's sessions.
@@ -263,9 +263,9 @@ impl User {
     }
 
     /// The hash of the same password is replaced by a better one. Nothing else changes, not even the version.
-    pub fn rehash_password(self, hash: PasswordHash) -> Changed<WithPassword> {
+    pub fn rehash_password(self, hash: PasswordHash) -> Changed<PasswordSet> {
         let (resource, by) = (self.resource(), By::system(SystemReason::Authentication));
-        Changed::new(WithPassword { user: self, hash }, Action::UserPasswordRehashed, resource, &by)
+        Changed::new(PasswordSet { user: self, hash }, Action::UserPasswordRehashed, resource, &by)
     }
 
     /// The user sets another password; every other session ends.
@@ -274,12 +274,12 @@ impl User {
         hash: PasswordHash,
         session: SessionId,
         now: Timestamp,
-    ) -> (Changed<WithPassword>, RevokeMany) {
+    ) -> (Changed<PasswordSet>, RevokeMany) {
         let by = By::oneself(self.id, Some(session));
         let ends = self.password_ends(&by);
         let resource = self.resource();
         let user = Self { updated_at: now, ..self };
-        (Changed::new(WithPassword { user, hash }, Action::UserPasswordChanged, resource, &by), ends)
+        (Changed::new(PasswordSet { user, hash }, Action::UserPasswordChanged, resource, &by), ends)
     }
 }
 

@@ -1,6 +1,6 @@
 //! How an account that an administrator made comes to its owner.
 
-use super::{Issued, Purpose, User, UserStatus, WithPassword};
+use super::{Issued, PasswordSet, Purpose, User, UserStatus};
 use crate::{
     audit::{Action, Fields},
     authz::By,
@@ -62,7 +62,7 @@ impl User {
         chosen: Acceptance,
         hash: PasswordHash,
         now: Timestamp,
-    ) -> Result<Changed<WithPassword>, NotInvited> {
+    ) -> Result<Changed<PasswordSet>, NotInvited> {
         let user = self.invited()?;
         if mailed_to.is_some_and(|email| email.key() != user.email.key()) {
             return Err(NotInvited);
@@ -78,7 +78,7 @@ impl User {
             .change("status", user.status, UserStatus::Active);
         let (resource, by) = (user.resource(), By::oneself(user.id, None));
         let user = Self { username, email_verified, display_name, status: UserStatus::Active, updated_at: now, ..user };
-        Ok(Changed::new(WithPassword { user, hash }, Action::UserInvitationAccepted, resource, &by).with(fields))
+        Ok(Changed::new(PasswordSet { user, hash }, Action::UserInvitationAccepted, resource, &by).with(fields))
     }
 }
 

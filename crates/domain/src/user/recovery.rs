@@ -1,6 +1,6 @@
 //! Passwords that are set in the place of another: by the owner, who forgot it, or because an administrator wants it.
 
-use super::{Issued, Purpose, Useless, User, UserStatus, WithPassword, WithoutPassword};
+use super::{Issued, PasswordRemoved, PasswordSet, Purpose, Useless, User, UserStatus};
 use crate::{
     audit::{Action, Fields},
     authz::By,
@@ -40,12 +40,12 @@ impl User {
     ///
     /// # Errors
     /// [`Useless`] when the user may not sign in anyway.
-    pub fn clear_password(self, by: &By, now: Timestamp) -> Result<(Changed<WithoutPassword>, RevokeMany), Useless> {
+    pub fn clear_password(self, by: &By, now: Timestamp) -> Result<(Changed<PasswordRemoved>, RevokeMany), Useless> {
         let user = self.active()?;
         let ends = RevokeMany { except: None, ..user.password_ends(by) };
         let resource = user.resource();
         let user = Self { updated_at: now, ..user };
-        Ok((Changed::new(WithoutPassword { user }, Action::UserPasswordCleared, resource, by), ends))
+        Ok((Changed::new(PasswordRemoved { user }, Action::UserPasswordCleared, resource, by), ends))
     }
 
     /// The user sets another password with the link; every session ends. Whoever has the link reads the mailbox.
@@ -57,7 +57,7 @@ impl User {
         mailed_to: &Email,
         hash: PasswordHash,
         now: Timestamp,
-    ) -> Result<(Changed<WithPassword>, RevokeMany), Useless> {
+    ) -> Result<(Changed<PasswordSet>, RevokeMany), Useless> {
         let user = self.active()?;
         if mailed_to.key() != user.email.key() {
             return Err(Useless);
@@ -67,7 +67,7 @@ impl User {
         let (resource, by) = (user.resource(), By::oneself(user.id, None));
         let ends = user.password_ends(&by);
         let user = Self { email_verified: true, updated_at: now, ..user };
-        let changed = Changed::new(WithPassword { user, hash }, Action::UserPasswordReset, resource, &by);
+        let changed = Changed::new(PasswordSet { user, hash }, Action::UserPasswordReset, resource, &by);
         Ok((changed.with(fields), ends))
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 
 /// A user as another system describes one.
 #[derive(Debug, Clone)]
-pub struct ForeignUser {
+pub struct ImportedUser {
     /// The user name.
     pub username: Username,
     /// The e-mail address.
@@ -38,16 +38,16 @@ pub struct ForeignUser {
 
 /// A user with the password, if there is one; it travels nowhere else.
 #[derive(Debug, Clone)]
-pub struct Portable {
+pub struct UserCredentials {
     /// The user.
     pub user: User,
     /// The hash.
     pub hash: Option<PasswordHash>,
 }
 
-impl Portable {
+impl UserCredentials {
     /// A user comes from another system.
-    pub fn import(id: UserId, import: &Import, new: ForeignUser, by: &By, now: Timestamp) -> Changed<Self> {
+    pub fn import(id: UserId, import: &Import, new: ImportedUser, by: &By, now: Timestamp) -> Changed<Self> {
         let given = if new.hash.is_some() { UserStatus::Active } else { UserStatus::Invited };
         let user = User {
             id,
@@ -82,7 +82,7 @@ impl Portable {
     pub fn import_over(
         self,
         import: JobId,
-        new: ForeignUser,
+        new: ImportedUser,
         by: &By,
         now: Timestamp,
     ) -> (Changed<Self>, Option<RevokeMany>) {
@@ -130,8 +130,8 @@ mod tests {
 
     const BY: By = By::system(SystemReason::Cli);
 
-    fn foreign() -> ForeignUser {
-        ForeignUser {
+    fn foreign() -> ImportedUser {
+        ImportedUser {
             username: Username::parse("ada").unwrap(),
             email: Email::parse("ada@example.com").unwrap(),
             email_verified: None,
@@ -148,7 +148,7 @@ mod tests {
         Some(PasswordHash::new(text.into()))
     }
 
-    fn over(here: Portable, new: ForeignUser) -> (Portable, Event) {
+    fn over(here: UserCredentials, new: ImportedUser) -> (UserCredentials, Event) {
         here.import_over(JobId::from_parts(1, [1; 10]), new, &BY, Timestamp::from_micros(9)).0.into_parts()
     }
 
@@ -158,34 +158,34 @@ mod tests {
             Import::start(JobId::from_parts(1, [1; 10]), user().tenant(), OnConflict::Fail, &BY, Timestamp::default());
         let status = |new| {
             let id = UserId::from_parts(1, [2; 10]);
-            Portable::import(id, import.value(), new, &BY, Timestamp::default()).value().user.status
+            UserCredentials::import(id, import.value(), new, &BY, Timestamp::default()).value().user.status
         };
-        assert_eq!(status(ForeignUser { hash: hash("x"), ..foreign() }), UserStatus::Active);
+        assert_eq!(status(ImportedUser { hash: hash("x"), ..foreign() }), UserStatus::Active);
         assert_eq!(status(foreign()), UserStatus::Invited);
-        assert_eq!(status(ForeignUser { status: Some(UserStatus::Suspended), ..foreign() }), UserStatus::Suspended);
+        assert_eq!(status(ImportedUser { status: Some(UserStatus::Suspended), ..foreign() }), UserStatus::Suspended);
     }
 
     #[test]
     fn password_is_taken_over_until_the_owner_has_signed_in() {
-        let new = || ForeignUser { hash: hash("theirs"), ..foreign() };
-        let (taken, event) = over(Portable { user: user(), hash: hash("ours") }, new());
+        let new = || ImportedUser { hash: hash("theirs"), ..foreign() };
+        let (taken, event) = over(UserCredentials { user: user(), hash: hash("ours") }, new());
         assert!(taken.hash == hash("theirs") && !event.is_idle());
         let signed_in = User { last_login_at: Some(Timestamp::default()), ..user() };
-        let (kept, event) = over(Portable { user: signed_in, hash: hash("ours") }, new());
+        let (kept, event) = over(UserCredentials { user: signed_in, hash: hash("ours") }, new());
         assert!(kept.hash == hash("ours") && event.is_idle());
     }
 
     #[test]
     fn same_user_once_more_changes_nothing() {
-        let new = ForeignUser { hash: hash("theirs"), status: Some(UserStatus::Active), ..foreign() };
-        let (_, event) = over(Portable { user: user(), hash: hash("theirs") }, new);
+        let new = ImportedUser { hash: hash("theirs"), status: Some(UserStatus::Active), ..foreign() };
+        let (_, event) = over(UserCredentials { user: user(), hash: hash("theirs") }, new);
         assert!(event.is_idle());
     }
 
     #[test]
     fn event_of_an_imported_password_does_not_show_it() {
         let (_, event) =
-            over(Portable { user: user(), hash: None }, ForeignUser { hash: hash("$2b$secret"), ..foreign() });
+            over(UserCredentials { user: user(), hash: None }, ImportedUser { hash: hash("$2b$secret"), ..foreign() });
         assert!(!format!("{event:?}").contains("secret"));
     }
 }

@@ -10,7 +10,7 @@ use gatehouse_domain::{
     text::LoginName,
     throttle::Failures,
     time::Timestamp,
-    user::{User, WithPassword},
+    user::{PasswordSet, User},
 };
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult};
 use uuid::Uuid;
@@ -225,8 +225,8 @@ impl WriteSystem<'_> {
     ///
     /// # Errors
     /// As any statement.
-    pub async fn rehash_password(&self, changed: Changed<WithPassword>, old: &PasswordHash) -> Result<()> {
-        let (WithPassword { user, hash }, event) = changed.into_parts();
+    pub async fn rehash_password(&self, changed: Changed<PasswordSet>, old: &PasswordHash) -> Result<()> {
+        let (PasswordSet { user, hash }, event) = changed.into_parts();
         let mut sql = Sql::new("UPDATE users SET password_hash_cost = NULL, password_hash = ");
         sql.bind(hash.as_str()).push(" WHERE id = ").bind(user.id.uuid());
         sql.push(" AND password_hash = ").bind(old.as_str());

@@ -7,7 +7,7 @@ use gatehouse_domain::{
     secret::PasswordHash,
     text::{DisplayName, Email, Phone, Username},
     time::Timestamp,
-    user::{User, UserDetail, UserStatus, UserView, WithPassword, WithoutPassword},
+    user::{PasswordRemoved, PasswordSet, User, UserDetail, UserStatus, UserView},
 };
 use sea_orm::{
     ColumnTrait, Condition, ExprTrait, QueryFilter, Set,
@@ -126,7 +126,7 @@ pub(crate) fn password_hash(row: &mut Model) -> Option<PasswordHash> {
     Some(PasswordHash::new(row.password_hash.take()?).brought_along(cost))
 }
 
-impl Row for WithPassword {
+impl Row for PasswordSet {
     type Entity = Entity;
     type Active = ActiveModel;
 
@@ -147,7 +147,7 @@ impl Row for WithPassword {
     }
 }
 
-impl Versioned for WithPassword {
+impl Versioned for PasswordSet {
     fn version(&mut self) -> &mut i64 {
         &mut self.user.version
     }
@@ -157,7 +157,7 @@ impl Versioned for WithPassword {
     }
 }
 
-fn with_hash(value: &WithPassword, row: ActiveModel) -> ActiveModel {
+fn with_hash(value: &PasswordSet, row: ActiveModel) -> ActiveModel {
     ActiveModel {
         password_hash: Set(Some(value.hash.as_str().to_owned())),
         password_hash_cost: Set(value.hash.cost().map(i64::from)),
@@ -166,7 +166,7 @@ fn with_hash(value: &WithPassword, row: ActiveModel) -> ActiveModel {
     }
 }
 
-impl Row for WithoutPassword {
+impl Row for PasswordRemoved {
     type Entity = Entity;
     type Active = ActiveModel;
 
@@ -187,7 +187,7 @@ impl Row for WithoutPassword {
     }
 }
 
-impl Versioned for WithoutPassword {
+impl Versioned for PasswordRemoved {
     fn version(&mut self) -> &mut i64 {
         &mut self.user.version
     }

@@ -6,7 +6,7 @@ use gatehouse_domain::{
     id::{TenantId, UserId},
     secret::PasswordHash,
     time::Timestamp,
-    user::{Portable, User, exported},
+    user::{User, UserCredentials, exported},
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, Set};
 use uuid::Uuid;
@@ -35,11 +35,11 @@ pub struct Taken {
     pub id: UserId,
 }
 
-fn portable(mut row: Model) -> Result<Portable> {
-    Ok(Portable { hash: password_hash(&mut row), user: domain(row)? })
+fn portable(mut row: Model) -> Result<UserCredentials> {
+    Ok(UserCredentials { hash: password_hash(&mut row), user: domain(row)? })
 }
 
-fn with_hash(value: &Portable, row: ActiveModel) -> ActiveModel {
+fn with_hash(value: &UserCredentials, row: ActiveModel) -> ActiveModel {
     ActiveModel {
         password_hash: Set(value.hash.as_ref().map(|hash| hash.as_str().to_owned())),
         password_hash_cost: Set(value.hash.as_ref().and_then(PasswordHash::cost).map(i64::from)),
@@ -47,7 +47,7 @@ fn with_hash(value: &Portable, row: ActiveModel) -> ActiveModel {
     }
 }
 
-impl Row for Portable {
+impl Row for UserCredentials {
     type Entity = Entity;
     type Active = ActiveModel;
 
@@ -69,7 +69,7 @@ impl Row for Portable {
     }
 }
 
-impl Versioned for Portable {
+impl Versioned for UserCredentials {
     fn version(&mut self) -> &mut i64 {
         &mut self.user.version
     }
@@ -118,7 +118,7 @@ impl Scope<'_> {
     ///
     /// # Errors
     /// As any statement.
-    pub async fn portable_user(&self, id: UserId) -> Result<Option<Portable>> {
+    pub async fn portable_user(&self, id: UserId) -> Result<Option<UserCredentials>> {
         self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(portable).transpose()
     }
 
@@ -132,7 +132,7 @@ impl Scope<'_> {
         after: Option<&User>,
         until: Timestamp,
         limit: u64,
-    ) -> Result<Vec<Portable>> {
+    ) -> Result<Vec<UserCredentials>> {
         let mut sql = Sql::new("SELECT ");
         sql.push(&USER).push(" FROM users u WHERE ");
         self.push_condition(&mut sql);

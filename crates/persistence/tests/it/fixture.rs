@@ -25,7 +25,7 @@ use gatehouse_domain::{
     text::{Email, Name, Slug, Username},
     throttle::KnownDevice,
     time::Timestamp,
-    user::{NewUser, User, WithPassword},
+    user::{NewUser, PasswordSet, User},
 };
 use gatehouse_persistence::{AttemptKeys, Ctx, Db, Error, ThrottleKey, WriteTx};
 
@@ -136,7 +136,7 @@ pub async fn tenant_with(db: &Db, partner: &Partner, slug: &str, settings: Setti
 
 pub const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA";
 
-pub fn new_user(tenant: TenantRef, name: &str) -> gatehouse_domain::change::Changed<WithPassword> {
+pub fn new_user(tenant: TenantRef, name: &str) -> gatehouse_domain::change::Changed<PasswordSet> {
     let new = NewUser {
         tenant,
         username: Username::parse(name).unwrap(),

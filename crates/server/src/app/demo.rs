@@ -16,7 +16,7 @@ use gatehouse_domain::{
     tenant::{Branding, NewTenant, Tenant},
     text::{DisplayName, Email, Name, Slug, Username},
     time::{DAY, HOUR, Timestamp},
-    user::{NewUser, User, WithPassword},
+    user::{NewUser, PasswordSet, User},
 };
 use gatehouse_persistence::{Ctx, WriteTx};
 
@@ -146,7 +146,7 @@ impl App {
         };
         let tenant = Tenant::create(self.env.id(TenantId::from_parts), new, &by, created);
         let key = self.new_key(tenant.value().reference(), &by)?;
-        let mut users = Vec::<Changed<WithPassword>>::new();
+        let mut users = Vec::<Changed<PasswordSet>>::new();
         for i in 0..USERS_PER_TENANT {
             let first = NAMES[i % NAMES.len()];
             let username = if i < NAMES.len() { first.to_owned() } else { format!("{first}{}", i / NAMES.len() + 1) };

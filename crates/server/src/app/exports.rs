@@ -4,7 +4,7 @@ use gatehouse_domain::{
     authz::{Area, Grant, ReadUsers},
     id::TenantId,
     time::Timestamp,
-    user::Portable,
+    user::UserCredentials,
 };
 use gatehouse_persistence::{BATCH, Ctx, WriteTx};
 
@@ -16,7 +16,7 @@ pub struct UserExport {
     grant: Grant<ReadUsers>,
     tenant: TenantId,
     until: Timestamp,
-    last: Option<Portable>,
+    last: Option<UserCredentials>,
     ended: bool,
 }
 
@@ -48,7 +48,7 @@ impl App {
     /// # Errors
     /// [`Error::SessionRevoked`] and [`Error::Denied`] when that is over, [`Error::Unavailable`] when the database does
     /// not answer.
-    pub async fn next_users(&self, export: &mut UserExport) -> Result<Vec<Portable>> {
+    pub async fn next_users(&self, export: &mut UserExport) -> Result<Vec<UserCredentials>> {
         if export.ended {
             return Ok(Vec::new());
         }

@@ -15,7 +15,7 @@ use gatehouse_domain::{
     authz::{Actor, Area, Grant, SystemReason, TenantRef, WriteUsers, authorize},
     id::{JobId, UserId},
     import::{Counts, Import, OnConflict},
-    user::ForeignUser,
+    user::ImportedUser,
 };
 use gatehouse_persistence::{ClaimedJob, RejectedLine, WriteScope, WriteTx};
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ pub struct ImportLine {
     /// Its number, from 1.
     pub number: u64,
     /// Whom it describes, or why nobody.
-    pub user: Result<ForeignUser, Vec<LineFault>>,
+    pub user: Result<ImportedUser, Vec<LineFault>>,
 }
 
 /// A line that was rejected.
@@ -126,7 +126,7 @@ fn digest(name: (&str, &str)) -> u64 {
     hasher.finish()
 }
 
-fn names(user: &ForeignUser) -> [(&'static str, String); 2] {
+fn names(user: &ImportedUser) -> [(&'static str, String); 2] {
     [("username", user.username.key()), ("email", user.email.key())]
 }
 

@@ -5,7 +5,7 @@ use gatehouse_domain::{
     secret::PasswordHash,
     text::{DisplayName, Email, Phone, Username},
     time::Timestamp,
-    user::{ForeignUser, UserStatus},
+    user::{ImportedUser, UserStatus},
 };
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::Type};
 
@@ -74,10 +74,10 @@ impl Field for AdoptedHash {
 }
 
 /// Whom the fields of a line describe.
-pub(super) fn read(mut fields: Vec<(String, Json)>) -> Result<ForeignUser, Vec<LineFault>> {
+pub(super) fn read(mut fields: Vec<(String, Json)>) -> Result<ImportedUser, Vec<LineFault>> {
     fields.retain(|(name, _)| !PASSED_OVER.contains(&&**name));
     let line: ImportUserLine = read_json(Json::Object(fields)).map_err(faults)?;
-    Ok(ForeignUser {
+    Ok(ImportedUser {
         username: line.username,
         email: line.email,
         email_verified: line.email_verified,

@@ -1,6 +1,6 @@
 //! Users as lines.
 
-use gatehouse_domain::user::Portable;
+use gatehouse_domain::user::UserCredentials;
 use serde_json::{Value, json};
 
 use crate::transfer::{
@@ -36,7 +36,7 @@ impl UserFile {
 
     /// A user.
     #[must_use]
-    pub fn line(self, Portable { user, hash }: &Portable) -> String {
+    pub fn line(self, UserCredentials { user, hash }: &UserCredentials) -> String {
         let mut all = json!({
             "username": user.username,
             "email": user.email,

@@ -6,7 +6,7 @@ use gatehouse_domain::{
     authz::SystemReason,
     id::UserId,
     import::{Counts, OnConflict},
-    user::{ForeignUser, Portable},
+    user::{ImportedUser, UserCredentials},
 };
 use gatehouse_persistence::{WriteScope, WriteTx};
 
@@ -25,7 +25,7 @@ pub(super) struct Batch<'t> {
     room: u64,
     /// Whose the names are, those of this batch among them.
     taken: HashMap<(&'static str, String), UserId>,
-    new: Vec<gatehouse_domain::change::Changed<Portable>>,
+    new: Vec<gatehouse_domain::change::Changed<UserCredentials>>,
     pub(super) counts: Counts,
     pub(super) rejected: Vec<Rejected>,
     pub(super) tried: Vec<u64>,
@@ -90,7 +90,7 @@ impl<'t> Batch<'t> {
         Ok(())
     }
 
-    fn create(&mut self, line: &ImportLine, user: &ForeignUser, id: UserId) {
+    fn create(&mut self, line: &ImportLine, user: &ImportedUser, id: UserId) {
         if self.room == 0 {
             let message = "the tenant has as many users as its partner allows";
             return self.reject(line, vec![LineFault::new("", "limit_reached", message)]);
@@ -104,11 +104,11 @@ impl<'t> Batch<'t> {
             self.taken.insert(name, id);
         }
         let (import, by) = (&self.importing.import, self.importing.grant.by());
-        self.new.push(Portable::import(id, import, user.clone(), &by, self.tx.now()));
+        self.new.push(UserCredentials::import(id, import, user.clone(), &by, self.tx.now()));
     }
 
     /// Whoever holds a role is not changed by a list: what that could take away or give is decided one by one.
-    async fn update(&mut self, line: &ImportLine, user: &ForeignUser, id: UserId) -> Result<()> {
+    async fn update(&mut self, line: &ImportLine, user: &ImportedUser, id: UserId) -> Result<()> {
         self.flush().await?;
         let (scope, now) = (self.scope, self.tx.now());
         let here = scope.portable_user(id).await?.ok_or(Error::Stale)?;
