@@ -139,9 +139,9 @@ impl App {
 
     /// Records a refusal that no account is behind, as often as passwords may be wrong at one address: strangers cannot
     /// fill the trail. It counts for nothing else, as nothing was guessed; the answer is the same, recorded or not.
-    pub(crate) async fn turned_away(&self, refused: Refused, answer: Error, origin: &Origin) -> Error {
+    pub(crate) async fn record_refusal(&self, refused: Refused, answer: Error, origin: &Origin) -> Error {
         let (rules, now) = (self.limits.attempts.networks.rules(), origin.ctx.now);
-        let keys = self.network_keys("turned_away", origin);
+        let keys = self.network_keys("record_refusal", origin);
         match self.reading().throttles(keys).await {
             Ok(counters) if take(rules, counters, now).1 == Gate::Open => {}
             Ok(_) => return answer,

@@ -97,7 +97,7 @@ impl App {
         let tenant = facts.reference();
         if !facts.is_active() {
             let refused = Refused::login(tenant, None, "tenant_suspended");
-            return Err(self.turned_away(refused, Error::TenantSuspended, origin).await);
+            return Err(self.record_refusal(refused, Error::TenantSuspended, origin).await);
         }
         let (now, rules) = (origin.ctx.now, self.limits.attempts);
         let keys = self.attempt_keys(facts, self.name_key(facts, name), None, origin);

@@ -60,7 +60,7 @@ impl App {
             }
             let refuse = async |why, answer| {
                 let refused = Refused::refresh(&session, why);
-                Err(self.turned_away(refused, answer, origin).await)
+                Err(self.record_refusal(refused, answer, origin).await)
             };
             match session.status(now) {
                 SessionStatus::Active if facts.is_active() => {}

@@ -156,7 +156,7 @@ impl App {
         let hash = token_hash(new.token.expose());
         // Looked up before anything is hashed: this door is open to strangers.
         if !self.reading().has_setup_token(hash, origin.ctx.now).await? {
-            return Err(self.turned_away(Refused::setup(), Error::InvalidSetupToken, origin).await);
+            return Err(self.record_refusal(Refused::setup(), Error::InvalidSetupToken, origin).await);
         }
         self.first_administrator(new.email, new.username, new.password, Some(hash), origin.ctx.clone()).await
     }

@@ -263,7 +263,7 @@ pub fn run() -> ExitCode {
         Some(("health", matches)) => config(matches).and_then(|config| health::run(&config)),
         Some(("user", matches)) if user::knows(matches.subcommand_name()) => user::run(matches),
         Some(("audit", matches)) if matches.subcommand_name() == Some("verify") => audit::run(matches),
-        Some((noun, matches)) if operate::knows(noun) => operate::run(noun, matches),
+        Some((resource, matches)) if operate::knows(resource) => operate::run(resource, matches),
         Some(("openapi", _)) => {
             say(&openapi::render(&openapi::document()));
             Ok(())

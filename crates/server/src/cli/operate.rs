@@ -30,7 +30,7 @@ use fields::{Field, Operation, Place};
 type Verb = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 /// A thing, and what can be done with it.
-struct Noun {
+struct Resource {
     name: &'static str,
     about: &'static str,
     /// What a list shows: dots lead into objects.
@@ -47,8 +47,8 @@ const LINK: &[(&str, &str)] = &[("delivery", "link")];
 #[cfg(test)]
 const WITHOUT: [&str; 3] = ["admin.me.scope.get", "admin.tenants.user_imports.create", "admin.tenants.users.download"];
 
-const NOUNS: [Noun; 8] = [
-    Noun {
+const RESOURCES: [Resource; 8] = [
+    Resource {
         name: "platform",
         about: "What holds everywhere",
         columns: &[],
@@ -58,7 +58,7 @@ const NOUNS: [Noun; 8] = [
             ("effective-settings", "admin.settings.effective.get", &[]),
         ],
     },
-    Noun {
+    Resource {
         name: "partner",
         about: "Partners and their limits",
         columns: &["id", "slug", "name", "status", "usage.tenants", "max_tenants"],
@@ -75,7 +75,7 @@ const NOUNS: [Noun; 8] = [
             ("effective-settings", "admin.partners.settings.effective.get", &[]),
         ],
     },
-    Noun {
+    Resource {
         name: "tenant",
         about: "Tenants and their settings",
         columns: &["id", "slug", "name", "status", "usage.users", "partner_id"],
@@ -92,7 +92,7 @@ const NOUNS: [Noun; 8] = [
             ("effective-settings", "admin.tenants.settings.effective.get", &[]),
         ],
     },
-    Noun {
+    Resource {
         name: "user",
         about: "Users of all tenants",
         columns: &["id", "username", "email", "status", "last_login_at", "tenant_id"],
@@ -110,7 +110,7 @@ const NOUNS: [Noun; 8] = [
             ("unlock", "admin.users.unlock", &[]),
         ],
     },
-    Noun {
+    Resource {
         name: "user-import",
         about: "Imports of users, however they were asked for",
         columns: &["id", "state", "created", "updated", "skipped", "rejected", "created_at"],
@@ -121,7 +121,7 @@ const NOUNS: [Noun; 8] = [
             ("cancel", "admin.tenants.user_imports.cancel", &[]),
         ],
     },
-    Noun {
+    Resource {
         name: "role",
         about: "Roles, and who holds them",
         columns: &["id", "name", "permissions", "tenant_id"],
@@ -139,7 +139,7 @@ const NOUNS: [Noun; 8] = [
             ("permissions", "admin.permissions.list", &[]),
         ],
     },
-    Noun {
+    Resource {
         name: "session",
         about: "Sessions of all tenants",
         columns: &["id", "user_email", "status", "device_name", "ip_address", "last_activity_at"],
@@ -150,7 +150,7 @@ const NOUNS: [Noun; 8] = [
             ("revoke-all", "admin.sessions.revoke_all", &[]),
         ],
     },
-    Noun {
+    Resource {
         name: "audit",
         about: "The audit trail",
         columns: &["created_at", "action", "result", "actor.id", "resource.type", "resource.id", "tenant_id"],
@@ -166,14 +166,19 @@ const NOUNS: [Noun; 8] = [
 /// The commands for each thing.
 pub(super) fn commands() -> impl Iterator<Item = Command> {
     // The verbs are put in when one is asked for: a server does not read the document to start.
-    NOUNS.iter().map(|noun| Command::new(noun.name).about(noun.about).subcommand_required(true).defer(with_verbs))
+    RESOURCES
+        .iter()
+        .map(|resource| Command::new(resource.name).about(resource.about).subcommand_required(true).defer(with_verbs))
 }
 
 fn with_verbs(command: Command) -> Command {
     let document = fields::document();
-    let noun = NOUNS.iter().find(|noun| noun.name == command.get_name());
-    let verbs: Vec<_> =
-        noun.into_iter().flat_map(|noun| noun.verbs).filter_map(|verb| verb_command(&document, verb)).collect();
+    let resource = RESOURCES.iter().find(|resource| resource.name == command.get_name());
+    let verbs: Vec<_> = resource
+        .into_iter()
+        .flat_map(|resource| resource.verbs)
+        .filter_map(|verb| verb_command(&document, verb))
+        .collect();
     // Those that are not operations.
     let more = match command.get_name() {
         "audit" => vec![audit::verify()],
@@ -193,21 +198,21 @@ fn verb_command(document: &Value, (name, operation, settled): &Verb) -> Option<C
 }
 
 /// Whether a word is one of the things.
-pub(super) fn knows(noun: &str) -> bool {
-    NOUNS.iter().any(|known| known.name == noun)
+pub(super) fn knows(resource: &str) -> bool {
+    RESOURCES.iter().any(|known| known.name == resource)
 }
 
 /// Does what is asked for.
-pub(super) fn run(noun: &str, matches: &ArgMatches) -> Result<(), Exit> {
+pub(super) fn run(resource: &str, matches: &ArgMatches) -> Result<(), Exit> {
     let Some((word, matches)) = matches.subcommand() else { return Ok(()) };
-    let found = NOUNS.iter().filter(|known| known.name == noun).find_map(|noun| {
-        let verb = noun.verbs.iter().find(|(known, ..)| *known == word)?;
-        Some((noun, verb))
+    let found = RESOURCES.iter().filter(|known| known.name == resource).find_map(|resource| {
+        let verb = resource.verbs.iter().find(|(known, ..)| *known == word)?;
+        Some((resource, verb))
     });
-    found.map_or(Ok(()), |(noun, verb)| perform(noun, verb, matches))
+    found.map_or(Ok(()), |(resource, verb)| perform(resource, verb, matches))
 }
 
-fn perform(noun: &Noun, (_, operation, settled): &Verb, matches: &ArgMatches) -> Result<(), Exit> {
+fn perform(resource: &Resource, (_, operation, settled): &Verb, matches: &ArgMatches) -> Result<(), Exit> {
     let config = config(matches)?;
     let Some(operation) = Operation::find(&fields::document(), operation) else { return Ok(()) };
     block_on(async {
@@ -225,7 +230,7 @@ fn perform(noun: &Noun, (_, operation, settled): &Verb, matches: &ArgMatches) ->
         let service = init_service(http::service(app.clone(), site)).await;
         let response = service.call(call.request(operation.method.clone()).to_request()).await;
         let response = response.map_err(|error| Exit::Failed(error.to_string()))?;
-        let result = answer(response, noun, matches.get_flag("json")).await;
+        let result = answer(response, resource, matches.get_flag("json")).await;
         app.db().close().await;
         result
     })
@@ -287,7 +292,7 @@ async fn named(app: &App, field: &Field, values: Vec<String>) -> Result<Vec<Stri
 }
 
 /// Prints an answer as it comes.
-async fn answer(response: ServiceResponse<impl MessageBody>, noun: &Noun, as_it_is: bool) -> Result<(), Exit> {
+async fn answer(response: ServiceResponse<impl MessageBody>, resource: &Resource, as_it_is: bool) -> Result<(), Exit> {
     let status = response.status();
     let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
     let is_json = content_type.is_some_and(|it| it.starts_with("application/") && it.ends_with("json"));
@@ -311,7 +316,7 @@ async fn answer(response: ServiceResponse<impl MessageBody>, noun: &Noun, as_it_
     if as_it_is {
         say(&format!("{json}\n"))
     } else {
-        print::answer(&json, noun.columns)
+        print::answer(&json, resource.columns)
     }
     Ok(())
 }
@@ -330,13 +335,14 @@ mod tests {
     #[test]
     fn every_operation_of_an_administrator_has_a_verb() {
         let document = fields::document();
-        let unknown: Vec<_> = NOUNS
+        let unknown: Vec<_> = RESOURCES
             .iter()
-            .flat_map(|noun| noun.verbs)
+            .flat_map(|resource| resource.verbs)
             .filter(|(_, id, _)| Operation::find(&document, id).is_none())
             .collect();
         assert!(unknown.is_empty(), "{unknown:?}");
-        let verbs: Vec<_> = NOUNS.iter().flat_map(|noun| noun.verbs).map(|(_, operation, _)| *operation).collect();
+        let verbs: Vec<_> =
+            RESOURCES.iter().flat_map(|resource| resource.verbs).map(|(_, operation, _)| *operation).collect();
         let missing: Vec<_> = fields::operations(&document)
             .filter(|id| id.starts_with("admin.") && !verbs.contains(&id.as_str()) && !WITHOUT.contains(&id.as_str()))
             .collect();

@@ -46,7 +46,7 @@ use crate::{
         operation::Features,
         problem::Failure,
         refusal,
-        request::{Auth, RequestState},
+        request::{Auth, RequestContext},
         routes::Found,
         sending::in_pieces,
         unread::Hold,
@@ -175,7 +175,7 @@ impl Edge {
         };
         let auth = self.caller(features, request.headers()).await?;
         let admitted = self.admit(&auth, quota);
-        let mut state = RequestState {
+        let mut state = RequestContext {
             id: Arc::clone(&seen.id),
             now: self.app.env.now(),
             clock: self.app.env.clock(),
@@ -263,7 +263,7 @@ impl Edge {
         let status = response.status().as_u16();
         headers::add(response, &self.site, &seen.id, quota.get());
         let extensions = response.request().extensions();
-        let caller = extensions.get::<RequestState>().and_then(|state| match &state.auth {
+        let caller = extensions.get::<RequestContext>().and_then(|state| match &state.auth {
             Auth::Caller(caller) => Some(caller),
             Auth::Anonymous | Auth::Invalid | Auth::Revoked | Auth::Operator(_) => None,
         });
@@ -271,7 +271,7 @@ impl Edge {
             Actor::User(user) => Some((user.tenant_id, user.user_id)),
             Actor::System(_) => None,
         });
-        let tenant = extensions.get::<RequestState>().and_then(|state| Some(state.tenant.as_ref()?.tenant.id));
+        let tenant = extensions.get::<RequestContext>().and_then(|state| Some(state.tenant.as_ref()?.tenant.id));
         if self.site.operator.is_none() {
             seen.log(self.app.env.now(), status, user, tenant);
         }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::effects::Mode,
-    http::{extract::page::Paging, problem::Failure, request::RequestState},
+    http::{extract::page::Paging, problem::Failure, request::RequestContext},
 };
 
 /// What a handler returns.
@@ -112,13 +112,13 @@ struct Enveloped<'a, T> {
 /// What an answer to a request says of itself.
 #[must_use]
 pub fn meta(request: &HttpRequest) -> MetaResponse {
-    let of = |state: &RequestState| MetaResponse {
+    let of = |state: &RequestContext| MetaResponse {
         request_id: state.id.to_string(),
         timestamp: state.now,
         effects: None,
         changes: None,
     };
-    RequestState::with(request, of)
+    RequestContext::with(request, of)
 }
 
 /// What can become bytes without the request that it answers.

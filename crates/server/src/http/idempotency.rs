@@ -28,7 +28,7 @@ use crate::{
         envelope::{ApiResult, Render, meta},
         operation::{About, CONFLICT, Describe},
         problem::Failure,
-        request::{Asked, RequestState},
+        request::{Asked, RequestContext},
     },
 };
 
@@ -75,7 +75,7 @@ impl Keyed {
     /// What the request is known by. The body has been read.
     fn key(&self, app: &App) -> Result<IdempotencyKey, Failure> {
         let request = &self.request;
-        let caller = RequestState::with(request, |state| state.caller().map(|caller| Arc::clone(&caller.actor)))?;
+        let caller = RequestContext::with(request, |state| state.caller().map(|caller| Arc::clone(&caller.actor)))?;
         let Actor::User(user) = &*caller else { return Err(app::Error::Unauthenticated.into()) };
         let named = [request.method().as_str(), request.path(), self.key.as_str()].join("\0");
         let body = request.extensions().get::<BodyDigest>().map(|digest| digest.0.clone()).unwrap_or_default();

@@ -11,7 +11,7 @@ use crate::{
     app::{self, App},
     http::{
         problem::Failure,
-        request::{Auth, RequestState, origin},
+        request::{Auth, RequestContext, origin},
     },
 };
 
@@ -29,7 +29,7 @@ pub async fn record<B>(app: &App, response: &ServiceResponse<B>) {
 /// What is recorded: in the tenant that was asked for, else in that of whoever asked.
 fn refused(request: &HttpRequest, permission: &'static str) -> Option<Refused> {
     let operation = format!("{} {}", request.method(), request.match_pattern().unwrap_or_default());
-    RequestState::with(request, |state| {
+    RequestContext::with(request, |state| {
         let Auth::Caller(caller) = &state.auth else { return None };
         let Actor::User(user) = &*caller.actor else { return None };
         let own = TenantRef { id: user.tenant_id, partner_id: user.partner_id };

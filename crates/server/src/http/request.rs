@@ -47,7 +47,7 @@ pub enum Auth {
 
 /// A request, as the edge has understood it.
 #[derive(Debug)]
-pub struct RequestState {
+pub struct RequestContext {
     /// The request id.
     pub id: Arc<str>,
     /// When it had come, its body included.
@@ -64,7 +64,7 @@ pub struct RequestState {
     pub quota: Rc<Cell<Option<Quota>>>,
 }
 
-impl RequestState {
+impl RequestContext {
     /// Looks at the state of a request.
     pub fn with<T>(request: &HttpRequest, look: impl FnOnce(&Self) -> T) -> T {
         match request.extensions().get::<Self>() {
@@ -106,7 +106,7 @@ impl FromRequest for Asked {
         };
         let mut origin = origin(request);
         origin.ctx.condition = condition;
-        ready(Ok(RequestState::with(request, |state| Self { origin, keyed, quota: Rc::clone(&state.quota) })))
+        ready(Ok(RequestContext::with(request, |state| Self { origin, keyed, quota: Rc::clone(&state.quota) })))
     }
 }
 
@@ -118,7 +118,7 @@ pub(super) fn origin(request: &HttpRequest) -> Origin {
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let readable =
         |text: Cow<'_, str>| text.chars().filter(|c| !c.is_control()).take(Client::USER_AGENT_MAX).collect::<String>();
-    RequestState::with(request, |state| Origin {
+    RequestContext::with(request, |state| Origin {
         ctx: Ctx {
             now: state.now,
             clock: Some(state.clock.clone()),

@@ -25,7 +25,7 @@ use crate::{
         input::no_query,
         operation::{About, Describe, FORBIDDEN, PathParameter, RATE_LIMITED, SaysWho, UNAUTHENTICATED},
         problem::Failure,
-        request::{Auth, RequestState},
+        request::{Auth, RequestContext},
     },
 };
 
@@ -37,7 +37,7 @@ pub trait Locate {
     ///
     /// # Errors
     /// When the path names nothing.
-    fn locate(request: &HttpRequest, state: &RequestState) -> Result<Self::Target, Failure>;
+    fn locate(request: &HttpRequest, state: &RequestContext) -> Result<Self::Target, Failure>;
 }
 
 /// A place at which permission `P` may be asked for. Sessions alone are one's own without a permission: at the places that
@@ -70,7 +70,7 @@ macro_rules! places {
         impl Locate for $name {
             type Target = $target;
 
-            fn locate($request: &HttpRequest, $state: &RequestState) -> Result<$target, Failure> {
+            fn locate($request: &HttpRequest, $state: &RequestContext) -> Result<$target, Failure> {
                 $locate
             }
         }
@@ -96,7 +96,7 @@ places! {
     InTenantOrOwn -> Area = |_request, state| Ok(Area::TenantOrOwn(tenant(state)?));
 }
 
-fn tenant(state: &RequestState) -> Result<TenantRef, Failure> {
+fn tenant(state: &RequestContext) -> Result<TenantRef, Failure> {
     match &state.tenant {
         Some(facts) => Ok(facts.reference()),
         None => Err(app::Error::NotFound.into()),
@@ -148,7 +148,7 @@ where
     type Future = Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(RequestState::with(request, |state| {
+        ready(RequestContext::with(request, |state| {
             let actor = state.actor()?;
             let target = T::locate(request, state)?;
             let grant = authorize(actor, &target)?;
@@ -187,7 +187,7 @@ impl FromRequest for Me {
     type Future = Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(RequestState::with(request, |state| state.caller().map(|caller| Self(Arc::clone(caller)))))
+        ready(RequestContext::with(request, |state| state.caller().map(|caller| Self(Arc::clone(caller)))))
     }
 }
 
@@ -204,7 +204,7 @@ impl FromRequest for PathTenant {
     type Future = Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let tenant = RequestState::with(request, |state| state.tenant.clone());
+        let tenant = RequestContext::with(request, |state| state.tenant.clone());
         ready(tenant.map(Self).ok_or_else(|| app::Error::NotFound.into()))
     }
 }
@@ -258,7 +258,7 @@ path_ids! {
     JobId = "import_id",
 }
 
-impl RequestState {
+impl RequestContext {
     /// Who acts.
     ///
     /// # Errors
