@@ -3,7 +3,9 @@
 //! Nothing here is asynchronous, reads a clock, draws a random number, or knows of SQL or HTTP: time and entropy
 //! arrive as arguments, results leave as values. A security reviewer can read this crate alone.
 //!
-//! # Vocabulary
+//! # Glossary
+//!
+//! One meaning for each word, in code and documents. Where the field has a word, it is the field's.
 //!
 //! - **platform**: one Gatehouse installation.
 //! - **partner**: a reseller or business unit; owns tenants.
@@ -15,6 +17,26 @@
 //! - **application**: an OAuth client that a session was used with.
 //! - **actor**: who acts in a request. Anonymous is the absence of an actor.
 //! - **grant**: the proof that an actor may use a permission within a **reach**; the only way to touch tenant data.
+//! - **transition**: a function of this crate that makes a new state of something, with the audit event that explains it:
+//!   a [`change::Changed`].
+//! - **access token**: a JWT (RFC 9068) that is valid for minutes. **Refresh token**: an opaque token, good for one use
+//!   (RFC 9700, section 4.14); the tokens of a session that follow one another are its **chain**.
+//! - **link**: a mailed address with an opaque token in its fragment: an **invitation**, a password reset, a verification.
+//! - **device token**: an opaque token that a device keeps after a sign-in. It takes the place of no factor; with it the
+//!   failures of strangers do not count.
+//! - **throttle**: a counter of failed attempts or of requests, by account, device, network or tenant. **Bucket**: the
+//!   token bucket of a user or tenant who is signed in.
+//! - **settings**: what a level (platform, partner, tenant) decides; **policy**: what holds for a tenant after inheritance.
+//! - **audit event**: a row that says who did what to which **resource**. Events are **sealed** in batches; the **root** is
+//!   the signed head of all seals.
+//! - **operator**: who runs the installation, on the command line; in a tenant's audit trail also an administrator from
+//!   above whom its reader does not administer.
+//! - **job**: work that is written with the change that causes it and done afterwards, at least once; the table of jobs is
+//!   the **outbox**.
+//! - **import**: users who come in a file. A line that is not taken is **rejected**.
+//! - **effects**: how many users, sessions and applications a change signs out.
+//! - **session state**: a session with its user and roles, as a token check needs it.
+//! - **idempotency key**: what a client sends so that a request takes effect once, however often it is sent.
 //!
 //! # Invariants
 //!

@@ -235,8 +235,8 @@ impl Db {
         self.write_in_company(ctx, false, work).await
     }
 
-    /// The same; if others like it are known to come within milliseconds, it waits for them on SQLite, so that they share
-    /// a commit.
+    /// The same. With `others_come` the caller says that more transactions follow within milliseconds: the writer of SQLite
+    /// then waits for them, so that all share one commit. On PostgreSQL it means nothing.
     ///
     /// # Errors
     /// As [`Db::write`].

@@ -188,7 +188,7 @@ pub fn test_mac() -> Mac {
 /// Fills a user's tenant with sessions that began within the last 30 days, all active, in a few statements.
 ///
 /// # Errors
-/// As any statement.
+/// The database refuses the statement, or does not answer in time.
 pub async fn fill_sessions(
     db: &Db,
     user: &gatehouse_domain::user::User,
@@ -229,7 +229,7 @@ pub async fn fill_sessions(
 /// Makes a user one that was made before there was searching.
 ///
 /// # Errors
-/// As any statement.
+/// The database refuses the statement, or does not answer in time.
 pub async fn forget_terms(db: &Db, user: &gatehouse_domain::user::User) -> Result<()> {
     let id = user.id.uuid();
     db.write(crate::Ctx::at(gatehouse_domain::time::Timestamp::default()), async move |tx| {
@@ -246,7 +246,7 @@ pub async fn forget_terms(db: &Db, user: &gatehouse_domain::user::User) -> Resul
 /// Lets the planner look at what is there.
 ///
 /// # Errors
-/// As any statement.
+/// The database refuses the statement, or does not answer in time.
 pub async fn analyze(db: &Db) -> Result<()> {
     db.write(crate::Ctx::at(gatehouse_domain::time::Timestamp::default()), async |tx| {
         use sea_orm::ConnectionTrait;

@@ -37,7 +37,7 @@ impl Db {
     /// What has been migrated.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn migration_status(&self) -> Result<MigrationStatus> {
         let mut status = MigrationStatus { applied: Vec::new(), pending: Vec::new() };
         let known: Vec<_> = Migrator::migrations().iter().map(|m| m.name().to_owned()).collect();

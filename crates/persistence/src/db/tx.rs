@@ -199,7 +199,7 @@ impl<'t> WriteTx<'t> {
         }
     }
 
-    /// Where nothing was changed, there was nothing that the condition could hold of.
+    /// Fails if the request has a condition and the work has changed nothing for which it was checked.
     pub(crate) fn met_condition(&self) -> Result<()> {
         if self.ctx.condition.is_none() || self.met.load(Ordering::Relaxed) { Ok(()) } else { Err(Error::Precondition) }
     }

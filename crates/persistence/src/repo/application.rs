@@ -16,7 +16,7 @@ impl System<'_> {
     /// The applications of a tenant, at most 200.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn applications(&self, tenant: TenantId) -> Result<Vec<ApplicationId>> {
         let mut sql = Sql::new("SELECT id FROM applications WHERE tenant_id = ");
         sql.bind(tenant.uuid()).push(" ORDER BY id LIMIT 200");
@@ -32,7 +32,7 @@ impl WriteSystem<'_> {
     /// Makes an application.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn add_application(&self, tenant: TenantRef, id: ApplicationId, name: &str) -> Result<()> {
         let mut sql = Sql::new("INSERT INTO applications (id, tenant_id, partner_id, name, created_at) VALUES (");
         sql.bind(id.uuid()).push(", ").bind(tenant.id.uuid()).push(", ").bind(tenant.partner_id.uuid());
@@ -43,7 +43,7 @@ impl WriteSystem<'_> {
     /// Notes that a session was used with an application.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn add_session_application(
         &self,
         tenant: TenantRef,

@@ -147,7 +147,7 @@ pub(crate) fn held(row: &QueryResult, now: Timestamp) -> Result<Option<HeldRole>
     let (name, permissions) = match (BuiltinRole::by_id(role_id), row.name, row.permissions) {
         (Some(role), ..) => (role.name().to_owned(), role.permissions()),
         (None, Some(name), Some(stored)) => (name, permissions(&stored)),
-        // Deleted: whoever gave it at the same moment was too late to see that, and too early to be seen.
+        // The role was deleted while it was being given: neither transaction saw the other. It allows nothing.
         _ => return Ok(None),
     };
     let held = HeldRole {
@@ -224,7 +224,7 @@ impl Scope<'_> {
     /// One assignment.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn assignment(&self, id: AssignmentId) -> Result<Option<Assignment>> {
         Ok(self.assignment_even_deleted(id).await?.filter(|assignment| assignment.deleted_at.is_none()))
     }
@@ -232,7 +232,7 @@ impl Scope<'_> {
     /// One assignment, taken away or not.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn assignment_even_deleted(&self, id: AssignmentId) -> Result<Option<Assignment>> {
         self.select_even_deleted::<Entity>()
             .filter(Column::Id.eq(id.uuid()))
@@ -245,7 +245,7 @@ impl Scope<'_> {
     /// Assignments of users within the scope, by creation.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn assignments(
         &self,
         filter: &AssignmentFilter,

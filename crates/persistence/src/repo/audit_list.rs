@@ -109,7 +109,7 @@ impl Scope<'_> {
     /// One event.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn audit_event(&self, id: AuditEventId) -> Result<Option<AuditEvent>> {
         let mut sql = Sql::new("SELECT ");
         self.push_event_columns(&mut sql);
@@ -149,7 +149,7 @@ impl Scope<'_> {
     /// A page of events, with the total in the same statement; one more for the total where there are no rows.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn audit_events(
         &self,
         filter: &AuditFilter,
@@ -177,7 +177,7 @@ impl Scope<'_> {
     /// The oldest events behind one, at most so many.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn audit_feed(
         &self,
         filter: &AuditFilter,

@@ -92,7 +92,7 @@ impl System<'_> {
     /// What waits to be sealed.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn unsealed(&self) -> Result<Unsealed> {
         let mut sql = Sql::new("SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM audit_unsealed LIMIT ");
         sql.bind(COUNTED).push(") q) AS events, (SELECT e.occurred_at FROM audit_unsealed q ");

@@ -38,7 +38,7 @@ impl Db {
     /// Where the trail has come; none where that is not what Gatehouse left.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn trail_root(&self) -> Result<Option<TrailRoot>> {
         let (root, mac) = (Root::read(self.reader(), "").await?, self.mac()?);
         Ok(root.filter(|root| root.is_sound(mac)).map(|root| root.noted()))
@@ -47,7 +47,7 @@ impl Db {
     /// Checks the trail of one tenant, or everything, as it is `now`. `least` is a root that the trail is known to have had.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn verify_audit(
         &self,
         why: SystemReason,

@@ -17,7 +17,7 @@ impl Scope<'_> {
     /// Counts what [`crate::WriteScope::revoke_many`] would end now, in one statement.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn effects(&self, many: &RevokeMany, now: Timestamp) -> Result<Effects> {
         let mut sql = Sql::new("WITH touched AS (SELECT id, user_id FROM sessions WHERE ");
         self.push_condition(&mut sql);

@@ -53,7 +53,7 @@ impl System<'_> {
     /// What is known of a request that may have been sent before.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn earlier_request(&self, key: &IdempotencyKey, now: Timestamp) -> Result<EarlierRequest> {
         let mut sql = Sql::new(
             "SELECT k.fingerprint, k.answer, c.n FROM (SELECT COUNT(*) AS n FROM (SELECT 1 FROM idempotency_keys WHERE tenant_id = ",
@@ -101,7 +101,7 @@ impl WriteSystem<'_> {
     /// Removes answers that are forgotten, at most [`BATCH`]; returns how many.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn purge_idempotency_keys(&self) -> Result<usize> {
         let mut sql = Sql::new(
             "DELETE FROM idempotency_keys WHERE key_hash IN (SELECT key_hash FROM idempotency_keys WHERE kept_at <= ",

@@ -41,7 +41,7 @@ pub struct ClaimedJob {
     pub tenant: TenantRef,
     /// When it was written.
     pub created_at: Timestamp,
-    /// The how manieth attempt this is since the job last got on.
+    /// The number of this attempt, from 1, counted since the job last made progress.
     pub attempt: u32,
     /// Which claim this is. Whoever claims the job next has another number.
     lease: i64,
@@ -106,7 +106,7 @@ impl System<'_> {
     /// Whether any job of a kind is to be done now.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn has_job(&self, kind: JobKind, now: Timestamp) -> Result<bool> {
         let mut sql = Sql::new("SELECT 1 FROM jobs WHERE kind = ");
         sql.bind(kind.as_str()).push(" AND due_at <= ").bind(now.micros()).push(" LIMIT 1");
@@ -117,7 +117,7 @@ impl System<'_> {
     /// How many jobs of a kind wait for a tenant, counted up to `most`.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn jobs_waiting(&self, kind: JobKind, tenant: TenantId, most: u32) -> Result<u64> {
         let mut sql = Sql::new("SELECT COUNT(*) FROM (SELECT 1 FROM jobs WHERE tenant_id = ");
         sql.bind(tenant.uuid()).push(" AND kind = ").bind(kind.as_str());
@@ -133,7 +133,7 @@ impl WriteSystem<'_> {
     /// other process gets them meanwhile.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn claim_jobs(&self, kind: JobKind) -> Result<Vec<ClaimedJob>> {
         let now = self.tx.now();
         let db = self.tx.writing();
@@ -157,7 +157,7 @@ impl WriteSystem<'_> {
     /// Removes a job that needs nothing more; false if somebody else has it by now.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn drop_job(&self, claim: &ClaimedJob) -> Result<bool> {
         let mut sql = Sql::new("DELETE FROM jobs");
         claim.still(&mut sql);
@@ -167,7 +167,7 @@ impl WriteSystem<'_> {
     /// Puts a job back that could not be done.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn postpone_job(&self, claim: &ClaimedJob, why: Failure, at: Timestamp) -> Result<()> {
         let mut sql = Sql::new("UPDATE jobs SET due_at = ");
         sql.bind(at.micros()).push(", last_error = ").bind(why.reason);
@@ -192,7 +192,7 @@ impl WriteSystem<'_> {
     /// Replaces what a job is done with by what that leads to; false if somebody else has it by now.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn rewrite_job(
         &self,
         claim: &ClaimedJob,
@@ -208,7 +208,7 @@ impl WriteSystem<'_> {
     /// Gives a mail up, with the event that says so.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn give_mail_up(&self, claim: &ClaimedJob, why: Failure) -> Result<bool> {
         let dropped = self.drop_job(claim).await?;
         if dropped {

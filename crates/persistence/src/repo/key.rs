@@ -127,7 +127,7 @@ impl System<'_> {
     /// What every request needs to know of a tenant, in one statement.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn tenant_facts(&self, id: TenantId, now: Timestamp) -> Result<Option<TenantFacts>> {
         self.facts("t.id", id.uuid(), now).await
     }
@@ -135,7 +135,7 @@ impl System<'_> {
     /// The same, by slug.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn tenant_facts_by_slug(&self, slug: &Slug, now: Timestamp) -> Result<Option<TenantFacts>> {
         self.facts("t.slug", slug.as_str(), now).await
     }
@@ -175,7 +175,7 @@ impl System<'_> {
     /// A signing key, whichever tenant it belongs to.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn key(&self, id: KeyId) -> Result<Option<SigningKey>> {
         self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
     }
@@ -183,7 +183,7 @@ impl System<'_> {
     /// The keys of a tenant, newest first; all of them or those in use.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn keys(&self, tenant: TenantId) -> Result<Vec<SigningKey>> {
         let rows =
             self.select::<Entity>().filter(Column::TenantId.eq(tenant.uuid())).order_by_desc(Column::Id).limit(100);
@@ -193,7 +193,7 @@ impl System<'_> {
     /// Current keys made before an instant, oldest first, at most 100.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn keys_older_than(&self, before: Timestamp) -> Result<Vec<SigningKey>> {
         let rows = self
             .select::<Entity>()

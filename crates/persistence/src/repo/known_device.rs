@@ -16,7 +16,7 @@ impl WriteSystem<'_> {
     /// locked, as [`WriteSystem::admit`] does, so that devices of one user are counted one after the other.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn know_device(&self, added: Changed<KnownDevice>) -> Result<()> {
         let (device, event) = added.into_parts();
         let mut sql =
@@ -37,7 +37,7 @@ impl WriteSystem<'_> {
     /// Removes devices that are not known any more, at most [`BATCH`]; returns how many.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn purge_devices(&self) -> Result<usize> {
         let mut sql =
             Sql::new("DELETE FROM known_devices WHERE id IN (SELECT id FROM known_devices WHERE expires_at <= ");

@@ -96,7 +96,7 @@ impl System<'_> {
     /// the counters of failures, in one statement. The keys name the counter of the account if there is no such user.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn attempt(
         &self,
         tenant: TenantRef,
@@ -112,7 +112,7 @@ impl System<'_> {
     /// The same, by id and without a device.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn attempt_of(
         &self,
         tenant: TenantRef,
@@ -172,7 +172,7 @@ impl System<'_> {
     /// A session with its user and the roles held, in one statement.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn session_state(&self, id: SessionId, now: Timestamp) -> Result<Option<SessionState>> {
         let mut sql = Sql::new("SELECT ");
         sql.push(&sql::SESSION).push(", ").push(&sql::USER).push(", ").push(HELD_COLUMNS);
@@ -196,7 +196,7 @@ impl WriteSystem<'_> {
     /// asks has to look at them before the transaction ends.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn admit(&self, user: &User, hash: &PasswordHash, keys: &AttemptKeys) -> Result<Option<Admission>> {
         let now = self.tx.now().micros();
         let mut sql = Sql::new("UPDATE users SET last_login_at = ");
@@ -224,7 +224,7 @@ impl WriteSystem<'_> {
     /// Replaces the hash of a password by a better one, if it is still the same password.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn rehash_password(&self, changed: Changed<PasswordSet>, old: &PasswordHash) -> Result<()> {
         let (PasswordSet { user, hash }, event) = changed.into_parts();
         let mut sql = Sql::new("UPDATE users SET password_hash_cost = NULL, password_hash = ");

@@ -114,7 +114,7 @@ impl Scope<'_> {
     /// One partner.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn partner(&self, id: PartnerId) -> Result<Option<Partner>> {
         Ok(self.partner_even_deleted(id).await?.filter(|partner| partner.deleted_at.is_none()))
     }
@@ -122,7 +122,7 @@ impl Scope<'_> {
     /// One partner, deleted or not.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn partner_even_deleted(&self, id: PartnerId) -> Result<Option<Partner>> {
         self.select_even_deleted::<Entity>()
             .filter(Column::Id.eq(id.uuid()))
@@ -135,7 +135,7 @@ impl Scope<'_> {
     /// Partners, by creation or by name.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn partners(
         &self,
         filter: &PartnerFilter,

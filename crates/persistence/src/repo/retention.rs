@@ -28,7 +28,7 @@ impl System<'_> {
     /// What was promised about the evidence of a tenant, or of none.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn retention_promises(&self, tenant: Option<TenantRef>) -> Result<Vec<Promise>> {
         let mut sql = Sql::new("SELECT evidence, kept_micros, until FROM retention_promises WHERE tenant_id = ");
         sql.bind(trail(tenant));
@@ -50,7 +50,7 @@ impl WriteSystem<'_> {
     /// Promises something about the evidence of a tenant, or of none, or for longer; what stands no more is removed.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn promise_retention(&self, tenant: Option<TenantRef>, promises: &[Promise]) -> Result<()> {
         let id = trail(tenant);
         for promise in promises {
@@ -71,7 +71,7 @@ impl WriteScope<'_> {
     /// Records that a tenant keeps something for a shorter time, where it outlives what the tenant keeps.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn note_shorter_retention(&self, tenant: TenantRef, shortened: Fields, by: By) -> Result<()> {
         self.guard(&Home { partner: tenant.partner_id, tenant: Some(tenant.id), user: None })?;
         self.tx.record(retention_shortened(tenant, shortened, by)).await

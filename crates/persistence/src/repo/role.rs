@@ -97,7 +97,7 @@ impl Scope<'_> {
     /// One role.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn role(&self, id: RoleId) -> Result<Option<Role>> {
         Ok(self.role_even_deleted(id).await?.filter(|role| role.deleted_at.is_none()))
     }
@@ -105,7 +105,7 @@ impl Scope<'_> {
     /// One role, deleted or not.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn role_even_deleted(&self, id: RoleId) -> Result<Option<Role>> {
         self.select_even_deleted::<Entity>()
             .filter(Column::Id.eq(id.uuid()))
@@ -118,7 +118,7 @@ impl Scope<'_> {
     /// Roles, by creation.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn roles(&self, filter: &RoleFilter, direction: Direction, page: &PageRequest) -> Result<Page<Role>> {
         let select =
             list::any_of(self.select::<Entity>(), Column::TenantId, &list::uuids(&filter.tenants, TenantId::uuid));

@@ -182,7 +182,7 @@ impl Scope<'_> {
     /// One session.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn session(&self, id: SessionId) -> Result<Option<Session>> {
         self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
     }
@@ -190,7 +190,7 @@ impl Scope<'_> {
     /// One session with its user and its applications.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn session_view(&self, id: SessionId) -> Result<Option<(SessionView, Vec<SessionApp>)>> {
         let db = self.exec;
         let mut sql = Sql::new("SELECT ");
@@ -220,7 +220,7 @@ impl Scope<'_> {
     /// How many of these sessions a user has, whether ended or not.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn count_sessions(&self, user: UserId, ids: &[SessionId]) -> Result<u64> {
         let mut sql = Sql::new("SELECT COUNT(*) FROM sessions WHERE user_id = ");
         sql.bind(user.uuid()).push(" AND id").one_of(ids.iter().map(|id| id.uuid())).push(" AND ");
@@ -233,7 +233,7 @@ impl Scope<'_> {
     /// The `n` active sessions of a user that began first.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn oldest_sessions(&self, user: UserId, n: u64, now: Timestamp) -> Result<Vec<SessionId>> {
         let mut sql = Sql::new("SELECT id FROM sessions WHERE user_id = ");
         sql.bind(user.uuid()).push(" AND ");
@@ -314,7 +314,7 @@ impl WriteScope<'_> {
     /// Ends many sessions in one statement with one event. One user is locked before its sessions.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn revoke_many(&self, many: &RevokeMany) -> Result<Revoked> {
         let now = self.tx.now().micros();
         let mut sql = Sql::new("UPDATE sessions SET ended_at = ");

@@ -89,7 +89,7 @@ impl Scope<'_> {
     /// Sessions with their users.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn sessions(
         &self,
         filter: &SessionFilter,

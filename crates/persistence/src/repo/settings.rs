@@ -31,7 +31,7 @@ impl System<'_> {
     /// What is decided above the tenants of a partner.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn above(&self, partner: PartnerId) -> Result<Option<Layers>> {
         let mut sql = Sql::new("SELECT ");
         sql.push(ABOVE).push(" FROM partners p WHERE p.id = ").bind(partner.uuid());
@@ -45,7 +45,7 @@ impl Scope<'_> {
     /// The platform; for whoever reaches it.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn platform(&self) -> Result<Option<Platform>> {
         if self.reach != Reach::Platform {
             return Ok(None);

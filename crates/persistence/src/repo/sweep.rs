@@ -47,7 +47,7 @@ impl System<'_> {
     /// Tenants and what is decided for them by id, at most [`BATCH`], behind one.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn tenants_after(&self, last: Option<TenantId>) -> Result<Vec<(TenantRef, Layers)>> {
         let mut sql = Sql::new("SELECT t.id, t.partner_id, t.settings, ");
         sql.push(ABOVE).push(" FROM tenants t JOIN partners p ON p.id = t.partner_id WHERE t.id > ");
@@ -72,7 +72,7 @@ impl WriteSystem<'_> {
     /// Notes when sessions were last used, and moves their idle deadlines along. At most [`BATCH`] at a time.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn note_activity(&self, seen: &[(SessionId, Timestamp)]) -> Result<()> {
         let Some(last) = seen.last() else { return Ok(()) };
         let lag = i64::try_from(ACTIVITY_LAG.as_micros()).unwrap_or(0);
@@ -95,7 +95,7 @@ impl WriteSystem<'_> {
     /// Marks sessions that have reached their end, at most [`BATCH`]; returns how many.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn expire_due(&self) -> Result<usize> {
         let now = self.tx.now().micros();
         let db = self.tx.writing();
@@ -122,7 +122,7 @@ impl WriteSystem<'_> {
     /// Removes sessions of a tenant that ended before an instant, at most [`BATCH`]; returns how many.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn purge_sessions(&self, tenant: TenantRef, ended_before: Timestamp) -> Result<usize> {
         let mut sql = Sql::new(
             "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at IS NOT NULL AND tenant_id = ",
@@ -140,7 +140,7 @@ impl WriteSystem<'_> {
     /// Removes statistics by the hour that are shown no more.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn purge_hours(&self, tenant: TenantRef) -> Result<()> {
         let oldest = self.tx.now().hour() - HOURS_KEPT;
         let db = self.tx.writing();
@@ -158,7 +158,7 @@ impl WriteSystem<'_> {
     /// Removes counters that have been kept for as long as they are of use, at most [`BATCH`]; returns how many.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn purge_throttles(&self) -> Result<usize> {
         let mut sql =
             Sql::new("DELETE FROM throttles WHERE key IN (SELECT key FROM throttles WHERE updated_at + kept < ");

@@ -105,7 +105,7 @@ impl Scope<'_> {
     /// One tenant.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn tenant(&self, id: TenantId) -> Result<Option<Tenant>> {
         Ok(self.tenant_even_deleted(id).await?.filter(|tenant| tenant.deleted_at.is_none()))
     }
@@ -113,7 +113,7 @@ impl Scope<'_> {
     /// One tenant, deleted or not.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn tenant_even_deleted(&self, id: TenantId) -> Result<Option<Tenant>> {
         self.select_even_deleted::<Entity>()
             .filter(Column::Id.eq(id.uuid()))
@@ -126,7 +126,7 @@ impl Scope<'_> {
     /// Tenants, by creation or by name.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn tenants(
         &self,
         filter: &TenantFilter,

@@ -174,7 +174,7 @@ impl System<'_> {
     /// on behind.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn without_terms(&self, of: Found, after: Option<Uuid>) -> Result<(Vec<Uuid>, Option<Uuid>)> {
         let (things, has) = match of {
             Found::Users => ("users", "user_terms t WHERE t.tenant_id = x.tenant_id AND t.user_id = x.id"),
@@ -203,7 +203,7 @@ impl WriteSystem<'_> {
     /// Makes things be found that have no terms.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn add_terms(&self, of: Found, ids: &[Uuid]) -> Result<()> {
         for id in ids.iter().copied() {
             match of {

@@ -122,7 +122,7 @@ impl System<'_> {
     /// Counters.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn throttles<const N: usize>(&self, keys: [Option<ThrottleKey>; N]) -> Result<[Counter; N]> {
         let mut sql = Sql::new("SELECT key, failures, since, blocked_until, kept FROM throttles WHERE key");
         sql.one_of(keys.iter().copied().map(bytes));
@@ -136,7 +136,7 @@ impl WriteSystem<'_> {
     /// They are written even if they stay as they were: a failure must not cost less because the account is locked already.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn update_throttles<const N: usize, T>(
         &self,
         keys: [Option<ThrottleKey>; N],
@@ -181,7 +181,7 @@ impl WriteSystem<'_> {
     /// Changes the counters of an attempt together.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn update_failures<T>(
         &self,
         keys: &AttemptKeys,
@@ -201,7 +201,7 @@ impl WriteSystem<'_> {
     /// Forgets failures in a row after a success. What locks an account stays until it is unlocked.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn forgive(&self, keys: &AttemptKeys) -> Result<()> {
         // In the order in which failures lock them.
         let mut named: Vec<_> =
@@ -218,7 +218,7 @@ impl WriteSystem<'_> {
     /// Forgets the failures of a user and of the user's devices, those that lock too; false if nothing was counted.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn forget_failures(&self, user: &User) -> Result<bool> {
         let device = key_of("id", self.tx.writing().get_database_backend());
         let mut sql = Sql::new("DELETE FROM throttles WHERE key IN (SELECT ");

@@ -118,7 +118,7 @@ impl Scope<'_> {
     /// Counts what [`WriteScope::tighten`] would end now, in one statement.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn tightening(&self, tighten: &Tighten, now: Timestamp) -> Result<Effects> {
         let backend = self.exec.get_database_backend();
         let shortened = Shortened::of(tighten, backend);
@@ -150,7 +150,7 @@ impl WriteScope<'_> {
     /// before, and begins its session afterwards, finds that the user was given one meanwhile.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn shorten_sessions(&self, tenant: TenantRef, user: UserId) -> Result<()> {
         let (lifetime, idle) = (micros(ADMIN_SESSION_LIFETIME), micros(ADMIN_SESSION_IDLE));
         // First, as it locks the user: a sign-in has the session that is shortened below, or waits and reads the roles again.
@@ -181,7 +181,7 @@ impl WriteScope<'_> {
     /// many these were. Nothing is made longer.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn tighten(&self, tighten: &Tighten) -> Result<()> {
         let (now, db) = (self.tx.now(), self.tx.writing());
         let backend = db.get_database_backend();

@@ -206,7 +206,7 @@ impl Scope<'_> {
     /// One user.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn user(&self, id: UserId) -> Result<Option<User>> {
         self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
     }
@@ -214,7 +214,7 @@ impl Scope<'_> {
     /// The user of a tenant with an address, in whatever case it is written.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn user_by_email(&self, tenant: TenantId, email: &Email) -> Result<Option<User>> {
         let of_tenant = self.select::<Entity>().filter(Column::TenantId.eq(tenant.uuid()));
         of_tenant.filter(Column::EmailKey.eq(email.key())).one(&self.exec).await?.map(domain).transpose()
@@ -223,7 +223,7 @@ impl Scope<'_> {
     /// One user with the roles held.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn user_view(&self, id: UserId, now: Timestamp) -> Result<Option<UserView>> {
         Ok(self.user_view_even_deleted(id, now).await?.filter(|view| view.user.deleted_at.is_none()))
     }
@@ -231,7 +231,7 @@ impl Scope<'_> {
     /// The same of one user, deleted or not.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn user_view_even_deleted(&self, id: UserId, now: Timestamp) -> Result<Option<UserView>> {
         let select = self.select_even_deleted::<Entity>().filter(Column::Id.eq(id.uuid()));
         let Some(user) = select.one(&self.exec).await?.map(domain).transpose()? else { return Ok(None) };
@@ -242,7 +242,7 @@ impl Scope<'_> {
     /// One user with all that administrators see.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn user_detail(&self, id: UserId, now: Timestamp) -> Result<Option<UserDetail>> {
         Ok(self.user_detail_even_deleted(id, now).await?.filter(|detail| detail.view.user.deleted_at.is_none()))
     }
@@ -250,7 +250,7 @@ impl Scope<'_> {
     /// One user, deleted or not, with all that administrators see.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn user_detail_even_deleted(&self, id: UserId, now: Timestamp) -> Result<Option<UserDetail>> {
         let row = self.select_even_deleted::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?;
         let Some(user) = row.map(domain).transpose()? else { return Ok(None) };
@@ -260,7 +260,7 @@ impl Scope<'_> {
     /// Users with all that administrators see, newest first or oldest first.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn users(
         &self,
         filter: &UserFilter,

@@ -143,7 +143,7 @@ impl Scope<'_> {
     /// The import of a tenant that has not come to its end; there is at most one.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn active_import(&self, tenant: TenantId) -> Result<Option<Import>> {
         let select = self.select_imports().filter(Column::TenantId.eq(tenant.uuid()));
         // As literals, or no planner would know that the index of such rows applies.
@@ -154,7 +154,7 @@ impl Scope<'_> {
     /// An import.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn import(&self, id: JobId) -> Result<Option<Import>> {
         self.select_imports().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
     }
@@ -162,7 +162,7 @@ impl Scope<'_> {
     /// The imports of a tenant, by when they were asked for.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn imports(&self, tenant: TenantId, direction: Direction, page: &PageRequest) -> Result<Page<Import>> {
         let select = self.select_imports().filter(Column::TenantId.eq(tenant.uuid()));
         list::convert(list::page(self.exec, select, Column::CreatedAt, direction, page).await?, domain)
@@ -171,7 +171,7 @@ impl Scope<'_> {
     /// What an import rejected, by line.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn rejected_page(
         &self,
         import: &Import,
@@ -211,7 +211,7 @@ impl Scope<'_> {
     /// Lines that an import rejected behind one, in their order, at most [`BATCH`].
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn rejected_lines(&self, import: &Import, after: u64) -> Result<Vec<RejectedLine>> {
         let mut sql = Sql::new("SELECT line, faults FROM user_import_rejects WHERE ");
         self.push_rejects(&mut sql, import);

@@ -49,7 +49,7 @@ impl System<'_> {
     /// A piece of the file of an import, from 0; none behind the last, and none when the import has ended.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn piece(&self, import: &Import, number: u64) -> Result<Option<Vec<u8>>> {
         let mut sql = Sql::new("SELECT sealed FROM user_import_pieces WHERE tenant_id = ");
         sql.bind(import.tenant.id.uuid()).push(" AND import_id = ").bind(import.id.uuid());
@@ -65,7 +65,7 @@ impl WriteSystem<'_> {
     /// ended, or somebody else has the job by now.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn take_up_import(&self, claim: &ClaimedJob) -> Result<Option<Import>> {
         let mut sql = Sql::new("UPDATE user_imports SET state = 'running', version = version + 1 WHERE id = ");
         sql.bind(claim.job.id.uuid()).push(" AND tenant_id = ").bind(claim.tenant.id.uuid());
@@ -79,7 +79,7 @@ impl WriteSystem<'_> {
     /// Forgets lines that an import rejected whose time has come, at most [`BATCH`]; returns whether there was one.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn purge_rejected_lines(&self) -> Result<bool> {
         let mut sql = Sql::new("SELECT * FROM user_imports WHERE state NOT IN ('queued', 'running') AND forget_at <= ");
         sql.bind(self.tx.now().micros()).push(" ORDER BY forget_at LIMIT 1");
@@ -98,7 +98,7 @@ impl WriteSystem<'_> {
     /// Removes pieces from before an instant that no import waits for, a few at a time; returns whether there were any.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn purge_pieces(&self, before: Timestamp) -> Result<bool> {
         let mut sql = Sql::new(
             "DELETE FROM user_import_pieces WHERE (tenant_id, import_id, number) IN (SELECT p.tenant_id, p.import_id, p.number \

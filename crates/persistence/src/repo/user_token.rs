@@ -88,7 +88,7 @@ impl System<'_> {
     /// Whose link that is, if it could be used now.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn token_owner(
         &self,
         tenant: TenantRef,
@@ -107,7 +107,7 @@ impl WriteSystem<'_> {
     /// Uses a link up; none if it is unknown, used, of another purpose or tenant, or too old.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn spend_token(
         &self,
         tenant: TenantRef,
@@ -130,7 +130,7 @@ impl WriteSystem<'_> {
     /// Removes links that can be used no more, at most [`BATCH`]; returns how many.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn purge_tokens(&self) -> Result<usize> {
         let mut sql = Sql::new(
             "DELETE FROM user_tokens WHERE token_hash IN (SELECT token_hash FROM user_tokens WHERE expires_at <= ",

@@ -83,7 +83,7 @@ impl Scope<'_> {
     /// Which of these user names and addresses are taken, and by whom.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn taken(&self, tenant: TenantId, usernames: &[String], emails: &[String]) -> Result<Vec<Taken>> {
         if usernames.is_empty() || emails.is_empty() {
             return Ok(Vec::new());
@@ -117,7 +117,7 @@ impl Scope<'_> {
     /// One user with the password.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn portable_user(&self, id: UserId) -> Result<Option<UserCredentials>> {
         self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(portable).transpose()
     }
@@ -125,7 +125,7 @@ impl Scope<'_> {
     /// The users of a tenant with their passwords, in the order in which they came, behind one, up to an instant.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn user_feed(
         &self,
         tenant: TenantRef,

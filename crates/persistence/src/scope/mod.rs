@@ -280,7 +280,7 @@ impl WriteScope<'_> {
     /// Stores the event of a refusal.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn refused(&self, refused: Refused) -> Result<()> {
         self.tx.record(refused.into_event()).await
     }

@@ -82,7 +82,7 @@ impl System<'_> {
     /// The installation, once the first start has made it.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn installation(&self) -> Result<Option<Installation>> {
         let db = self.exec;
         let sql = Sql::new("SELECT created_at, key_check, set_up_at FROM installation WHERE id = 1");
@@ -97,7 +97,7 @@ impl System<'_> {
     /// Whether a setup token could be spent.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn has_setup_token(&self, hash: TokenHash, now: Timestamp) -> Result<bool> {
         let mut sql = Sql::new("SELECT 1 FROM setup_tokens WHERE token_hash = ");
         sql.bind(hash.as_bytes().to_vec()).push(" AND expires_at > ").bind(now.micros());
@@ -131,7 +131,7 @@ impl<'t> WriteSystem<'t> {
     /// Stores the digest of a new setup token and removes those that have expired.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn add_setup_token(&self, hash: TokenHash, expires_at: Timestamp) -> Result<()> {
         let mut sql = Sql::new("DELETE FROM setup_tokens WHERE expires_at <= ");
         sql.bind(self.tx.now().micros());
@@ -145,7 +145,7 @@ impl<'t> WriteSystem<'t> {
     /// Spends a setup token; false if it is unknown, expired or spent.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn spend_setup_token(&self, hash: TokenHash) -> Result<bool> {
         let mut sql = Sql::new("DELETE FROM setup_tokens WHERE token_hash = ");
         sql.bind(hash.as_bytes().to_vec()).push(" AND expires_at > ").bind(self.tx.now().micros());
@@ -157,7 +157,7 @@ impl<'t> WriteSystem<'t> {
     /// answer until the transaction ends, so that two administrators cannot remove each other at the same time.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn owners(&self) -> Result<u64> {
         self.execute(Sql::new("UPDATE installation SET created_at = created_at WHERE id = 1")).await?;
         let mut sql = Sql::new(
@@ -184,7 +184,7 @@ impl<'t> WriteSystem<'t> {
     /// Closes the setup for good; false if it was closed already.
     ///
     /// # Errors
-    /// As any statement.
+    /// The database refuses the statement, or does not answer in time.
     pub async fn finish_setup(&self) -> Result<bool> {
         let mut sql = Sql::new("UPDATE installation SET set_up_at = ");
         sql.bind(self.tx.now().micros()).push(" WHERE id = 1 AND set_up_at IS NULL");

@@ -33,15 +33,15 @@ const DEVICE: HeaderName = HeaderName::from_static("x-device");
 /// Who presents which credential.
 #[derive(Debug, Clone)]
 pub enum Auth {
-    /// Nobody presents any.
+    /// There is no `Authorization` header.
     Anonymous,
-    /// It is no valid access token.
+    /// The credential is no valid access token.
     Invalid,
-    /// It was one, of a session that has ended.
+    /// The credential is a valid access token of a session that has ended.
     Revoked,
-    /// It is one.
+    /// The credential is a valid access token of a session that lasts.
     Caller(Arc<Caller>),
-    /// None is needed: the operator of the installation asks.
+    /// No credential is needed: the operator of the installation asks, on the command line.
     Operator(Arc<Actor>),
 }
 

@@ -232,7 +232,7 @@ impl Stored {
                     done.is_ok() && equal(&computed, output)
                 })
             }
-            // What stands behind 72 bytes never counted there.
+            // bcrypt ignores the input beyond 72 bytes, so the check of the hash must ignore it too.
             Self::Bcrypt { text, .. } => bcrypt::verify(typed, text).unwrap_or(false),
             Self::Pbkdf2 { algorithm, rounds, salt, output } => {
                 pbkdf2::verify(*algorithm, *rounds, salt, typed, output).is_ok()
