@@ -89,8 +89,8 @@ impl Counts {
 /// Who asked for an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asker {
-    /// The user.
-    pub user_id: UserId,
+    /// The user; none where the reader is not shown who it was. Nobody acts in such a name.
+    pub user_id: Option<UserId>,
     /// The session that the user acted through.
     pub session_id: SessionId,
 }
@@ -142,7 +142,7 @@ pub struct Import {
 impl Import {
     fn new(id: JobId, tenant: TenantRef, on_conflict: OnConflict, by: &By, now: Timestamp) -> Self {
         let asker = match by.whom {
-            ByWhom::User(user_id, Some(session_id)) => Some(Asker { user_id, session_id }),
+            ByWhom::User(user_id, Some(session_id)) => Some(Asker { user_id: Some(user_id), session_id }),
             _ => None,
         };
         Self {
@@ -227,17 +227,15 @@ mod tests {
     };
 
     const NOW: Timestamp = Timestamp::from_micros(1_000_000);
-    const ASKER: Asker = Asker {
-        user_id: UserId::from_uuid(uuid::Uuid::from_u128(1)),
-        session_id: SessionId::from_uuid(uuid::Uuid::from_u128(2)),
-    };
+    const USER: UserId = UserId::from_uuid(uuid::Uuid::from_u128(1));
+    const ASKER: Asker = Asker { user_id: Some(USER), session_id: SessionId::from_uuid(uuid::Uuid::from_u128(2)) };
 
     fn tenant() -> TenantRef {
         TenantRef { id: TenantId::from_parts(1, [1; 10]), partner_id: PartnerId::from_parts(1, [2; 10]) }
     }
 
     fn by() -> By {
-        By { whom: ByWhom::User(ASKER.user_id, Some(ASKER.session_id)), acting_as: "tenant" }
+        By { whom: ByWhom::User(USER, Some(ASKER.session_id)), acting_as: "tenant" }
     }
 
     fn queued() -> Import {

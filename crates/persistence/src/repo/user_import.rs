@@ -45,10 +45,8 @@ fn optional<T: Word>(text: Option<String>, what: &'static str) -> Result<Option<
 }
 
 pub(crate) fn domain(row: Model) -> Result<Import> {
-    let asker = row
-        .asked_by
-        .zip(row.asked_session)
-        .map(|(user, session)| Asker { user_id: UserId::from_uuid(user), session_id: SessionId::from_uuid(session) });
+    let user_id = row.asked_by.map(UserId::from_uuid);
+    let asker = row.asked_session.map(|session| Asker { user_id, session_id: SessionId::from_uuid(session) });
     Ok(Import {
         id: JobId::from_uuid(row.id),
         tenant: TenantRef { id: TenantId::from_uuid(row.tenant_id), partner_id: PartnerId::from_uuid(row.partner_id) },
@@ -96,7 +94,7 @@ impl Row for Import {
             on_conflict: Set(self.on_conflict.to_string()),
             format: Set(self.format.map(|format| format.to_string())),
             dry_run: Set(self.dry_run),
-            asked_by: Set(self.asker.map(|asker| asker.user_id.uuid())),
+            asked_by: Set(self.asker.and_then(|asker| asker.user_id).map(UserId::uuid)),
             asked_session: Set(self.asker.map(|asker| asker.session_id.uuid())),
             created_at: Set(self.created_at.micros()),
             ..self.updatable()?
@@ -128,7 +126,8 @@ impl Versioned for Import {
 }
 
 impl Scope<'_> {
-    /// Imports, without who asked for them where the reader is not shown that.
+    /// Imports, without the user who asked for them where the reader is not shown that. The session stays: an import
+    /// that nobody asked for is one of the command line, and may do more.
     fn select_imports(&self) -> Select<Entity> {
         let select = self.select::<Entity>();
         if self.shows_everybody() {

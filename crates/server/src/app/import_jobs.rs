@@ -246,7 +246,8 @@ impl App {
         let Some(asker) = import.asker else {
             return Ok(authorize(&Arc::new(Actor::System(SystemReason::Cli)), &place).ok());
         };
-        let view = self.db.system(JOB).user_view(asker.user_id, self.env.now()).await?;
+        let Some(user_id) = asker.user_id else { return Ok(None) };
+        let view = self.db.system(JOB).user_view(user_id, self.env.now()).await?;
         let Some(view) = view.filter(|view| view.user.status == UserStatus::Active) else { return Ok(None) };
         // Signing out takes nothing away. A session that somebody had a reason to end does: it may have been stolen.
         let session = self.db.system(JOB).session(asker.session_id).await?;

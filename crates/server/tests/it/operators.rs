@@ -1,5 +1,14 @@
 //! Who comes from above is an operator to a tenant: it sees what was done, not by whom and from where.
 
+use std::sync::Arc;
+
+use gatehouse_domain::{
+    authz::{Actor, Area, Presence, ReadUsers, Right, TenantRef, UserActor, authorize},
+    id::{JobId, PartnerId, SessionId, TenantId, UserId},
+    import::Asker,
+    issue::Parse,
+    role::{Anchor, BuiltinRole},
+};
 use gatehouse_server::http::openapi;
 use serde_json::{Value, json};
 
@@ -174,6 +183,30 @@ api_tests! {
                 let session = world.get(&inside).bearer(reader).send().await.expect(200).data();
                 assert_eq!(session["revoked_by"], if seen { json!(by.user()) } else { json!("operator") });
             }
+        }
+    }
+
+    async fn import_of_an_operator_who_is_not_shown_is_not_one_of_the_command_line(world) {
+        let cast = Cast::new(&world).await;
+        let path = format!("/tenants/{}/user-imports", cast.tenant.id);
+        let line = "{\"username\":\"u\",\"email\":\"u@x.example\"}\n";
+        let made = world.post(&path).bearer(&cast.root).body("application/x-ndjson", line).send().await.expect(202);
+        let id = JobId::parse(made.data()["id"].as_str().unwrap()).unwrap();
+        let home = TenantRef { id: TenantId::parse(&cast.tenant.id).unwrap(), partner_id: PartnerId::parse(&cast.tenant.partner_id).unwrap() };
+        let right = Right { anchor: Anchor::Tenant(home.id), permissions: BuiltinRole::TenantAdmin.permissions(), expires_at: None };
+        let boss = Arc::new(Actor::User(UserActor {
+            user_id: UserId::parse(&cast.boss.user()).unwrap(),
+            tenant_id: home.id,
+            partner_id: home.partner_id,
+            session_id: SessionId::parse(&cast.boss.session()).unwrap(),
+            presence: Presence::SignedIn,
+            rights: vec![right],
+        }));
+        let grant = authorize::<ReadUsers>(&boss, &Area::Tenant(home)).unwrap();
+        let scope = world.app.db().scope(&grant);
+        let session_id = SessionId::parse(&cast.root.session()).unwrap();
+        for import in [scope.import(id).await.unwrap(), scope.active_import(home.id).await.unwrap()] {
+            assert_eq!(import.unwrap().asker, Some(Asker { user_id: None, session_id }));
         }
     }
 

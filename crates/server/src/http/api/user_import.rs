@@ -122,7 +122,7 @@ impl From<Import> for UserImportResponse {
             updated,
             skipped,
             rejected,
-            created_by: asker.map(|asker| asker.user_id),
+            created_by: asker.and_then(|asker| asker.user_id),
             created_at,
             updated_at,
         }
