@@ -105,6 +105,21 @@ api_tests! {
         assert!(session["revoked_at"].is_string());
     }
 
+    async fn one_own_session_is_shown_also_when_it_has_ended_and_nobody_elses(world) {
+        world.tick();
+        let (_, boss, ada, signed) = office(&world).await;
+        let second = world.login(&ada).await;
+        let get = async |id: String| world.get(&format!("/me/sessions/{id}")).bearer(&signed).send().await;
+        let shown = get(signed.session()).await.expect(200).data();
+        assert_eq!((&shown["id"], &shown["is_current"], &shown["status"]), (&json!(signed.session()), &json!(true), &json!("active")));
+        world.delete(&format!("/me/sessions/{}", second.session())).bearer(&signed).send().await.expect(200);
+        let shown = get(second.session()).await.expect(200).data();
+        assert_eq!((&shown["is_current"], &shown["status"]), (&json!(false), &json!("revoked")));
+        for id in [boss.session(), "ses_01h455vb4pex5vsknk084sn02q".into()] {
+            get(id).await.problem(404, "not_found");
+        }
+    }
+
     async fn ending_one_own_session_is_idempotent(world) {
         world.tick();
         let (_, _, ada, signed) = office(&world).await;

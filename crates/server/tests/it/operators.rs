@@ -183,6 +183,8 @@ api_tests! {
                 let session = world.get(&inside).bearer(reader).send().await.expect(200).data();
                 assert_eq!(session["revoked_by"], if seen { json!(by.user()) } else { json!("operator") });
             }
+            let own = world.get(&format!("/me/sessions/{}", ended.session())).bearer(&other).send().await.expect(200).data();
+            assert_eq!(own["revoked_by"], if seen[0] { json!(by.user()) } else { json!("operator") });
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
     http::{
         api::{
             auth::Message,
-            session::{OwnSessionQuery, SessionListItem, SessionPage, SessionRevokeResponse},
+            session::{OwnSessionQuery, SessionListItem, SessionPage, SessionResponse, SessionRevokeResponse},
             user::UserResponse,
         },
         conditional::Versioned,
@@ -82,6 +82,9 @@ pub(super) fn mount(operations: &mut Operations) {
     operations
         .post("/me/sessions/revoke-all", "me.sessions.revoke_all", revoke_all_sessions)
         .says("End one's other sessions", "All but the session of this very request.");
+    operations
+        .get("/me/sessions/{session_id}", "me.sessions.get", get_session)
+        .says("Get one of one's own sessions", "With its applications and how it began, also when it has ended.");
     operations.delete("/me/sessions/{session_id}", "me.sessions.revoke", revoke_session).says(
         "End one of one's own sessions",
         "Ending the session of this very request is the same as signing out. Ending one that has ended already is no \
@@ -142,6 +145,16 @@ async fn list_sessions(
     let page = app.list_sessions(&access, filter, listing.sort, listing.direction, &listing.request).await?;
     let (current, now) = (me.0.session.id, app.env().now());
     Ok(listing.respond(&app, page, |view| SessionListItem::new(&view, current, now)))
+}
+
+async fn get_session(
+    access: Access<Oneself, Myself>,
+    me: Me,
+    id: PathId<SessionId>,
+    app: Data<App>,
+) -> ApiResult<ApiResponse<SessionResponse>> {
+    let (view, apps) = app.session(&access, id.0).await?;
+    Ok(ApiResponse(SessionResponse::new(&view, apps, me.0.session.id, app.env().now())))
 }
 
 async fn revoke_all_sessions(
