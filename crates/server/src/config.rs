@@ -4,6 +4,7 @@
 //! help, and the suggestions for misspelt names. Flags win over the environment, that over the file, that over the
 //! defaults.
 
+mod check;
 mod sources;
 mod table;
 
@@ -131,7 +132,7 @@ impl Config {
     pub fn defaults(data_dir: PathBuf) -> Result<Self, Problem> {
         let mut sources = Sources::default();
         sources.set("data_dir", data_dir.display().to_string());
-        table::check(&sources)
+        check::check(&sources)
     }
 
     /// The address in the links of mails. Never taken from a request, so that nobody can have a link mailed to somebody
@@ -152,6 +153,6 @@ impl Config {
         flags: Vec<(&'static str, String)>,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Problem> {
-        table::check(&Sources::read(flags, environment)?)
+        check::check(&Sources::read(flags, environment)?)
     }
 }

@@ -37,10 +37,12 @@ struct Shortened {
 }
 
 /// What tenants of whom a cap is for; nothing where it is for all.
-fn undecided<T>(cap: &Cap<T>, within: Within) -> Option<String> {
+fn undecided<T>(cap: &Cap<T>, within: Within, backend: DbBackend) -> Option<String> {
     let field = cap.unless_decided?;
-    // Settings are written by ourselves: a key stands in quotes, and no value has one in it.
-    let silent = |alias: &str| format!("{alias}.settings NOT LIKE '%\"{field}\"%'");
+    let silent = |alias: &str| match backend {
+        DbBackend::Postgres => format!("{alias}.settings::jsonb ->> '{field}' IS NULL"),
+        _ => format!("json_extract({alias}.settings, '$.{field}') IS NULL"),
+    };
     Some(match within {
         Within::Platform => format!(
             "tenant_id IN (SELECT t.id FROM tenants t JOIN partners p ON p.id = t.partner_id WHERE {} AND {})",
@@ -54,10 +56,10 @@ fn undecided<T>(cap: &Cap<T>, within: Within) -> Option<String> {
 }
 
 /// A cap as an expression; what it is not for may have anything.
-fn bound<T>(cap: Option<&Cap<T>>, within: Within, most: impl Fn(&T) -> i64) -> Option<String> {
+fn bound<T>(cap: Option<&Cap<T>>, within: Within, backend: DbBackend, most: impl Fn(&T) -> i64) -> Option<String> {
     let cap = cap?;
     let most = most(&cap.most);
-    Some(match undecided(cap, within) {
+    Some(match undecided(cap, within, backend) {
         Some(condition) => format!("(CASE WHEN {condition} THEN {most} ELSE {} END)", i64::MAX / 4),
         None => most.to_string(),
     })
@@ -70,7 +72,7 @@ impl Shortened {
             (parts, DbBackend::Postgres) => format!("LEAST({})", parts.join(", ")),
             (parts, _) => format!("MIN({})", parts.join(", ")),
         };
-        let bound = |cap: &Option<Cap<Duration>>| bound(cap.as_ref(), tighten.within, |most| micros(*most));
+        let bound = |cap: &Option<Cap<Duration>>| bound(cap.as_ref(), tighten.within, backend, |most| micros(*most));
         let mut exceeds = Vec::new();
         let mut capped = |column: &str, cap: Option<String>| match cap {
             None => column.to_owned(),
@@ -129,7 +131,7 @@ impl Scope<'_> {
             .push(" THEN 1 ELSE 0 END AS due FROM sessions WHERE ");
         self.push_within(&mut sql, tighten.within, now);
         sql.push("), touched AS (SELECT id, user_id FROM ");
-        match bound(tighten.caps.per_user.as_ref(), tighten.within, |most| i64::from(*most)) {
+        match bound(tighten.caps.per_user.as_ref(), tighten.within, backend, |most| i64::from(*most)) {
             Some(most) => sql.push(&format!(
                 "(SELECT id, tenant_id, user_id, due, {} AS nth FROM judged) ranked WHERE due = 1 OR nth > {most})",
                 nth(", due")
@@ -205,7 +207,7 @@ impl WriteScope<'_> {
             self.tx.check(db.execute_raw(sql.statement(backend)).await)?;
             self.tx.changed(Change::Everything);
         }
-        if let Some(most) = bound(tighten.caps.per_user.as_ref(), tighten.within, |most| i64::from(*most)) {
+        if let Some(most) = bound(tighten.caps.per_user.as_ref(), tighten.within, backend, |most| i64::from(*most)) {
             let mut sql = Sql::new("UPDATE sessions SET ended_at = ");
             sql.bind(now.micros()).push(", end_reason = ").bind(EndReason::SessionLimit.as_str());
             sql.push(", ended_by = ").bind(tighten.by.user_id().map(UserId::uuid));
