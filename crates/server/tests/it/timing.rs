@@ -8,18 +8,17 @@ use gatehouse_persistence::testing::Engine;
 use gatehouse_server::security::password::Cost;
 use serde_json::json;
 
-use crate::harness::World;
+use crate::harness::{Tenant, World};
 
 /// Of "correct horse", with 2^8 rounds.
 const BCRYPT: &str = "$2b$08$abcdefghijklmnopqrstuubAvJmxpQuyV3jn7x.SUSPxe.DearCPe";
 const UNKNOWN: &str = "unknown";
 
 /// An account of each kind, but none with a hash of another system.
-async fn accounts(world: &World) -> Vec<&'static str> {
-    let tenant = world.tenant("acme").await;
+async fn accounts(world: &World, tenant: &Tenant) -> Vec<&'static str> {
     let names = ["own", "suspended", "locked", "invited"];
     for name in names {
-        world.person(&tenant, name).await;
+        world.person(tenant, name).await;
     }
     world.execute("UPDATE users SET status = 'SUSPENDED' WHERE username_key = 'suspended'".to_owned()).await;
     world
@@ -32,8 +31,8 @@ async fn accounts(world: &World) -> Vec<&'static str> {
 }
 
 /// One more, whose hash another system made.
-async fn newcomer(world: &World) -> &'static str {
-    let (tenant, admin) = (world.tenant("acme").await, world.admin().await);
+async fn newcomer(world: &World, tenant: &Tenant) -> &'static str {
+    let admin = world.admin().await;
     let line = json!({"username": "foreign", "email": "foreign@mail.example", "password_hash": BCRYPT});
     let import = world.post(&format!("/admin/tenants/{}/user-imports", tenant.id)).bearer(&admin);
     import.body("application/x-ndjson", line.to_string()).send().await.expect(202);
@@ -93,9 +92,10 @@ async fn accounts_are_not_told_apart(with_newcomer: bool) {
             config.limits.attempts.tenant.limit = 1_000_000;
         })
         .await;
-    let mut names = accounts(&world).await;
+    let tenant = world.tenant("acme").await;
+    let mut names = accounts(&world, &tenant).await;
     if with_newcomer {
-        names.push(newcomer(&world).await);
+        names.push(newcomer(&world, &tenant).await);
     }
     let times = times(&world, &names).await;
     let mut told = Vec::new();
