@@ -1,7 +1,9 @@
 //! Periodic tasks. Each is a use case that can be called at any time, by any number of replicas at once. One of them is
 //! the worker that does [jobs](super::jobs).
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
 
 use gatehouse_domain::{
     authz::{SystemReason, TenantRef},
@@ -250,8 +252,11 @@ async fn every(period: Duration, name: &'static str, task: impl AsyncFn() -> Res
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        if let Err(error) = task().await {
-            failed(name, &error);
+        // One that panics ends neither the others nor itself.
+        match AssertUnwindSafe(task()).catch_unwind().await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => failed(name, &error),
+            Err(_) => tracing::error!(task = name, "a task panicked; it runs again"),
         }
     }
 }
@@ -259,4 +264,27 @@ async fn every(period: Duration, name: &'static str, task: impl AsyncFn() -> Res
 fn failed(task: &'static str, error: &Error) {
     let cause = std::error::Error::source(error).map(tracing::field::display);
     tracing::warn!(task, %error, cause, "a task failed");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn task_that_panics_runs_again() {
+        let (runs, again) = (Cell::new(0), tokio::sync::Notify::new());
+        let task = async || {
+            runs.set(runs.get() + 1);
+            assert!(runs.get() > 1, "the first run panics");
+            again.notify_one();
+            Ok(())
+        };
+        tokio::select! {
+            () = every(Duration::from_millis(1), "test", task) => {}
+            () = again.notified() => {}
+        }
+        assert_eq!(runs.get(), 2);
+    }
 }
