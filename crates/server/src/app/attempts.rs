@@ -141,7 +141,7 @@ impl App {
     /// fill the trail. It counts for nothing else, as nothing was guessed; the answer is the same, recorded or not.
     pub(crate) async fn record_refusal(&self, refused: Refused, answer: Error, origin: &Origin) -> Error {
         let (rules, now) = (self.limits.attempts.networks.rules(), origin.ctx.now);
-        let keys = self.network_keys("record_refusal", origin);
+        let keys = self.network_keys("turned_away", origin);
         match self.reading().throttles(keys).await {
             Ok(counters) if take(rules, counters, now).1 == Gate::Open => {}
             Ok(_) => return answer,

@@ -75,7 +75,7 @@ pub struct Features {
 ///
 /// Operations::default().get("/tenants/{tenant_id}/things/{user_id}", "tenants.things.get", own);
 /// ```
-pub trait Handles<Args>: Handler<Args> {
+pub trait Handles<Args: FromRequest>: Handler<Args, Output: Responder> {
     /// What its arguments say.
     const FEATURES: Features;
     /// What its arguments and its answer say.
@@ -88,7 +88,8 @@ macro_rules! handles {
         impl<F, Fut, $first, $($argument),*> Handles<($first, $($argument,)*)> for F
         where
             F: Fn($first, $($argument),*) -> Fut + Clone + 'static,
-            Fut: Future<Output: Describe>,
+            Fut: Future<Output: Describe + Responder>,
+            ($first, $($argument,)*): FromRequest,
             $first: SaysWho,
             $($argument: Describe),*
         {
@@ -211,62 +212,52 @@ impl Operations {
     }
 
     /// One that reads.
-    pub fn get<A>(
+    pub fn get<A: FromRequest + 'static>(
         &mut self,
         path: &'static str,
         id: &'static str,
-        handler: impl Handles<A, Output: Responder>,
-    ) -> &mut Operation
-    where
-        A: FromRequest + 'static,
-    {
+        handler: impl Handles<A>,
+    ) -> &mut Operation {
         self.add(Method::GET, path, id, handler)
     }
 
     /// One that makes or does something.
-    pub fn post<A>(
+    pub fn post<A: FromRequest + 'static>(
         &mut self,
         path: &'static str,
         id: &'static str,
-        handler: impl Handles<A, Output: Responder>,
-    ) -> &mut Operation
-    where
-        A: FromRequest + 'static,
-    {
+        handler: impl Handles<A>,
+    ) -> &mut Operation {
         self.add(Method::POST, path, id, handler)
     }
 
     /// One that changes parts of something.
-    pub fn patch<A>(
+    pub fn patch<A: FromRequest + 'static>(
         &mut self,
         path: &'static str,
         id: &'static str,
-        handler: impl Handles<A, Output: Responder>,
-    ) -> &mut Operation
-    where
-        A: FromRequest + 'static,
-    {
+        handler: impl Handles<A>,
+    ) -> &mut Operation {
         self.add(Method::PATCH, path, id, handler)
     }
 
     /// One that removes or ends something.
-    pub fn delete<A>(
+    pub fn delete<A: FromRequest + 'static>(
         &mut self,
         path: &'static str,
         id: &'static str,
-        handler: impl Handles<A, Output: Responder>,
-    ) -> &mut Operation
-    where
-        A: FromRequest + 'static,
-    {
+        handler: impl Handles<A>,
+    ) -> &mut Operation {
         self.add(Method::DELETE, path, id, handler)
     }
 
-    fn add<H, A>(&mut self, method: Method, path: &'static str, id: &'static str, handler: H) -> &mut Operation
-    where
-        H: Handles<A, Output: Responder>,
-        A: FromRequest + 'static,
-    {
+    fn add<H: Handles<A>, A: FromRequest + 'static>(
+        &mut self,
+        method: Method,
+        path: &'static str,
+        id: &'static str,
+        handler: H,
+    ) -> &mut Operation {
         let takes_body = H::FEATURES.takes_body && !method.is_safe() && method != Method::DELETE;
         self.0.push(Operation {
             method,
