@@ -1,7 +1,7 @@
 //! What the platform, partners and tenants decide, and what that does to the sessions that are there.
 
 use gatehouse_domain::{
-    audit::FieldChange,
+    audit::{FieldChange, Fields},
     authz::{Area, Grant, Permission, ReadSettings, SystemReason, WriteAudit, WriteSettings},
     id::{PartnerId, TenantId},
     issue::Loc,
@@ -110,8 +110,23 @@ pub(crate) async fn tighten(
     Ok(effects)
 }
 
-/// To keep evidence for a shorter time takes a right of its own. A tenant keeps what is there as long as held before,
-/// and its partner learns of it by an event.
+/// What is kept for a shorter time than before. To keep evidence for a shorter time takes a right of its own, also where
+/// none is yet: whoever may not shorten must not have the next tenant forget sooner either.
+pub(crate) fn may_shorten<P: Permission>(
+    grant: &Grant<P>,
+    area: &Area,
+    [before, after]: [&Layers; 2],
+    defaults: &Defaults,
+) -> Result<Fields> {
+    let shortened = before.shortened(after, defaults);
+    if !shortened.is_empty() {
+        grant.also::<WriteAudit>(area)?;
+    }
+    Ok(shortened)
+}
+
+/// Makes sure that evidence may be kept for a shorter time. A tenant keeps what is there as long as held before, and its
+/// partner learns of it by an event.
 pub(crate) async fn evidence_is_kept<P: Permission>(
     tx: &WriteTx<'_>,
     grant: &Grant<P>,
@@ -119,11 +134,10 @@ pub(crate) async fn evidence_is_kept<P: Permission>(
     [before, after]: [&Layers; 2],
     defaults: &Defaults,
 ) -> Result<()> {
-    let shortened = before.shortened(after, defaults);
+    let shortened = may_shorten(grant, &area, [before, after], defaults)?;
     if shortened.is_empty() {
         return Ok(());
     }
-    grant.also::<WriteAudit>(&area)?;
     // Changes of partners and of the platform concern no tenant anyway. What is below them was promised by the task that
     // removes.
     let Area::Tenant(tenant) = area else { return Ok(()) };

@@ -18,7 +18,7 @@ use crate::app::{
     assignments::an_owner_stays,
     client::Origin,
     effects::{Mode, end},
-    settings::{above, evidence_is_kept, none_is_loosened, tighten},
+    settings::{above, evidence_is_kept, may_shorten, none_is_loosened, tighten},
 };
 
 pub use gatehouse_persistence::{TenantFacts, TenantFilter};
@@ -57,7 +57,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] when the grant shows no such partner or settings are looser than what is decided above,
-    /// [`Error::Conflict`] when the slug is taken,
+    /// [`Error::Denied`] when evidence would be kept for a shorter time, [`Error::Conflict`] when the slug is taken,
     /// [`Error::LimitReached`].
     pub async fn create_tenant(&self, grant: &Grant<WriteTenants>, new: NewTenant, origin: &Origin) -> Result<Tenant> {
         let (id, partner) = (self.env.id(TenantId::from_parts), new.partner_id);
@@ -73,6 +73,9 @@ impl App {
             let changed = Tenant::create(id, new.clone(), &grant.by(), tx.now());
             let layers = changed.value().layers(&above);
             none_is_loosened(&layers, &Settings::default(), &SETTINGS, &defaults)?;
+            let inherited = layers.replaced(Settings::default());
+            let area = Area::Tenant(TenantRef { id, partner_id: partner });
+            may_shorten(&grant, &area, [&inherited, &layers], &defaults)?;
             let tenant = scope.insert(changed).await?;
             scope.insert(key.clone()).await?;
             Ok(tenant)

@@ -164,6 +164,20 @@ api_tests! {
         world.patch(&path).bearer(&carla).json(json!({"settings": shorter})).send().await.problem(403, "missing_permission");
     }
 
+    async fn who_may_not_shorten_a_retention_makes_no_tenant_with_a_shorter_one(world) {
+        let (tenant, _, _) = young(&world).await;
+        let carla = world.login(&world.partner_admin(&tenant, "carla").await).await;
+        let make = async |by: &Signed, slug: &str, settings: Value| {
+            let body = json!({"name": "N", "slug": slug, "partner_id": tenant.partner_id, "settings": settings});
+            world.post("/admin/tenants").bearer(by).json(body).send().await
+        };
+        for shorter in [json!({"audit_retention_days": 364}), json!({"session_retention_days": 89})] {
+            make(&carla, "short", shorter).await.problem(403, "missing_permission");
+        }
+        make(&carla, "long", json!({"audit_retention_days": 365, "session_retention_days": 90})).await.expect(201);
+        make(&world.admin().await, "short", json!({"audit_retention_days": 90})).await.expect(201);
+    }
+
     async fn shorter_retention_of_a_tenant_is_an_event_that_it_does_not_keep_itself(world) {
         let (tenant, ..) = young(&world).await;
         let carla = world.login(&world.partner_admin(&tenant, "carla").await).await;
