@@ -53,6 +53,10 @@ fn operator_does_from_the_command_line_what_the_api_does_and_the_trail_says_so()
         ));
         let assign = format!("role assign --user-id shop/ada --role-id {role} --level tenant --tenant-id shop");
         let assignment = id(&json(place, &assign));
+        assert_eq!(json(place, "session list")["data"].as_array().unwrap().len(), 0);
+        let output = run(place, "session show ses_01h455vb4pex5vsknk084sn02q");
+        let says = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && !says.contains("Authentication"), "{says}");
         assert_eq!(json(place, "user suspend shop/ada")["data"]["status"], "SUSPENDED");
         assert!(run(place, &format!("role unassign {assignment}")).status.success());
         assert!(run(place, "user delete shop/ada --erase").status.success());

@@ -143,7 +143,7 @@ async fn list_sessions(
 ) -> ApiResult<SessionPage> {
     let filter = SessionFilter { active_only: listing.filter.active_only.0, ..SessionFilter::default() };
     let page = app.list_sessions(&access, filter, listing.sort, listing.direction, &listing.request).await?;
-    let (current, now) = (me.0.session.id, app.env().now());
+    let (current, now) = (Some(me.0.session.id), app.env().now());
     Ok(listing.respond(&app, page, |view| SessionListItem::new(&view, current, now)))
 }
 
@@ -154,7 +154,7 @@ async fn get_session(
     app: Data<App>,
 ) -> ApiResult<ApiResponse<SessionResponse>> {
     let (view, apps) = app.session(&access, id.0).await?;
-    Ok(ApiResponse(SessionResponse::new(&view, apps, me.0.session.id, app.env().now())))
+    Ok(ApiResponse(SessionResponse::new(&view, apps, Some(me.0.session.id), app.env().now())))
 }
 
 async fn revoke_all_sessions(

@@ -249,9 +249,9 @@ query! {
 }
 
 impl SessionListItem {
-    /// Shows a session. `current` is the session of the request, `now` its instant.
+    /// Shows a session. `current` is the session of the request, if it has one, `now` its instant.
     #[must_use]
-    pub fn new(view: &SessionView, current: SessionId, now: Timestamp) -> Self {
+    pub fn new(view: &SessionView, current: Option<SessionId>, now: Timestamp) -> Self {
         let Session {
             id,
             tenant_id: _,
@@ -280,7 +280,7 @@ impl SessionListItem {
             user_agent: user_agent.clone(),
             device_type: Some(kind.to_string()),
             device_name: name.clone(),
-            is_current: id == current,
+            is_current: Some(id) == current,
             status: view.session.status(now).as_str(),
             created_at,
             last_activity_at: Some(last_activity_at),
@@ -295,7 +295,7 @@ impl SessionListItem {
 impl SessionResponse {
     /// Shows a session in full.
     #[must_use]
-    pub fn new(view: &SessionView, apps: Vec<SessionApp>, current: SessionId, now: Timestamp) -> Self {
+    pub fn new(view: &SessionView, apps: Vec<SessionApp>, current: Option<SessionId>, now: Timestamp) -> Self {
         let nobody = if view.ended_by_operator { AuditEvent::OPERATOR } else { "system" };
         let by = |Ended { at: _, reason, by }: Ended| {
             (reason != EndReason::Expired).then(|| by.map_or_else(|| nobody.to_owned(), |user| user.to_string()))

@@ -23,7 +23,7 @@ use crate::{
         },
         envelope::{ApiResponse, ApiResult, NoContent, WithEffects},
         extract::{
-            access::{Access, Anywhere, Directory, InTenant, InTenantOrOwn, Me, OfUser, PathId},
+            access::{Access, Anywhere, CurrentSession, Directory, InTenant, InTenantOrOwn, OfUser, PathId},
             page::{Listing, Narrow},
             valid::{NoBody, RealOrDry, Valid, ValidOrDry},
         },
@@ -169,24 +169,24 @@ pub(super) fn mount(operations: &mut Operations) {
 
 async fn list<L: Anywhere, Q: Narrow<SessionFilter> + 'static>(
     access: Access<ReadSessions, L>,
-    me: Me,
+    current: CurrentSession,
     listing: Listing<Q, SessionSort>,
     app: Data<App>,
 ) -> ApiResult<SessionPage> {
     let filter = listing.filter.narrow();
     let page = app.list_sessions(&access, filter, listing.sort, listing.direction, &listing.request).await?;
-    let (current, now) = (me.0.session.id, app.env().now());
+    let (current, now) = (current.0, app.env().now());
     Ok(listing.respond(&app, page, |view| SessionListItem::new(&view, current, now)))
 }
 
 async fn get_one<L: Anywhere>(
     access: Access<ReadSessions, L>,
-    me: Me,
+    current: CurrentSession,
     id: PathId<SessionId>,
     app: Data<App>,
 ) -> ApiResult<ApiResponse<SessionResponse>> {
     let (view, apps) = app.session(&access, id.0).await?;
-    Ok(ApiResponse(SessionResponse::new(&view, apps, me.0.session.id, app.env().now())))
+    Ok(ApiResponse(SessionResponse::new(&view, apps, current.0, app.env().now())))
 }
 
 async fn revoke<L: Anywhere>(
@@ -229,7 +229,7 @@ async fn stats(access: Access<ReadSessions, InTenant>, app: Data<App>) -> ApiRes
 
 async fn list_of_user(
     access: Access<ReadSessions, OfUser>,
-    me: Me,
+    current: CurrentSession,
     user: PathId<UserId>,
     listing: Listing<SessionQuery, SessionSort>,
     app: Data<App>,
@@ -237,7 +237,7 @@ async fn list_of_user(
     let page = app
         .list_user_sessions(&access, user.0, listing.filter.narrow(), listing.sort, listing.direction, &listing.request)
         .await?;
-    let (current, now) = (me.0.session.id, app.env().now());
+    let (current, now) = (current.0, app.env().now());
     Ok(listing.respond(&app, page, |view| SessionListItem::new(&view, current, now)))
 }
 

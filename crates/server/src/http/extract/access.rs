@@ -195,6 +195,26 @@ impl Describe for Me {
     const SECURED: bool = true;
 }
 
+/// The session through which the caller acts. The operator of the installation has none.
+#[derive(Debug)]
+pub struct CurrentSession(pub Option<SessionId>);
+
+impl FromRequest for CurrentSession {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(RequestContext::with(request, |state| match &state.auth {
+            Auth::Operator(_) => Ok(Self(None)),
+            _ => state.caller().map(|caller| Self(Some(caller.session.id))),
+        }))
+    }
+}
+
+impl Describe for CurrentSession {
+    const SECURED: bool = true;
+}
+
 /// The tenant that the path names, by id or slug; for what needs no grant.
 #[derive(Debug)]
 pub struct PathTenant(pub Arc<TenantFacts>);
