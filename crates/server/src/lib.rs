@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod env;
 pub mod http;
+pub mod input;
 pub mod mail;
 pub mod security;
 pub mod telemetry;

@@ -1,8 +1,10 @@
-//! Mail: a [job](super::jobs). It is sealed with the address: those of people who never had an account are nobody's
+//! Mail: a [job](crate::app::jobs). It is sealed with the address: those of people who never had an account are nobody's
 //! business.
 //!
 //! What strangers ask for waits as the request that it is: who it concerns is looked up when it is sent. So asking does
 //! the same work for every address, whether anybody has it or not.
+
+pub mod letters;
 
 use gatehouse_domain::{
     id::{JobId, MailId},
@@ -18,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     app::{
         App, Result,
+        account::recovery::Request,
         jobs::{Job, Outbox, Outcome},
-        recovery::Request,
     },
     mail::Letter,
 };
@@ -65,7 +67,7 @@ impl Outbox {
 
 impl App {
     /// The mail as a letter. A request becomes one, or nothing.
-    pub(super) async fn written(&self, claim: &ClaimedJob, waiting: Waiting) -> Result<Option<Waiting>> {
+    pub(crate) async fn written(&self, claim: &ClaimedJob, waiting: Waiting) -> Result<Option<Waiting>> {
         match waiting {
             Waiting::Letter(_) => Ok(Some(waiting)),
             Waiting::Request(request) => Ok(self.letter(claim, request).await?.map(Waiting::Letter)),
@@ -73,7 +75,7 @@ impl App {
     }
 
     /// Sends a mail.
-    pub(super) async fn send_mail(&self, claim: &ClaimedJob, waiting: Waiting) -> Result<Outcome> {
+    pub(crate) async fn send_mail(&self, claim: &ClaimedJob, waiting: Waiting) -> Result<Outcome> {
         let Some(Waiting::Letter(letter)) = self.written(claim, waiting).await? else { return Ok(Outcome::Idle) };
         Ok(match self.mailer.send(id(claim), &letter, claim.created_at).await {
             Ok(()) => {
@@ -94,7 +96,7 @@ fn count(result: &'static str) {
 }
 
 /// Says that a mail could not be sent.
-pub(super) fn was_not_sent(claim: &ClaimedJob, Failure { reason, .. }: Failure, next: Next) {
+pub(crate) fn was_not_sent(claim: &ClaimedJob, Failure { reason, .. }: Failure, next: Next) {
     let (id, tenant) = (id(claim), claim.tenant.id);
     match next {
         Next::At(_) => {

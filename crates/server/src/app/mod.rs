@@ -7,43 +7,21 @@
 //! Filters and the like that storage defines and callers need are passed on from here: HTTP knows the use cases, not what
 //! is below them.
 
-pub mod accounts;
-pub mod assignments;
-pub mod attempts;
+pub mod account;
 pub mod audit;
-pub mod buckets;
-pub mod client;
-pub mod deletion;
-pub mod demo;
+pub mod authority;
+pub mod directory;
 pub mod effects;
 pub mod error;
-pub mod exports;
-pub mod idempotency;
-pub mod import_jobs;
-pub mod imports;
-pub mod invitations;
 pub mod jobs;
-pub mod keys;
-mod letters;
-pub mod login;
 pub mod mail;
-pub mod mailbox;
-pub mod partners;
-pub mod periodic;
-pub mod recovery;
-pub mod refresh;
-pub mod repeats;
-pub mod roles;
-pub mod scope;
-pub mod session_cache;
+pub mod platform;
+pub mod request;
 pub mod sessions;
 pub mod settings;
-pub mod setup;
-pub mod tenants;
-pub mod trail;
+pub mod sign_in;
+pub mod transfer;
 pub mod ttl_cache;
-pub mod uploads;
-pub mod users;
 
 use std::sync::{Arc, OnceLock};
 
@@ -78,13 +56,13 @@ pub struct App {
     pub(crate) hasher: Hasher,
     pub(crate) defaults: Defaults,
     pub(crate) limits: Limits,
-    pub(crate) session_cache: Arc<session_cache::SessionCache>,
-    pub(crate) clients: client::Clients,
+    pub(crate) session_cache: Arc<sessions::cache::SessionCache>,
+    pub(crate) clients: request::client::Clients,
     pub(crate) mailer: Mailer,
     pub(crate) outbox: jobs::Outbox,
-    pub(crate) in_flight_keys: idempotency::InFlightKeys,
-    pub(crate) admission: buckets::Admission,
-    pub(crate) repeats: repeats::Repeats,
+    pub(crate) in_flight_keys: request::idempotency::InFlightKeys,
+    pub(crate) admission: request::buckets::Admission,
+    pub(crate) repeats: audit::repeats::Repeats,
 }
 
 /// Why an instance cannot start.
@@ -118,7 +96,7 @@ pub enum StartError {
 }
 
 /// The way to the caches, for the database to report commits to.
-fn on_change(session_cache: &Arc<session_cache::SessionCache>) -> Arc<dyn Fn(Change) + Send + Sync> {
+fn on_change(session_cache: &Arc<sessions::cache::SessionCache>) -> Arc<dyn Fn(Change) + Send + Sync> {
     let session_cache = Arc::clone(session_cache);
     Arc::new(move |change| session_cache.forget(change))
 }
@@ -166,7 +144,7 @@ impl App {
     /// [`StartError`] says what to mend.
     pub async fn open(config: &Config, env: Env) -> Result<Self, StartError> {
         prepare_folders(config)?;
-        let session_cache = Arc::new(session_cache::SessionCache::default());
+        let session_cache = Arc::new(sessions::cache::SessionCache::default());
         let options = Options {
             target: target(config),
             connections: config.database_connections,
@@ -191,11 +169,11 @@ impl App {
             hasher: Hasher::start(config.hasher, &env).map_err(StartError::Thread)?,
             defaults: config.defaults,
             limits: config.limits,
-            admission: buckets::Admission::new(&config.limits),
-            repeats: repeats::Repeats::default(),
+            admission: request::buckets::Admission::new(&config.limits),
+            repeats: audit::repeats::Repeats::default(),
             session_cache,
-            clients: client::Clients::open(config)?,
-            in_flight_keys: idempotency::InFlightKeys::default(),
+            clients: request::client::Clients::open(config)?,
+            in_flight_keys: request::idempotency::InFlightKeys::default(),
             env,
         };
         app.install().await?;

@@ -14,7 +14,10 @@ use gatehouse_domain::{
 use gatehouse_persistence::{Scope, System, WriteScope, WriteTx};
 use uuid::Uuid;
 
-use crate::app::{App, Error, Result, assignments::an_owner_stays, client::Origin, effects::Mode, tenants::Merge};
+use crate::app::{
+    App, Error, Result, authority::assignments::an_owner_stays, directory::tenants::Merge, effects::Mode,
+    request::client::Origin,
+};
 
 /// Whose settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Command;
 
 use crate::{
-    app::{App, demo::DemoLogin, prepare_folders},
+    app::{App, platform::demo::DemoLogin, prepare_folders},
     cli::{Exit, block_on, say, serve, with_settings_but},
     config::Config,
     env::Env,

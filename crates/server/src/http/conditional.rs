@@ -28,7 +28,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use crate::{
-    app::{Error, client::Condition, roles::AnyRole, settings::Decided},
+    app::{Error, authority::roles::AnyRole, request::client::Condition, settings::Decided},
     http::{
         envelope::{ApiResponse, WithChanges, WithEffects},
         operation::{About, Describe},

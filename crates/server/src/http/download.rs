@@ -14,9 +14,9 @@ use crate::{
     app::{self, deadline},
     http::{
         envelope::ApiResult,
-        input::{Item, query},
         operation::{About, Describe, described},
     },
+    input::{Item, query},
 };
 
 /// A form of a file that is asked for.
@@ -61,7 +61,7 @@ macro_rules! texts {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
                 utoipa::openapi::ObjectBuilder::new()
                     .schema_type(utoipa::openapi::schema::Type::String)
-                    .description(Some($crate::http::input::sentence(&[$($doc),*])))
+                    .description(Some($crate::input::sentence(&[$($doc),*])))
                     .examples([serde_json::json!($example)])
                     .into()
             }

@@ -37,12 +37,11 @@ use gatehouse_domain::{
 use uuid::Uuid;
 
 use crate::{
-    app::{self, App, deadline, tenants::TenantFacts},
+    app::{self, App, deadline, directory::tenants::TenantFacts},
     http::{
         Site, body,
         connections::Link,
         headers::{self, REQUEST_ID},
-        input::no_query,
         operation::Features,
         problem::Failure,
         refusal,
@@ -51,6 +50,7 @@ use crate::{
         sending::in_pieces,
         unread::Hold,
     },
+    input::no_query,
     telemetry,
 };
 
@@ -159,7 +159,7 @@ impl Edge {
         &self,
         request: &mut ServiceRequest,
         seen: &mut Seen,
-        quota: &Rc<Cell<Option<app::attempts::Quota>>>,
+        quota: &Rc<Cell<Option<app::sign_in::attempts::Quota>>>,
     ) -> Result<(), Failure> {
         if !request.path().starts_with(API) {
             return outside(request);
@@ -203,7 +203,7 @@ impl Edge {
     }
 
     /// Counts the request of somebody who is signed in, and has what is left shown in the answer.
-    fn admit(&self, auth: &Auth, quota: &Cell<Option<app::attempts::Quota>>) -> Result<(), Failure> {
+    fn admit(&self, auth: &Auth, quota: &Cell<Option<app::sign_in::attempts::Quota>>) -> Result<(), Failure> {
         let Auth::Caller(caller) = auth else { return Ok(()) };
         let limited = self.app.admit(&caller.actor, self.app.env.now());
         quota.set(limited.quota);
@@ -259,7 +259,12 @@ impl Edge {
     }
 
     /// Everything that comes after the handler.
-    fn finish(&self, response: &mut ServiceResponse<BoxBody>, seen: &Seen, quota: &Cell<Option<app::attempts::Quota>>) {
+    fn finish(
+        &self,
+        response: &mut ServiceResponse<BoxBody>,
+        seen: &Seen,
+        quota: &Cell<Option<app::sign_in::attempts::Quota>>,
+    ) {
         let status = response.status().as_u16();
         headers::add(response, &self.site, &seen.id, quota.get());
         let extensions = response.request().extensions();

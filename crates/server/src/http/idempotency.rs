@@ -21,8 +21,10 @@ use gatehouse_domain::{
 use crate::{
     app::{
         self, App,
-        client::Origin,
-        idempotency::{IdempotencyKey, StoreResponse, StoredResponse},
+        request::{
+            client::Origin,
+            idempotency::{IdempotencyKey, StoreResponse, StoredResponse},
+        },
     },
     http::{
         envelope::{ApiResult, Render, meta},

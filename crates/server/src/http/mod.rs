@@ -11,7 +11,6 @@ pub mod envelope;
 pub mod extract;
 mod headers;
 pub mod idempotency;
-pub mod input;
 pub mod manual;
 pub mod openapi;
 pub mod operation;

@@ -27,19 +27,19 @@ fn page(body: &'static str) -> HttpResponse {
     file("text/html; charset=utf-8", body)
 }
 
-/// Where the link of an invitation leads; see [`crate::app::invitations::PAGE`].
+/// Where the link of an invitation leads; see [`crate::app::directory::invitations::PAGE`].
 #[get("/invitation")]
 async fn invitation() -> HttpResponse {
     page(include_str!("../../assets/invitation.html"))
 }
 
-/// Where a link leads with which another password is set; see [`crate::app::recovery::RESET_PAGE`].
+/// Where a link leads with which another password is set; see [`crate::app::account::recovery::RESET_PAGE`].
 #[get("/password-reset")]
 async fn password_reset() -> HttpResponse {
     page(include_str!("../../assets/password-reset.html"))
 }
 
-/// Where a link leads with which an address is confirmed; see [`crate::app::recovery::EMAIL_PAGE`]. It takes a button: what
+/// Where a link leads with which an address is confirmed; see [`crate::app::account::recovery::EMAIL_PAGE`]. It takes a button: what
 /// looks at links before people do, such as a filter of mail, confirms nothing.
 #[get("/email")]
 async fn email() -> HttpResponse {

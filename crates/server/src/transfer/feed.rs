@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use tokio::sync::mpsc;
 
 use crate::{
-    app::imports::{BATCH, ImportLine},
+    app::transfer::imports::{BATCH, ImportLine},
     transfer::{Format, Lines, ReadError},
 };
 

@@ -10,11 +10,9 @@ use gatehouse_domain::{
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::Type};
 
 use crate::{
-    app::imports::LineFault,
-    http::{
-        api::users::AttributesField,
-        input::{At, Field, Json, body, read_json},
-    },
+    app::transfer::imports::LineFault,
+    http::api::users::AttributesField,
+    input::{At, Field, Json, body, read_json},
     security::password::adopt,
     transfer::REJECTED,
 };

@@ -9,8 +9,8 @@ use std::{
 use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::{
-    app::imports::{ImportLine, LineFault},
-    http::input::Json,
+    app::transfer::imports::{ImportLine, LineFault},
+    input::Json,
     transfer::{
         Format,
         line::{self, FIELDS, PASSED_OVER},

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    app::imports::LineFault,
+    app::transfer::imports::LineFault,
     transfer::{Line, Lines, REJECTED, read::Raw, table::json_line},
 };
 

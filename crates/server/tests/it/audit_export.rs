@@ -10,7 +10,7 @@ use gatehouse_domain::{
 };
 use gatehouse_server::app::{
     Error,
-    audit::{AuditExport, AuditFilter},
+    audit::read::{AuditExport, AuditFilter},
 };
 use serde_json::{Value, json};
 

@@ -8,7 +8,7 @@ use gatehouse_domain::{
     id::{TenantId, UserId},
     issue::Parse,
 };
-use gatehouse_server::app::client::{Ctx, Origin};
+use gatehouse_server::app::request::client::{Ctx, Origin};
 use serde_json::json;
 
 use crate::harness::{Person, Signed, Tenant, World, api_tests};

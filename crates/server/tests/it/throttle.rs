@@ -8,7 +8,7 @@ use gatehouse_domain::{
     issue::Parse,
     text::{LoginName, Slug},
 };
-use gatehouse_server::app::client::{Ctx, Origin};
+use gatehouse_server::app::request::client::{Ctx, Origin};
 use serde_json::json;
 
 use crate::harness::{Answer, PASSWORD, Person, Signed, World, api_tests};

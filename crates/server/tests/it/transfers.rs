@@ -12,7 +12,7 @@ use gatehouse_persistence::Ctx;
 use gatehouse_server::{
     app::{
         effects::Mode,
-        imports::{BATCH, Importing, Rejected},
+        transfer::imports::{BATCH, Importing, Rejected},
     },
     transfer::{Format, Line, Lines, UserFile},
 };

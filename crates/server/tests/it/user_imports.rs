@@ -12,7 +12,7 @@ use gatehouse_domain::{
     job::JobKind,
 };
 use gatehouse_persistence::Target;
-use gatehouse_server::app::{Error, effects::Mode, import_jobs::ImportJob};
+use gatehouse_server::app::{Error, effects::Mode, transfer::import_jobs::ImportJob};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Person, Signed, Tenant, World, api_tests};

@@ -44,9 +44,9 @@ impl Job {
 #[derive(Debug, Clone)]
 pub(crate) struct Outbox {
     keyring: Arc<Keyring>,
-    pub(super) env: Env,
+    pub(crate) env: Env,
     /// The address that clients use. From the configuration alone: no request decides where a mailed link leads.
-    pub(super) links: Arc<str>,
+    pub(crate) links: Arc<str>,
 }
 
 impl Outbox {

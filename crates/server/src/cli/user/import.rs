@@ -19,7 +19,7 @@ use crate::{
     app::{
         self, App,
         effects::Mode,
-        imports::{BATCH, ImportLine, Importing, Rejected},
+        transfer::imports::{BATCH, ImportLine, Importing, Rejected},
     },
     cli::{Exit, block_on, config, explain, open, say, tenant, user},
     config::Database,

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use crate::{
     app::{
         App,
-        assignments::{Assign, AssignmentFilter},
+        authority::assignments::{Assign, AssignmentFilter},
     },
     http::{
         api::user::AnchorResponse,
@@ -26,10 +26,10 @@ use crate::{
             valid::{RealOrDry, Valid},
         },
         idempotency::Idempotent,
-        input::{Patch, body, query},
         operation::Operations,
         request::Asked,
     },
+    input::{Patch, body, query},
 };
 
 /// A page of assignments.
@@ -124,12 +124,12 @@ pub enum Level {
     Tenant,
 }
 
-impl crate::http::input::Field for Level {
-    fn read(json: crate::http::input::Json, at: &mut crate::http::input::At<'_>) -> Option<Self> {
+impl crate::input::Field for Level {
+    fn read(json: crate::input::Json, at: &mut crate::input::At<'_>) -> Option<Self> {
         match json {
-            crate::http::input::Json::String(word) if word == "platform" => Some(Self::Platform),
-            crate::http::input::Json::String(word) if word == "partner" => Some(Self::Partner),
-            crate::http::input::Json::String(word) if word == "tenant" => Some(Self::Tenant),
+            crate::input::Json::String(word) if word == "platform" => Some(Self::Platform),
+            crate::input::Json::String(word) if word == "partner" => Some(Self::Partner),
+            crate::input::Json::String(word) if word == "tenant" => Some(Self::Tenant),
             _ => at.fault(Fault::new("enum", "must be one of platform, partner, tenant")),
         }
     }

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use crate::{
     app::{
         App,
-        audit::{AuditExport, AuditFilter},
+        audit::read::{AuditExport, AuditFilter},
     },
     http::{
         api::audit::{
@@ -32,9 +32,9 @@ use crate::{
             filtered::Filtered,
             page::{ByCreation, Listing, Narrow},
         },
-        input::query,
         operation::Operations,
     },
+    input::query,
 };
 
 /// A page of events.

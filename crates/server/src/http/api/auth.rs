@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 use crate::{
     app::{
         App,
-        accounts::Register,
-        login::{SignedIn, TokenPair as Pair},
+        account::profile::Register,
+        sign_in::password::{SignedIn, TokenPair as Pair},
     },
     http::{
         api::user::UserResponse,
@@ -22,10 +22,10 @@ use crate::{
             access::PathTenant,
             valid::{LoginForm, Valid},
         },
-        input::{Opaque, body},
         operation::{CONFLICT, FORBIDDEN, INVALID_CREDENTIALS, INVALID_LINK, Operations, RATE_LIMITED},
         request::Asked,
     },
+    input::{Opaque, body},
 };
 
 body! {

@@ -11,8 +11,8 @@ use gatehouse_domain::{
 use crate::{
     app::{
         App,
-        client::Origin,
-        sessions::{SessionFilter, SessionSort},
+        request::client::Origin,
+        sessions::revocation::{SessionFilter, SessionSort},
     },
     http::{
         api::{
@@ -28,10 +28,10 @@ use crate::{
             valid::{NoBody, Valid},
         },
         idempotency::Idempotent,
-        input::{Patch, body},
         operation::Operations,
         request::Asked,
     },
+    input::{Patch, body},
 };
 
 body! {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{App, partners::PartnerFilter},
+    app::{App, directory::partners::PartnerFilter},
     http::{
         conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, PaginatedResponse, Removal, WithEffects},
@@ -23,10 +23,10 @@ use crate::{
             valid::{RealOrDry, Valid, ValidOrDry},
         },
         idempotency::Idempotent,
-        input::{Patch, Set, body, query},
         operation::Operations,
         request::Asked,
     },
+    input::{Patch, Set, body, query},
 };
 
 /// A page of partners.

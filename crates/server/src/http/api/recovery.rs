@@ -5,15 +5,15 @@ use actix_web::web::Data;
 use gatehouse_domain::{password::Password, text::Email};
 
 use crate::{
-    app::{App, recovery::Wish},
+    app::{App, account::recovery::Wish},
     http::{
         api::auth::Message,
         envelope::{Accepted, ApiResult, NoContent},
         extract::{access::PathTenant, valid::Valid},
-        input::{Opaque, body},
         operation::{CONFLICT, FORBIDDEN, INVALID_LINK, Operations, RATE_LIMITED},
         request::Asked,
     },
+    input::{Opaque, body},
 };
 
 body! {

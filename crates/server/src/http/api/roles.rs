@@ -14,8 +14,8 @@ use utoipa::ToSchema;
 use crate::{
     app::{
         App,
-        client::Origin,
-        roles::{AnyRole, RoleFilter},
+        authority::roles::{AnyRole, RoleFilter},
+        request::client::Origin,
     },
     http::{
         conditional::Versioned,
@@ -26,10 +26,10 @@ use crate::{
             valid::{RealOrDry, Valid},
         },
         idempotency::Idempotent,
-        input::{Many, Opaque, Set, body, query},
         operation::Operations,
         request::Asked,
     },
+    input::{Many, Opaque, Set, body, query},
 };
 
 /// A page of roles.

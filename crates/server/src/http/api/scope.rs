@@ -15,7 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{App, scope::AdminScope},
+    app::{App, authority::scope::AdminScope},
     http::{
         api::user::{AnchorResponse, HeldRoleResponse},
         envelope::{ApiResponse, ApiResult},

@@ -10,12 +10,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::sessions::SessionSort,
+    app::sessions::revocation::SessionSort,
     http::{
         envelope::{ApiResponse, PaginatedResponse},
         extract::page::Sort,
-        input::{Flag, body, query},
     },
+    input::{Flag, body, query},
 };
 
 /// A page of sessions.
@@ -222,7 +222,7 @@ body! {
     /// Which sessions of a user are to end: a list of them, or all.
     pub struct SessionRevokeRequest {
         /// These sessions, at most 200; one that is not the user's makes the whole request fail.
-        session_ids: Option<crate::http::input::Many<SessionId, 200>>,
+        session_ids: Option<crate::input::Many<SessionId, 200>>,
         /// All sessions of the user.
         revoke_all: Flag<false>,
         /// With `revoke_all`: all but the session of this very request.

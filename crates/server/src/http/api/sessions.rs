@@ -13,8 +13,8 @@ use gatehouse_domain::{
 use crate::{
     app::{
         App,
-        client::Origin,
-        sessions::{Everywhere, SessionFilter, SessionSort, Which},
+        request::client::Origin,
+        sessions::revocation::{Everywhere, SessionFilter, SessionSort, Which},
     },
     http::{
         api::session::{
@@ -28,10 +28,10 @@ use crate::{
             valid::{NoBody, RealOrDry, Valid, ValidOrDry},
         },
         idempotency::Idempotent,
-        input::{Flag, Opaque, query},
         operation::Operations,
         request::Asked,
     },
+    input::{Flag, Opaque, query},
 };
 
 query! {

@@ -17,14 +17,14 @@ use utoipa::ToSchema;
 
 use crate::{
     app::{
+        directory::tenants::Merge,
         settings::{Decided, Outcome},
-        tenants::Merge,
     },
     http::{
         conditional::Versioned,
         envelope::{ApiResponse, WithChanges},
-        input::{Patch, body},
     },
+    input::{Patch, body},
 };
 
 pub(super) use levels::mount;

@@ -8,15 +8,15 @@ use gatehouse_domain::{
 };
 
 use crate::{
-    app::{App, setup::SetUp},
+    app::{App, platform::setup::SetUp},
     http::{
         api::user::UserResponse,
         envelope::{ApiResult, Created},
         extract::{access::Anybody, valid::Valid},
-        input::{Opaque, body},
         operation::{CONFLICT, INVALID_CREDENTIALS, Operations},
         request::Asked,
     },
+    input::{Opaque, body},
 };
 
 body! {

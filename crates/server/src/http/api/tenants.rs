@@ -17,7 +17,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{App, tenants::TenantFilter},
+    app::{App, directory::tenants::TenantFilter},
     http::{
         api::settings::{SettingsPatch, SettingsResponse},
         conditional::Versioned,
@@ -28,10 +28,10 @@ use crate::{
             valid::{RealOrDry, Valid, ValidOrDry},
         },
         idempotency::Idempotent,
-        input::{Patch, Set, body, query},
         operation::Operations,
         request::Asked,
     },
+    input::{Patch, Set, body, query},
 };
 
 /// A page of tenants.

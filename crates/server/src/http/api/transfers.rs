@@ -7,7 +7,7 @@ use gatehouse_domain::{
 };
 
 use crate::{
-    app::{App, client::Origin},
+    app::{App, request::client::Origin},
     http::{
         api::user_import::{
             self, ByLine, Located, UserImportPage, UserImportQuery, UserImportRejectPage, UserImportRejectResponse,

@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::invitations::{HandedLink, Invitation},
+    app::directory::invitations::{HandedLink, Invitation},
     http::envelope::{ApiResponse, PaginatedResponse},
 };
 

@@ -23,18 +23,20 @@ use utoipa::{
 use crate::{
     app::{
         self, App,
-        exports::UserExport,
-        imports::{LineFault, Rejected},
+        transfer::{
+            exports::UserExport,
+            imports::{LineFault, Rejected},
+        },
     },
     http::{
         download::{self, File, FileQuery, Source, texts},
         envelope::{ApiResponse, ApiResult, PaginatedResponse, Queued},
         extract::{file::UserFile, page::Sort},
         idempotency::Idempotent,
-        input::{Flag, Item, query},
         operation::{About, Describe},
         request::Asked,
     },
+    input::{Flag, Item, query},
     transfer,
 };
 
@@ -249,7 +251,7 @@ pub async fn create(
     let (upload, format) = file.take(app, grant, tenant).await?;
     let on_conflict = how.on_conflict.map_or(OnConflict::Fail, |rule| rule.0);
     let order = Order { format, on_conflict, dry_run: how.dry_run.0 };
-    let queue = async |origin: &app::client::Origin| app.queue_import(&upload, order, origin).await;
+    let queue = async |origin: &app::request::client::Origin| app.queue_import(&upload, order, origin).await;
     let answered = asked.idempotent(app, queue, |import| Queued(import.into())).await;
     match answered {
         Ok(Idempotent::Fresh(_)) => upload.keep(),

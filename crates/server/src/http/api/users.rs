@@ -14,10 +14,12 @@ use gatehouse_domain::{
 use crate::{
     app::{
         App,
-        client::Origin,
+        directory::{
+            invitations::Delivery,
+            users::{CreateUser, UserFilter},
+        },
         effects::Mode,
-        invitations::Delivery,
-        users::{CreateUser, UserFilter},
+        request::client::Origin,
     },
     http::{
         api::{
@@ -33,10 +35,10 @@ use crate::{
             valid::{NoBody, Valid, ValidOrDry},
         },
         idempotency::Idempotent,
-        input::{Flag, Patch, Set, body, query},
         operation::Operations,
         request::Asked,
     },
+    input::{Flag, Patch, Set, body, query},
 };
 
 pub use fields::{AttributesField, DeliveryField, SettableStatus};

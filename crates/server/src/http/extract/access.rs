@@ -20,13 +20,13 @@ use gatehouse_domain::{
 };
 
 use crate::{
-    app::{self, session_cache::Caller, tenants::TenantFacts},
+    app::{self, directory::tenants::TenantFacts, sessions::cache::Caller},
     http::{
-        input::no_query,
         operation::{About, Describe, FORBIDDEN, PathParameter, RATE_LIMITED, SaysWho, UNAUTHENTICATED},
         problem::Failure,
         request::{Auth, RequestContext},
     },
+    input::no_query,
 };
 
 /// Where the target of a permission is named in a request.

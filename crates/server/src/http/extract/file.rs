@@ -12,7 +12,7 @@ use gatehouse_domain::{
 };
 
 use crate::{
-    app::{App, uploads::Upload},
+    app::{App, transfer::uploads::Upload},
     http::{
         Site,
         body::in_time,

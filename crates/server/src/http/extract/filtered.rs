@@ -4,11 +4,13 @@ use std::future::{Ready, ready};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 
-use crate::http::{
-    extract::page::Filter,
+use crate::{
+    http::{
+        extract::page::Filter,
+        operation::{About, Describe},
+        problem::Failure,
+    },
     input::{read_pairs, read_query},
-    operation::{About, Describe},
-    problem::Failure,
 };
 
 /// Everything that the query says.

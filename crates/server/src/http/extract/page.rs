@@ -17,10 +17,10 @@ use crate::{
     app::App,
     http::{
         envelope::{PaginatedResponse, PaginationMeta},
-        input::{Fields, Item, Opaque, Param, parameter, read_pairs, read_query},
         operation::{About, Describe},
         problem::Failure,
     },
+    input::{Fields, Item, Opaque, Param, parameter, read_pairs, read_query},
     security::cursor::{self, Cursor},
 };
 

@@ -27,10 +27,10 @@ use crate::{
     http::{
         body,
         extract::page::Filter,
-        input::{Fields, Flag, Json, Object, query, read_body, read_pairs, read_query, read_urlencoded},
         operation::{About, Describe, REQUEST_TIMEOUT, described},
         problem::Failure,
     },
+    input::{Fields, Flag, Json, Object, query, read_body, read_pairs, read_query, read_urlencoded},
 };
 
 /// The longest device token that is read; ours are shorter.

@@ -5,7 +5,7 @@ use gatehouse_domain::{audit::AuditEvent, import::Format};
 use serde::Serialize;
 
 use crate::{
-    app::{self, App, audit::AuditExport},
+    app::{self, App, audit::read::AuditExport},
     http::{
         api::audit::AuditEventResponse,
         download::{self, File, FileQuery, Source, texts},

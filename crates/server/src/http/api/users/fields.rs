@@ -10,8 +10,8 @@ use utoipa::openapi::{
 };
 
 use crate::{
-    app::invitations::Delivery,
-    http::input::{At, Field, Json},
+    app::directory::invitations::Delivery,
+    input::{At, Field, Json},
 };
 
 /// A state that an administrator can put a user in.

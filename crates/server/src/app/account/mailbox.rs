@@ -1,0 +1,100 @@
+//! One's e-mail address: changing it, and showing that it is one's own.
+
+use gatehouse_domain::{
+    audit::Refused,
+    authz::{Grant, Oneself, SystemReason},
+    mail,
+    password::Password,
+    text::Email,
+    throttle::Gate,
+    user::{Purpose, Useless, VERIFICATION_LIFETIME},
+};
+use gatehouse_persistence::{TenantFacts, WriteTx};
+
+use crate::{
+    app::{
+        App, Error, Result,
+        account::recovery::EMAIL_PAGE,
+        mail::{Waiting, letters},
+        request::client::Origin,
+        sign_in::attempts::count,
+    },
+    security::{keyring::token_hash, opaque_token},
+};
+
+const AUTH: SystemReason = SystemReason::Authentication;
+
+impl App {
+    /// Mails a link to an address, with which it becomes that of the account; until then the old one stays. Who has an
+    /// account at that address already is told so there, and nowhere else.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCredentials`] when the password is wrong, [`Error::Conflict`] when it is the verified address of
+    /// the account already, [`Error::RateLimited`].
+    pub async fn change_email(
+        &self,
+        grant: &Grant<Oneself>,
+        facts: &TenantFacts,
+        email: Email,
+        password: Password,
+        origin: &Origin,
+    ) -> Result<()> {
+        let id = grant.own().ok_or(Error::NotFound)?;
+        let session = grant.session_id().ok_or(Error::Unauthenticated)?;
+        let (found, keys) = self.prove(facts, (id, session), password, Refused::email_change, origin).await?;
+        let tenant = facts.reference();
+        let (mailbox, rule) = (self.mailbox_key(facts, &email), self.limits.mailbox);
+        let (token, outbox, house) =
+            (opaque_token::mint_verification(&self.env), self.outbox.clone(), facts.tenant.clone());
+        let (grant, user) = (grant.clone(), found.user);
+        let work = async move |tx: &WriteTx<'_>| {
+            let (scope, system) = (tx.scope(&grant).await?, tx.system(AUTH));
+            let now = tx.now();
+            system.forgive(&keys).await?;
+            let issued = user.clone().issue_verification(email.clone(), now.plus(VERIFICATION_LIFETIME), &grant.by());
+            let issued = issued.map_err(|Useless| Error::Conflict("That is the verified address already.".into()))?;
+            if let Gate::Wait(delay) = count(&system, [rule], [Some(mailbox)], now).await?.0 {
+                return Err(Error::RateLimited(delay));
+            }
+            let holder = system.user_by_email(tenant.id, &email).await?;
+            if holder.is_some_and(|holder| holder.id != user.id) {
+                let letter = Waiting::Letter(letters::address_taken(&house, &email));
+                let mail = outbox.mail(letter, mail::give_up_at(now, None))?;
+                return Ok(system.enqueue(tenant, None, mail).await?);
+            }
+            let issued = scope.put_token(issued, token.hash).await?;
+            let url = outbox.link(EMAIL_PAGE, &house.slug, &token.text);
+            let letter = letters::verification(&house, &issued.user, &email, url);
+            outbox.post_link(&system, &issued, letter, now).await
+        };
+        self.write_idempotent(origin, work).await
+    }
+
+    /// Makes the address that a link was mailed to the verified one of the account. Both addresses are told when that is
+    /// another than before.
+    ///
+    /// # Errors
+    /// [`Error::InvalidLink`], [`Error::AlreadyRegistered`] when somebody else has the address by now,
+    /// [`Error::TenantSuspended`].
+    pub async fn verify_email(&self, facts: &TenantFacts, token: &str, origin: &Origin) -> Result<()> {
+        if !facts.is_active() {
+            return Err(Error::TenantSuspended);
+        }
+        let (tenant, hash) = (facts.reference(), token_hash(token));
+        let (outbox, house) = (self.outbox.clone(), facts.tenant.clone());
+        let work = async move |tx: &WriteTx<'_>| {
+            let (system, now) = (tx.system(AUTH), tx.now());
+            let spent = system.spend_token(tenant, Purpose::Email, hash).await?.ok_or(Error::InvalidLink)?;
+            let user = system.user(spent.user_id).await?.ok_or(Error::InvalidLink)?;
+            let (old, email) = (user.email.clone(), spent.mailed_to.ok_or(Error::InvalidLink)?);
+            let user = system.update(user.verify_email(email, now)?).await?;
+            if user.email.key() != old.key() {
+                for letter in letters::email_changed(&house, &user, &old) {
+                    outbox.post(&system, &user, letter, now).await?;
+                }
+            }
+            Ok::<_, Error>(())
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+}

@@ -1,0 +1,5 @@
+//! One's own account: made, changed, found again.
+
+pub mod mailbox;
+pub mod profile;
+pub mod recovery;

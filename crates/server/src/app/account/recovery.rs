@@ -1,0 +1,243 @@
+//! What a mailed link may do for somebody who cannot sign in: set another password, show that an address is one's own.
+//!
+//! Asking for such a link tells nobody who has an account: it is written down as it came, whatever the address, and
+//! looked into when mail is sent. Only the mailed token sets a password, once; it neither signs in nor stands for a
+//! second factor.
+
+use std::net::IpAddr;
+
+use gatehouse_domain::{
+    authz::{By, Grant, SystemReason, WriteUsers},
+    id::UserId,
+    job::JobKind,
+    mail,
+    password::Password,
+    role::BuiltinRole,
+    session::Revoked,
+    text::Email,
+    throttle::Gate,
+    user::{Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME},
+};
+use gatehouse_persistence::{ClaimedJob, Ctx, TenantFacts, ThrottleKey, WriteTx};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    app::{
+        App, Error, Result,
+        account::profile::{password_context, password_issue},
+        authority::assignments::{an_owner_stays, may_do_as_much},
+        jobs::Job,
+        mail::{Waiting, letters},
+        request::client::Origin,
+        sign_in::attempts::{Limited, Quota, count},
+    },
+    mail::Letter,
+    security::{keyring::token_hash, opaque_token},
+};
+
+const AUTH: SystemReason = SystemReason::Authentication;
+/// Where the page is on which a password is set.
+pub const RESET_PAGE: &str = "/password-reset";
+/// Where the page is on which an address is confirmed.
+pub const EMAIL_PAGE: &str = "/email";
+/// How much mail of a tenant may wait for strangers to be let add to it.
+const MOST_WAITING: u32 = 1_000;
+
+/// What somebody who cannot sign in may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// A link with which another password can be set.
+    PasswordReset,
+    /// A link with which the address can be shown to be one's own.
+    Verification,
+}
+
+/// What was asked for, by whom, as far as that is known.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Request {
+    wish: Wish,
+    email: String,
+    ip: Option<IpAddr>,
+    user_agent: Option<String>,
+    request_id: Option<String>,
+}
+
+impl From<Useless> for Error {
+    fn from(Useless: Useless) -> Self {
+        Self::InvalidLink
+    }
+}
+
+impl App {
+    /// The counter of what is mailed to an address of a tenant.
+    pub(crate) fn mailbox_key(&self, facts: &TenantFacts, email: &Email) -> ThrottleKey {
+        let value = [facts.tenant.id.uuid().as_bytes(), email.key().as_bytes()].concat();
+        self.keyring.throttle_key("mailbox", &value)
+    }
+
+    /// Has something mailed to an address, if it is that of an account which that helps. Asking too often for one
+    /// address changes nothing of the answer: what there is to know has been mailed.
+    pub async fn ask_by_mail(&self, facts: &TenantFacts, wish: Wish, email: Email, origin: &Origin) -> Limited<()> {
+        let mut quota = None;
+        let result = self.try_ask_by_mail(facts, wish, &email, origin, &mut quota).await;
+        Limited { quota, result }
+    }
+
+    async fn try_ask_by_mail(
+        &self,
+        facts: &TenantFacts,
+        wish: Wish,
+        email: &Email,
+        origin: &Origin,
+        quota: &mut Option<Quota>,
+    ) -> Result<()> {
+        if !facts.is_active() {
+            return Err(Error::TenantSuspended);
+        }
+        let Ctx { now, ip, user_agent, request_id, clock: _, condition: _ } = origin.ctx.clone();
+        let text = |text: Option<std::sync::Arc<str>>| text.map(|text| text.to_string());
+        let request =
+            Request { wish, email: email.to_string(), ip, user_agent: text(user_agent), request_id: text(request_id) };
+        let mail = self.outbox.mail(Waiting::Request(request), mail::give_up_at(now, None))?;
+        let (tenant, limits) = (facts.reference(), self.limits);
+        let (client, mailbox) = (self.network_keys("mail requests", origin), self.mailbox_key(facts, email));
+        let work = async move |tx: &WriteTx<'_>| {
+            let system = tx.system(AUTH);
+            let (gate, counters) = count(&system, limits.mail_requests.rules(), client, now).await?;
+            if gate != Gate::Open {
+                return Ok((gate, counters));
+            }
+            if system.read().jobs_waiting(JobKind::Mail, tenant.id, MOST_WAITING).await? >= u64::from(MOST_WAITING) {
+                return Err(Error::Overloaded);
+            }
+            if count(&system, [limits.mailbox], [Some(mailbox)], now).await?.0 == Gate::Open {
+                system.enqueue(tenant, None, mail.clone()).await?;
+            }
+            Ok::<_, Error>((gate, counters))
+        };
+        let (gate, counters) = self.db.write(origin.ctx.clone(), work).await?;
+        *quota = Some(Quota::of_networks("mail", self.limits.mail_requests, &counters, now));
+        match gate {
+            Gate::Wait(delay) => Err(Error::RateLimited(delay)),
+            Gate::Open | Gate::Locked => Ok(()),
+        }
+    }
+
+    /// Makes the letter that answers a request, if there is anything to say to whoever reads that mailbox.
+    pub(crate) async fn letter(&self, claim: &ClaimedJob, request: Request) -> Result<Option<Letter>> {
+        let facts = self.tenant_facts(claim.tenant.id).await?.filter(|facts| facts.is_active());
+        let Some(facts) = facts else { return Ok(None) };
+        let (outbox, now, claim) = (self.outbox.clone(), self.env.now(), claim.clone());
+        let Request { wish, email, ip, user_agent, request_id } = request;
+        let email = Email::from_stored(email);
+        let token = match wish {
+            Wish::PasswordReset => opaque_token::mint_reset(&self.env),
+            Wish::Verification => opaque_token::mint_verification(&self.env),
+        };
+        let work = async move |tx: &WriteTx<'_>| {
+            let system = tx.system(AUTH);
+            let by = By::system(AUTH);
+            let Some(user) = system.user_by_email(claim.tenant.id, &email).await? else { return Ok(None) };
+            let address = user.email.clone();
+            let issued = match wish {
+                Wish::PasswordReset => user.issue_reset(now.plus(RESET_LIFETIME), &by),
+                Wish::Verification => user.issue_verification(address.clone(), now.plus(VERIFICATION_LIFETIME), &by),
+            };
+            let Ok(issued) = issued else { return Ok(None) };
+            let issued = system.put_token(issued, token.hash).await?;
+            let slug = &facts.tenant.slug;
+            let letter = match wish {
+                Wish::PasswordReset => {
+                    letters::reset(&facts.tenant, &issued.user, outbox.link(RESET_PAGE, slug, &token.text), false)
+                }
+                Wish::Verification => {
+                    let url = outbox.link(EMAIL_PAGE, slug, &token.text);
+                    letters::verification(&facts.tenant, &issued.user, &address, url)
+                }
+            };
+            let sealed = outbox.sealed(claim.job.id, &Job::Mail(Waiting::Letter(letter.clone())))?;
+            let until = mail::give_up_at(now, Some(issued.expires_at));
+            // From here on the mail is that letter, however often it has to be sent.
+            if system.rewrite_job(&claim, sealed, until).await? { Ok(Some(letter)) } else { Err(Error::Stale) }
+        };
+        let (user_agent, request_id) = (user_agent.map(Into::into), request_id.map(Into::into));
+        let ctx = Ctx { ip, user_agent, request_id, ..Ctx::at(now) };
+        match self.db.write(ctx, work).await {
+            // Somebody else has it by now, and answers it.
+            Err(Error::Stale) => Ok(None),
+            answered => answered,
+        }
+    }
+
+    /// Sets another password with a mailed link, which is used up by that, and by nothing else: a password that is too
+    /// weak leaves it as it is. Every session ends, and failed sign-ins are forgotten. Nobody is signed in by it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidLink`], [`Error::Invalid`] when the password is too weak, [`Error::TenantSuspended`],
+    /// [`Error::Overloaded`].
+    pub async fn reset_password(
+        &self,
+        facts: &TenantFacts,
+        token: &str,
+        password: Password,
+        origin: &Origin,
+    ) -> Result<()> {
+        if !facts.is_active() {
+            return Err(Error::TenantSuspended);
+        }
+        let (tenant, hash, now) = (facts.reference(), token_hash(token), origin.ctx.now);
+        // Nobody without a link makes the server hash.
+        let owner = self.reading().token_owner(tenant, Purpose::PasswordReset, hash, now).await?;
+        let user = self.reading().user(owner.ok_or(Error::InvalidLink)?).await?.ok_or(Error::InvalidLink)?;
+        let policy = self.policy(facts);
+        password.check_length(policy.password_min_length).map_err(|fault| password_issue("new_password", fault))?;
+        let context = password_context(facts, &user.username, &user.email);
+        let password = self.hasher.choose(tenant.id, password, context).await?;
+        let password = password.map_err(|fault| password_issue("new_password", fault))?;
+        let (outbox, house) = (self.outbox.clone(), facts.tenant.clone());
+        let work = async move |tx: &WriteTx<'_>| {
+            let (system, now) = (tx.system(AUTH), tx.now());
+            let spent = system.spend_token(tenant, Purpose::PasswordReset, hash).await?.ok_or(Error::InvalidLink)?;
+            let user = system.user(spent.user_id).await?.ok_or(Error::InvalidLink)?;
+            let mailed_to = spent.mailed_to.ok_or(Error::InvalidLink)?;
+            let (changed, ends) = user.reset_password(&mailed_to, password.clone(), now)?;
+            let user = system.update(changed).await?.user;
+            system.revoke_many(&ends).await?;
+            system.forget_failures(&user).await?;
+            outbox.post(&system, &user, letters::password_changed(&house, &user), now).await
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+
+    /// Makes a user set another password. Whoever asks for that suspects that somebody else has the old one: it stops
+    /// working and every session ends at once, and the user is mailed a link. Not for those who may do more than whoever
+    /// asks: it shuts out until the mail is read.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`] when the user may not sign in anyway or is the last
+    /// administrator of the platform.
+    pub async fn force_reset(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<Revoked> {
+        let (token, outbox, grant) = (opaque_token::mint_reset(&self.env), self.outbox.clone(), grant.clone());
+        let work = async move |tx: &WriteTx<'_>| {
+            let (scope, now) = (tx.scope(&grant).await?, tx.now());
+            let view = scope.user_view(id, now).await?.ok_or(Error::NotFound)?;
+            may_do_as_much(&grant, &scope, &view.roles).await?;
+            let inactive = |Useless| Error::Conflict("The user is not active.".into());
+            let (changed, ends) = view.user.clear_password(&grant.by(), now).map_err(inactive)?;
+            let user = scope.update(changed).await?.user;
+            if view.roles.iter().any(|role| role.role_id == BuiltinRole::SuperAdmin.id()) {
+                an_owner_stays(tx).await?;
+            }
+            let revoked = scope.revoke_many(&ends).await?;
+            let system = tx.system(AUTH);
+            let house = system.tenant(user.tenant_id).await?.ok_or(Error::NotFound)?;
+            let issued = user.issue_reset(now.plus(RESET_LIFETIME), &grant.by()).map_err(inactive)?;
+            let issued = scope.put_token(issued, token.hash).await?;
+            let url = outbox.link(RESET_PAGE, &house.slug, &token.text);
+            outbox.post_link(&system, &issued, letters::reset(&house, &issued.user, url, true), now).await?;
+            Ok::<_, Error>(revoked)
+        };
+        self.write_idempotent(origin, work).await
+    }
+}

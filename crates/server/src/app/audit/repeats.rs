@@ -1,0 +1,157 @@
+//! Refusals that cost whoever causes them nothing: the first is recorded at once, and then once a minute how many more there
+//! were. Otherwise one user who is refused at full speed fills the disk, and hides in the trail what it is there for.
+//!
+//! What was left out is counted here until the minute is over, in a bounded table; a process that is killed loses that
+//! much of a count, never a first refusal.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use futures_util::{StreamExt, stream};
+use gatehouse_domain::{
+    audit::{Refused, RefusedKey},
+    authz::SystemReason,
+    time::{MINUTE, Timestamp},
+};
+use gatehouse_persistence::{Ctx, WriteTx};
+
+use crate::app::{App, Result, request::client::Origin};
+
+/// How many kinds of refusal are counted at the same time. What is beyond is recorded one by one; how fast a user or tenant
+/// may ask bounds that.
+const MOST: usize = 4_096;
+/// How many counts are written at the same time.
+const AT_ONCE: usize = 16;
+
+/// Refusals of one kind since the one that was recorded.
+#[derive(Debug)]
+struct Repeat {
+    since: Timestamp,
+    /// The last that was left out, and how many were before it.
+    left_out: Option<(Refused, Ctx, u32)>,
+}
+
+/// What was refused in the last minute.
+#[derive(Debug, Default)]
+pub struct Repeats(Mutex<HashMap<RefusedKey, Repeat>>);
+
+impl Repeats {
+    fn with<T>(&self, change: impl FnOnce(&mut HashMap<RefusedKey, Repeat>) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is to be recorded of a refusal, if anything is by now.
+    fn note(&self, refused: Refused, ctx: &Ctx) -> Option<Refused> {
+        let (key, now) = (refused.key(), ctx.now);
+        self.with(|repeats| {
+            let is_full = repeats.len() >= MOST;
+            let Some(repeat) = repeats.get_mut(&key) else {
+                if !is_full {
+                    repeats.insert(key, Repeat { since: now, left_out: None });
+                }
+                return Some(refused);
+            };
+            let before = repeat.left_out.take().map_or(0, |(_, _, before)| before.saturating_add(1));
+            // A minute that begins later than the next one would is of a clock that was set back.
+            if now.since(repeat.since) >= MINUTE || repeat.since.since(now) > MINUTE {
+                repeat.since = now;
+                return Some(refused.after(before));
+            }
+            repeat.left_out = Some((refused, Ctx { condition: None, ..ctx.clone() }, before));
+            None
+        })
+    }
+
+    /// Takes out what nobody has recorded since an instant.
+    fn take(&self, since: Timestamp) -> Vec<(Refused, Ctx)> {
+        let due = self.with(|repeats| repeats.extract_if(|_, repeat| repeat.since <= since).collect::<Vec<_>>());
+        let left_out = due.into_iter().filter_map(|(_, repeat)| repeat.left_out);
+        left_out.map(|(refused, ctx, before)| (refused.after(before), ctx)).collect()
+    }
+
+    fn forget(&self, key: &RefusedKey) {
+        self.with(|repeats| repeats.remove(key));
+    }
+}
+
+impl App {
+    /// Records a refusal that changes nothing, once a minute.
+    ///
+    /// # Errors
+    /// [`crate::app::Error::Unavailable`] when the database does not answer.
+    pub async fn refused(&self, refused: Refused, origin: &Origin) -> Result<()> {
+        let key = refused.key();
+        let Some(refused) = self.repeats.note(refused, &origin.ctx) else { return Ok(()) };
+        let recorded = self.record(refused, origin.ctx.clone()).await;
+        if recorded.is_err() {
+            self.repeats.forget(&key);
+        }
+        recorded
+    }
+
+    async fn record(&self, refused: Refused, ctx: Ctx) -> Result<()> {
+        let work = async move |tx: &WriteTx<'_>| {
+            Ok::<_, crate::app::Error>(tx.system(SystemReason::Authentication).refused(refused.clone()).await?)
+        };
+        self.db.write(ctx, work).await
+    }
+
+    /// Records what was left out since an instant, for each kind of refusal one event that says how many there were: for
+    /// the end of the minute, and of the process. Returns how many events.
+    ///
+    /// # Errors
+    /// [`crate::app::Error::Unavailable`] when the database does not answer; what was counted is lost then.
+    pub async fn record_left_out(&self, since: Timestamp) -> Result<usize> {
+        let due = self.repeats.take(since);
+        let total = due.len();
+        let writing = stream::iter(due).map(|(refused, ctx)| self.record(refused, ctx)).buffer_unordered(AT_ONCE);
+        writing.collect::<Vec<_>>().await.into_iter().collect::<Result<()>>()?;
+        Ok(total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gatehouse_domain::{
+        authz::{By, TenantRef},
+        id::{PartnerId, TenantId, UserId},
+    };
+    use uuid::Uuid;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000);
+
+    fn refusal(user: u128) -> Refused {
+        let tenant = TenantRef { id: TenantId::from_uuid(Uuid::nil()), partner_id: PartnerId::from_uuid(Uuid::nil()) };
+        Refused::access(
+            tenant,
+            By::oneself(UserId::from_uuid(Uuid::from_u128(user)), None),
+            "users:delete",
+            "DELETE /x",
+        )
+    }
+
+    #[test]
+    fn table_is_bounded_and_what_does_not_fit_is_recorded() {
+        let repeats = Repeats::default();
+        let ctx = Ctx::at(NOW);
+        for user in 0..MOST as u128 * 2 {
+            assert!(repeats.note(refusal(user), &ctx).is_some());
+        }
+        assert!(repeats.with(|repeats| repeats.len()) == MOST);
+        assert!(repeats.note(refusal(1), &ctx).is_none());
+        assert!(repeats.note(refusal(MOST as u128 + 1), &ctx).is_some());
+        // Two were noted, and nothing of the others is left.
+        assert_eq!(repeats.take(NOW).len(), 1);
+        assert!(repeats.with(|repeats| repeats.is_empty()));
+    }
+
+    #[test]
+    fn clock_that_is_set_back_hides_nothing() {
+        let repeats = Repeats::default();
+        assert!(repeats.note(refusal(1), &Ctx::at(NOW.plus(MINUTE * 9))).is_some());
+        assert!(repeats.note(refusal(1), &Ctx::at(NOW)).is_some());
+    }
+}

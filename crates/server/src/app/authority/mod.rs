@@ -1,0 +1,5 @@
+//! Roles, who holds them, and where.
+
+pub mod assignments;
+pub mod roles;
+pub mod scope;

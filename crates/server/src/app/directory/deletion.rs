@@ -1,0 +1,197 @@
+//! Deleting: what is deleted is suspended for ever, its name is free, and its id never comes back. Deleting again what
+//! is deleted changes nothing and is no error.
+
+use std::sync::Arc;
+
+use gatehouse_domain::{
+    authz::{
+        Actor, Area, DeletePartners, DeleteRoles, DeleteTenants, DeleteUsers, Grant, Permission, SystemReason,
+        TenantRef, authorize,
+    },
+    id::{PartnerId, RoleId, TenantId, UserId},
+    partner::Partner,
+    role::{BuiltinRole, Role},
+    session::Effects,
+    tenant::Tenant,
+    user::UserDetail,
+};
+use gatehouse_persistence::{Ctx, WriteScope, WriteTx};
+
+use crate::app::{
+    App, Error, Result,
+    authority::{
+        assignments::{an_owner_stays, may_do_as_much},
+        roles::{AnyRole, holds},
+    },
+    effects::{Mode, end},
+    request::client::Origin,
+};
+
+/// What was deleted, or would be, and what ends with it.
+pub type Deleted<T> = (T, Effects);
+
+impl App {
+    /// Deletes a user and ends the user's sessions; with `erase`, what is personal about the user goes as well, now or
+    /// when the user was deleted before. Nobody deletes somebody who may do more than they may.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`] for the last administrator, [`Error::Stale`].
+    pub async fn delete_user(
+        &self,
+        by: &Grant<DeleteUsers>,
+        id: UserId,
+        erase: bool,
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<Deleted<UserDetail>> {
+        let grant = by.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant).await?;
+            let found = scope.user_detail_even_deleted(id, tx.now()).await?.ok_or(Error::NotFound)?;
+            let (mut view, sessions) = (found.view.clone(), found.sessions);
+            let mut effects = Effects::default();
+            if view.user.deleted_at.is_none() {
+                may_do_as_much(&grant, &scope, &view.roles).await?;
+                let (deleted, ends) = view.user.delete(&grant.by(), tx.now());
+                view.user = scope.update(deleted).await?;
+                if view.roles.iter().any(|role| role.role_id == BuiltinRole::SuperAdmin.id()) {
+                    an_owner_stays(tx).await?;
+                }
+                effects = end(tx, &scope, &ends, mode).await?;
+                scope.delete_below_user(&view.user).await?;
+            }
+            let sessions = sessions.saturating_sub(effects.sessions);
+            Ok((UserDetail { view, sessions, ..found }, effects))
+        };
+        let (view, effects) = self.change(origin.ctx.clone(), mode, work).await?;
+        if erase && mode == Mode::Real {
+            self.erase_user(by, view.view.user.tenant(), id, origin).await?;
+        }
+        Ok((view, effects))
+    }
+
+    /// The trail first, in transactions of its own, however much it is; then the account, with the event that says it
+    /// is done. So where this was interrupted it does not look done, and whoever asks again finishes it.
+    async fn erase_user(&self, by: &Grant<DeleteUsers>, tenant: TenantRef, id: UserId, origin: &Origin) -> Result<()> {
+        // What the request demanded of the user was met by then.
+        let mut ctx = Ctx { condition: None, ..origin.ctx.clone() };
+        if by.by().user_id() == Some(id) {
+            // Whoever erases themselves leaves no trace of where from, not by the erasure either.
+            (ctx.ip, ctx.user_agent) = (None, None);
+        }
+        // Whoever erases themselves is no caller any more: that it was allowed was seen when the account was deleted.
+        let oneself = by.by().user_id() == Some(id);
+        let gatehouse = || authorize(&Arc::new(Actor::System(SystemReason::Job)), &Area::Tenant(tenant));
+        let grant = if oneself { gatehouse()? } else { by.clone() };
+        let by = by.by();
+        self.redact_user_events(&grant, tenant, id, by, &ctx).await?;
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant).await?;
+            let user = scope.user_view_even_deleted(id, tx.now()).await?.ok_or(Error::NotFound)?.user;
+            if !user.is_erased() {
+                let erased = scope.update(user.erase(&by, tx.now())).await?;
+                scope.erase_below_user(&erased).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        self.db.write(ctx, work).await
+    }
+
+    /// Deletes a tenant with its users, roles and keys, and ends every session in it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Conflict`] when the platform would lose its last administrator, [`Error::Stale`].
+    pub async fn delete_tenant(
+        &self,
+        grant: &Grant<DeleteTenants>,
+        id: TenantId,
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<Deleted<Tenant>> {
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant).await?;
+            let tenant = scope.tenant_even_deleted(id).await?.ok_or(Error::NotFound)?;
+            if tenant.deleted_at.is_some() {
+                return Ok((tenant, Effects::default()));
+            }
+            let (deleted, ends) = tenant.delete(&grant.by(), tx.now());
+            let tenant = scope.update(deleted).await?;
+            an_owner_stays(tx).await?;
+            let effects = end(tx, &scope, &ends, mode).await?;
+            // As with sessions: what may be a million rows is not touched to be taken back.
+            if mode == Mode::Real {
+                scope.delete_below_tenant(&tenant).await?;
+            }
+            Ok((tenant, effects))
+        };
+        self.db.at_length(self.change(origin.ctx.clone(), mode, work)).await
+    }
+
+    /// Deletes a partner with its tenants and everything in them.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Conflict`] when the platform would lose its last administrator, [`Error::Stale`].
+    pub async fn delete_partner(
+        &self,
+        grant: &Grant<DeletePartners>,
+        id: PartnerId,
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<Deleted<Partner>> {
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant).await?;
+            let partner = scope.partner_even_deleted(id).await?.ok_or(Error::NotFound)?;
+            if partner.deleted_at.is_some() {
+                return Ok((partner, Effects::default()));
+            }
+            let (deleted, ends) = partner.delete(&grant.by(), tx.now());
+            let partner = scope.update(deleted).await?;
+            an_owner_stays(tx).await?;
+            let effects = end(tx, &scope, &ends, mode).await?;
+            if mode == Mode::Real {
+                scope.delete_below_partner(&partner).await?;
+            }
+            Ok((partner, effects))
+        };
+        self.db.at_length(self.change(origin.ctx.clone(), mode, work)).await
+    }
+
+    /// Deletes a role of a tenant; whoever holds it is affected at once. Nobody takes away what they do not hold.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`] for a built-in role, [`Error::Stale`].
+    pub async fn delete_role(
+        &self,
+        grant: &Grant<DeleteRoles>,
+        id: RoleId,
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<Deleted<AnyRole>> {
+        if BuiltinRole::by_id(id).is_some() {
+            return Err(Error::Conflict("The built-in roles cannot be deleted.".into()));
+        }
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant).await?;
+            let role = scope.role_even_deleted(id).await?.ok_or(Error::NotFound)?;
+            let role = if role.deleted_at.is_none() { delete_role(&grant, &scope, role, tx).await? } else { role };
+            Ok((AnyRole::Custom(role), Effects::default()))
+        };
+        self.change(origin.ctx.clone(), mode, work).await
+    }
+}
+
+async fn delete_role<P: Permission>(
+    grant: &Grant<P>,
+    scope: &WriteScope<'_>,
+    role: Role,
+    tx: &WriteTx<'_>,
+) -> Result<Role> {
+    let tenant = TenantRef { id: role.tenant_id, partner_id: role.partner_id };
+    holds(grant, tenant, &role.permissions)?;
+    let role = scope.update(role.delete(&grant.by(), tx.now())).await?;
+    scope.delete_below_role(&role).await?;
+    Ok(role)
+}

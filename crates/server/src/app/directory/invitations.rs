@@ -1,0 +1,190 @@
+//! Invitations: how an account that an administrator made comes to its owner. An administrator never sets or sees a
+//! password.
+
+use std::sync::Arc;
+
+use gatehouse_domain::{
+    authz::{By, Grant, SystemReason, WriteUsers},
+    id::UserId,
+    password::Password,
+    secret::Secret,
+    tenant::Tenant,
+    time::Timestamp,
+    user::{Acceptance, INVITATION_LIFETIME, NotInvited, Purpose, User, UserView},
+};
+use gatehouse_persistence::{TenantFacts, WriteScope, WriteTx};
+
+use crate::{
+    app::{
+        App, Error, Result,
+        account::profile::{password_context, password_issue},
+        authority::assignments::may_become,
+        jobs::Outbox,
+        mail::letters,
+        request::client::Origin,
+    },
+    security::{keyring::token_hash, opaque_token},
+};
+
+/// Where the page is that a link leads to. What follows the fragment sign never leaves the browser.
+pub const PAGE: &str = "/invitation";
+
+/// How the owner of an account gets the invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is mailed to the address of the account. Accepting it proves that mailbox.
+    Email,
+    /// Whoever makes it gets the link, once, and hands it on.
+    Link,
+}
+
+/// A link that makes its holder the owner of an account.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    /// The link, where it is to be handed over; shown once.
+    pub handed: Option<HandedLink>,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+}
+
+/// A link for whoever asked for it.
+#[derive(Debug, Clone)]
+pub struct HandedLink {
+    /// The link.
+    pub url: Secret<String>,
+    /// The token in it.
+    pub token: Secret<String>,
+}
+
+/// An invitation in the making; goes along into transactions.
+#[derive(Debug, Clone)]
+pub(crate) struct NewInvitation {
+    is_mailed: bool,
+    token: opaque_token::NewToken,
+    base_url: Arc<str>,
+    outbox: Outbox,
+}
+
+impl NewInvitation {
+    /// Makes the link of a user; an earlier one stops working. It is mailed, or the answer has it.
+    pub(crate) async fn issue(
+        &self,
+        scope: &WriteScope<'_>,
+        house: &Tenant,
+        user: User,
+        by: &By,
+        now: Timestamp,
+    ) -> Result<Invitation> {
+        let (expires_at, token) = (now.plus(INVITATION_LIFETIME), &self.token.text);
+        let issued = scope.put_token(user.invite(self.is_mailed, expires_at, by)?, self.token.hash).await?;
+        if self.is_mailed {
+            let letter = letters::invitation(house, &issued.user, self.outbox.link(PAGE, &house.slug, token));
+            self.outbox.post_link(scope, &issued, letter, now).await?;
+            return Ok(Invitation { handed: None, expires_at });
+        }
+        let url = Secret::new(format!("{}{PAGE}#{}/{}", self.base_url, house.slug, token.expose()));
+        Ok(Invitation { handed: Some(HandedLink { url, token: token.clone() }), expires_at })
+    }
+}
+
+impl From<NotInvited> for Error {
+    fn from(NotInvited: NotInvited) -> Self {
+        Self::Conflict("The account has its owner.".into())
+    }
+}
+
+impl App {
+    /// Prepares an invitation.
+    pub(crate) fn new_invitation(&self, delivery: Delivery, origin: &Origin) -> NewInvitation {
+        NewInvitation {
+            is_mailed: delivery == Delivery::Email,
+            token: opaque_token::mint_invitation(&self.env),
+            base_url: Arc::clone(&origin.base_url),
+            outbox: self.outbox.clone(),
+        }
+    }
+
+    /// Makes a link for an account that waits for its owner; an earlier one stops working. Whoever has the link can
+    /// become the user, so it is made by those only who may do whatever the user may, for as long.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`] when the account has its owner, [`Error::Stale`].
+    pub async fn invite(
+        &self,
+        grant: &Grant<WriteUsers>,
+        id: UserId,
+        delivery: Delivery,
+        origin: &Origin,
+    ) -> Result<Invitation> {
+        let (new, grant) = (self.new_invitation(delivery, origin), grant.clone());
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant).await?;
+            let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
+            let house = tx.system(SystemReason::Authentication).tenant(view.user.tenant_id).await?;
+            let house = house.ok_or(Error::NotFound)?;
+            // First whether there is anything to invite to; what is refused then takes it back.
+            let invitation = new.issue(&scope, &house, view.user, &grant.by(), tx.now()).await?;
+            may_become(&grant, &scope, &view.roles).await?;
+            Ok::<_, Error>(invitation)
+        };
+        self.write_idempotent(origin, work).await
+    }
+
+    /// Makes the link of an account stop working.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such user or no link, [`Error::Conflict`] when the account has its owner.
+    pub async fn cancel_invitation(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<()> {
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant).await?;
+            let user = scope.user(id).await?.ok_or(Error::NotFound)?;
+            let changed = user.cancel_invitation(&grant.by())?;
+            if scope.drop_token(changed, Purpose::Invitation).await? { Ok(()) } else { Err(Error::NotFound) }
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+
+    /// The owner of an account sets the first password. The link is used up by that, and by nothing else: a password
+    /// that is too weak leaves it as it is.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInvitation`], [`Error::Invalid`] when the password is too weak, [`Error::AlreadyRegistered`] when
+    /// the chosen user name is taken, [`Error::TenantSuspended`], [`Error::Overloaded`].
+    pub async fn accept_invitation(
+        &self,
+        facts: &TenantFacts,
+        token: &str,
+        chosen: Acceptance,
+        password: Password,
+        origin: &Origin,
+    ) -> Result<UserView> {
+        if !facts.is_active() {
+            return Err(Error::TenantSuspended);
+        }
+        let (tenant, hash, now) = (facts.reference(), token_hash(token), origin.ctx.now);
+        // Nobody without a link makes the server hash.
+        let owner = self.reading().token_owner(tenant, Purpose::Invitation, hash, now).await?;
+        let owner = owner.ok_or(Error::InvalidInvitation)?;
+        let user = self.reading().user(owner).await?.ok_or(Error::InvalidInvitation)?;
+        let policy = self.policy(facts);
+        password.check_length(policy.password_min_length).map_err(|fault| password_issue("password", fault))?;
+        let username = chosen.username.as_ref().unwrap_or(&user.username);
+        let context = password_context(facts, username, &user.email);
+        let password = self.hasher.choose(tenant.id, password, context).await?;
+        let password = password.map_err(|fault| password_issue("password", fault))?;
+        let work = async move |tx: &WriteTx<'_>| {
+            let system = tx.system(SystemReason::Authentication);
+            let spent = system.spend_token(tenant, Purpose::Invitation, hash).await?;
+            let spent = spent.ok_or(Error::InvalidInvitation)?;
+            let user = system.user(spent.user_id).await?.ok_or(Error::InvalidInvitation)?;
+            let accepted = user
+                .accept_invitation(spent.mailed_to.as_ref(), chosen.clone(), password.clone(), tx.now())
+                .map_err(|NotInvited| Error::InvalidInvitation)?;
+            let user = system.update(accepted).await?.user;
+            let view = system.user_view(user.id, tx.now()).await?;
+            view.ok_or(Error::InvalidInvitation)
+        };
+        self.db.write(origin.ctx.clone(), work).await
+    }
+}

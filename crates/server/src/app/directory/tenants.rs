@@ -1,0 +1,179 @@
+//! Tenants.
+
+use std::borrow::Cow;
+
+use gatehouse_domain::{
+    authz::{Area, Denied, Grant, Permission, Reach, ReadTenants, SystemReason, TenantRef, WriteTenants},
+    id::{PartnerId, TenantId},
+    issue::{Issue, Loc},
+    page::{Direction, Page, PageRequest},
+    session::{Caps, Effects, Tighten, Within},
+    settings::Settings,
+    tenant::{Branding, NewTenant, Tenant, TenantPatch},
+};
+use gatehouse_persistence::WriteTx;
+
+use crate::app::{
+    App, Error, Result,
+    authority::assignments::an_owner_stays,
+    effects::{Mode, end},
+    request::client::Origin,
+    settings::{above, evidence_is_kept, may_shorten, none_is_loosened, tighten},
+};
+
+pub use gatehouse_persistence::{TenantFacts, TenantFilter};
+
+/// Where the body of a tenant has its settings.
+const SETTINGS: [Loc; 2] = [Loc::Key(Cow::Borrowed("body")), Loc::Key(Cow::Borrowed("settings"))];
+
+/// What changes of settings or looks: applied to what they are when the change is made.
+pub type Merge<T> = std::sync::Arc<dyn Fn(&mut T) + Send + Sync>;
+
+impl App {
+    /// Lists tenants within the grant.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn list_tenants(
+        &self,
+        grant: &Grant<ReadTenants>,
+        filter: &TenantFilter,
+        by_name: bool,
+        direction: Direction,
+        page: &PageRequest,
+    ) -> Result<Page<Tenant>> {
+        Ok(self.db.scope(grant).tenants(filter, by_name, direction, page).await?)
+    }
+
+    /// One tenant.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn tenant(&self, grant: &Grant<ReadTenants>, id: TenantId) -> Result<Tenant> {
+        self.db.scope(grant).tenant(id).await?.ok_or(Error::NotFound)
+    }
+
+    /// Makes a tenant with its signing key.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the grant shows no such partner or settings are looser than what is decided above,
+    /// [`Error::Denied`] when evidence would be kept for a shorter time, [`Error::Conflict`] when the slug is taken,
+    /// [`Error::LimitReached`].
+    pub async fn create_tenant(&self, grant: &Grant<WriteTenants>, new: NewTenant, origin: &Origin) -> Result<Tenant> {
+        let (id, partner) = (self.env.id(TenantId::from_parts), new.partner_id);
+        let key = self.new_key(TenantRef { id, partner_id: partner }, &grant.by())?;
+        let (grant, defaults) = (grant.clone(), self.defaults);
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant).await?;
+            if !may_own(&grant, partner) || scope.partner(partner).await?.is_none() {
+                return Err(unknown("partner_id"));
+            }
+            another_tenant_fits(tx, partner).await?;
+            let above = above(tx.system(SystemReason::Inheritance).read(), partner).await?;
+            let changed = Tenant::create(id, new.clone(), &grant.by(), tx.now());
+            let layers = changed.value().layers(&above);
+            none_is_loosened(&layers, &Settings::default(), &SETTINGS, &defaults)?;
+            let inherited = layers.replaced(Settings::default());
+            let area = Area::Tenant(TenantRef { id, partner_id: partner });
+            may_shorten(&grant, &area, [&inherited, &layers], &defaults)?;
+            let tenant = scope.insert(changed).await?;
+            scope.insert(key.clone()).await?;
+            Ok(tenant)
+        };
+        self.write_idempotent(origin, work).await
+    }
+
+    /// Changes a tenant. Suspending it ends every session in it, stricter settings those that have more than they may. Only the platform moves it to another partner.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Invalid`] for an unknown partner, [`Error::Conflict`],
+    /// [`Error::Stale`].
+    pub async fn update_tenant(
+        &self,
+        grant: &Grant<WriteTenants>,
+        id: TenantId,
+        patch: TenantPatch,
+        (settings, branding): (Merge<Settings>, Merge<Branding>),
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<(Tenant, Effects)> {
+        let (grant, defaults) = (grant.clone(), self.defaults);
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant).await?;
+            let tenant = scope.tenant(id).await?.ok_or(Error::NotFound)?;
+            let mut patch = patch.clone();
+            if let Some(partner) = patch.partner_id.filter(|partner| *partner != tenant.partner_id) {
+                if *grant.reach() != Reach::Platform {
+                    return Err(Error::Denied(Denied::Forbidden(WriteTenants::NAME)));
+                }
+                if scope.partner(partner).await?.is_none() {
+                    return Err(unknown("partner_id"));
+                }
+                another_tenant_fits(tx, partner).await?;
+            }
+            let (mut merged_settings, mut merged_branding) = (tenant.settings, tenant.branding.clone());
+            settings(&mut merged_settings);
+            branding(&mut merged_branding);
+            patch.settings = Some(merged_settings);
+            patch.branding = Some(merged_branding);
+            let system = tx.system(SystemReason::Inheritance);
+            let (decided, before) = (tenant.settings, tenant.layers(&above(system.read(), tenant.partner_id).await?));
+            let partner = tenant.partner_id;
+            let (changed, ends) = tenant.update(patch, &grant.by(), tx.now());
+            let tenant = changed.value();
+            let after = if tenant.partner_id == partner {
+                before.replaced(tenant.settings)
+            } else {
+                tenant.layers(&above(system.read(), tenant.partner_id).await?)
+            };
+            none_is_loosened(&after, &decided, &SETTINGS, &defaults)?;
+            let area = Area::Tenant(TenantRef { id, partner_id: partner });
+            evidence_is_kept(tx, &grant, area, [&before, &after], &defaults).await?;
+            let tenant = scope.update(changed).await?;
+            // Each of these can keep everybody in the tenant from signing in.
+            let asks = after.asks_for_verified_email() && !before.asks_for_verified_email();
+            if ends.is_some() || asks || tenant.partner_id != partner {
+                an_owner_stays(tx).await?;
+            }
+            let effects = match ends {
+                Some(ends) => end(tx, &scope, &ends, mode).await?,
+                None => {
+                    let caps = Caps::between(&before.policy(&defaults), &after.policy(&defaults));
+                    let within = Within::Tenant(tenant.reference());
+                    tighten(tx, &scope, &Tighten { within, caps, by: grant.by() }, mode).await?
+                }
+            };
+            Ok((tenant, effects))
+        };
+        self.db.at_length(self.change(origin.ctx.clone(), mode, work)).await
+    }
+}
+
+/// A partner has room for one more tenant, and keeps it until the transaction ends.
+async fn another_tenant_fits(tx: &WriteTx<'_>, partner: PartnerId) -> Result<()> {
+    match tx.system(SystemReason::Quota).tenant_quota(partner).await?.exhausted() {
+        Some(most) => Err(Error::LimitReached(format!("The partner may have {most} tenants.").into())),
+        None => Ok(()),
+    }
+}
+
+/// A tenant has room for one more user, and keeps it until the transaction ends.
+pub(crate) async fn another_user_fits(tx: &WriteTx<'_>, tenant: TenantRef) -> Result<()> {
+    match tx.system(SystemReason::Quota).user_quota(tenant).await?.exhausted() {
+        Some(most) => Err(Error::LimitReached(format!("The tenant may have {most} users.").into())),
+        None => Ok(()),
+    }
+}
+
+fn may_own(grant: &Grant<WriteTenants>, partner: PartnerId) -> bool {
+    match grant.reach() {
+        Reach::Platform => true,
+        Reach::Partners(partners) => partners.contains(&partner),
+        Reach::Tenant(_) | Reach::Own(..) => false,
+    }
+}
+
+/// An id in the body that names nothing the caller may see.
+pub(crate) fn unknown(field: &'static str) -> Error {
+    Error::Invalid(Issue::body(field, "not_found", "names nothing that you may see").into())
+}

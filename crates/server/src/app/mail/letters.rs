@@ -1,0 +1,151 @@
+//! What mails say. Of what people choose themselves only names of a narrow form are repeated: a letter that anybody can
+//! have sent to anybody carries no message of the sender's.
+
+use gatehouse_domain::{
+    tenant::Tenant,
+    text::Email,
+    user::{INVITATION_LIFETIME, RESET_LIFETIME, User, VERIFICATION_LIFETIME},
+};
+
+use crate::mail::{Letter, Link};
+
+const NOT_YOU: &str = "If that was not you, reset your password now and tell your administrator.";
+
+fn hours(lifetime: std::time::Duration) -> String {
+    match lifetime.as_secs() / 3_600 {
+        1 => "an hour".to_owned(),
+        hours if hours % 24 == 0 && hours > 24 => format!("{} days", hours / 24),
+        hours => format!("{hours} hours"),
+    }
+}
+
+fn letter<const N: usize, const M: usize>(
+    tenant: &Tenant,
+    to: &Email,
+    subject: String,
+    paragraphs: [String; N],
+    link: Option<(&str, String)>,
+    after: [String; M],
+) -> Letter {
+    let link = link.map(|(label, url)| Link { label: label.to_owned(), url });
+    let (from, to) = (tenant.name.to_string(), to.to_string());
+    Letter { from, to, subject, paragraphs: paragraphs.into(), link, after: after.into() }
+}
+
+/// Invites the owner of an account.
+pub(crate) fn invitation(tenant: &Tenant, user: &User, url: String) -> Letter {
+    let (name, user_name) = (&tenant.name, &user.username);
+    letter(
+        tenant,
+        &user.email,
+        format!("Your invitation to {name}"),
+        [
+            format!("An account has been made for you at {name}. Your user name is {user_name}."),
+            "Choose a password to begin.".to_owned(),
+        ],
+        Some(("Accept the invitation", url)),
+        [format!("The link works once, for {}. If you did not expect this, do nothing.", hours(INVITATION_LIFETIME))],
+    )
+}
+
+/// Lets a user set another password, because the user or an administrator asked for it.
+pub(crate) fn reset(tenant: &Tenant, user: &User, url: String, is_forced: bool) -> Letter {
+    let (name, user_name) = (&tenant.name, &user.username);
+    let (why, otherwise) = if is_forced {
+        (
+            format!(
+                "An administrator asks you to set another password for your account {user_name} at {name}. The password so far works no more, and you have been signed out everywhere."
+            ),
+            "When the link is too old, ask for another where you sign in.",
+        )
+    } else {
+        (
+            format!("Somebody, probably you, has asked to reset the password of your account {user_name} at {name}."),
+            "If that was not you, do nothing: your password stays as it is.",
+        )
+    };
+    letter(
+        tenant,
+        &user.email,
+        format!("Reset your password at {name}"),
+        [why],
+        Some(("Set another password", url)),
+        [format!("The link works once, for {}. {otherwise}", hours(RESET_LIFETIME))],
+    )
+}
+
+/// Has somebody show that an address is the user's.
+pub(crate) fn verification(tenant: &Tenant, user: &User, to: &Email, url: String) -> Letter {
+    let (name, user_name) = (&tenant.name, &user.username);
+    letter(
+        tenant,
+        to,
+        format!("Confirm your e-mail address for {name}"),
+        [format!("Confirm that this is the e-mail address of the account {user_name} at {name}.")],
+        Some(("Confirm the address", url)),
+        [format!(
+            "The link works once, for {}. If you have no such account, do nothing.",
+            hours(VERIFICATION_LIFETIME)
+        )],
+    )
+}
+
+/// Tells the owner of an account that somebody else wanted the address for another.
+pub(crate) fn address_taken(tenant: &Tenant, to: &Email) -> Letter {
+    let name = &tenant.name;
+    letter(
+        tenant,
+        to,
+        format!("Your e-mail address at {name}"),
+        [
+            format!("Somebody, perhaps you, wanted to use this e-mail address for another account at {name}."),
+            "It belongs to an account there already, so nothing has changed.".to_owned(),
+        ],
+        None,
+        [],
+    )
+}
+
+/// Tells a user that the password is another.
+pub(crate) fn password_changed(tenant: &Tenant, user: &User) -> Letter {
+    let (name, user_name) = (&tenant.name, &user.username);
+    letter(
+        tenant,
+        &user.email,
+        format!("Your password at {name} was changed"),
+        [format!(
+            "The password of your account {user_name} at {name} was changed just now, and other devices were signed out."
+        )],
+        None,
+        [NOT_YOU.to_owned()],
+    )
+}
+
+/// Tells a user that the e-mail address is another: at the old one and at the new.
+pub(crate) fn email_changed(tenant: &Tenant, user: &User, old: &Email) -> [Letter; 2] {
+    let (name, user_name, new) = (&tenant.name, &user.username, &user.email);
+    let to = |to| {
+        letter(
+            tenant,
+            to,
+            format!("Your e-mail address at {name} was changed"),
+            [format!("The e-mail address of your account {user_name} at {name} was {old} and is now {new}.")],
+            None,
+            ["If that was not you, tell your administrator at once.".to_owned()],
+        )
+    };
+    [to(old), to(new)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_are_said_in_words() {
+        assert_eq!(
+            [RESET_LIFETIME, VERIFICATION_LIFETIME, INVITATION_LIFETIME].map(hours),
+            ["an hour", "24 hours", "7 days"]
+        );
+    }
+}

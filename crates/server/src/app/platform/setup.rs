@@ -1,0 +1,224 @@
+//! The first start and the first administrator. There are no default credentials.
+
+use std::time::Duration;
+
+use gatehouse_domain::{
+    audit::Refused,
+    authz::{By, SystemReason},
+    id::{AssignmentId, KeyId, PartnerId, TenantId, UserId},
+    issue::Parse,
+    key::SigningKey,
+    partner::{NewPartner, Partner},
+    password::Password,
+    role::{Anchor, Assignment, BuiltinRole, NewAssignment},
+    secret::{PasswordHash, Secret},
+    settings::Settings,
+    tenant::{Branding, NewTenant, Tenant},
+    text::{Email, Name, Slug, Username},
+    user::{NewUser, User, UserView},
+};
+use gatehouse_persistence::{Ctx, Error as Storage, TenantFacts, WriteTx};
+
+use crate::{
+    app::{
+        App, Error, Result, StartError,
+        account::profile::{password_context, password_issue},
+        request::client::Origin,
+    },
+    config::FirstAdmin,
+    security::{keyring::token_hash, opaque_token},
+};
+
+/// How long a setup token can be used.
+pub const TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 60);
+const SETUP: SystemReason = SystemReason::Setup;
+/// The slugs of a fresh installation.
+const PARTNER: &str = "platform";
+/// The tenant of a fresh installation.
+pub const DEFAULT_TENANT: &str = "default";
+
+/// A value of the program's own, which its own rules accept.
+fn own<T: Parse>(text: &str) -> Result<T> {
+    T::parse(text).map_err(|fault| Error::Internal(fault.msg.into()))
+}
+
+/// Who the first administrator will be.
+#[derive(Debug, Clone)]
+pub struct SetUp {
+    /// The one-time token.
+    pub token: Secret<String>,
+    /// The e-mail address.
+    pub email: Email,
+    /// The user name.
+    pub username: Username,
+    /// The password.
+    pub password: Password,
+}
+
+impl App {
+    /// Makes the installation with its partner `platform` and its tenant `default`, unless it exists, and checks that
+    /// the master key is the one it was made with.
+    pub(crate) async fn install(&self) -> Result<(), StartError> {
+        if self.reading().installation().await?.is_none() {
+            match self.first_start().await {
+                // Another process was faster.
+                Ok(()) | Err(Error::Conflict(_)) => {}
+                Err(Error::Internal(error))
+                    if matches!(error.downcast_ref(), Some(Storage::Conflict("pk_installation"))) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match self.reading().installation().await? {
+            Some(installation) if installation.key_check == self.keyring.check() => Ok(()),
+            Some(installation) if installation.key_check == self.keyring.check_before() => {
+                self.upgrade_trail().await;
+                Ok(())
+            }
+            _ => Err(StartError::WrongMasterKey),
+        }
+    }
+
+    async fn first_start(&self) -> Result<()> {
+        let (by, now) = (By::system(SETUP), self.env.now());
+        let partner = NewPartner {
+            name: own::<Name>("Platform")?,
+            slug: own::<Slug>(PARTNER)?,
+            contact_email: None,
+            max_tenants: None,
+            max_users_per_tenant: None,
+            max_applications_per_tenant: None,
+        };
+        let partner = Partner::create(self.env.id(PartnerId::from_parts), partner, &by, now);
+        let tenant = NewTenant {
+            partner_id: partner.value().id,
+            name: own::<Name>("Default")?,
+            slug: own::<Slug>(DEFAULT_TENANT)?,
+            contact_email: None,
+            settings: Settings::default(),
+            branding: Branding::default(),
+        };
+        let tenant = Tenant::create(self.env.id(TenantId::from_parts), tenant, &by, now);
+        let key_id = self.env.id(KeyId::from_parts);
+        let material = self.tokens.generate(tenant.value().id, key_id)?;
+        let key = SigningKey::create(key_id, tenant.value().reference(), material, &by, now);
+        let check = self.keyring.check().to_vec();
+        let work = async move |tx: &WriteTx<'_>| {
+            let system = tx.system(SETUP);
+            system.install(&check).await?;
+            system.begin_trail().await?;
+            system.insert(partner.clone()).await?;
+            system.insert(tenant.clone()).await?;
+            system.insert(key.clone()).await?;
+            Ok::<_, Error>(())
+        };
+        self.db.write(self.ctx(), work).await
+    }
+
+    /// Whether there is an administrator.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn is_set_up(&self) -> Result<bool> {
+        Ok(self.reading().installation().await?.is_some_and(|installation| installation.set_up_at.is_some()))
+    }
+
+    /// Makes a one-time token for the setup.
+    ///
+    /// # Errors
+    /// [`Error::AlreadySetUp`] when there is an administrator.
+    pub async fn new_setup_token(&self) -> Result<Secret<String>> {
+        if self.is_set_up().await? {
+            return Err(Error::AlreadySetUp);
+        }
+        let token = opaque_token::mint_setup(&self.env);
+        let hash = token.hash;
+        let work = async move |tx: &WriteTx<'_>| {
+            Ok::<_, Error>(tx.system(SETUP).add_setup_token(hash, tx.now().plus(TOKEN_LIFETIME)).await?)
+        };
+        self.db.write(self.ctx(), work).await?;
+        Ok(token.text)
+    }
+
+    async fn default_tenant(&self) -> Result<std::sync::Arc<TenantFacts>> {
+        let facts = self.tenant_facts_by_slug(&own::<Slug>(DEFAULT_TENANT)?).await?;
+        facts.ok_or_else(|| Error::Internal("the default tenant is gone".into()))
+    }
+
+    /// Makes the first administrator with a setup token.
+    ///
+    /// # Errors
+    /// [`Error::AlreadySetUp`], [`Error::InvalidSetupToken`], [`Error::Invalid`] when the password is too weak; then
+    /// the token can be used again.
+    pub async fn set_up(&self, new: SetUp, origin: &Origin) -> Result<UserView> {
+        if self.is_set_up().await? {
+            return Err(Error::AlreadySetUp);
+        }
+        let hash = token_hash(new.token.expose());
+        // Looked up before anything is hashed: this door is open to strangers.
+        if !self.reading().has_setup_token(hash, origin.ctx.now).await? {
+            return Err(self.record_refusal(Refused::setup(), Error::InvalidSetupToken, origin).await);
+        }
+        self.first_administrator(new.email, new.username, new.password, Some(hash), origin.ctx.clone()).await
+    }
+
+    /// Makes the first administrator from the configuration, unless there is one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the password is too weak.
+    pub async fn set_up_unattended(&self, admin: &FirstAdmin) -> Result<()> {
+        if self.is_set_up().await? {
+            return Ok(());
+        }
+        let ctx = self.ctx();
+        match self
+            .first_administrator(admin.email.clone(), admin.username.clone(), admin.password.clone(), None, ctx)
+            .await
+        {
+            Ok(_) | Err(Error::AlreadySetUp) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn first_administrator(
+        &self,
+        email: Email,
+        username: Username,
+        password: Password,
+        token: Option<gatehouse_domain::secret::TokenHash>,
+        ctx: Ctx,
+    ) -> Result<UserView> {
+        let facts = self.default_tenant().await?;
+        let policy = self.policy(&facts);
+        password.check_length(policy.password_min_length).map_err(|fault| password_issue("password", fault))?;
+        let context = password_context(&facts, &username, &email);
+        let chosen = self.hasher.choose(facts.tenant.id, password, context).await?;
+        let hash: PasswordHash = chosen.map_err(|fault| password_issue("password", fault))?;
+
+        let (by, tenant) = (By::system(SETUP), facts.reference());
+        let id = self.env.id(UserId::from_parts);
+        let new = NewUser { tenant, username, email, display_name: None, phone: None };
+        let assignment = NewAssignment {
+            id: self.env.id(AssignmentId::from_parts),
+            tenant,
+            user_id: id,
+            role_id: BuiltinRole::SuperAdmin.id(),
+            anchor: Anchor::Platform,
+            expires_at: None,
+        };
+        let work = async move |tx: &WriteTx<'_>| {
+            let (system, now) = (tx.system(SETUP), tx.now());
+            if let Some(token) = token
+                && !system.spend_setup_token(token).await?
+            {
+                return Err(Error::InvalidSetupToken);
+            }
+            if !system.finish_setup().await? {
+                return Err(Error::AlreadySetUp);
+            }
+            system.insert(User::set_up(id, new.clone(), hash.clone(), &by, now)).await?;
+            system.insert(Assignment::create(assignment.clone(), &by, now)).await?;
+            Ok(system.user_view(id, now).await?)
+        };
+        self.db.write(ctx, work).await?.ok_or(Error::NotFound)
+    }
+}

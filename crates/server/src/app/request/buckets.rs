@@ -1,0 +1,166 @@
+//! How many requests somebody who is signed in may send: a bucket for each user and one for each tenant, in this process.
+//!
+//! A bucket is one instant, and one that is full again need not be kept: so a table of them is small, and bounded. Each
+//! replica counts for itself; what has to be counted together, such as wrong passwords, is counted in the database.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use gatehouse_domain::{
+    authz::Actor,
+    bucket::{BucketRule, Left},
+    id::UserId,
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+use crate::{
+    app::{
+        App, Error, Result,
+        sign_in::attempts::{Limited, Quota},
+    },
+    config::Limits,
+};
+
+/// Requests wait for each other only where their buckets are in the same part, and then for a look-up.
+const PARTS: usize = 64;
+/// How many buckets a part has at most.
+const MOST: usize = 4_096;
+
+/// Buckets of one rule by what they are for.
+#[derive(Debug)]
+struct Buckets {
+    policy: &'static str,
+    rule: Option<BucketRule>,
+    /// When each is full again.
+    parts: Box<[Mutex<HashMap<Uuid, Timestamp>>]>,
+}
+
+impl Buckets {
+    fn new(policy: &'static str, rule: Option<BucketRule>) -> Self {
+        Self { policy, rule, parts: (0..PARTS).map(|_| Mutex::default()).collect() }
+    }
+
+    /// Takes a token; what is left, if there is a limit at all.
+    fn take(&self, id: Uuid, now: Timestamp) -> Limited<()> {
+        let Some(rule) = self.rule else { return Limited { quota: None, result: Ok(()) } };
+        // The end of an id is random.
+        let part = &self.parts[usize::from(id.as_bytes()[15]) % PARTS];
+        let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
+        make_room(&mut part, now);
+        let full_at = part.entry(id).or_default();
+        let taken = rule.take(*full_at, now);
+        if let Ok(left) = taken {
+            *full_at = left.full_at;
+        }
+        drop(part);
+        let quota = |remaining, reset| Quota { policy: self.policy, rule: rule.window(), remaining, reset };
+        match taken {
+            Ok(Left { tokens, full_at }) => Limited { quota: Some(quota(tokens, full_at.since(now))), result: Ok(()) },
+            Err(wait) => Limited { quota: Some(quota(0, wait)), result: Err(Error::RateLimited(wait)) },
+        }
+    }
+}
+
+/// Drops full buckets when there are many; where most are in use all start anew, as nobody may be shut out for want of
+/// space.
+fn make_room(part: &mut HashMap<Uuid, Timestamp>, now: Timestamp) {
+    if part.len() >= MOST {
+        part.retain(|_, full_at| *full_at > now);
+        if part.len() > MOST / 2 {
+            part.clear();
+        }
+    }
+}
+
+/// The buckets of an instance.
+#[derive(Debug)]
+pub struct Admission {
+    users: Buckets,
+    tenants: Buckets,
+    sign_ins: Buckets,
+}
+
+impl Admission {
+    /// Full buckets.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            users: Buckets::new("user", limits.user_requests),
+            tenants: Buckets::new("tenant", limits.tenant_requests),
+            sign_ins: Buckets::new("sign-in", limits.sign_ins),
+        }
+    }
+}
+
+impl App {
+    /// Counts a request of somebody who is signed in, for the user and for the tenant that the user belongs to. A user
+    /// who has to wait does not use up what the others of the tenant have.
+    pub fn admit(&self, actor: &Actor, now: Timestamp) -> Limited<()> {
+        let Actor::User(user) = actor else { return Limited { quota: None, result: Ok(()) } };
+        let one = self.admission.users.take(user.user_id.uuid(), now);
+        if one.result.is_err() {
+            return one;
+        }
+        let all = self.admission.tenants.take(user.tenant_id.uuid(), now);
+        if all.result.is_err() || one.quota.is_none() { all } else { one }
+    }
+
+    /// Counts a sign-in of a user whose password was right.
+    pub(crate) fn admit_sign_in(&self, user: UserId, now: Timestamp, quota: &mut Option<Quota>) -> Result<()> {
+        let limited = self.admission.sign_ins.take(user.uuid(), now);
+        if limited.result.is_err() {
+            *quota = limited.quota;
+        }
+        limited.result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000);
+    const RULE: BucketRule = BucketRule { burst: 2, period: Duration::from_secs(1) };
+
+    fn id(n: usize) -> Uuid {
+        // All in one part.
+        Uuid::from_u128((n as u128) << 8)
+    }
+
+    #[test]
+    fn buckets_of_others_are_not_touched() {
+        let buckets = Buckets::new("user", Some(RULE));
+        for _ in 0..2 {
+            assert!(buckets.take(id(1), NOW).result.is_ok());
+        }
+        let refused = buckets.take(id(1), NOW);
+        assert!(matches!(refused.result, Err(Error::RateLimited(wait)) if wait == RULE.period));
+        assert!(buckets.take(id(2), NOW).result.is_ok());
+    }
+
+    #[test]
+    fn there_are_never_more_buckets_than_fit() {
+        let buckets = Buckets::new("user", Some(RULE));
+        for n in 0..MOST * 3 {
+            assert!(buckets.take(id(n), NOW).result.is_ok());
+            assert!(buckets.parts[0].lock().unwrap().len() <= MOST);
+        }
+        // Full ones make room for others first.
+        let later = NOW.plus(RULE.period * 9);
+        for n in 0..MOST {
+            assert!(buckets.take(id(MOST * 9 + n), later).result.is_ok());
+        }
+        assert!(buckets.parts[0].lock().unwrap().values().all(|full_at| *full_at > later));
+    }
+
+    #[test]
+    fn no_rule_limits_nobody() {
+        let buckets = Buckets::new("user", None);
+        assert!((0..1_000).all(|_| buckets.take(id(1), NOW).result.is_ok()));
+        assert!(buckets.parts.iter().all(|part| part.lock().unwrap().is_empty()));
+    }
+}

@@ -1,0 +1,5 @@
+//! Sessions: seen, refreshed, ended, and known without a query.
+
+pub mod cache;
+pub mod refresh;
+pub mod revocation;

@@ -1,0 +1,304 @@
+//! Imports that are asked for over the network: their file waits for a [job](crate::app::jobs) to read it in, in the name of
+//! who asked and only for as long as that one may.
+//!
+//! Taking one up is a compare-and-set on its version, and so is every batch, which also renews the lease of the job.
+//! Whoever was thought to be dead and is not finds that somebody else goes on, and has changed nothing. The job leaves
+//! the queue with the end of its import, by a trigger, whoever ends it.
+
+use std::sync::Arc;
+
+use gatehouse_domain::{
+    authz::{Actor, Area, By, Grant, Presence, ReadUsers, SystemReason, UserActor, WriteUsers, authorize},
+    id::{JobId, TenantId},
+    import::{Import, ImportFailure, Order},
+    page::{Direction, Page, PageRequest},
+    role::HeldRole,
+    user::UserStatus,
+};
+use gatehouse_persistence::{BATCH, ClaimedJob, WriteTx};
+
+use crate::{
+    app::{
+        App, Error, Result,
+        jobs::{Job, Outcome},
+        request::client::Origin,
+        transfer::{
+            imports::{Importing, Rejected, rejected, there_is_one},
+            uploads::Upload,
+        },
+    },
+    transfer::{Feed, ReadError},
+};
+
+const JOB: SystemReason = SystemReason::Job;
+/// The most lines that may be rejected: what is kept of a file must not become more than the file.
+const MOST_REJECTED: u64 = 10_000;
+/// How often somebody who ends an import tries that while it gets on.
+const CANCEL_TRIES: u32 = 20;
+
+/// An import that this process has taken up.
+#[derive(Debug)]
+pub struct ImportJob {
+    importing: Importing,
+    feed: Feed,
+    /// How many pieces of the file have been read; none are left if there is none.
+    next_piece: Option<u64>,
+    /// Whether it is somebody else's by now.
+    is_lost: bool,
+}
+
+impl App {
+    /// Asks for an import of a file that has come.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] while there is another one.
+    pub async fn queue_import(&self, upload: &Upload, order: Order, origin: &Origin) -> Result<Import> {
+        let (grant, tenant, id) = (upload.grant.clone(), upload.tenant, upload.id);
+        let job = self.outbox.job(id, &Job::UserImport, None)?;
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant).await?;
+            let import = scope.insert(Import::queue(id, tenant, order, &grant.by(), tx.now())).await?;
+            scope.enqueue(tenant, None, job.clone()).await?;
+            Ok(import)
+        };
+        match self.write_idempotent(origin, work).await {
+            // Nothing else can be in the way than another import.
+            Err(Error::Conflict(why)) => {
+                let other = self.db.scope(&upload.grant).active_import(tenant.id).await?;
+                Err(other.map_or(Error::Conflict(why), |other| there_is_one(&other)))
+            }
+            other => other,
+        }
+    }
+
+    /// Lists the imports of a tenant.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`].
+    pub async fn list_imports(
+        &self,
+        grant: &Grant<ReadUsers>,
+        tenant: TenantId,
+        direction: Direction,
+        page: &PageRequest,
+    ) -> Result<Page<Import>> {
+        let (grant, tenant) = self.within(grant, tenant).await?;
+        Ok(self.db.scope(&grant).imports(tenant.id, direction, page).await?)
+    }
+
+    /// An import of a tenant.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`].
+    pub async fn import(&self, grant: &Grant<ReadUsers>, tenant: TenantId, id: JobId) -> Result<Import> {
+        let (grant, _) = self.within(grant, tenant).await?;
+        self.db.scope(&grant).import(id).await?.ok_or(Error::NotFound)
+    }
+
+    /// Lists what an import rejected.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`].
+    pub async fn list_rejected_lines(
+        &self,
+        grant: &Grant<ReadUsers>,
+        (tenant, id): (TenantId, JobId),
+        direction: Direction,
+        page: &PageRequest,
+    ) -> Result<Page<Rejected>> {
+        let (grant, _) = self.within(grant, tenant).await?;
+        let scope = self.db.scope(&grant);
+        let import = scope.import(id).await?.ok_or(Error::NotFound)?;
+        let Page { items, total, next } = scope.rejected_page(&import, direction, page).await?;
+        Ok(Page { items: items.into_iter().map(rejected).collect::<Result<_>>()?, total, next })
+    }
+
+    /// Ends an import; what it has brought stays. One that has ended stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Stale`] when it got on meanwhile, however often that was tried.
+    pub async fn cancel_import(
+        &self,
+        grant: &Grant<WriteUsers>,
+        tenant: TenantId,
+        id: JobId,
+        origin: &Origin,
+    ) -> Result<Import> {
+        let (grant, _) = self.within(grant, tenant).await?;
+        let mut tries = 0;
+        loop {
+            let grant = grant.clone();
+            let work = async move |tx: &WriteTx<'_>| {
+                let scope = tx.scope(&grant).await?;
+                let import = scope.import(id).await?.ok_or(Error::NotFound)?;
+                if !import.is_active() {
+                    return Ok(import);
+                }
+                Ok(scope.update(import.cancel(&grant.by(), tx.now())).await?)
+            };
+            tries += 1;
+            match self.write_idempotent(origin, work).await {
+                Err(Error::Stale) if tries < CANCEL_TRIES => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Reads in the file of an import, to its end.
+    pub(crate) async fn run_import(&self, claim: &ClaimedJob) -> Result<Outcome> {
+        let Some(mut job) = self.take_up_import(claim).await? else { return Ok(Outcome::Lost) };
+        while self.import_step(&mut job).await? {}
+        Ok(if job.is_lost { Outcome::Lost } else { Outcome::Left })
+    }
+
+    /// Takes up the import of a job; none if it has ended, or is somebody else's by now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn take_up_import(&self, claim: &ClaimedJob) -> Result<Option<ImportJob>> {
+        let of = claim.clone();
+        let take_up = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).take_up_import(&of).await?);
+        let Some(mut import) = self.db.write(self.ctx(), take_up).await? else { return Ok(None) };
+        // Only imports with a file have a job.
+        let Some(format) = import.format else { return Ok(None) };
+        if import.dry_run && import.counts.lines() > 0 {
+            // The names that were tried are forgotten with whoever tried them.
+            import = self.try_anew(import).await?;
+        }
+        let feed = Feed::open(format, import.counts.lines(), import.digest.clone());
+        let grant = authorize(&Arc::new(Actor::System(JOB)), &Area::Tenant(import.tenant))?;
+        let importing = Importing::under(claim.clone(), grant, import);
+        Ok(Some(ImportJob { importing, feed, next_piece: Some(0), is_lost: false }))
+    }
+
+    /// Nobody gets on with an import: whatever its file is, it is not read.
+    pub(crate) async fn give_import_up(&self, claim: &ClaimedJob) -> Result<()> {
+        let Some(job) = self.take_up_import(claim).await? else {
+            // There is none that it could be of any use to.
+            let claim = claim.clone();
+            let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).drop_job(&claim).await?);
+            return self.db.write(self.ctx(), work).await.map(drop);
+        };
+        match self.fail_import(job.importing.import().clone(), ImportFailure::FileUnreadable).await {
+            Ok(_) | Err(Error::Stale) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the next batch in; false when the import has come to its end, or is somebody else's by now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn import_step(&self, job: &mut ImportJob) -> Result<bool> {
+        match Box::pin(self.next_batch(job)).await {
+            Err(Error::Stale) => {
+                job.is_lost = true;
+                Ok(false)
+            }
+            other => other,
+        }
+    }
+
+    async fn next_batch(&self, job: &mut ImportJob) -> Result<bool> {
+        let import = job.importing.import().clone();
+        match self.authority(&import).await? {
+            Some(grant) => job.importing.renew(grant),
+            None => return self.fail_import(import, ImportFailure::NotAllowed).await,
+        }
+        let next_piece = &mut job.next_piece;
+        let more = async || self.piece(&import, next_piece).await;
+        let (lines, digest) = match job.feed.next(more).await {
+            Ok(Ok(batch)) => batch,
+            Ok(Err(error)) => return self.fail_import(import, failure(&error)).await,
+            Err(Error::Internal(_)) => return self.fail_import(import, ImportFailure::FileUnreadable).await,
+            Err(error) => return Err(error),
+        };
+        if lines.is_empty() {
+            self.finish_import(job.importing.clone()).await?;
+            return Ok(false);
+        }
+        match self.import_batch(&mut job.importing, lines, digest).await {
+            // The right ended after it was looked at.
+            Err(Error::SessionRevoked | Error::Denied(_)) => {
+                return self.fail_import(import, ImportFailure::NotAllowed).await;
+            }
+            other => other?,
+        };
+        if job.importing.import().counts.rejected > MOST_REJECTED {
+            return self.fail_import(job.importing.import().clone(), ImportFailure::TooManyRejected).await;
+        }
+        Ok(true)
+    }
+
+    /// The next piece of the file. When the import has ended it is not there, which whoever then goes on finds out.
+    async fn piece(&self, import: &Import, next: &mut Option<u64>) -> Result<Option<Vec<u8>>> {
+        let Some(number) = *next else { return Ok(None) };
+        let sealed = self.db.system(JOB).piece(import, number).await?;
+        let sealed = sealed.ok_or_else(|| Error::Internal("a piece of a file is missing".into()))?;
+        let opened = self.keyring.open_piece(import.id, number, &sealed);
+        let (piece, is_last) = opened.map_err(|error| Error::Internal(Box::new(error)))?;
+        *next = (!is_last).then_some(number + 1);
+        Ok(Some(piece))
+    }
+
+    /// What who asked for an import may do now; none if that is no longer enough.
+    async fn authority(&self, import: &Import) -> Result<Option<Grant<WriteUsers>>> {
+        let Some(tenant) = self.tenant_facts(import.tenant.id).await? else { return Ok(None) };
+        let place = Area::Tenant(tenant.reference());
+        let Some(asker) = import.asker else {
+            return Ok(authorize(&Arc::new(Actor::System(SystemReason::Cli)), &place).ok());
+        };
+        let Some(user_id) = asker.user_id else { return Ok(None) };
+        let view = self.db.system(JOB).user_view(user_id, self.env.now()).await?;
+        let Some(view) = view.filter(|view| view.user.status == UserStatus::Active) else { return Ok(None) };
+        // Signing out takes nothing away. A session that somebody had a reason to end does: it may have been stolen.
+        let session = self.db.system(JOB).session(asker.session_id).await?;
+        if session.and_then(|session| session.ended).is_some_and(|end| !end.reason.is_harmless()) {
+            return Ok(None);
+        }
+        let home = self.tenant_facts(view.user.tenant_id).await?;
+        if !home.is_some_and(|home| home.is_active()) {
+            return Ok(None);
+        }
+        let actor = Actor::User(UserActor {
+            user_id: view.user.id,
+            tenant_id: view.user.tenant_id,
+            partner_id: view.user.partner_id,
+            session_id: asker.session_id,
+            presence: Presence::Absent,
+            rights: view.roles.iter().map(HeldRole::right).collect(),
+        });
+        Ok(authorize(&Arc::new(actor), &place).ok())
+    }
+
+    async fn fail_import(&self, import: Import, why: ImportFailure) -> Result<bool> {
+        let (id, tenant) = (import.id, import.tenant.id);
+        tracing::warn!(job = %id, tenant_id = %tenant, reason = why.as_str(), "an import cannot go on");
+        let work = async move |tx: &WriteTx<'_>| {
+            tx.system(JOB).update(import.clone().fail(why, &By::system(JOB), tx.now())).await?;
+            Ok::<_, Error>(false)
+        };
+        self.db.write(self.ctx(), work).await
+    }
+
+    async fn try_anew(&self, import: Import) -> Result<Import> {
+        loop {
+            let of = import.clone();
+            let forget = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).forget_rejected_lines(&of).await?);
+            if self.db.write(self.ctx(), forget).await? < BATCH {
+                break;
+            }
+        }
+        let anew = Import { counts: Default::default(), digest: Vec::new(), ..import };
+        let begin = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).advance(anew.clone(), &[]).await?);
+        self.db.write(self.ctx(), begin).await
+    }
+}
+
+const fn failure(error: &ReadError) -> ImportFailure {
+    match error {
+        ReadError::Column(_) => ImportFailure::ColumnUnknown,
+        ReadError::Endless(_) => ImportFailure::RowUnending,
+        ReadError::File(_) => ImportFailure::FileUnreadable,
+    }
+}
