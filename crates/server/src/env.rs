@@ -7,6 +7,7 @@ use std::sync::{
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use gatehouse_domain::time::Timestamp;
+use gatehouse_persistence::Ctx;
 
 /// What the server takes from its surroundings.
 #[derive(Debug, Clone)]
@@ -64,6 +65,11 @@ impl Env {
     pub fn clock(&self) -> gatehouse_persistence::Clock {
         let env = self.clone();
         gatehouse_persistence::Clock::new(move || env.now())
+    }
+
+    /// The context of a change that no request asked for.
+    pub(crate) fn ctx(&self) -> Ctx {
+        Ctx { clock: Some(self.clock()), ..Ctx::at(self.now()) }
     }
 
     /// Random bytes from the operating system.

@@ -1,9 +1,9 @@
 //! What a change ends besides, and asking for that without making the change.
 
 use gatehouse_domain::session::{Effects, RevokeMany};
-use gatehouse_persistence::{Ctx, Error as Storage, WriteScope, WriteTx};
+use gatehouse_persistence::{Ctx, Db, Error as Storage, WriteScope, WriteTx};
 
-use crate::app::{App, Error, Result};
+use crate::app::{Error, Result};
 
 /// Whether a change is made, or only tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,22 +34,20 @@ impl<T> From<Storage> for Stop<T> {
     }
 }
 
-impl App {
-    /// Runs a change; a dry run is the same transaction without its commit.
-    pub(crate) async fn change<T, F>(&self, ctx: Ctx, mode: Mode, work: F) -> Result<T>
-    where
-        F: AsyncFn(&WriteTx<'_>) -> Result<T> + Send + 'static,
-        T: Send + 'static,
-    {
-        let work = async move |tx: &WriteTx<'_>| match (work(tx).await, mode) {
-            (Ok(result), Mode::Real) => Ok(result),
-            (Ok(result), Mode::DryRun) => Err(Stop::Tried(result)),
-            (Err(error), _) => Err(Stop::Failed(error)),
-        };
-        match self.db.write(ctx, work).await {
-            Ok(result) | Err(Stop::Tried(result)) => Ok(result),
-            Err(Stop::Failed(error)) => Err(error),
-        }
+/// Runs a change; a dry run is the same transaction without its commit.
+pub(crate) async fn change<T, F>(db: &Db, ctx: Ctx, mode: Mode, work: F) -> Result<T>
+where
+    F: AsyncFn(&WriteTx<'_>) -> Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    let work = async move |tx: &WriteTx<'_>| match (work(tx).await, mode) {
+        (Ok(result), Mode::Real) => Ok(result),
+        (Ok(result), Mode::DryRun) => Err(Stop::Tried(result)),
+        (Err(error), _) => Err(Stop::Failed(error)),
+    };
+    match db.write(ctx, work).await {
+        Ok(result) | Err(Stop::Tried(result)) => Ok(result),
+        Err(Stop::Failed(error)) => Err(error),
     }
 }
 

@@ -29,7 +29,7 @@ use gatehouse_domain::{
     authz::SystemReason,
     settings::{Defaults, Policy},
 };
-use gatehouse_persistence::{Change, Ctx, Db, Options, Target, TenantFacts};
+use gatehouse_persistence::{Change, Db, Options, Target, TenantFacts};
 
 use crate::{
     config::{Config, Database, Limits},
@@ -188,11 +188,6 @@ impl App {
     /// The clock and the randomness.
     pub const fn env(&self) -> &Env {
         &self.env
-    }
-
-    /// The context of something that no request asked for.
-    pub(crate) fn ctx(&self) -> Ctx {
-        Ctx { clock: Some(self.env.clock()), ..Ctx::at(self.env.now()) }
     }
 
     /// How many password hashes have been computed, and how many wait.

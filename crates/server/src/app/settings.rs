@@ -15,7 +15,10 @@ use gatehouse_persistence::{Scope, System, WriteScope, WriteTx};
 use uuid::Uuid;
 
 use crate::app::{
-    App, Error, Result, authority::assignments::an_owner_stays, directory::tenants::Merge, effects::Mode,
+    App, Error, Result,
+    authority::assignments::an_owner_stays,
+    directory::tenants::Merge,
+    effects::{Mode, change},
     request::client::Origin,
 };
 
@@ -226,6 +229,6 @@ impl App {
             let effects = tighten(tx, &scope, &Tighten { within, caps, by: grant.by() }, mode).await?;
             Ok(Outcome { decided, changes: was.changes(&is), effects })
         };
-        self.db.at_length(self.change(origin.ctx.clone(), mode, work)).await
+        self.db.at_length(change(&self.db, origin.ctx.clone(), mode, work)).await
     }
 }

@@ -42,10 +42,10 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
             None => None,
         };
         // Without a server nobody has sealed what commands recorded. Where that cannot be done, the check says why.
-        if let Err(error) = app.seal_events().await {
+        if let Err(error) = app.trail().seal().await {
             tracing::warn!(error = %error, "what waits is not sealed");
         }
-        let report = app.verify_audit(tenant, least, SystemReason::Cli).await?;
+        let report = app.trail().verify(tenant, least, SystemReason::Cli).await?;
         app.db().close().await;
         say(&if matches.get_flag("json") { format!("{}\n", as_json(&report)) } else { as_text(&report) });
         match report.damages {

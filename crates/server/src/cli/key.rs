@@ -32,12 +32,12 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
         let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
         let keys = if verb == "withdraw" {
             let id = KeyId::parse(&text("key")).map_err(|fault| Exit::Usage(fault.msg.into_owned()))?;
-            vec![app.withdraw_key(id, SystemReason::Cli).await?]
+            vec![app.keys().withdraw(id, SystemReason::Cli).await?]
         } else {
             let tenant = tenant(&app, &text("tenant")).await?.reference();
             match verb {
-                "rotate" => vec![app.rotate_key(tenant, SystemReason::Cli).await?],
-                _ => app.keys(tenant.id, SystemReason::Cli).await?,
+                "rotate" => vec![app.keys().rotate(tenant, SystemReason::Cli).await?],
+                _ => app.keys().list(tenant.id, SystemReason::Cli).await?,
             }
         };
         keys.iter().for_each(show);

@@ -114,7 +114,7 @@ pub(super) async fn serve(
     if let Err(error) = app.flush_activity().await {
         tracing::warn!(error = %error, "the last activity could not be written");
     }
-    if let Err(error) = app.record_left_out(app.env().now()).await {
+    if let Err(error) = app.refusals().record_left_out(app.env().now()).await {
         tracing::warn!(error = %error, "how often the same was refused could not be recorded");
     }
     app.db().close().await;

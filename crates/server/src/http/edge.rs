@@ -205,7 +205,7 @@ impl Edge {
     /// Counts the request of somebody who is signed in, and has what is left shown in the answer.
     fn admit(&self, auth: &Auth, quota: &Cell<Option<app::sign_in::attempts::Quota>>) -> Result<(), Failure> {
         let Auth::Caller(caller) = auth else { return Ok(()) };
-        let limited = self.app.admit(&caller.actor, self.app.env.now());
+        let limited = self.app.admission().admit(&caller.actor, self.app.env.now());
         quota.set(limited.quota);
         Ok(limited.result?)
     }

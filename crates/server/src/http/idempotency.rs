@@ -151,8 +151,8 @@ impl Asked {
     {
         let Some(keyed) = &self.keyed else { return Ok(Idempotent::Fresh(show(run(&self.origin).await?))) };
         let key = keyed.key(app)?;
-        let _in_flight = app.in_flight(&key.key)?;
-        if let Some(kept) = app.stored_response(&key).await? {
+        let _in_flight = app.idempotency().in_flight(&key.key)?;
+        if let Some(kept) = app.idempotency().stored_response(&key).await? {
             return Ok(Idempotent::Replayed(kept));
         }
         let meta = meta(&keyed.request);
@@ -164,7 +164,7 @@ impl Asked {
         match run(&origin).await {
             Ok(result) => Ok(Idempotent::Fresh(show(result))),
             // Another replica may have been faster: then what it made is why this failed.
-            Err(error) => match app.stored_response(&key).await {
+            Err(error) => match app.idempotency().stored_response(&key).await {
                 Ok(Some(kept)) => Ok(Idempotent::Replayed(kept)),
                 Ok(None) | Err(_) => Err(error.into()),
             },

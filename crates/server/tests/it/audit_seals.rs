@@ -14,11 +14,11 @@ use serde_json::json;
 use crate::harness::{Person, Signed, Tenant, World, api_tests};
 
 async fn seal(world: &World) -> usize {
-    world.app.seal_events().await.unwrap()
+    world.app.trail().seal().await.unwrap()
 }
 
 async fn verify(world: &World) -> Verification {
-    world.app.verify_audit(None, None, SystemReason::Cli).await.unwrap()
+    world.app.trail().verify(None, None, SystemReason::Cli).await.unwrap()
 }
 
 async fn damages(world: &World) -> Vec<Damage> {
@@ -89,7 +89,7 @@ api_tests! {
         world.logout("acme", &signed.refresh).await.expect(200);
         let more = verify(&world).await;
         assert_eq!((more.events, more.unsealed, more.damages), (all.events, 1, 0));
-        let one = world.app.verify_audit(Some(TenantId::parse(&tenant.id).unwrap()), all.root, SystemReason::Cli).await.unwrap();
+        let one = world.app.trail().verify(Some(TenantId::parse(&tenant.id).unwrap()), all.root, SystemReason::Cli).await.unwrap();
         assert_eq!((one.chains, one.damages), (1, 0));
         assert!(one.events < all.events && one.events > 5);
     }
@@ -187,7 +187,7 @@ api_tests! {
         tamper(&world, "DELETE FROM audit_root; INSERT INTO audit_root SELECT * FROM kept_root").await;
         tamper(&world, "DELETE FROM audit_roots WHERE version > (SELECT version FROM audit_root)").await;
         assert_eq!(damages(&world).await, []);
-        let report = world.app.verify_audit(None, noted, SystemReason::Cli).await.unwrap();
+        let report = world.app.trail().verify(None, noted, SystemReason::Cli).await.unwrap();
         assert_eq!(report.findings.iter().map(|it| it.damage).collect::<Vec<_>>(), [Damage::TurnedBack]);
     }
 
@@ -211,7 +211,8 @@ api_tests! {
             for _ in 0..3 {
                 world.login(&ada).await;
             }
-            let (a, b) = tokio::join!(world.app.seal_events(), other.app.seal_events());
+            let (one, two) = (world.app.trail(), other.app.trail());
+            let (a, b) = tokio::join!(one.seal(), two.seal());
             a.unwrap();
             b.unwrap();
         }
@@ -250,9 +251,9 @@ api_tests! {
         let facts = world.app.tenant_facts_by_slug(&gatehouse_domain::text::Slug::parse("acme").unwrap()).await.unwrap().unwrap();
         let origin = Origin { ctx: Ctx::at(world.app.env().now()), declared_device: None, store_response: None, base_url: "".into() };
         let user = UserId::parse(&ada.id).unwrap();
-        let count = world.app.redact_user_events(&grant, facts.reference(), user, grant.by(), &origin.ctx).await.unwrap();
+        let count = world.app.trail().redact_user(&grant, facts.reference(), user, grant.by(), &origin.ctx).await.unwrap();
         assert!(count > 10, "{count}");
-        assert_eq!(world.app.redact_user_events(&grant, facts.reference(), user, grant.by(), &origin.ctx).await.unwrap(), 0);
+        assert_eq!(world.app.trail().redact_user(&grant, facts.reference(), user, grant.by(), &origin.ctx).await.unwrap(), 0);
         let it = id(&world, user.uuid());
         let left = format!(
             "SELECT COUNT(*) FROM audit_events WHERE actor_id = {it} AND (ip_address IS NOT NULL OR user_agent IS NOT NULL) \

@@ -62,17 +62,17 @@ api_tests! {
         let ada = world.login(&world.person(&tenant, "ada").await).await;
         refused(&world, &tenant, &ada, 5).await;
         let now = || world.app.env().now();
-        assert_eq!(world.app.record_left_out(now().minus(MINUTE)).await.unwrap(), 0);
+        assert_eq!(world.app.refusals().record_left_out(now().minus(MINUTE)).await.unwrap(), 0);
         world.clock.advance(MINUTE);
-        assert_eq!(world.app.record_left_out(now().minus(MINUTE)).await.unwrap(), 1);
+        assert_eq!(world.app.refusals().record_left_out(now().minus(MINUTE)).await.unwrap(), 1);
         // One is the event itself.
         assert_eq!(counts(&world, "access.denied").await, [0, 3]);
-        assert_eq!(world.app.record_left_out(now()).await.unwrap(), 0);
+        assert_eq!(world.app.refusals().record_left_out(now()).await.unwrap(), 0);
         refused(&world, &tenant, &ada, 3).await;
-        assert_eq!(world.app.record_left_out(now()).await.unwrap(), 1);
+        assert_eq!(world.app.refusals().record_left_out(now()).await.unwrap(), 1);
         assert_eq!(counts(&world, "access.denied").await, [0, 3, 0, 1]);
-        world.app.seal_events().await.unwrap();
-        let verified = world.app.verify_audit(None, None, gatehouse_domain::authz::SystemReason::Cli).await.unwrap();
+        world.app.trail().seal().await.unwrap();
+        let verified = world.app.trail().verify(None, None, gatehouse_domain::authz::SystemReason::Cli).await.unwrap();
         assert_eq!(verified.damages, 0);
     }
 
@@ -156,7 +156,7 @@ api_tests! {
             }
             world.clock.advance(SECOND / 4);
         }
-        server.app.record_left_out(server.app.env().now()).await.unwrap();
+        server.app.refusals().record_left_out(server.app.env().now()).await.unwrap();
         let (added, grown) = (rows().await - rows_before, bytes().await - bytes_before);
         assert!(waited > asked / 3, "{waited} of {asked} had to wait");
         assert!(added <= 5_000, "{added} rows of {asked} requests");

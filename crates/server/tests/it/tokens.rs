@@ -90,7 +90,7 @@ api_tests! {
 
     async fn rotated_key_goes_on_verifying_and_the_new_one_signs(world) {
         let (tenant, before) = ada(&world).await;
-        world.app.rotate_key(reference(&tenant), SystemReason::Cli).await.unwrap();
+        world.app.keys().rotate(reference(&tenant), SystemReason::Cli).await.unwrap();
         let after = Signed::of(&world.refresh("acme", &before.refresh).await.expect(200));
         assert_ne!(kid(&before.access), kid(&after.access));
         assert_eq!((world.me(&before).await, world.me(&after).await), (200, 200));
@@ -102,11 +102,11 @@ api_tests! {
     async fn withdrawn_key_verifies_nothing_at_once(world) {
         let (tenant, before) = ada(&world).await;
         assert_eq!(world.me(&before).await, 200);
-        world.app.withdraw_key(kid(&before.access), SystemReason::Cli).await.unwrap();
+        world.app.keys().withdraw(kid(&before.access), SystemReason::Cli).await.unwrap();
         world.get("/me").bearer(&before).send().await.problem(401, "invalid_token");
         let after = Signed::of(&world.refresh("acme", &before.refresh).await.expect(200));
         assert_eq!(world.me(&after).await, 200);
-        assert_eq!(world.app.keys(reference(&tenant).id, SystemReason::Cli).await.unwrap().len(), 2);
+        assert_eq!(world.app.keys().list(reference(&tenant).id, SystemReason::Cli).await.unwrap().len(), 2);
     }
 
     async fn private_keys_are_sealed_and_public_parts_say_nothing_of_them(world) {

@@ -67,7 +67,7 @@ impl App {
             let letter = letters::verification(&house, &issued.user, &email, url);
             outbox.post_link(&system, &issued, letter, now).await
         };
-        self.write_idempotent(origin, work).await
+        self.idempotency().write(origin, work).await
     }
 
     /// Makes the address that a link was mailed to the verified one of the account. Both addresses are told when that is

@@ -228,6 +228,6 @@ impl App {
             system.forget_failures(&user).await?;
             outbox.post(&scope, &user, letters::password_changed(&house, &user), now).await
         };
-        self.write_idempotent(origin, work).await
+        self.idempotency().write(origin, work).await
     }
 }

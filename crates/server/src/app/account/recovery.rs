@@ -238,6 +238,6 @@ impl App {
             outbox.post_link(&system, &issued, letters::reset(&house, &issued.user, url, true), now).await?;
             Ok::<_, Error>(revoked)
         };
-        self.write_idempotent(origin, work).await
+        self.idempotency().write(origin, work).await
     }
 }

@@ -10,7 +10,7 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 
-use crate::app::{App, Error, Result};
+use crate::app::{App, Error, Result, audit::Trail};
 
 pub use gatehouse_persistence::AuditFilter;
 
@@ -74,12 +74,14 @@ impl App {
         };
         Ok(authorize(&caller.actor, &place)?)
     }
+}
 
+impl Trail<'_> {
     /// Lists events within the grant.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn list_audit_events(
+    pub async fn list(
         &self,
         grant: &Grant<ReadAudit>,
         filter: &AuditFilter,
@@ -93,7 +95,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`] when the grant shows no such event.
-    pub async fn audit_event(&self, grant: &Grant<ReadAudit>, id: AuditEventId) -> Result<AuditEvent> {
+    pub async fn event(&self, grant: &Grant<ReadAudit>, id: AuditEventId) -> Result<AuditEvent> {
         self.db.scope(grant).audit_event(id).await?.ok_or(Error::NotFound)
     }
 }

@@ -17,7 +17,7 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::{Ctx, WriteTx};
 
-use crate::app::{App, Result, request::client::Origin};
+use crate::app::{Result, audit::Refusals, request::client::Origin};
 
 /// How many kinds of refusal are counted at the same time. What is beyond is recorded one by one; how fast a user or tenant
 /// may ask bounds that.
@@ -76,22 +76,22 @@ impl Repeats {
     }
 }
 
-impl App {
+impl Refusals<'_> {
     /// Records a refusal that changes nothing, once a minute.
     ///
     /// # Errors
     /// [`crate::app::Error::Unavailable`] when the database does not answer.
-    pub async fn refused(&self, refused: Refused, origin: &Origin) -> Result<()> {
+    pub async fn record(&self, refused: Refused, origin: &Origin) -> Result<()> {
         let key = refused.key();
         let Some(refused) = self.repeats.note(refused, &origin.ctx) else { return Ok(()) };
-        let recorded = self.record(refused, origin.ctx.clone()).await;
+        let recorded = self.write(refused, origin.ctx.clone()).await;
         if recorded.is_err() {
             self.repeats.forget(&key);
         }
         recorded
     }
 
-    async fn record(&self, refused: Refused, ctx: Ctx) -> Result<()> {
+    async fn write(&self, refused: Refused, ctx: Ctx) -> Result<()> {
         let work = async move |tx: &WriteTx<'_>| {
             Ok::<_, crate::app::Error>(tx.system(SystemReason::Authentication).refused(refused.clone()).await?)
         };
@@ -106,7 +106,7 @@ impl App {
     pub async fn record_left_out(&self, since: Timestamp) -> Result<usize> {
         let due = self.repeats.take(since);
         let total = due.len();
-        let writing = stream::iter(due).map(|(refused, ctx)| self.record(refused, ctx)).buffer_unordered(AT_ONCE);
+        let writing = stream::iter(due).map(|(refused, ctx)| self.write(refused, ctx)).buffer_unordered(AT_ONCE);
         writing.collect::<Vec<_>>().await.into_iter().collect::<Result<()>>()?;
         Ok(total)
     }

@@ -7,7 +7,7 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::{Ctx, SEALED_AT_ONCE, Unsealed, WriteTx};
 
-use crate::app::{App, Error, Result};
+use crate::app::{Error, Result, audit::Trail};
 
 const JOB: SystemReason = SystemReason::Job;
 /// After how many events sealing takes a break.
@@ -15,17 +15,17 @@ const MOST_AT_A_TIME: usize = 100_000;
 /// How long an event may wait for its seal before that is worth a warning.
 const LATE_SECONDS: i64 = 60;
 
-impl App {
+impl Trail<'_> {
     /// Seals what has been recorded since the last time; returns how many events.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer, [`Error::Internal`] when the trail was tampered with in a way
     /// that sealing on would cover up.
-    pub async fn seal_events(&self) -> Result<usize> {
+    pub async fn seal(&self) -> Result<usize> {
         let mut done = 0;
         loop {
             let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).seal_events().await?);
-            let sealed = self.db.write(self.ctx(), work).await?;
+            let sealed = self.db.write(self.env.ctx(), work).await?;
             done += sealed;
             if sealed < SEALED_AT_ONCE || done > MOST_AT_A_TIME {
                 return Ok(done);
@@ -37,7 +37,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn watch_seals(&self) -> Result<Unsealed> {
+    pub async fn watch(&self) -> Result<Unsealed> {
         let unsealed = self.db.system(JOB).unsealed().await?;
         let seconds = unsealed.since.map_or(0, |since| self.env.now().unix_seconds() - since.unix_seconds());
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
@@ -53,11 +53,11 @@ impl App {
 
     /// Signs the root of a trail that a release began which did not, and seals what is older than tags. A trail that was
     /// tampered with stays as it is, for `gatehouse audit verify` to say so.
-    pub(crate) async fn upgrade_trail(&self) {
+    pub(crate) async fn upgrade(&self) {
         loop {
             let check = self.keyring.check().to_vec();
             let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).upgrade_trail(&check).await?);
-            match self.db.write(self.ctx(), work).await {
+            match self.db.write(self.env.ctx(), work).await {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
@@ -83,7 +83,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn verify_audit(
+    pub async fn verify(
         &self,
         tenant: Option<TenantId>,
         least: Option<TrailRoot>,
@@ -98,7 +98,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn redact_user_events(
+    pub async fn redact_user(
         &self,
         grant: &Grant<DeleteUsers>,
         tenant: TenantRef,

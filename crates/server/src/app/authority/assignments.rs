@@ -17,7 +17,7 @@ use gatehouse_persistence::{WriteScope, WriteTx};
 use crate::app::{
     App, Error, Result,
     directory::{deletion::Deleted, tenants::unknown},
-    effects::Mode,
+    effects::{Mode, change},
     request::client::Origin,
 };
 
@@ -85,7 +85,7 @@ impl App {
             scope.shorten_sessions(user.tenant(), user.id).await?;
             Ok::<_, Error>(assignment)
         };
-        self.write_idempotent(origin, work).await
+        self.idempotency().write(origin, work).await
     }
 
     /// Moves or removes the end of an assignment. Nobody moves it beyond the end of what they hold themselves.
@@ -155,7 +155,7 @@ impl App {
             }
             Ok((gone, Effects::default()))
         };
-        self.change(origin.ctx.clone(), mode, work).await
+        change(&self.db, origin.ctx.clone(), mode, work).await
     }
 }
 

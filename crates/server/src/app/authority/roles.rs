@@ -105,7 +105,7 @@ impl App {
             holds(&grant, tenant, &permissions)?;
             Ok(scope.insert(Role::create(id, tenant, name.clone(), permissions.clone(), &grant.by(), tx.now())).await?)
         };
-        self.write_idempotent(origin, work).await
+        self.idempotency().write(origin, work).await
     }
 
     /// Changes a role of a tenant; whoever holds it is affected at once. What is added must be the caller's for ever.

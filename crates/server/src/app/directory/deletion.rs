@@ -23,7 +23,7 @@ use crate::app::{
         assignments::{an_owner_stays, may_do_as_much},
         roles::{AnyRole, holds},
     },
-    effects::{Mode, end},
+    effects::{Mode, change, end},
     request::client::Origin,
 };
 
@@ -63,7 +63,7 @@ impl App {
             let sessions = sessions.saturating_sub(effects.sessions);
             Ok((UserDetail { view, sessions, ..found }, effects))
         };
-        let (view, effects) = self.change(origin.ctx.clone(), mode, work).await?;
+        let (view, effects) = change(&self.db, origin.ctx.clone(), mode, work).await?;
         if erase && mode == Mode::Real {
             self.erase_user(by, view.view.user.tenant(), id, origin).await?;
         }
@@ -84,7 +84,7 @@ impl App {
         let gatehouse = || authorize(&Arc::new(Actor::System(SystemReason::Job)), &Area::Tenant(tenant));
         let grant = if oneself { gatehouse()? } else { by.clone() };
         let by = by.by();
-        self.redact_user_events(&grant, tenant, id, by, &ctx).await?;
+        self.trail().redact_user(&grant, tenant, id, by, &ctx).await?;
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let user = scope.user_view_even_deleted(id, tx.now()).await?.ok_or(Error::NotFound)?.user;
@@ -125,7 +125,7 @@ impl App {
             }
             Ok((tenant, effects))
         };
-        self.db.at_length(self.change(origin.ctx.clone(), mode, work)).await
+        self.db.at_length(change(&self.db, origin.ctx.clone(), mode, work)).await
     }
 
     /// Deletes a partner with its tenants and everything in them.
@@ -155,7 +155,7 @@ impl App {
             }
             Ok((partner, effects))
         };
-        self.db.at_length(self.change(origin.ctx.clone(), mode, work)).await
+        self.db.at_length(change(&self.db, origin.ctx.clone(), mode, work)).await
     }
 
     /// Deletes a role of a tenant; whoever holds it is affected at once. Nobody takes away what they do not hold.
@@ -179,7 +179,7 @@ impl App {
             let role = if role.deleted_at.is_none() { delete_role(&grant, &scope, role, tx).await? } else { role };
             Ok((AnyRole::Custom(role), Effects::default()))
         };
-        self.change(origin.ctx.clone(), mode, work).await
+        change(&self.db, origin.ctx.clone(), mode, work).await
     }
 }
 

@@ -127,7 +127,7 @@ impl App {
             may_become(&grant, &scope, &view.roles).await?;
             Ok::<_, Error>(invitation)
         };
-        self.write_idempotent(origin, work).await
+        self.idempotency().write(origin, work).await
     }
 
     /// Makes the link of an account stop working.

@@ -14,7 +14,7 @@ pub use gatehouse_persistence::PartnerFilter;
 use crate::app::{
     App, Error, Result,
     authority::assignments::an_owner_stays,
-    effects::{Mode, end},
+    effects::{Mode, change, end},
     request::client::Origin,
 };
 
@@ -58,7 +58,7 @@ impl App {
             let scope = tx.scope(&grant).await?;
             Ok::<_, Error>(scope.insert(Partner::create(id, new.clone(), &grant.by(), tx.now())).await?)
         };
-        self.write_idempotent(origin, work).await
+        self.idempotency().write(origin, work).await
     }
 
     /// Changes a partner. Suspending it ends every session below it.
@@ -83,6 +83,6 @@ impl App {
             an_owner_stays(tx).await?;
             Ok((partner, end(tx, &scope, &ends, mode).await?))
         };
-        self.db.at_length(self.change(origin.ctx.clone(), mode, work)).await
+        self.db.at_length(change(&self.db, origin.ctx.clone(), mode, work)).await
     }
 }

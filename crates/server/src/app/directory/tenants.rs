@@ -16,7 +16,7 @@ use gatehouse_persistence::WriteTx;
 use crate::app::{
     App, Error, Result,
     authority::assignments::an_owner_stays,
-    effects::{Mode, end},
+    effects::{Mode, change, end},
     request::client::Origin,
     settings::{above, evidence_is_kept, may_shorten, none_is_loosened, tighten},
 };
@@ -61,7 +61,7 @@ impl App {
     /// [`Error::LimitReached`].
     pub async fn create_tenant(&self, grant: &Grant<WriteTenants>, new: NewTenant, origin: &Origin) -> Result<Tenant> {
         let (id, partner) = (self.env.id(TenantId::from_parts), new.partner_id);
-        let key = self.new_key(TenantRef { id, partner_id: partner }, &grant.by())?;
+        let key = self.keys().new_key(TenantRef { id, partner_id: partner }, &grant.by())?;
         let (grant, defaults) = (grant.clone(), self.defaults);
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
@@ -80,7 +80,7 @@ impl App {
             scope.insert(key.clone()).await?;
             Ok(tenant)
         };
-        self.write_idempotent(origin, work).await
+        self.idempotency().write(origin, work).await
     }
 
     /// Changes a tenant. Suspending it ends every session in it, stricter settings those that have more than they may. Only the platform moves it to another partner.
@@ -145,7 +145,7 @@ impl App {
             };
             Ok((tenant, effects))
         };
-        self.db.at_length(self.change(origin.ctx.clone(), mode, work)).await
+        self.db.at_length(change(&self.db, origin.ctx.clone(), mode, work)).await
     }
 }
 

@@ -20,7 +20,7 @@ use crate::app::{
         invitations::{Delivery, Invitation},
         tenants::{another_user_fits, unknown},
     },
-    effects::{Mode, end},
+    effects::{Mode, change, end},
     mail::letters,
     request::client::Origin,
 };
@@ -100,7 +100,7 @@ impl App {
             let view = UserView { user, roles: Vec::new() };
             Ok::<_, Error>((UserDetail { view, sessions: 0, locked: false }, invitation))
         };
-        self.write_idempotent(origin, work).await
+        self.idempotency().write(origin, work).await
     }
 
     /// Changes a user. Suspending one ends all the user's sessions; activating one forgets failed sign-ins.
@@ -155,7 +155,7 @@ impl App {
             }
             Ok((scope.user_detail(id, tx.now()).await?.ok_or(Error::NotFound)?, effects))
         };
-        self.change(origin.ctx.clone(), mode, work).await
+        change(&self.db, origin.ctx.clone(), mode, work).await
     }
 
     /// Forgets the failed sign-ins of an account, so that its owner need not wait. By those only who may do whatever the
@@ -177,7 +177,7 @@ impl App {
             let user = scope.update(detail.view.user.unlock(&grant.by())).await?;
             Ok(UserDetail { view: UserView { user, roles: detail.view.roles }, locked: false, ..detail })
         };
-        self.write_idempotent(origin, work).await
+        self.idempotency().write(origin, work).await
     }
 
     /// The user of a name or address in a tenant.

@@ -64,7 +64,7 @@ impl App {
             return Ok(Vec::new());
         }
         let claim = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).claim_jobs(kind).await?);
-        let mut claims = self.db.write(self.ctx(), claim).await?;
+        let mut claims = self.db.write(self.env.ctx(), claim).await?;
         claims.sort_by_key(|claim| (claim.created_at, claim.job.id));
         Ok(claims)
     }
@@ -94,7 +94,7 @@ impl App {
             Outcome::Done | Outcome::Idle => {
                 let claim = claim.clone();
                 let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).drop_job(&claim).await?);
-                self.db.write(self.ctx(), work).await?;
+                self.db.write(self.env.ctx(), work).await?;
             }
             Outcome::Failed(failure) => self.not_done(claim, failure).await?,
             Outcome::Left | Outcome::Lost => {}
@@ -117,7 +117,7 @@ impl App {
             tx.system(JOB).postpone_job(&claim, failure, at).await?;
             Ok::<_, Error>(())
         };
-        self.db.write(self.ctx(), work).await
+        self.db.write(self.env.ctx(), work).await
     }
 
     async fn give_up(&self, claim: &ClaimedJob, failure: Failure) -> Result<()> {
@@ -128,7 +128,7 @@ impl App {
                     tx.system(JOB).give_mail_up(&claim, failure).await?;
                     Ok::<_, Error>(())
                 };
-                self.db.write(self.ctx(), work).await
+                self.db.write(self.env.ctx(), work).await
             }
             JobKind::UserImport => self.give_import_up(claim).await,
         }

@@ -145,7 +145,7 @@ impl App {
             branding: Branding::default(),
         };
         let tenant = Tenant::create(self.env.id(TenantId::from_parts), new, &by, created);
-        let key = self.new_key(tenant.value().reference(), &by)?;
+        let key = self.keys().new_key(tenant.value().reference(), &by)?;
         let mut users = Vec::<Changed<PasswordSet>>::new();
         for i in 0..USERS_PER_TENANT {
             let first = NAMES[i % NAMES.len()];

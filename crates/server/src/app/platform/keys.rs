@@ -8,9 +8,9 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::{Error as Storage, WriteTx};
 
-use crate::app::{App, Error, Result};
+use crate::app::{Error, Result, platform::Keys};
 
-impl App {
+impl Keys<'_> {
     /// A new current key for a tenant; to be inserted.
     pub(crate) fn new_key(&self, tenant: TenantRef, by: &By) -> Result<Changed<SigningKey>> {
         let id = self.env.id(KeyId::from_parts);
@@ -22,7 +22,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn keys(&self, tenant: TenantId, reason: SystemReason) -> Result<Vec<SigningKey>> {
+    pub async fn list(&self, tenant: TenantId, reason: SystemReason) -> Result<Vec<SigningKey>> {
         Ok(self.db.system(reason).keys(tenant).await?)
     }
 
@@ -30,8 +30,8 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`] when the tenant has none, [`Error::Stale`] when it was replaced meanwhile.
-    pub async fn rotate_key(&self, tenant: TenantRef, reason: SystemReason) -> Result<SigningKey> {
-        let keys = self.keys(tenant.id, reason).await?;
+    pub async fn rotate(&self, tenant: TenantRef, reason: SystemReason) -> Result<SigningKey> {
+        let keys = self.list(tenant.id, reason).await?;
         let current = keys.into_iter().find(|key| key.state == KeyState::Current).ok_or(Error::NotFound)?;
         let by = By::system(reason);
         let (retired, new) = (current.retire(&by, self.env.now()), self.new_key(tenant, &by)?);
@@ -39,14 +39,14 @@ impl App {
             tx.system(reason).update(retired.clone()).await?;
             Ok::<_, Error>(tx.system(reason).insert(new.clone()).await?)
         };
-        self.db.write(self.ctx(), work).await
+        self.db.write(self.env.ctx(), work).await
     }
 
     /// Withdraws a key: everything it signed is invalid at once. A current key is replaced in the same step.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such key, [`Error::Stale`] when it was changed meanwhile.
-    pub async fn withdraw_key(&self, id: KeyId, reason: SystemReason) -> Result<SigningKey> {
+    pub async fn withdraw(&self, id: KeyId, reason: SystemReason) -> Result<SigningKey> {
         let key = self.db.system(reason).key(id).await?.ok_or(Error::NotFound)?;
         if key.state == KeyState::Withdrawn {
             return Ok(key);
@@ -62,19 +62,18 @@ impl App {
             }
             Ok::<_, Error>(key)
         };
-        self.db.write(self.ctx(), work).await
+        self.db.write(self.env.ctx(), work).await
     }
 
     /// Replaces keys that have come of age; returns how many.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn rotate_due_keys(&self) -> Result<usize> {
+    pub async fn rotate_due(&self) -> Result<usize> {
         let due = self.db.system(SystemReason::Job).keys_older_than(self.env.now().minus(ROTATE_AFTER)).await?;
         let mut rotated = 0;
         for key in due {
-            match self.rotate_key(TenantRef { id: key.tenant_id, partner_id: key.partner_id }, SystemReason::Job).await
-            {
+            match self.rotate(TenantRef { id: key.tenant_id, partner_id: key.partner_id }, SystemReason::Job).await {
                 Ok(_) => rotated += 1,
                 // Another replica was faster.
                 Err(Error::Stale | Error::NotFound) => {}

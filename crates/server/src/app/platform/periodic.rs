@@ -43,7 +43,7 @@ impl App {
         for chunk in seen.chunks(BATCH) {
             let chunk = chunk.to_vec();
             let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).note_activity(&chunk).await?);
-            self.db.write(self.ctx(), work).await?;
+            self.db.write(self.env.ctx(), work).await?;
         }
         Ok(total)
     }
@@ -55,7 +55,7 @@ impl App {
     pub async fn sweep(&self) -> Result<usize> {
         batches(async || {
             let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).expire_due().await?);
-            self.db.write(self.ctx(), work).await
+            self.db.write(self.env.ctx(), work).await
         })
         .await
     }
@@ -74,7 +74,7 @@ impl App {
                     let ids = ids.to_vec();
                     indexed += ids.len();
                     let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).add_terms(of, &ids).await?);
-                    self.db.write(self.ctx(), work).await?;
+                    self.db.write(self.env.ctx(), work).await?;
                 }
                 after = last;
                 if after.is_none() {
@@ -91,7 +91,7 @@ impl App {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn clean_up(&self) -> Result<usize> {
         // Only what is sealed can be cut off.
-        self.seal_events().await?;
+        self.trail().seal().await?;
         let mut removed = 0;
         let mut last = None;
         loop {
@@ -106,11 +106,11 @@ impl App {
                     let work = async move |tx: &WriteTx<'_>| {
                         Ok::<_, Error>(tx.system(JOB).purge_sessions(tenant, before).await?)
                     };
-                    self.db.write(self.ctx(), work).await
+                    self.db.write(self.env.ctx(), work).await
                 })
                 .await?;
                 let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_hours(tenant).await?);
-                self.db.write(self.ctx(), work).await?;
+                self.db.write(self.env.ctx(), work).await?;
             }
         }
         // What concerns no tenant is kept as long as the platform decides for those that decide nothing.
@@ -120,22 +120,22 @@ impl App {
         self.forget_roots().await?;
         batches(async || {
             let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_throttles().await?);
-            self.db.write(self.ctx(), work).await
+            self.db.write(self.env.ctx(), work).await
         })
         .await?;
         batches(async || {
             let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_devices().await?);
-            self.db.write(self.ctx(), work).await
+            self.db.write(self.env.ctx(), work).await
         })
         .await?;
         batches(async || {
             let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_tokens().await?);
-            self.db.write(self.ctx(), work).await
+            self.db.write(self.env.ctx(), work).await
         })
         .await?;
         batches(async || {
             let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_idempotency_keys().await?);
-            self.db.write(self.ctx(), work).await
+            self.db.write(self.env.ctx(), work).await
         })
         .await?;
         self.forget_imports().await?;
@@ -151,7 +151,7 @@ impl App {
                 // Both, as long as there is either.
                 Ok::<_, Error>(system.purge_rejected_lines().await? | system.purge_pieces(before).await?)
             };
-            if !self.db.write(self.ctx(), work).await? {
+            if !self.db.write(self.env.ctx(), work).await? {
                 break;
             }
         }
@@ -170,7 +170,7 @@ impl App {
         if !due.is_empty() {
             let work =
                 async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).promise_retention(tenant, &due).await?);
-            self.db.write(self.ctx(), work).await?;
+            self.db.write(self.env.ctx(), work).await?;
         }
         Ok([events, sessions])
     }
@@ -181,7 +181,7 @@ impl App {
         for _ in 0..BATCHES {
             let work =
                 async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_audit_events(tenant, before).await?);
-            if self.db.write(self.ctx(), work).await? == 0 {
+            if self.db.write(self.env.ctx(), work).await? == 0 {
                 break;
             }
         }
@@ -192,7 +192,7 @@ impl App {
     async fn forget_roots(&self) -> Result<()> {
         for _ in 0..BATCHES {
             let work = async |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).purge_audit_roots().await?);
-            if self.db.write(self.ctx(), work).await? == 0 {
+            if self.db.write(self.env.ctx(), work).await? == 0 {
                 break;
             }
         }
@@ -208,16 +208,16 @@ impl App {
         let sweep = every(SWEEP_EVERY, "sweep sessions", async || self.sweep().await.map(drop));
         let clean = every(CLEAN_EVERY, "clean up", async || {
             self.clean_up().await?;
-            self.rotate_due_keys().await.map(drop)
+            self.keys().rotate_due().await.map(drop)
         });
         let left_out = every(MINUTE, "record what was left out", async || {
-            self.record_left_out(self.env.now().minus(MINUTE)).await.map(drop)
+            self.refusals().record_left_out(self.env.now().minus(MINUTE)).await.map(drop)
         });
         let seal = every(SEAL_EVERY, "seal the audit trail", async || {
-            self.seal_events().await?;
-            self.watch_seals().await.map(drop)
+            self.trail().seal().await?;
+            self.trail().watch().await.map(drop)
         });
-        let note = every(NOTE_EVERY, "note where the audit trail has come", async || self.note_root().await);
+        let note = every(NOTE_EVERY, "note where the audit trail has come", async || self.trail().note_root().await);
         let jobs = JobKind::ALL
             .iter()
             .map(|(kind, name)| every(JOBS_EVERY, name, async || self.run_due(*kind).await.map(drop)));

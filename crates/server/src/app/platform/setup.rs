@@ -71,7 +71,7 @@ impl App {
         match self.reading().installation().await? {
             Some(installation) if installation.key_check == self.keyring.check() => Ok(()),
             Some(installation) if installation.key_check == self.keyring.check_before() => {
-                self.upgrade_trail().await;
+                self.trail().upgrade().await;
                 Ok(())
             }
             _ => Err(StartError::WrongMasterKey),
@@ -111,7 +111,7 @@ impl App {
             system.insert(key.clone()).await?;
             Ok::<_, Error>(())
         };
-        self.db.write(self.ctx(), work).await
+        self.db.write(self.env.ctx(), work).await
     }
 
     /// Whether there is an administrator.
@@ -135,7 +135,7 @@ impl App {
         let work = async move |tx: &WriteTx<'_>| {
             Ok::<_, Error>(tx.system(SETUP).add_setup_token(hash, tx.now().plus(TOKEN_LIFETIME)).await?)
         };
-        self.db.write(self.ctx(), work).await?;
+        self.db.write(self.env.ctx(), work).await?;
         Ok(token.text)
     }
 
@@ -169,7 +169,7 @@ impl App {
         if self.is_set_up().await? {
             return Ok(());
         }
-        let ctx = self.ctx();
+        let ctx = self.env.ctx();
         match self
             .first_administrator(admin.email.clone(), admin.username.clone(), admin.password.clone(), None, ctx)
             .await

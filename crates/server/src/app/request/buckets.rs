@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{
-        App, Error, Result,
+        Error, Result,
         sign_in::attempts::{Limited, Quota},
     },
     config::Limits,
@@ -93,24 +93,22 @@ impl Admission {
             sign_ins: Buckets::new("sign-in", limits.sign_ins),
         }
     }
-}
 
-impl App {
     /// Counts a request of somebody who is signed in, for the user and for the tenant that the user belongs to. A user
     /// who has to wait does not use up what the others of the tenant have.
     pub fn admit(&self, actor: &Actor, now: Timestamp) -> Limited<()> {
         let Actor::User(user) = actor else { return Limited { quota: None, result: Ok(()) } };
-        let one = self.admission.users.take(user.user_id.uuid(), now);
+        let one = self.users.take(user.user_id.uuid(), now);
         if one.result.is_err() {
             return one;
         }
-        let all = self.admission.tenants.take(user.tenant_id.uuid(), now);
+        let all = self.tenants.take(user.tenant_id.uuid(), now);
         if all.result.is_err() || one.quota.is_none() { all } else { one }
     }
 
     /// Counts a sign-in of a user whose password was right.
-    pub(crate) fn admit_sign_in(&self, user: UserId, now: Timestamp, quota: &mut Option<Quota>) -> Result<()> {
-        let limited = self.admission.sign_ins.take(user.uuid(), now);
+    pub(crate) fn sign_in(&self, user: UserId, now: Timestamp, quota: &mut Option<Quota>) -> Result<()> {
+        let limited = self.sign_ins.take(user.uuid(), now);
         if limited.result.is_err() {
             *quota = limited.quota;
         }

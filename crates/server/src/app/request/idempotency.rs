@@ -16,7 +16,10 @@ use gatehouse_persistence::{EarlierRequest, WriteTx};
 
 pub use gatehouse_persistence::IdempotencyKey;
 
-use crate::app::{App, Error, Result, request::client::Origin};
+use crate::app::{
+    Error, Result,
+    request::{Idempotency, client::Origin},
+};
 
 /// How long somebody waits who has too many answers kept.
 const FULL: Duration = Duration::from_secs(3_600);
@@ -73,14 +76,14 @@ impl Drop for InFlight {
     }
 }
 
-impl App {
+impl Idempotency<'_> {
     /// Makes sure that this process answers a request once at a time.
     ///
     /// # Errors
     /// [`Error::InProgress`] when it does so already.
     pub fn in_flight(&self, key: &[u8; 32]) -> Result<InFlight> {
-        let is_first = self.in_flight_keys.0.lock().unwrap_or_else(PoisonError::into_inner).insert(*key);
-        if is_first { Ok(InFlight { key: *key, all: self.in_flight_keys.clone() }) } else { Err(Error::InProgress) }
+        let is_first = self.in_flight.0.lock().unwrap_or_else(PoisonError::into_inner).insert(*key);
+        if is_first { Ok(InFlight { key: *key, all: self.in_flight.clone() }) } else { Err(Error::InProgress) }
     }
 
     /// The answer that a request got when it was sent before.
@@ -103,12 +106,12 @@ impl App {
     }
 
     /// Runs a change whose result is what the request is answered with, and keeps that answer if it came under a key.
-    pub(crate) async fn write_idempotent<T, F>(&self, origin: &Origin, work: F) -> Result<T>
+    pub(crate) async fn write<T, F>(&self, origin: &Origin, work: F) -> Result<T>
     where
         F: AsyncFn(&WriteTx<'_>) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let (store, keyring) = (origin.store_response.clone(), Arc::clone(&self.keyring));
+        let (store, keyring) = (origin.store_response.clone(), Arc::clone(self.keyring));
         let work = async move |tx: &WriteTx<'_>| {
             let result = work(tx).await?;
             if let Some(store) = &store {

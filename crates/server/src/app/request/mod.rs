@@ -3,3 +3,30 @@
 pub mod buckets;
 pub mod client;
 pub mod idempotency;
+
+use std::sync::Arc;
+
+use gatehouse_persistence::Db;
+
+use crate::{app::App, env::Env, security::keyring::Keyring};
+
+/// Requests that happen once however often they are sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Idempotency<'a> {
+    db: &'a Db,
+    env: &'a Env,
+    keyring: &'a Arc<Keyring>,
+    in_flight: &'a idempotency::InFlightKeys,
+}
+
+impl App {
+    /// Requests that happen once however often they are sent.
+    pub const fn idempotency(&self) -> Idempotency<'_> {
+        Idempotency { db: &self.db, env: &self.env, keyring: &self.keyring, in_flight: &self.in_flight_keys }
+    }
+
+    /// How many requests somebody may send.
+    pub const fn admission(&self) -> &buckets::Admission {
+        &self.admission
+    }
+}

@@ -175,7 +175,7 @@ impl App {
             };
             Ok(scope.revoke_many(&RevokeMany { target, except, reason, by }).await?)
         };
-        self.write_idempotent(origin, work).await
+        self.idempotency().write(origin, work).await
     }
 
     /// Ends all sessions of a tenant, the caller's own included, or says what that would end.
@@ -193,7 +193,7 @@ impl App {
         let work = async move |tx: &WriteTx<'_>| {
             end_all(&tx.scope(&grant).await?, RevokeTarget::Tenant(tenant), None, grant.by(), mode, tx.now()).await
         };
-        self.db.at_length(self.write_idempotent(origin, work)).await
+        self.db.at_length(self.idempotency().write(origin, work)).await
     }
 
     /// Ends all sessions of a user or a tenant, wherever within the grant they are, or says what that would end.
@@ -223,13 +223,13 @@ impl App {
             let except = grant.session_id().filter(|_| except_current);
             end_all(&scope, target, except, grant.by(), mode, tx.now()).await
         };
-        self.db.at_length(self.write_idempotent(origin, work)).await
+        self.db.at_length(self.idempotency().write(origin, work)).await
     }
 
     async fn end_many<P: Permission>(&self, grant: &Grant<P>, many: RevokeMany, origin: &Origin) -> Result<Revoked> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.scope(&grant).await?.revoke_many(&many).await?);
-        self.write_idempotent(origin, work).await
+        self.idempotency().write(origin, work).await
     }
 }
 

@@ -125,10 +125,10 @@ impl App {
             return Err(self.failed(keys, Refused::login(tenant, Some(found.user.id), why), origin).await);
         }
         if policy.require_verified_email && !found.user.email_verified {
-            self.refused(Refused::login(tenant, Some(found.user.id), "email_not_verified"), origin).await?;
+            self.refusals().record(Refused::login(tenant, Some(found.user.id), "email_not_verified"), origin).await?;
             return Err(Error::EmailNotVerified);
         }
-        self.admit_sign_in(found.user.id, now, quota)?;
+        self.admission.sign_in(found.user.id, now, quota)?;
 
         let id = self.env.id(SessionId::from_parts);
         let token = opaque_token::mint(&self.keyring, &self.env, id, 0);
@@ -184,7 +184,7 @@ impl App {
         let others_come = self.hasher.is_busy();
         let session = self.db.write_in_company(origin.ctx.clone(), others_come, work).await;
         if let Err(Error::LimitReached(_)) = &session {
-            self.refused(Refused::login(tenant, Some(found.user.id), "session_limit"), origin).await?;
+            self.refusals().record(Refused::login(tenant, Some(found.user.id), "session_limit"), origin).await?;
         }
         let (session, roles) = session?;
         let access_token = self.access_token(facts, &session, &roles, &policy, origin)?;

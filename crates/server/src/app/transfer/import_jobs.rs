@@ -61,7 +61,7 @@ impl App {
             scope.enqueue(tenant, None, job.clone()).await?;
             Ok(import)
         };
-        match self.write_idempotent(origin, work).await {
+        match self.idempotency().write(origin, work).await {
             // Nothing else can be in the way than another import.
             Err(Error::Conflict(why)) => {
                 let other = self.db.scope(&upload.grant).active_import(tenant.id).await?;
@@ -137,7 +137,7 @@ impl App {
                 Ok(scope.update(import.cancel(&grant.by(), tx.now())).await?)
             };
             tries += 1;
-            match self.write_idempotent(origin, work).await {
+            match self.idempotency().write(origin, work).await {
                 Err(Error::Stale) if tries < CANCEL_TRIES => {}
                 other => return other,
             }
@@ -158,7 +158,7 @@ impl App {
     pub async fn take_up_import(&self, claim: &ClaimedJob) -> Result<Option<ImportJob>> {
         let of = claim.clone();
         let take_up = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).take_up_import(&of).await?);
-        let Some(mut import) = self.db.write(self.ctx(), take_up).await? else { return Ok(None) };
+        let Some(mut import) = self.db.write(self.env.ctx(), take_up).await? else { return Ok(None) };
         // Only imports with a file have a job.
         let Some(format) = import.format else { return Ok(None) };
         if import.dry_run && import.counts.lines() > 0 {
@@ -177,7 +177,7 @@ impl App {
             // There is none that it could be of any use to.
             let claim = claim.clone();
             let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).drop_job(&claim).await?);
-            return self.db.write(self.ctx(), work).await.map(drop);
+            return self.db.write(self.env.ctx(), work).await.map(drop);
         };
         match self.fail_import(job.importing.import().clone(), ImportFailure::FileUnreadable).await {
             Ok(_) | Err(Error::Stale) => Ok(()),
@@ -278,20 +278,20 @@ impl App {
             tx.system(JOB).update(import.clone().fail(why, &By::system(JOB), tx.now())).await?;
             Ok::<_, Error>(false)
         };
-        self.db.write(self.ctx(), work).await
+        self.db.write(self.env.ctx(), work).await
     }
 
     async fn try_anew(&self, import: Import) -> Result<Import> {
         loop {
             let of = import.clone();
             let forget = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).forget_rejected_lines(&of).await?);
-            if self.db.write(self.ctx(), forget).await? < BATCH {
+            if self.db.write(self.env.ctx(), forget).await? < BATCH {
                 break;
             }
         }
         let anew = Import { counts: Default::default(), digest: Vec::new(), ..import };
         let begin = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).advance(anew.clone(), &[]).await?);
-        self.db.write(self.ctx(), begin).await
+        self.db.write(self.env.ctx(), begin).await
     }
 }
 

@@ -21,7 +21,10 @@ use gatehouse_persistence::{ClaimedJob, RejectedLine, WriteScope, WriteTx};
 use serde::{Deserialize, Serialize};
 
 use self::batch::Batch;
-use crate::app::{App, Error, Result, effects::Mode};
+use crate::app::{
+    App, Error, Result,
+    effects::{Mode, change},
+};
 
 pub use gatehouse_persistence::BATCH;
 
@@ -191,7 +194,7 @@ impl App {
             }
             Ok(scope.insert(fresh).await?)
         };
-        let import = self.db.write(self.ctx(), work).await?;
+        let import = self.db.write(self.env.ctx(), work).await?;
         Ok(Importing { mode, ..Importing::of(grant.clone(), import) })
     }
 
@@ -225,7 +228,7 @@ impl App {
                 }
                 Ok((import, rejected, tried))
             };
-            match self.change(self.ctx(), mode, work).await {
+            match change(&self.db, self.env.ctx(), mode, work).await {
                 // Somebody has taken one of the names between the question and the insertion: asked again, it is known.
                 Err(Error::AlreadyRegistered) if lost < ATTEMPTS => lost += 1,
                 other => break other?,
@@ -255,7 +258,7 @@ impl App {
             tx.scope(&grant).await?.update(import.clone().complete(&grant.by(), tx.now())).await?;
             Ok::<_, Error>(())
         };
-        self.db.write(self.ctx(), work).await?;
+        self.db.write(self.env.ctx(), work).await?;
         Ok(counts)
     }
 
@@ -273,7 +276,7 @@ impl App {
         let work = async move |tx: &WriteTx<'_>| {
             importing.advance(tx, &tx.scope(&importing.grant).await?, import.clone(), &lines).await
         };
-        self.db.write(self.ctx(), work).await
+        self.db.write(self.env.ctx(), work).await
     }
 }
 

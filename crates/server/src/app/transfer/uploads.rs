@@ -72,7 +72,7 @@ impl App {
         let (grant, tenant) = self.within(grant, tenant).await?;
         let name = self.keyring.idempotency(&[b"upload".as_slice(), tenant.id.uuid().as_bytes()].concat());
         let conflict = |_| Error::Conflict("Another file for the tenant is on its way.".into());
-        let alone = self.in_flight(&name).map_err(conflict)?;
+        let alone = self.idempotency().in_flight(&name).map_err(conflict)?;
         let id = self.env.id(JobId::from_parts);
         let unneeded = Some((self.db.clone(), self.env.clone()));
         Ok(Upload { grant, tenant, id, pieces: 0, rest: Vec::new(), unneeded, _alone: alone })
@@ -117,7 +117,7 @@ impl App {
             Ok::<_, Error>(tx.scope(&grant).await?.keep_piece(tenant, id, number, sealed.clone()).await?)
         };
         // A file may have as many pieces as it likes: each may take as long as a request.
-        deadline::request(self.db.write(self.ctx(), work)).await
+        deadline::request(self.db.write(self.env.ctx(), work)).await
     }
 
     /// The grant for one tenant, and what the policy knows of that.

@@ -267,7 +267,7 @@ async fn list<L: Anywhere, Q: Narrow<AuditFilter> + 'static>(
     app: Data<App>,
 ) -> ApiResult<AuditEventPage> {
     let filter = listing.filter.narrow();
-    let page = app.list_audit_events(&access, &filter, listing.direction, &listing.request).await?;
+    let page = app.trail().list(&access, &filter, listing.direction, &listing.request).await?;
     Ok(listing.respond(&app, page, AuditEventResponse::from))
 }
 
@@ -301,5 +301,5 @@ async fn get_one<L: Anywhere>(
     id: PathId<AuditEventId>,
     app: Data<App>,
 ) -> ApiResult<ApiResponse<AuditEventResponse>> {
-    Ok(ApiResponse(app.audit_event(&access, id.0).await?.into()))
+    Ok(ApiResponse(app.trail().event(&access, id.0).await?.into()))
 }
