@@ -111,6 +111,15 @@ impl From<DbErr> for Error {
     }
 }
 
+/// Whether an error says that a transaction lost to another one: it has not happened, and can be tried again.
+pub(crate) fn is_lost_to_another(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+        return false;
+    };
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| matches!(Kind::of(&code), Kind::Retry))
+}
+
 enum Kind {
     Retry,
     Unavailable,

@@ -216,7 +216,7 @@ pub async fn fill_sessions(
             let db = tx.writing();
             let values = [user.tenant_id.uuid().into(), user.partner_id.uuid().into(), user.id.uuid().into()];
             let statement = sea_orm::Statement::from_sql_and_values(db.get_database_backend(), sql.as_str(), values);
-            tx.check(db.execute_raw(statement).await)?;
+            db.execute_raw(statement).await?;
             tx.changed(crate::Change::Everything);
             Ok::<_, crate::Error>(())
         })
@@ -237,7 +237,7 @@ pub async fn forget_terms(db: &Db, user: &gatehouse_domain::user::User) -> Resul
         let db = tx.writing();
         let sql = "DELETE FROM user_terms WHERE user_id = $1";
         let statement = sea_orm::Statement::from_sql_and_values(db.get_database_backend(), sql, [id.into()]);
-        tx.check(db.execute_raw(statement).await)?;
+        db.execute_raw(statement).await?;
         Ok::<_, crate::Error>(())
     })
     .await
@@ -250,7 +250,7 @@ pub async fn forget_terms(db: &Db, user: &gatehouse_domain::user::User) -> Resul
 pub async fn analyze(db: &Db) -> Result<()> {
     db.write(crate::Ctx::at(gatehouse_domain::time::Timestamp::default()), async |tx| {
         use sea_orm::ConnectionTrait;
-        tx.check(tx.writing().execute_unprepared("ANALYZE").await)?;
+        tx.writing().execute_unprepared("ANALYZE").await?;
         Ok::<_, crate::Error>(())
     })
     .await

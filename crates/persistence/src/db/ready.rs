@@ -51,7 +51,7 @@ impl Db {
                 "DELETE FROM throttles WHERE key = $1",
             ] {
                 let statement = Statement::from_sql_and_values(backend, sql, [key.to_vec().into()]);
-                tx.check(tx.writing().execute_raw(statement).await)?;
+                tx.writing().execute_raw(statement).await?;
             }
             Ok::<_, Error>(())
         };

@@ -29,7 +29,7 @@ fn url(fresh: &Fresh) -> &str {
 
 async fn run(db: &Db, sql: &'static str) -> Result<()> {
     let work = async move |tx: &WriteTx<'_>| {
-        tx.check(tx.writing().execute_unprepared(sql).await)?;
+        tx.writing().execute_unprepared(sql).await?;
         Ok::<_, Error>(())
     };
     db.write(Ctx::at(Timestamp::default()), work).await
@@ -42,7 +42,7 @@ async fn transaction_that_nobody_waits_for_holds_nothing() {
     let abandoned = db.write(Ctx::at(Timestamp::default()), {
         let reached = Arc::clone(&reached);
         async move |tx: &WriteTx<'_>| {
-            tx.check(tx.writing().execute_unprepared("UPDATE seen SET n = 1").await)?;
+            tx.writing().execute_unprepared("UPDATE seen SET n = 1").await?;
             reached.notify_one();
             std::future::pending::<Result<()>>().await
         }

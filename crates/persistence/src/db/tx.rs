@@ -14,14 +14,15 @@ use super::{
     mac::Mac,
     pool::{Lease, Pool},
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_lost_to_another};
 use uuid::Uuid;
 
-/// Where a statement runs: on a connection of its own, or in a transaction.
+/// Where a statement runs: on a connection of its own, or in a transaction, for which it is noted when a statement loses it
+/// to another one.
 #[derive(Clone, Copy)]
 pub(crate) enum Exec<'c> {
     Pool(&'c Pool, DbBackend),
-    Tx(&'c Transaction),
+    Tx(&'c Transaction, &'c AtomicBool),
 }
 
 /// Calls a method of whatever connection it is. A connection may have been lost while it rested, and be the first to notice.
@@ -38,7 +39,13 @@ macro_rules! on {
                 drop(connection);
                 pool.take().await?.$method($argument).await
             }
-            Exec::Tx(transaction) => transaction.connection.lock().await.$method($argument).await,
+            Exec::Tx(transaction, lost) => {
+                let result = transaction.connection.lock().await.$method($argument).await;
+                if result.as_ref().is_err_and(is_lost_to_another) {
+                    lost.store(true, Ordering::Relaxed);
+                }
+                result
+            }
         }
     };
 }
@@ -48,7 +55,7 @@ impl ConnectionTrait for Exec<'_> {
     fn get_database_backend(&self) -> DbBackend {
         match self {
             Self::Pool(_, backend) => *backend,
-            Self::Tx(transaction) => transaction.backend,
+            Self::Tx(transaction, _) => transaction.backend,
         }
     }
 
@@ -110,7 +117,8 @@ pub struct WriteTx<'t> {
     transaction: &'t Transaction,
     ctx: &'t Ctx,
     authentication: &'t Authentication,
-    outcome: Mutex<(Vec<Change>, bool)>,
+    changes: Mutex<Vec<Change>>,
+    lost: AtomicBool,
     wrote: AtomicBool,
     met: AtomicBool,
     now: AtomicI64,
@@ -130,7 +138,8 @@ impl<'t> WriteTx<'t> {
             transaction,
             ctx,
             authentication,
-            outcome: Mutex::default(),
+            changes: Mutex::default(),
+            lost: AtomicBool::new(false),
             wrote: AtomicBool::new(false),
             met: AtomicBool::new(false),
             now: AtomicI64::new(ctx.now.micros()),
@@ -173,12 +182,12 @@ impl<'t> WriteTx<'t> {
         self.ctx
     }
 
-    pub(crate) const fn exec(&self) -> Exec<'t> {
-        Exec::Tx(self.transaction)
+    pub(crate) const fn exec(&self) -> Exec<'_> {
+        Exec::Tx(self.transaction, &self.lost)
     }
 
     /// The connection, for a statement that changes something.
-    pub(crate) fn writing(&self) -> Exec<'t> {
+    pub(crate) fn writing(&self) -> Exec<'_> {
         self.wrote.store(true, Ordering::Relaxed);
         self.exec()
     }
@@ -211,26 +220,15 @@ impl<'t> WriteTx<'t> {
 
     /// Notes what the commit will invalidate.
     pub(crate) fn changed(&self, change: Change) {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).0.push(change);
-    }
-
-    /// Turns a database error into ours, and remembers if the transaction is lost and can be tried again.
-    pub(crate) fn check<T>(&self, result: Result<T, DbErr>) -> Result<T> {
-        result.map_err(|error| {
-            let error = Error::from(error);
-            if matches!(error, Error::Retry(_)) {
-                self.outcome.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
-            }
-            error
-        })
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
     }
 
     pub(crate) fn wrote(&self) -> bool {
         self.wrote.load(Ordering::Relaxed)
     }
 
-    /// What the commit invalidates, and whether the transaction lost.
+    /// What the commit invalidates, and whether the transaction lost to another and can be tried again.
     pub(crate) fn into_outcome(self) -> (Vec<Change>, bool) {
-        self.outcome.into_inner().unwrap_or_else(PoisonError::into_inner)
+        (self.changes.into_inner().unwrap_or_else(PoisonError::into_inner), self.lost.into_inner())
     }
 }

@@ -24,6 +24,33 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(belongs_to = "super::tenant::Entity", from = "Column::AnchorTenantId", to = "super::tenant::Column::Id")]
+    AnchorTenant,
+    #[sea_orm(
+        belongs_to = "super::tenant::Entity",
+        from = "(Column::PartnerId, Column::TenantId)",
+        to = "(super::tenant::Column::PartnerId, super::tenant::Column::Id)"
+    )]
+    Tenant,
+    #[sea_orm(
+        belongs_to = "super::user::Entity",
+        from = "(Column::TenantId, Column::UserId)",
+        to = "(super::user::Column::TenantId, super::user::Column::Id)"
+    )]
+    User,
+    #[sea_orm(
+        belongs_to = "super::partner::Entity",
+        from = "Column::AnchorPartnerId",
+        to = "super::partner::Column::Id"
+    )]
+    AnchorPartner,
+    #[sea_orm(
+        belongs_to = "super::role::Entity",
+        from = "(Column::RoleTenantId, Column::RoleId)",
+        to = "(super::role::Column::TenantId, super::role::Column::Id)"
+    )]
+    Role,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -19,6 +19,13 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::tenant::Entity",
+        from = "(Column::PartnerId, Column::TenantId)",
+        to = "(super::tenant::Column::PartnerId, super::tenant::Column::Id)"
+    )]
+    Tenant,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

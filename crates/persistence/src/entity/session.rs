@@ -35,6 +35,19 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::tenant::Entity",
+        from = "(Column::PartnerId, Column::TenantId)",
+        to = "(super::tenant::Column::PartnerId, super::tenant::Column::Id)"
+    )]
+    Tenant,
+    #[sea_orm(
+        belongs_to = "super::user::Entity",
+        from = "(Column::TenantId, Column::UserId)",
+        to = "(super::user::Column::TenantId, super::user::Column::Id)"
+    )]
+    User,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

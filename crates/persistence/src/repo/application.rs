@@ -4,11 +4,11 @@ use gatehouse_domain::{
     authz::TenantRef,
     id::{ApplicationId, SessionId, TenantId},
 };
-use sea_orm::ConnectionTrait;
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict};
 
 use crate::{
-    error::{Error, Result},
-    repo::sql::Sql,
+    entity::{application, session_application},
+    error::Result,
     scope::system::{System, WriteSystem},
 };
 
@@ -18,13 +18,10 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn applications(&self, tenant: TenantId) -> Result<Vec<ApplicationId>> {
-        let mut sql = Sql::new("SELECT id FROM applications WHERE tenant_id = ");
-        sql.bind(tenant.uuid()).push(" ORDER BY id LIMIT 200");
-        let db = self.exec;
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
-        rows.iter()
-            .map(|row| row.try_get_by_index(0).map(ApplicationId::from_uuid).map_err(|_| Error::Corrupt("application")))
-            .collect()
+        let applications = self.table::<application::Entity>().select().select_only().column(application::Column::Id);
+        let applications = applications.filter(application::Column::TenantId.eq(tenant.uuid()));
+        let ids = applications.order_by_asc(application::Column::Id).limit(200).into_tuple().all(&self.exec).await?;
+        Ok(ids.into_iter().map(ApplicationId::from_uuid).collect())
     }
 }
 
@@ -34,10 +31,15 @@ impl WriteSystem<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn add_application(&self, tenant: TenantRef, id: ApplicationId, name: &str) -> Result<()> {
-        let mut sql = Sql::new("INSERT INTO applications (id, tenant_id, partner_id, name, created_at) VALUES (");
-        sql.bind(id.uuid()).push(", ").bind(tenant.id.uuid()).push(", ").bind(tenant.partner_id.uuid());
-        sql.push(", ").bind(name).push(", ").bind(self.tx.now().micros()).push(")");
-        self.execute(sql).await.map(drop)
+        let row = application::Model {
+            id: id.uuid(),
+            tenant_id: tenant.id.uuid(),
+            partner_id: tenant.partner_id.uuid(),
+            name: name.to_owned(),
+            created_at: self.tx.now().micros(),
+        };
+        self.table::<application::Entity>().insert(row).exec_without_returning(&self.tx.writing()).await?;
+        Ok(())
     }
 
     /// Notes that a session was used with an application.
@@ -50,17 +52,17 @@ impl WriteSystem<'_> {
         session: SessionId,
         application: ApplicationId,
     ) -> Result<()> {
-        let now = self.tx.now().micros();
-        let mut sql =
-            Sql::new("INSERT INTO session_applications (tenant_id, session_id, application_id, accessed_at) VALUES (");
-        sql.bind(tenant.id.uuid())
-            .push(", ")
-            .bind(session.uuid())
-            .push(", ")
-            .bind(application.uuid())
-            .push(", ")
-            .bind(now);
-        sql.push(") ON CONFLICT (session_id, application_id) DO UPDATE SET accessed_at = ").bind(now);
-        self.execute(sql).await.map(drop)
+        use session_application::Column;
+        let row = session_application::Model {
+            tenant_id: tenant.id.uuid(),
+            session_id: session.uuid(),
+            application_id: application.uuid(),
+            accessed_at: self.tx.now().micros(),
+        };
+        let mut again = OnConflict::columns([Column::SessionId, Column::ApplicationId]);
+        let row = self.table::<session_application::Entity>().insert(row);
+        let row = row.on_conflict(again.update_column(Column::AccessedAt).to_owned());
+        row.exec_without_returning(&self.tx.writing()).await?;
+        Ok(())
     }
 }

@@ -178,7 +178,7 @@ pub(crate) async fn held_by(
         .one_of(users.iter().map(|id| id.uuid()));
     sql.push(" ORDER BY u.id, a.created_at, a.id");
     let db = exec;
-    for row in db.query_all_raw(sql.statement(db.get_database_backend())).await? {
+    for row in sql.all(db).await? {
         if let Some(role) = held(&row, now)? {
             roles
                 .entry(UserId::from_uuid(row.try_get_by_index(0).map_err(|_| Error::Corrupt("user"))?))
@@ -207,7 +207,7 @@ pub(crate) async fn about(exec: Exec<'_>, users: Vec<User>, now: Timestamp) -> R
         .one_of(users.iter().map(|user| user.id.uuid()));
     sql.push(" ORDER BY u.id, a.created_at, a.id");
     let mut found = HashMap::<_, (Vec<HeldRole>, u64, bool)>::new();
-    for row in exec.query_all_raw(sql.statement(backend)).await? {
+    for row in sql.all(exec).await? {
         let about = found.entry(UserId::from_uuid(row.try_get("", "id")?)).or_default();
         about.0.extend(held(&row, now)?);
         about.1 = unsigned(row.try_get("", "sessions")?);

@@ -24,7 +24,8 @@ impl WriteTx<'_> {
     /// Writes an event into the trail.
     pub(crate) async fn record(&self, event: Event) -> Result<()> {
         let statement = self.recording([event])?;
-        self.check(self.writing().execute_raw(statement).await).map(drop)
+        self.writing().execute_raw(statement).await?;
+        Ok(())
     }
 
     /// Inserts a row and writes its event into the trail; on SQLite in one exchange with the thread that owns the
@@ -41,7 +42,7 @@ impl WriteTx<'_> {
             _ => vec![row, event],
         };
         for statement in statements {
-            self.check(self.writing().execute_raw(statement).await)?;
+            self.writing().execute_raw(statement).await?;
         }
         Ok(())
     }
@@ -53,7 +54,7 @@ impl WriteTx<'_> {
             (DbBackend::Sqlite, Some(event)) => (recorded_if_changed(row, self.row(event)?), None),
             (_, event) => (row, event),
         };
-        let found = self.check(self.writing().execute_raw(statement).await)?.rows_affected() > 0;
+        let found = self.writing().execute_raw(statement).await?.rows_affected() > 0;
         if let (true, Some(event)) = (found, after) {
             self.record(event).await?;
         }

@@ -2,8 +2,6 @@
 //! database from before. That it has begun is told by the key check of the installation, which nobody makes up who does
 //! not have the key; so nobody can make it begin a second time with what they left of it.
 
-use sea_orm::ConnectionTrait;
-
 use crate::{
     error::{Error, Result},
     repo::{
@@ -53,8 +51,7 @@ impl WriteSystem<'_> {
 
     async fn has_no_seals(&self) -> Result<bool> {
         let sql = Sql::new("SELECT tenant_id FROM audit_seals UNION ALL SELECT tenant_id FROM audit_chains LIMIT 1");
-        let db = self.tx.exec();
-        Ok(self.tx.check(db.query_one_raw(sql.statement(db.get_database_backend())).await)?.is_none())
+        Ok(sql.one(self.tx.exec()).await?.is_none())
     }
 
     async fn sum_of_chains(&self) -> Result<Sum> {

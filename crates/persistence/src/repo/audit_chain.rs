@@ -4,7 +4,7 @@
 //! the others, and yet stands for all. Whoever knows only the database can compute neither a contribution nor the code of
 //! the root, so the ends of one chain cannot be turned back without turning back those of all.
 
-use sea_orm::{ConnectionTrait, QueryResult};
+use sea_orm::QueryResult;
 use uuid::Uuid;
 
 use crate::{
@@ -98,8 +98,7 @@ impl WriteSystem<'_> {
     pub(crate) async fn chains(&self, tenants: &[Uuid]) -> Result<Vec<Chain>> {
         let mut sql = Sql::new("SELECT * FROM audit_chains WHERE tenant_id");
         sql.one_of(power_of_two(tenants));
-        let db = self.tx.exec();
-        let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
+        let rows = sql.all(self.tx.exec()).await?;
         let (mac, chains) = (self.tx.mac()?, rows.iter().map(Chain::read).collect::<Vec<_>>());
         match chains.iter().find(|chain| !chain.is_sound(mac)) {
             Some(chain) => Err(Error::Tampered(format!("the ends of the chain of {}", chain.tenant))),

@@ -116,8 +116,7 @@ impl Scope<'_> {
         sql.push(" FROM (SELECT * FROM audit_events WHERE id = ").bind(id.uuid()).push(" AND ");
         self.push_event_place(&mut sql);
         sql.push(") e");
-        let db = self.exec;
-        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?;
+        let row = sql.one(self.exec).await?;
         row.as_ref().map(|row| self.event(row)).transpose()
     }
 
@@ -161,8 +160,7 @@ impl Scope<'_> {
         self.push_audit_total(&mut sql, filter);
         sql.push(") AS total, ");
         self.push_events(&mut sql, filter, direction, request.after(), (per_page + 1, request.offset()));
-        let db = self.exec;
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let rows = sql.all(self.exec).await?;
         let total = match rows.first() {
             Some(row) => unsigned(row.try_get("", "total")?),
             None => self.audit_total(filter).await?,
@@ -186,8 +184,7 @@ impl Scope<'_> {
     ) -> Result<Vec<AuditEvent>> {
         let mut sql = Sql::new("SELECT ");
         self.push_events(&mut sql, filter, Direction::Ascending, after.map(key_of).as_ref(), (limit, 0));
-        let db = self.exec;
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let rows = sql.all(self.exec).await?;
         rows.iter().map(|row| self.event(row)).collect()
     }
 
@@ -221,9 +218,7 @@ impl Scope<'_> {
     async fn audit_total(&self, filter: &AuditFilter) -> Result<u64> {
         let mut sql = Sql::default();
         self.push_audit_total(&mut sql, filter);
-        let db = self.exec;
-        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?.ok_or(Error::Corrupt("count"))?;
-        row.try_get_by_index::<i64>(0).map(unsigned).map_err(|_| Error::Corrupt("count"))
+        sql.count(self.exec).await
     }
 
     /// Appends the select of the total. What succeeded is what there is but the failures, which have an index.

@@ -6,7 +6,7 @@ use gatehouse_domain::{
     authz::{By, SystemReason, TenantRef},
     time::Timestamp,
 };
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::FromQueryResult;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -66,8 +66,7 @@ impl WriteSystem<'_> {
     async fn oldest_seals(&self, tenant: Uuid, before: i64) -> Result<Vec<Seal>> {
         let mut sql = Sql::new("SELECT * FROM audit_seals WHERE tenant_id = ");
         sql.bind(tenant).push(" ORDER BY seq LIMIT ").bind(PURGED_SEALS);
-        let db = self.tx.exec();
-        let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
+        let rows = sql.all(self.tx.exec()).await?;
         let mut seals = Vec::new();
         let mut events = 0;
         for seal in rows.iter().map(Seal::read) {
@@ -86,8 +85,7 @@ impl WriteSystem<'_> {
         let ids: Vec<_> = seals.iter().flat_map(|seal| seal.ids.iter().copied()).collect();
         let mut sql = Sql::new("SELECT ");
         sql.push(&AUDIT_EVENT).push(" FROM audit_events e WHERE e.id").one_of(power_of_two(&ids));
-        let db = self.tx.exec();
-        let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
+        let rows = sql.all(self.tx.exec()).await?;
         let mut events = HashMap::with_capacity(ids.len());
         for event in rows.iter().filter_map(|row| Model::from_query_result(row, "e_").ok()) {
             events.insert(event.id, event);

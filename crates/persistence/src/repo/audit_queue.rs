@@ -57,7 +57,7 @@ impl WriteSystem<'_> {
         let mut sql = Sql::new(&select(backend));
         sql.push(if tagless { " WHERE e.id IS NOT NULL AND e.tag IS NULL" } else { "" });
         sql.push(" ORDER BY q.event_id LIMIT ").bind(SEALED_AT_ONCE as i64);
-        let rows = self.tx.check(db.query_all_raw(sql.statement(backend)).await)?;
+        let rows = sql.all(db).await?;
         let mut waiting = Vec::with_capacity(rows.len());
         for row in &rows {
             let event = Model::from_query_result(row, "e_").ok();

@@ -82,7 +82,7 @@ impl WriteScope<'_> {
         let db = self.exec;
         let backend = db.get_database_backend();
         let statement = sea_orm::Statement::from_sql_and_values(backend, sql, [user.into(), tenant.id.uuid().into()]);
-        let rows = self.tx.check(db.query_all_raw(statement).await)?;
+        let rows = db.query_all_raw(statement).await?;
         rows.iter().map(|row| Ok(Model::from_query_result(row, "e_")?)).collect()
     }
 
@@ -91,8 +91,7 @@ impl WriteScope<'_> {
         sql.bind(row.ip_address).push(", user_agent = ").bind(row.user_agent).push(", changes = ").bind(row.changes);
         sql.push(", origin_digest = ").bind(row.origin_digest).push(", changes_digest = ").bind(row.changes_digest);
         sql.push(" WHERE id = ").bind(row.id);
-        let db = self.tx.writing();
-        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await).map(drop)
+        sql.exec(self.tx.writing()).await.map(drop)
     }
 }
 

@@ -58,7 +58,7 @@ impl Root {
         if backend == sea_orm::DbBackend::Postgres {
             sql.push(lock);
         }
-        let Some(row) = exec.query_one_raw(sql.statement(backend)).await? else { return Ok(None) };
+        let Some(row) = sql.one(exec).await? else { return Ok(None) };
         let mut bytes: Vec<u8> = row.try_get("", "sum").unwrap_or_default();
         // Before the first seal it was empty; anything else is one that nothing fits.
         if !matches!(bytes.len(), 0 | 64) {
@@ -198,8 +198,7 @@ impl WriteSystem<'_> {
         let Some(mut root) = self.hold_root(false).await? else { return Ok(0) };
         let mut sql = Sql::new("SELECT * FROM audit_roots WHERE version > ");
         sql.bind(root.cut.0).push(" ORDER BY version LIMIT ").bind(PURGED);
-        let db = self.tx.exec();
-        let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
+        let rows = sql.all(self.tx.exec()).await?;
         let (first, mac) = (root.cut.0, self.tx.mac()?);
         for past in rows.iter().map(Past::read) {
             if past.made_at >= before || past.version >= root.version {

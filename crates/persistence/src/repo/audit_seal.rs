@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use gatehouse_domain::time::{DAY, Timestamp};
-use sea_orm::{ConnectionTrait, QueryResult};
+use sea_orm::QueryResult;
 use uuid::Uuid;
 
 use crate::{
@@ -97,8 +97,7 @@ impl System<'_> {
         let mut sql = Sql::new("SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM audit_unsealed LIMIT ");
         sql.bind(COUNTED).push(") q) AS events, (SELECT e.occurred_at FROM audit_unsealed q ");
         sql.push("JOIN audit_events e ON e.id = q.event_id ORDER BY q.event_id LIMIT 1) AS since");
-        let db = self.exec;
-        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?.ok_or(Error::Corrupt("count"))?;
+        let row = sql.one(self.exec).await?.ok_or(Error::Corrupt("count"))?;
         let since = row.try_get::<Option<i64>>("", "since")?.map(Timestamp::from_micros);
         Ok(Unsealed { events: unsigned(row.try_get("", "events")?), since })
     }

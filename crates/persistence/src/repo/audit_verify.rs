@@ -9,7 +9,7 @@ use gatehouse_domain::{
     id::{AuditEventId, TenantId},
     time::Timestamp,
 };
-use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult};
+use sea_orm::{FromQueryResult, QueryResult};
 use uuid::Uuid;
 
 use crate::{
@@ -95,8 +95,7 @@ impl System<'_> {
             sql.push(" WHERE tenant_id > ").bind(last);
         }
         sql.push(" ORDER BY tenant_id LIMIT ").bind(ROWS as i64);
-        let db = self.exec;
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let rows = sql.all(self.exec).await?;
         Ok(rows.iter().map(Chain::read).collect())
     }
 }
@@ -104,7 +103,7 @@ impl System<'_> {
 impl Check<'_> {
     pub(crate) async fn rows(&self, sql: Sql) -> Result<Vec<QueryResult>> {
         let db = self.system.exec;
-        Ok(db.query_all_raw(sql.statement(db.get_database_backend())).await?)
+        sql.all(db).await
     }
 
     async fn chain_of(&self, tenant: Uuid) -> Result<Option<Chain>> {

@@ -67,7 +67,7 @@ impl WriteTx<'_> {
             // A statement of its own: the next one sees what was committed while this one waited.
             let mut sql = Sql::new("");
             push_user_lock(&mut sql, user.user_id, backend);
-            self.check(db.query_one_raw(sql.statement(backend)).await)?;
+            sql.one(db).await?;
             " FOR SHARE"
         } else {
             ""
@@ -88,7 +88,7 @@ impl WriteTx<'_> {
              AND p.status = 'ACTIVE' AND p.deleted_at IS NULL AND u.tenant_id = ",
         );
         sql.bind(tenant).push(" AND u.id = ").bind(id);
-        let rows = self.check(db.query_all_raw(sql.statement(backend)).await)?;
+        let rows = sql.all(db).await?;
         // What happens from here on happened after whatever was waited for.
         self.look_at_clock();
         let first = rows.first().ok_or(Error::CallerInactive)?;

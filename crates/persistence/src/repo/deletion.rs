@@ -2,7 +2,6 @@
 //! deleted; its row is marked first.
 
 use gatehouse_domain::{partner::Partner, role::Role, tenant::Tenant, user::User};
-use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use crate::{
@@ -120,7 +119,6 @@ impl WriteScope<'_> {
 
     async fn run(&self, mut sql: Sql, rows: Rows<'_>) -> Result<()> {
         rows.push(&mut sql);
-        let db = self.tx.writing();
-        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await).map(drop)
+        sql.exec(self.tx.writing()).await.map(drop)
     }
 }

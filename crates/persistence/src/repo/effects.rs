@@ -4,7 +4,6 @@ use gatehouse_domain::{
     session::{Effects, RevokeMany},
     time::Timestamp,
 };
-use sea_orm::ConnectionTrait;
 
 use crate::{
     db::Exec,
@@ -33,7 +32,7 @@ pub(crate) async fn count(db: Exec<'_>, mut sql: Sql) -> Result<Effects> {
             " SELECT (SELECT COUNT(*) FROM touched) AS sessions, (SELECT COUNT(DISTINCT user_id) FROM touched) AS users, \
              (SELECT COUNT(DISTINCT x.application_id) FROM session_applications x WHERE x.session_id IN (SELECT id FROM touched)) AS applications",
         );
-    let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?.ok_or(Error::Corrupt("count"))?;
+    let row = sql.one(db).await?.ok_or(Error::Corrupt("count"))?;
     let count = |name| Ok::<_, Error>(unsigned(row.try_get("", name)?));
     Ok(Effects { users: count("users")?, sessions: count("sessions")?, applications: count("applications")? })
 }

@@ -4,7 +4,6 @@ use gatehouse_domain::{
     id::{TenantId, UserId},
     time::{DAY, Timestamp},
 };
-use sea_orm::ConnectionTrait;
 
 use crate::{
     db::WriteTx,
@@ -62,8 +61,7 @@ impl System<'_> {
         sql.push(" AND kept_at > ").bind(forgotten(now)).push(" LIMIT ").bind(signed(EarlierRequest::MOST));
         sql.push(") live) c LEFT JOIN idempotency_keys k ON k.key_hash = ").bind(key.key.to_vec());
         sql.push(" AND k.kept_at > ").bind(forgotten(now));
-        let db = self.exec;
-        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?.ok_or(Error::Corrupt("count"))?;
+        let row = sql.one(self.exec).await?.ok_or(Error::Corrupt("count"))?;
         let kept = match (row.try_get::<Option<Vec<u8>>>("", "fingerprint")?, row.try_get("", "answer")?) {
             (Some(fingerprint), Some(answer)) => {
                 Some((fingerprint.try_into().map_err(|_| Error::Corrupt("fingerprint"))?, answer))
@@ -91,9 +89,8 @@ impl WriteTx<'_> {
              kept_at = excluded.kept_at WHERE idempotency_keys.kept_at <= ",
         );
         sql.bind(forgotten(self.now()));
-        let db = self.writing();
-        let result = self.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
-        if result.rows_affected() == 1 { Ok(()) } else { Err(Error::AlreadyAnswered) }
+        let rows = sql.exec(self.writing()).await?;
+        if rows == 1 { Ok(()) } else { Err(Error::AlreadyAnswered) }
     }
 }
 

@@ -7,12 +7,16 @@ use gatehouse_domain::{
     mail,
     time::Timestamp,
 };
-use sea_orm::{ConnectionTrait, DbBackend, QueryResult};
+use sea_orm::{
+    ActiveValue::NotSet, ColumnTrait, Condition, ConnectionTrait, DbBackend, PaginatorTrait, QueryFilter, QueryResult,
+    QuerySelect, Select, Set,
+};
 use uuid::Uuid;
 
 use crate::{
+    entity::job::{ActiveModel, Column, Entity, Model},
     error::{Error, Result},
-    repo::{Home, list::unsigned, sql::Sql},
+    repo::{Home, exists, sql::Sql},
     scope::{
         WriteScope,
         system::{System, WriteSystem},
@@ -54,9 +58,9 @@ impl ClaimedJob {
         Patience { attempts: self.attempt, give_up_at: self.job.give_up_at }
     }
 
-    /// Only while nobody else has claimed it.
-    fn still(&self, sql: &mut Sql) {
-        sql.push(" WHERE id = ").bind(self.job.id.uuid()).push(" AND lease = ").bind(self.lease);
+    /// The row, only while nobody else has claimed it.
+    fn still(&self) -> Condition {
+        Condition::all().add(Column::Id.eq(self.job.id.uuid())).add(Column::Lease.eq(self.lease))
     }
 
     /// The number of the claim, for a statement on another table that holds only under it.
@@ -89,16 +93,22 @@ impl WriteScope<'_> {
     /// # Errors
     /// [`Error::ScopeViolation`] when tenant or user lie outside the scope.
     pub async fn enqueue(&self, tenant: TenantRef, user: Option<UserId>, job: NewJob) -> Result<()> {
-        self.guard(&Home { partner: tenant.partner_id, tenant: Some(tenant.id), user })?;
+        let home = Home { partner: tenant.partner_id, tenant: Some(tenant.id), user };
         let now = self.tx.now().micros();
-        let mut sql = Sql::new(
-            "INSERT INTO jobs (id, tenant_id, kind, sealed, created_at, give_up_at, due_at, attempts, lease) VALUES (",
-        );
-        sql.bind(job.id.uuid()).push(", ").bind(tenant.id.uuid()).push(", ").bind(job.kind.as_str()).push(", ");
-        sql.bind(job.sealed).push(", ").bind(now).push(", ").bind(job.give_up_at.map(Timestamp::micros));
-        sql.push(", ").bind(now).push(", 0, 0)");
-        let db = self.tx.writing();
-        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await).map(drop)
+        let row = Model {
+            id: job.id.uuid(),
+            tenant_id: tenant.id.uuid(),
+            kind: job.kind.to_string(),
+            sealed: job.sealed,
+            created_at: now,
+            give_up_at: job.give_up_at.map(Timestamp::micros),
+            due_at: now,
+            attempts: 0,
+            lease: 0,
+            last_error: None,
+        };
+        self.table_of::<Entity>(&home)?.insert(row).exec_without_returning(&self.tx.writing()).await?;
+        Ok(())
     }
 }
 
@@ -108,10 +118,8 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn has_job(&self, kind: JobKind, now: Timestamp) -> Result<bool> {
-        let mut sql = Sql::new("SELECT 1 FROM jobs WHERE kind = ");
-        sql.bind(kind.as_str()).push(" AND due_at <= ").bind(now.micros()).push(" LIMIT 1");
-        let db = self.exec;
-        Ok(db.query_one_raw(sql.statement(db.get_database_backend())).await?.is_some())
+        let due = self.of_kind(kind).filter(Column::DueAt.lte(now.micros()));
+        exists(due, self.exec).await
     }
 
     /// How many jobs of a kind wait for a tenant, counted up to `most`.
@@ -119,12 +127,12 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn jobs_waiting(&self, kind: JobKind, tenant: TenantId, most: u32) -> Result<u64> {
-        let mut sql = Sql::new("SELECT COUNT(*) FROM (SELECT 1 FROM jobs WHERE tenant_id = ");
-        sql.bind(tenant.uuid()).push(" AND kind = ").bind(kind.as_str());
-        sql.push(" LIMIT ").bind(i64::from(most)).push(") waiting");
-        let db = self.exec;
-        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?;
-        row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0)).map(unsigned).map_err(|_| Error::Corrupt("count"))
+        let waiting = self.of_kind(kind).filter(Column::TenantId.eq(tenant.uuid()));
+        Ok(waiting.select_only().column(Column::Id).limit(u64::from(most)).count(&self.exec).await?)
+    }
+
+    fn of_kind(&self, kind: JobKind) -> Select<Entity> {
+        self.table::<Entity>().select().filter(Column::Kind.eq(kind.as_str()))
     }
 }
 
@@ -150,7 +158,7 @@ impl WriteSystem<'_> {
             ") RETURNING id, tenant_id, sealed, created_at, give_up_at, attempts, lease, \
              (SELECT t.partner_id FROM tenants t WHERE t.id = jobs.tenant_id) AS partner_id",
         );
-        let rows = self.tx.check(db.query_all_raw(sql.statement(backend)).await)?;
+        let rows = sql.all(db).await?;
         rows.iter().map(|row| claimed(kind, row)).collect()
     }
 
@@ -159,9 +167,8 @@ impl WriteSystem<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn drop_job(&self, claim: &ClaimedJob) -> Result<bool> {
-        let mut sql = Sql::new("DELETE FROM jobs");
-        claim.still(&mut sql);
-        Ok(self.execute(sql).await? == 1)
+        let dropped = self.table::<Entity>().delete().filter(claim.still()).exec(&self.tx.writing()).await?;
+        Ok(dropped.rows_affected == 1)
     }
 
     /// Puts a job back that could not be done.
@@ -169,10 +176,12 @@ impl WriteSystem<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn postpone_job(&self, claim: &ClaimedJob, why: Failure, at: Timestamp) -> Result<()> {
-        let mut sql = Sql::new("UPDATE jobs SET due_at = ");
-        sql.bind(at.micros()).push(", last_error = ").bind(why.reason);
-        claim.still(&mut sql);
-        self.execute(sql).await.map(drop)
+        let put_back = ActiveModel {
+            due_at: Set(at.micros()),
+            last_error: Set(Some(why.reason.to_owned())),
+            ..ActiveModel::default()
+        };
+        self.change(claim, put_back).await.map(drop)
     }
 
     /// Keeps a job for another lease, after a step of it. With `has_got_on` it counts as being tried for the first time.
@@ -180,13 +189,12 @@ impl WriteSystem<'_> {
     /// # Errors
     /// [`Error::Stale`] when somebody else has it by now, or it is not wanted any more.
     pub async fn renew_job(&self, claim: &ClaimedJob, has_got_on: bool) -> Result<()> {
-        let mut sql = Sql::new("UPDATE jobs SET due_at = ");
-        sql.bind(self.tx.now().plus(claim.job.kind.lease()).micros());
-        if has_got_on {
-            sql.push(", attempts = 0");
-        }
-        claim.still(&mut sql);
-        if self.execute(sql).await? == 1 { Ok(()) } else { Err(Error::Stale) }
+        let renewed = ActiveModel {
+            due_at: Set(self.tx.now().plus(claim.job.kind.lease()).micros()),
+            attempts: if has_got_on { Set(0) } else { NotSet },
+            ..ActiveModel::default()
+        };
+        if self.change(claim, renewed).await? { Ok(()) } else { Err(Error::Stale) }
     }
 
     /// Replaces what a job is done with by what that leads to; false if somebody else has it by now.
@@ -199,10 +207,15 @@ impl WriteSystem<'_> {
         sealed: Option<Vec<u8>>,
         give_up_at: Timestamp,
     ) -> Result<bool> {
-        let mut sql = Sql::new("UPDATE jobs SET sealed = ");
-        sql.bind(sealed).push(", give_up_at = ").bind(give_up_at.micros());
-        claim.still(&mut sql);
-        Ok(self.execute(sql).await? == 1)
+        let rewritten =
+            ActiveModel { sealed: Set(sealed), give_up_at: Set(Some(give_up_at.micros())), ..ActiveModel::default() };
+        self.change(claim, rewritten).await
+    }
+
+    /// Changes a job; false if somebody else has it by now.
+    async fn change(&self, claim: &ClaimedJob, row: ActiveModel) -> Result<bool> {
+        let update = self.table::<Entity>().update().set(row).filter(claim.still());
+        Ok(update.exec(&self.tx.writing()).await?.rows_affected == 1)
     }
 
     /// Gives a mail up, with the event that says so.

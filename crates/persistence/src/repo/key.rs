@@ -10,7 +10,7 @@ use gatehouse_domain::{
     text::Slug,
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Set};
+use sea_orm::{ColumnTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Set};
 
 use crate::{
     entity::{
@@ -157,8 +157,7 @@ impl System<'_> {
             .push(" = ")
             .bind(value);
         sql.push(" ORDER BY k.state, k.id DESC");
-        let db = self.exec;
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let rows = sql.all(self.exec).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let tenant = repo::tenant::domain(tenant::Model::from_query_result(first, "t_")?)?;
         let partner_status: String = first.try_get("", "partner_status")?;

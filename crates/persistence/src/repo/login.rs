@@ -153,7 +153,7 @@ impl System<'_> {
         sql.bind(keys.account.bytes()).push(") LEFT JOIN throttles k ON k.key = COALESCE(");
         sql.push(&key_of("d.id", backend));
         sql.push(", ").bind(keys.known.map_or(Vec::new(), ThrottleKey::bytes)).push(")");
-        let rows = db.query_all_raw(sql.statement(backend)).await?;
+        let rows = sql.all(db).await?;
         let first = rows.first().ok_or(Error::Corrupt("attempt"))?;
         let found = credentials(&rows, now)?;
         let device = first.try_get::<Option<Uuid>>("", "d_id")?.map(DeviceId::from_uuid);
@@ -178,8 +178,7 @@ impl System<'_> {
         sql.push(&sql::SESSION).push(", ").push(&sql::USER).push(", ").push(HELD_COLUMNS);
         sql.push(" FROM sessions s JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id ").push(HELD_JOINS);
         sql.push(" WHERE s.id = ").bind(id.uuid());
-        let db = self.exec;
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let rows = sql.all(self.exec).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         Ok(Some(SessionState {
             session: repo::session::domain(session::Model::from_query_result(first, "s_")?)?,
@@ -213,7 +212,7 @@ impl WriteSystem<'_> {
         }
         sql.push(") RETURNING active_sessions, roles_given, ").counter("n_", Some(keys.account)).push(", ");
         sql.counter("k_", keys.known).push(", ").surroundings(keys);
-        let Some(row) = self.tx.check(db.query_one_raw(sql.statement(backend)).await)? else { return Ok(None) };
+        let Some(row) = sql.one(db).await? else { return Ok(None) };
         let (networks, tenant) = surroundings(&row)?;
         let known = keys.known.map(|_| counter(&row, "k_")).transpose()?;
         let failures = Failures { account: counter(&row, "n_")?, known, networks, tenant };

@@ -38,6 +38,7 @@ pub(crate) mod tenant;
 pub(crate) mod term;
 pub(crate) mod throttle;
 pub(crate) mod tighten;
+mod tuned;
 pub(crate) mod user;
 pub(crate) mod user_import;
 pub(crate) mod user_import_file;
@@ -48,11 +49,11 @@ use gatehouse_domain::{
     id::{PartnerId, TenantId, UserId},
     settings::Word,
 };
-use sea_orm::{ActiveModelTrait, EntityTrait};
+use sea_orm::{ActiveModelTrait, EntityTrait, QuerySelect, Select, sea_query::Expr};
 use uuid::Uuid;
 
 use crate::{
-    db::Change,
+    db::{Change, Exec},
     error::{Error, Result},
     repo::term::Terms,
     scope::Owned,
@@ -97,6 +98,11 @@ pub trait Versioned: Row {
     /// # Errors
     /// When a value cannot be written as JSON.
     fn updatable(&self) -> Result<Self::Active>;
+}
+
+/// Whether there is any such row.
+pub(crate) async fn exists<E: EntityTrait>(rows: Select<E>, db: Exec<'_>) -> Result<bool> {
+    Ok(rows.select_only().expr(Expr::cust("1")).into_tuple::<i32>().one(&db).await?.is_some())
 }
 
 /// The value of a stored word.

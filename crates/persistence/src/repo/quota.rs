@@ -45,7 +45,7 @@ impl WriteSystem<'_> {
         if backend == DbBackend::Postgres {
             sql.push(lock);
         }
-        let row = self.tx.check(db.query_one_raw(sql.statement(backend)).await)?.ok_or(Error::Stale)?;
+        let row = sql.one(db).await?.ok_or(Error::Stale)?;
         let most: Option<Limit> = limit(row.try_get("", "most")?)?;
         Ok(Quota { used: unsigned(row.try_get("", "used")?), most })
     }

@@ -8,7 +8,7 @@ use gatehouse_domain::{
     settings::{Evidence, Promise, Word, retention_shortened},
     time::Timestamp,
 };
-use sea_orm::{ConnectionTrait, QueryResult};
+use sea_orm::QueryResult;
 use uuid::Uuid;
 
 use crate::{
@@ -32,8 +32,7 @@ impl System<'_> {
     pub async fn retention_promises(&self, tenant: Option<TenantRef>) -> Result<Vec<Promise>> {
         let mut sql = Sql::new("SELECT evidence, kept_micros, until FROM retention_promises WHERE tenant_id = ");
         sql.bind(trail(tenant));
-        let db = self.exec;
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let rows = sql.all(self.exec).await?;
         let read = |row: &QueryResult| {
             let evidence: String = row.try_get("", "evidence")?;
             Ok(Promise {

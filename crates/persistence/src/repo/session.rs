@@ -199,7 +199,7 @@ impl Scope<'_> {
         sql.push(") AS shown FROM (SELECT * FROM sessions WHERE id = ").bind(id.uuid()).push(" AND ");
         self.push_condition(&mut sql);
         sql.push(") s JOIN users u ON u.id = s.user_id");
-        let Some(row) = db.query_one_raw(sql.statement(db.get_database_backend())).await? else { return Ok(None) };
+        let Some(row) = sql.one(db).await? else { return Ok(None) };
         let hides = !self.shows_everybody() && row.try_get::<i64>("", "shown")? == 0;
         let mut view = view(&row)?;
         view.ended_by_operator = hides && view.session.ended.as_mut().is_some_and(|end| end.by.take().is_some());
@@ -212,7 +212,7 @@ impl Scope<'_> {
         );
         sql.bind(id.uuid()).push(" AND x.tenant_id = ").bind(view.session.tenant_id.uuid());
         sql.push(" ORDER BY x.accessed_at DESC, a.id LIMIT 200");
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let rows = sql.all(db).await?;
         let apps = rows.iter().map(app).collect::<Result<_>>()?;
         Ok(Some((view, apps)))
     }
@@ -225,8 +225,7 @@ impl Scope<'_> {
         let mut sql = Sql::new("SELECT COUNT(*) FROM sessions WHERE user_id = ");
         sql.bind(user.uuid()).push(" AND id").one_of(ids.iter().map(|id| id.uuid())).push(" AND ");
         self.push_condition(&mut sql);
-        let db = self.exec;
-        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?;
+        let row = sql.one(self.exec).await?;
         row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0)).map(unsigned).map_err(|_| Error::Corrupt("count"))
     }
 
@@ -240,8 +239,7 @@ impl Scope<'_> {
         self.push_condition(&mut sql);
         sql.push(" AND ").push(ACTIVE).bind(now.micros()).push(" ORDER BY created_at, id LIMIT ");
         sql.bind(i64::try_from(n).unwrap_or(i64::MAX));
-        let db = self.exec;
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let rows = sql.all(self.exec).await?;
         rows.iter()
             .map(|row| Ok(SessionId::from_uuid(row.try_get_by_index(0).map_err(|_| Error::Corrupt("session"))?)))
             .collect()
@@ -330,7 +328,7 @@ impl WriteScope<'_> {
             sql.push(")");
         }
         sql.push(" RETURNING id");
-        let rows = self.tx.check(db.query_all_raw(sql.statement(backend)).await)?;
+        let rows = sql.all(db).await?;
         let mut revoked = Revoked { count: rows.len() as u64, ids: Vec::new() };
         for row in rows.iter().take(Revoked::NAMED_MAX) {
             revoked.ids.push(SessionId::from_uuid(row.try_get_by_index(0).map_err(|_| Error::Corrupt("session"))?));

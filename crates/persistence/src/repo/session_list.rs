@@ -12,7 +12,6 @@ use gatehouse_domain::{
     session::SessionView,
     time::Timestamp,
 };
-use sea_orm::ConnectionTrait;
 
 use crate::{
     error::{Error, Result},
@@ -135,8 +134,7 @@ impl Scope<'_> {
         sql.push(" LIMIT ").bind(signed(per_page + 1)).push(" OFFSET ").bind(signed(offset));
         sql.push(") s JOIN users u ON u.id = s.user_id ORDER BY s.").push(sort.column()).push(" ").push(order);
         sql.push(", s.id ").push(order);
-        let db = self.exec;
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let rows = sql.all(self.exec).await?;
         let total = match rows.first() {
             Some(row) => unsigned(row.try_get("", "total")?),
             None => self.total(filter, now).await?,
@@ -202,8 +200,7 @@ impl Scope<'_> {
     async fn total(&self, filter: &SessionFilter, now: Timestamp) -> Result<u64> {
         let mut sql = Sql::default();
         self.push_total(&mut sql, filter, now);
-        let db = self.exec;
-        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?.ok_or(Error::Corrupt("count"))?;
+        let row = sql.one(self.exec).await?.ok_or(Error::Corrupt("count"))?;
         row.try_get_by_index::<i64>(0).map(unsigned).map_err(|_| Error::Corrupt("count"))
     }
 
@@ -275,8 +272,7 @@ impl Scope<'_> {
         }
         sql.push(" WHERE h.tenant_id = ").bind(tenant.uuid()).push(") counted) summed WHERE before <= ");
         sql.bind(signed(offset)).push(" AND before + n > ").bind(signed(offset)).push(" LIMIT 1");
-        let db = self.exec;
-        let Some(row) = db.query_one_raw(sql.statement(db.get_database_backend())).await? else { return Ok(None) };
+        let Some(row) = sql.one(self.exec).await? else { return Ok(None) };
         let get = |i| row.try_get_by_index::<i64>(i).map_err(|_| Error::Corrupt("count"));
         Ok(Some((get(0)?, unsigned(get(1)?))))
     }

@@ -8,7 +8,7 @@ use gatehouse_domain::{
     session::{EndReason, SessionStats},
     time::{DAY, Timestamp},
 };
-use sea_orm::{ConnectionTrait, QueryResult};
+use sea_orm::QueryResult;
 
 use crate::{
     error::{Error, Result},
@@ -31,8 +31,7 @@ fn text(row: &QueryResult, index: usize) -> Result<String> {
 
 impl Scope<'_> {
     async fn rows(&self, sql: Sql) -> Result<Vec<QueryResult>> {
-        let db = self.exec;
-        Ok(db.query_all_raw(sql.statement(db.get_database_backend())).await?)
+        sql.all(self.exec).await
     }
 
     /// The figures of the one tenant that the scope is for.

@@ -7,7 +7,7 @@ use gatehouse_domain::{
     platform::Platform,
     settings::{Layers, Level},
 };
-use sea_orm::{ConnectionTrait, QueryResult};
+use sea_orm::QueryResult;
 
 use crate::{
     error::{Error, Result},
@@ -35,8 +35,7 @@ impl System<'_> {
     pub async fn above(&self, partner: PartnerId) -> Result<Option<Layers>> {
         let mut sql = Sql::new("SELECT ");
         sql.push(ABOVE).push(" FROM partners p WHERE p.id = ").bind(partner.uuid());
-        let db = self.exec;
-        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?;
+        let row = sql.one(self.exec).await?;
         row.map(|row| above(&row, partner)).transpose()
     }
 }
@@ -50,9 +49,8 @@ impl Scope<'_> {
         if self.reach != Reach::Platform {
             return Ok(None);
         }
-        let db = self.exec;
         let sql = Sql::new("SELECT settings, version FROM installation WHERE id = 1");
-        let Some(row) = db.query_one_raw(sql.statement(db.get_database_backend())).await? else { return Ok(None) };
+        let Some(row) = sql.one(self.exec).await? else { return Ok(None) };
         let settings: String = row.try_get("", "settings")?;
         Ok(Some(Platform {
             settings: from_json(&settings, "platform settings")?,
@@ -80,9 +78,8 @@ impl WriteScope<'_> {
         let mut sql = Sql::new("UPDATE installation SET settings = ");
         sql.bind(to_json(&next.settings)?).push(", version = ").bind(next.version);
         sql.push(" WHERE id = 1 AND version = ").bind(platform.version);
-        let db = self.tx.writing();
-        let result = self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
-        if result.rows_affected() != 1 {
+        let rows = sql.exec(self.tx.writing()).await?;
+        if rows != 1 {
             return Err(self.tx.stale());
         }
         self.record(event).await?;

@@ -2,9 +2,17 @@
 
 use std::sync::LazyLock;
 
-use sea_orm::{ActiveModelTrait, ActiveValue, DbBackend, EntityTrait, Iden, IdenStatic, Iterable, Statement, Value};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ConnectionTrait, DbBackend, EntityTrait, Iden, IdenStatic, Iterable, QueryResult,
+    Statement, Value,
+};
 
-use crate::entity::{audit_event, session, signing_key, tenant, user};
+use crate::{
+    db::Exec,
+    entity::{audit_event, session, signing_key, tenant, user},
+    error::{Error, Result},
+    repo::list::unsigned,
+};
 
 /// A statement in the making. Values never become part of the text.
 #[derive(Debug, Default)]
@@ -63,6 +71,27 @@ impl Sql {
 
     pub(crate) fn statement(self, backend: DbBackend) -> Statement {
         Statement::from_sql_and_values(backend, self.text, self.values)
+    }
+
+    /// Every row that it finds.
+    pub(crate) async fn all(self, db: Exec<'_>) -> Result<Vec<QueryResult>> {
+        Ok(db.query_all_raw(self.statement(db.get_database_backend())).await?)
+    }
+
+    /// The first row that it finds.
+    pub(crate) async fn one(self, db: Exec<'_>) -> Result<Option<QueryResult>> {
+        Ok(db.query_one_raw(self.statement(db.get_database_backend())).await?)
+    }
+
+    /// Runs it; returns how many rows it changed.
+    pub(crate) async fn exec(self, db: Exec<'_>) -> Result<u64> {
+        Ok(db.execute_raw(self.statement(db.get_database_backend())).await?.rows_affected())
+    }
+
+    /// The number in its only column.
+    pub(crate) async fn count(self, db: Exec<'_>) -> Result<u64> {
+        let row = self.one(db).await?.ok_or(Error::Corrupt("count"))?;
+        row.try_get_by_index::<i64>(0).map(unsigned).map_err(|_| Error::Corrupt("count"))
     }
 }
 

@@ -52,8 +52,7 @@ impl System<'_> {
         let mut sql = Sql::new("SELECT t.id, t.partner_id, t.settings, ");
         sql.push(ABOVE).push(" FROM tenants t JOIN partners p ON p.id = t.partner_id WHERE t.id > ");
         sql.bind(last.map_or(Uuid::nil(), TenantId::uuid)).push(" ORDER BY t.id LIMIT ").bind(BATCH as i64);
-        let db = self.exec;
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let rows = sql.all(self.exec).await?;
         rows.iter()
             .map(|row| {
                 let tenant = TenantRef {
@@ -87,8 +86,7 @@ impl WriteSystem<'_> {
             sql.push(if i == 0 { "(" } else { ", (" }).bind(id.uuid()).push(", ").bind(at.micros()).push(")");
         }
         sql.push(") listed) seen WHERE sessions.id = seen.id AND sessions.ended_at IS NULL AND sessions.last_activity_at < seen.at");
-        let db = self.tx.writing();
-        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
+        sql.exec(self.tx.writing()).await?;
         Ok(())
     }
 
@@ -109,7 +107,7 @@ impl WriteSystem<'_> {
             sql.push(" FOR UPDATE SKIP LOCKED");
         }
         sql.push(") RETURNING tenant_id, partner_id");
-        let rows = self.tx.check(db.query_all_raw(sql.statement(backend)).await)?;
+        let rows = sql.all(db).await?;
         for (tenant, count) in by_tenant(&rows)? {
             self.tx.record(session::expired(tenant, By::system(SystemReason::Job), count)).await?;
         }
@@ -129,8 +127,7 @@ impl WriteSystem<'_> {
         );
         sql.bind(tenant.id.uuid()).push(" AND ended_at < ").bind(ended_before.micros());
         sql.push(" LIMIT ").bind(BATCH as i64).push(") RETURNING tenant_id, partner_id");
-        let db = self.tx.writing();
-        let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
+        let rows = sql.all(self.tx.writing()).await?;
         for (tenant, count) in by_tenant(&rows)? {
             self.tx.record(session::purged(tenant, By::system(SystemReason::Job), count)).await?;
         }
@@ -143,14 +140,13 @@ impl WriteSystem<'_> {
     /// The database refuses the statement, or does not answer in time.
     pub async fn purge_hours(&self, tenant: TenantRef) -> Result<()> {
         let oldest = self.tx.now().hour() - HOURS_KEPT;
-        let db = self.tx.writing();
         for table in [
             "DELETE FROM session_hours WHERE total = 0 AND tenant_id = ",
             "DELETE FROM session_ends WHERE tenant_id = ",
         ] {
             let mut sql = Sql::new(table);
             sql.bind(tenant.id.uuid()).push(" AND hour < ").bind(oldest);
-            self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
+            sql.exec(self.tx.writing()).await?;
         }
         Ok(())
     }

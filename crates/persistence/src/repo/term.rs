@@ -5,7 +5,7 @@ use gatehouse_domain::{
     search::Search,
 };
 use sea_orm::{
-    Condition, ConnectionTrait, ExprTrait, QuerySelect, QueryTrait, Select,
+    Condition, ExprTrait, QuerySelect, QueryTrait, Select,
     sea_query::{Expr, Query, SelectStatement},
 };
 use uuid::Uuid;
@@ -131,8 +131,7 @@ impl WriteTx<'_> {
         if !terms.is_empty() {
             sql.push(" AND NOT term").one_of(terms.iter().map(|term| term.as_bytes().to_vec()));
         }
-        let db = self.writing();
-        self.check(db.execute_raw(sql.statement(db.get_database_backend())).await).map(drop)
+        sql.exec(self.writing()).await.map(drop)
     }
 
     async fn insert_terms(&self, table: TermTable, rows: &[(Vec<u8>, Owner)]) -> Result<()> {
@@ -146,8 +145,7 @@ impl WriteTx<'_> {
             sql.push(")");
         }
         sql.push(" ON CONFLICT DO NOTHING");
-        let db = self.writing();
-        self.check(db.execute_raw(sql.statement(db.get_database_backend())).await).map(drop)
+        sql.exec(self.writing()).await.map(drop)
     }
 }
 
@@ -185,9 +183,8 @@ impl System<'_> {
             "SELECT x.id, EXISTS (SELECT 1 FROM {has}) AS has FROM {things} x WHERE x.deleted_at IS NULL AND x.id > "
         ));
         sql.bind(after.unwrap_or(Uuid::nil())).push(" ORDER BY x.id LIMIT ").bind(list::signed(Found::LOOK as u64));
-        let db = self.exec;
         let (mut without, mut last) = (Vec::new(), None);
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let rows = sql.all(self.exec).await?;
         for row in &rows {
             let id: Uuid = row.try_get("", "id")?;
             if !row.try_get::<bool>("", "has")? {

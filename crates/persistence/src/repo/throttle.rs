@@ -126,8 +126,7 @@ impl System<'_> {
     pub async fn throttles<const N: usize>(&self, keys: [Option<ThrottleKey>; N]) -> Result<[Counter; N]> {
         let mut sql = Sql::new("SELECT key, failures, since, blocked_until, kept FROM throttles WHERE key");
         sql.one_of(keys.iter().copied().map(bytes));
-        let db = self.exec;
-        in_order(keys, &db.query_all_raw(sql.statement(db.get_database_backend())).await?)
+        in_order(keys, &sql.all(self.exec).await?)
     }
 }
 
@@ -145,12 +144,11 @@ impl WriteSystem<'_> {
         if keys.iter().all(Option::is_none) {
             return Ok(change([Counter::default(); N]).1);
         }
-        let db = self.tx.writing();
         let nothing = keys.into_iter().flatten().map(|key| (key, Counter::default()));
         // What locks a counter that may not exist yet.
         let mut sql = self.upsert(nothing, "updated_at");
         sql.push(" RETURNING key, failures, since, blocked_until, kept");
-        let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
+        let rows = sql.all(self.tx.writing()).await?;
         let (after, result) = change(in_order(keys, &rows)?);
         let named = keys.into_iter().zip(after).filter_map(|(key, counter)| Some((key?, counter)));
         self.execute(self.upsert(named, "failures since blocked_until kept updated_at")).await?;

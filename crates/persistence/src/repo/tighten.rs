@@ -159,7 +159,7 @@ impl WriteScope<'_> {
         let mut given = Sql::new("UPDATE users SET roles_given = roles_given + 1 WHERE tenant_id = ");
         given.bind(tenant.id.uuid()).push(" AND id = ").bind(user.uuid());
         let db = self.tx.writing();
-        self.tx.check(db.execute_raw(given.statement(db.get_database_backend())).await)?;
+        given.exec(db).await?;
         // The expressions read the row as it was: each new value is spelled out where another depends on it.
         let max = format!(
             "CASE WHEN max_expires_at < created_at + {lifetime} THEN max_expires_at ELSE created_at + {lifetime} END"
@@ -174,7 +174,7 @@ impl WriteScope<'_> {
         ));
         sql.bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid()).push(" AND ended_at IS NULL AND ");
         self.push_condition(&mut sql);
-        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
+        sql.exec(db).await?;
         self.tx.changed(Change::Everything);
         Ok(())
     }
@@ -196,7 +196,7 @@ impl WriteScope<'_> {
             sql.push(", end_reason = ").bind(EndReason::Expired.as_str()).push(" WHERE ");
             self.push_within(&mut sql, tighten.within, now);
             sql.push(&exceeds).push(" AND ").push(&shortened.ends_at).push(" <= ").bind(now.micros());
-            ended += self.tx.check(db.execute_raw(sql.statement(backend)).await)?.rows_affected();
+            ended += sql.exec(db).await?;
             let Shortened { max_expires_at, refresh_micros, expires_at, idle_micros, ends_at, .. } = shortened;
             let mut sql = Sql::new(&format!(
                 "UPDATE sessions SET max_expires_at = {max_expires_at}, refresh_micros = {refresh_micros}, \
@@ -204,7 +204,7 @@ impl WriteScope<'_> {
             ));
             self.push_within(&mut sql, tighten.within, now);
             sql.push(&exceeds);
-            self.tx.check(db.execute_raw(sql.statement(backend)).await)?;
+            sql.exec(db).await?;
             self.tx.changed(Change::Everything);
         }
         if let Some(most) = bound(tighten.caps.per_user.as_ref(), tighten.within, backend, |most| i64::from(*most)) {
@@ -215,7 +215,7 @@ impl WriteScope<'_> {
             sql.push(" AS nth FROM sessions WHERE ");
             self.push_within(&mut sql, tighten.within, now);
             sql.push(&format!(") ranked WHERE nth > {most})"));
-            ended += self.tx.check(db.execute_raw(sql.statement(backend)).await)?.rows_affected();
+            ended += sql.exec(db).await?;
             self.tx.changed(Change::Everything);
         }
         if ended > 0 {

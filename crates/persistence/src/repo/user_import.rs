@@ -9,12 +9,15 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, IntoSimpleExpr, Iterable, QueryFilter, QuerySelect, Select, Set,
+    ColumnTrait, IntoSimpleExpr, Iterable, QueryFilter, QuerySelect, Select, Set,
     sea_query::{CaseStatement, Expr},
 };
 
 use crate::{
-    entity::user_import::{ActiveModel, Column, Entity, Model},
+    entity::{
+        user_import::{ActiveModel, Column, Entity, Model},
+        user_import_reject,
+    },
     error::{Error, Result},
     repo::{
         Home, Row, Versioned, list,
@@ -180,8 +183,7 @@ impl Scope<'_> {
         let db = self.exec;
         let mut count = Sql::new("SELECT COUNT(*) FROM user_import_rejects WHERE ");
         self.push_rejects(&mut count, import);
-        let row = db.query_one_raw(count.statement(db.get_database_backend())).await?.ok_or(Error::Corrupt("count"))?;
-        let total = row.try_get_by_index::<i64>(0).map(unsigned).map_err(|_| Error::Corrupt("count"))?;
+        let total = count.count(db).await?;
         let (beyond, order) = match direction {
             Direction::Ascending => (" > ", ""),
             Direction::Descending => (" < ", " DESC"),
@@ -194,7 +196,7 @@ impl Scope<'_> {
         let per_page = page.per_page.get();
         sql.push(" ORDER BY line").push(order).push(" LIMIT ").bind(signed(per_page + 1));
         sql.push(" OFFSET ").bind(signed(page.offset()));
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let rows = sql.all(db).await?;
         let more = rows.len() as u64 > per_page;
         let shown = rows.iter().take(usize::try_from(per_page).unwrap_or(usize::MAX));
         let items = shown.map(rejected).collect::<Result<Vec<_>>>()?;
@@ -215,8 +217,7 @@ impl Scope<'_> {
         let mut sql = Sql::new("SELECT line, faults FROM user_import_rejects WHERE ");
         self.push_rejects(&mut sql, import);
         sql.push(" AND line > ").bind(signed(after)).push(" ORDER BY line LIMIT ").bind(signed(BATCH as u64));
-        let db = self.exec;
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let rows = sql.all(self.exec).await?;
         rows.iter().map(rejected).collect()
     }
 }
@@ -238,19 +239,20 @@ impl WriteScope<'_> {
             .filter(<Entity as Owned>::id().eq(import.id.uuid()))
             .filter(Column::Version.eq(expected))
             .filter(Column::State.eq(ImportState::Running.as_str()));
-        if self.tx.check(update.exec(&self.tx.writing()).await)?.rows_affected != 1 {
+        if update.exec(&self.tx.writing()).await?.rows_affected != 1 {
             return Err(Error::Stale);
         }
         if rejected.is_empty() {
             return Ok(import);
         }
-        let mut sql = Sql::new("INSERT INTO user_import_rejects (tenant_id, import_id, line, faults) VALUES ");
-        for (i, RejectedLine { line, faults }) in rejected.iter().enumerate() {
-            sql.push(if i == 0 { "(" } else { ", (" }).bind(import.tenant.id.uuid()).push(", ");
-            sql.bind(import.id.uuid()).push(", ").bind(signed(*line)).push(", ").bind(faults.as_str()).push(")");
-        }
-        let db = self.tx.writing();
-        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
+        let rows = rejected.iter().map(|RejectedLine { line, faults }| user_import_reject::Model {
+            tenant_id: import.tenant.id.uuid(),
+            import_id: import.id.uuid(),
+            line: signed(*line),
+            faults: faults.clone(),
+        });
+        let rejects = self.table_of::<user_import_reject::Entity>(&import.home())?;
+        rejects.insert_many(rows).exec_without_returning(&self.tx.writing()).await?;
         Ok(import)
     }
 
@@ -265,8 +267,7 @@ impl WriteScope<'_> {
         sql.bind(tenant).push(" AND import_id = ").bind(id);
         sql.push(" AND line IN (SELECT line FROM user_import_rejects WHERE tenant_id = ").bind(tenant);
         sql.push(" AND import_id = ").bind(id).push(" ORDER BY line LIMIT ").bind(signed(BATCH as u64)).push(")");
-        let db = self.tx.writing();
-        let result = self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
-        Ok(usize::try_from(result.rows_affected()).unwrap_or(usize::MAX))
+        let rows = sql.exec(self.tx.writing()).await?;
+        Ok(usize::try_from(rows).unwrap_or(usize::MAX))
     }
 }

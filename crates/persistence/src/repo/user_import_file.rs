@@ -1,7 +1,7 @@
 //! Imports that are asked for over the network: who has taken one up, and the pieces of its file.
 
 use gatehouse_domain::{authz::TenantRef, id::JobId, import::Import, time::Timestamp};
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::FromQueryResult;
 
 use crate::{
     entity::user_import::Model,
@@ -27,8 +27,7 @@ impl WriteScope<'_> {
             Sql::new("INSERT INTO user_import_pieces (tenant_id, import_id, number, sealed, created_at) VALUES (");
         sql.bind(tenant.id.uuid()).push(", ").bind(import.uuid()).push(", ").bind(signed(number)).push(", ");
         sql.bind(sealed).push(", ").bind(self.tx.now().micros()).push(")");
-        let db = self.tx.writing();
-        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await).map(drop)
+        sql.exec(self.tx.writing()).await.map(drop)
     }
 
     /// Removes the pieces of a file, unless there is the import that they were to be for.
@@ -40,8 +39,7 @@ impl WriteScope<'_> {
         let mut sql = Sql::new("DELETE FROM user_import_pieces WHERE tenant_id = ");
         sql.bind(tenant.id.uuid()).push(" AND import_id = ").bind(import.uuid());
         sql.push(" AND NOT EXISTS (SELECT 1 FROM user_imports i WHERE i.id = ").bind(import.uuid()).push(")");
-        let db = self.tx.writing();
-        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await).map(drop)
+        sql.exec(self.tx.writing()).await.map(drop)
     }
 }
 
@@ -54,8 +52,7 @@ impl System<'_> {
         let mut sql = Sql::new("SELECT sealed FROM user_import_pieces WHERE tenant_id = ");
         sql.bind(import.tenant.id.uuid()).push(" AND import_id = ").bind(import.id.uuid());
         sql.push(" AND number = ").bind(signed(number));
-        let db = self.exec;
-        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?;
+        let row = sql.one(self.exec).await?;
         Ok(row.map(|row| row.try_get("", "sealed")).transpose()?)
     }
 }
@@ -71,8 +68,7 @@ impl WriteSystem<'_> {
         sql.bind(claim.job.id.uuid()).push(" AND tenant_id = ").bind(claim.tenant.id.uuid());
         sql.push(" AND state IN ('queued', 'running') AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = user_imports.id");
         sql.push(" AND j.lease = ").bind(claim.lease()).push(") RETURNING *");
-        let db = self.tx.writing();
-        let row = self.tx.check(db.query_one_raw(sql.statement(db.get_database_backend())).await)?;
+        let row = sql.one(self.tx.writing()).await?;
         row.map(|row| domain(Model::from_query_result(&row, "")?)).transpose()
     }
 
@@ -83,8 +79,7 @@ impl WriteSystem<'_> {
     pub async fn purge_rejected_lines(&self) -> Result<bool> {
         let mut sql = Sql::new("SELECT * FROM user_imports WHERE state NOT IN ('queued', 'running') AND forget_at <= ");
         sql.bind(self.tx.now().micros()).push(" ORDER BY forget_at LIMIT 1");
-        let db = self.tx.exec();
-        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?;
+        let row = sql.one(self.tx.exec()).await?;
         let Some(row) = row else { return Ok(false) };
         let import = domain(Model::from_query_result(&row, "")?)?;
         if self.forget_rejected_lines(&import).await? < BATCH {

@@ -9,7 +9,6 @@ use gatehouse_domain::{
     time::Timestamp,
     user::{Issued, Purpose, User},
 };
-use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use crate::{
@@ -58,8 +57,7 @@ impl WriteScope<'_> {
             ") ON CONFLICT (tenant_id, user_id, purpose) DO UPDATE SET token_hash = excluded.token_hash, \
              mailed_to = excluded.mailed_to, expires_at = excluded.expires_at",
         );
-        let db = self.tx.writing();
-        self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
+        sql.exec(self.tx.writing()).await?;
         self.tx.record(event).await?;
         Ok(issued)
     }
@@ -74,9 +72,8 @@ impl WriteScope<'_> {
         let mut sql = Sql::new("DELETE FROM user_tokens WHERE tenant_id = ");
         sql.bind(user.tenant_id.uuid()).push(" AND user_id = ").bind(user.id.uuid());
         sql.push(" AND purpose = ").bind(purpose.as_str());
-        let db = self.tx.writing();
-        let result = self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?;
-        if result.rows_affected() == 0 {
+        let rows = sql.exec(self.tx.writing()).await?;
+        if rows == 0 {
             return Ok(false);
         }
         self.tx.record(event).await?;
@@ -96,9 +93,8 @@ impl System<'_> {
         hash: TokenHash,
         now: Timestamp,
     ) -> Result<Option<UserId>> {
-        let db = self.exec;
         let sql = find("SELECT user_id", tenant, purpose, hash, now);
-        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?;
+        let row = sql.one(self.exec).await?;
         row.map(|row| Ok(UserId::from_uuid(row.try_get::<Uuid>("", "user_id")?))).transpose()
     }
 }
@@ -114,10 +110,9 @@ impl WriteSystem<'_> {
         purpose: Purpose,
         hash: TokenHash,
     ) -> Result<Option<SpentToken>> {
-        let db = self.tx.writing();
         let mut sql = find("DELETE", tenant, purpose, hash, self.tx.now());
         sql.push(" RETURNING user_id, mailed_to");
-        let row = self.tx.check(db.query_one_raw(sql.statement(db.get_database_backend())).await)?;
+        let row = sql.one(self.tx.writing()).await?;
         row.map(|row| {
             Ok(SpentToken {
                 user_id: UserId::from_uuid(row.try_get("", "user_id")?),

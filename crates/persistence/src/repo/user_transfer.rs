@@ -8,7 +8,7 @@ use gatehouse_domain::{
     time::Timestamp,
     user::{User, UserCredentials, exported},
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, Set};
+use sea_orm::{ColumnTrait, FromQueryResult, QueryFilter, Set};
 use uuid::Uuid;
 
 use crate::{
@@ -105,8 +105,7 @@ impl Scope<'_> {
             }
             sql.push(") k) ").push(field).push(" WHERE id IS NOT NULL");
         }
-        let db = self.exec;
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let rows = sql.all(self.exec).await?;
         let taken = |row: &sea_orm::QueryResult| {
             let field = if row.try_get::<String>("", "field")? == "email" { "email" } else { "username" };
             Ok(Taken { field, key: row.try_get("", "name")?, id: UserId::from_uuid(row.try_get::<Uuid>("", "id")?) })
@@ -143,8 +142,7 @@ impl Scope<'_> {
             sql.push(", ").bind(user.id.uuid()).push(")");
         }
         sql.push(" ORDER BY u.created_at, u.id LIMIT ").bind(signed(limit));
-        let db = self.exec;
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let rows = sql.all(self.exec).await?;
         rows.iter().map(|row| portable(Model::from_query_result(row, "u_")?)).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 mod shown;
 pub(crate) mod system;
+mod table;
 
 use std::ops::Deref;
 
@@ -178,6 +179,15 @@ impl Scope<'_> {
         }
     }
 
+    /// Refuses what belongs to an owner outside.
+    pub(crate) fn guard(&self, home: &Home) -> Result<()> {
+        if self.includes(home) {
+            return Ok(());
+        }
+        tracing::error!(reach = ?self.reach, ?home, "a value outside the scope was to be reached");
+        Err(Error::ScopeViolation)
+    }
+
     /// What lies within and is not deleted.
     pub(crate) fn select<E: Owned>(&self) -> Select<E> {
         let select = self.select_even_deleted();
@@ -197,14 +207,6 @@ impl WriteScope<'_> {
     #[expect(clippy::disallowed_methods, reason = "the one place that adds the scope's predicate")]
     pub(crate) fn update_where<E: Owned>(&self) -> UpdateMany<E> {
         E::update_many().filter(self.scope.condition::<E>())
-    }
-
-    pub(crate) fn guard(&self, home: &Home) -> Result<()> {
-        if self.scope.includes(home) {
-            return Ok(());
-        }
-        tracing::error!(reach = ?self.reach, ?home, "a value outside the scope was to be saved");
-        Err(Error::ScopeViolation)
     }
 
     /// Stores a new value with its event.

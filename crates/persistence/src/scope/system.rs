@@ -12,12 +12,13 @@ use gatehouse_domain::{
     settings::Level,
     time::Timestamp,
 };
-use sea_orm::ConnectionTrait;
+use sea_orm::{ColumnTrait, Condition, IntoSimpleExpr, QueryFilter, Set, sea_query::Expr};
 
 use crate::{
     db::{Db, WriteTx},
+    entity::{installation, setup_token},
     error::Result,
-    repo::{from_json, settings::above, sql::Sql},
+    repo::{exists, from_json, settings::above, sql::Sql},
     scope::{Scope, WriteScope},
 };
 
@@ -84,13 +85,11 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn installation(&self) -> Result<Option<Installation>> {
-        let db = self.exec;
-        let sql = Sql::new("SELECT created_at, key_check, set_up_at FROM installation WHERE id = 1");
-        let Some(row) = db.query_one_raw(sql.statement(db.get_database_backend())).await? else { return Ok(None) };
-        Ok(Some(Installation {
-            created_at: Timestamp::from_micros(row.try_get("", "created_at")?),
-            key_check: row.try_get("", "key_check")?,
-            set_up_at: row.try_get::<Option<i64>>("", "set_up_at")?.map(Timestamp::from_micros),
+        let row = self.table::<installation::Entity>().select().one(&self.exec).await?;
+        Ok(row.map(|row| Installation {
+            created_at: Timestamp::from_micros(row.created_at),
+            key_check: row.key_check,
+            set_up_at: row.set_up_at.map(Timestamp::from_micros),
         }))
     }
 
@@ -99,11 +98,15 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn has_setup_token(&self, hash: TokenHash, now: Timestamp) -> Result<bool> {
-        let mut sql = Sql::new("SELECT 1 FROM setup_tokens WHERE token_hash = ");
-        sql.bind(hash.as_bytes().to_vec()).push(" AND expires_at > ").bind(now.micros());
-        let db = self.exec;
-        Ok(db.query_one_raw(sql.statement(db.get_database_backend())).await?.is_some())
+        let tokens = self.table::<setup_token::Entity>().select().filter(unspent(hash, now));
+        exists(tokens, self.exec).await
     }
+}
+
+/// A setup token that has not expired.
+fn unspent(hash: TokenHash, now: Timestamp) -> Condition {
+    use setup_token::Column;
+    Condition::all().add(Column::TokenHash.eq(hash.as_bytes().to_vec())).add(Column::ExpiresAt.gt(now.micros()))
 }
 
 impl<'t> WriteSystem<'t> {
@@ -114,8 +117,7 @@ impl<'t> WriteSystem<'t> {
     }
 
     pub(crate) async fn execute(&self, sql: Sql) -> Result<u64> {
-        let db = self.tx.writing();
-        Ok(self.tx.check(db.execute_raw(sql.statement(db.get_database_backend())).await)?.rows_affected())
+        sql.exec(self.tx.writing()).await
     }
 
     /// Makes the one row about the installation.
@@ -123,9 +125,14 @@ impl<'t> WriteSystem<'t> {
     /// # Errors
     /// [`crate::Error::Conflict`] when it exists.
     pub async fn install(&self, key_check: &[u8]) -> Result<()> {
-        let mut sql = Sql::new("INSERT INTO installation (id, created_at, key_check) VALUES (1, ");
-        sql.bind(self.tx.now().micros()).push(", ").bind(key_check.to_vec()).push(")");
-        self.execute(sql).await.map(drop)
+        let row = installation::ActiveModel {
+            id: Set(1),
+            created_at: Set(self.tx.now().micros()),
+            key_check: Set(key_check.to_vec()),
+            ..installation::ActiveModel::default()
+        };
+        self.table::<installation::Entity>().insert(row).exec_without_returning(&self.tx.writing()).await?;
+        Ok(())
     }
 
     /// Stores the digest of a new setup token and removes those that have expired.
@@ -133,12 +140,10 @@ impl<'t> WriteSystem<'t> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn add_setup_token(&self, hash: TokenHash, expires_at: Timestamp) -> Result<()> {
-        let mut sql = Sql::new("DELETE FROM setup_tokens WHERE expires_at <= ");
-        sql.bind(self.tx.now().micros());
-        self.execute(sql).await?;
-        let mut sql = Sql::new("INSERT INTO setup_tokens (token_hash, expires_at) VALUES (");
-        sql.bind(hash.as_bytes().to_vec()).push(", ").bind(expires_at.micros()).push(")");
-        self.execute(sql).await?;
+        let (tokens, db) = (|| self.table::<setup_token::Entity>(), self.tx.writing());
+        tokens().delete().filter(setup_token::Column::ExpiresAt.lte(self.tx.now().micros())).exec(&db).await?;
+        let row = setup_token::Model { token_hash: hash.as_bytes().to_vec(), expires_at: expires_at.micros() };
+        tokens().insert(row).exec_without_returning(&db).await?;
         self.tx.record(audit::setup_token_created(By::system(SystemReason::Setup))).await
     }
 
@@ -147,9 +152,8 @@ impl<'t> WriteSystem<'t> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn spend_setup_token(&self, hash: TokenHash) -> Result<bool> {
-        let mut sql = Sql::new("DELETE FROM setup_tokens WHERE token_hash = ");
-        sql.bind(hash.as_bytes().to_vec()).push(" AND expires_at > ").bind(self.tx.now().micros());
-        Ok(self.execute(sql).await? == 1)
+        let spent = self.table::<setup_token::Entity>().delete().filter(unspent(hash, self.tx.now()));
+        Ok(spent.exec(&self.tx.writing()).await?.rows_affected == 1)
     }
 
     /// How many users administer the platform for good and can sign in: active, with a password, and with a verified
@@ -159,7 +163,9 @@ impl<'t> WriteSystem<'t> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn owners(&self) -> Result<u64> {
-        self.execute(Sql::new("UPDATE installation SET created_at = created_at WHERE id = 1")).await?;
+        let lock = self.table::<installation::Entity>().update();
+        let lock = lock.col_expr(installation::Column::CreatedAt, installation::Column::CreatedAt.into_simple_expr());
+        lock.exec(&self.tx.writing()).await?;
         let mut sql = Sql::new(
             "SELECT DISTINCT u.id, u.email_verified, t.settings, t.partner_id, t.id AS tenant_id, p.settings AS partner_settings, i.settings AS platform_settings FROM role_assignments a JOIN users u ON u.tenant_id = a.tenant_id AND u.id = a.user_id \
              JOIN tenants t ON t.id = u.tenant_id JOIN partners p ON p.id = u.partner_id JOIN installation i ON i.id = 1 \
@@ -167,8 +173,7 @@ impl<'t> WriteSystem<'t> {
              AND a.role_id = ",
         );
         sql.bind(BuiltinRole::SuperAdmin.id().uuid());
-        let db = self.exec;
-        let rows = self.tx.check(db.query_all_raw(sql.statement(db.get_database_backend())).await)?;
+        let rows = sql.all(self.exec).await?;
         let mut owners = 0;
         for row in rows {
             let verified: bool = row.try_get("", "email_verified")?;
@@ -186,10 +191,11 @@ impl<'t> WriteSystem<'t> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn finish_setup(&self) -> Result<bool> {
-        let mut sql = Sql::new("UPDATE installation SET set_up_at = ");
-        sql.bind(self.tx.now().micros()).push(" WHERE id = 1 AND set_up_at IS NULL");
-        let first = self.execute(sql).await? == 1;
-        self.execute(Sql::new("DELETE FROM setup_tokens")).await?;
+        let db = self.tx.writing();
+        let open = self.table::<installation::Entity>().update().filter(installation::Column::SetUpAt.is_null());
+        let closed = open.col_expr(installation::Column::SetUpAt, Expr::value(self.tx.now().micros()));
+        let first = closed.exec(&db).await?.rows_affected == 1;
+        self.table::<setup_token::Entity>().delete().exec(&db).await?;
         Ok(first)
     }
 }

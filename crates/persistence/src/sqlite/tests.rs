@@ -10,7 +10,7 @@ use crate::db::{Db, Options, Target};
 /// Runs statements in a transaction of their own.
 async fn run(db: &Db, sql: &'static str) -> Result<()> {
     db.write(Ctx::at(Timestamp::default()), async move |tx: &WriteTx<'_>| {
-        tx.check(tx.writing().execute_unprepared(sql).await)?;
+        tx.writing().execute_unprepared(sql).await?;
         Ok::<_, Error>(())
     })
     .await
@@ -28,7 +28,7 @@ async fn transaction_that_the_database_ended_by_itself_does_not_swallow_the_next
         // As SQLite does when the disk is full: the transaction is over before the commit comes.
         assert!(run(&db, "INSERT INTO seen VALUES (0); ROLLBACK").await.is_err(), "round {n}");
         let refused = async |tx: &WriteTx<'_>| {
-            tx.check(tx.writing().execute_unprepared("INSERT INTO seen VALUES (0)").await)?;
+            tx.writing().execute_unprepared("INSERT INTO seen VALUES (0)").await?;
             Err::<(), _>(Error::Stale)
         };
         assert!(db.write(Ctx::at(Timestamp::default()), refused).await.is_err());
@@ -51,7 +51,7 @@ async fn patient_transactions_are_committed_alone_in_company_and_with_one_in_a_h
     run(&db, "CREATE TABLE seen (n integer)").await.unwrap();
     let patient = || {
         db.write_in_company(Ctx::at(Timestamp::default()), true, async |tx: &WriteTx<'_>| {
-            tx.check(tx.writing().execute_unprepared("INSERT INTO seen VALUES (1)").await)?;
+            tx.writing().execute_unprepared("INSERT INTO seen VALUES (1)").await?;
             Ok::<_, Error>(())
         })
     };

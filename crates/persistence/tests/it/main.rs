@@ -14,6 +14,7 @@ mod migrations;
 mod plans;
 mod search;
 mod sessions;
+mod text;
 mod trail;
 mod trail_edits;
 mod trail_upgrade;

@@ -62,7 +62,7 @@ db_tests! {
         let before = db.statements().0;
         let ((), heard) = db.overhear(async { assert!(db.system(SYSTEM).installation().await.unwrap().is_none()) }).await;
         assert_eq!((db.statements().0 - before, heard.len()), (1, 1));
-        assert!(heard[0].contains("FROM installation"));
+        assert!(heard[0].contains(r#"FROM "installation""#));
     }
 }
 

@@ -1,0 +1,26 @@
+//! Applications of tenants.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "applications")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub tenant_id: Uuid,
+    pub partner_id: Uuid,
+    pub name: String,
+    pub created_at: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::tenant::Entity",
+        from = "(Column::PartnerId, Column::TenantId)",
+        to = "(super::tenant::Column::PartnerId, super::tenant::Column::Id)"
+    )]
+    Tenant,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
