@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub use refreshes::Refreshes;
-pub use revocation::{Effects, RevokeMany, RevokeTarget, Revoked, expired, purged};
+pub use revocation::{Effects, EndedSession, RevokeMany, RevokeTarget, Revoked, expired, purged};
 pub use tighten::{Cap, Caps, Tighten, Within};
 pub use view::{SessionApp, SessionStats, SessionView};
 

@@ -6,7 +6,7 @@ use crate::{
     id::{PartnerId, SessionId, UserId},
 };
 
-use super::EndReason;
+use super::{EndReason, Session};
 
 /// Whose sessions a bulk revocation ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +90,28 @@ pub struct Effects {
     pub applications: u64,
 }
 
+/// A session that has ended, as those are told who have to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedSession {
+    /// Its id.
+    pub id: SessionId,
+    /// The tenant of its user.
+    pub tenant: TenantRef,
+    /// Its user.
+    pub user: UserId,
+    /// How it ended.
+    pub reason: EndReason,
+}
+
+impl EndedSession {
+    /// The same of a session; none while it has not ended.
+    #[must_use]
+    pub fn of(session: &Session) -> Option<Self> {
+        let reason = session.ended?.reason;
+        Some(Self { id: session.id, tenant: session.tenant(), user: session.user_id, reason })
+    }
+}
+
 /// What a bulk revocation did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Revoked {
@@ -102,4 +124,11 @@ pub struct Revoked {
 impl Revoked {
     /// How many ids an answer names.
     pub const NAMED_MAX: usize = 1_000;
+
+    /// Adds more that ended.
+    pub fn add(&mut self, ended: &[EndedSession]) {
+        self.count += ended.len() as u64;
+        let room = Self::NAMED_MAX.saturating_sub(self.ids.len());
+        self.ids.extend(ended.iter().take(room).map(|session| session.id));
+    }
 }

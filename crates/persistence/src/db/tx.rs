@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
+#[cfg(feature = "testing")]
+use gatehouse_domain::session::EndedSession;
 use gatehouse_domain::{authz::Right, id::SessionId, time::Timestamp};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, entity::prelude::async_trait};
 
@@ -124,6 +126,8 @@ pub struct WriteTx<'t> {
     now: AtomicI64,
     /// By whom a change is made, and the rights that they have in this transaction.
     caller: Mutex<Option<(SessionId, Vec<Right>)>>,
+    #[cfg(feature = "testing")]
+    ended: Mutex<Vec<EndedSession>>,
 }
 
 impl std::fmt::Debug for WriteTx<'_> {
@@ -144,6 +148,8 @@ impl<'t> WriteTx<'t> {
             met: AtomicBool::new(false),
             now: AtomicI64::new(ctx.now.micros()),
             caller: Mutex::default(),
+            #[cfg(feature = "testing")]
+            ended: Mutex::default(),
         };
         tx.look_at_clock();
         tx
@@ -221,6 +227,12 @@ impl<'t> WriteTx<'t> {
     /// Notes what the commit will invalidate.
     pub(crate) fn changed(&self, change: Change) {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
+    }
+
+    /// The sessions that have ended in this transaction, for tests.
+    #[cfg(feature = "testing")]
+    pub fn sessions_ended(&self) -> std::sync::MutexGuard<'_, Vec<EndedSession>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn wrote(&self) -> bool {

@@ -8,7 +8,7 @@ use gatehouse_domain::{
 use crate::{
     db::Exec,
     error::{Error, Result},
-    repo::{list::unsigned, session::push_target, sql::Sql},
+    repo::{list::unsigned, session_end::push_target, sql::Sql},
     scope::Scope,
 };
 

@@ -29,6 +29,7 @@ pub(crate) mod quota;
 mod retention;
 pub(crate) mod role;
 pub(crate) mod session;
+pub(crate) mod session_end;
 pub(crate) mod session_list;
 pub(crate) mod session_stats;
 pub(crate) mod settings;

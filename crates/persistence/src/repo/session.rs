@@ -1,4 +1,4 @@
-//! Sessions: rows, and the three ways they change: beginning, rotating, ending.
+//! Sessions: rows, what is read of one, and the exchange of a refresh token. How they end: `session_end.rs`.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -7,15 +7,10 @@ use gatehouse_domain::{
     id::{ApplicationId, PartnerId, SessionId, TenantId, UserId},
     refresh::Chain,
     secret::TokenHash,
-    session::{
-        AuthMethod, Client, Device, Ended, Refreshes, RevokeMany, RevokeTarget, Revoked, Session, SessionApp,
-        SessionView,
-    },
+    session::{AuthMethod, Client, Device, Ended, Refreshes, Session, SessionApp, SessionView},
     time::Timestamp,
 };
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryResult, QueryTrait, Set, sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryResult, Set};
 
 use crate::{
     db::Change,
@@ -23,7 +18,6 @@ use crate::{
     error::{Error, Result},
     repo::{
         Home, Row,
-        caller::{push_user_lock, user_lock},
         list::unsigned,
         sql::{self, Sql},
         term::Terms,
@@ -138,7 +132,7 @@ fn rotated(session: &Session) -> ActiveModel {
 }
 
 /// The columns that an end changes.
-fn ended(session: &Session) -> ActiveModel {
+pub(super) fn ended(session: &Session) -> ActiveModel {
     ActiveModel {
         ended_at: Set(session.ended.map(|end| end.at.micros())),
         end_reason: Set(session.ended.map(|end| end.reason.to_string())),
@@ -287,82 +281,4 @@ impl WriteScope<'_> {
         self.tx.changed(Change::Session(session.id));
         Ok(session)
     }
-
-    /// Stores the end of a session. The user is locked before the session: see `repo/caller.rs`.
-    ///
-    /// # Errors
-    /// [`Error::Stale`] when it has ended meanwhile.
-    pub async fn end(&self, changed: Changed<Session>) -> Result<Session> {
-        let (session, event) = changed.into_parts();
-        self.guard(&session.home())?;
-        let update = self
-            .update_where::<Entity>()
-            .set(ended(&session))
-            .filter(Column::Id.eq(session.id.uuid()))
-            .filter(Column::EndedAt.is_null())
-            .filter(Expr::exists(user_lock(session.user_id)))
-            .build(self.exec.get_database_backend());
-        if !self.tx.update(update, event).await? {
-            return Err(Error::Stale);
-        }
-        self.tx.changed(Change::Session(session.id));
-        Ok(session)
-    }
-
-    /// Ends many sessions in one statement with one event. One user is locked before its sessions.
-    ///
-    /// # Errors
-    /// The database refuses the statement, or does not answer in time.
-    pub async fn revoke_many(&self, many: &RevokeMany) -> Result<Revoked> {
-        let now = self.tx.now().micros();
-        let mut sql = Sql::new("UPDATE sessions SET ended_at = ");
-        sql.bind(now).push(", end_reason = ").bind(many.reason.as_str());
-        sql.push(", ended_by = ").bind(many.by.user_id().map(UserId::uuid)).push(" WHERE ");
-        self.push_condition(&mut sql);
-        push_target(&mut sql, many, self.tx.now());
-        let db = self.tx.writing();
-        let backend = db.get_database_backend();
-        if let RevokeTarget::User(_, user) | RevokeTarget::Named(_, user, _) = &many.target {
-            sql.push(" AND EXISTS (");
-            push_user_lock(&mut sql, *user, backend);
-            sql.push(")");
-        }
-        sql.push(" RETURNING id");
-        let rows = sql.all(db).await?;
-        let mut revoked = Revoked { count: rows.len() as u64, ids: Vec::new() };
-        for row in rows.iter().take(Revoked::NAMED_MAX) {
-            revoked.ids.push(SessionId::from_uuid(row.try_get_by_index(0).map_err(|_| Error::Corrupt("session"))?));
-        }
-        if revoked.count > 0 {
-            match revoked.ids.as_slice() {
-                [one] => self.tx.changed(Change::Session(*one)),
-                _ => self.tx.changed(Change::Everything),
-            }
-            self.tx.record(many.event(revoked.count)).await?;
-        }
-        Ok(revoked)
-    }
-}
-
-/// Which active sessions a bulk revocation ends.
-pub(crate) fn push_target(sql: &mut Sql, many: &RevokeMany, now: Timestamp) {
-    match &many.target {
-        RevokeTarget::User(tenant, user) => {
-            sql.push(" AND tenant_id = ").bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid());
-        }
-        RevokeTarget::Named(tenant, user, ids) => {
-            sql.push(" AND tenant_id = ").bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid());
-            sql.push(" AND id").one_of(ids.iter().map(|id| id.uuid()));
-        }
-        RevokeTarget::Tenant(tenant) => {
-            sql.push(" AND tenant_id = ").bind(tenant.id.uuid());
-        }
-        RevokeTarget::Partner(partner) => {
-            sql.push(" AND partner_id = ").bind(partner.uuid());
-        }
-    }
-    if let Some(kept) = many.except {
-        sql.push(" AND id <> ").bind(kept.uuid());
-    }
-    sql.push(" AND ").push(ACTIVE).bind(now.micros());
 }

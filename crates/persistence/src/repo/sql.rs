@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A statement in the making. Values never become part of the text.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Sql {
     text: String,
     values: Vec<Value>,

@@ -9,11 +9,10 @@ use gatehouse_domain::{
     settings::{Layers, Level},
     time::Timestamp,
 };
-use sea_orm::{ConnectionTrait, DbBackend, QueryResult};
+use sea_orm::QueryResult;
 use uuid::Uuid;
 
 use crate::{
-    db::Change,
     error::{Error, Result},
     repo::{
         from_json,
@@ -32,15 +31,18 @@ fn uuid(row: &QueryResult, index: usize) -> Result<Uuid> {
     row.try_get_by_index(index).map_err(|_| Error::Corrupt("id"))
 }
 
-/// How many of the rows, which begin with tenant and partner, belong to each tenant.
-fn by_tenant(rows: &[QueryResult]) -> Result<Vec<(TenantRef, u64)>> {
+/// The tenant that a row begins with, and its partner.
+fn tenant_of(row: &QueryResult) -> Result<TenantRef> {
+    Ok(TenantRef { id: TenantId::from_uuid(uuid(row, 0)?), partner_id: PartnerId::from_uuid(uuid(row, 1)?) })
+}
+
+/// How often each tenant is among these.
+pub(super) fn by_tenant(tenants: impl IntoIterator<Item = TenantRef>) -> impl Iterator<Item = (TenantRef, u64)> {
     let mut counts = BTreeMap::new();
-    for row in rows {
-        *counts.entry((uuid(row, 0)?, uuid(row, 1)?)).or_insert(0) += 1;
+    for tenant in tenants {
+        counts.entry(tenant.id).or_insert((tenant, 0)).1 += 1;
     }
-    let tenant =
-        |(tenant, partner)| TenantRef { id: TenantId::from_uuid(tenant), partner_id: PartnerId::from_uuid(partner) };
-    Ok(counts.into_iter().map(|(ids, n)| (tenant(ids), n)).collect())
+    counts.into_values()
 }
 
 impl System<'_> {
@@ -55,10 +57,7 @@ impl System<'_> {
         let rows = sql.all(self.exec).await?;
         rows.iter()
             .map(|row| {
-                let tenant = TenantRef {
-                    id: TenantId::from_uuid(uuid(row, 0)?),
-                    partner_id: PartnerId::from_uuid(uuid(row, 1)?),
-                };
+                let tenant = tenant_of(row)?;
                 let settings: String = row.try_get_by_index(2).map_err(|_| Error::Corrupt("tenant settings"))?;
                 let own = from_json(&settings, "tenant settings")?;
                 Ok((tenant, above(row, tenant.partner_id)?.with(Level::Tenant(tenant.id), own)))
@@ -90,33 +89,6 @@ impl WriteSystem<'_> {
         Ok(())
     }
 
-    /// Marks sessions that have reached their end, at most [`BATCH`]; returns how many.
-    ///
-    /// # Errors
-    /// The database refuses the statement, or does not answer in time.
-    pub async fn expire_due(&self) -> Result<usize> {
-        let now = self.tx.now().micros();
-        let db = self.tx.writing();
-        let backend = db.get_database_backend();
-        let mut sql = Sql::new(
-            "UPDATE sessions SET ended_at = ends_at, end_reason = 'expired' WHERE id IN (SELECT id FROM sessions \
-             WHERE tenant_id IN (SELECT t.id FROM tenants t) AND ended_at IS NULL AND ends_at <= ",
-        );
-        sql.bind(now).push(" LIMIT ").bind(BATCH as i64);
-        if backend == DbBackend::Postgres {
-            sql.push(" FOR UPDATE SKIP LOCKED");
-        }
-        sql.push(") RETURNING tenant_id, partner_id");
-        let rows = sql.all(db).await?;
-        for (tenant, count) in by_tenant(&rows)? {
-            self.tx.record(session::expired(tenant, By::system(SystemReason::Job), count)).await?;
-        }
-        if !rows.is_empty() {
-            self.tx.changed(Change::Everything);
-        }
-        Ok(rows.len())
-    }
-
     /// Removes sessions of a tenant that ended before an instant, at most [`BATCH`]; returns how many.
     ///
     /// # Errors
@@ -128,7 +100,7 @@ impl WriteSystem<'_> {
         sql.bind(tenant.id.uuid()).push(" AND ended_at < ").bind(ended_before.micros());
         sql.push(" LIMIT ").bind(BATCH as i64).push(") RETURNING tenant_id, partner_id");
         let rows = sql.all(self.tx.writing()).await?;
-        for (tenant, count) in by_tenant(&rows)? {
+        for (tenant, count) in by_tenant(rows.iter().map(tenant_of).collect::<Result<Vec<_>>>()?) {
             self.tx.record(session::purged(tenant, By::system(SystemReason::Job), count)).await?;
         }
         Ok(rows.len())

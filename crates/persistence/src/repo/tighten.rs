@@ -19,6 +19,7 @@ use crate::{
     repo::{
         effects,
         session::{ACTIVE, micros},
+        session_end::Ending,
         sql::Sql,
     },
     scope::{Scope, WriteScope},
@@ -185,42 +186,42 @@ impl WriteScope<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn tighten(&self, tighten: &Tighten) -> Result<()> {
-        let (now, db) = (self.tx.now(), self.tx.writing());
-        let backend = db.get_database_backend();
-        let mut ended = 0;
+        let (now, backend) = (self.tx.now(), self.exec.get_database_backend());
+        let mut endings = Vec::new();
         let shortened = Shortened::of(tighten, backend);
         if !shortened.exceeds.is_empty() {
-            let exceeds = format!(" AND ({})", shortened.exceeds.join(" OR "));
-            let mut sql = Sql::new("UPDATE sessions SET ended_at = ");
-            sql.bind(now.micros()).push(", expires_at = ").bind(now.micros()).push(", ends_at = ").bind(now.micros());
-            sql.push(", end_reason = ").bind(EndReason::Expired.as_str()).push(" WHERE ");
-            self.push_within(&mut sql, tighten.within, now);
-            sql.push(&exceeds).push(" AND ").push(&shortened.ends_at).push(" <= ").bind(now.micros());
-            ended += sql.exec(db).await?;
-            let Shortened { max_expires_at, refresh_micros, expires_at, idle_micros, ends_at, .. } = shortened;
-            let mut sql = Sql::new(&format!(
-                "UPDATE sessions SET max_expires_at = {max_expires_at}, refresh_micros = {refresh_micros}, \
-                 expires_at = {expires_at}, idle_micros = {idle_micros}, ends_at = {ends_at} WHERE "
-            ));
-            self.push_within(&mut sql, tighten.within, now);
-            sql.push(&exceeds);
-            sql.exec(db).await?;
-            self.tx.changed(Change::Everything);
+            let exceeds = format!(" AND ({}) AND {}", shortened.exceeds.join(" OR "), shortened.ends_at);
+            self.shorten(shortened, tighten.within, &exceeds).await?;
+            endings.push(Ending::new(now, EndReason::Expired, None).due(now).some(backend, |sql| {
+                self.push_within(sql, tighten.within, now);
+                sql.push(&exceeds).push(" <= ").bind(now.micros());
+            }));
         }
         if let Some(most) = bound(tighten.caps.per_user.as_ref(), tighten.within, backend, |most| i64::from(*most)) {
-            let mut sql = Sql::new("UPDATE sessions SET ended_at = ");
-            sql.bind(now.micros()).push(", end_reason = ").bind(EndReason::SessionLimit.as_str());
-            sql.push(", ended_by = ").bind(tighten.by.user_id().map(UserId::uuid));
-            sql.push(" WHERE ended_at IS NULL AND id IN (SELECT id FROM (SELECT id, tenant_id, ").push(&nth(""));
-            sql.push(" AS nth FROM sessions WHERE ");
-            self.push_within(&mut sql, tighten.within, now);
-            sql.push(&format!(") ranked WHERE nth > {most})"));
-            ended += sql.exec(db).await?;
-            self.tx.changed(Change::Everything);
+            let ending = Ending::new(now, EndReason::SessionLimit, tighten.by.user_id());
+            endings.push(ending.some(backend, |sql| {
+                sql.push("id IN (SELECT id FROM (SELECT id, tenant_id, ")
+                    .push(&nth(""))
+                    .push(" AS nth FROM sessions WHERE ");
+                self.push_within(sql, tighten.within, now);
+                sql.push(&format!(") ranked WHERE nth > {most})"));
+            }));
         }
-        if ended > 0 {
-            self.tx.record(tighten.event(ended)).await?;
-        }
+        self.end_all(endings, |ended| tighten.event(ended)).await.map(drop)
+    }
+
+    /// Shortens those that have more than they may and have not had it already. `exceeds` ends with when they end now.
+    async fn shorten(&self, shortened: Shortened, within: Within, exceeds: &str) -> Result<()> {
+        let now = self.tx.now();
+        let Shortened { max_expires_at, refresh_micros, expires_at, idle_micros, ends_at, .. } = shortened;
+        let mut sql = Sql::new(&format!(
+            "UPDATE sessions SET max_expires_at = {max_expires_at}, refresh_micros = {refresh_micros}, \
+             expires_at = {expires_at}, idle_micros = {idle_micros}, ends_at = {ends_at} WHERE "
+        ));
+        self.push_within(&mut sql, within, now);
+        sql.push(exceeds).push(" > ").bind(now.micros());
+        sql.exec(self.tx.writing()).await?;
+        self.tx.changed(Change::Everything);
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ mod login;
 mod migrations;
 mod plans;
 mod search;
+mod session_ends;
 mod sessions;
 mod text;
 mod trail;

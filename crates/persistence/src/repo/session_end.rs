@@ -1,0 +1,220 @@
+//! How sessions end. Whatever ends them, and however many, [`WriteScope::sessions_ended`] is told which.
+
+use gatehouse_domain::{
+    audit::Event,
+    authz::{By, SystemReason, TenantRef},
+    change::Changed,
+    id::{PartnerId, SessionId, TenantId, UserId},
+    session::{self, EndReason, EndedSession, RevokeMany, RevokeTarget, Revoked, Session},
+    time::Timestamp,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryResult, QueryTrait, sea_query::Expr};
+
+use crate::{
+    db::Change,
+    entity::session::{Column, Entity},
+    error::{Error, Result},
+    repo::{
+        Row,
+        caller::{push_user_lock, user_lock},
+        session::{ACTIVE, ended},
+        sql::Sql,
+        sweep::{BATCH, by_tenant},
+        word,
+    },
+    scope::{WriteScope, system::WriteSystem},
+};
+
+/// Sessions that one statement ends at most, unless they are those of one user: what is kept in memory of those that a
+/// tenant or a partner has.
+const AT_ONCE: usize = 5_000;
+
+/// A statement that ends sessions. Only [`WriteScope::end_all`] runs it.
+pub(crate) struct Ending(Sql);
+
+impl Ending {
+    /// Ends now, with a reason, by a user, what a condition finds.
+    pub(crate) fn new(at: Timestamp, reason: EndReason, by: Option<UserId>) -> Self {
+        let mut sql = Sql::new("UPDATE sessions SET ended_at = ");
+        sql.bind(at.micros()).push(", end_reason = ").bind(reason.as_str());
+        sql.push(", ended_by = ").bind(by.map(UserId::uuid));
+        Self(sql)
+    }
+
+    /// Sets the end that was to be, too.
+    pub(crate) fn due(mut self, at: Timestamp) -> Self {
+        self.0.push(", expires_at = ").bind(at.micros()).push(", ends_at = ").bind(at.micros());
+        self
+    }
+
+    /// Ends all that a condition finds.
+    fn all(mut self, which: impl FnOnce(&mut Sql)) -> Self {
+        self.0.push(" WHERE ");
+        which(&mut self.0);
+        self
+    }
+
+    /// Ends at most [`AT_ONCE`] of what a condition finds. PostgreSQL locks them while it looks for them: what others end
+    /// at the same time does not count, so that a batch with fewer is the last.
+    pub(crate) fn some(mut self, backend: DbBackend, which: impl FnOnce(&mut Sql)) -> Self {
+        self.0.push(" WHERE ended_at IS NULL AND id IN (SELECT id FROM sessions WHERE ");
+        which(&mut self.0);
+        self.0.push(&format!(" LIMIT {AT_ONCE}"));
+        self.0.push(if backend == DbBackend::Postgres { " FOR NO KEY UPDATE)" } else { ")" });
+        self
+    }
+}
+
+/// What statements that end sessions return, for [`ended_session`].
+const RETURNING: &str = " RETURNING id, tenant_id, partner_id, user_id, end_reason";
+
+fn ended_session(row: &QueryResult) -> Result<EndedSession> {
+    let tenant = TenantRef {
+        id: TenantId::from_uuid(row.try_get("", "tenant_id")?),
+        partner_id: PartnerId::from_uuid(row.try_get("", "partner_id")?),
+    };
+    Ok(EndedSession {
+        id: SessionId::from_uuid(row.try_get("", "id")?),
+        tenant,
+        user: UserId::from_uuid(row.try_get("", "user_id")?),
+        reason: word(&row.try_get::<String>("", "end_reason")?, "end reason")?,
+    })
+}
+
+impl WriteScope<'_> {
+    /// What follows from the end of sessions, in the transaction that ends them: events are recorded and caches are told.
+    /// Of many sessions it is told a batch at a time, so whatever one ended session causes has its place here. Their
+    /// counters are kept by triggers.
+    async fn sessions_ended(&self, ended: &[EndedSession], events: Vec<Event>) -> Result<()> {
+        #[cfg(feature = "testing")]
+        self.tx.sessions_ended().extend(ended);
+        match ended {
+            [] => {}
+            [one] => self.tx.changed(Change::Session(one.id)),
+            _ => self.tx.changed(Change::Everything),
+        }
+        for event in events {
+            self.tx.record(event).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends what statements find, each of them as often as there is more, and records it once. The user of a session is
+    /// locked before the session: see `repo/caller.rs`.
+    pub(crate) async fn end_all(
+        &self,
+        endings: impl IntoIterator<Item = Ending>,
+        event: impl FnOnce(u64) -> Event,
+    ) -> Result<Revoked> {
+        let (mut revoked, mut batch) = (Revoked::default(), Vec::new());
+        for Ending(mut sql) in endings {
+            sql.push(RETURNING);
+            loop {
+                self.sessions_ended(&batch, Vec::new()).await?;
+                batch = self.end_batch(sql.clone()).await?;
+                revoked.add(&batch);
+                if batch.len() < AT_ONCE {
+                    break;
+                }
+            }
+        }
+        let event = (revoked.count > 0).then(|| event(revoked.count));
+        self.sessions_ended(&batch, event.into_iter().collect()).await?;
+        Ok(revoked)
+    }
+
+    async fn end_batch(&self, sql: Sql) -> Result<Vec<EndedSession>> {
+        sql.all(self.tx.writing()).await?.iter().map(ended_session).collect()
+    }
+
+    /// Stores the end of a session.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when it has ended meanwhile.
+    pub async fn end(&self, changed: Changed<Session>) -> Result<Session> {
+        let (session, event) = changed.into_parts();
+        self.guard(&session.home())?;
+        let update = self
+            .update_where::<Entity>()
+            .set(ended(&session))
+            .filter(Column::Id.eq(session.id.uuid()))
+            .filter(Column::EndedAt.is_null())
+            .filter(Expr::exists(user_lock(session.user_id)))
+            .build(self.exec.get_database_backend());
+        if !self.tx.update(update, event).await? {
+            return Err(Error::Stale);
+        }
+        self.sessions_ended(EndedSession::of(&session).as_slice(), Vec::new()).await?;
+        Ok(session)
+    }
+
+    /// Ends many sessions with one event: those of a user in one statement, others a batch at a time.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn revoke_many(&self, many: &RevokeMany) -> Result<Revoked> {
+        let (now, backend) = (self.tx.now(), self.exec.get_database_backend());
+        let ending = Ending::new(now, many.reason, many.by.user_id());
+        let which = |sql: &mut Sql| {
+            self.push_condition(sql);
+            push_target(sql, many, now);
+        };
+        let ending = match &many.target {
+            RevokeTarget::User(_, user) | RevokeTarget::Named(_, user, _) => ending.all(|sql| {
+                which(sql);
+                sql.push(" AND EXISTS (");
+                push_user_lock(sql, *user, backend);
+                sql.push(")");
+            }),
+            RevokeTarget::Tenant(_) | RevokeTarget::Partner(_) => ending.some(backend, which),
+        };
+        self.end_all([ending], |ended| many.event(ended)).await
+    }
+}
+
+impl WriteSystem<'_> {
+    /// Marks sessions that have reached their end, at most [`BATCH`]; returns how many.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn expire_due(&self) -> Result<usize> {
+        let mut sql = Sql::new("UPDATE sessions SET ended_at = ends_at, end_reason = ");
+        sql.bind(EndReason::Expired.as_str()).push(
+            " WHERE id IN (SELECT id FROM sessions WHERE tenant_id IN (SELECT t.id FROM tenants t) AND ended_at IS NULL \
+             AND ends_at <= ",
+        );
+        sql.bind(self.tx.now().micros()).push(" LIMIT ").bind(BATCH as i64);
+        if self.exec.get_database_backend() == DbBackend::Postgres {
+            sql.push(" FOR UPDATE SKIP LOCKED");
+        }
+        sql.push(")").push(RETURNING);
+        let ended = self.end_batch(sql).await?;
+        let event = |(tenant, count)| session::expired(tenant, By::system(SystemReason::Job), count);
+        let events = by_tenant(ended.iter().map(|session| session.tenant)).map(event).collect();
+        self.sessions_ended(&ended, events).await?;
+        Ok(ended.len())
+    }
+}
+
+/// Which active sessions a bulk revocation ends.
+pub(crate) fn push_target(sql: &mut Sql, many: &RevokeMany, now: Timestamp) {
+    match &many.target {
+        RevokeTarget::User(tenant, user) => {
+            sql.push(" AND tenant_id = ").bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid());
+        }
+        RevokeTarget::Named(tenant, user, ids) => {
+            sql.push(" AND tenant_id = ").bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid());
+            sql.push(" AND id").one_of(ids.iter().map(|id| id.uuid()));
+        }
+        RevokeTarget::Tenant(tenant) => {
+            sql.push(" AND tenant_id = ").bind(tenant.id.uuid());
+        }
+        RevokeTarget::Partner(partner) => {
+            sql.push(" AND partner_id = ").bind(partner.uuid());
+        }
+    }
+    if let Some(kept) = many.except {
+        sql.push(" AND id <> ").bind(kept.uuid());
+    }
+    sql.push(" AND ").push(ACTIVE).bind(now.micros());
+}
