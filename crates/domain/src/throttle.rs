@@ -183,6 +183,17 @@ pub fn gate<const N: usize>(rules: [WindowRule; N], counters: &[Counter; N], now
     rules.iter().zip(counters).fold(Gate::Open, |gate, (rule, counter)| gate.and(rule.gate(counter, now)))
 }
 
+/// The rule of which least is left, and its counter; none if there is no rule.
+#[must_use]
+pub fn tightest<const N: usize>(
+    rules: [WindowRule; N],
+    counters: &[Counter; N],
+    now: Timestamp,
+) -> Option<(WindowRule, Counter)> {
+    let all = rules.into_iter().zip(counters.iter().copied());
+    all.min_by_key(|(rule, counter)| rule.remaining(counter, now).0)
+}
+
 fn counted<const N: usize>(rules: [WindowRule; N], mut counters: [Counter; N], now: Timestamp) -> [Counter; N] {
     for (rule, counter) in rules.iter().zip(&mut counters) {
         *counter = rule.counted(counter, now);
@@ -217,14 +228,6 @@ impl NetworkRule {
     #[must_use]
     pub fn rules(self) -> [WindowRule; NETWORKS] {
         self.limits.map(|limit| WindowRule { limit, window: self.window })
-    }
-
-    /// The network of which least is left, and its counter.
-    #[must_use]
-    pub fn tightest(self, counters: &[Counter; NETWORKS], now: Timestamp) -> (WindowRule, Counter) {
-        let all = self.rules().into_iter().zip(counters.iter().copied());
-        let least = all.min_by_key(|(rule, counter)| rule.remaining(counter, now).0);
-        least.unwrap_or((WindowRule { limit: self.limits[0], window: self.window }, counters[0]))
     }
 }
 

@@ -70,7 +70,7 @@ impl App {
     pub(crate) async fn written(&self, claim: &ClaimedJob, waiting: Waiting) -> Result<Option<Waiting>> {
         match waiting {
             Waiting::Letter(_) => Ok(Some(waiting)),
-            Waiting::Request(request) => Ok(self.letter(claim, request).await?.map(Waiting::Letter)),
+            Waiting::Request(request) => Ok(self.recovery().letter(claim, request).await?.map(Waiting::Letter)),
         }
     }
 

@@ -8,6 +8,7 @@
 //! is below them.
 
 pub mod account;
+pub mod attempts;
 pub mod audit;
 pub mod authority;
 pub mod directory;
@@ -25,11 +26,8 @@ pub mod ttl_cache;
 
 use std::sync::{Arc, OnceLock};
 
-use gatehouse_domain::{
-    authz::SystemReason,
-    settings::{Defaults, Policy},
-};
-use gatehouse_persistence::{Change, Db, Options, Target, TenantFacts};
+use gatehouse_domain::{authz::SystemReason, settings::Defaults};
+use gatehouse_persistence::{Change, Db, Options, Target};
 
 use crate::{
     config::{Config, Database, Limits},
@@ -193,15 +191,6 @@ impl App {
     /// How many password hashes have been computed, and how many wait.
     pub fn hashing(&self) -> (u64, usize) {
         (self.hasher.hashes(), self.hasher.waiting())
-    }
-
-    /// What holds in a tenant.
-    pub(crate) fn policy(&self, facts: &TenantFacts) -> Policy {
-        facts.layers().policy(&self.defaults)
-    }
-
-    pub(crate) fn reading(&self) -> gatehouse_persistence::System<'_> {
-        self.db.system(SystemReason::Authentication)
     }
 }
 

@@ -218,7 +218,7 @@ async fn open(config: &Config) -> Result<App, Exit> {
 /// What is known of the tenant of a slug.
 async fn tenant(app: &App, slug: &str) -> Result<Arc<TenantFacts>, Exit> {
     let slug = Slug::parse(slug).map_err(|fault| Exit::Usage(format!("the slug of the tenant {}", fault.msg)))?;
-    app.tenant_facts_by_slug(&slug).await?.ok_or_else(|| Exit::Usage(format!("there is no tenant {slug}")))
+    app.session_states().tenant_by_slug(&slug).await?.ok_or_else(|| Exit::Usage(format!("there is no tenant {slug}")))
 }
 
 async fn connect(config: &Config) -> Result<Db, Exit> {

@@ -159,7 +159,7 @@ impl Edge {
         &self,
         request: &mut ServiceRequest,
         seen: &mut Seen,
-        quota: &Rc<Cell<Option<app::sign_in::attempts::Quota>>>,
+        quota: &Rc<Cell<Option<app::attempts::Quota>>>,
     ) -> Result<(), Failure> {
         if !request.path().starts_with(API) {
             return outside(request);
@@ -203,7 +203,7 @@ impl Edge {
     }
 
     /// Counts the request of somebody who is signed in, and has what is left shown in the answer.
-    fn admit(&self, auth: &Auth, quota: &Cell<Option<app::sign_in::attempts::Quota>>) -> Result<(), Failure> {
+    fn admit(&self, auth: &Auth, quota: &Cell<Option<app::attempts::Quota>>) -> Result<(), Failure> {
         let Auth::Caller(caller) = auth else { return Ok(()) };
         let limited = self.app.admission().admit(&caller.actor, self.app.env.now());
         quota.set(limited.quota);
@@ -225,7 +225,12 @@ impl Edge {
             return Ok(if headers.contains_key(AUTHORIZATION) { Auth::Invalid } else { Auth::Anonymous });
         };
         let Some(token) = bearer(value.as_bytes()) else { return Ok(Auth::Invalid) };
-        match self.app.authenticate(token, |issuer, tenant| self.site.base_urls.is_issuer(issuer, tenant)).await {
+        match self
+            .app
+            .session_states()
+            .authenticate(token, |issuer, tenant| self.site.base_urls.is_issuer(issuer, tenant))
+            .await
+        {
             Ok(caller) => Ok(Auth::Caller(caller)),
             Err(app::Error::InvalidToken) => Ok(Auth::Invalid),
             Err(app::Error::SessionRevoked) => Ok(Auth::Revoked),
@@ -236,8 +241,8 @@ impl Edge {
     async fn tenant(&self, found: &Found<'_>) -> Result<Option<Arc<TenantFacts>>, Failure> {
         let (id, slug) = (found.tenant_id.as_deref(), found.tenant_slug.as_deref());
         Ok(match (id.map(TenantId::parse), slug.map(Slug::parse)) {
-            (Some(Ok(id)), _) => self.app.tenant_facts(id).await?,
-            (_, Some(Ok(slug))) => self.app.tenant_facts_by_slug(&slug).await?,
+            (Some(Ok(id)), _) => self.app.session_states().tenant(id).await?,
+            (_, Some(Ok(slug))) => self.app.session_states().tenant_by_slug(&slug).await?,
             _ => None,
         })
     }
@@ -259,12 +264,7 @@ impl Edge {
     }
 
     /// Everything that comes after the handler.
-    fn finish(
-        &self,
-        response: &mut ServiceResponse<BoxBody>,
-        seen: &Seen,
-        quota: &Cell<Option<app::sign_in::attempts::Quota>>,
-    ) {
+    fn finish(&self, response: &mut ServiceResponse<BoxBody>, seen: &Seen, quota: &Cell<Option<app::attempts::Quota>>) {
         let status = response.status().as_u16();
         headers::add(response, &self.site, &seen.id, quota.get());
         let extensions = response.request().extensions();

@@ -135,7 +135,7 @@ impl<R: Describe> Describe for Idempotent<R> {
 
 impl Asked {
     /// Does what is asked for, once: a request under a key that has been answered gets that answer again. Whatever `run`
-    /// changes, it changes by `App::write_idempotent`.
+    /// changes, it changes by `Idempotency::write`.
     ///
     /// # Errors
     /// Those of `run`; and those of keys.

@@ -20,10 +20,10 @@ use ipnet::IpNet;
 
 use crate::{
     app::{
+        attempts::Quota,
         directory::tenants::TenantFacts,
         request::client::{Clock, Ctx, ISSUER_PATH, Origin},
         sessions::cache::Caller,
-        sign_in::attempts::Quota,
     },
     http::{Site, conditional, idempotency::Keyed, problem::Failure},
 };
@@ -89,7 +89,7 @@ impl Asked {
     ///
     /// # Errors
     /// Those of the result.
-    pub fn limited<T>(&self, limited: crate::app::sign_in::attempts::Limited<T>) -> Result<T, Failure> {
+    pub fn limited<T>(&self, limited: crate::app::attempts::Limited<T>) -> Result<T, Failure> {
         self.quota.set(limited.quota);
         Ok(limited.result?)
     }

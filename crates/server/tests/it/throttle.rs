@@ -283,7 +283,7 @@ api_tests! {
             attempt(&world, "default", "root", WRONG, i).await.problem(401, "invalid_credentials");
         }
         attempt(&world, "default", "root", PASSWORD, 1_000).await.problem(401, "invalid_credentials");
-        let facts = world.app.tenant_facts_by_slug(&Slug::parse("default").unwrap()).await.unwrap().unwrap();
+        let facts = world.app.session_states().tenant_by_slug(&Slug::parse("default").unwrap()).await.unwrap().unwrap();
         let name = LoginName::parse("root@example.com").unwrap();
         let user = world.app.find_user(&facts, &name, SystemReason::Cli).await.unwrap().unwrap();
         let operator = Arc::new(Actor::System(SystemReason::Cli));

@@ -23,7 +23,7 @@ use crate::harness::{Signed, Tenant, World, api_tests};
 const DJANGO: &str = "pbkdf2_sha256$1000$NaClSalt$1Aq0hLa8l35XikIQ7eNc9xzo+EiW2MAOyMtZ4Qh+haA=";
 
 async fn reference(world: &World, slug: &str) -> TenantRef {
-    world.app.tenant_facts_by_slug(&Slug::parse(slug).unwrap()).await.unwrap().unwrap().reference()
+    world.app.session_states().tenant_by_slug(&Slug::parse(slug).unwrap()).await.unwrap().unwrap().reference()
 }
 
 fn lines(text: &str, format: Format) -> Lines {

@@ -6,25 +6,24 @@ use gatehouse_domain::{
     mail,
     password::Password,
     text::Email,
-    throttle::Gate,
     user::{Purpose, Useless, VERIFICATION_LIFETIME},
 };
 use gatehouse_persistence::{TenantFacts, WriteTx};
 
 use crate::{
     app::{
-        App, Error, Result,
-        account::recovery::EMAIL_PAGE,
+        Error, Result,
+        account::{Accounts, recovery::EMAIL_PAGE},
+        attempts::pass,
         mail::{Waiting, letters},
         request::client::Origin,
-        sign_in::attempts::count,
     },
     security::{keyring::token_hash, opaque_token},
 };
 
 const AUTH: SystemReason = SystemReason::Authentication;
 
-impl App {
+impl Accounts<'_> {
     /// Mails a link to an address, with which it becomes that of the account; until then the old one stays. Who has an
     /// account at that address already is told so there, and nowhere else.
     ///
@@ -41,21 +40,18 @@ impl App {
     ) -> Result<()> {
         let id = grant.own().ok_or(Error::NotFound)?;
         let session = grant.session_id().ok_or(Error::Unauthenticated)?;
-        let (found, keys) = self.prove(facts, (id, session), password, Refused::email_change, origin).await?;
-        let tenant = facts.reference();
-        let (mailbox, rule) = (self.mailbox_key(facts, &email), self.limits.mailbox);
+        let proved = self.passwords.again(facts, (id, session), password, Refused::email_change, origin).await?;
+        let (tenant, mailbox) = (facts.reference(), self.attempts.mailbox(facts, &email));
         let (token, outbox, house) =
-            (opaque_token::mint_verification(&self.env), self.outbox.clone(), facts.tenant.clone());
-        let (grant, user) = (grant.clone(), found.user);
+            (opaque_token::mint_verification(self.env), self.outbox.clone(), facts.tenant.clone());
+        let (grant, user, keys) = (grant.clone(), proved.found.user, proved.keys);
         let work = async move |tx: &WriteTx<'_>| {
             let (scope, system) = (tx.scope(&grant).await?, tx.system(AUTH));
             let now = tx.now();
             system.forgive(&keys).await?;
             let issued = user.clone().issue_verification(email.clone(), now.plus(VERIFICATION_LIFETIME), &grant.by());
             let issued = issued.map_err(|Useless| Error::Conflict("That is the verified address already.".into()))?;
-            if let Gate::Wait(delay) = count(&system, [rule], [Some(mailbox)], now).await?.0 {
-                return Err(Error::RateLimited(delay));
-            }
+            pass(mailbox.count(&system, now).await?.gate)?;
             let holder = system.user_by_email(tenant.id, &email).await?;
             if holder.is_some_and(|holder| holder.id != user.id) {
                 let letter = Waiting::Letter(letters::address_taken(&house, &email));
@@ -67,7 +63,7 @@ impl App {
             let letter = letters::verification(&house, &issued.user, &email, url);
             outbox.post_link(&system, &issued, letter, now).await
         };
-        self.idempotency().write(origin, work).await
+        self.idempotency.write(origin, work).await
     }
 
     /// Makes the address that a link was mailed to the verified one of the account. Both addresses are told when that is

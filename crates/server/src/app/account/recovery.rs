@@ -18,18 +18,18 @@ use gatehouse_domain::{
     throttle::Gate,
     user::{Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME},
 };
-use gatehouse_persistence::{ClaimedJob, Ctx, TenantFacts, ThrottleKey, WriteTx};
+use gatehouse_persistence::{ClaimedJob, Ctx, TenantFacts, WriteTx};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     app::{
-        App, Error, Result,
-        account::profile::{password_context, password_issue},
+        Error, Result,
+        account::Recovery,
+        attempts::{Limited, Quota, pass},
         authority::assignments::{an_owner_stays, may_do_as_much},
         jobs::Job,
         mail::{Waiting, letters},
         request::client::Origin,
-        sign_in::attempts::{Limited, Quota, count},
     },
     mail::Letter,
     security::{keyring::token_hash, opaque_token},
@@ -69,22 +69,16 @@ impl From<Useless> for Error {
     }
 }
 
-impl App {
-    /// The counter of what is mailed to an address of a tenant.
-    pub(crate) fn mailbox_key(&self, facts: &TenantFacts, email: &Email) -> ThrottleKey {
-        let value = [facts.tenant.id.uuid().as_bytes(), email.key().as_bytes()].concat();
-        self.keyring.throttle_key("mailbox", &value)
-    }
-
+impl Recovery<'_> {
     /// Has something mailed to an address, if it is that of an account which that helps. Asking too often for one
     /// address changes nothing of the answer: what there is to know has been mailed.
-    pub async fn ask_by_mail(&self, facts: &TenantFacts, wish: Wish, email: Email, origin: &Origin) -> Limited<()> {
+    pub async fn ask(&self, facts: &TenantFacts, wish: Wish, email: Email, origin: &Origin) -> Limited<()> {
         let mut quota = None;
-        let result = self.try_ask_by_mail(facts, wish, &email, origin, &mut quota).await;
+        let result = self.try_ask(facts, wish, &email, origin, &mut quota).await;
         Limited { quota, result }
     }
 
-    async fn try_ask_by_mail(
+    async fn try_ask(
         &self,
         facts: &TenantFacts,
         wish: Wish,
@@ -100,40 +94,37 @@ impl App {
         let request =
             Request { wish, email: email.to_string(), ip, user_agent: text(user_agent), request_id: text(request_id) };
         let mail = self.outbox.mail(Waiting::Request(request), mail::give_up_at(now, None))?;
-        let (tenant, limits) = (facts.reference(), self.limits);
-        let (client, mailbox) = (self.network_keys("mail requests", origin), self.mailbox_key(facts, email));
+        let (tenant, requests) = (facts.reference(), self.attempts.mail_requests(origin));
+        let mailbox = self.attempts.mailbox(facts, email);
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(AUTH);
-            let (gate, counters) = count(&system, limits.mail_requests.rules(), client, now).await?;
-            if gate != Gate::Open {
-                return Ok((gate, counters));
+            let counted = requests.count(&system, now).await?;
+            if counted.gate != Gate::Open {
+                return Ok(counted);
             }
             if system.read().jobs_waiting(JobKind::Mail, tenant.id, MOST_WAITING).await? >= u64::from(MOST_WAITING) {
                 return Err(Error::Overloaded);
             }
-            if count(&system, [limits.mailbox], [Some(mailbox)], now).await?.0 == Gate::Open {
+            if mailbox.count(&system, now).await?.gate == Gate::Open {
                 system.enqueue(tenant, None, mail.clone()).await?;
             }
-            Ok::<_, Error>((gate, counters))
+            Ok::<_, Error>(counted)
         };
-        let (gate, counters) = self.db.write(origin.ctx.clone(), work).await?;
-        *quota = Some(Quota::of_networks("mail", self.limits.mail_requests, &counters, now));
-        match gate {
-            Gate::Wait(delay) => Err(Error::RateLimited(delay)),
-            Gate::Open | Gate::Locked => Ok(()),
-        }
+        let counted = self.db.write(origin.ctx.clone(), work).await?;
+        *quota = counted.quota;
+        pass(counted.gate)
     }
 
     /// Makes the letter that answers a request, if there is anything to say to whoever reads that mailbox.
     pub(crate) async fn letter(&self, claim: &ClaimedJob, request: Request) -> Result<Option<Letter>> {
-        let facts = self.tenant_facts(claim.tenant.id).await?.filter(|facts| facts.is_active());
+        let facts = self.states.tenant(claim.tenant.id).await?.filter(|facts| facts.is_active());
         let Some(facts) = facts else { return Ok(None) };
         let (outbox, now, claim) = (self.outbox.clone(), self.env.now(), claim.clone());
         let Request { wish, email, ip, user_agent, request_id } = request;
         let email = Email::from_stored(email);
         let token = match wish {
-            Wish::PasswordReset => opaque_token::mint_reset(&self.env),
-            Wish::Verification => opaque_token::mint_verification(&self.env),
+            Wish::PasswordReset => opaque_token::mint_reset(self.env),
+            Wish::Verification => opaque_token::mint_verification(self.env),
         };
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(AUTH);
@@ -188,13 +179,9 @@ impl App {
         }
         let (tenant, hash, now) = (facts.reference(), token_hash(token), origin.ctx.now);
         // Nobody without a link makes the server hash.
-        let owner = self.reading().token_owner(tenant, Purpose::PasswordReset, hash, now).await?;
-        let user = self.reading().user(owner.ok_or(Error::InvalidLink)?).await?.ok_or(Error::InvalidLink)?;
-        let policy = self.policy(facts);
-        password.check_length(policy.password_min_length).map_err(|fault| password_issue("new_password", fault))?;
-        let context = password_context(facts, &user.username, &user.email);
-        let password = self.hasher.choose(tenant.id, password, context).await?;
-        let password = password.map_err(|fault| password_issue("new_password", fault))?;
+        let owner = self.db.system(AUTH).token_owner(tenant, Purpose::PasswordReset, hash, now).await?;
+        let user = self.db.system(AUTH).user(owner.ok_or(Error::InvalidLink)?).await?.ok_or(Error::InvalidLink)?;
+        let password = self.new_passwords.choose(facts, "new_password", password, &user.username, &user.email).await?;
         let (outbox, house) = (self.outbox.clone(), facts.tenant.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let (system, now) = (tx.system(AUTH), tx.now());
@@ -218,7 +205,7 @@ impl App {
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`] when the user may not sign in anyway or is the last
     /// administrator of the platform.
     pub async fn force_reset(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<Revoked> {
-        let (token, outbox, grant) = (opaque_token::mint_reset(&self.env), self.outbox.clone(), grant.clone());
+        let (token, outbox, grant) = (opaque_token::mint_reset(self.env), self.outbox.clone(), grant.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let (scope, now) = (tx.scope(&grant).await?, tx.now());
             let view = scope.user_view(id, now).await?.ok_or(Error::NotFound)?;
@@ -238,6 +225,6 @@ impl App {
             outbox.post_link(&system, &issued, letters::reset(&house, &issued.user, url, true), now).await?;
             Ok::<_, Error>(revoked)
         };
-        self.idempotency().write(origin, work).await
+        self.idempotency.write(origin, work).await
     }
 }

@@ -65,10 +65,10 @@ impl App {
         P: Permission<Target = Area>,
     {
         let Some(session) = grant.session_id() else { return Ok(grant.clone()) };
-        let caller = self.caller(session).await?;
+        let caller = self.session_states().caller(session).await?;
         let place = match place {
             Area::Tenant(tenant) => {
-                Area::Tenant(self.tenant_facts(tenant.id).await?.ok_or(Error::NotFound)?.reference())
+                Area::Tenant(self.session_states().tenant(tenant.id).await?.ok_or(Error::NotFound)?.reference())
             }
             other => other,
         };

@@ -16,12 +16,7 @@ use gatehouse_persistence::{TenantFacts, WriteScope, WriteTx};
 
 use crate::{
     app::{
-        App, Error, Result,
-        account::profile::{password_context, password_issue},
-        authority::assignments::may_become,
-        jobs::Outbox,
-        mail::letters,
-        request::client::Origin,
+        App, Error, Result, authority::assignments::may_become, jobs::Outbox, mail::letters, request::client::Origin,
     },
     security::{keyring::token_hash, opaque_token},
 };
@@ -164,15 +159,12 @@ impl App {
         }
         let (tenant, hash, now) = (facts.reference(), token_hash(token), origin.ctx.now);
         // Nobody without a link makes the server hash.
-        let owner = self.reading().token_owner(tenant, Purpose::Invitation, hash, now).await?;
+        let owner =
+            self.db.system(SystemReason::Authentication).token_owner(tenant, Purpose::Invitation, hash, now).await?;
         let owner = owner.ok_or(Error::InvalidInvitation)?;
-        let user = self.reading().user(owner).await?.ok_or(Error::InvalidInvitation)?;
-        let policy = self.policy(facts);
-        password.check_length(policy.password_min_length).map_err(|fault| password_issue("password", fault))?;
+        let user = self.db.system(SystemReason::Authentication).user(owner).await?.ok_or(Error::InvalidInvitation)?;
         let username = chosen.username.as_ref().unwrap_or(&user.username);
-        let context = password_context(facts, username, &user.email);
-        let password = self.hasher.choose(tenant.id, password, context).await?;
-        let password = password.map_err(|fault| password_issue("password", fault))?;
+        let password = self.new_passwords().choose(facts, "password", password, username, &user.email).await?;
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(SystemReason::Authentication);
             let spent = system.spend_token(tenant, Purpose::Invitation, hash).await?;

@@ -185,7 +185,7 @@ impl App {
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn find_user(&self, facts: &TenantFacts, name: &LoginName, reason: SystemReason) -> Result<Option<User>> {
-        let (key, now) = (self.name_key(facts, name), self.env.now());
+        let (key, now) = (self.attempts().name_key(facts, name), self.env.now());
         let keys = AttemptKeys { account: key, known: None, networks: [None; NETWORKS], tenant: key };
         let attempt = self.db.system(reason).attempt(facts.reference(), name, None, &keys, now).await?;
         Ok(attempt.found.map(|found| found.user))
@@ -196,6 +196,6 @@ impl App {
     /// # Errors
     /// [`Error::NotFound`] when it is gone.
     pub async fn home(&self, tenant: TenantId) -> Result<std::sync::Arc<TenantFacts>> {
-        self.tenant_facts(tenant).await?.ok_or(Error::NotFound)
+        self.session_states().tenant(tenant).await?.ok_or(Error::NotFound)
     }
 }

@@ -20,7 +20,7 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::{Ctx, WriteTx};
 
-use crate::app::{App, Error, Result, account::profile::password_issue};
+use crate::app::{App, Error, Result, account::password::password_issue};
 
 /// An account to try.
 #[derive(Debug, Clone)]
@@ -182,7 +182,7 @@ impl App {
     /// A month of sign-ins, most of them over by now.
     async fn demo_sessions(&self, tenant: &Tenant, users: &[User], dice: &mut Dice, now: Timestamp) -> Result<()> {
         let policy = tenant.settings.policy(&self.defaults);
-        let apps = self.reading().applications(tenant.id).await?;
+        let apps = self.db.system(REASON).applications(tenant.id).await?;
         for user in users {
             let mut sessions = Vec::new();
             for _ in 0..SESSIONS_PER_USER {

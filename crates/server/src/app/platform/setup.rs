@@ -11,7 +11,7 @@ use gatehouse_domain::{
     partner::{NewPartner, Partner},
     password::Password,
     role::{Anchor, Assignment, BuiltinRole, NewAssignment},
-    secret::{PasswordHash, Secret},
+    secret::Secret,
     settings::Settings,
     tenant::{Branding, NewTenant, Tenant},
     text::{Email, Name, Slug, Username},
@@ -20,11 +20,7 @@ use gatehouse_domain::{
 use gatehouse_persistence::{Ctx, Error as Storage, TenantFacts, WriteTx};
 
 use crate::{
-    app::{
-        App, Error, Result, StartError,
-        account::profile::{password_context, password_issue},
-        request::client::Origin,
-    },
+    app::{App, Error, Result, StartError, request::client::Origin},
     config::FirstAdmin,
     security::{keyring::token_hash, opaque_token},
 };
@@ -59,7 +55,7 @@ impl App {
     /// Makes the installation with its partner `platform` and its tenant `default`, unless it exists, and checks that
     /// the master key is the one it was made with.
     pub(crate) async fn install(&self) -> Result<(), StartError> {
-        if self.reading().installation().await?.is_none() {
+        if self.db.system(SETUP).installation().await?.is_none() {
             match self.first_start().await {
                 // Another process was faster.
                 Ok(()) | Err(Error::Conflict(_)) => {}
@@ -68,7 +64,7 @@ impl App {
                 Err(error) => return Err(error.into()),
             }
         }
-        match self.reading().installation().await? {
+        match self.db.system(SETUP).installation().await? {
             Some(installation) if installation.key_check == self.keyring.check() => Ok(()),
             Some(installation) if installation.key_check == self.keyring.check_before() => {
                 self.trail().upgrade().await;
@@ -119,7 +115,7 @@ impl App {
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn is_set_up(&self) -> Result<bool> {
-        Ok(self.reading().installation().await?.is_some_and(|installation| installation.set_up_at.is_some()))
+        Ok(self.db.system(SETUP).installation().await?.is_some_and(|installation| installation.set_up_at.is_some()))
     }
 
     /// Makes a one-time token for the setup.
@@ -140,7 +136,7 @@ impl App {
     }
 
     async fn default_tenant(&self) -> Result<std::sync::Arc<TenantFacts>> {
-        let facts = self.tenant_facts_by_slug(&own::<Slug>(DEFAULT_TENANT)?).await?;
+        let facts = self.session_states().tenant_by_slug(&own::<Slug>(DEFAULT_TENANT)?).await?;
         facts.ok_or_else(|| Error::Internal("the default tenant is gone".into()))
     }
 
@@ -155,8 +151,8 @@ impl App {
         }
         let hash = token_hash(new.token.expose());
         // Looked up before anything is hashed: this door is open to strangers.
-        if !self.reading().has_setup_token(hash, origin.ctx.now).await? {
-            return Err(self.record_refusal(Refused::setup(), Error::InvalidSetupToken, origin).await);
+        if !self.db.system(SETUP).has_setup_token(hash, origin.ctx.now).await? {
+            return Err(self.attempts().record_refusal(Refused::setup(), Error::InvalidSetupToken, origin).await);
         }
         self.first_administrator(new.email, new.username, new.password, Some(hash), origin.ctx.clone()).await
     }
@@ -188,11 +184,7 @@ impl App {
         ctx: Ctx,
     ) -> Result<UserView> {
         let facts = self.default_tenant().await?;
-        let policy = self.policy(&facts);
-        password.check_length(policy.password_min_length).map_err(|fault| password_issue("password", fault))?;
-        let context = password_context(&facts, &username, &email);
-        let chosen = self.hasher.choose(facts.tenant.id, password, context).await?;
-        let hash: PasswordHash = chosen.map_err(|fault| password_issue("password", fault))?;
+        let hash = self.new_passwords().choose(&facts, "password", password, &username, &email).await?;
 
         let (by, tenant) = (By::system(SETUP), facts.reference());
         let id = self.env.id(UserId::from_parts);

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     app::{
         Error, Result,
-        sign_in::attempts::{Limited, Quota},
+        attempts::{Limited, Quota},
     },
     config::Limits,
 };

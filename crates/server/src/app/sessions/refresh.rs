@@ -1,104 +1,64 @@
-//! Exchanging a refresh token.
+//! Exchanging a refresh token, and signing out with one.
 //!
-//! Four statements: the session with its user and roles is read, judged by the domain, and replaced by a
-//! compare-and-set with its audit event. Whoever loses the race reads again and is judged by what is there then.
+//! An exchange takes four statements: the session with its user and roles is read, judged by the domain, and replaced by
+//! a compare-and-set with its audit event. Whoever loses the race reads again and is judged by what is there then.
 
 use gatehouse_domain::{
     audit::Refused,
     authz::{By, SystemReason},
-    refresh::{ReuseRules, Verdict},
+    refresh::{Presented, ReuseRules, Verdict},
     session::{EndReason, Session, SessionStatus, Successor},
-    throttle::Gate,
+    settings::{Policy, RefreshReuse},
     time::Timestamp,
 };
-use gatehouse_persistence::{Error as Storage, TenantFacts, WriteTx};
+use gatehouse_persistence::{Error as Storage, SessionState, TenantFacts, WriteTx};
 
 use crate::{
     app::{
-        App, Error, Result,
+        Error, Result,
+        attempts::{Limited, Quota, pass},
         request::client::Origin,
-        sign_in::{
-            attempts::{Limited, Quota},
-            password::TokenPair,
-        },
+        sessions::{RefreshTokens, revocation::end, tokens::TokenPair},
     },
     security::{
         keyring::{open_for_holder, seal_for_holder},
         opaque_token,
     },
 };
-use gatehouse_domain::settings::RefreshReuse;
 
+const AUTH: SystemReason = SystemReason::Authentication;
 /// How often a race is lost before giving up; each loss means that somebody else changed the session.
 const ROUNDS: usize = 5;
 
-impl App {
+impl RefreshTokens<'_> {
     /// Exchanges a refresh token for the next pair.
     ///
     /// # Errors
     /// [`Error::RefreshInvalid`], [`Error::RefreshSpent`], [`Error::SessionRevoked`].
     /// [`Error::RateLimited`] when the session was refreshed too often of late; the token stays good.
-    pub async fn refresh(&self, facts: &TenantFacts, token: &str, origin: &Origin) -> Limited<TokenPair> {
+    pub async fn exchange(&self, facts: &TenantFacts, token: &str, origin: &Origin) -> Limited<TokenPair> {
         let mut quota = None;
-        let result = self.try_refresh(facts, token, origin, &mut quota).await;
+        let result = self.try_exchange(facts, token, origin, &mut quota).await;
         Limited { quota, result }
     }
 
-    async fn try_refresh(
+    async fn try_exchange(
         &self,
         facts: &TenantFacts,
         token: &str,
         origin: &Origin,
         quota: &mut Option<Quota>,
     ) -> Result<TokenPair> {
-        let (id, presented) = opaque_token::read(&self.keyring, token).ok_or(Error::RefreshInvalid)?;
-        let policy = self.policy(facts);
+        let (id, presented) = opaque_token::read(self.keyring, token).ok_or(Error::RefreshInvalid)?;
+        let policy = facts.layers().policy(self.defaults);
         let now = origin.ctx.now;
         for _ in 0..ROUNDS {
-            let state = self.reading().session_state(id, now).await?.ok_or(Error::RefreshInvalid)?;
-            let session = state.session;
-            if session.tenant_id != facts.tenant.id {
-                return Err(Error::RefreshInvalid);
-            }
-            let refuse = async |why, answer| {
-                let refused = Refused::refresh(&session, why);
-                Err(self.record_refusal(refused, answer, origin).await)
-            };
-            match session.status(now) {
-                SessionStatus::Active if facts.is_active() => {}
-                SessionStatus::Active => return refuse("tenant_suspended", Error::SessionRevoked).await,
-                SessionStatus::Revoked => return refuse("session_revoked", Error::SessionRevoked).await,
-                SessionStatus::Expired => return refuse("session_expired", Error::RefreshInvalid).await,
-            }
-            match session.chain.judge(&presented, ReuseRules::from(&policy), now) {
+            let state = self.db.system(AUTH).session_state(id, now).await?.ok_or(Error::RefreshInvalid)?;
+            self.must_be_active(facts, &state.session, origin).await?;
+            match state.session.chain.judge(&presented, ReuseRules::from(&policy), now) {
                 Verdict::Rotate => {
-                    self.refresh_fits(&session, now, quota)?;
-                    let next = opaque_token::mint(&self.keyring, &self.env, id, session.chain.generation + 1);
-                    let pair = TokenPair {
-                        access_token: self.access_token(facts, &session, &state.roles, &policy, origin)?,
-                        refresh_token: next.text.expose().clone(),
-                        expires_in: policy.access_token_lifetime.as_secs(),
-                    };
-                    let replay = match policy.refresh_reuse {
-                        RefreshReuse::Replay => Some(seal_for_holder(token, &to_json(&pair)?)),
-                        RefreshReuse::Reject => None,
-                    };
-                    let rotated =
-                        session.rotate(Successor { hash: next.hash, replay }, &policy, !state.roles.is_empty(), now);
-                    // What was allowed less of meanwhile may have been all there was left.
-                    if rotated.value().status(now) != SessionStatus::Active {
-                        return Err(Error::RefreshInvalid);
-                    }
-                    let work = async move |tx: &WriteTx<'_>| match tx
-                        .system(SystemReason::Authentication)
-                        .rotate(presented.hash, rotated.clone())
-                        .await
-                    {
-                        Ok(_) => Ok(true),
-                        Err(Storage::Stale) => Ok(false),
-                        Err(error) => Err(Error::from(error)),
-                    };
-                    if self.db.write(origin.ctx.clone(), work).await? {
+                    self.fits(&state.session, now, quota)?;
+                    if let Some(pair) = self.rotate(facts, state, token, &presented, &policy, origin).await? {
                         return Ok(pair);
                     }
                 }
@@ -106,10 +66,12 @@ impl App {
                     let pair = open_for_holder(token, &sealed).map_err(|_| Error::RefreshSpent)?;
                     return serde_json::from_slice(&pair).map_err(|error| Error::Internal(Box::new(error)));
                 }
-                Verdict::Spent => return refuse("refresh_token_spent", Error::RefreshSpent).await,
+                Verdict::Spent => {
+                    return Err(self.refuse(&state.session, "refresh_token_spent", Error::RefreshSpent, origin).await);
+                }
                 Verdict::Unknown => return Err(Error::RefreshInvalid),
                 Verdict::Reused => {
-                    self.end_stolen(session, origin).await?;
+                    self.end_stolen(state.session, origin).await?;
                     return Err(Error::SessionRevoked);
                 }
             }
@@ -117,32 +79,87 @@ impl App {
         Err(Error::RefreshSpent)
     }
 
+    async fn must_be_active(&self, facts: &TenantFacts, session: &Session, origin: &Origin) -> Result<()> {
+        if session.tenant_id != facts.tenant.id {
+            return Err(Error::RefreshInvalid);
+        }
+        let (why, answer) = match session.status(origin.ctx.now) {
+            SessionStatus::Active if facts.is_active() => return Ok(()),
+            SessionStatus::Active => ("tenant_suspended", Error::SessionRevoked),
+            SessionStatus::Revoked => ("session_revoked", Error::SessionRevoked),
+            SessionStatus::Expired => ("session_expired", Error::RefreshInvalid),
+        };
+        Err(self.refuse(session, why, answer, origin).await)
+    }
+
+    async fn refuse(&self, session: &Session, why: &'static str, answer: Error, origin: &Origin) -> Error {
+        self.attempts.record_refusal(Refused::refresh(session, why), answer, origin).await
+    }
+
+    /// Replaces the current refresh token; none if somebody else changed the session meanwhile.
+    async fn rotate(
+        &self,
+        facts: &TenantFacts,
+        SessionState { session, roles, .. }: SessionState,
+        token: &str,
+        presented: &Presented,
+        policy: &Policy,
+        origin: &Origin,
+    ) -> Result<Option<TokenPair>> {
+        let (now, hash) = (origin.ctx.now, presented.hash);
+        let next = opaque_token::mint(self.keyring, self.env, session.id, session.chain.generation + 1);
+        let pair = self.access_tokens.pair(facts, &session, &roles, policy, &next.text, origin)?;
+        let replay = match policy.refresh_reuse {
+            RefreshReuse::Replay => Some(seal_for_holder(token, &to_json(&pair)?)),
+            RefreshReuse::Reject => None,
+        };
+        let rotated = session.rotate(Successor { hash: next.hash, replay }, policy, !roles.is_empty(), now);
+        // What was allowed less of meanwhile may have been all there was left.
+        if rotated.value().status(now) != SessionStatus::Active {
+            return Err(Error::RefreshInvalid);
+        }
+        let work = async move |tx: &WriteTx<'_>| match tx.system(AUTH).rotate(hash, rotated.clone()).await {
+            Ok(_) => Ok(true),
+            Err(Storage::Stale) => Ok(false),
+            Err(error) => Err(Error::from(error)),
+        };
+        Ok(self.db.write(origin.ctx.clone(), work).await?.then_some(pair))
+    }
+
     /// Whether a session may be refreshed once more. Only who would get the next token is asked to wait: who lost a race
     /// is told so.
-    fn refresh_fits(&self, session: &Session, now: Timestamp, quota: &mut Option<Quota>) -> Result<()> {
+    fn fits(&self, session: &Session, now: Timestamp, quota: &mut Option<Quota>) -> Result<()> {
         let Some(rule) = self.limits.refreshes else { return Ok(()) };
         let counter = session.refreshes.counter();
-        let gate = rule.gate(&counter, now);
         *quota = Some(Quota::of("refresh", rule, &rule.counted(&counter, now), now));
-        match gate {
-            Gate::Wait(delay) => Err(Error::RateLimited(delay)),
-            Gate::Open | Gate::Locked => Ok(()),
-        }
+        pass(rule.gate(&counter, now))
     }
 
     /// Ends a session whose token was used twice. That another end came first makes no difference.
     async fn end_stolen(&self, session: Session, origin: &Origin) -> Result<()> {
-        let Ok(ended) =
-            session.revoke(EndReason::ReuseDetected, &By::system(SystemReason::Authentication), origin.ctx.now)
-        else {
-            return Ok(());
-        };
-        let work = async move |tx: &WriteTx<'_>| match tx.system(SystemReason::Authentication).end(ended.clone()).await
-        {
-            Ok(_) | Err(Storage::Stale) => Ok(()),
-            Err(error) => Err(Error::from(error)),
+        let work = async move |tx: &WriteTx<'_>| {
+            let by = By::system(AUTH);
+            end(&tx.system(AUTH), session.clone(), EndReason::ReuseDetected, &by, tx.now()).await.map(drop)
         };
         self.db.write(origin.ctx.clone(), work).await
+    }
+
+    /// Signs out: ends the session of a refresh token, spent or not. Unknown tokens are no error, so that signing out
+    /// twice is none.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer: never a success that did not happen.
+    pub async fn sign_out(&self, facts: &TenantFacts, token: &str, origin: &Origin) -> Result<()> {
+        let Some((id, _)) = opaque_token::read(self.keyring, token) else { return Ok(()) };
+        let tenant = facts.tenant.id;
+        let work = async move |tx: &WriteTx<'_>| {
+            let system = tx.system(AUTH);
+            let session = system.session(id).await?.filter(|session| session.tenant_id == tenant);
+            let Some(session) = session else { return Ok(()) };
+            let by = By::oneself(session.user_id, Some(session.id));
+            end(&system, session, EndReason::Logout, &by, tx.now()).await.map(drop)
+        };
+        self.db.write::<_, Error, _>(origin.ctx.clone(), work).await
     }
 }
 

@@ -52,7 +52,7 @@ impl App {
         if export.ended {
             return Ok(Vec::new());
         }
-        let tenant = self.tenant_facts(export.tenant).await?.ok_or(Error::NotFound)?.reference();
+        let tenant = self.session_states().tenant(export.tenant).await?.ok_or(Error::NotFound)?.reference();
         if export.last.is_some() {
             export.grant = self.renew(&export.grant, Area::Tenant(tenant)).await?;
         }

@@ -243,7 +243,7 @@ impl App {
 
     /// What who asked for an import may do now; none if that is no longer enough.
     async fn authority(&self, import: &Import) -> Result<Option<Grant<WriteUsers>>> {
-        let Some(tenant) = self.tenant_facts(import.tenant.id).await? else { return Ok(None) };
+        let Some(tenant) = self.session_states().tenant(import.tenant.id).await? else { return Ok(None) };
         let place = Area::Tenant(tenant.reference());
         let Some(asker) = import.asker else {
             return Ok(authorize(&Arc::new(Actor::System(SystemReason::Cli)), &place).ok());
@@ -256,7 +256,7 @@ impl App {
         if session.and_then(|session| session.ended).is_some_and(|end| !end.reason.is_harmless()) {
             return Ok(None);
         }
-        let home = self.tenant_facts(view.user.tenant_id).await?;
+        let home = self.session_states().tenant(view.user.tenant_id).await?;
         if !home.is_some_and(|home| home.is_active()) {
             return Ok(None);
         }

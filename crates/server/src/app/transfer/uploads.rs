@@ -125,7 +125,7 @@ impl App {
     where
         P: gatehouse_domain::authz::Permission<Target = Area>,
     {
-        let tenant = self.tenant_facts(tenant).await?.ok_or(Error::NotFound)?.reference();
+        let tenant = self.session_states().tenant(tenant).await?.ok_or(Error::NotFound)?.reference();
         Ok((grant.also(&Area::Tenant(tenant))?, tenant))
     }
 }

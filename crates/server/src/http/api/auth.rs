@@ -10,11 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{
-        App,
-        account::profile::Register,
-        sign_in::password::{SignedIn, TokenPair as Pair},
-    },
+    app::{App, account::registration::Register, sessions::tokens::TokenPair as Pair, sign_in::complete::SignedIn},
     http::{
         api::user::UserResponse,
         envelope::{ApiResponse, ApiResult, Bare, Created},
@@ -146,7 +142,7 @@ async fn register(
 ) -> ApiResult<Created<UserResponse>> {
     let RegisterRequest { username, email, password, display_name, phone } = new.0;
     let new = Register { username, email, password, display_name, phone };
-    let view = asked.limited(app.register(&tenant.0, new, &asked.origin).await)?;
+    let view = asked.limited(app.accounts().register(&tenant.0, new, &asked.origin).await)?;
     Ok(Created((&view).into()))
 }
 
@@ -164,7 +160,7 @@ async fn accept_invitation(
 
 async fn login(tenant: PathTenant, form: LoginForm, asked: Asked, app: Data<App>) -> ApiResult<Bare<TokenPair>> {
     let device = form.device.as_ref().map(|device| device.0.expose().as_str());
-    let signed_in = app.login(&tenant.0, &form.username, form.password, device, &asked.origin).await;
+    let signed_in = app.sign_in().password(&tenant.0, &form.username, form.password, device, &asked.origin).await;
     Ok(Bare(asked.limited(signed_in)?.into()))
 }
 
@@ -174,7 +170,8 @@ async fn refresh(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Bare<TokenPair>> {
-    let pair = asked.limited(app.refresh(&tenant.0, &token.0.refresh_token.0, &asked.origin).await)?;
+    let pair =
+        asked.limited(app.refresh_tokens().exchange(&tenant.0, &token.0.refresh_token.0, &asked.origin).await)?;
     Ok(Bare(pair.into()))
 }
 
@@ -184,6 +181,6 @@ async fn logout(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Bare<Message>> {
-    app.logout(&tenant.0, &token.0.refresh_token.0, &asked.origin).await?;
+    app.refresh_tokens().sign_out(&tenant.0, &token.0.refresh_token.0, &asked.origin).await?;
     Ok(Bare(Message { message: "Signed out" }))
 }

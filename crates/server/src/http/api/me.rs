@@ -12,7 +12,7 @@ use crate::{
     app::{
         App,
         request::client::Origin,
-        sessions::revocation::{SessionFilter, SessionSort},
+        sessions::list::{SessionFilter, SessionSort},
     },
     http::{
         api::{
@@ -103,7 +103,7 @@ async fn update_me(
     app: Data<App>,
 ) -> ApiResult<Versioned<ApiResponse<UserResponse>>> {
     let ProfilePatch { display_name, phone } = patch.0;
-    let view = app.update_profile(&access, display_name.0, phone.0, &asked.origin).await?;
+    let view = app.accounts().update_profile(&access, display_name.0, phone.0, &asked.origin).await?;
     Ok(Versioned::one(&view, Into::into))
 }
 
@@ -116,8 +116,9 @@ async fn change_password(
 ) -> ApiResult<Idempotent<NoContent>> {
     let facts = app.home(me.0.view.user.tenant_id).await?;
     let PasswordChange { current_password, new_password } = change.0;
-    let change =
-        async |origin: &Origin| app.change_password(&access, &facts, current_password, new_password, origin).await;
+    let change = async |origin: &Origin| {
+        app.accounts().change_password(&access, &facts, current_password, new_password, origin).await
+    };
     asked.idempotent(&app, change, |()| NoContent).await
 }
 
@@ -130,7 +131,8 @@ async fn change_email(
 ) -> ApiResult<Idempotent<Accepted<Message>>> {
     let facts = app.home(me.0.view.user.tenant_id).await?;
     let EmailChange { email, current_password } = change.0;
-    let change = async |origin: &Origin| app.change_email(&access, &facts, email, current_password, origin).await;
+    let change =
+        async |origin: &Origin| app.accounts().change_email(&access, &facts, email, current_password, origin).await;
     let told = |()| Accepted(Message { message: "Follow the link that is mailed to the new address." });
     asked.idempotent(&app, change, told).await
 }
@@ -142,7 +144,7 @@ async fn list_sessions(
     app: Data<App>,
 ) -> ApiResult<SessionPage> {
     let filter = SessionFilter { active_only: listing.filter.active_only.0, ..SessionFilter::default() };
-    let page = app.list_sessions(&access, filter, listing.sort, listing.direction, &listing.request).await?;
+    let page = app.sessions().list(&access, filter, listing.sort, listing.direction, &listing.request).await?;
     let (current, now) = (Some(me.0.session.id), app.env().now());
     Ok(listing.respond(&app, page, |view| SessionListItem::new(&view, current, now)))
 }
@@ -153,7 +155,7 @@ async fn get_session(
     id: PathId<SessionId>,
     app: Data<App>,
 ) -> ApiResult<ApiResponse<SessionResponse>> {
-    let (view, apps) = app.session(&access, id.0).await?;
+    let (view, apps) = app.sessions().get(&access, id.0).await?;
     Ok(ApiResponse(SessionResponse::new(&view, apps, Some(me.0.session.id), app.env().now())))
 }
 
@@ -163,7 +165,7 @@ async fn revoke_all_sessions(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Idempotent<ApiResponse<SessionRevokeResponse>>> {
-    let end = async |origin: &Origin| app.end_own_sessions(&access, origin).await;
+    let end = async |origin: &Origin| app.sessions().end_own(&access, origin).await;
     asked.idempotent(&app, end, |revoked| ApiResponse(revoked.into())).await
 }
 
@@ -173,7 +175,7 @@ async fn revoke_session(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<ApiResponse<SessionRevokeResponse>> {
-    let ended = app.end_session(&access, id.0, &asked.origin).await?;
+    let ended = app.sessions().end(&access, id.0, &asked.origin).await?;
     Ok(ApiResponse(SessionRevokeResponse {
         revoked_count: u64::from(ended),
         session_ids: if ended { vec![id.0] } else { Vec::new() },

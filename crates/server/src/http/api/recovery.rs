@@ -79,7 +79,7 @@ async fn forgot(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Accepted<Message>> {
-    asked.limited(app.ask_by_mail(&tenant.0, Wish::PasswordReset, request.0.email, &asked.origin).await)?;
+    asked.limited(app.recovery().ask(&tenant.0, Wish::PasswordReset, request.0.email, &asked.origin).await)?;
     Ok(Accepted(ASKED))
 }
 
@@ -90,7 +90,7 @@ async fn reset(
     app: Data<App>,
 ) -> ApiResult<NoContent> {
     let PasswordResetRequest { token, new_password } = request.0;
-    app.reset_password(&tenant.0, &token.0, new_password, &asked.origin).await?;
+    app.recovery().reset_password(&tenant.0, &token.0, new_password, &asked.origin).await?;
     Ok(NoContent)
 }
 
@@ -100,7 +100,7 @@ async fn resend(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Accepted<Message>> {
-    asked.limited(app.ask_by_mail(&tenant.0, Wish::Verification, request.0.email, &asked.origin).await)?;
+    asked.limited(app.recovery().ask(&tenant.0, Wish::Verification, request.0.email, &asked.origin).await)?;
     Ok(Accepted(ASKED))
 }
 
@@ -110,6 +110,6 @@ async fn verify(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<NoContent> {
-    app.verify_email(&tenant.0, &request.0.token.0, &asked.origin).await?;
+    app.accounts().verify_email(&tenant.0, &request.0.token.0, &asked.origin).await?;
     Ok(NoContent)
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::sessions::revocation::SessionSort,
+    app::sessions::list::SessionSort,
     http::{
         envelope::{ApiResponse, PaginatedResponse},
         extract::page::Sort,

@@ -14,7 +14,10 @@ use crate::{
     app::{
         App,
         request::client::Origin,
-        sessions::revocation::{Everywhere, SessionFilter, SessionSort, Which},
+        sessions::{
+            list::{SessionFilter, SessionSort},
+            revocation::{Everywhere, Which},
+        },
     },
     http::{
         api::session::{
@@ -174,7 +177,7 @@ async fn list<L: Anywhere, Q: Narrow<SessionFilter> + 'static>(
     app: Data<App>,
 ) -> ApiResult<SessionPage> {
     let filter = listing.filter.narrow();
-    let page = app.list_sessions(&access, filter, listing.sort, listing.direction, &listing.request).await?;
+    let page = app.sessions().list(&access, filter, listing.sort, listing.direction, &listing.request).await?;
     let (current, now) = (current.0, app.env().now());
     Ok(listing.respond(&app, page, |view| SessionListItem::new(&view, current, now)))
 }
@@ -185,7 +188,7 @@ async fn get_one<L: Anywhere>(
     id: PathId<SessionId>,
     app: Data<App>,
 ) -> ApiResult<ApiResponse<SessionResponse>> {
-    let (view, apps) = app.session(&access, id.0).await?;
+    let (view, apps) = app.sessions().get(&access, id.0).await?;
     Ok(ApiResponse(SessionResponse::new(&view, apps, current.0, app.env().now())))
 }
 
@@ -195,7 +198,7 @@ async fn revoke<L: Anywhere>(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<NoContent> {
-    app.end_session(&access, id.0, &asked.origin).await?;
+    app.sessions().end(&access, id.0, &asked.origin).await?;
     Ok(NoContent)
 }
 
@@ -208,7 +211,7 @@ async fn revoke_everywhere(
     let mode = whose.1;
     let except_current = whose.0.except_current.0;
     let whose = whose.0.parse()?;
-    let end = async |origin: &Origin| app.end_sessions_everywhere(&access, whose, except_current, mode, origin).await;
+    let end = async |origin: &Origin| app.sessions().end_everywhere(&access, whose, except_current, mode, origin).await;
     asked.idempotent(&app, end, |(revoked, effects)| WithEffects(revoked.into(), effects)).await
 }
 
@@ -219,12 +222,12 @@ async fn revoke_all(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Idempotent<WithEffects<SessionRevokeResponse>>> {
-    let end = async |origin: &Origin| app.end_tenant_sessions(&access, mode.0, origin).await;
+    let end = async |origin: &Origin| app.sessions().end_of_tenant(&access, mode.0, origin).await;
     asked.idempotent(&app, end, |(revoked, effects)| WithEffects(revoked.into(), effects)).await
 }
 
 async fn stats(access: Access<ReadSessions, InTenant>, app: Data<App>) -> ApiResult<ApiResponse<SessionStatsResponse>> {
-    Ok(ApiResponse(app.session_stats(&access).await?.into()))
+    Ok(ApiResponse(app.sessions().stats(&access).await?.into()))
 }
 
 async fn list_of_user(
@@ -235,7 +238,8 @@ async fn list_of_user(
     app: Data<App>,
 ) -> ApiResult<SessionPage> {
     let page = app
-        .list_user_sessions(&access, user.0, listing.filter.narrow(), listing.sort, listing.direction, &listing.request)
+        .sessions()
+        .list_of_user(&access, user.0, listing.filter.narrow(), listing.sort, listing.direction, &listing.request)
         .await?;
     let (current, now) = (current.0, app.env().now());
     Ok(listing.respond(&app, page, |view| SessionListItem::new(&view, current, now)))
@@ -249,7 +253,7 @@ async fn revoke_of_user(
     app: Data<App>,
 ) -> ApiResult<Idempotent<ApiResponse<SessionRevokeResponse>>> {
     let which = which.0.parse()?;
-    let end = async |origin: &Origin| app.end_user_sessions(&access, user.0, which, origin).await;
+    let end = async |origin: &Origin| app.sessions().end_of_user(&access, user.0, which, origin).await;
     asked.idempotent(&app, end, |revoked| ApiResponse(revoked.into())).await
 }
 

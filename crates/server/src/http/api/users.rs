@@ -323,7 +323,7 @@ async fn reset_password<L: Anywhere>(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Idempotent<ApiResponse<SessionRevokeResponse>>> {
-    let reset = async |origin: &Origin| app.force_reset(&access, id.0, origin).await;
+    let reset = async |origin: &Origin| app.recovery().force_reset(&access, id.0, origin).await;
     asked.idempotent(&app, reset, |revoked| ApiResponse(revoked.into())).await
 }
 

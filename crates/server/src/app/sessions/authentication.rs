@@ -1,0 +1,182 @@
+//! Who presents this token? The question of every request, answered without a statement or a signature check when the
+//! answer is warm. A database that cannot answer makes a check fail as unavailable; it never lets anybody in, nor tells
+//! anybody that their session is over.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use gatehouse_domain::{
+    authz::{Actor, Presence, SystemReason, UserActor},
+    id::{KeyId, SessionId, TenantId},
+    key::SigningKey,
+    role::HeldRole,
+    session::Session,
+    text::Slug,
+    time::Timestamp,
+    user::UserView,
+};
+use gatehouse_persistence::{Change, TenantFacts};
+
+use crate::{
+    app::{
+        Error, Result,
+        sessions::{SessionStates, cache::Caller},
+    },
+    security::token::{self, Verified},
+};
+
+const AUTH: SystemReason = SystemReason::Authentication;
+
+/// The actor that a user is through a session.
+pub(crate) fn actor_of(session: &Session, roles: &[HeldRole]) -> Actor {
+    Actor::User(UserActor {
+        user_id: session.user_id,
+        tenant_id: session.tenant_id,
+        partner_id: session.partner_id,
+        session_id: session.id,
+        presence: Presence::SignedIn,
+        rights: roles.iter().map(HeldRole::right).collect(),
+    })
+}
+
+impl SessionStates<'_> {
+    /// What is to be known of a tenant; at most a second old.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn tenant(&self, id: TenantId) -> Result<Option<Arc<TenantFacts>>> {
+        if let Some(facts) = self.cache.tenants.get(&id) {
+            return Ok(Some(facts));
+        }
+        let load = async || self.db.system(AUTH).tenant_facts(id, self.env.now()).await;
+        Ok(self.cache.tenants.load(id, load).await?)
+    }
+
+    /// The same, by slug.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn tenant_by_slug(&self, slug: &Slug) -> Result<Option<Arc<TenantFacts>>> {
+        if let Some(id) = self.cache.slugs.get(slug.as_str())
+            && let Some(facts) = self.tenant(id).await?
+            && facts.tenant.slug == *slug
+        {
+            return Ok(Some(facts));
+        }
+        let Some(facts) = self.db.system(AUTH).tenant_facts_by_slug(slug, self.env.now()).await? else {
+            return Ok(None);
+        };
+        self.cache.slugs.insert(slug.as_str().to_owned(), facts.tenant.id);
+        // Through the cache that invalidations reach.
+        self.tenant(facts.tenant.id).await
+    }
+
+    /// Attempts something, and once more if its transaction found that the tenant is not what it was: it was given to
+    /// another partner.
+    pub(crate) async fn again_if_moved<T>(
+        &self,
+        facts: &TenantFacts,
+        mut attempt: impl AsyncFnMut(&TenantFacts) -> Result<T>,
+    ) -> Result<T> {
+        match attempt(facts).await {
+            Err(Error::Stale) => {
+                self.cache.forget(Change::Everything);
+                attempt(&*self.tenant(facts.tenant.id).await?.ok_or(Error::NotFound)?).await
+            }
+            result => result,
+        }
+    }
+
+    /// Who presents this access token. `ours` says whether an issuer is one that this instance uses for a tenant.
+    ///
+    /// # Errors
+    /// [`Error::InvalidToken`], [`Error::SessionRevoked`], or [`Error::Unavailable`] when the database does not answer.
+    pub async fn authenticate(&self, token: &[u8], ours: impl Fn(&str, &Slug) -> bool) -> Result<Arc<Caller>> {
+        let now = self.env.now();
+        let (verified, facts) = self.verify(token, ours, now).await?;
+        let caller = match self.cache.callers.get(&verified.session_id) {
+            Some(caller) => caller,
+            None => self.load_caller(verified.session_id).await?.ok_or(Error::InvalidToken)?,
+        };
+        if caller.session.tenant_id != verified.tenant_id || caller.session.user_id != verified.user_id {
+            return Err(Error::InvalidToken);
+        }
+        if !facts.is_active() || !caller.stands(now) {
+            return Err(Error::SessionRevoked);
+        }
+        Ok(caller)
+    }
+
+    /// What a token of ours says, and the tenant whose key signed it.
+    async fn verify(
+        &self,
+        token: &[u8],
+        ours: impl Fn(&str, &Slug) -> bool,
+        now: Timestamp,
+    ) -> Result<(Arc<Verified>, Arc<TenantFacts>)> {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest::digest(&digest::SHA256, token).as_ref());
+        let known = self.cache.tokens.get(&hash);
+        let text = || std::str::from_utf8(token).ok();
+        let (kid, tenant_id) = match &known {
+            Some(verified) => (verified.kid, verified.tenant_id),
+            None => text().and_then(token::peek).ok_or(Error::InvalidToken)?,
+        };
+        let facts = self.tenant(tenant_id).await?.ok_or(Error::InvalidToken)?;
+        let key = key(&facts, kid, now).ok_or(Error::InvalidToken)?;
+        let (verified, is_new) = match known {
+            Some(verified) => (verified, false),
+            None => {
+                let verified = self.tokens.verify(text().ok_or(Error::InvalidToken)?, key, now);
+                (Arc::new(verified.ok_or(Error::InvalidToken)?), true)
+            }
+        };
+        // The tenant may have got another slug meanwhile, and with it another issuer.
+        if verified.expires_at <= now || !ours(&verified.iss, &facts.tenant.slug) {
+            return Err(Error::InvalidToken);
+        }
+        if is_new {
+            self.cache.tokens.insert(hash, Arc::clone(&verified));
+        }
+        Ok((verified, facts))
+    }
+
+    /// Who uses a session now.
+    ///
+    /// # Errors
+    /// [`Error::SessionRevoked`] when it is over, [`Error::Unavailable`] when the database does not answer.
+    pub(crate) async fn caller(&self, session: SessionId) -> Result<Arc<Caller>> {
+        let caller = match self.cache.callers.get(&session) {
+            Some(caller) => Some(caller),
+            None => self.load_caller(session).await?,
+        };
+        let caller = caller.filter(|caller| caller.stands(self.env.now())).ok_or(Error::SessionRevoked)?;
+        let facts = self.tenant(caller.session.tenant_id).await?;
+        facts.filter(|facts| facts.is_active()).map(|_| caller).ok_or(Error::SessionRevoked)
+    }
+
+    async fn load_caller(&self, id: SessionId) -> Result<Option<Arc<Caller>>> {
+        let now = self.env.now();
+        let load = async || {
+            let found = self.db.system(AUTH).session_state(id, now).await?;
+            Ok::<_, Error>(found.map(|state| Caller {
+                actor: Arc::new(actor_of(&state.session, &state.roles)),
+                view: UserView { user: state.user, roles: state.roles },
+                session: state.session,
+            }))
+        };
+        let caller = self.cache.callers.load(id, load).await?;
+        // Here and not on every request: an entry lives for less than a second, so this is exact to a second and
+        // costs the warm path nothing.
+        if let Some(caller) = &caller
+            && caller.stands(now)
+        {
+            self.cache.note(id, now);
+        }
+        Ok(caller)
+    }
+}
+
+fn key(facts: &TenantFacts, kid: KeyId, now: Timestamp) -> Option<&SigningKey> {
+    facts.keys.iter().find(|key| key.id == kid && key.verifies(now))
+}

@@ -1,0 +1,88 @@
+//! What a client gets for signing in and for each refresh: an access token and the next refresh token.
+
+use gatehouse_domain::{
+    authz::{PermissionPattern, PermissionSet},
+    role::HeldRole,
+    secret::Secret,
+    session::Session,
+    settings::Policy,
+};
+use gatehouse_persistence::TenantFacts;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    app::{Error, Result, request::client::Origin},
+    env::Env,
+    security::token::{CLIENT_ID, Claims, Tokens},
+};
+
+/// What a client gets for signing in or refreshing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenPair {
+    /// The access token, a JWT.
+    pub access_token: String,
+    /// The refresh token, opaque and good for one use.
+    pub refresh_token: String,
+    /// Lifetime of the access token in seconds.
+    pub expires_in: u64,
+}
+
+/// Signs access tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct AccessTokens<'a> {
+    pub(super) env: &'a Env,
+    pub(super) tokens: &'a Tokens,
+}
+
+impl AccessTokens<'_> {
+    /// The tokens of a session: a new access token, and this refresh token.
+    pub(crate) fn pair(
+        &self,
+        facts: &TenantFacts,
+        session: &Session,
+        roles: &[HeldRole],
+        policy: &Policy,
+        refresh_token: &Secret<String>,
+        origin: &Origin,
+    ) -> Result<TokenPair> {
+        Ok(TokenPair {
+            access_token: self.sign(facts, session, roles, policy, origin)?,
+            refresh_token: refresh_token.expose().clone(),
+            expires_in: policy.access_token_lifetime.as_secs(),
+        })
+    }
+
+    fn sign(
+        &self,
+        facts: &TenantFacts,
+        session: &Session,
+        roles: &[HeldRole],
+        policy: &Policy,
+        origin: &Origin,
+    ) -> Result<String> {
+        let key = facts.keys.first().ok_or_else(|| Error::Internal("the tenant has no signing key".into()))?;
+        // The sign-in has waited for its hash.
+        let now = Ord::max(origin.ctx.now, session.created_at);
+        let issuer = origin.issuer(&facts.tenant.slug);
+        let mut names: Vec<_> = roles.iter().map(|role| role.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let permissions = PermissionSet::union(roles.iter().map(|role| &role.permissions));
+        let scope: Vec<_> = permissions.iter().map(PermissionPattern::as_str).collect();
+        let claims = Claims {
+            iss: &issuer,
+            sub: session.user_id,
+            aud: &issuer,
+            exp: now.plus(policy.access_token_lifetime).unix_seconds(),
+            iat: now.unix_seconds(),
+            jti: uuid::Uuid::from_bytes(self.env.random()).simple().to_string(),
+            sid: session.id,
+            client_id: CLIENT_ID,
+            tenant_id: session.tenant_id,
+            partner_id: session.partner_id,
+            roles: names,
+            scope: scope.join(" "),
+        };
+        Ok(self.tokens.sign(key, &claims)?)
+    }
+}

@@ -1,0 +1,150 @@
+//! Completing a sign-in: whoever has proved enough is admitted, in one transaction.
+//!
+//! A sign-in costs one hash and four statements: credentials with roles, device and counters, and in the transaction the
+//! admission with the counters again, the session and its audit event. To know a new device takes three more.
+
+use gatehouse_domain::{
+    audit::Refused,
+    authz::{By, SystemReason},
+    id::{DeviceId, SessionId},
+    role::HeldRole,
+    secret::{Secret, TokenHash},
+    session::{AuthMethod, EndReason, NewSession, RevokeMany, RevokeTarget, Session},
+    settings::{Policy, SessionLimitAction},
+    throttle::{AttemptRules, KnownDevice},
+};
+use gatehouse_persistence::{Admission, TenantFacts, WriteTx};
+
+use crate::{
+    app::{
+        Error, Result,
+        attempts::pass,
+        request::client::Origin,
+        sessions::tokens::TokenPair,
+        sign_in::{SignIn, password::Proved},
+    },
+    security::opaque_token,
+};
+
+const AUTH: SystemReason = SystemReason::Authentication;
+
+/// What signing in answers.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// The tokens of the session.
+    pub pair: TokenPair,
+    /// What makes the device known from now on, if it was asked for and the device was not known yet.
+    pub device_token: Option<Secret<String>>,
+}
+
+/// A sign-in that waits for its transaction.
+#[derive(Debug)]
+struct Entry {
+    proved: Proved,
+    session: NewSession,
+    device: Option<(DeviceId, TokenHash)>,
+    policy: Policy,
+    rules: AttemptRules,
+}
+
+impl SignIn<'_> {
+    /// Begins the session of somebody who has proved enough.
+    pub(super) async fn complete(
+        &self,
+        facts: &TenantFacts,
+        proved: Proved,
+        policy: &Policy,
+        keeps_device: bool,
+        origin: &Origin,
+    ) -> Result<SignedIn> {
+        let (tenant, user_id) = (facts.reference(), proved.found.user.id);
+        let id = self.env.id(SessionId::from_parts);
+        let token = opaque_token::mint(self.keyring, self.env, id, 0);
+        let is_new = keeps_device && proved.keys.known.is_none();
+        let device = is_new.then(|| opaque_token::mint_device(self.keyring, self.env));
+        let session = NewSession {
+            id,
+            tenant_id: tenant.id,
+            partner_id: tenant.partner_id,
+            user_id,
+            administers: false,
+            client: self.clients.of(origin),
+            auth_methods: vec![AuthMethod::Password],
+            refresh_hash: token.hash,
+        };
+        let entry = Entry {
+            proved,
+            session,
+            device: device.as_ref().map(|token| (self.env.id(DeviceId::from_parts), token.hash)),
+            policy: policy.clone(),
+            rules: self.attempts.rules(),
+        };
+        let work = async move |tx: &WriteTx<'_>| entry.enter(tx).await;
+        let entered = self.db.write_in_company(origin.ctx.clone(), self.passwords.is_busy(), work).await;
+        if let Err(Error::LimitReached(_)) = &entered {
+            self.refusals.record(Refused::login(tenant, Some(user_id), "session_limit"), origin).await?;
+        }
+        let (session, roles) = entered?;
+        let pair = self.access_tokens.pair(facts, &session, &roles, policy, &token.text, origin)?;
+        Ok(SignedIn { pair, device_token: device.map(|token| token.text) })
+    }
+}
+
+impl Entry {
+    async fn enter(&self, tx: &WriteTx<'_>) -> Result<(Session, Vec<HeldRole>)> {
+        let (system, now) = (tx.system(AUTH), tx.now());
+        let Proved { found, hash, upgrade, keys } = &self.proved;
+        let admission = system.admit(&found.user, hash, keys).await?.ok_or(Error::InvalidCredentials)?;
+        pass(self.rules.gate(&admission.failures, now))?;
+        self.make_room(tx, &admission).await?;
+        if admission.failures.account.failures > 0 || admission.failures.own().failures > 0 {
+            system.forgive(keys).await?;
+        }
+        if let Some(better) = upgrade {
+            system.rehash_password(found.user.clone().rehash_password(better.clone()), hash).await?;
+        }
+        let roles = if admission.roles_given == found.roles_given {
+            found.roles.clone()
+        } else {
+            system.user_view(found.user.id, now).await?.map(|view| view.roles).unwrap_or_default()
+        };
+        let new = NewSession { administers: !roles.is_empty(), ..self.session.clone() };
+        let session = system.insert(Session::start(new.clone(), &self.policy, now)).await?;
+        if let Some((id, hash)) = self.device {
+            system.know_device(KnownDevice::add(id, hash, &new, now)).await?;
+        }
+        Ok((session, roles))
+    }
+
+    /// Sees to it that one more session fits: ends the oldest, or refuses.
+    async fn make_room(&self, tx: &WriteTx<'_>, admission: &Admission) -> Result<()> {
+        let (system, user) = (tx.system(AUTH), &self.proved.found.user);
+        let max = u64::from(self.policy.max_sessions_per_user);
+        let over = (admission.sessions + 1).saturating_sub(max);
+        if over == 0 {
+            return Ok(());
+        }
+        // The counter includes sessions that have run out but were not swept; what counts is the active ones.
+        let active = system.oldest_sessions(user.id, max + over, tx.now()).await?;
+        let over = (active.len() as u64 + 1).saturating_sub(max);
+        if over == 0 {
+            return Ok(());
+        }
+        match self.policy.session_limit_action {
+            SessionLimitAction::Refuse => Err(Error::LimitReached(
+                format!("The user has {max} sessions, which is the most the tenant allows.").into(),
+            )),
+            SessionLimitAction::EndOldest => {
+                let oldest = active.into_iter().take(usize::try_from(over).unwrap_or(usize::MAX)).collect();
+                let many = RevokeMany {
+                    target: RevokeTarget::Named(user.tenant(), user.id, oldest),
+                    except: None,
+                    reason: EndReason::SessionLimit,
+                    by: By::system(AUTH),
+                };
+                system.revoke_many(&many).await?;
+                Ok(())
+            }
+        }
+    }
+}
