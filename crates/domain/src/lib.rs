@@ -14,6 +14,9 @@
 //! - **role**: a named set of `resource:action` permissions.
 //! - **assignment**: a role given to a user at an **anchor**: the platform, a partner or a tenant.
 //! - **session**: one sign-in of one user on one device; lives until it expires or is revoked.
+//! - **factor**: what a user enrolled beside the password to sign in with both; **proof**: the password or a factor, shown
+//!   once at a sign-in.
+//! - **challenge**: a sign-in that needs another proof, between its requests.
 //! - **application**: an OAuth client that a session was used with.
 //! - **actor**: who acts in a request. Anonymous is the absence of an actor.
 //! - **grant**: the proof that an actor may use a permission within a **reach**; the only way to touch tenant data.
@@ -64,6 +67,7 @@ pub mod search;
 pub mod secret;
 pub mod session;
 pub mod settings;
+pub mod sign_in;
 pub mod tenant;
 pub mod text;
 pub mod throttle;

@@ -15,6 +15,7 @@ use crate::{
     refresh::Chain,
     secret::TokenHash,
     settings::{Policy, words},
+    sign_in::Authentication,
     time::Timestamp,
 };
 
@@ -187,8 +188,8 @@ pub struct NewSession {
     pub administers: bool,
     /// Where it begins.
     pub client: Client,
-    /// How the user signed in.
-    pub auth_methods: Vec<AuthMethod>,
+    /// What the user proved.
+    pub authentication: Authentication,
     /// The digest of its first refresh token.
     pub refresh_hash: TokenHash,
 }
@@ -221,7 +222,7 @@ impl Session {
             partner_id: new.partner_id,
             user_id: new.user_id,
             client: new.client,
-            auth_methods: new.auth_methods,
+            auth_methods: new.authentication.into_methods(),
             created_at: now,
             last_activity_at: now,
             expires_at: Ord::min(now.plus(policy.refresh_token_lifetime), max_expires_at),

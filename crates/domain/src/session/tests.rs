@@ -26,7 +26,7 @@ fn session(policy: &Policy, administers: bool) -> Session {
             device: Device { kind: DeviceKind::Unknown, name: None },
             location: None,
         },
-        auth_methods: vec![AuthMethod::Password],
+        authentication: Authentication::with_password(),
         refresh_hash: TokenHash::new([0; 32]),
     };
     Session::start(new, policy, NOW).into_parts().0

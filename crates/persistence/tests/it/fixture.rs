@@ -21,6 +21,7 @@ use gatehouse_domain::{
     secret::{PasswordHash, TokenHash},
     session::{AuthMethod, Client, Device, DeviceKind, NewSession, Session},
     settings::{Bounded, Defaults, Policy, Settings},
+    sign_in::{Authentication, Factor, Judgement, Proofs},
     tenant::{Branding, NewTenant, Tenant},
     text::{Email, Name, Slug, Username},
     throttle::KnownDevice,
@@ -157,6 +158,24 @@ pub fn device(user: &User, hash: TokenHash, at: Timestamp) -> Changed<KnownDevic
     KnownDevice::add(DeviceId::from_parts(at.unix_millis(), bytes()), hash, &new_session(user, at), at)
 }
 
+/// Nobody has a factor here.
+#[derive(Debug, Clone, PartialEq)]
+enum NoFactor {}
+
+impl Factor for NoFactor {
+    fn method(&self) -> AuthMethod {
+        match *self {}
+    }
+}
+
+fn authentication(user: &User) -> Authentication {
+    let complete = match Proofs::<NoFactor>::password().judge(user, Vec::new(), &policy()) {
+        Judgement::Complete(authentication) => Some(authentication),
+        _ => None,
+    };
+    complete.unwrap()
+}
+
 pub fn new_session(user: &User, now: Timestamp) -> NewSession {
     let mut hash = [0; 32];
     hash[..10].copy_from_slice(&bytes());
@@ -172,7 +191,7 @@ pub fn new_session(user: &User, now: Timestamp) -> NewSession {
             device: Device { kind: DeviceKind::Desktop, name: Some("Firefox on Linux".into()) },
             location: None,
         },
-        auth_methods: vec![AuthMethod::Password],
+        authentication: authentication(user),
         refresh_hash: TokenHash::new(hash),
     }
 }

@@ -5,6 +5,7 @@
 //! the same work for every address, whether anybody has it or not.
 
 pub mod letters;
+pub mod requests;
 
 use gatehouse_domain::{
     id::{JobId, MailId},
@@ -20,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     app::{
         App, Result,
-        account::recovery::Request,
         jobs::{Job, Outbox, Outcome},
+        mail::requests::Request,
     },
     mail::Letter,
 };

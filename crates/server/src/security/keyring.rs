@@ -17,7 +17,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
-    id::JobId,
+    id::{JobId, TenantId},
     job::JobKind,
     secret::{Secret, TokenHash},
 };
@@ -105,6 +105,7 @@ pub struct Keyring {
     seal: [u8; 32],
     job: [u8; 32],
     file: [u8; 32],
+    challenge: [u8; 32],
     refresh: hmac::Key,
     cursor: hmac::Key,
     idempotency: hmac::Key,
@@ -177,6 +178,7 @@ impl Keyring {
             // The name of the first kind there was: what waited then must open.
             job: derive(master, b"mail"),
             file: derive(master, b"import file"),
+            challenge: derive(master, b"sign-in challenge"),
             refresh: mac(b"refresh token"),
             cursor: mac(b"cursor"),
             idempotency: mac(b"receipt"),
@@ -244,6 +246,20 @@ impl Keyring {
     /// [`Unopenable`] for anything else.
     pub fn open_job(&self, kind: JobKind, id: JobId, sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
         open_with(&self.job, &job(kind, id), sealed)
+    }
+
+    /// Seals what is known of a sign-in that goes on, for its tenant.
+    #[must_use]
+    pub fn seal_challenge(&self, tenant: TenantId, plain: &[u8]) -> Vec<u8> {
+        seal_with(&self.challenge, tenant.uuid().as_bytes(), plain)
+    }
+
+    /// Opens what [`Keyring::seal_challenge`] sealed for the same tenant.
+    ///
+    /// # Errors
+    /// [`Unopenable`] for anything else.
+    pub fn open_challenge(&self, tenant: TenantId, sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
+        open_with(&self.challenge, tenant.uuid().as_bytes(), sealed)
     }
 
     /// The authentication code of a refresh token's body.

@@ -4,8 +4,6 @@
 //! looked into when mail is sent. Only the mailed token sets a password, once; it neither signs in nor stands for a
 //! second factor.
 
-use std::net::IpAddr;
-
 use gatehouse_domain::{
     authz::{By, Grant, SystemReason, WriteUsers},
     id::UserId,
@@ -19,7 +17,6 @@ use gatehouse_domain::{
     user::{Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME},
 };
 use gatehouse_persistence::{ClaimedJob, Ctx, TenantFacts, WriteTx};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     app::{
@@ -28,7 +25,10 @@ use crate::{
         attempts::{Limited, Quota, pass},
         authority::assignments::{an_owner_stays, may_do_as_much},
         jobs::Job,
-        mail::{Waiting, letters},
+        mail::{
+            Waiting, letters,
+            requests::{Request, Wish},
+        },
         request::client::Origin,
     },
     mail::Letter,
@@ -42,26 +42,6 @@ pub const RESET_PAGE: &str = "/password-reset";
 pub const EMAIL_PAGE: &str = "/email";
 /// How much mail of a tenant may wait for strangers to be let add to it.
 const MOST_WAITING: u32 = 1_000;
-
-/// What somebody who cannot sign in may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Wish {
-    /// A link with which another password can be set.
-    PasswordReset,
-    /// A link with which the address can be shown to be one's own.
-    Verification,
-}
-
-/// What was asked for, by whom, as far as that is known.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Request {
-    wish: Wish,
-    email: String,
-    ip: Option<IpAddr>,
-    user_agent: Option<String>,
-    request_id: Option<String>,
-}
 
 impl From<Useless> for Error {
     fn from(Useless: Useless) -> Self {

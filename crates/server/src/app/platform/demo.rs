@@ -11,8 +11,9 @@ use gatehouse_domain::{
     password::Password,
     role::{Anchor, Assignment, BuiltinRole, NewAssignment},
     secret::{PasswordHash, TokenHash},
-    session::{AuthMethod, EndReason, NewSession, Session, SessionStatus},
+    session::{EndReason, NewSession, Session, SessionStatus},
     settings::{Registration, Settings},
+    sign_in::{Judgement, Proofs},
     tenant::{Branding, NewTenant, Tenant},
     text::{DisplayName, Email, Name, Slug, Username},
     time::{DAY, HOUR, Timestamp},
@@ -20,7 +21,7 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::{Ctx, WriteTx};
 
-use crate::app::{App, Error, Result, account::password::password_issue};
+use crate::app::{App, Error, Result, account::password::password_issue, sign_in::factor::Factor};
 
 /// An account to try.
 #[derive(Debug, Clone)]
@@ -184,6 +185,8 @@ impl App {
         let policy = tenant.settings.policy(&self.defaults);
         let apps = self.db.system(REASON).applications(tenant.id).await?;
         for user in users {
+            let proofs = Proofs::<Factor>::password();
+            let Judgement::Complete(authentication) = proofs.judge(user, Vec::new(), &policy) else { continue };
             let mut sessions = Vec::new();
             for _ in 0..SESSIONS_PER_USER {
                 let began = now.minus(
@@ -200,7 +203,7 @@ impl App {
                     user_id: user.id,
                     administers: false,
                     client: self.clients.describe(Some(address.into()), Some(agent), declared),
-                    auth_methods: vec![AuthMethod::Password],
+                    authentication: authentication.clone(),
                     refresh_hash: TokenHash::new(self.env.random()),
                 };
                 let session = Session::start(new, &policy, began);

@@ -1,4 +1,4 @@
-//! Completing a sign-in: whoever has proved enough is admitted, in one transaction.
+//! What becomes of a sign-in after each proof. Whoever has proved enough is admitted, in one transaction.
 //!
 //! A sign-in costs one hash and four statements: credentials with roles, device and counters, and in the transaction the
 //! admission with the counters again, the session and its audit event. To know a new device takes three more.
@@ -9,8 +9,9 @@ use gatehouse_domain::{
     id::{DeviceId, SessionId},
     role::HeldRole,
     secret::{Secret, TokenHash},
-    session::{AuthMethod, EndReason, NewSession, RevokeMany, RevokeTarget, Session},
+    session::{EndReason, NewSession, RevokeMany, RevokeTarget, Session},
     settings::{Policy, SessionLimitAction},
+    sign_in::{Authentication, Judgement, Proofs, Refusal},
     throttle::{AttemptRules, KnownDevice},
 };
 use gatehouse_persistence::{Admission, TenantFacts, WriteTx};
@@ -18,10 +19,14 @@ use gatehouse_persistence::{Admission, TenantFacts, WriteTx};
 use crate::{
     app::{
         Error, Result,
-        attempts::pass,
+        attempts::{Quota, pass},
         request::client::Origin,
         sessions::tokens::TokenPair,
-        sign_in::{SignIn, password::Proved},
+        sign_in::{
+            SignIn,
+            factor::{Challenged, Factor},
+            password::Proved,
+        },
     },
     security::opaque_token,
 };
@@ -37,6 +42,37 @@ pub struct SignedIn {
     pub device_token: Option<Secret<String>>,
 }
 
+/// What a proof leads to.
+#[derive(Debug)]
+pub enum Step {
+    /// The sign-in is complete.
+    SignedIn(SignedIn),
+    /// Another factor is needed.
+    Challenged(Challenged),
+}
+
+impl Step {
+    /// The end of the sign-in, for who cannot ask for another factor.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when one is needed: nobody is let in without it.
+    pub fn signed_in(self) -> Result<SignedIn> {
+        match self {
+            Self::SignedIn(signed_in) => Ok(signed_in),
+            Self::Challenged(_) => Err(Error::Internal("another factor cannot be asked for here".into())),
+        }
+    }
+}
+
+/// A sign-in that is under way.
+#[derive(Debug)]
+pub(super) struct Progress {
+    pub(super) proved: Proved,
+    pub(super) proofs: Proofs<Factor>,
+    /// Whether the client keeps what makes its device known.
+    pub(super) keeps_device: bool,
+}
+
 /// A sign-in that waits for its transaction.
 #[derive(Debug)]
 struct Entry {
@@ -48,13 +84,52 @@ struct Entry {
 }
 
 impl SignIn<'_> {
-    /// Begins the session of somebody who has proved enough.
-    pub(super) async fn complete(
+    /// Goes on after a proof, to the end if it is enough.
+    pub(super) async fn go_on(
         &self,
         facts: &TenantFacts,
-        proved: Proved,
-        policy: &Policy,
-        keeps_device: bool,
+        progress: Progress,
+        origin: &Origin,
+        quota: &mut Option<Quota>,
+    ) -> Result<Step> {
+        let (user, policy) = (&progress.proved.found.user, facts.layers().policy(self.defaults));
+        match progress.proofs.judge(user, Factor::enrolled(user), &policy) {
+            Judgement::Complete(authentication) => {
+                self.admission.sign_in(user.id, origin.ctx.now, quota)?;
+                self.complete(facts, progress, authentication, policy, origin).await.map(Step::SignedIn)
+            }
+            Judgement::Needs(factors) => {
+                let progress = Progress { proved: self.rehashed(progress.proved, origin).await?, ..progress };
+                self.challenge(facts, &progress, factors, origin.ctx.now).map(Step::Challenged)
+            }
+            Judgement::Refused(Refusal::EmailNotVerified) => {
+                let refused = Refused::login(facts.reference(), Some(user.id), "email_not_verified");
+                self.refusals.record(refused, origin).await?;
+                Err(Error::EmailNotVerified)
+            }
+        }
+    }
+
+    /// Stores the better hash of a password before anything else is asked for: the password is gone then.
+    async fn rehashed(&self, mut proved: Proved, origin: &Origin) -> Result<Proved> {
+        let Some(better) = proved.upgrade.take() else { return Ok(proved) };
+        let old = std::mem::replace(&mut proved.hash, better.clone());
+        let user = proved.found.user.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let changed = user.clone().rehash_password(better.clone());
+            Ok::<_, Error>(tx.system(AUTH).rehash_password(changed, &old).await?)
+        };
+        self.db.write(origin.ctx.clone(), work).await?;
+        Ok(proved)
+    }
+
+    /// Begins the session of somebody who has proved enough.
+    async fn complete(
+        &self,
+        facts: &TenantFacts,
+        Progress { proved, keeps_device, .. }: Progress,
+        authentication: Authentication,
+        policy: Policy,
         origin: &Origin,
     ) -> Result<SignedIn> {
         let (tenant, user_id) = (facts.reference(), proved.found.user.id);
@@ -69,7 +144,7 @@ impl SignIn<'_> {
             user_id,
             administers: false,
             client: self.clients.of(origin),
-            auth_methods: vec![AuthMethod::Password],
+            authentication,
             refresh_hash: token.hash,
         };
         let entry = Entry {
@@ -85,7 +160,7 @@ impl SignIn<'_> {
             self.refusals.record(Refused::login(tenant, Some(user_id), "session_limit"), origin).await?;
         }
         let (session, roles) = entered?;
-        let pair = self.access_tokens.pair(facts, &session, &roles, policy, &token.text, origin)?;
+        let pair = self.access_tokens.pair(facts, &session, &roles, &policy, &token.text, origin)?;
         Ok(SignedIn { pair, device_token: device.map(|token| token.text) })
     }
 }

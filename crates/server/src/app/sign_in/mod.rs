@@ -1,6 +1,7 @@
 //! Signing in: what is proved, and what becomes of it.
 
 pub mod complete;
+pub mod factor;
 pub mod password;
 
 use gatehouse_domain::settings::Defaults;

@@ -9,6 +9,7 @@ use gatehouse_domain::{
     id::{SessionId, UserId},
     password::Password,
     secret::PasswordHash,
+    sign_in::Proofs,
     text::LoginName,
     throttle::Gate,
     user::UserStatus,
@@ -20,7 +21,10 @@ use crate::{
         Error, Result,
         attempts::{Limited, Quota, pass},
         request::client::Origin,
-        sign_in::{Passwords, SignIn, complete::SignedIn},
+        sign_in::{
+            Passwords, SignIn,
+            complete::{Progress, Step},
+        },
     },
     security::password::{Check, Verified},
 };
@@ -131,7 +135,7 @@ impl SignIn<'_> {
         password: Password,
         device: Option<&str>,
         origin: &Origin,
-    ) -> Limited<SignedIn> {
+    ) -> Limited<Step> {
         let mut quota = None;
         let attempt = async |facts: &TenantFacts| {
             self.try_password(facts, name, password.clone(), device, origin, &mut quota).await
@@ -148,20 +152,19 @@ impl SignIn<'_> {
         device: Option<&str>,
         origin: &Origin,
         quota: &mut Option<Quota>,
-    ) -> Result<SignedIn> {
-        let tenant = facts.reference();
-        if !facts.is_active() {
-            let refused = Refused::login(tenant, None, "tenant_suspended");
-            return Err(self.attempts.record_refusal(refused, Error::TenantSuspended, origin).await);
-        }
+    ) -> Result<Step> {
+        self.must_be_active(facts, origin).await?;
         let proved = self.passwords.of_name(facts, name, password, device, origin, quota).await?;
-        let policy = facts.layers().policy(self.defaults);
-        let user = &proved.found.user;
-        if policy.require_verified_email && !user.email_verified {
-            self.refusals.record(Refused::login(tenant, Some(user.id), "email_not_verified"), origin).await?;
-            return Err(Error::EmailNotVerified);
+        let progress = Progress { proved, proofs: Proofs::password(), keeps_device: device.is_some() };
+        self.go_on(facts, progress, origin, quota).await
+    }
+
+    /// Nobody signs in where the tenant or its partner is suspended.
+    pub(super) async fn must_be_active(&self, facts: &TenantFacts, origin: &Origin) -> Result<()> {
+        if facts.is_active() {
+            return Ok(());
         }
-        self.admission.sign_in(user.id, origin.ctx.now, quota)?;
-        self.complete(facts, proved, &policy, device.is_some(), origin).await
+        let refused = Refused::login(facts.reference(), None, "tenant_suspended");
+        Err(self.attempts.record_refusal(refused, Error::TenantSuspended, origin).await)
     }
 }

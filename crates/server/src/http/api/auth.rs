@@ -160,8 +160,8 @@ async fn accept_invitation(
 
 async fn login(tenant: PathTenant, form: LoginForm, asked: Asked, app: Data<App>) -> ApiResult<Bare<TokenPair>> {
     let device = form.device.as_ref().map(|device| device.0.expose().as_str());
-    let signed_in = app.sign_in().password(&tenant.0, &form.username, form.password, device, &asked.origin).await;
-    Ok(Bare(asked.limited(signed_in)?.into()))
+    let step = app.sign_in().password(&tenant.0, &form.username, form.password, device, &asked.origin).await;
+    Ok(Bare(asked.limited(step)?.signed_in()?.into()))
 }
 
 async fn refresh(

@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use gatehouse_domain::{password::Password, text::Email};
 
 use crate::{
-    app::{App, account::recovery::Wish},
+    app::{App, mail::requests::Wish},
     http::{
         api::auth::Message,
         envelope::{Accepted, ApiResult, NoContent},
