@@ -8,6 +8,7 @@ mod import;
 mod journal;
 mod lifecycle;
 mod logs;
+mod manual;
 mod operate;
 mod process;
 mod slow;

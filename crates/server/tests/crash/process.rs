@@ -75,11 +75,7 @@ impl Place {
         {
             command.env(format!("GATEHOUSE_{limit}"), "0");
         }
-        match &self.fresh.target {
-            Target::Sqlite(path) => command.env("DATABASE_URL", format!("sqlite:{}", path.display())),
-            Target::Postgres(url) => command.env("DATABASE_URL", url.expose()),
-        };
-        command.stdin(Stdio::null());
+        command.env("DATABASE_URL", self.url()).stdin(Stdio::null());
         command
     }
 
@@ -105,6 +101,14 @@ impl Place {
     /// The PostgreSQL server that is this place's alone.
     pub fn cluster(&self) -> &Cluster {
         self.fresh.cluster().unwrap()
+    }
+
+    /// The address of its database, as the setting takes it.
+    pub fn url(&self) -> String {
+        match &self.fresh.target {
+            Target::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Target::Postgres(url) => url.expose().clone(),
+        }
     }
 
     pub fn is_sqlite(&self) -> bool {
