@@ -62,6 +62,7 @@ migrations! {
     m20261129_000094_index_actors_of_addresses,
     m20261129_000095_create_jobs,
     m20261129_000096_count_given_roles,
+    m20261129_000097_key_mailboxes,
 }
 
 pub use m20261129_000070_chain_audit_roots::{AUDIT_TRIGGERS, AuditTrigger};

@@ -1,7 +1,14 @@
 //! Names, addresses and other short texts, valid by construction.
 
+use std::borrow::Cow;
+
 use email_address::{EmailAddress, Options};
+use idna::{
+    AsciiDenyList,
+    uts46::{DnsLength, Hyphens, Uts46},
+};
 use serde::Serialize;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::issue::{Fault, Parse};
 
@@ -21,14 +28,26 @@ fn line(text: &str, max: usize) -> Result<(), Fault> {
     if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
         return Err(Fault::new("string_control_characters", "must be one line without control characters"));
     }
+    if text.chars().any(is_bidi_control) {
+        return Err(Fault::new(
+            "string_control_characters",
+            "must not hold characters that change the direction of writing",
+        ));
+    }
     if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
         return Err(Fault::new("string_surrounding_space", "must not begin or end with white space"));
     }
     Ok(())
 }
 
+/// Whether a character changes the order in which what follows is shown (Unicode, property `Bidi_Control`): with it a name
+/// can look like another text.
+const fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 macro_rules! texts {
-    ($($(#[$doc:meta])* $name:ident { max: $max:literal, $(pattern: $pattern:literal,)? $(format: $format:literal,)? example: $example:literal, check: $check:expr })*) => {$(
+    ($($(#[$doc:meta])* $name:ident { max: $max:literal, $(pattern: $pattern:literal,)? $(format: $format:literal,)? example: $example:literal, $(form: $form:expr,)? check: $check:expr })*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
         pub struct $name(String);
@@ -57,6 +76,10 @@ macro_rules! texts {
         impl Parse for $name {
             fn parse(text: &str) -> Result<Self, Fault> {
                 let check: fn(&str) -> Result<(), Fault> = $check;
+                $(
+                    let form: fn(&str) -> String = $form;
+                    let text = &*form(text);
+                )?
                 check(text)?;
                 Ok(Self(text.to_owned()))
             }
@@ -119,6 +142,30 @@ fn phone(text: &str) -> Result<(), Fault> {
     Err(Fault::new("phone_characters", "must be a telephone number of at least 3 digits, such as +34 600 000 000"))
 }
 
+/// What is typed as an address, without white space around it and in the normal form of Unicode (NFC), which it need not be typed in.
+fn typed(text: &str) -> String {
+    text.trim().nfc().collect()
+}
+
+/// A domain as name servers know it, in A-labels (UTS 46, without transitional processing; RFC 5890, section 2.3.2.1).
+fn ascii_domain(domain: &str) -> Option<String> {
+    let uts46 = Uts46::new();
+    let ascii = uts46.to_ascii(domain.as_bytes(), AsciiDenyList::URL, Hyphens::Allow, DnsLength::Verify);
+    ascii.ok().map(Cow::into_owned)
+}
+
+/// The form of an e-mail address in which it is compared: one for each mailbox, however it is typed.
+fn mailbox_key(address: &str) -> String {
+    let lower = |text: &str| text.nfc().collect::<String>().to_lowercase().nfc().collect::<String>();
+    match address.rsplit_once('@') {
+        Some((local, domain)) => {
+            let domain = ascii_domain(domain).unwrap_or_else(|| lower(domain));
+            format!("{}@{domain}", lower(local))
+        }
+        None => lower(address),
+    }
+}
+
 fn email(text: &str) -> Result<(), Fault> {
     bounded(text, Email::MAX)?;
     // Quoted local parts, comments and address literals are legal in RFC 5322 and useless to a mailbox owner; they
@@ -126,25 +173,30 @@ fn email(text: &str) -> Result<(), Fault> {
     let options = Options::default().without_display_text().without_domain_literal();
     let plain =
         !text.contains(['"', '(', ')', '<', '>', '\\']) && !text.chars().any(|c| c.is_control() || c.is_whitespace());
-    if plain && EmailAddress::parse_with_options(text, options).is_ok() {
+    let Some((local, Some(domain))) = text.rsplit_once('@').map(|(local, domain)| (local, ascii_domain(domain))) else {
+        return Err(Fault::new("email_parsing", "not an e-mail address"));
+    };
+    if plain && EmailAddress::parse_with_options(&format!("{local}@{domain}"), options).is_ok() {
         return Ok(());
     }
     Err(Fault::new("email_parsing", "not an e-mail address"))
 }
 
 texts! {
-    /// What a person signs in with besides the e-mail address. Plain ASCII, because a name that looks like another
+    /// What a person signs in with besides the e-mail address, without the blanks around it. Plain ASCII, because a name that looks like another
     /// person's is an attack; compared without case. It cannot hold an `@`, so it never equals anyone's e-mail address.
-    Username { max: 50, pattern: "^[A-Za-z0-9][A-Za-z0-9._+-]{0,49}$", example: "ada", check: username }
+    Username { max: 50, pattern: "^ *[A-Za-z0-9][A-Za-z0-9._+-]{0,49} *$", example: "ada", form: |text| text.trim_matches(' ').to_owned(), check: username }
 
-    /// An e-mail address (RFC 5321, unquoted), compared without case. No pattern: the limits of its parts are in bytes.
-    Email { max: 254, format: "email", example: "ada@example.com", check: email }
+    /// An e-mail address (RFC 5321, unquoted; internationalised ones by RFC 6531). Two spellings of one mailbox are one
+    /// address: case, the normal form of Unicode, and U-labels or A-labels of the domain make no difference. No pattern:
+    /// the limits of its parts are in bytes.
+    Email { max: 254, format: "email", example: "ada@example.com", form: typed, check: email }
 
     /// How a person is addressed.
-    DisplayName { max: 100, pattern: "^[^\\s\\x00-\\x1f\\x7f-\\x9f]([^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*[^\\s\\x00-\\x1f\\x7f-\\x9f])?$", example: "Ada Lovelace", check: |text| line(text, 100) }
+    DisplayName { max: 100, pattern: "^[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]([^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069])?$", example: "Ada Lovelace", check: |text| line(text, 100) }
 
     /// The name of a partner, tenant or role.
-    Name { max: 100, pattern: "^[^\\s\\x00-\\x1f\\x7f-\\x9f]([^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*[^\\s\\x00-\\x1f\\x7f-\\x9f])?$", example: "Example Ltd", check: |text| line(text, 100) }
+    Name { max: 100, pattern: "^[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]([^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069])?$", example: "Example Ltd", check: |text| line(text, 100) }
 
     /// A telephone number as people write it.
     Phone { max: 32, pattern: "^(\\+[0-9][0-9 ().-]{1,30}|[0-9][0-9 ().-]{2,31})$", example: "+34 600 000 000", check: phone }
@@ -162,10 +214,19 @@ impl Username {
 }
 
 impl Email {
-    /// The form that is unique within a tenant.
+    /// The form that is unique within a tenant, and that mail servers take: the domain is in A-labels.
     #[must_use]
     pub fn key(&self) -> String {
-        self.0.to_lowercase()
+        mailbox_key(&self.0)
+    }
+
+    /// The form that mail is sent to: as it is typed, but for a domain that only some mail servers would read.
+    #[must_use]
+    pub fn deliverable(&self) -> String {
+        match self.0.rsplit_once('@').map(|(local, domain)| (local, ascii_domain(domain))) {
+            Some((local, Some(domain))) => format!("{local}@{domain}"),
+            _ => self.0.clone(),
+        }
     }
 }
 
@@ -197,7 +258,7 @@ impl Parse for LoginName {
         if text.contains('\0') {
             return Err(Fault::new("string_control_characters", "must not contain a NUL character"));
         }
-        Ok(Self(text.trim().to_lowercase()))
+        Ok(Self(mailbox_key(text.trim())))
     }
 }
 
@@ -231,9 +292,38 @@ mod tests {
             "\"a b\"@c.de",
             "A <a@b.co>",
             "a@[127.0.0.1]",
+            "a@xn--a.example",
+            "a@ex ample.com",
             "a@b.co\r\nBcc: x@y.z",
         ] {
             assert!(Email::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn one_mailbox_is_one_address_however_it_is_typed() {
+        for (one, other) in [
+            ("anna@bücher.example", "anna@xn--bcher-kva.example"),
+            ("anna@BÜCHER.example", "ANNA@bücher.EXAMPLE"),
+            ("rené@example.com", "rene\u{301}@example.com"),
+            ("anna@bu\u{308}cher.example", "anna@bücher.example"),
+            (" ada@example.com ", "ada@example.com"),
+            ("ada@faß.example", "ada@xn--fa-hia.example"),
+            ("ada@example。com", "ada@example.com"),
+        ] {
+            let key = |text| Email::parse(text).unwrap().key();
+            assert_eq!(key(one), key(other), "{one}");
+            assert_eq!(LoginName::parse(one).unwrap().key(), key(other), "{one}");
+        }
+        assert_ne!(Email::parse("ada@faß.example").unwrap().key(), Email::parse("ada@fass.example").unwrap().key());
+        assert_eq!(Email::parse("Rene\u{301}@bücher.example").unwrap().deliverable(), "René@xn--bcher-kva.example");
+        assert_eq!(Username::parse(" ada ").unwrap().as_str(), "ada");
+    }
+
+    #[test]
+    fn name_cannot_change_the_direction_of_writing() {
+        for bad in ["a\u{202e}b", "\u{200f}a", "a\u{2066}b", "\u{61c}a"] {
+            assert!(Name::parse(bad).is_err() && DisplayName::parse(bad).is_err(), "{bad:?}");
         }
     }
 

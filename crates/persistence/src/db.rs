@@ -1,5 +1,6 @@
 //! Connections and transactions.
 
+mod check;
 mod connection;
 pub mod deadline;
 pub(crate) mod mac;
@@ -20,6 +21,7 @@ use crate::{
     sqlite,
 };
 
+pub use check::Unfit;
 use connection::State;
 pub(crate) use mac::Authentication;
 pub use mac::Mac;

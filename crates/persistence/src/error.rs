@@ -120,6 +120,26 @@ pub(crate) fn is_lost_to_another(error: &DbErr) -> bool {
     code.is_some_and(|code| matches!(Kind::of(&code), Kind::Retry))
 }
 
+impl Error {
+    /// Whether a database that does not answer may do so soon: it is not there yet, or is starting. Nobody has to wait for
+    /// one that refuses whoever asks.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        let Self::Unavailable(Some(error)) = self else { return false };
+        match error {
+            DbErr::Conn(RuntimeErr::SqlxError(error))
+            | DbErr::Exec(RuntimeErr::SqlxError(error))
+            | DbErr::Query(RuntimeErr::SqlxError(error)) => match &**error {
+                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+                sqlx::Error::Database(error) => error.code().is_some_and(|code| matches!(&*code, "57P03" | "53300")),
+                _ => false,
+            },
+            DbErr::ConnectionAcquire(_) => true,
+            _ => false,
+        }
+    }
+}
+
 enum Kind {
     Retry,
     Unavailable,

@@ -46,6 +46,12 @@ pub struct Config {
     pub metrics_bind: Option<SocketAddr>,
     /// Whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
+    /// How long a start waits for a database that does not listen yet.
+    pub database_wait: Duration,
+    /// Whether other users of the machine may read what is secret.
+    pub allow_open_files: bool,
+    /// The header in which they name the client.
+    pub forwarded_header: ForwardedHeader,
     /// Whether the OpenAPI document and its reference page are served.
     pub docs: bool,
     /// How many connections an address may have.
@@ -113,6 +119,29 @@ pub struct Limits {
     pub mail_requests: NetworkRule,
     /// Mails that are asked for to one mailbox.
     pub mailbox: WindowRule,
+}
+
+/// The header in which proxies name the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// A list of addresses, the nearest last.
+    XForwardedFor,
+    /// The same with more to it (RFC 7239).
+    Forwarded,
+    /// One address.
+    XRealIp,
+}
+
+impl ForwardedHeader {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+            Self::XRealIp => "x-real-ip",
+        }
+    }
 }
 
 /// How logs look.

@@ -15,7 +15,7 @@ use std::{
 use gatehouse_domain::{id::MailId, job::Failure, secret::Secret, time::Timestamp};
 use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
-    message::{Mailbox, MultiPart, header},
+    message::{Body, Mailbox, MultiPart, SinglePart, header},
     transport::smtp::{
         Error as SmtpError, PoolConfig,
         authentication::Credentials,
@@ -213,9 +213,21 @@ impl Mailer {
             .date(UNIX_EPOCH + written_at)
             // Nobody's absence assistant answers it (RFC 3834).
             .raw_header(header::HeaderValue::new(automatic, "auto-generated".to_owned()))
-            .multipart(MultiPart::alternative_plain_html(letter.text(), letter.html()))
+            .multipart(
+                MultiPart::alternative().singlepart(plain(&letter.text())).singlepart(SinglePart::html(letter.html())),
+            )
             .map_err(|_| Failure::never("message"))
     }
+}
+
+/// A text whose lines stay whole: whoever reads the file, or copies a link from it, finds it uncut. None is longer than
+/// the 998 characters that a line may have (RFC 5322, section 2.1.1): names and addresses are short.
+fn plain(text: &str) -> SinglePart {
+    let is_ascii = text.is_ascii();
+    let encoding =
+        if is_ascii { header::ContentTransferEncoding::SevenBit } else { header::ContentTransferEncoding::EightBit };
+    let body = Body::dangerous_pre_encoded(text.replace('\n', "\r\n").into_bytes(), encoding);
+    SinglePart::builder().header(header::ContentType::TEXT_PLAIN).body(body)
 }
 
 /// A text as one line. Names are that already where they come in; a header must be it whatever came in how.
@@ -287,6 +299,19 @@ mod tests {
 
     fn mailer() -> Mailer {
         Mailer { from: "no-reply@id.example.com".parse().unwrap(), way: Way::Folder(PathBuf::new()) }
+    }
+
+    #[test]
+    fn link_in_the_text_is_one_line_whatever_stands_beside_it() {
+        for name in ["Acme", "Ähre & Söhne"] {
+            let mut letter = letter(name, "Hello");
+            letter.link =
+                Some(Link { label: "Go".to_owned(), url: format!("https://id.example.com/x#a/{}", "b".repeat(90)) });
+            let url = &letter.link.as_ref().unwrap().url;
+            let message = mailer().message(MailId::from_parts(1, [1; 10]), &letter, Timestamp::default()).unwrap();
+            let bytes = String::from_utf8(message.formatted()).unwrap();
+            assert!(bytes.lines().any(|line| line == url), "{bytes}");
+        }
     }
 
     /// R100.

@@ -109,6 +109,8 @@ fn describe() {
     describe_gauge!("gatehouse_database_statement_seconds", Unit::Seconds, "Time that statements took together");
     describe_gauge!("gatehouse_audit_unsealed_events", "Audit events that wait for their seal");
     describe_gauge!("gatehouse_audit_unsealed_seconds", Unit::Seconds, "How long the first of them has waited");
+    describe_gauge!("process_cpu_seconds_total", Unit::Seconds, "Processor time that the process has taken");
+    describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "Memory of the process that is not swapped out");
     describe_gauge!("gatehouse_uptime_seconds", Unit::Seconds, "Time since the start");
     describe_gauge!("gatehouse_build_info", "1, labelled with the version");
 }
@@ -224,9 +226,23 @@ pub fn request(request: &Request<'_>) {
     }
 }
 
+/// What the process takes, under the names that Prometheus gives these for every program.
+fn process() {
+    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let cpu = Duration::new(u64::try_from(cpu.tv_sec).unwrap_or(0), u32::try_from(cpu.tv_nsec).unwrap_or(0));
+    metrics::gauge!("process_cpu_seconds_total").set(cpu.as_secs_f64());
+    // The second number is the pages in memory (proc_pid_statm(5)); only Linux has the file.
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    if let Some(pages) = statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()) {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+        metrics::gauge!("process_resident_memory_bytes").set(pages * rustix::param::page_size() as f64);
+    }
+}
+
 /// What `/metrics` shows, with the gauges brought up to date.
 #[must_use]
 pub fn render(handle: &PrometheusHandle, app: &App, started: Instant) -> String {
+    process();
     let (hashes, waiting) = app.hashing();
     let (statements, time) = app.db().statements();
     metrics::counter!("gatehouse_password_hashes_total").absolute(hashes);

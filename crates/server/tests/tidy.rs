@@ -80,8 +80,17 @@ fn database_library_ends_at_storage() {
 
 #[test]
 fn domain_depends_on_nothing_that_waits_or_reaches_out() {
-    let known =
-        ["email_address", "serde", "serde_json", "thiserror", "time", "unicode-normalization", "utoipa", "uuid"];
+    let known = [
+        "email_address",
+        "idna",
+        "serde",
+        "serde_json",
+        "thiserror",
+        "time",
+        "unicode-normalization",
+        "utoipa",
+        "uuid",
+    ];
     for name in dependencies("domain") {
         assert!(known.contains(&&*name), "{name}: the domain is values and rules; say here why it needs this");
     }

@@ -11,7 +11,7 @@ use gatehouse_domain::secret::Secret;
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 use sqlx::{
     ConnectOptions, Executor as _, PgConnection,
-    postgres::PgConnectOptions,
+    postgres::{PgConnectOptions, PgSslMode},
     sqlite::{SqliteConnectOptions, SqliteConnection},
 };
 use tokio::{sync::Semaphore, time::timeout};
@@ -306,10 +306,29 @@ async fn limited(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error
     }
 }
 
+/// Over a network the connection is encrypted unless the address says otherwise: the default of PostgreSQL's clients
+/// falls back to none when somebody in between refuses encryption.
+fn encrypted(options: PgConnectOptions, is_decided: bool) -> PgConnectOptions {
+    let host = options.get_host();
+    let is_here = options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    if is_here || is_decided || !matches!(options.get_ssl_mode(), PgSslMode::Prefer) {
+        return options;
+    }
+    tracing::info!(
+        host,
+        "the connection to the database is encrypted; DATABASE_URL has no sslmode that says otherwise"
+    );
+    options.ssl_mode(PgSslMode::Require)
+}
+
 /// How to connect to PostgreSQL.
 pub(crate) fn postgres(url: &Secret<String>) -> Result<PgConnectOptions> {
-    Ok(PgConnectOptions::from_str(url.expose())
-        .map_err(|e| Error::Other(DbErr::Custom(format!("DATABASE_URL: {e}"))))?
+    let options = PgConnectOptions::from_str(url.expose())
+        .map_err(|e| Error::Other(DbErr::Custom(format!("DATABASE_URL: {e}"))))?;
+    Ok(encrypted(options, url.expose().contains("sslmode="))
         .application_name("gatehouse")
         // Poolers refuse it, and no number of ours is a floating-point number.
         .extra_float_digits(None)

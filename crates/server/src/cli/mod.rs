@@ -5,7 +5,9 @@ mod demo;
 mod health;
 mod key;
 mod operate;
+mod ops;
 mod serve;
+mod start;
 mod user;
 
 use std::{io::Write, process::ExitCode, sync::Arc};
@@ -180,6 +182,8 @@ fn command() -> Command {
             with_few_settings(Command::new("health").about("Ask the server on this machine whether it is ready"))
                 .mut_arg("bind", |arg| arg.hide(false)),
         )
+        .subcommand(ops::command())
+        .subcommand(ops::completions())
         .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
         .subcommand(Command::new("version").about("Print the version"))
 }
@@ -207,12 +211,20 @@ fn block_on<T>(work: impl Future<Output = Result<T, Exit>>) -> Result<T, Exit> {
     actix_web::rt::System::new().block_on(deadline::task(work))
 }
 
-/// Opens the application.
-async fn open(config: &Config) -> Result<App, Exit> {
+/// Opens the application; the first time, this makes the installation.
+async fn open_or_make(config: &Config) -> Result<App, Exit> {
     if config.migrate {
         bring_up_to_date(config).await?;
     }
+    start::refuse_open_files(config)?;
     Ok(App::open(config, Env::system()).await?)
+}
+
+/// Opens the application for a command beside the server: an installation in the wrong folder would be an empty one, and
+/// whatever a command said of it untrue.
+async fn open(config: &Config) -> Result<App, Exit> {
+    start::is_installed(config).await?;
+    open_or_make(config).await
 }
 
 /// What is known of the tenant of a slug.
@@ -224,7 +236,8 @@ async fn tenant(app: &App, slug: &str) -> Result<Arc<TenantFacts>, Exit> {
 async fn connect(config: &Config) -> Result<Db, Exit> {
     let options = Options { target: app::target(config), connections: 2, on_change: Arc::new(|_| {}) };
     app::prepare_folders(config)?;
-    Ok(Db::connect(options).await?)
+    start::refuse_open_files(config)?;
+    start::wait_for(config.database_wait, || Db::connect(options.clone())).await
 }
 
 /// Migrates and says so in one line. Opening the application would migrate as well, and say nothing.
@@ -264,6 +277,14 @@ pub fn run() -> ExitCode {
         Some(("user", matches)) if user::knows(matches.subcommand_name()) => user::run(matches),
         Some(("audit", matches)) if matches.subcommand_name() == Some("verify") => audit::run(matches),
         Some((resource, matches)) if operate::knows(resource) => operate::run(resource, matches),
+        Some(("ops", matches)) => {
+            ops::run(matches);
+            Ok(())
+        }
+        Some(("completions", matches)) => {
+            ops::complete(command(), matches);
+            Ok(())
+        }
         Some(("openapi", _)) => {
             say(&openapi::render(&openapi::document()));
             Ok(())
@@ -295,7 +316,7 @@ async fn migrate(config: &Config, up: bool) -> Result<(), Exit> {
 }
 
 async fn setup_token(config: &Config) -> Result<(), Exit> {
-    let app = open(config).await?;
+    let app = open_or_make(config).await?;
     let token = app.new_setup_token().await?;
     say(&format!("{}\n", token.expose()));
     eprintln!("Good for 30 minutes and one use, at POST /api/v1/setup.");

@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     app::{App, process_start},
-    cli::{Exit, block_on, explain, open, say},
+    cli::{Exit, block_on, explain, open_or_make, say, start},
     config::{Config, Database, LogFormat},
     http::{
         self, Site,
@@ -52,7 +52,8 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
             }
             Database::Postgres(_) => None,
         };
-        let app = Arc::new(open(&config).await?);
+        let app = Arc::new(open_or_make(&config).await?);
+        start::check(&app).await?;
         if let Some(admin) = &config.admin {
             app.set_up_unattended(admin).await.map_err(|error| match Exit::from(error) {
                 Exit::Usage(text) => Exit::Usage(format!("GATEHOUSE_ADMIN_…: {text}")),
@@ -60,10 +61,8 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
             })?;
         }
         let token = if app.is_set_up().await? { None } else { Some(app.new_setup_token().await?) };
-        let result = serve(&config, app, |address| {
-            banner(&config, address, token.as_ref().map(|token| token.expose().as_str()))
-        })
-        .await;
+        let token = token.as_ref().map(|token| start::SetupToken::of(&config, token.expose())).transpose()?;
+        let result = serve(&config, app, |address| banner(&config, address, token.as_ref())).await;
         drop(lock);
         result
     })
@@ -187,7 +186,7 @@ fn metrics_server(bind: std::net::SocketAddr, app: Arc<App>) -> Result<actix_web
 }
 
 /// What the terminal shows; at most 12 lines.
-fn banner(config: &Config, address: std::net::SocketAddr, token: Option<&str>) {
+fn banner(config: &Config, address: std::net::SocketAddr, token: Option<&start::SetupToken>) {
     let base = config
         .public_url
         .as_ref()
@@ -211,7 +210,7 @@ fn banner(config: &Config, address: std::net::SocketAddr, token: Option<&str>) {
     if let Some(token) = token {
         text.push_str(&format!(
             "There is no administrator yet. Within 30 minutes, with a password of your own:\n  curl -X POST {base}/api/v1/setup -H 'Content-Type: application/json' \\\n    \
-             -d '{{\"token\":\"{token}\",\"email\":\"you@example.com\",\"username\":\"admin\",\"password\":\"…\"}}'\n"
+             -d '{{\"token\":\"'{token}'\",\"email\":\"you@example.com\",\"username\":\"admin\",\"password\":\"…\"}}'\n"
         ));
     }
     say(&text);

@@ -15,7 +15,7 @@ use gatehouse_domain::{
 use ipnet::IpNet;
 
 use crate::{
-    config::{Config, Database, FirstAdmin, Limits, LogFormat, Problem, Sources, sources::Found},
+    config::{Config, Database, FirstAdmin, ForwardedHeader, Limits, LogFormat, Problem, Sources, sources::Found},
     mail::{MailOptions, Smtp},
     security::{
         keyring::MasterKey,
@@ -105,6 +105,11 @@ pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
         trusted_proxies: get
             .read("trusted_proxies", networks, "networks such as 10.0.0.0/8,127.0.0.1, separated by commas")?
             .unwrap_or_default(),
+        forwarded_header: get
+            .read("forwarded_header", forwarded_header, "x-forwarded-for, forwarded or x-real-ip")?
+            .unwrap_or(ForwardedHeader::XForwardedFor),
+        database_wait: Duration::from_secs(get.number("database_wait_seconds", 0, 3_600)?.unwrap_or(30)),
+        allow_open_files: get.read("allow_open_files", flag, "true or false")?.unwrap_or(false),
         docs: get.read("docs", flag, "true or false")?.unwrap_or(true),
         connections_per_address: usize_of(get.number("connections_per_address", 1, 1_000_000)?.unwrap_or(100)),
         master_key: get.read("master_key", MasterKey::parse, "32 bytes in hexadecimal or base64")?,
@@ -175,6 +180,11 @@ fn networks(text: &str) -> Option<Vec<IpNet>> {
     let network =
         |item: &str| item.parse().ok().or_else(|| item.parse().ok().map(|ip: std::net::IpAddr| IpNet::from(ip)));
     text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(network).collect()
+}
+
+fn forwarded_header(text: &str) -> Option<ForwardedHeader> {
+    let all = [ForwardedHeader::XForwardedFor, ForwardedHeader::Forwarded, ForwardedHeader::XRealIp];
+    all.into_iter().find(|header| header.as_str().eq_ignore_ascii_case(text))
 }
 
 fn log_format(text: &str) -> Option<LogFormat> {

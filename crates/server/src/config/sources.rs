@@ -64,7 +64,7 @@ impl Sources {
         for (name, text) in environment {
             let stem = name.strip_suffix("_FILE").unwrap_or(&name);
             let ours = name.starts_with(PREFIX) || UNPREFIXED.contains(&stem);
-            if !ours {
+            if !ours || is_service_link(&name, &text) {
                 continue;
             }
             if name == "GATEHOUSE_CONFIG" {
@@ -144,6 +144,21 @@ impl Sources {
         }
         Ok(())
     }
+}
+
+/// Whether a variable is one that an orchestrator puts into the environment of every process for a service whose name
+/// begins as ours do (Kubernetes, "Discovering services"; Docker, "Legacy container links").
+fn is_service_link(name: &str, text: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_") {
+        return true;
+    }
+    let Some((_, port)) = name.rsplit_once("_PORT_") else {
+        return name.ends_with("_PORT") && text.contains("://");
+    };
+    let (number, rest) = port.split_once('_').unwrap_or((port, ""));
+    let protocol = rest.split('_').next().unwrap_or_default();
+    is_number(number) && matches!(protocol, "TCP" | "UDP" | "SCTP")
 }
 
 fn secret_file(place: &str, path: &Path) -> Result<Found, Problem> {

@@ -72,10 +72,28 @@ pub const SETTINGS: &[Setting] = &[
     setting("access_token_expire_minutes", "ACCESS_TOKEN_EXPIRE_MINUTES", "15", "Lifetime of access tokens, 1 to 15"),
     setting("refresh_token_expire_days", "REFRESH_TOKEN_EXPIRE_DAYS", "7", "Lifetime of refresh tokens, 1 to 30"),
     setting(
+        "database_wait_seconds",
+        "GATEHOUSE_DATABASE_WAIT_SECONDS",
+        "30",
+        "How long a start waits for a database that does not listen yet, 0 to 3600",
+    ),
+    setting(
+        "allow_open_files",
+        "GATEHOUSE_ALLOW_OPEN_FILES",
+        "false",
+        "Serve although other users of the machine can read the master key, the database or the data folder",
+    ),
+    setting(
         "trusted_proxies",
         "GATEHOUSE_TRUSTED_PROXIES",
         "none",
-        "Networks, separated by commas, whose X-Forwarded-For names the client",
+        "Networks, separated by commas, whose word on the address of the client counts",
+    ),
+    setting(
+        "forwarded_header",
+        "GATEHOUSE_FORWARDED_HEADER",
+        "x-forwarded-for",
+        "Where trusted proxies name the client: x-forwarded-for, forwarded (RFC 7239) or x-real-ip",
     ),
     setting(
         "connections_per_address",

@@ -9,6 +9,7 @@ pub mod download;
 pub mod edge;
 pub mod envelope;
 pub mod extract;
+mod forwarded;
 mod headers;
 pub mod idempotency;
 pub mod manual;
@@ -40,7 +41,7 @@ use ipnet::IpNet;
 
 use crate::{
     app::{self, App},
-    config::Config,
+    config::{Config, ForwardedHeader},
     env::Env,
     http::{
         document::Document, edge::Edge, operation::Operations, problem::Failure, request::BaseUrls, routes::Routes,
@@ -59,8 +60,10 @@ pub struct Site {
     pub docs: Option<Document>,
     /// The addresses that clients use.
     pub base_urls: BaseUrls,
-    /// Whose `X-Forwarded-For` counts.
+    /// Whose word on the address of the client counts.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header in which they say it.
+    pub forwarded_header: ForwardedHeader,
     /// How long a body may take.
     pub body_timeout: Duration,
     /// Whether the server is about to stop.
@@ -82,6 +85,7 @@ impl Site {
             docs: config.docs.then(|| Document::new(openapi::served(config.public_url.as_ref()))),
             base_urls: BaseUrls::new(config.public_url.as_ref(), config.bind),
             trusted_proxies: config.trusted_proxies.clone(),
+            forwarded_header: config.forwarded_header,
             body_timeout: BODY_TIMEOUT,
             draining: AtomicBool::new(false),
             instance: u64::from_be_bytes(env.random()),

@@ -78,7 +78,8 @@ impl Letter {
         let parts: String =
             self.paragraphs.iter().map(paragraph).chain(link).chain(self.after.iter().map(paragraph)).collect();
         format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{}</title></head>\n\
+            "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+             <meta name=\"color-scheme\" content=\"light dark\"><title>{}</title></head>\n\
              <body style=\"font:16px/1.5 sans-serif;max-width:34em;margin:0 auto;padding:1em\">\n{parts}<p>{}</p>\n</body>\n</html>\n",
             escape(&self.subject),
             escape(&self.from)

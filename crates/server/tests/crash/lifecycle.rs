@@ -168,11 +168,12 @@ async fn unreachable_database_ends_the_start_with_4_and_keeps_its_password() {
     let mut command = place.command();
     // Nothing listens on the port of a place that nobody has started.
     let url = format!("postgres://gatehouse:swordfish@127.0.0.1:{}/gatehouse", place.port);
-    command.env("DATABASE_URL", url).env("GATEHOUSE_LOG_LEVEL", "trace");
+    command.env("DATABASE_URL", url).env("GATEHOUSE_LOG_LEVEL", "trace").env("GATEHOUSE_DATABASE_WAIT_SECONDS", "1");
     let log = place.folder.join("log");
     let mut server = Server::spawn(command, place.port, log.clone());
     assert_eq!(server.end(Duration::from_secs(10)).code(), Some(4));
     let said = std::fs::read_to_string(log).unwrap();
+    assert_eq!(said.matches("waiting for it").count(), 1, "{said}");
     assert!(said.contains("the database is not available"), "{said}");
     assert!(!said.contains("swordfish"), "{said}");
 }

@@ -12,5 +12,6 @@ mod manual;
 mod operate;
 mod process;
 mod slow;
+mod start;
 mod storm;
 mod wire;

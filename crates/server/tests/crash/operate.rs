@@ -31,6 +31,8 @@ fn on_both(test: impl Fn(&Place)) {
 
 /// A partner with the tenant `shop` and the user `ada` in it.
 fn populated(place: &Place) -> [String; 3] {
+    // Makes the installation, where there is none yet.
+    run(place, "setup-token");
     let partner = id(&json(place, "partner create --name Acme --slug acme --max-tenants 3"));
     let tenant = format!("tenant create --name Shop --slug shop --partner-id {partner} --session-idle-minutes 30");
     let tenant = id(&json(place, &tenant));

@@ -103,6 +103,12 @@ impl Place {
         self.fresh.cluster().unwrap()
     }
 
+    /// The file of its database.
+    pub fn file(&self) -> PathBuf {
+        let Target::Sqlite(path) = &self.fresh.target else { unreachable!("PostgreSQL has no file") };
+        path.clone()
+    }
+
     /// The address of its database, as the setting takes it.
     pub fn url(&self) -> String {
         match &self.fresh.target {
@@ -155,6 +161,8 @@ pub struct Server {
     /// From the start of the process until it said that it was ready.
     pub ready: Duration,
     pub log: PathBuf,
+    /// The lines that it prints after the first.
+    rest: Option<mpsc::Receiver<String>>,
 }
 
 impl Drop for Server {
@@ -175,7 +183,7 @@ impl Server {
     pub fn spawn(mut command: Command, port: u16, log: PathBuf) -> Self {
         let file = File::options().create(true).append(true).open(&log).unwrap();
         let child = command.stdout(Stdio::piped()).stderr(file).spawn().unwrap();
-        Self { child, port, ready: Duration::ZERO, log }
+        Self { child, port, ready: Duration::ZERO, log, rest: None }
     }
 
     fn wait_until_ready(&mut self) {
@@ -194,12 +202,20 @@ impl Server {
             Err(_) => unreachable!("not ready: {}", std::fs::read_to_string(&self.log).unwrap_or_default()),
         }
         self.ready = began.elapsed();
+        self.rest = Some(hear);
     }
 
     /// Waits until a process that was only spawned serves.
     pub fn become_ready(mut self) -> Self {
         self.wait_until_ready();
         self
+    }
+
+    /// What it has printed and prints within a moment.
+    pub fn said(&self) -> String {
+        let rest =
+            self.rest.iter().flat_map(|rest| std::iter::from_fn(|| rest.recv_timeout(Duration::from_millis(300)).ok()));
+        rest.collect()
     }
 
     /// As the kernel does when memory is short: nothing of the program's own runs any more.

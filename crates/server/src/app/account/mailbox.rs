@@ -60,7 +60,7 @@ impl Accounts<'_> {
             }
             let issued = scope.put_token(issued, token.hash).await?;
             let url = outbox.link(EMAIL_PAGE, &house.slug, &token.text);
-            let letter = letters::verification(&house, &issued.user, &email, url);
+            let letter = letters::verification(&house, &email, url);
             outbox.post_link(&system, &issued, letter, now).await
         };
         self.idempotency.write(origin, work).await

@@ -124,7 +124,7 @@ impl Recovery<'_> {
                 }
                 Wish::Verification => {
                     let url = outbox.link(EMAIL_PAGE, slug, &token.text);
-                    letters::verification(&facts.tenant, &issued.user, &address, url)
+                    letters::verification(&facts.tenant, &address, url)
                 }
             };
             let sealed = outbox.sealed(claim.job.id, &Job::Mail(Waiting::Letter(letter.clone())))?;

@@ -89,7 +89,7 @@ impl Accounts<'_> {
             let issued = user.clone().issue_verification(address, now.plus(VERIFICATION_LIFETIME), &by)?;
             let issued = system.put_token(issued, token.hash).await?;
             let url = outbox.link(EMAIL_PAGE, &house.slug, &token.text);
-            outbox.post_link(&system, &issued, letters::verification(&house, &user, &user.email, url), now).await?;
+            outbox.post_link(&system, &issued, letters::verification(&house, &user.email, url), now).await?;
             Ok::<_, Error>(user)
         };
         self.db.write(origin.ctx.clone(), insert).await

@@ -1,5 +1,5 @@
-//! What mails say. Of what people choose themselves only names of a narrow form are repeated: a letter that anybody can
-//! have sent to anybody carries no message of the sender's.
+//! What mails say. Anybody can have a letter sent to anybody, so it carries no message of the sender's: what people choose
+//! themselves is repeated only to addresses that are confirmed, and nothing in it becomes a link.
 
 use gatehouse_domain::{
     tenant::Tenant,
@@ -19,6 +19,26 @@ fn hours(lifetime: std::time::Duration) -> String {
     }
 }
 
+/// A name in which no mail program sees the address of a page or of a mailbox: an invisible character (word joiner) stands
+/// behind each sign that such addresses have.
+fn inert(name: impl std::fmt::Display) -> String {
+    let name = name.to_string();
+    let mut inert = String::with_capacity(name.len());
+    let mut rest = name.chars().peekable();
+    while let Some(c) = rest.next() {
+        inert.push(c);
+        if matches!(c, '.' | ':' | '@' | '。') && rest.peek().is_some_and(|next| !next.is_whitespace()) {
+            inert.push('\u{2060}');
+        }
+    }
+    inert
+}
+
+/// The account of a user, by name where the address of the letter is confirmed as the user's.
+fn account(user: &User) -> String {
+    if user.email_verified { format!("account {}", inert(&user.username)) } else { "account".to_owned() }
+}
+
 fn letter<const N: usize, const M: usize>(
     tenant: &Tenant,
     to: &Email,
@@ -28,21 +48,18 @@ fn letter<const N: usize, const M: usize>(
     after: [String; M],
 ) -> Letter {
     let link = link.map(|(label, url)| Link { label: label.to_owned(), url });
-    let (from, to) = (tenant.name.to_string(), to.to_string());
+    let (from, to) = (tenant.name.to_string(), to.deliverable());
     Letter { from, to, subject, paragraphs: paragraphs.into(), link, after: after.into() }
 }
 
 /// Invites the owner of an account.
 pub(crate) fn invitation(tenant: &Tenant, user: &User, url: String) -> Letter {
-    let (name, user_name) = (&tenant.name, &user.username);
+    let name = inert(&tenant.name);
     letter(
         tenant,
         &user.email,
         format!("Your invitation to {name}"),
-        [
-            format!("An account has been made for you at {name}. Your user name is {user_name}."),
-            "Choose a password to begin.".to_owned(),
-        ],
+        [format!("An account has been made for you at {name}."), "Choose a password to begin.".to_owned()],
         Some(("Accept the invitation", url)),
         [format!("The link works once, for {}. If you did not expect this, do nothing.", hours(INVITATION_LIFETIME))],
     )
@@ -50,17 +67,17 @@ pub(crate) fn invitation(tenant: &Tenant, user: &User, url: String) -> Letter {
 
 /// Lets a user set another password, because the user or an administrator asked for it.
 pub(crate) fn reset(tenant: &Tenant, user: &User, url: String, is_forced: bool) -> Letter {
-    let (name, user_name) = (&tenant.name, &user.username);
+    let (name, account) = (inert(&tenant.name), account(user));
     let (why, otherwise) = if is_forced {
         (
             format!(
-                "An administrator asks you to set another password for your account {user_name} at {name}. The password so far works no more, and you have been signed out everywhere."
+                "An administrator asks you to set another password for your {account} at {name}. The password so far works no more, and you have been signed out everywhere."
             ),
             "When the link is too old, ask for another where you sign in.",
         )
     } else {
         (
-            format!("Somebody, probably you, has asked to reset the password of your account {user_name} at {name}."),
+            format!("Somebody, probably you, has asked to reset the password of your {account} at {name}."),
             "If that was not you, do nothing: your password stays as it is.",
         )
     };
@@ -75,13 +92,13 @@ pub(crate) fn reset(tenant: &Tenant, user: &User, url: String, is_forced: bool) 
 }
 
 /// Has somebody show that an address is the user's.
-pub(crate) fn verification(tenant: &Tenant, user: &User, to: &Email, url: String) -> Letter {
-    let (name, user_name) = (&tenant.name, &user.username);
+pub(crate) fn verification(tenant: &Tenant, to: &Email, url: String) -> Letter {
+    let name = inert(&tenant.name);
     letter(
         tenant,
         to,
         format!("Confirm your e-mail address for {name}"),
-        [format!("Confirm that this is the e-mail address of the account {user_name} at {name}.")],
+        [format!("Confirm that this is the e-mail address of an account at {name}.")],
         Some(("Confirm the address", url)),
         [format!(
             "The link works once, for {}. If you have no such account, do nothing.",
@@ -92,7 +109,7 @@ pub(crate) fn verification(tenant: &Tenant, user: &User, to: &Email, url: String
 
 /// Tells the owner of an account that somebody else wanted the address for another.
 pub(crate) fn address_taken(tenant: &Tenant, to: &Email) -> Letter {
-    let name = &tenant.name;
+    let name = inert(&tenant.name);
     letter(
         tenant,
         to,
@@ -108,14 +125,12 @@ pub(crate) fn address_taken(tenant: &Tenant, to: &Email) -> Letter {
 
 /// Tells a user that the password is another.
 pub(crate) fn password_changed(tenant: &Tenant, user: &User) -> Letter {
-    let (name, user_name) = (&tenant.name, &user.username);
+    let (name, account) = (inert(&tenant.name), account(user));
     letter(
         tenant,
         &user.email,
         format!("Your password at {name} was changed"),
-        [format!(
-            "The password of your account {user_name} at {name} was changed just now, and other devices were signed out."
-        )],
+        [format!("The password of your {account} at {name} was changed just now, and other devices were signed out.")],
         None,
         [NOT_YOU.to_owned()],
     )
@@ -123,13 +138,13 @@ pub(crate) fn password_changed(tenant: &Tenant, user: &User) -> Letter {
 
 /// Tells a user that the e-mail address is another: at the old one and at the new.
 pub(crate) fn email_changed(tenant: &Tenant, user: &User, old: &Email) -> [Letter; 2] {
-    let (name, user_name, new) = (&tenant.name, &user.username, &user.email);
+    let (name, account, new) = (inert(&tenant.name), account(user), &user.email);
     let to = |to| {
         letter(
             tenant,
             to,
             format!("Your e-mail address at {name} was changed"),
-            [format!("The e-mail address of your account {user_name} at {name} was {old} and is now {new}.")],
+            [format!("The e-mail address of your {account} at {name} was {old} and is now {new}.")],
             None,
             ["If that was not you, tell your administrator at once.".to_owned()],
         )
@@ -140,6 +155,15 @@ pub(crate) fn email_changed(tenant: &Tenant, user: &User, old: &Email) -> [Lette
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn name_in_a_letter_becomes_no_link() {
+        assert_eq!(inert("Acme Ltd. & Co"), "Acme Ltd. & Co");
+        for name in ["www.evil.example", "Visit https://evil.example now", "mailto:eve@evil.example"] {
+            let inert = inert(name);
+            assert!(!inert.contains("evil.e") && !inert.contains("://") && inert.replace('\u{2060}', "") == name);
+        }
+    }
 
     #[test]
     fn lifetimes_are_said_in_words() {

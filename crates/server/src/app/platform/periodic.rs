@@ -27,6 +27,8 @@ const JOBS_EVERY: Duration = Duration::from_secs(2);
 const PIECES_KEPT: Duration = Duration::from_secs(3_600);
 /// How often the log says where the audit trail has come.
 const NOTE_EVERY: Duration = Duration::from_secs(3_600);
+/// How often it is looked whether somebody has set the database otherwise.
+const CHECK_EVERY: Duration = Duration::from_secs(3_600);
 const CLEAN_EVERY: Duration = Duration::from_secs(600);
 /// Batches that one run of a task does at most; the next run goes on.
 const BATCHES: usize = 200;
@@ -217,6 +219,12 @@ impl App {
             self.trail().seal().await?;
             self.trail().watch().await.map(drop)
         });
+        let check = every(CHECK_EVERY, "check the database", async || {
+            for unfit in self.db.check(self.env.now()).await? {
+                tracing::warn!("the database: {}", unfit.text);
+            }
+            Ok(())
+        });
         let note = every(NOTE_EVERY, "note where the audit trail has come", async || self.trail().note_root().await);
         let jobs = JobKind::ALL
             .iter()
@@ -227,7 +235,7 @@ impl App {
                 failed("index for search", &error);
             }
         };
-        let all = async { tokio::join!(flush, sweep, clean, seal, jobs, index, left_out, note) };
+        let all = async { tokio::join!(flush, sweep, clean, seal, jobs, index, left_out, note, check) };
         deadline::task(Box::pin(all)).await;
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod buckets;
 pub mod client;
+pub mod device;
 pub mod idempotency;
 
 use std::sync::Arc;

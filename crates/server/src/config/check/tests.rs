@@ -13,6 +13,28 @@ fn file(name: &str, text: &str) -> String {
 }
 
 #[test]
+fn variables_of_an_orchestrator_are_passed_over_and_ours_are_not() {
+    let with = |name: &str, text: &str| load(&[], &[(name, text)]);
+    for (name, text) in [
+        ("GATEHOUSE_SERVICE_HOST", "10.43.12.7"),
+        ("GATEHOUSE_SERVICE_PORT", "8000"),
+        ("GATEHOUSE_SERVICE_PORT_HTTP", "8000"),
+        ("GATEHOUSE_PORT", "tcp://10.43.12.7:8000"),
+        ("GATEHOUSE_PORT_8000_TCP", "tcp://10.43.12.7:8000"),
+        ("GATEHOUSE_PORT_8000_TCP_PROTO", "tcp"),
+        ("GATEHOUSE_PORT_8000_TCP_PORT", "8000"),
+        ("GATEHOUSE_PORT_8000_TCP_ADDR", "10.43.12.7"),
+        ("GATEHOUSE_DB_SERVICE_HOST", "10.43.0.9"),
+        ("GATEHOUSE_POSTGRES_PORT", "tcp://10.43.0.9:5432"),
+    ] {
+        assert!(with(name, text).is_ok(), "{name}");
+    }
+    for (name, text) in [("GATEHOUSE_PORT", "8000"), ("GATEHOUSE_PORT_X_TCP", "1"), ("GATEHOUSE_PORT_80_FTP", "1")] {
+        assert!(with(name, text).is_err(), "{name}");
+    }
+}
+
+#[test]
 fn wider_networks_follow_the_address_until_they_are_set() {
     let limits = |flags: &[(&'static str, &str)]| load(flags, &[]).unwrap().limits.attempts.networks.limits;
     let address = ("login_failures_per_address", "7");

@@ -1,0 +1,128 @@
+//! What is looked at before anything starts: files that others can read, a database that is not there yet, an installation
+//! that is not there at all.
+
+use std::{
+    fmt,
+    io::{self, IsTerminal},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use gatehouse_domain::authz::SystemReason;
+use gatehouse_persistence::{Error as Storage, Unfit};
+
+use crate::{
+    app::{self, App},
+    cli::{Exit, connect},
+    config::{Config, Database},
+    security::keyring::write_private,
+};
+
+/// How long it takes until the database is asked again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// Refuses to go on where other users of the machine can read the master key or the database, and says how to mend that.
+pub(super) fn refuse_open_files(config: &Config) -> Result<(), Exit> {
+    if config.allow_open_files {
+        return Ok(());
+    }
+    let database = match &config.database {
+        Database::Sqlite(path) => Some(path.clone()),
+        Database::Postgres(_) => None,
+    };
+    for (path, mode) in
+        [(Some(config.data_dir.clone()), "700"), (Some(config.data_dir.join("master.key")), "600"), (database, "600")]
+    {
+        let Some(path) = path.filter(|path| is_open(path)) else { continue };
+        return Err(Exit::Usage(format!(
+            "other users of this machine can read {0}: chmod {mode} {0} (or --allow-open-files true)",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Whether somebody else than its owner can use a file or folder.
+fn is_open(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+}
+
+/// Tries to connect for some time, as what starts together does not come up in order. Says so once.
+pub(super) async fn wait_for<T>(patience: Duration, connect: impl AsyncFn() -> Result<T, Storage>) -> Result<T, Exit> {
+    let began = Instant::now();
+    let mut is_said = false;
+    loop {
+        match connect().await {
+            Err(error) if error.may_pass() && began.elapsed() < patience => {
+                if !is_said {
+                    tracing::warn!(seconds = patience.as_secs(), "the database does not answer yet; waiting for it");
+                    is_said = true;
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+            result => return Ok(result?),
+        }
+    }
+}
+
+/// Refuses to serve on a database that lacks something that everything relies on, and warns of what is dangerous.
+pub(super) async fn check(app: &App) -> Result<(), Exit> {
+    for Unfit { is_fatal, text } in app.db().check(app.env().now()).await? {
+        if is_fatal {
+            return Err(Exit::Usage(format!("the database: {text}")));
+        }
+        tracing::warn!("the database: {text}");
+    }
+    Ok(())
+}
+
+/// Whether there is an installation.
+pub(super) async fn is_installed(config: &Config) -> Result<(), Exit> {
+    let none = |place: String| {
+        Exit::Usage(format!(
+            "there is no installation in {place}: `gatehouse serve` makes one; --data-dir and DATABASE_URL name another"
+        ))
+    };
+    if let Database::Sqlite(path) = &config.database
+        && !path.exists()
+    {
+        return Err(none(path.display().to_string()));
+    }
+    let db = connect(config).await?;
+    let is_migrated = !db.migration_status().await?.applied.is_empty();
+    let is_made = is_migrated && db.system(SystemReason::Setup).installation().await?.is_some();
+    db.close().await;
+    if is_made { Ok(()) } else { Err(none("the database".to_owned())) }
+}
+
+/// The token for the first administrator, where only who started the program finds it: a log is read by others.
+pub(super) enum SetupToken {
+    /// On the terminal.
+    Shown(String),
+    /// In a file.
+    Kept(PathBuf),
+}
+
+impl SetupToken {
+    /// A token that was made for an installation.
+    pub(super) fn of(config: &Config, token: &str) -> Result<Self, Exit> {
+        if io::stdout().is_terminal() {
+            return Ok(Self::Shown(token.to_owned()));
+        }
+        let path = config.data_dir.join("setup-token");
+        let failed = |error| app::StartError::File(path.clone(), error);
+        write_private(&path, token.as_bytes()).map_err(failed)?;
+        Ok(Self::Kept(path))
+    }
+}
+
+/// As a part of a shell command that is within single quotes.
+impl fmt::Display for SetupToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shown(token) => f.write_str(token),
+            Self::Kept(path) => write!(f, "\"$(cat '{}')\"", path.display()),
+        }
+    }
+}

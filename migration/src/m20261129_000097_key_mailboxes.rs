@@ -1,0 +1,66 @@
+//! One mailbox has one key, however its address is typed: until now two spellings of one internationalised address could
+//! be two users. Where they are, the second keeps its old key, by which nobody finds it any more, and the log says so.
+
+use idna::{
+    AsciiDenyList,
+    uts46::{DnsLength, Hyphens, Uts46},
+};
+use sea_orm_migration::{
+    SchemaManager,
+    sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value},
+};
+use unicode_normalization::UnicodeNormalization;
+
+crate::migration!(|manager| Box::pin(up(manager)));
+
+/// How many keys are looked at together.
+const BATCH: usize = 500;
+
+async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let (db, backend) = (manager.get_connection(), manager.get_database_backend());
+    let is_beyond_ascii = match backend {
+        DbBackend::Postgres => "email_key ~ '[^ -~]'",
+        _ => "email_key GLOB '*[^ -~]*'",
+    };
+    let select = format!(
+        "SELECT DISTINCT email_key FROM users WHERE {is_beyond_ascii} AND email_key > $1 ORDER BY email_key LIMIT {BATCH}"
+    );
+    let statement = |sql: &str, values: Vec<String>| {
+        Statement::from_sql_and_values(backend, sql, values.into_iter().map(Value::from))
+    };
+    let mut last = String::new();
+    loop {
+        let rows = db.query_all_raw(statement(&select, vec![last.clone()])).await?;
+        for row in &rows {
+            last = row.try_get("", "email_key")?;
+            let key = key(&last);
+            if key == last {
+                continue;
+            }
+            db.execute_raw(statement(UPDATE, vec![key.clone(), last.clone()])).await?;
+            let left = db.query_all_raw(statement(LEFT, vec![last.clone()])).await?;
+            for row in &left {
+                let tenant: String = row.try_get("", "slug")?;
+                tracing::warn!(tenant, "two users have the same mailbox, spelt in two ways: only one can sign in with it");
+            }
+        }
+        if rows.len() < BATCH {
+            return Ok(());
+        }
+    }
+}
+
+const UPDATE: &str = "
+UPDATE users SET email_key = $1 WHERE email_key = $2 AND NOT EXISTS (
+    SELECT 1 FROM users o WHERE o.tenant_id = users.tenant_id AND o.email_key = $1 AND o.deleted_at IS NULL)";
+
+const LEFT: &str = "
+SELECT t.slug FROM users u JOIN tenants t ON t.id = u.tenant_id WHERE u.email_key = $1 AND u.deleted_at IS NULL";
+
+/// Local part in NFC and lower case, domain in A-labels.
+fn key(address: &str) -> String {
+    let lower = |text: &str| text.nfc().collect::<String>().to_lowercase().nfc().collect::<String>();
+    let Some((local, domain)) = address.rsplit_once('@') else { return lower(address) };
+    let ascii = Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::URL, Hyphens::Allow, DnsLength::Verify);
+    format!("{}@{}", lower(local), ascii.map_or_else(|_| lower(domain), |ascii| ascii.into_owned()))
+}
