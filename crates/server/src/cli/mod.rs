@@ -5,6 +5,7 @@ mod demo;
 mod health;
 mod key;
 mod operate;
+pub mod operator;
 mod ops;
 mod serve;
 mod start;

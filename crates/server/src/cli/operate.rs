@@ -9,19 +9,24 @@ mod print;
 
 use std::sync::Arc;
 
+use actix_http::Request;
+use actix_service::{IntoServiceFactory, Service, ServiceFactory};
 use actix_web::{
+    HttpMessage,
     body::MessageBody,
-    dev::{Service, ServiceResponse},
-    http::{Method, StatusCode},
-    test::{TestRequest, init_service},
-    web::Data,
+    dev::{AppConfig, ServiceResponse},
+    http::{
+        Method, StatusCode,
+        header::{CONTENT_TYPE, HeaderValue},
+    },
+    web::{Bytes, Data},
 };
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 
 use crate::{
     app::App,
-    cli::{Exit, audit, block_on, config, open, say, tenant, user, with_few_settings},
+    cli::{Exit, audit, block_on, config, open, operator::Operator, say, tenant, user, with_few_settings},
     http::{self, Site},
 };
 use fields::{Field, Operation, Place};
@@ -226,10 +231,11 @@ fn perform(resource: &Resource, (_, operation, settled): &Verb, matches: &ArgMat
             let values = named(&app, field, values).await?;
             call.put(field, values)?;
         }
-        let site = Arc::new(Site::of_operator(&config, app.env()));
-        let service = init_service(http::service(app.clone(), site)).await;
-        let response = service.call(call.request(operation.method.clone()).to_request()).await;
-        let response = response.map_err(|error| Exit::Failed(error.to_string()))?;
+        let failed = |what: &dyn std::fmt::Display| Exit::Failed(what.to_string());
+        let factory = http::service(app.clone(), Arc::new(Site::new(&config, app.env()))).into_factory();
+        let service = factory.new_service(AppConfig::default()).await.map_err(|()| failed(&"it cannot start"))?;
+        let request = call.request(operation.method.clone()).map_err(|error| failed(&error))?;
+        let response = service.call(request).await.map_err(|error| failed(&error))?;
         let result = answer(response, resource, matches.get_flag("json")).await;
         app.db().close().await;
         result
@@ -266,14 +272,17 @@ impl Call {
         Ok(())
     }
 
-    fn request(&self, method: Method) -> TestRequest {
+    /// The request, with the operator's credential beside it.
+    fn request(&self, method: Method) -> Result<Request, actix_web::http::uri::InvalidUri> {
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.query).finish();
         let uri = if query.is_empty() { self.path.clone() } else { format!("{}?{query}", self.path) };
-        let request = TestRequest::with_uri(&uri).method(method);
-        match &self.body {
-            Some(body) => request.set_json(body),
-            None => request,
-        }
+        let mut request = Request::new();
+        *request.uri_mut() = uri.parse()?;
+        request.head_mut().method = method;
+        request.extensions_mut().insert(Operator::at_command_line());
+        let Some(body) = &self.body else { return Ok(request) };
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(request.replace_payload(Bytes::from(body.to_string()).into()).0)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Before: request id, trailing slash, known path and method, who calls, which tenant the path names, the body, and then
 //! once more who calls and where: what the handler acts on is never older than the last byte. After: failures become bytes,
-//! headers, a log line, a measurement. A handler that panics costs its own request.
+//! headers, a log line, a measurement. A handler that panics costs its own request. All of it holds for pages as it does
+//! for the API; what differs is what a surface shows and is shown (`surface.rs`).
 
 use std::{
     cell::Cell,
@@ -20,10 +21,7 @@ use actix_web::{
     Error, HttpMessage,
     body::{BoxBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
-    http::{
-        Method, Uri,
-        header::{AUTHORIZATION, HeaderMap},
-    },
+    http::{Method, Uri, header::HeaderMap},
     web::Data,
 };
 use futures_util::{FutureExt, future::LocalBoxFuture};
@@ -38,23 +36,24 @@ use uuid::Uuid;
 
 use crate::{
     app::{self, App, deadline, directory::tenants::TenantFacts},
+    cli::operator::Operator,
     http::{
         Site, body,
         connections::Link,
+        context::{Auth, RequestContext},
+        credential::{Bearer, Credential},
         headers::{self, REQUEST_ID},
         operation::Features,
         problem::Failure,
         refusal,
-        request::{Auth, RequestContext},
         routes::Found,
         sending::in_pieces,
+        surface::{self, Surface},
         unread::Hold,
     },
     input::no_query,
     telemetry,
 };
-
-const API: &str = "/api/v1/";
 
 /// Wraps all routes.
 #[derive(Debug, Clone)]
@@ -116,6 +115,7 @@ struct Seen {
     id: Arc<str>,
     method: Method,
     route: Option<Arc<str>>,
+    surface: &'static dyn Surface,
     began: Instant,
 }
 
@@ -126,15 +126,16 @@ impl Edge {
         B: MessageBody + 'static,
     {
         let id = request_id(request.headers(), self.site.instance);
-        let mut seen =
-            Seen { id: Arc::clone(&id), method: request.method().clone(), route: None, began: Instant::now() };
+        let surface = surface::of(request.path()).towards(request.headers());
+        let (method, began) = (request.method().clone(), Instant::now());
+        let mut seen = Seen { id: Arc::clone(&id), method, route: None, surface, began };
         let serving = request.conn_data::<Arc<Link>>().map(Link::serve);
         trim_slash(&mut request);
         let hold = Hold::take(&mut request);
         let quota = Rc::new(Cell::new(None));
         let mut response = match self.prepare(&mut request, &mut seen, &quota).await {
             Err(failure) => {
-                let response = failure.response(&id);
+                let response = failure.response(seen.surface, &id);
                 request.into_response(response)
             }
             // The request itself goes to the handler: nothing may hold on to it here.
@@ -142,11 +143,11 @@ impl Edge {
                 Ok(response) => {
                     let response = response?;
                     refusal::record(&self.app, &response).await;
-                    self.render(response, &id)
+                    render(response, &seen)
                 }
                 Err(_) => {
-                    seen.log(self.app.env.now(), 500, None, None);
-                    return Err(Failure::Panic(id).into());
+                    seen.log(self.app.env().now(), 500, None, None);
+                    return Err(Failure::Panic(id, seen.surface).into());
                 }
             },
         };
@@ -161,26 +162,16 @@ impl Edge {
         seen: &mut Seen,
         quota: &Rc<Cell<Option<app::attempts::Quota>>>,
     ) -> Result<(), Failure> {
-        if !request.path().starts_with(API) {
-            return outside(request);
-        }
-        let found = self.site.routes.find(request.path()).ok_or(app::Error::NotFound)?;
-        seen.route = Some(Arc::clone(&found.route.pattern));
-        if request.method() == Method::HEAD && found.route.operation(&Method::GET).is_some() {
-            // The connection knows that the body is not to be sent.
-            request.head_mut().method = Method::GET;
-        }
-        let Some(features) = found.route.operation(request.method()) else {
-            return Err(Failure::MethodNotAllowed(found.route.allowed()));
-        };
-        let auth = self.caller(features, request.headers()).await?;
+        let found = self.site.routes.find(request.path());
+        let (features, surface) = known(request, found.as_ref(), seen)?;
+        let auth = self.caller(surface, features, request).await?;
         let admitted = self.admit(&auth, quota);
         let mut state = RequestContext {
             id: Arc::clone(&seen.id),
-            now: self.app.env.now(),
-            clock: self.app.env.clock(),
+            now: self.app.env().now(),
+            clock: self.app.env().clock(),
             // Who has to wait costs no more than that; the log names them.
-            tenant: if admitted.is_ok() { self.tenant(&found).await? } else { None },
+            tenant: if admitted.is_ok() { self.tenant(found.as_ref()).await? } else { None },
             auth,
             takes_query: features.takes_query,
             quota: Rc::clone(quota),
@@ -194,9 +185,9 @@ impl Edge {
         let reads = admitted.is_ok() && features.takes_body && is_known;
         if reads && body::read(request, self.site.body_timeout).await {
             // What held when the head came may have ended while the body did.
-            state.auth = self.caller(features, request.headers()).await?;
-            state.tenant = self.tenant(&found).await?;
-            state.now = self.app.env.now();
+            state.auth = self.caller(surface, features, request).await?;
+            state.tenant = self.tenant(found.as_ref()).await?;
+            state.now = self.app.env().now();
         }
         request.extensions_mut().insert(state);
         admitted
@@ -205,32 +196,30 @@ impl Edge {
     /// Counts the request of somebody who is signed in, and has what is left shown in the answer.
     fn admit(&self, auth: &Auth, quota: &Cell<Option<app::attempts::Quota>>) -> Result<(), Failure> {
         let Auth::Caller(caller) = auth else { return Ok(()) };
-        let limited = self.app.admission().admit(&caller.actor, self.app.env.now());
+        let limited = self.app.admission().admit(&caller.actor, self.app.env().now());
         quota.set(limited.quota);
         Ok(limited.result?)
     }
 
-    async fn caller(&self, features: Features, headers: &HeaderMap) -> Result<Auth, Failure> {
-        match &self.site.operator {
-            Some(actor) => Ok(Auth::Operator(Arc::clone(actor))),
-            None if features.secured => self.authenticate(headers).await,
-            None => Ok(Auth::Anonymous),
+    async fn caller(
+        &self,
+        surface: &dyn Surface,
+        features: Features,
+        request: &ServiceRequest,
+    ) -> Result<Auth, Failure> {
+        match Credential::of(request, surface, self.site.base_urls.is_https()) {
+            Ok(Some(Credential::Operator(operator))) => Ok(Auth::Operator(operator)),
+            Ok(None) => Ok(Auth::Anonymous),
+            _ if !features.secured => Ok(Auth::Anonymous),
+            Ok(Some(Credential::Bearer(token))) => self.authenticate(&token).await,
+            // There are neither sessions of browsers nor applications yet.
+            Ok(Some(Credential::Cookie(_) | Credential::Client(_))) | Err(_) => Ok(Auth::Invalid),
         }
     }
 
-    async fn authenticate(&self, headers: &HeaderMap) -> Result<Auth, Failure> {
-        let mut values = headers.get_all(AUTHORIZATION);
-        let (Some(value), None) = (values.next(), values.next()) else {
-            // Two credentials are one too many.
-            return Ok(if headers.contains_key(AUTHORIZATION) { Auth::Invalid } else { Auth::Anonymous });
-        };
-        let Some(token) = bearer(value.as_bytes()) else { return Ok(Auth::Invalid) };
-        match self
-            .app
-            .session_states()
-            .authenticate(token, |issuer, tenant| self.site.base_urls.is_issuer(issuer, tenant))
-            .await
-        {
+    async fn authenticate(&self, bearer: &Bearer<'_>) -> Result<Auth, Failure> {
+        let is_issuer = |issuer: &str, tenant: &Slug| self.site.base_urls.is_issuer(issuer, tenant);
+        match self.app.session_states().authenticate(bearer.token(), is_issuer).await {
             Ok(caller) => Ok(Auth::Caller(caller)),
             Err(app::Error::InvalidToken) => Ok(Auth::Invalid),
             Err(app::Error::SessionRevoked) => Ok(Auth::Revoked),
@@ -238,7 +227,8 @@ impl Edge {
         }
     }
 
-    async fn tenant(&self, found: &Found<'_>) -> Result<Option<Arc<TenantFacts>>, Failure> {
+    async fn tenant(&self, found: Option<&Found<'_>>) -> Result<Option<Arc<TenantFacts>>, Failure> {
+        let Some(found) = found else { return Ok(None) };
         let (id, slug) = (found.tenant_id.as_deref(), found.tenant_slug.as_deref());
         Ok(match (id.map(TenantId::parse), slug.map(Slug::parse)) {
             (Some(Ok(id)), _) => self.app.session_states().tenant(id).await?,
@@ -247,39 +237,25 @@ impl Edge {
         })
     }
 
-    /// Turns the failure of a handler into bytes.
-    fn render<B: MessageBody + 'static>(&self, response: ServiceResponse<B>, id: &str) -> ServiceResponse<BoxBody> {
-        let failure =
-            response.response().error().map(|error| error.as_error::<Failure>().map(|failure| failure.response(id)));
-        match failure {
-            Some(Some(rendered)) => response.into_response(rendered),
-            // Not ours: actix could not read the request.
-            Some(None) if response.status().is_server_error() => {
-                let error = response.response().error().map(tracing::field::display);
-                tracing::error!(request_id = id, error, "an unexpected failure");
-                response.into_response(Failure::Panic(id.into()).response(id))
-            }
-            _ => response.map_into_boxed_body(),
-        }
-    }
-
     /// Everything that comes after the handler.
     fn finish(&self, response: &mut ServiceResponse<BoxBody>, seen: &Seen, quota: &Cell<Option<app::attempts::Quota>>) {
         let status = response.status().as_u16();
         headers::add(response, &self.site, &seen.id, quota.get());
         let extensions = response.request().extensions();
-        let caller = extensions.get::<RequestContext>().and_then(|state| match &state.auth {
-            Auth::Caller(caller) => Some(caller),
-            Auth::Anonymous | Auth::Invalid | Auth::Revoked | Auth::Operator(_) => None,
-        });
-        let user = caller.and_then(|caller| match &*caller.actor {
-            Actor::User(user) => Some((user.tenant_id, user.user_id)),
-            Actor::System(_) => None,
-        });
-        let tenant = extensions.get::<RequestContext>().and_then(|state| Some(state.tenant.as_ref()?.tenant.id));
-        if self.site.operator.is_none() {
-            seen.log(self.app.env.now(), status, user, tenant);
+        if extensions.get::<Operator>().is_some() {
+            // A command says itself what became of it.
+            return;
         }
+        let context = extensions.get::<RequestContext>();
+        let user = match context.map(|context| &context.auth) {
+            Some(Auth::Caller(caller)) => match &*caller.actor {
+                Actor::User(user) => Some((user.tenant_id, user.user_id)),
+                Actor::System(_) => None,
+            },
+            _ => None,
+        };
+        let tenant = context.and_then(|context| Some(context.tenant.as_ref()?.tenant.id));
+        seen.log(self.app.env().now(), status, user, tenant);
     }
 }
 
@@ -314,23 +290,50 @@ fn request_id(headers: &HeaderMap, prefix: u64) -> Arc<str> {
     }
 }
 
-/// What is not part of the API can be read, and nothing else.
-fn outside(request: &mut ServiceRequest) -> Result<(), Failure> {
-    match *request.method() {
-        Method::GET => {}
-        Method::HEAD => request.head_mut().method = Method::GET,
-        _ if request.match_pattern().is_some() => {
-            return Err(Failure::MethodNotAllowed(vec![Method::GET, Method::HEAD]));
-        }
-        _ => {}
+/// The operation that is asked for, and whom it is for. A path that is none of ours is left to actix, which has nothing
+/// for it, unless it can only be of the API.
+fn known(
+    request: &mut ServiceRequest,
+    found: Option<&Found<'_>>,
+    seen: &mut Seen,
+) -> Result<(Features, &'static dyn Surface), Failure> {
+    let is_read = found.is_none_or(|found| found.route.operation(&Method::GET).is_some());
+    if request.method() == Method::HEAD && is_read {
+        // The connection knows that the body is not to be sent.
+        request.head_mut().method = Method::GET;
     }
-    Ok(())
+    let Some(Found { route, .. }) = found else {
+        let nothing = || Err(app::Error::NotFound.into());
+        return if surface::is_api(request.path()) { nothing() } else { Ok((Features::NONE, seen.surface)) };
+    };
+    seen.route = Some(Arc::clone(&route.pattern));
+    seen.surface = route.surface.towards(request.headers());
+    match route.operation(request.method()) {
+        Some(features) => Ok((features, route.surface)),
+        None => Err(Failure::MethodNotAllowed(route.allowed())),
+    }
+}
+
+/// Turns the failure of a handler into bytes.
+fn render<B: MessageBody + 'static>(response: ServiceResponse<B>, seen: &Seen) -> ServiceResponse<BoxBody> {
+    let render = |failure: &Failure| failure.response(seen.surface, &seen.id);
+    let failure = response.response().error().map(|error| error.as_error::<Failure>().map(render));
+    match failure {
+        Some(Some(rendered)) => response.into_response(rendered),
+        // Not ours: actix could not read the request.
+        Some(None) if response.status().is_server_error() => {
+            let error = response.response().error().map(tracing::field::display);
+            tracing::error!(request_id = &*seen.id, error, "an unexpected failure");
+            response.into_response(render(&Failure::Panic(Arc::clone(&seen.id), seen.surface)))
+        }
+        _ => response.map_into_boxed_body(),
+    }
 }
 
 /// Makes `/path/` the same as `/path`, without a redirect.
 fn trim_slash(request: &mut ServiceRequest) {
     let path = request.path();
-    if path.len() < 2 || !path.ends_with('/') || !path.starts_with(API) {
+    if path.len() < 2 || !path.ends_with('/') || !surface::is_api(path) {
         return;
     }
     let trimmed = path.trim_end_matches('/');
@@ -350,11 +353,4 @@ fn trim_slash(request: &mut ServiceRequest) {
             request.head_mut().uri = uri;
         }
     }
-}
-
-/// The token of a `Bearer` credential (RFC 6750 section 2.1). What is not of its alphabet is no token of ours anyway.
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked(7)?;
-    let token = token.trim_ascii_start();
-    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
 }

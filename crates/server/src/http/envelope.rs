@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::effects::Mode,
-    http::{extract::page::Paging, problem::Failure, request::RequestContext},
+    http::{context::RequestContext, extract::page::Paging, problem::Failure},
 };
 
 /// What a handler returns.

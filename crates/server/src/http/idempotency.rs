@@ -27,10 +27,11 @@ use crate::{
         },
     },
     http::{
+        context::RequestContext,
         envelope::{ApiResult, Render, meta},
         operation::{About, CONFLICT, Describe},
         problem::Failure,
-        request::{Asked, RequestContext},
+        request::Asked,
     },
 };
 

@@ -1,13 +1,15 @@
 //! The manual: the pages of `crates/server/docs`, as they stand in the repository, served beside the reference.
 
 use actix_web::{
-    HttpResponse, get,
+    HttpRequest, HttpResponse,
     http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION},
-    web::{Path, ServiceConfig},
 };
 use pulldown_cmark::{Event, Options, Parser, Tag, html::push_html};
 
-use crate::{app, http::problem::Failure};
+use crate::{
+    app,
+    http::{extract::access::Anybody, operation::Operations, problem::Failure},
+};
 
 /// The address of a page and its Markdown. The first one is what the address without a name shows.
 pub const PAGES: &[(&str, &str)] = &[
@@ -27,25 +29,26 @@ const POLICY: &str =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Mounts the manual. Before the reference, which takes everything below `/docs/`.
-pub fn mount(config: &mut ServiceConfig) {
-    config.service(bare).service(style).service(page);
+pub fn mount(pages: &mut Operations) {
+    pages.page("/docs/manual", bare);
+    pages.page("/docs/manual/style.css", style);
+    pages.page("/docs/manual/", page);
+    pages.page("/docs/manual/{page}", page);
 }
 
-#[get("/docs/manual")]
-async fn bare() -> HttpResponse {
+async fn bare(_: Anybody) -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((LOCATION, "/docs/manual/")).finish()
 }
 
-#[get("/docs/manual/style.css")]
-async fn style() -> HttpResponse {
+async fn style(_: Anybody) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/css; charset=utf-8"))
         .body(include_str!("../../assets/manual.css"))
 }
 
-#[get("/docs/manual/{page:[^/]*}")]
-async fn page(name: Path<String>) -> Result<HttpResponse, Failure> {
-    let (name, text) = PAGES.iter().find(|(known, _)| *known == *name).ok_or(app::Error::NotFound)?;
+async fn page(_: Anybody, request: HttpRequest) -> Result<HttpResponse, Failure> {
+    let page = request.match_info().get("page").unwrap_or_default();
+    let (name, text) = PAGES.iter().find(|(known, _)| *known == page).ok_or(app::Error::NotFound)?;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))

@@ -4,6 +4,8 @@ pub mod api;
 mod body;
 pub mod conditional;
 pub mod connections;
+pub mod context;
+pub mod credential;
 pub mod document;
 pub mod download;
 pub mod edge;
@@ -23,6 +25,7 @@ pub mod request;
 pub mod routes;
 mod sending;
 pub mod server;
+pub mod surface;
 mod unread;
 
 use std::{
@@ -36,7 +39,6 @@ use actix_web::{
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     web::{self, Data},
 };
-use gatehouse_domain::authz::{Actor, SystemReason};
 use ipnet::IpNet;
 
 use crate::{
@@ -72,8 +74,6 @@ pub struct Site {
     pub instance: u64,
     /// What it writes to find out whether the database takes it.
     pub probe: [u8; 16],
-    /// Who calls whoever calls, where only an operator can: within the process, and never over a network.
-    pub(crate) operator: Option<Arc<Actor>>,
 }
 
 impl Site {
@@ -81,7 +81,7 @@ impl Site {
     #[must_use]
     pub fn new(config: &Config, env: &Env) -> Self {
         Self {
-            routes: Routes::new(),
+            routes: Routes::new(&Self::operations(config.docs)),
             docs: config.docs.then(|| Document::new(openapi::served(config.public_url.as_ref()))),
             base_urls: BaseUrls::new(config.public_url.as_ref(), config.bind),
             trusted_proxies: config.trusted_proxies.clone(),
@@ -90,14 +90,12 @@ impl Site {
             draining: AtomicBool::new(false),
             instance: u64::from_be_bytes(env.random()),
             probe: env.random(),
-            operator: None,
         }
     }
 
-    /// One for the command line, where everything is asked for by the operator. It never listens.
-    #[must_use]
-    pub(crate) fn of_operator(config: &Config, env: &Env) -> Self {
-        Self { operator: Some(Arc::new(Actor::System(SystemReason::Cli))), ..Self::new(config, env) }
+    /// The lists of operations: those of the API, and the pages.
+    fn operations(with_docs: bool) -> [Operations; 2] {
+        [Operations::all(), pages::all(with_docs)]
     }
 }
 
@@ -111,9 +109,7 @@ pub fn service(
     actix_web::App::new()
         .app_data(Data::clone(&app))
         .app_data(Data::from(Arc::clone(&site)))
-        .service(web::scope(api::BASE).configure(|config| Operations::all().mount(config)))
-        .configure(|config| ops::mount(config, site.docs.is_some()))
-        .configure(pages::mount)
+        .configure(|config| Site::operations(site.docs.is_some()).into_iter().for_each(|list| list.mount(config)))
         .default_service(web::to(async || Err::<&str, _>(Failure::App(app::Error::NotFound))))
         .wrap(Edge::new(app, site))
 }

@@ -11,7 +11,6 @@ use utoipa::{
 };
 
 use crate::http::{
-    api,
     envelope::{MetaResponse, PaginationMeta},
     operation::{BEARER, Operations},
     problem::Problem,
@@ -78,7 +77,7 @@ struct Document;
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
-    Operations::all().describe(&mut document, api::BASE);
+    Operations::all().describe(&mut document);
     let components = document.components.get_or_insert_default();
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)

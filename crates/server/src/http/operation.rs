@@ -8,10 +8,18 @@ mod about;
 
 use std::future::Future;
 
-use actix_web::{FromRequest, Handler, Resource, Responder, guard, http::Method, web::ServiceConfig};
+use actix_web::{
+    FromRequest, Handler, Resource, Responder, guard,
+    http::Method,
+    web::{self, ServiceConfig},
+};
 use utoipa::openapi::{HttpMethod, OpenApi, PathItem, extensions::Extensions, security::SecurityRequirement};
 
-use crate::http::{api, extract::access::PATH_PARAMETERS};
+use crate::http::{
+    api,
+    extract::access::PATH_PARAMETERS,
+    surface::{Api, Surface},
+};
 
 pub use about::{
     ANY_OTHER, About, CONFLICT, Describe, Described, FORBIDDEN, Fails, INVALID, INVALID_CREDENTIALS, INVALID_LINK,
@@ -30,6 +38,11 @@ pub struct Features {
     pub takes_query: bool,
     /// Whether it takes a body that is read as a whole before it is called; a file is not.
     pub takes_body: bool,
+}
+
+impl Features {
+    /// Those of a path that is none.
+    pub const NONE: Self = Self { secured: false, takes_query: true, takes_body: false };
 }
 
 /// A function that handles an operation. Its first argument says who may call it.
@@ -119,7 +132,7 @@ handles!(A B C D E G);
 pub struct Operation {
     /// The method.
     pub method: Method,
-    /// The path, below that of the API.
+    /// The path, with placeholders; that of an operation of the API is below [`api::BASE`].
     pub path: &'static str,
     /// What is to be known before it is called.
     pub features: Features,
@@ -198,11 +211,29 @@ impl Operation {
     }
 }
 
-/// The list of operations.
-#[derive(Debug, Default)]
-pub struct Operations(Vec<Operation>);
+/// A list of operations of one surface.
+#[derive(Debug)]
+pub struct Operations {
+    /// Whom they are for.
+    pub surface: &'static dyn Surface,
+    /// Below which path they are.
+    pub base: &'static str,
+    list: Vec<Operation>,
+}
+
+impl Default for Operations {
+    fn default() -> Self {
+        Self::of(&Api, api::BASE)
+    }
+}
 
 impl Operations {
+    /// A list without any.
+    #[must_use]
+    pub const fn of(surface: &'static dyn Surface, base: &'static str) -> Self {
+        Self { surface, base, list: Vec::new() }
+    }
+
     /// The operations of the API.
     #[must_use]
     pub fn all() -> Self {
@@ -219,6 +250,16 @@ impl Operations {
         handler: impl Handles<A>,
     ) -> &mut Operation {
         self.add(Method::GET, path, id, handler)
+    }
+
+    /// A page.
+    pub fn page<A: FromRequest + 'static>(&mut self, path: &'static str, handler: impl Handles<A>) {
+        self.get(path, "", handler);
+    }
+
+    /// What a form is sent to.
+    pub fn form<A: FromRequest + 'static>(&mut self, path: &'static str, handler: impl Handles<A>) {
+        self.post(path, "", handler);
     }
 
     /// One that makes or does something.
@@ -259,10 +300,11 @@ impl Operations {
         handler: H,
     ) -> &mut Operation {
         let takes_body = H::FEATURES.takes_body && !method.is_safe() && method != Method::DELETE;
-        self.0.push(Operation {
+        let takes_query = H::FEATURES.takes_query || self.surface.ignores_unknown_query();
+        self.list.push(Operation {
             method,
             path,
-            features: Features { takes_body, ..H::FEATURES },
+            features: Features { takes_body, takes_query, ..H::FEATURES },
             id,
             failures: &[],
             summary: "",
@@ -270,24 +312,36 @@ impl Operations {
             describe: H::describe,
             resource: Box::new(move |resource| resource.to(handler)),
         });
-        let last = self.0.len() - 1;
-        &mut self.0[last]
+        let last = self.list.len() - 1;
+        &mut self.list[last]
     }
 
-    /// Mounts all in actix.
+    /// Mounts all in actix, whose name for the rest of a path is another.
     pub fn mount(self, config: &mut ServiceConfig) {
-        for Operation { method, path, resource, .. } in self.0 {
-            config.service(resource(Resource::new(path).guard(guard::Method(method))));
+        let mount = |config: &mut ServiceConfig| {
+            for Operation { method, path, resource, .. } in self.list {
+                let path = match path.split_once("{*") {
+                    Some((before, rest)) => format!("{before}{{{rest}*"),
+                    None => path.to_owned(),
+                };
+                config.service(resource(Resource::new(path).guard(guard::Method(method))));
+            }
+        };
+        // A scope takes everything below its path, and so leaves nothing to others if that is empty.
+        if self.base.is_empty() {
+            mount(config);
+        } else {
+            config.service(web::scope(self.base).configure(mount));
         }
     }
 
-    /// Adds all to a document, at paths below `base`.
-    pub fn describe(&self, document: &mut OpenApi, base: &str) {
-        self.0.iter().for_each(|operation| operation.add_to(document, base));
+    /// Adds all to a document.
+    pub fn describe(&self, document: &mut OpenApi) {
+        self.list.iter().for_each(|operation| operation.add_to(document, self.base));
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Operation> {
-        self.0.iter()
+        self.list.iter()
     }
 }

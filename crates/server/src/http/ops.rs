@@ -6,9 +6,9 @@ use std::{
 };
 
 use actix_web::{
-    HttpRequest, HttpResponse, get,
+    HttpRequest, HttpResponse,
     http::header::CONTENT_TYPE,
-    web::{Bytes, Data, Path, ServiceConfig},
+    web::{Bytes, Data},
 };
 use serde::Serialize;
 use utoipa_swagger_ui::Config;
@@ -16,18 +16,26 @@ use utoipa_swagger_ui::Config;
 use crate::{
     app::{self, App},
     http::{
-        Site, manual,
+        Site,
+        extract::access::Anybody,
+        manual,
+        operation::Operations,
         problem::{CODES, Failure},
     },
 };
 
 /// Mounts them; the document and what belongs to it only where that is wanted.
-pub fn mount(config: &mut ServiceConfig, with_docs: bool) {
-    config.service(healthz).service(readyz);
+pub fn mount(pages: &mut Operations, with_docs: bool) {
+    pages.page("/healthz", healthz);
+    pages.page("/readyz", readyz);
     if with_docs {
-        let settings = Config::from("/openapi.json").validator_url("none").persist_authorization(false);
-        config.app_data(Data::new(settings)).configure(manual::mount);
-        config.service(openapi_json).service(errors).service(root).service(docs).service(reference);
+        manual::mount(pages);
+        pages.page("/openapi.json", openapi_json);
+        pages.page("/docs/errors", errors);
+        pages.page("/", root);
+        pages.page("/docs", docs);
+        pages.page(REFERENCE, reference);
+        pages.page("/docs/{*file}", reference);
     }
 }
 
@@ -37,14 +45,12 @@ struct Health {
 }
 
 /// Whether the process lives.
-#[get("/healthz")]
-async fn healthz() -> HttpResponse {
+async fn healthz(_: Anybody) -> HttpResponse {
     HttpResponse::Ok().json(Health { status: "ok" })
 }
 
 /// Whether it can take requests: the database reads and writes, and nobody asked it to stop.
-#[get("/readyz")]
-async fn readyz(app: Data<App>, site: Data<Site>) -> HttpResponse {
+async fn readyz(_: Anybody, app: Data<App>, site: Data<Site>) -> HttpResponse {
     if site.draining.load(Ordering::Relaxed) {
         return HttpResponse::ServiceUnavailable().json(Health { status: "draining" });
     }
@@ -55,15 +61,13 @@ async fn readyz(app: Data<App>, site: Data<Site>) -> HttpResponse {
     }
 }
 
-#[get("/openapi.json")]
-async fn openapi_json(request: HttpRequest, site: Data<Site>) -> Result<HttpResponse, Failure> {
+async fn openapi_json(_: Anybody, request: HttpRequest, site: Data<Site>) -> Result<HttpResponse, Failure> {
     let document = site.docs.as_ref().ok_or(app::Error::NotFound)?;
     Ok(document.respond(&request))
 }
 
 /// The page of problem codes that `type` of a problem points to.
-#[get("/docs/errors")]
-async fn errors() -> HttpResponse {
+async fn errors(_: Anybody) -> HttpResponse {
     let rows: String = CODES
         .iter()
         .map(|code| {
@@ -85,13 +89,11 @@ async fn errors() -> HttpResponse {
 }
 
 /// People who open the address in a browser look for the reference.
-#[get("/")]
-async fn root() -> HttpResponse {
+async fn root(_: Anybody) -> HttpResponse {
     HttpResponse::Found().insert_header(("location", REFERENCE)).finish()
 }
 
-#[get("/docs")]
-async fn docs() -> HttpResponse {
+async fn docs(_: Anybody) -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header(("location", "/docs/")).finish()
 }
 
@@ -103,9 +105,9 @@ pub const REFERENCE_POLICY: &str = "default-src 'none'; script-src 'self'; style
      img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The reference page; its files are part of the program and load nothing from elsewhere. All clients share them.
-#[get("/docs/{file:.*}")]
-async fn reference(file: Path<String>, settings: Data<Config<'static>>) -> Result<HttpResponse, Failure> {
-    let file = utoipa_swagger_ui::serve(&file, settings.into_inner());
+async fn reference(_: Anybody, request: HttpRequest) -> Result<HttpResponse, Failure> {
+    let settings = Config::from("/openapi.json").validator_url("none").persist_authorization(false);
+    let file = utoipa_swagger_ui::serve(request.match_info().get("file").unwrap_or_default(), settings.into());
     let file = file.map_err(|error| app::Error::Internal(error.to_string().into()))?.ok_or(app::Error::NotFound)?;
     let bytes = match file.bytes {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),

@@ -1,7 +1,5 @@
-//! Errors as callers of the API see them: `application/problem+json` (RFC 9457), or for invalid input the list of
-//! issues. The one place where errors become bytes.
-
-use std::time::Duration;
+//! Failures, and how callers of the API see them: `application/problem+json` (RFC 9457), or for invalid input the list of
+//! issues. How others see them is in [`crate::http::surface`].
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -17,7 +15,7 @@ use gatehouse_domain::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app;
+use crate::{app, http::surface::Surface};
 
 /// Why a request has no result.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +35,9 @@ pub enum Failure {
     /// The body is of another type.
     #[error("unsupported media type")]
     UnsupportedMediaType(&'static str),
-    /// A handler panicked, in the request of this id.
+    /// A handler panicked, in the request of this id, which was for this surface.
     #[error("a handler panicked")]
-    Panic(std::sync::Arc<str>),
+    Panic(std::sync::Arc<str>, &'static dyn Surface),
 }
 
 impl From<Issues> for Failure {
@@ -54,7 +52,7 @@ impl From<Denied> for Failure {
     }
 }
 
-/// Rendering needs the request id, which the edge knows: see [`Failure::response`].
+/// Rendering needs the surface and the request id, which the edge knows: see [`Failure::response`].
 impl ResponseError for Failure {
     fn status_code(&self) -> StatusCode {
         self.kind().status
@@ -63,7 +61,7 @@ impl ResponseError for Failure {
     fn error_response(&self) -> HttpResponse {
         match self {
             // Nothing of the request is left for the edge to render it with.
-            Self::Panic(request_id) => self.response(request_id),
+            Self::Panic(request_id, surface) => self.response(*surface, request_id),
             _ => HttpResponse::new(self.status_code()),
         }
     }
@@ -187,7 +185,7 @@ impl Failure {
             Self::RequestTimeout => REQUEST_TIMEOUT,
             Self::PayloadTooLarge => PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => UNSUPPORTED_MEDIA_TYPE,
-            Self::Panic(_) => INTERNAL,
+            Self::Panic(..) => INTERNAL,
         }
     }
 
@@ -201,7 +199,7 @@ impl Failure {
     }
 
     /// The answer. What went wrong inside is logged here, once, and shown to nobody.
-    pub fn response(&self, request_id: &str) -> HttpResponse {
+    pub fn response(&self, surface: &dyn Surface, request_id: &str) -> HttpResponse {
         let kind = self.kind();
         if kind.status.is_server_error() {
             let mut causes = Vec::new();
@@ -212,11 +210,40 @@ impl Failure {
             }
             tracing::error!(request_id, code = kind.code, error = %self, causes = causes.join(": "), "a request failed");
         }
+        let mut response = surface.render(self, request_id);
+        let headers = response.headers_mut();
+        if let Self::MethodNotAllowed(methods) = self {
+            let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
+            if let Ok(methods) = HeaderValue::try_from(methods.join(", ")) {
+                headers.insert(ALLOW, methods);
+            }
+        }
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+
+    /// After how many seconds it may be tried again, where that helps. Rounded up: whoever waits that long is let through.
+    fn retry_after(&self) -> Option<u64> {
+        let kind = self.kind();
+        match self {
+            Self::App(app::Error::RateLimited(delay)) => {
+                Some(Ord::max(delay.as_secs() + u64::from(delay.subsec_nanos() > 0), 1))
+            }
+            _ if kind.status == StatusCode::SERVICE_UNAVAILABLE || kind.code == IDEMPOTENCY_IN_PROGRESS.code => Some(1),
+            _ => None,
+        }
+    }
+
+    /// The answer as the API gives it.
+    pub(super) fn problem(&self, request_id: &str) -> HttpResponse {
+        let kind = self.kind();
         let mut response = HttpResponse::build(kind.status);
         if let Self::App(app::Error::KeyReused) = self {
             let fault = Fault::new("idempotency_key_reused", "belongs to another request: with another query or body");
             let issues = Issues::from(fault.at(vec!["header".into(), "Idempotency-Key".into()]));
-            return Self::from(issues).response(request_id);
+            return Self::from(issues).problem(request_id);
         }
         if let Self::App(app::Error::Invalid(issues)) = self {
             #[derive(Serialize)]
@@ -234,17 +261,6 @@ impl Failure {
             code: kind.code,
             request_id: request_id.to_owned(),
         };
-        match self {
-            Self::MethodNotAllowed(methods) => {
-                let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
-                response.insert_header((ALLOW, methods.join(", ")));
-            }
-            Self::App(app::Error::RateLimited(delay)) => retry_after(&mut response, *delay),
-            _ if kind.status == StatusCode::SERVICE_UNAVAILABLE || kind.code == IDEMPOTENCY_IN_PROGRESS.code => {
-                retry_after(&mut response, Duration::from_secs(1))
-            }
-            _ => {}
-        }
         if let Some(challenge) = challenge(kind) {
             response.insert_header((WWW_AUTHENTICATE, challenge));
         }
@@ -264,15 +280,12 @@ fn challenge(kind: Code) -> Option<HeaderValue> {
     Some(HeaderValue::from_static(challenge))
 }
 
-fn retry_after(response: &mut actix_web::HttpResponseBuilder, delay: Duration) {
-    // Rounded up: whoever waits that long is let through.
-    let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
-    response.insert_header((RETRY_AFTER, Ord::max(seconds, 1).to_string()));
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::http::surface::Api;
 
     #[test]
     fn codes_are_unique_slugs() {
@@ -286,7 +299,7 @@ mod tests {
     fn delay_is_rounded_up_to_whole_seconds() {
         for (delay, header) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2"), (900_000, "900")] {
             let failure = Failure::App(app::Error::RateLimited(Duration::from_millis(delay)));
-            assert_eq!(failure.response("id").headers().get(RETRY_AFTER).unwrap(), header);
+            assert_eq!(failure.response(&Api, "id").headers().get(RETRY_AFTER).unwrap(), header);
         }
     }
 }

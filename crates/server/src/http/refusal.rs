@@ -10,8 +10,9 @@ use gatehouse_domain::{
 use crate::{
     app::{self, App},
     http::{
+        context::{Auth, RequestContext},
         problem::Failure,
-        request::{Auth, RequestContext, origin},
+        request::origin,
     },
 };
 

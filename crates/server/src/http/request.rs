@@ -1,4 +1,4 @@
-//! What the edge has found out about a request, for extractors and answers.
+//! Where a request comes from, and the addresses that clients use.
 
 use std::{
     borrow::Cow,
@@ -10,68 +10,22 @@ use std::{
 };
 
 use actix_web::{
-    FromRequest, HttpMessage, HttpRequest,
+    FromRequest, HttpRequest,
     dev::Payload,
     http::header::{HOST, HeaderName, USER_AGENT},
     web::Data,
 };
-use gatehouse_domain::{authz::Actor, session::Client, text::Slug, time::Timestamp};
+use gatehouse_domain::{session::Client, text::Slug};
 
 use crate::{
     app::{
         attempts::Quota,
-        directory::tenants::TenantFacts,
-        request::client::{Clock, Ctx, ISSUER_PATH, Origin},
-        sessions::cache::Caller,
+        request::client::{Ctx, ISSUER_PATH, Origin},
     },
-    http::{Site, conditional, forwarded::client_ip, idempotency::Keyed, problem::Failure},
+    http::{Site, conditional, context::RequestContext, forwarded::client_ip, idempotency::Keyed, problem::Failure},
 };
 
 const DEVICE: HeaderName = HeaderName::from_static("x-device");
-
-/// Who presents which credential.
-#[derive(Debug, Clone)]
-pub enum Auth {
-    /// There is no `Authorization` header.
-    Anonymous,
-    /// The credential is no valid access token.
-    Invalid,
-    /// The credential is a valid access token of a session that has ended.
-    Revoked,
-    /// The credential is a valid access token of a session that lasts.
-    Caller(Arc<Caller>),
-    /// No credential is needed: the operator of the installation asks, on the command line.
-    Operator(Arc<Actor>),
-}
-
-/// A request, as the edge has understood it.
-#[derive(Debug)]
-pub struct RequestContext {
-    /// The request id.
-    pub id: Arc<str>,
-    /// When it had come, its body included.
-    pub now: Timestamp,
-    /// What tells the time from then on.
-    pub clock: Clock,
-    /// Who calls.
-    pub auth: Auth,
-    /// The tenant that the path names.
-    pub tenant: Option<Arc<TenantFacts>>,
-    /// Whether the operation knows any query parameters.
-    pub takes_query: bool,
-    /// What is left of the limit that applies.
-    pub quota: Rc<Cell<Option<Quota>>>,
-}
-
-impl RequestContext {
-    /// Looks at the state of a request.
-    pub fn with<T>(request: &HttpRequest, look: impl FnOnce(&Self) -> T) -> T {
-        match request.extensions().get::<Self>() {
-            Some(state) => look(state),
-            None => unreachable!("the edge wraps every route"),
-        }
-    }
-}
 
 /// Where a request comes from, and where to put what is left of its limit. Only handlers that change something ask for
 /// it, so that the others do not pay for reading the headers.

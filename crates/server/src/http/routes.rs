@@ -1,6 +1,6 @@
-//! The routes, from the same list of operations that actix dispatches by and the document describes. Adds what actix
-//! does not do: 405 with `Allow` for a known path, whether an
-//! operation asks for a token, which parameters it knows, and a bounded label for metrics and logs.
+//! The routes, from the same lists of operations that actix dispatches by and the document describes. Adds what actix
+//! does not do: 405 with `Allow` for a known path, whether an operation asks for a credential, which parameters it knows,
+//! and a bounded label for metrics and logs.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use actix_web::http::Method;
 use matchit::Router;
 
 use crate::http::{
-    api,
     operation::{Features, Operations},
+    surface::Surface,
 };
 
 /// A path with its methods.
@@ -17,6 +17,8 @@ use crate::http::{
 pub struct Route {
     /// The path with placeholders; a label.
     pub pattern: std::sync::Arc<str>,
+    /// Whom it is for.
+    pub surface: &'static dyn Surface,
     methods: Vec<(Method, Features)>,
 }
 
@@ -56,27 +58,24 @@ impl Route {
     }
 }
 
-impl Default for Routes {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Routes {
-    /// The routes of all operations.
+    /// The routes of lists of operations.
     #[must_use]
-    pub fn new() -> Self {
-        let mut paths = BTreeMap::<_, Vec<_>>::new();
-        for operation in Operations::all().iter() {
-            let methods = paths.entry(format!("{}{}", api::BASE, operation.path)).or_default();
-            methods.push((operation.method.clone(), operation.features));
+    pub fn new(lists: &[Operations]) -> Self {
+        let mut paths = BTreeMap::new();
+        for list in lists {
+            for operation in list.iter() {
+                let path = format!("{}{}", list.base, operation.path);
+                let (_, methods) = paths.entry(path).or_insert_with(|| (list.surface, Vec::new()));
+                methods.push((operation.method.clone(), operation.features));
+            }
         }
         let (mut router, mut routes) = (Router::new(), Vec::new());
-        for (path, methods) in paths {
+        for (path, (surface, methods)) in paths {
             if let Err(error) = router.insert(path.clone(), routes.len()) {
                 unreachable!("two operations claim one path: {error}");
             }
-            routes.push(Route { pattern: path.into(), methods });
+            routes.push(Route { pattern: path.into(), surface, methods });
         }
         Self { router, routes }
     }

@@ -89,3 +89,23 @@ async fn document_is_packed_for_who_unpacks_it_and_not_sent_again_to_who_has_it(
         assert_eq!(answer.header("content-encoding"), None, "{refused}");
     }
 }
+
+#[actix_web::test]
+async fn browser_is_told_of_a_failure_by_a_page_with_a_reference() {
+    let Some(world) = World::new(Engine::Sqlite).await else { return };
+    let browser = |method: Method, path: &str| {
+        let call = world.call(method, path).header("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+        call.header("x-request-id", "reference-1").send()
+    };
+    for path in ["//nothing", "//docs/nothing.js", "//docs/manual/nothing"] {
+        let answer = browser(Method::GET, path).await.expect(404);
+        assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        assert!(answer.header("content-security-policy").unwrap().starts_with("default-src 'none'"), "{path}");
+        assert!(answer.text.contains("<h1>Not found</h1>"), "{path}: {}", answer.text);
+        assert!(answer.text.contains("reference-1"), "{path}: {}", answer.text);
+    }
+    let answer = browser(Method::POST, "//invitation").await.expect(405);
+    assert_eq!(answer.header("allow"), Some("GET, HEAD"));
+    browser(Method::GET, "/nothing").await.problem(404, "not_found");
+}

@@ -1,14 +1,14 @@
 //! `user export`: the users of a tenant as a file.
 
-use std::{io::Write, sync::Arc};
+use std::io::Write;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use gatehouse_domain::authz::{Actor, Area, SystemReason, authorize};
+use gatehouse_domain::authz::{Area, authorize};
 use gatehouse_persistence::Ctx;
 
 use crate::{
     app,
-    cli::{Exit, block_on, config, explain, open, tenant, user},
+    cli::{Exit, block_on, config, explain, open, operator::Operator, tenant, user},
     transfer::UserFile,
 };
 
@@ -29,8 +29,8 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
     block_on(async {
         let app = open(&config).await?;
         let tenant = tenant(&app, &slug).await?.reference();
-        let operator = Arc::new(Actor::System(SystemReason::Cli));
-        let grant = authorize(&operator, &Area::Tenant(tenant)).map_err(app::Error::from)?;
+        let operator = Operator::at_command_line();
+        let grant = authorize(operator.actor(), &Area::Tenant(tenant)).map_err(app::Error::from)?;
         let ctx = Ctx::at(app.env().now());
         let mut export = app.begin_export(&grant, tenant.id, file.password_hashes, ctx).await?;
         let mut out = std::io::stdout().lock();

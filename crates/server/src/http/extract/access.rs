@@ -11,9 +11,7 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use gatehouse_domain::{
-    authz::{
-        Actor, Area, Grant, Installation, Oneself, Permission, ReadSessions, RevokeSessions, TenantRef, authorize,
-    },
+    authz::{Area, Grant, Installation, Oneself, Permission, ReadSessions, RevokeSessions, TenantRef, authorize},
     id::{AssignmentId, AuditEventId, JobId, PartnerId, RoleId, SessionId, TenantId, UserId},
     issue::Parse,
     text::Slug,
@@ -22,9 +20,9 @@ use gatehouse_domain::{
 use crate::{
     app::{self, directory::tenants::TenantFacts, sessions::cache::Caller},
     http::{
+        context::{Auth, RequestContext},
         operation::{About, Describe, FORBIDDEN, PathParameter, RATE_LIMITED, SaysWho, UNAUTHENTICATED},
         problem::Failure,
-        request::{Auth, RequestContext},
     },
     input::no_query,
 };
@@ -232,7 +230,7 @@ impl FromRequest for PathTenant {
 impl Describe for PathTenant {}
 impl SaysWho for PathTenant {}
 
-/// Anybody, and no tenant in the path: there is nobody yet whom the first administrator could be asked for by.
+/// Anybody, and no tenant in the path: pages, and the setup, before which there is nobody who could sign in.
 #[derive(Debug)]
 pub struct Anybody;
 
@@ -276,30 +274,4 @@ path_ids! {
     SessionId = "session_id",
     AuditEventId = "event_id",
     JobId = "import_id",
-}
-
-impl RequestContext {
-    /// Who acts.
-    ///
-    /// # Errors
-    /// Why nobody does.
-    pub fn actor(&self) -> Result<&Arc<Actor>, Failure> {
-        match &self.auth {
-            Auth::Operator(actor) => Ok(actor),
-            _ => self.caller().map(|caller| &caller.actor),
-        }
-    }
-
-    /// Who calls, as a user with a session.
-    ///
-    /// # Errors
-    /// Why nobody does.
-    pub fn caller(&self) -> Result<&Arc<Caller>, Failure> {
-        match &self.auth {
-            Auth::Caller(caller) => Ok(caller),
-            Auth::Anonymous | Auth::Operator(_) => Err(app::Error::Unauthenticated.into()),
-            Auth::Invalid => Err(app::Error::InvalidToken.into()),
-            Auth::Revoked => Err(app::Error::SessionRevoked.into()),
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! How the types of a handler describe its operation.
 
-use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, web::Data};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -12,7 +12,7 @@ use utoipa::{
 
 use crate::{
     app::App,
-    http::{envelope::ApiResult, request::Asked},
+    http::{Site, envelope::ApiResult, request::Asked},
 };
 
 /// What a type says of the operation in whose handler it stands, as an argument or as the answer.
@@ -32,7 +32,11 @@ pub trait Describe {
 pub trait SaysWho: Describe {}
 
 impl Describe for Data<App> {}
+impl Describe for Data<Site> {}
 impl Describe for Asked {}
+impl Describe for HttpRequest {}
+/// What pages answer, which no document describes.
+impl Describe for HttpResponse {}
 
 impl<R: Describe> Describe for ApiResult<R> {
     fn describe(about: &mut About) {

@@ -1,0 +1,83 @@
+//! What is known of a request before its handler runs, whatever surface the request is for.
+
+use std::{cell::Cell, rc::Rc, sync::Arc};
+
+use actix_web::{HttpMessage, HttpRequest};
+use gatehouse_domain::{authz::Actor, time::Timestamp};
+
+use crate::{
+    app::{
+        self, directory::tenants::TenantFacts, request::client::Clock, sessions::cache::Caller,
+        sign_in::attempts::Quota,
+    },
+    cli::operator::Operator,
+    http::problem::Failure,
+};
+
+/// Whose the credential of a request is; see [`crate::http::credential::Credential`].
+#[derive(Debug, Clone)]
+pub enum Auth {
+    /// The request has no credential.
+    Anonymous,
+    /// The credential is none that anything here accepts.
+    Invalid,
+    /// The credential is a valid access token of a session that has ended.
+    Revoked,
+    /// The credential is a valid access token of a session that lasts.
+    Caller(Arc<Caller>),
+    /// The operator of the installation asks, at the command line.
+    Operator(Operator),
+}
+
+/// A request, as the edge has understood it. Every route has one, a page as well as an operation of the API.
+#[derive(Debug)]
+pub struct RequestContext {
+    /// The request id.
+    pub id: Arc<str>,
+    /// When it had come, its body included.
+    pub now: Timestamp,
+    /// What tells the time from then on.
+    pub clock: Clock,
+    /// Who calls.
+    pub auth: Auth,
+    /// The tenant that the path names.
+    pub tenant: Option<Arc<TenantFacts>>,
+    /// Whether the operation knows any query parameters.
+    pub takes_query: bool,
+    /// What is left of the limit that applies.
+    pub quota: Rc<Cell<Option<Quota>>>,
+}
+
+impl RequestContext {
+    /// Looks at the context of a request.
+    pub fn with<T>(request: &HttpRequest, look: impl FnOnce(&Self) -> T) -> T {
+        match request.extensions().get::<Self>() {
+            Some(context) => look(context),
+            None => unreachable!("the edge wraps every route"),
+        }
+    }
+
+    /// Who acts.
+    ///
+    /// # Errors
+    /// Why nobody does.
+    pub fn actor(&self) -> Result<&Arc<Actor>, Failure> {
+        match &self.auth {
+            Auth::Operator(operator) => Ok(operator.actor()),
+            _ => self.caller().map(|caller| &caller.actor),
+        }
+    }
+
+    /// Who calls, as a user with a session.
+    ///
+    /// # Errors
+    /// Why nobody does.
+    pub fn caller(&self) -> Result<&Arc<Caller>, Failure> {
+        match &self.auth {
+            Auth::Caller(caller) => Ok(caller),
+            Auth::Anonymous | Auth::Operator(_) => Err(app::Error::Unauthenticated.into()),
+            Auth::Invalid => Err(app::Error::InvalidToken.into()),
+            Auth::Revoked => Err(app::Error::SessionRevoked.into()),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What a request shows to prove who sends it: a closed set, each member of which is made in one place.
+//!
+//! Which of them a request may show depends on its surface: see [`crate::http::surface::Surface::credential`].
+
+use std::borrow::Cow;
+
+use actix_web::{
+    HttpMessage,
+    dev::ServiceRequest,
+    http::header::{AUTHORIZATION, COOKIE, HeaderMap},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use gatehouse_domain::secret::Secret;
+
+use crate::{cli::operator::Operator, http::surface::Surface};
+
+/// A credential. Showing one proves nothing yet: the edge finds out whose it is.
+#[derive(Debug)]
+pub enum Credential<'r> {
+    /// An access token.
+    Bearer(Bearer<'r>),
+    /// The cookies by which a browser keeps its sessions.
+    Cookie(SessionCookies<'r>),
+    /// The id and the secret of an application.
+    Client(ClientSecret),
+    /// None is needed: the request was made in this process, by the command line.
+    Operator(Operator),
+}
+
+/// A credential was shown in a form that cannot be read, or there was more than one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unreadable;
+
+impl<'r> Credential<'r> {
+    /// The credential of a request, if it shows one. That of an operator lies beside the request and not in its headers,
+    /// so no request that came over a network can have it.
+    ///
+    /// # Errors
+    /// When there is one that cannot be read.
+    pub fn of(request: &'r ServiceRequest, surface: &dyn Surface, is_https: bool) -> Result<Option<Self>, Unreadable> {
+        match request.extensions().get::<Operator>() {
+            Some(operator) => Ok(Some(Self::Operator(operator.clone()))),
+            None => surface.credential(request.headers(), is_https),
+        }
+    }
+}
+
+/// What follows a scheme in the only `Authorization` header. Two credentials are one too many.
+fn authorization<'r>(headers: &'r HeaderMap, scheme: &str) -> Result<Option<&'r [u8]>, Unreadable> {
+    let mut values = headers.get_all(AUTHORIZATION);
+    let Some(value) = values.next() else { return Ok(None) };
+    let (shown, rest) = value.as_bytes().split_at_checked(scheme.len()).ok_or(Unreadable)?;
+    let rest = rest.strip_prefix(b" ").ok_or(Unreadable)?.trim_ascii_start();
+    let is_one = values.next().is_none() && shown.eq_ignore_ascii_case(scheme.as_bytes()) && !rest.is_empty();
+    if is_one { Ok(Some(rest)) } else { Err(Unreadable) }
+}
+
+/// An access token (RFC 6750 section 2.1). What is not of its alphabet is no token of ours anyway.
+#[derive(Debug)]
+pub struct Bearer<'r>(&'r [u8]);
+
+impl<'r> Bearer<'r> {
+    /// The token in the headers.
+    ///
+    /// # Errors
+    /// When there is another credential.
+    pub fn of(headers: &'r HeaderMap) -> Result<Option<Self>, Unreadable> {
+        Ok(authorization(headers, "Bearer")?.map(Self))
+    }
+
+    /// The token.
+    #[must_use]
+    pub const fn token(&self) -> &'r [u8] {
+        self.0
+    }
+}
+
+/// The id and the secret of an application (RFC 6749 section 2.3.1), taken as they are: applications differ in whether
+/// they escape them, and none of ours needs it.
+#[derive(Debug)]
+pub struct ClientSecret {
+    /// The id.
+    pub id: String,
+    /// The secret.
+    pub secret: Secret<String>,
+}
+
+impl ClientSecret {
+    /// Id and secret in the headers.
+    ///
+    /// # Errors
+    /// When there is another credential, or no text with a colon in it.
+    pub fn of(headers: &HeaderMap) -> Result<Option<Self>, Unreadable> {
+        let Some(encoded) = authorization(headers, "Basic")? else { return Ok(None) };
+        let text = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(Unreadable)?;
+        let (id, secret) = text.split_once(':').ok_or(Unreadable)?;
+        Ok(Some(Self { id: id.to_owned(), secret: Secret::new(secret.to_owned()) }))
+    }
+}
+
+/// The name of a cookie. Where clients use https it has the prefix that makes browsers refuse it from anybody else
+/// (RFC 6265bis section 4.1.3.2); on http they would refuse it from us too.
+#[must_use]
+pub fn cookie_name(name: &str, is_https: bool) -> Cow<'_, str> {
+    if is_https { format!("__Host-{name}").into() } else { name.into() }
+}
+
+/// The cookies of a request: names and values.
+pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let values = headers.get_all(COOKIE).filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='))
+}
+
+/// The most sessions that a browser keeps.
+const SESSIONS_MAX: usize = 20;
+
+/// The cookies by which a browser keeps its sessions, one for each tenant: `gh-s-` and the tenant's id without its prefix.
+#[derive(Debug)]
+pub struct SessionCookies<'r>(Vec<(&'r str, &'r str)>);
+
+impl<'r> SessionCookies<'r> {
+    /// The cookies in the headers.
+    #[must_use]
+    pub fn of(headers: &'r HeaderMap, is_https: bool) -> Option<Self> {
+        let prefix = cookie_name("gh-s-", is_https);
+        let ours = |(name, value): (&'r str, &'r str)| Some((name.strip_prefix(&*prefix)?, value));
+        let found: Vec<_> = cookies(headers).filter_map(ours).take(SESSIONS_MAX).collect();
+        (!found.is_empty()).then_some(Self(found))
+    }
+
+    /// The cookie of a tenant. Of two, somebody else may have set one: neither counts.
+    #[must_use]
+    pub fn of_tenant(&self, suffix: &str) -> Option<&'r str> {
+        let mut values = self.0.iter().filter(|(tenant, _)| *tenant == suffix).map(|(_, value)| *value);
+        values.next().filter(|_| values.next().is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        values.iter().for_each(|value| headers.append(name.clone(), HeaderValue::from_str(value).unwrap()));
+        headers
+    }
+
+    fn bearer(values: &[&str]) -> Result<Option<String>, Unreadable> {
+        let token = |it: Bearer<'_>| String::from_utf8_lossy(it.token()).into_owned();
+        Bearer::of(&headers(AUTHORIZATION, values)).map(|found| found.map(token))
+    }
+
+    #[test]
+    fn bearer_token_is_the_only_credential() {
+        assert_eq!(bearer(&[]), Ok(None));
+        assert_eq!(bearer(&["Bearer a.b"]), Ok(Some("a.b".to_owned())));
+        assert_eq!(bearer(&["bEARER   a.b"]), Ok(Some("a.b".to_owned())));
+        for bad in
+            [&["Bearer "][..], &["Bearer"], &["Bearera.b"], &["Basic YTpi"], &["", ""], &["Bearer a", "Bearer a"]]
+        {
+            assert_eq!(bearer(bad), Err(Unreadable), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn secret_of_an_application_may_have_colons_and_is_not_unescaped() {
+        let read = |value: &str| {
+            let found = ClientSecret::of(&headers(AUTHORIZATION, &[value]))?;
+            Ok(found.map(|it| (it.id, it.secret.expose().clone())))
+        };
+        let encoded = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        assert_eq!(read(&encoded("app_1:a:%20+b")), Ok(Some(("app_1".to_owned(), "a:%20+b".to_owned()))));
+        for bad in [encoded("app_1"), "Basic ***".to_owned(), "Bearer YTpi".to_owned()] {
+            assert_eq!(read(&bad), Err(Unreadable), "{bad}");
+        }
+    }
+
+    #[test]
+    fn browser_keeps_a_session_for_each_tenant() {
+        let headers = headers(COOKIE, &["__Host-gh-s-a=1; gh-s-a=2; other=3", "__Host-gh-s-b=4; __Host-gh-s-b=5"]);
+        let (https, http) = (SessionCookies::of(&headers, true).unwrap(), SessionCookies::of(&headers, false).unwrap());
+        assert_eq!((https.of_tenant("a"), http.of_tenant("a")), (Some("1"), Some("2")));
+        assert_eq!((https.of_tenant("b"), https.of_tenant("c")), (None, None), "two of one name, or none");
+        assert!(SessionCookies::of(&HeaderMap::new(), true).is_none());
+    }
+}

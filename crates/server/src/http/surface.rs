@@ -1,0 +1,68 @@
+//! The kinds of clients: each proves in its own way who it is, and is told in its own words why something failed.
+
+mod oauth;
+mod page;
+
+use actix_web::{HttpResponse, http::header::HeaderMap};
+
+pub use oauth::OAuth;
+pub use page::Pages;
+
+use crate::http::{
+    credential::{Bearer, Credential, Unreadable},
+    problem::Failure,
+};
+
+/// A kind of client.
+pub trait Surface: std::fmt::Debug + Sync {
+    /// The credential that its requests show.
+    ///
+    /// # Errors
+    /// When there is one that cannot be read.
+    fn credential<'r>(&self, headers: &'r HeaderMap, is_https: bool) -> Result<Option<Credential<'r>>, Unreadable>;
+
+    /// What is answered to a request that failed. [`Failure::response`] logs it and adds what all surfaces have.
+    fn render(&self, failure: &Failure, request_id: &str) -> HttpResponse;
+
+    /// How a client with these headers is answered here.
+    fn towards(&self, headers: &HeaderMap) -> &'static dyn Surface;
+
+    /// Whether its requests may have query parameters that nothing here knows.
+    fn ignores_unknown_query(&self) -> bool {
+        true
+    }
+}
+
+/// Programs that call the API, with access tokens. They get `application/problem+json`.
+#[derive(Debug)]
+pub struct Api;
+
+impl Surface for Api {
+    fn credential<'r>(&self, headers: &'r HeaderMap, _: bool) -> Result<Option<Credential<'r>>, Unreadable> {
+        Ok(Bearer::of(headers)?.map(Credential::Bearer))
+    }
+
+    fn render(&self, failure: &Failure, request_id: &str) -> HttpResponse {
+        failure.problem(request_id)
+    }
+
+    fn towards(&self, _: &HeaderMap) -> &'static dyn Surface {
+        &Self
+    }
+
+    fn ignores_unknown_query(&self) -> bool {
+        false
+    }
+}
+
+/// Whether a path can only be of the API.
+#[must_use]
+pub fn is_api(path: &str) -> bool {
+    path.starts_with("/api/")
+}
+
+/// The surface of a path that is not known yet, or nothing.
+#[must_use]
+pub fn of(path: &str) -> &'static dyn Surface {
+    if is_api(path) { &Api } else { &Pages }
+}
