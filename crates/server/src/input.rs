@@ -4,22 +4,25 @@
 //! Unknown fields, repeated keys and a depth beyond 64 are faults like any other, so nothing a caller sends is
 //! silently without effect.
 
+mod attributes;
 mod declare;
-mod json;
 mod pairs;
 mod presence;
+mod raw;
 mod value;
 
 use std::collections::BTreeMap;
 
-use gatehouse_domain::issue::{Fault, Issues, Loc, Parse, beginning};
+use gatehouse_domain::issue::{Fault, Issues, Loc, beginning};
 use utoipa::openapi::{RefOr, Schema};
 
-pub(crate) use declare::{body, describe, parameter, query, sentence};
-pub use json::Json;
-pub use pairs::{no_query, read_pairs, read_query, read_urlencoded};
+pub use attributes::AttributesField;
+pub use declare::{Property, form_schema, object_schema};
+pub(crate) use declare::{input, sentence};
+pub use pairs::{no_query, pairs, read_form, read_query, read_urlencoded};
 pub use presence::{Flag, Many, Patch, Set};
-pub use value::Opaque;
+pub use raw::Raw;
+pub use value::{Opaque, parse, text, word};
 
 /// A place in the input, and where faults found there go. A place is built only for a fault: an input can have many
 /// thousands of values, deep down, under long keys.
@@ -79,98 +82,50 @@ impl<'a> At<'a> {
     }
 }
 
-/// A value in a JSON body.
+/// A value under a name, however it was sent: in a JSON body, in a form, in a query. One declaration says how it is read
+/// and how the document describes it.
 pub trait Field: Sized {
     /// Whether it must be there.
     const REQUIRED: bool = true;
     /// Reads it.
-    fn read(json: Json, at: &mut At<'_>) -> Option<Self>;
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self>;
     /// What it is when it is not there; `None` where it must be.
     fn absent() -> Option<Self> {
         None
     }
     /// How the document describes it.
     fn schema() -> RefOr<Schema>;
+    /// How the document describes it in a form or a query, where nothing is `null`.
+    fn text_schema() -> RefOr<Schema> {
+        Self::schema()
+    }
     /// The schemas that the description refers to.
     fn referenced(_schemas: &mut Vec<(String, RefOr<Schema>)>) {}
 }
 
-/// A value in a query or a form, given by the texts under its key.
-pub trait Param: Sized {
-    /// Whether it must be there.
-    const REQUIRED: bool = false;
-    /// Reads it. There is at least one text, and none is empty.
-    fn read(texts: Vec<String>, at: &mut At<'_>) -> Option<Self>;
-    /// What it is when it is not there; `None` where it must be.
-    fn absent() -> Option<Self>;
-    /// How the document describes it.
-    fn schema() -> RefOr<Schema>;
-}
-
-/// One of possibly several texts under a key.
-pub trait Item: Sized {
-    /// Reads one.
-    ///
-    /// # Errors
-    /// The rule it breaks.
-    fn read_text(text: &str) -> Result<Self, Fault>;
-    /// How the document describes one.
-    fn schema() -> RefOr<Schema>;
-}
-
 /// The fields of an object that have not been read yet.
 #[derive(Debug)]
-pub struct Fields<'a, 'i, V> {
+pub struct Fields<'a, 'i> {
     at: &'a mut At<'i>,
-    entries: BTreeMap<String, V>,
+    entries: BTreeMap<String, Raw>,
 }
 
-impl Fields<'_, '_, Json> {
-    /// Reads a field of a body.
+impl Fields<'_, '_> {
+    /// Reads a field.
     pub fn field<T: Field>(&mut self, name: &'static str) -> Option<T> {
         match self.entries.remove(name) {
-            Some(json) => self.at.inside(Step::Key(name), |at| T::read(json, at)),
             None => T::absent().or_else(|| self.missing(name)),
+            // A key of a query without a text.
+            Some(Raw::Texts(texts)) if texts.is_empty() => T::absent().or_else(|| self.missing(name)),
+            Some(raw) => self.at.inside(Step::Key(name), |at| T::read(raw, at)),
         }
-    }
-}
-
-impl Fields<'_, '_, Vec<String>> {
-    /// Reads a parameter of a query or form. An empty one counts as absent.
-    pub fn param<T: Param>(&mut self, name: &'static str) -> Option<T> {
-        let texts: Vec<_> =
-            self.entries.remove(name).unwrap_or_default().into_iter().filter(|text| !text.is_empty()).collect();
-        if texts.is_empty() {
-            return T::absent().or_else(|| self.missing(name));
-        }
-        self.at.inside(Step::Key(name), |at| T::read(texts, at))
-    }
-
-    /// Reads a text of a form that must be given once.
-    pub fn text<T: Parse>(&mut self, name: &'static str) -> Option<T> {
-        match self.entries.remove(name).as_deref() {
-            None | Some([]) => self.missing(name),
-            Some([text]) => {
-                self.at.inside(Step::Key(name), |at| T::parse(text).map_or_else(|fault| at.fault(fault), Some))
-            }
-            Some(_) => {
-                self.at.inside(Step::Key(name), |at| at.fault(Fault::new("duplicate_key", "must not be repeated")))
-            }
-        }
-    }
-
-    /// Reads a text of a form that may be left out.
-    pub fn optional_text<T: Parse>(&mut self, name: &'static str) -> Option<Option<T>> {
-        if self.entries.contains_key(name) { self.text(name).map(Some) } else { Some(None) }
     }
 
     /// Drops a field that means nothing here.
     pub fn ignore(&mut self, name: &str) {
         self.entries.remove(name);
     }
-}
 
-impl<V> Fields<'_, '_, V> {
     fn missing<T>(&mut self, name: &'static str) -> Option<T> {
         self.at.inside(Step::Key(name), |at| at.fault(Fault::new("missing", "is required")))
     }
@@ -187,16 +142,50 @@ impl<V> Fields<'_, '_, V> {
     }
 }
 
-/// An object in a JSON body.
+/// Fields that belong together: a JSON body or an object in one, a form, a query. [`input!`] declares one.
 pub trait Object: Sized {
+    /// What the document calls it.
+    const NAME: &'static str = "";
+    /// What the document says of it, line by line.
+    const DOC: &'static [&'static str] = &[];
     /// Reads its fields.
-    fn read_fields(fields: &mut Fields<'_, '_, Json>) -> Option<Self>;
+    fn read_fields(fields: &mut Fields<'_, '_>) -> Option<Self>;
+    /// What the document says of each.
+    fn properties() -> Vec<Property>;
+}
+
+/// No field at all.
+impl Object for () {
+    fn read_fields(_: &mut Fields<'_, '_>) -> Option<Self> {
+        Some(())
+    }
+
+    fn properties() -> Vec<Property> {
+        Vec::new()
+    }
+}
+
+/// The fields of one thing and those that it shares with others.
+impl<A: Object, B: Object> Object for (A, B) {
+    fn read_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        // Both, so that the faults of both are reported.
+        let (a, b) = (A::read_fields(fields), B::read_fields(fields));
+        Some((a?, b?))
+    }
+
+    fn properties() -> Vec<Property> {
+        A::properties().into_iter().chain(B::properties()).collect()
+    }
 }
 
 /// Reads an object, and refuses what it does not know.
-pub fn read_object<T: Object>(json: Json, at: &mut At<'_>) -> Option<T> {
-    let Json::Object(entries) = json else { return at.fault(Fault::new("object_type", "must be an object")) };
-    let mut fields = Fields { at, entries: entries.into_iter().collect() };
+pub fn read_object<T: Object>(json: Raw, at: &mut At<'_>) -> Option<T> {
+    let Raw::Object(entries) = json else { return at.fault(Fault::new("object_type", "must be an object")) };
+    read_entries(entries.into_iter().collect(), at)
+}
+
+fn read_entries<T: Object>(entries: BTreeMap<String, Raw>, at: &mut At<'_>) -> Option<T> {
+    let mut fields = Fields { at, entries };
     let object = T::read_fields(&mut fields);
     fields.finish();
     object
@@ -217,11 +206,11 @@ pub fn read_body<T: Object>(bytes: &[u8]) -> Result<T, Issues> {
     }
 }
 
-/// Reads JSON that has been taken apart.
+/// Reads an object that has been taken apart.
 ///
 /// # Errors
 /// Every fault found.
-pub fn read_json<T: Object>(json: Json) -> Result<T, Issues> {
+pub fn read_json<T: Object>(json: Raw) -> Result<T, Issues> {
     let mut issues = Issues::default();
     json.audit(1, &mut At::root("body", &mut issues));
     if !issues.is_empty() {

@@ -47,20 +47,20 @@ pub use gatehouse_persistence::deadline;
 /// Everything that use cases work with.
 #[derive(Debug)]
 pub struct App {
-    pub(crate) db: Db,
-    pub(crate) env: Env,
-    pub(crate) keyring: Arc<Keyring>,
-    pub(crate) tokens: Tokens,
-    pub(crate) hasher: Hasher,
-    pub(crate) defaults: Defaults,
-    pub(crate) limits: Limits,
-    pub(crate) session_cache: Arc<sessions::cache::SessionCache>,
-    pub(crate) clients: request::client::Clients,
-    pub(crate) mailer: Mailer,
-    pub(crate) outbox: jobs::Outbox,
-    pub(crate) in_flight_keys: request::idempotency::InFlightKeys,
-    pub(crate) admission: request::buckets::Admission,
-    pub(crate) repeats: audit::repeats::Repeats,
+    db: Db,
+    env: Env,
+    keyring: Arc<Keyring>,
+    tokens: Tokens,
+    hasher: Hasher,
+    defaults: Defaults,
+    limits: Limits,
+    session_cache: Arc<sessions::cache::SessionCache>,
+    clients: request::client::Clients,
+    mailer: Mailer,
+    outbox: jobs::Outbox,
+    in_flight_keys: request::idempotency::InFlightKeys,
+    admission: request::buckets::Admission,
+    repeats: audit::repeats::Repeats,
 }
 
 /// Why an instance cannot start.

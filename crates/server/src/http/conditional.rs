@@ -49,24 +49,40 @@ pub trait Revision {
     fn revision(&self) -> (Uuid, i64);
 }
 
-macro_rules! revisions {
-    ($($type:ty: |$value:ident| $id:expr, $version:expr;)*) => {$(
-        impl Revision for $type {
-            fn revision(&self) -> (Uuid, i64) {
-                let $value = self;
-                ($id.uuid(), $version)
-            }
-        }
-    )*};
+impl Revision for Partner {
+    fn revision(&self) -> (Uuid, i64) {
+        (self.id.uuid(), self.version)
+    }
 }
 
-revisions! {
-    Partner: |partner| partner.id, partner.version;
-    Tenant: |tenant| tenant.id, tenant.version;
-    Role: |role| role.id, role.version;
-    Assignment: |assignment| assignment.id, assignment.version;
-    &UserView: |view| view.user.id, view.user.version;
-    UserDetail: |detail| detail.view.user.id, detail.view.user.version;
+impl Revision for Tenant {
+    fn revision(&self) -> (Uuid, i64) {
+        (self.id.uuid(), self.version)
+    }
+}
+
+impl Revision for Role {
+    fn revision(&self) -> (Uuid, i64) {
+        (self.id.uuid(), self.version)
+    }
+}
+
+impl Revision for Assignment {
+    fn revision(&self) -> (Uuid, i64) {
+        (self.id.uuid(), self.version)
+    }
+}
+
+impl Revision for &UserView {
+    fn revision(&self) -> (Uuid, i64) {
+        (self.user.id.uuid(), self.user.version)
+    }
+}
+
+impl Revision for UserDetail {
+    fn revision(&self) -> (Uuid, i64) {
+        (self.view.user.id.uuid(), self.view.user.version)
+    }
 }
 
 impl Revision for Decided {
@@ -129,34 +145,35 @@ pub trait Answers {
     type Data: Serialize;
     /// The same answer with data that are written.
     type Written: Responder<Body = BoxBody>;
-    /// The data.
-    fn data(&self) -> &Self::Data;
-    /// Puts them back, written.
-    fn written(self, data: Box<RawValue>) -> Self::Written;
+    /// The data, and what makes the answer of them when they are written.
+    fn split(self) -> (Self::Data, impl FnOnce(Box<RawValue>) -> Self::Written);
 }
 
-macro_rules! answers {
-    ($($answer:ident: |$value:ident, $data:ident| $written:expr;)*) => {$(
-        impl<T: Serialize> Answers for $answer<T> {
-            type Data = T;
-            type Written = $answer<Box<RawValue>>;
+impl<T: Serialize> Answers for ApiResponse<T> {
+    type Data = T;
+    type Written = ApiResponse<Box<RawValue>>;
 
-            fn data(&self) -> &T {
-                &self.0
-            }
-
-            fn written(self, $data: Box<RawValue>) -> Self::Written {
-                let $value = self;
-                $written
-            }
-        }
-    )*};
+    fn split(self) -> (T, impl FnOnce(Box<RawValue>) -> Self::Written) {
+        (self.0, ApiResponse)
+    }
 }
 
-answers! {
-    ApiResponse: |_answer, data| ApiResponse(data);
-    WithChanges: |answer, data| WithChanges(data, answer.1, answer.2);
-    WithEffects: |answer, data| WithEffects(data, answer.1);
+impl<T: Serialize> Answers for WithChanges<T> {
+    type Data = T;
+    type Written = WithChanges<Box<RawValue>>;
+
+    fn split(self) -> (T, impl FnOnce(Box<RawValue>) -> Self::Written) {
+        (self.0, move |data| WithChanges(data, self.1, self.2))
+    }
+}
+
+impl<T: Serialize> Answers for WithEffects<T> {
+    type Data = T;
+    type Written = WithEffects<Box<RawValue>>;
+
+    fn split(self) -> (T, impl FnOnce(Box<RawValue>) -> Self::Written) {
+        (self.0, move |data| WithEffects(data, self.1))
+    }
 }
 
 impl<R: Answers> Responder for Versioned<R> {
@@ -169,7 +186,8 @@ impl<R: Answers> Responder for Versioned<R> {
             let issues = Issues::from(fault.at(vec!["header".into(), "If-None-Match".into()]));
             return HttpResponse::from_error(Failure::from(issues));
         }
-        let data = match to_raw_value(answer.data()) {
+        let (data, answer) = answer.split();
+        let data = match to_raw_value(&data) {
             Ok(data) => data,
             Err(error) => return HttpResponse::from_error(Failure::from(Error::Internal(Box::new(error)))),
         };
@@ -179,7 +197,7 @@ impl<R: Answers> Responder for Versioned<R> {
             (&Method::GET, Some(known)) if known.has(|other, _| other == tag) => {
                 HttpResponse::new(StatusCode::NOT_MODIFIED)
             }
-            _ => answer.written(data).respond_to(request),
+            _ => answer(data).respond_to(request),
         };
         if let Ok(tag) = HeaderValue::try_from(format!("\"{tag}\"")) {
             response.headers_mut().insert(ETAG, tag);

@@ -8,7 +8,7 @@ use gatehouse_domain::{authz::Actor, time::Timestamp};
 use crate::{
     app::{
         self, directory::tenants::TenantFacts, request::client::Clock, sessions::cache::Caller,
-        sign_in::attempts::Quota,
+        attempts::Quota,
     },
     cli::operator::Operator,
     http::problem::Failure,

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::header::CONTENT_DISPOSITION, web::Bytes};
 use futures_util::{StreamExt, stream};
-use gatehouse_domain::{import::Format, issue::Fault, settings::Word};
+use gatehouse_domain::{import::Format, settings::Word};
 use utoipa::{
     ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
@@ -16,14 +16,14 @@ use crate::{
         envelope::ApiResult,
         operation::{About, Describe, described},
     },
-    input::{Item, query},
+    input::{At, Field, Raw, input, word},
 };
 
 /// A form of a file that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileFormat(pub Format);
 
-query! {
+input! {
     /// How a file is sent.
     pub struct FileQuery {
         /// The form of the file.
@@ -39,9 +39,9 @@ impl FileQuery {
     }
 }
 
-impl Item for FileFormat {
-    fn read_text(text: &str) -> Result<Self, Fault> {
-        Format::from_word(text).map(Self)
+impl Field for FileFormat {
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        word(raw, at).map(Self)
     }
 
     fn schema() -> RefOr<Schema> {
@@ -50,7 +50,8 @@ impl Item for FileFormat {
     }
 }
 
-/// Declares a text by what it is described as.
+/// Declares a text by what it is described as: `/// A table. Table: "a,b\r\n";` becomes `pub struct Table;` whose schema is a
+/// string with that description and example.
 macro_rules! texts {
     ($($(#[doc = $doc:literal])* $name:ident: $example:literal;)*) => {$(
         $(#[doc = $doc])*

@@ -83,12 +83,7 @@ impl Keyed {
         let named = [request.method().as_str(), request.path(), self.key.as_str()].join("\0");
         let body = request.extensions().get::<BodyDigest>().map(|digest| digest.0.clone()).unwrap_or_default();
         let asked = [request.query_string().as_bytes(), &[0], &body].concat();
-        Ok(IdempotencyKey {
-            key: app.keyring.idempotency(&[user.user_id.uuid().as_bytes(), named.as_bytes()].concat()),
-            fingerprint: app.keyring.idempotency(&asked),
-            tenant: user.tenant_id,
-            user: user.user_id,
-        })
+        Ok(app.idempotency().key(user, named.as_bytes(), &asked))
     }
 }
 

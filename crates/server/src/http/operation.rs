@@ -95,7 +95,14 @@ pub trait Handles<Args: FromRequest>: Handler<Args, Output: Responder> {
     fn describe(about: &mut About);
 }
 
-/// `handles!(A B)` lets functions of arguments `A` and `B` handle operations; `A` says who may call them.
+/// `handles!(A B)` lets functions of arguments `A` and `B` handle operations; `A` says who may call them. It becomes
+///
+/// ```text
+/// impl<F, Fut, A, B> Handles<(A, B)> for F where F: Fn(A, B) -> Fut, A: SaysWho, B: Describe, … {
+///     const FEATURES: Features = Features { secured: A::SECURED || B::SECURED, … };
+///     fn describe(about: &mut About) { A::describe(about); B::describe(about); Fut::Output::describe(about); }
+/// }
+/// ```
 macro_rules! handles {
     ($first:ident $($argument:ident)*) => {
         impl<F, Fut, $first, $($argument),*> Handles<($first, $($argument,)*)> for F

@@ -80,6 +80,8 @@ pub struct Code {
     pub help: &'static str,
 }
 
+/// `STALE CONFLICT "stale" "Somebody else changed it" "Load it again.";` becomes
+/// `const STALE: Code = Code { code: "stale", status: StatusCode::CONFLICT, title: …, help: … };` and a member of `CODES`.
 macro_rules! codes {
     ($($name:ident $status:ident $code:literal $title:literal $help:literal;)*) => {
         $(const $name: Code = Code { code: $code, status: StatusCode::$status, title: $title, help: $help };)*

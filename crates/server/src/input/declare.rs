@@ -1,9 +1,43 @@
-//! Declaring bodies and queries: one declaration gives the type, how it is read, and how the document describes it.
+//! Declaring fields that belong together: one declaration gives the type, how it is read, and how the document describes
+//! it.
 
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{
+    ObjectBuilder, Ref, RefOr, Required, Schema,
+    path::{Parameter, ParameterBuilder, ParameterIn},
+    schema::AdditionalProperties,
+};
 
-/// Declares the object of a JSON body: the struct, how it is read, and how the document describes it.
-macro_rules! body {
+use super::{Field, Object};
+
+/// Declares the object of a JSON body, the fields of a form, or the parameters of a query. So
+///
+/// ```text
+/// input! {
+///     /// What changes of a role.
+///     pub struct RolePatch {
+///         /// Its name.
+///         name: Set<Name>,
+///     }
+/// }
+/// ```
+///
+/// becomes the struct, and
+///
+/// ```text
+/// impl Object for RolePatch {
+///     fn read_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
+///         let name = fields.field::<Set<Name>>("name");
+///         Some(Self { name: name? })
+///     }
+///
+///     fn properties() -> Vec<Property> {
+///         vec![Property::of::<Set<Name>>("name", &[" Its name."])]
+///     }
+/// }
+/// ```
+///
+/// and what lets it stand as a field in another object, and in the document under its own name.
+macro_rules! input {
     ($($(#[doc = $doc:literal])* pub struct $name:ident { $($(#[doc = $fdoc:literal])* $field:ident: $type:ty,)* })*) => {$(
         $(#[doc = $doc])*
         #[derive(Debug)]
@@ -12,16 +46,23 @@ macro_rules! body {
         }
 
         impl $crate::input::Object for $name {
-            fn read_fields(fields: &mut $crate::input::Fields<'_, '_, $crate::input::Json>) -> Option<Self> {
+            const NAME: &'static str = stringify!($name);
+            const DOC: &'static [&'static str] = &[$($doc),*];
+
+            fn read_fields(fields: &mut $crate::input::Fields<'_, '_>) -> Option<Self> {
                 // All fields are read before the first missing one ends it, so that every fault is found.
                 $(let $field = fields.field::<$type>(stringify!($field));)*
                 Some(Self { $($field: $field?,)* })
             }
+
+            fn properties() -> Vec<$crate::input::Property> {
+                vec![$($crate::input::Property::of::<$type>(stringify!($field), &[$($fdoc),*]),)*]
+            }
         }
 
         impl $crate::input::Field for $name {
-            fn read(json: $crate::input::Json, at: &mut $crate::input::At<'_>) -> Option<Self> {
-                $crate::input::read_object(json, at)
+            fn read(raw: $crate::input::Raw, at: &mut $crate::input::At<'_>) -> Option<Self> {
+                $crate::input::read_object(raw, at)
             }
 
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
@@ -36,20 +77,7 @@ macro_rules! body {
 
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-                let object = utoipa::openapi::ObjectBuilder::new()
-                    .description(Some($crate::input::sentence(&[$($doc),*])))
-                    .additional_properties(Some(utoipa::openapi::schema::AdditionalProperties::FreeForm(false)));
-                $(
-                    let object = object.property(
-                        stringify!($field),
-                        $crate::input::describe(
-                            <$type as $crate::input::Field>::schema(),
-                            &[$($fdoc),*],
-                        ),
-                    );
-                    let object = if <$type as $crate::input::Field>::REQUIRED { object.required(stringify!($field)) } else { object };
-                )*
-                object.into()
+                $crate::input::object_schema::<Self>()
             }
         }
 
@@ -60,34 +88,75 @@ macro_rules! body {
         }
     )*};
 }
-pub(crate) use body;
+pub(crate) use input;
 
-/// Declares the parameters of a query: the struct, how it is read, and how the document describes it.
-macro_rules! query {
-    ($($(#[doc = $doc:literal])* pub struct $name:ident { $($(#[doc = $fdoc:literal])* $field:ident: $type:ty,)* })*) => {$(
-        $(#[doc = $doc])*
-        #[derive(Debug)]
-        pub struct $name {
-            $($(#[doc = $fdoc])* pub $field: $type,)*
-        }
-
-        impl $crate::http::extract::page::Filter for $name {
-            fn read(fields: &mut $crate::input::Fields<'_, '_, Vec<String>>) -> Option<Self> {
-                $(let $field = fields.param::<$type>(stringify!($field));)*
-                Some(Self { $($field: $field?,)* })
-            }
-
-            fn parameters() -> Vec<utoipa::openapi::path::Parameter> {
-                vec![$($crate::input::parameter(
-                    stringify!($field),
-                    <$type as $crate::input::Param>::schema(),
-                    &[$($fdoc),*],
-                ),)*]
-            }
-        }
-    )*};
+/// What the document says of a field.
+pub struct Property {
+    name: &'static str,
+    doc: &'static [&'static str],
+    is_required: bool,
+    schema: RefOr<Schema>,
+    text_schema: RefOr<Schema>,
 }
-pub(crate) use query;
+
+impl std::fmt::Debug for Property {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Property({})", self.name)
+    }
+}
+
+impl Property {
+    /// A field that is read as a `T`.
+    pub fn of<T: Field>(name: &'static str, doc: &'static [&'static str]) -> Self {
+        Self { name, doc, is_required: T::REQUIRED, schema: T::schema(), text_schema: T::text_schema() }
+    }
+
+    /// The same field, whose values are described otherwise.
+    pub fn with(self, schema: impl Into<RefOr<Schema>>) -> Self {
+        Self { text_schema: schema.into(), ..self }
+    }
+
+    /// The field as a parameter of a query.
+    pub fn parameter(self) -> Parameter {
+        ParameterBuilder::new()
+            .name(self.name)
+            .parameter_in(ParameterIn::Query)
+            .required(Required::False)
+            .description(Some(sentence(self.doc)))
+            .schema(Some(self.text_schema))
+            .build()
+    }
+}
+
+/// An object with these properties and no others.
+fn object(doc: String, properties: Vec<Property>, schema: fn(Property) -> RefOr<Schema>) -> RefOr<Schema> {
+    let object =
+        ObjectBuilder::new().description(Some(doc)).additional_properties(Some(AdditionalProperties::FreeForm(false)));
+    let with = |object: ObjectBuilder, property: Property| {
+        let (name, doc, is_required) = (property.name, property.doc, property.is_required);
+        let object = object.property(name, describe(schema(property), doc));
+        if is_required { object.required(name) } else { object }
+    };
+    properties.into_iter().fold(object, with).into()
+}
+
+/// How the document describes an object in a JSON body.
+pub fn object_schema<T: Object>() -> RefOr<Schema> {
+    object(sentence(T::DOC), T::properties(), |property| property.schema)
+}
+
+/// How the document describes a form, and under which name: one for each encoding, because generators tell encodings apart
+/// by their types, and some of them send a form in every encoding that its type has.
+pub fn form_schema<T: Object, const MULTIPART: bool>(schemas: &mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema> {
+    let (mut name, mut doc) = (T::NAME.to_owned(), sentence(T::DOC));
+    if MULTIPART {
+        name = format!("{}MultipartRequest", name.trim_end_matches("Request"));
+        doc = format!("{}, sent as multipart/form-data.", doc.trim_end_matches('.'));
+    }
+    let reference = Ref::from_schema_name(&name).into();
+    schemas.push((name, object(doc, T::properties(), |property| property.text_schema)));
+    reference
+}
 
 /// The lines of a doc comment as one text.
 pub(crate) fn sentence(lines: &[&str]) -> String {
@@ -95,7 +164,7 @@ pub(crate) fn sentence(lines: &[&str]) -> String {
 }
 
 /// A schema with a description. References stay as they are: what they point to describes itself.
-pub(crate) fn describe(schema: RefOr<Schema>, doc: &[&str]) -> RefOr<Schema> {
+fn describe(schema: RefOr<Schema>, doc: &[&str]) -> RefOr<Schema> {
     match schema {
         RefOr::T(Schema::Object(mut object)) => {
             object.description = Some(sentence(doc));
@@ -107,19 +176,4 @@ pub(crate) fn describe(schema: RefOr<Schema>, doc: &[&str]) -> RefOr<Schema> {
         }
         other => other,
     }
-}
-
-/// A query parameter.
-pub(crate) fn parameter(name: &str, schema: RefOr<Schema>, doc: &[&str]) -> utoipa::openapi::path::Parameter {
-    use utoipa::openapi::{
-        Required,
-        path::{ParameterBuilder, ParameterIn},
-    };
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Query)
-        .required(Required::False)
-        .description(Some(sentence(doc)))
-        .schema(Some(schema))
-        .build()
 }

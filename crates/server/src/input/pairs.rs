@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gatehouse_domain::issue::{Fault, Issues};
 
-use super::{At, Fields};
+use super::{At, Object, Raw, read_entries};
 
 /// Splits `key=value&…` (WHATWG URL, application/x-www-form-urlencoded); `None` where it is not UTF-8. Lenient decoders
 /// put a replacement character there, which would make two passwords one.
@@ -24,37 +24,50 @@ pub fn read_urlencoded(bytes: &[u8]) -> Option<Vec<(String, String)>> {
         .collect()
 }
 
-/// Splits a query.
+/// The pairs of a query.
 ///
 /// # Errors
 /// Where it is not UTF-8.
-pub fn read_query(query: &str) -> Result<Vec<(String, String)>, Issues> {
+pub fn pairs(query: &str) -> Result<Vec<(String, String)>, Issues> {
     let fault = || Fault::new("query_invalid", "must be percent-encoded UTF-8").at(vec!["query".into()]);
     read_urlencoded(query.as_bytes()).ok_or_else(|| fault().into())
 }
 
-/// Reads pairs of a query or a form.
-///
-/// # Errors
-/// Every fault found.
-pub fn read_pairs<T>(
+fn read<T: Object>(
     place: &'static str,
-    pairs: impl Iterator<Item = (String, String)>,
-    read: impl FnOnce(&mut Fields<'_, '_, Vec<String>>) -> Option<T>,
+    pairs: impl IntoIterator<Item = (String, String)>,
+    counts: impl Fn(&str) -> bool,
 ) -> Result<T, Issues> {
     let mut entries = BTreeMap::<String, Vec<String>>::new();
     for (key, text) in pairs {
-        entries.entry(key).or_default().push(text);
+        let texts = entries.entry(key).or_default();
+        if counts(&text) {
+            texts.push(text);
+        }
     }
     let mut issues = Issues::default();
-    let mut at = At::root(place, &mut issues);
-    let mut fields = Fields { at: &mut at, entries };
-    let value = read(&mut fields);
-    fields.finish();
+    let entries = entries.into_iter().map(|(key, texts)| (key, Raw::Texts(texts))).collect();
+    let value = read_entries(entries, &mut At::root(place, &mut issues));
     match value {
         Some(value) if issues.is_empty() => Ok(value),
         _ => Err(issues),
     }
+}
+
+/// Reads the pairs of a query. An empty text counts as none.
+///
+/// # Errors
+/// Every fault found.
+pub fn read_query<T: Object>(pairs: impl IntoIterator<Item = (String, String)>) -> Result<T, Issues> {
+    read("query", pairs, |text| !text.is_empty())
+}
+
+/// Reads the pairs of a form.
+///
+/// # Errors
+/// Every fault found.
+pub fn read_form<T: Object>(pairs: impl IntoIterator<Item = (String, String)>) -> Result<T, Issues> {
+    read("body", pairs, |_| true)
 }
 
 /// Refuses every parameter of an operation that has none.
@@ -62,8 +75,5 @@ pub fn read_pairs<T>(
 /// # Errors
 /// One fault for each.
 pub fn no_query(query: &str) -> Result<(), Issues> {
-    if !query.is_empty() {
-        read_pairs("query", read_query(query)?.into_iter(), |_| Some(()))?;
-    }
-    Ok(())
+    if query.is_empty() { Ok(()) } else { read_query(pairs(query)?) }
 }

@@ -6,16 +6,16 @@ use utoipa::openapi::{
     schema::{SchemaType, Type},
 };
 
-use super::{At, Field, Item, Json, Param, Step};
+use super::{At, Field, Raw, Step};
 
 /// Absent and `null` are the same: there is none.
 impl<T: Field> Field for Option<T> {
     const REQUIRED: bool = false;
 
-    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-        match json {
-            Json::Null => Some(None),
-            json => T::read(json, at).map(Some),
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        match raw {
+            Raw::Null => Some(None),
+            raw => T::read(raw, at).map(Some),
         }
     }
 
@@ -25,6 +25,10 @@ impl<T: Field> Field for Option<T> {
 
     fn schema() -> RefOr<Schema> {
         nullable(T::schema())
+    }
+
+    fn text_schema() -> RefOr<Schema> {
+        T::text_schema()
     }
 
     fn referenced(schemas: &mut Vec<(String, RefOr<Schema>)>) {
@@ -39,8 +43,8 @@ pub struct Patch<T>(pub Option<Option<T>>);
 impl<T: Field> Field for Patch<T> {
     const REQUIRED: bool = false;
 
-    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-        Option::<T>::read(json, at).map(|value| Self(Some(value)))
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        Option::<T>::read(raw, at).map(|value| Self(Some(value)))
     }
 
     fn absent() -> Option<Self> {
@@ -63,8 +67,8 @@ pub struct Set<T>(pub Option<T>);
 impl<T: Field> Field for Set<T> {
     const REQUIRED: bool = false;
 
-    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-        T::read(json, at).map(|value| Self(Some(value)))
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        T::read(raw, at).map(|value| Self(Some(value)))
     }
 
     fn absent() -> Option<Self> {
@@ -84,15 +88,11 @@ impl<T: Field> Field for Set<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flag<const DEFAULT: bool>(pub bool);
 
-fn flag_schema(default: bool) -> RefOr<Schema> {
-    ObjectBuilder::new().schema_type(Type::Boolean).default(Some(default.into())).into()
-}
-
 impl<const DEFAULT: bool> Field for Flag<DEFAULT> {
     const REQUIRED: bool = false;
 
-    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-        bool::read(json, at).map(Self)
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        bool::read(raw, at).map(Self)
     }
 
     fn absent() -> Option<Self> {
@@ -100,21 +100,7 @@ impl<const DEFAULT: bool> Field for Flag<DEFAULT> {
     }
 
     fn schema() -> RefOr<Schema> {
-        flag_schema(DEFAULT)
-    }
-}
-
-impl<const DEFAULT: bool> Param for Flag<DEFAULT> {
-    fn read(texts: Vec<String>, at: &mut At<'_>) -> Option<Self> {
-        <Option<bool> as Param>::read(texts, at).map(|value| Self(value.unwrap_or(DEFAULT)))
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self(DEFAULT))
-    }
-
-    fn schema() -> RefOr<Schema> {
-        flag_schema(DEFAULT)
+        ObjectBuilder::new().schema_type(Type::Boolean).default(Some(DEFAULT.into())).into()
     }
 }
 
@@ -123,8 +109,8 @@ impl<const DEFAULT: bool> Param for Flag<DEFAULT> {
 pub struct Many<T, const MAX: usize>(pub Vec<T>);
 
 impl<T: Field, const MAX: usize> Field for Many<T, MAX> {
-    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-        let Json::Array(items) = json else { return at.fault(Fault::new("list_type", "must be a list")) };
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        let Raw::Array(items) = raw else { return at.fault(Fault::new("list_type", "must be a list")) };
         if items.is_empty() {
             return at.fault(Fault::new("too_short", "must not be empty"));
         }
@@ -146,33 +132,20 @@ impl<T: Field, const MAX: usize> Field for Many<T, MAX> {
     }
 }
 
-/// A key that may be given once.
-impl<T: Item> Param for Option<T> {
-    fn read(texts: Vec<String>, at: &mut At<'_>) -> Option<Self> {
-        let [text] = texts.as_slice() else { return at.fault(Fault::new("duplicate_key", "must not be repeated")) };
-        T::read_text(text).map_or_else(|fault| at.fault(fault), |value| Some(Some(value)))
-    }
-
-    fn absent() -> Option<Self> {
-        Some(None)
-    }
-
-    fn schema() -> RefOr<Schema> {
-        T::schema()
-    }
-}
-
 /// How many values one key may be given.
 const MAX_VALUES: usize = 50;
 
-/// A key that may be repeated; any of the values will do.
-impl<T: Item> Param for Vec<T> {
-    fn read(texts: Vec<String>, at: &mut At<'_>) -> Option<Self> {
+/// A key of a query that may be repeated; any of the values will do.
+impl<T: Field> Field for Vec<T> {
+    const REQUIRED: bool = false;
+
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        let Raw::Texts(texts) = raw else { return at.fault(Fault::new("list_type", "must be given as texts")) };
         if texts.len() > MAX_VALUES {
             return at.fault(Fault::new("too_long", "must be given at most 50 times"));
         }
-        let read: Vec<_> =
-            texts.iter().map(|text| T::read_text(text).map_or_else(|fault| at.fault(fault), Some)).collect();
+        // All of them, as above.
+        let read: Vec<_> = texts.into_iter().map(|text| T::read(Raw::Texts(vec![text]), at)).collect();
         read.into_iter().collect()
     }
 
@@ -181,7 +154,7 @@ impl<T: Item> Param for Vec<T> {
     }
 
     fn schema() -> RefOr<Schema> {
-        ArrayBuilder::new().items(T::schema()).max_items(Some(MAX_VALUES)).into()
+        ArrayBuilder::new().items(T::text_schema()).max_items(Some(MAX_VALUES)).into()
     }
 }
 

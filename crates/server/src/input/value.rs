@@ -1,120 +1,188 @@
 //! How each type is read from a text or from JSON.
 
 use gatehouse_domain::{
+    audit,
     authz::PermissionPattern,
     id::{ApplicationId, AssignmentId, PartnerId, RoleId, SessionId, TenantId, UserId},
     issue::{Fault, Parse},
+    page::{PageNumber, PerPage},
+    partner,
     password::Password,
     search::Search,
-    settings::{Bounded, Word},
+    settings::{self, Bounded, Word},
+    tenant::{Colour, HttpsUrl},
     text::{DisplayName, Email, Name, Phone, Slug, Username},
     time::Timestamp,
+    user,
 };
 use utoipa::{
     PartialSchema,
-    openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
+    openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, schema::Type},
 };
 
-use super::{At, Field, Item, Json};
+use super::{At, Field, Raw};
 
-fn string(json: Json, at: &mut At<'_>) -> Option<String> {
-    match json {
-        Json::String(text) => Some(text),
+/// The text that a value is.
+pub fn text(raw: Raw, at: &mut At<'_>) -> Option<String> {
+    match raw {
+        Raw::String(text) => Some(text),
+        Raw::Texts(texts) => match <[String; 1]>::try_from(texts) {
+            Ok([text]) => Some(text),
+            Err(_) => at.fault(Fault::new("duplicate_key", "must not be repeated")),
+        },
         _ => at.fault(Fault::new("string_type", "must be a string")),
     }
 }
 
-macro_rules! text_fields {
-    ($($type:ty),* $(,)?) => {$(
-        impl Field for $type {
-            fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-                let text = string(json, at)?;
-                <$type as Parse>::parse(&text).map_or_else(|fault| at.fault(fault), Some)
-            }
-
-            fn schema() -> RefOr<Schema> {
-                <$type as PartialSchema>::schema()
-            }
-        }
-
-        impl Item for $type {
-            fn read_text(text: &str) -> Result<Self, Fault> {
-                <$type as Parse>::parse(text)
-            }
-
-            fn schema() -> RefOr<Schema> {
-                <$type as PartialSchema>::schema()
-            }
-        }
-    )*};
+/// Reads a text by the rules of its type.
+pub fn parse<T: Parse>(raw: Raw, at: &mut At<'_>) -> Option<T> {
+    T::parse(&text(raw, at)?).map_or_else(|fault| at.fault(fault), Some)
 }
 
-text_fields!(
-    Username,
-    Email,
-    DisplayName,
-    Name,
-    Phone,
-    Slug,
-    Password,
-    Timestamp,
-    PartnerId,
-    TenantId,
-    UserId,
-    RoleId,
-    AssignmentId,
-    SessionId,
-    ApplicationId,
-    gatehouse_domain::tenant::HttpsUrl,
-    gatehouse_domain::tenant::Colour,
-);
-
-/// A closed set of words as a field.
-macro_rules! word_fields {
-    ($($type:ty),* $(,)?) => {$(
-        impl Field for $type {
-            fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-                let text = string(json, at)?;
-                <$type as Word>::from_word(&text).map_or_else(|fault| at.fault(fault), Some)
-            }
-
-            fn schema() -> RefOr<Schema> {
-                word_schema::<$type>()
-            }
-        }
-
-        impl Item for $type {
-            fn read_text(text: &str) -> Result<Self, Fault> {
-                <$type as Word>::from_word(text)
-            }
-
-            fn schema() -> RefOr<Schema> {
-                word_schema::<$type>()
-            }
-        }
-    )*};
+/// Reads one of the words of a type.
+pub fn word<T: Word>(raw: Raw, at: &mut At<'_>) -> Option<T> {
+    T::from_word(&text(raw, at)?).map_or_else(|fault| at.fault(fault), Some)
 }
 
-word_fields!(
-    gatehouse_domain::partner::Status,
-    gatehouse_domain::user::UserStatus,
-    gatehouse_domain::settings::Registration,
-    gatehouse_domain::settings::SessionLimitAction,
-    gatehouse_domain::settings::RefreshReuse,
-    gatehouse_domain::audit::Action,
-    gatehouse_domain::audit::AuditResult,
-    gatehouse_domain::audit::ResourceKind,
-);
+/// A type whose values are texts; how they are read and described follows from the type's own rules.
+trait Text: Sized {
+    /// Which rules those are.
+    type By: Rules<Self>;
+}
 
+/// Rules for texts that are a `T`.
+trait Rules<T> {
+    /// Reads one.
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<T>;
+    /// How the document describes it.
+    fn schema() -> RefOr<Schema>;
+}
+
+impl<T: Text> Field for T {
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        T::By::read(raw, at)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        T::By::schema()
+    }
+}
+
+/// The type parses texts, and describes itself.
+struct Parsed;
+
+impl<T: Parse + PartialSchema> Rules<T> for Parsed {
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<T> {
+        parse(raw, at)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        T::schema()
+    }
+}
+
+/// The type is a closed set of words.
+struct OneOf;
+
+impl<T: Word> Rules<T> for OneOf {
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<T> {
+        word(raw, at)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        word_schema::<T>()
+    }
+}
+
+impl Text for Username {
+    type By = Parsed;
+}
+impl Text for Email {
+    type By = Parsed;
+}
+impl Text for DisplayName {
+    type By = Parsed;
+}
+impl Text for Name {
+    type By = Parsed;
+}
+impl Text for Phone {
+    type By = Parsed;
+}
+impl Text for Slug {
+    type By = Parsed;
+}
+impl Text for Password {
+    type By = Parsed;
+}
+impl Text for Timestamp {
+    type By = Parsed;
+}
+impl Text for PartnerId {
+    type By = Parsed;
+}
+impl Text for TenantId {
+    type By = Parsed;
+}
+impl Text for UserId {
+    type By = Parsed;
+}
+impl Text for RoleId {
+    type By = Parsed;
+}
+impl Text for AssignmentId {
+    type By = Parsed;
+}
+impl Text for SessionId {
+    type By = Parsed;
+}
+impl Text for ApplicationId {
+    type By = Parsed;
+}
+impl Text for HttpsUrl {
+    type By = Parsed;
+}
+impl Text for Colour {
+    type By = Parsed;
+}
+impl Text for partner::Status {
+    type By = OneOf;
+}
+impl Text for user::UserStatus {
+    type By = OneOf;
+}
+impl Text for settings::Registration {
+    type By = OneOf;
+}
+impl Text for settings::SessionLimitAction {
+    type By = OneOf;
+}
+impl Text for settings::RefreshReuse {
+    type By = OneOf;
+}
+impl Text for audit::Action {
+    type By = OneOf;
+}
+impl Text for audit::AuditResult {
+    type By = OneOf;
+}
+impl Text for audit::ResourceKind {
+    type By = OneOf;
+}
 fn word_schema<T: Word>() -> RefOr<Schema> {
     let words: Vec<_> = T::ALL.iter().map(|(_, word)| *word).collect();
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
 }
 
 impl Field for bool {
-    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-        match json {
-            Json::Bool(value) => Some(value),
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        match raw {
+            Raw::Bool(value) => Some(value),
+            Raw::Texts(_) => match text(raw, at)?.as_str() {
+                "true" => Some(true),
+                "false" => Some(false),
+                _ => at.fault(Fault::new("bool_parsing", "must be true or false")),
+            },
             _ => at.fault(Fault::new("bool_type", "must be true or false")),
         }
     }
@@ -124,23 +192,41 @@ impl Field for bool {
     }
 }
 
-impl Item for bool {
-    fn read_text(text: &str) -> Result<Self, Fault> {
-        match text {
-            "true" => Ok(true),
-            "false" => Ok(false),
-            _ => Err(Fault::new("bool_parsing", "must be true or false")),
-        }
+/// How a whole number from 1 is described that is given as a text.
+fn whole(max: u32, default: Option<u32>) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
+        .minimum(Some(1))
+        .maximum(Some(max))
+        .default(default.map(Into::into))
+        .into()
+}
+
+/// No default: generated clients send defaults along, and a page beside a cursor is a fault.
+impl Field for PageNumber {
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        parse(raw, at)
     }
 
     fn schema() -> RefOr<Schema> {
-        <bool as Field>::schema()
+        whole(Self::MAX, None)
+    }
+}
+
+impl Field for PerPage {
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        parse(raw, at)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        whole(Self::MAX.into(), Some(50))
     }
 }
 
 impl<const MIN: u32, const MAX: u32> Field for Bounded<MIN, MAX> {
-    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-        let Json::Number(number) = json else { return at.fault(Fault::new("int_type", "must be a whole number")) };
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        let Raw::Number(number) = raw else { return at.fault(Fault::new("int_type", "must be a whole number")) };
         // 5.0 is the whole number 5 (RFC 8259 section 6 does not tell them apart).
         let whole = number
             .as_u64()
@@ -157,9 +243,8 @@ impl<const MIN: u32, const MAX: u32> Field for Bounded<MIN, MAX> {
 }
 
 impl Field for PermissionPattern {
-    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-        let text = string(json, at)?;
-        Self::parse(&text).map_or_else(|fault| at.fault(fault), Some)
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        parse(raw, at)
     }
 
     fn schema() -> RefOr<Schema> {
@@ -199,9 +284,8 @@ impl<const MAX: usize> Parse for Opaque<MAX> {
 }
 
 impl<const MAX: usize> Field for Opaque<MAX> {
-    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-        let text = string(json, at)?;
-        Self::parse(&text).map_or_else(|fault| at.fault(fault), Some)
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        parse(raw, at)
     }
 
     fn schema() -> RefOr<Schema> {
@@ -211,16 +295,6 @@ impl<const MAX: usize> Field for Opaque<MAX> {
             .max_length(Some(MAX))
             .pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]+$"))
             .into()
-    }
-}
-
-impl<const MAX: usize> Item for Opaque<MAX> {
-    fn read_text(text: &str) -> Result<Self, Fault> {
-        Self::parse(text)
-    }
-
-    fn schema() -> RefOr<Schema> {
-        <Self as Field>::schema()
     }
 }
 
@@ -237,9 +311,9 @@ fn ip_pattern() -> String {
 }
 
 /// What is searched for.
-impl Item for Search {
-    fn read_text(text: &str) -> Result<Self, Fault> {
-        Self::parse(text)
+impl Field for Search {
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        parse(raw, at)
     }
 
     fn schema() -> RefOr<Schema> {
@@ -253,9 +327,9 @@ impl Item for Search {
 }
 
 /// The id of anything that events are about.
-impl Item for gatehouse_domain::audit::ResourceId {
-    fn read_text(text: &str) -> Result<Self, Fault> {
-        Self::parse(text)
+impl Field for audit::ResourceId {
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        parse(raw, at)
     }
 
     fn schema() -> RefOr<Schema> {
@@ -269,11 +343,13 @@ impl Item for gatehouse_domain::audit::ResourceId {
 }
 
 /// An IP address in any of its spellings.
-impl Item for std::net::IpAddr {
-    fn read_text(text: &str) -> Result<Self, Fault> {
-        // As addresses are stored: an IPv4 address written as IPv6 is the IPv4 address.
-        let ip = text.parse::<Self>().map_err(|_| Fault::new("ip_parsing", "must be an IPv4 or IPv6 address"))?;
-        Ok(ip.to_canonical())
+impl Field for std::net::IpAddr {
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        match text(raw, at)?.parse::<Self>() {
+            // As addresses are stored: an IPv4 address written as IPv6 is the IPv4 address.
+            Ok(ip) => Some(ip.to_canonical()),
+            Err(_) => at.fault(Fault::new("ip_parsing", "must be an IPv4 or IPv6 address")),
+        }
     }
 
     fn schema() -> RefOr<Schema> {

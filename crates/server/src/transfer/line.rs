@@ -1,7 +1,7 @@
 //! One line: read by the same rules as a body of the API, every fault of it reported at once.
 
 use gatehouse_domain::{
-    issue::{Fault, Issue, Issues, Loc},
+    issue::{Issue, Issues, Loc},
     secret::PasswordHash,
     text::{DisplayName, Email, Phone, Username},
     time::Timestamp,
@@ -11,8 +11,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::Type};
 
 use crate::{
     app::transfer::imports::LineFault,
-    http::api::users::AttributesField,
-    input::{At, Field, Json, body, read_json},
+    input::{At, AttributesField, Field, Raw, input, read_json, text},
     security::password::adopt,
     transfer::REJECTED,
 };
@@ -32,7 +31,7 @@ pub const FIELDS: [&str; 9] = [
 /// What an export says besides, and why a line was rejected: passed over.
 pub(super) const PASSED_OVER: [&str; 4] = ["id", "updated_at", "last_login_at", REJECTED];
 
-body! {
+input! {
     /// A user from another system.
     pub struct ImportUserLine {
         /// The user name.
@@ -61,9 +60,8 @@ body! {
 pub struct AdoptedHash(PasswordHash);
 
 impl Field for AdoptedHash {
-    fn read(json: Json, at: &mut At<'_>) -> Option<Self> {
-        let Json::String(text) = json else { return at.fault(Fault::new("string_type", "must be a string")) };
-        adopt(&text).map_or_else(|fault| at.fault(fault), |hash| Some(Self(hash)))
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        adopt(&text(raw, at)?).map_or_else(|fault| at.fault(fault), |hash| Some(Self(hash)))
     }
 
     fn schema() -> RefOr<Schema> {
@@ -72,9 +70,9 @@ impl Field for AdoptedHash {
 }
 
 /// Whom the fields of a line describe.
-pub(super) fn read(mut fields: Vec<(String, Json)>) -> Result<ImportedUser, Vec<LineFault>> {
+pub(super) fn read(mut fields: Vec<(String, Raw)>) -> Result<ImportedUser, Vec<LineFault>> {
     fields.retain(|(name, _)| !PASSED_OVER.contains(&&**name));
-    let line: ImportUserLine = read_json(Json::Object(fields)).map_err(faults)?;
+    let line: ImportUserLine = read_json(Raw::Object(fields)).map_err(faults)?;
     Ok(ImportedUser {
         username: line.username,
         email: line.email,
@@ -89,18 +87,18 @@ pub(super) fn read(mut fields: Vec<(String, Json)>) -> Result<ImportedUser, Vec<
 }
 
 /// The text of a cell as the field of that name has it in JSON; nothing for an empty one.
-pub(super) fn cell(name: &str, text: &str) -> Option<Json> {
+pub(super) fn cell(name: &str, text: &str) -> Option<Raw> {
     if text.is_empty() {
         return None;
     }
     let json = match name {
         "email_verified" => match text {
-            "true" | "TRUE" | "1" => Json::Bool(true),
-            "false" | "FALSE" | "0" => Json::Bool(false),
-            other => Json::String(other.to_owned()),
+            "true" | "TRUE" | "1" => Raw::Bool(true),
+            "false" | "FALSE" | "0" => Raw::Bool(false),
+            other => Raw::String(other.to_owned()),
         },
-        "attributes" => serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.to_owned())),
-        _ => Json::String(text.to_owned()),
+        "attributes" => serde_json::from_str(text).unwrap_or_else(|_| Raw::String(text.to_owned())),
+        _ => Raw::String(text.to_owned()),
     };
     Some(json)
 }

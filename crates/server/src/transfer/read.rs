@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::{
     app::transfer::imports::{ImportLine, LineFault},
-    input::Json,
+    input,
     transfer::{
         Format,
         line::{self, FIELDS, PASSED_OVER},
@@ -224,18 +224,18 @@ fn whole(code: &str, message: &str) -> Vec<LineFault> {
     vec![LineFault::new("", code, message)]
 }
 
-fn object(text: &[u8]) -> Result<Vec<(String, Json)>, Vec<LineFault>> {
+fn object(text: &[u8]) -> Result<Vec<(String, input::Raw)>, Vec<LineFault>> {
     if text.len() as u64 > LONGEST_LINE {
         return Err(whole("line_too_long", "must have at most 64 KiB"));
     }
     match serde_json::from_slice(text) {
-        Ok(Json::Object(fields)) => Ok(fields),
+        Ok(input::Raw::Object(fields)) => Ok(fields),
         Ok(_) => Err(whole("object_type", "must be a JSON object")),
         Err(_) => Err(whole("json_invalid", "must be JSON in UTF-8, one object in a line")),
     }
 }
 
-fn row(head: &csv::ByteRecord, record: &csv::ByteRecord) -> Result<Vec<(String, Json)>, Vec<LineFault>> {
+fn row(head: &csv::ByteRecord, record: &csv::ByteRecord) -> Result<Vec<(String, input::Raw)>, Vec<LineFault>> {
     if record.len() != head.len() {
         return Err(whole("column_count", "must have as many columns as the head"));
     }

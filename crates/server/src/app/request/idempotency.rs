@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use gatehouse_domain::authz::SystemReason;
+use gatehouse_domain::authz::{SystemReason, UserActor};
 use gatehouse_persistence::{EarlierRequest, WriteTx};
 
 pub use gatehouse_persistence::IdempotencyKey;
@@ -77,6 +77,17 @@ impl Drop for InFlight {
 }
 
 impl Idempotency<'_> {
+    /// The key under which a user sent a request: `named` is what the request is known by, `asked` what it asks for.
+    #[must_use]
+    pub fn key(&self, user: &UserActor, named: &[u8], asked: &[u8]) -> IdempotencyKey {
+        IdempotencyKey {
+            key: self.keyring.idempotency(&[user.user_id.uuid().as_bytes(), named].concat()),
+            fingerprint: self.keyring.idempotency(asked),
+            tenant: user.tenant_id,
+            user: user.user_id,
+        }
+    }
+
     /// Makes sure that this process answers a request once at a time.
     ///
     /// # Errors

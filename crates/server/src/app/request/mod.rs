@@ -2,6 +2,7 @@
 
 pub mod buckets;
 pub mod client;
+pub mod cursors;
 pub mod device;
 pub mod idempotency;
 
@@ -24,6 +25,11 @@ impl App {
     /// Requests that happen once however often they are sent.
     pub const fn idempotency(&self) -> Idempotency<'_> {
         Idempotency { db: &self.db, env: &self.env, keyring: &self.keyring, in_flight: &self.in_flight_keys }
+    }
+
+    /// Places in lists, as clients keep them.
+    pub fn cursors(&self) -> cursors::Cursors<'_> {
+        cursors::Cursors::new(&self.keyring)
     }
 
     /// How many requests somebody may send.

@@ -9,7 +9,10 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
+};
 
 use crate::{
     app::{
@@ -29,7 +32,7 @@ use crate::{
         operation::Operations,
         request::Asked,
     },
-    input::{Patch, body, query},
+    input::{At, Field, Patch, Raw, input},
 };
 
 /// A page of assignments.
@@ -65,7 +68,7 @@ pub struct RoleAssignmentResponse {
     pub updated_at: Timestamp,
 }
 
-query! {
+input! {
     /// Whose assignments.
     pub struct AssignmentsOfQuery {
         /// Only assignments of users in these tenants.
@@ -83,7 +86,7 @@ query! {
     }
 }
 
-body! {
+input! {
     /// Where a role holds: the platform, or exactly one partner or tenant.
     pub struct AnchorRequest {
         /// The level.
@@ -124,21 +127,18 @@ pub enum Level {
     Tenant,
 }
 
-impl crate::input::Field for Level {
-    fn read(json: crate::input::Json, at: &mut crate::input::At<'_>) -> Option<Self> {
-        match json {
-            crate::input::Json::String(word) if word == "platform" => Some(Self::Platform),
-            crate::input::Json::String(word) if word == "partner" => Some(Self::Partner),
-            crate::input::Json::String(word) if word == "tenant" => Some(Self::Tenant),
+impl Field for Level {
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        match raw {
+            Raw::String(word) if word == "platform" => Some(Self::Platform),
+            Raw::String(word) if word == "partner" => Some(Self::Partner),
+            Raw::String(word) if word == "tenant" => Some(Self::Tenant),
             _ => at.fault(Fault::new("enum", "must be one of platform, partner, tenant")),
         }
     }
 
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        utoipa::openapi::ObjectBuilder::new()
-            .schema_type(utoipa::openapi::schema::Type::String)
-            .enum_values(Some(["platform", "partner", "tenant"]))
-            .into()
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["platform", "partner", "tenant"])).into()
     }
 }
 

@@ -34,7 +34,7 @@ use crate::{
         },
         operation::Operations,
     },
-    input::query,
+    input::input,
 };
 
 /// A page of events.
@@ -118,7 +118,7 @@ pub struct AuditResourceResponse {
     pub id: Option<String>,
 }
 
-query! {
+input! {
     /// Where events happened.
     pub struct AuditPlaceQuery {
         /// Only events in these tenants.

@@ -12,19 +12,19 @@ use utoipa::ToSchema;
 use crate::{
     app::{App, account::registration::Register, sessions::tokens::TokenPair as Pair, sign_in::complete::SignedIn},
     http::{
-        api::user::UserResponse,
-        envelope::{ApiResponse, ApiResult, Bare, Created},
-        extract::{
-            access::PathTenant,
-            valid::{LoginForm, Valid},
+        api::{
+            login_form::{LoginForm, LoginRequest},
+            user::UserResponse,
         },
+        envelope::{ApiResponse, ApiResult, Bare, Created},
+        extract::{access::PathTenant, form::Form, valid::Valid},
         operation::{CONFLICT, FORBIDDEN, INVALID_CREDENTIALS, INVALID_LINK, Operations, RATE_LIMITED},
         request::Asked,
     },
-    input::{Opaque, body},
+    input::{Opaque, input},
 };
 
-body! {
+input! {
     /// What a person gives to open an account. A role cannot be chosen.
     pub struct RegisterRequest {
         /// What to sign in with besides the e-mail address.
@@ -158,9 +158,10 @@ async fn accept_invitation(
     Ok(ApiResponse((&view).into()))
 }
 
-async fn login(tenant: PathTenant, form: LoginForm, asked: Asked, app: Data<App>) -> ApiResult<Bare<TokenPair>> {
-    let device = form.device.as_ref().map(|device| device.0.expose().as_str());
-    let step = app.sign_in().password(&tenant.0, &form.username, form.password, device, &asked.origin).await;
+async fn login(tenant: PathTenant, form: Form<LoginForm>, asked: Asked, app: Data<App>) -> ApiResult<Bare<TokenPair>> {
+    let LoginRequest { username, password, device_token } = form.0.0;
+    let device = device_token.as_ref().map(|device| device.0.expose().as_str());
+    let step = app.sign_in().password(&tenant.0, &username, password, device, &asked.origin).await;
     Ok(Bare(asked.limited(step)?.signed_in()?.into()))
 }
 

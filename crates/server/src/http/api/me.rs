@@ -31,10 +31,10 @@ use crate::{
         operation::Operations,
         request::Asked,
     },
-    input::{Patch, body},
+    input::{Patch, input},
 };
 
-body! {
+input! {
     /// What one may change of one's own profile.
     pub struct ProfilePatch {
         /// How to be addressed; null removes it.

@@ -4,6 +4,7 @@
 pub mod assignments;
 pub mod audit;
 pub mod auth;
+pub mod login_form;
 pub mod me;
 pub mod partners;
 pub mod permissions;

@@ -26,7 +26,7 @@ use crate::{
         operation::Operations,
         request::Asked,
     },
-    input::{Patch, Set, body, query},
+    input::{Patch, Set, input},
 };
 
 /// A page of partners.
@@ -79,7 +79,7 @@ pub struct PartnerUsage {
     pub tenants: u64,
 }
 
-query! {
+input! {
     /// Filters of partners.
     pub struct PartnerQuery {
         /// Only partners with a name or slug in which words begin like each of these, without regard to case and accents.
@@ -89,7 +89,7 @@ query! {
     }
 }
 
-body! {
+input! {
     /// A partner to be made.
     pub struct PartnerCreateRequest {
         /// The name.

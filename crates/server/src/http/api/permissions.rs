@@ -14,7 +14,7 @@ use crate::{
         envelope::{ApiResult, PaginatedResponse},
         extract::{
             access::{Access, Directory},
-            page::{Listing, Sort, Unfiltered},
+            page::{Listing, Sort},
         },
         operation::Operations,
     },
@@ -51,7 +51,7 @@ pub(super) fn mount(operations: &mut Operations) {
 
 async fn list(
     _access: Access<ReadPermissions, Directory>,
-    listing: Listing<Unfiltered, ByName>,
+    listing: Listing<(), ByName>,
     app: Data<App>,
 ) -> ApiResult<PermissionPage> {
     let page = page::of(CATALOGUE.iter().copied(), listing.direction, &listing.request, |info| info.name);

@@ -13,10 +13,10 @@ use crate::{
         operation::{CONFLICT, FORBIDDEN, INVALID_LINK, Operations, RATE_LIMITED},
         request::Asked,
     },
-    input::{Opaque, body},
+    input::{Opaque, input},
 };
 
-body! {
+input! {
     /// Where to mail a link.
     pub struct MailRequest {
         /// The e-mail address of the account.

@@ -29,7 +29,7 @@ use crate::{
         operation::Operations,
         request::Asked,
     },
-    input::{Many, Opaque, Set, body, query},
+    input::{Many, Opaque, Set, input},
 };
 
 /// A page of roles.
@@ -62,7 +62,7 @@ pub struct RoleResponse {
     pub updated_at: Option<Timestamp>,
 }
 
-query! {
+input! {
     /// Whose roles.
     pub struct RolesOfQuery {
         /// Only roles of these tenants.
@@ -78,7 +78,7 @@ query! {
     }
 }
 
-body! {
+input! {
     /// A role to be made for a tenant.
     pub struct RoleCreateRequest {
         /// The name, unique in the tenant.

@@ -15,7 +15,7 @@ use crate::{
         envelope::{ApiResponse, PaginatedResponse},
         extract::page::Sort,
     },
-    input::{Flag, body, query},
+    input::{Flag, input},
 };
 
 /// A page of sessions.
@@ -218,7 +218,7 @@ pub struct HourCount {
     pub count: u64,
 }
 
-body! {
+input! {
     /// Which sessions of a user are to end: a list of them, or all.
     pub struct SessionRevokeRequest {
         /// These sessions, at most 200; one that is not the user's makes the whole request fail.
@@ -240,7 +240,7 @@ body! {
     }
 }
 
-query! {
+input! {
     /// Filters of one's own sessions.
     pub struct OwnSessionQuery {
         /// Only sessions that can be used; false adds those that have ended, as long as they are kept.

@@ -34,10 +34,10 @@ use crate::{
         operation::Operations,
         request::Asked,
     },
-    input::{Flag, Opaque, query},
+    input::{Flag, Opaque, input},
 };
 
-query! {
+input! {
     /// Whose sessions.
     pub struct WhoseQuery {
         /// Only sessions of these users.

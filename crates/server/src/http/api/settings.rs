@@ -24,7 +24,7 @@ use crate::{
         conditional::Versioned,
         envelope::{ApiResponse, WithChanges},
     },
-    input::{Patch, body},
+    input::{Patch, input},
 };
 
 pub(super) use levels::mount;
@@ -34,6 +34,14 @@ pub type OneSettings = ApiResponse<SettingsResponse>;
 /// What holds at a level.
 pub type OneEffectiveSettings = ApiResponse<EffectiveSettingsResponse>;
 
+/// A row is a setting: its field in what a level decides, in what holds there, and in what changes.
+/// `registration: Registration => &'static str, |word| word.as_str(), EffectiveWordResponse;` becomes
+///
+/// ```text
+/// struct SettingsResponse { registration: Option<&'static str> }           // of settings.registration.map(|word| …)
+/// struct EffectiveSettingsResponse { registration: EffectiveWordResponse } // of effective.registration.into()
+/// struct SettingsPatch { registration: Patch<Registration> }               // into settings.registration
+/// ```
 macro_rules! settings {
     ($($(#[doc = $doc:literal])* $field:ident: $type:ty => $shown:ty, $show:expr, $effective:ty;)*) => {
         /// What a level decides itself; null inherits.
@@ -55,7 +63,7 @@ macro_rules! settings {
             }
         }
 
-        body! {
+        input! {
             /// What changes of settings; what is absent stays, null inherits.
             pub struct SettingsPatch {
                 $($(#[doc = $doc])* $field: Patch<$type>,)*

@@ -16,10 +16,10 @@ use crate::{
         operation::{CONFLICT, INVALID_CREDENTIALS, Operations},
         request::Asked,
     },
-    input::{Opaque, body},
+    input::{Opaque, input},
 };
 
-body! {
+input! {
     /// The first administrator, with the one-time token that the server prints at its start.
     pub struct SetupRequest {
         /// The setup token.

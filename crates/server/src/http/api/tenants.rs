@@ -31,7 +31,7 @@ use crate::{
         operation::Operations,
         request::Asked,
     },
-    input::{Patch, Set, body, query},
+    input::{Patch, Set, input},
 };
 
 /// A page of tenants.
@@ -93,7 +93,7 @@ pub struct BrandingResponse {
     pub primary_color: Option<String>,
 }
 
-query! {
+input! {
     /// Filters of tenants.
     pub struct TenantQuery {
         /// Only tenants with a name or slug in which words begin like each of these, without regard to case and accents.
@@ -105,7 +105,7 @@ query! {
     }
 }
 
-body! {
+input! {
     /// What changes of the looks; what is absent stays, null removes.
     pub struct BrandingPatch {
         /// A picture.

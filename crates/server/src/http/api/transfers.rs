@@ -19,7 +19,7 @@ use crate::{
             access::{Access, Anywhere, Directory, InTenant, PathId},
             file::UserFile,
             filtered::Filtered,
-            page::{ByCreation, Listing, Unfiltered},
+            page::{ByCreation, Listing},
             valid::NoBody,
         },
         idempotency::Idempotent,
@@ -126,7 +126,7 @@ async fn download<L: Anywhere>(
 async fn list<L: Anywhere>(
     access: Access<ReadUsers, L>,
     tenant: PathId<TenantId>,
-    listing: Listing<Unfiltered, ByCreation>,
+    listing: Listing<(), ByCreation>,
     app: Data<App>,
 ) -> ApiResult<UserImportPage> {
     let page = app.list_imports(&access, tenant.0, listing.direction, &listing.request).await?;
@@ -169,7 +169,7 @@ async fn list_rejects<L: Anywhere>(
     access: Access<ReadUsers, L>,
     tenant: PathId<TenantId>,
     id: PathId<JobId>,
-    listing: Listing<Unfiltered, ByLine>,
+    listing: Listing<(), ByLine>,
     app: Data<App>,
 ) -> ApiResult<UserImportRejectPage> {
     let page = app.list_rejected_lines(&access, (tenant.0, id.0), listing.direction, &listing.request).await?;

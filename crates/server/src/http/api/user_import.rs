@@ -36,7 +36,7 @@ use crate::{
         operation::{About, Describe},
         request::Asked,
     },
-    input::{Flag, Item, query},
+    input::{At, Field, Flag, Raw, input, text},
     transfer,
 };
 
@@ -176,10 +176,11 @@ impl Sort for ByLine {
 #[derive(Debug, Clone, Copy)]
 pub struct ConflictRule(OnConflict);
 
-impl Item for ConflictRule {
-    fn read_text(text: &str) -> Result<Self, Fault> {
+impl Field for ConflictRule {
+    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
+        let text = text(raw, at)?;
         let known = [OnConflict::Fail, OnConflict::Skip].into_iter().find(|known| known.as_str() == text);
-        known.map(Self).ok_or(Fault::new("enum", "must be one of fail, skip"))
+        known.map_or_else(|| at.fault(Fault::new("enum", "must be one of fail, skip")), |known| Some(Self(known)))
     }
 
     fn schema() -> RefOr<Schema> {
@@ -188,7 +189,7 @@ impl Item for ConflictRule {
     }
 }
 
-query! {
+input! {
     /// How users are imported.
     pub struct UserImportQuery {
         /// What happens to a line whose user name or address is taken: it is rejected, or passed over.

@@ -38,12 +38,12 @@ use crate::{
         operation::Operations,
         request::Asked,
     },
-    input::{Flag, Patch, Set, body, query},
+    input::{AttributesField, Flag, Patch, Set, input},
 };
 
-pub use fields::{AttributesField, DeliveryField, SettableStatus};
+pub use fields::{DeliveryField, SettableStatus};
 
-query! {
+input! {
     /// Whose users.
     pub struct UsersOfQuery {
         /// Only users in these tenants.
@@ -64,7 +64,7 @@ query! {
     }
 }
 
-query! {
+input! {
     /// How a user is deleted.
     pub struct UserDeletionQuery {
         /// Whether only to say what the deletion would do: `data` is what would be, `meta.effects` what would end.
@@ -81,7 +81,7 @@ impl UserDeletionQuery {
     }
 }
 
-body! {
+input! {
     /// An account to be made in the tenant. Its owner sets the password.
     pub struct TenantUserCreateRequest {
         /// What to sign in with besides the e-mail address.
@@ -161,7 +161,7 @@ impl From<UserPatchRequest> for UserPatch {
             display_name: display_name.0,
             phone: phone.0,
             status: status.0.map(|status| status.0),
-            attributes: attributes.0.map(|attributes| attributes.0),
+            attributes: attributes.0.map(AttributesField::into_inner),
         }
     }
 }

@@ -16,6 +16,7 @@ use gatehouse_domain::{
     issue::Parse,
     text::Slug,
 };
+use utoipa::PartialSchema;
 
 use crate::{
     app::{self, directory::tenants::TenantFacts, sessions::cache::Caller},
@@ -59,6 +60,19 @@ pub trait Anywhere: Locate<Target = Area> + 'static {}
 
 impl<T: Locate<Target = Area> + 'static> Anywhere for T {}
 
+/// `AtPlatform -> Area = |_request, _state| Ok(Area::Platform);` becomes
+///
+/// ```text
+/// pub struct AtPlatform;
+///
+/// impl Locate for AtPlatform {
+///     type Target = Area;
+///
+///     fn locate(_request: &HttpRequest, _state: &RequestContext) -> Result<Area, Failure> {
+///         Ok(Area::Platform)
+///     }
+/// }
+/// ```
 macro_rules! places {
     ($($(#[$doc:meta])* $name:ident -> $target:ty = |$request:ident, $state:ident| $locate:expr;)*) => {$(
         $(#[$doc])*
@@ -85,11 +99,11 @@ places! {
     /// The platform itself.
     AtPlatform -> Area = |_request, _state| Ok(Area::Platform);
     /// The partner in the path.
-    AtPartner -> Area = |request, _state| Ok(Area::Partner(path(request, "partner_id")?));
+    AtPartner -> Area = |request, _state| Ok(Area::Partner(path(request)?));
     /// The tenant in the path.
     InTenant -> Area = |_request, state| Ok(Area::Tenant(tenant(state)?));
     /// The user in the path, in the tenant in the path.
-    OfUser -> Area = |request, state| Ok(Area::UserOf(tenant(state)?, path(request, "user_id")?));
+    OfUser -> Area = |request, state| Ok(Area::UserOf(tenant(state)?, path(request)?));
     /// The tenant in the path, or what the caller owns in it.
     InTenantOrOwn -> Area = |_request, state| Ok(Area::TenantOrOwn(tenant(state)?));
 }
@@ -105,21 +119,64 @@ fn tenant(state: &RequestContext) -> Result<TenantRef, Failure> {
 ///
 /// # Errors
 /// Not found.
-pub fn path<T: Parse>(request: &HttpRequest, name: &str) -> Result<T, Failure> {
-    request.match_info().get(name).and_then(|text| T::parse(text).ok()).ok_or_else(|| app::Error::NotFound.into())
+pub fn path<T: InPath>(request: &HttpRequest) -> Result<T, Failure> {
+    let named = request.match_info().get(T::PLACEHOLDER);
+    named.and_then(|text| T::parse(text).ok()).ok_or_else(|| app::Error::NotFound.into())
+}
+
+/// What paths name by a placeholder of its own.
+pub trait InPath: Parse + PartialSchema {
+    /// The placeholder.
+    const PLACEHOLDER: &'static str;
+}
+
+impl InPath for Slug {
+    const PLACEHOLDER: &'static str = "tenant_slug";
+}
+
+impl InPath for PartnerId {
+    const PLACEHOLDER: &'static str = "partner_id";
+}
+
+impl InPath for TenantId {
+    const PLACEHOLDER: &'static str = "tenant_id";
+}
+
+impl InPath for UserId {
+    const PLACEHOLDER: &'static str = "user_id";
+}
+
+impl InPath for RoleId {
+    const PLACEHOLDER: &'static str = "role_id";
+}
+
+impl InPath for AssignmentId {
+    const PLACEHOLDER: &'static str = "assignment_id";
+}
+
+impl InPath for SessionId {
+    const PLACEHOLDER: &'static str = "session_id";
+}
+
+impl InPath for AuditEventId {
+    const PLACEHOLDER: &'static str = "event_id";
+}
+
+impl InPath for JobId {
+    const PLACEHOLDER: &'static str = "import_id";
 }
 
 /// The parameters that paths have.
 pub const PATH_PARAMETERS: &[PathParameter] = &[
-    PathParameter::of::<Slug>("tenant_slug", "The tenant."),
-    PathParameter::of::<PartnerId>("partner_id", "The partner."),
-    PathParameter::of::<TenantId>("tenant_id", "The tenant."),
-    PathParameter::of::<UserId>("user_id", "The user."),
-    PathParameter::of::<RoleId>("role_id", "The role."),
-    PathParameter::of::<AssignmentId>("assignment_id", "The assignment."),
-    PathParameter::of::<SessionId>("session_id", "The session."),
-    PathParameter::of::<AuditEventId>("event_id", "The event."),
-    PathParameter::of::<JobId>("import_id", "The import."),
+    PathParameter::of::<Slug>("The tenant."),
+    PathParameter::of::<PartnerId>("The partner."),
+    PathParameter::of::<TenantId>("The tenant."),
+    PathParameter::of::<UserId>("The user."),
+    PathParameter::of::<RoleId>("The role."),
+    PathParameter::of::<AssignmentId>("The assignment."),
+    PathParameter::of::<SessionId>("The session."),
+    PathParameter::of::<AuditEventId>("The event."),
+    PathParameter::of::<JobId>("The import."),
 ];
 
 /// A grant of permission `P` for what `T` finds in the request.
@@ -252,26 +309,11 @@ pub struct PathId<T>(pub T);
 
 impl<T> Describe for PathId<T> {}
 
-macro_rules! path_ids {
-    ($($type:ty = $name:literal,)*) => {$(
-        impl FromRequest for PathId<$type> {
-            type Error = Failure;
-            type Future = Ready<Result<Self, Failure>>;
+impl<T: InPath> FromRequest for PathId<T> {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
 
-            fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-                ready(path(request, $name).map(Self))
-            }
-        }
-    )*};
-}
-
-path_ids! {
-    PartnerId = "partner_id",
-    TenantId = "tenant_id",
-    UserId = "user_id",
-    RoleId = "role_id",
-    AssignmentId = "assignment_id",
-    SessionId = "session_id",
-    AuditEventId = "event_id",
-    JobId = "import_id",
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(path(request).map(Self))
+    }
 }

@@ -3,5 +3,6 @@
 pub mod access;
 pub mod file;
 pub mod filtered;
+pub mod form;
 pub mod page;
 pub mod valid;

@@ -7,11 +7,11 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
 use gatehouse_domain::{
-    issue::{Fault, Issues, Parse},
+    issue::{Fault, Issues},
     page::{Direction, Page, PageNumber, PageRequest, PerPage, Start},
 };
 use url::form_urlencoded;
-use utoipa::openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, path::Parameter, schema::Type};
+use utoipa::openapi::{ObjectBuilder, schema::Type};
 
 use crate::{
     app::App,
@@ -20,33 +20,12 @@ use crate::{
         operation::{About, Describe},
         problem::Failure,
     },
-    input::{Fields, Item, Opaque, Param, parameter, read_pairs, read_query},
-    security::cursor::{self, Cursor},
+    input::{Fields, Object, Opaque, Property, pairs, read_query},
+    security::cursor::Cursor,
 };
 
-/// The filters of a list.
-pub trait Filter: Sized {
-    /// Reads them.
-    fn read(fields: &mut Fields<'_, '_, Vec<String>>) -> Option<Self>;
-    /// How the document describes them.
-    fn parameters() -> Vec<Parameter>;
-}
-
-/// Filters of one list and those that it shares with others.
-impl<A: Filter, B: Filter> Filter for (A, B) {
-    fn read(fields: &mut Fields<'_, '_, Vec<String>>) -> Option<Self> {
-        // Both, so that the faults of both are reported.
-        let (a, b) = (A::read(fields), B::read(fields));
-        Some((a?, b?))
-    }
-
-    fn parameters() -> Vec<Parameter> {
-        [A::parameters(), B::parameters()].concat()
-    }
-}
-
 /// Filters that are those of a use case, written another way.
-pub trait Narrow<F>: Filter {
+pub trait Narrow<F>: Object {
     /// As the use case takes them.
     fn narrow(&self) -> F;
 }
@@ -80,54 +59,26 @@ impl Sort for CreationOrName {
     const FIELDS: &'static [(&'static str, Self)] = &[("created_at", Self::Creation), ("name", Self::Name)];
 }
 
-macro_rules! number_items {
-    ($($type:ty: $min:literal..=$max:expr, $default:expr;)*) => {$(
-        impl Item for $type {
-            fn read_text(text: &str) -> Result<Self, Fault> {
-                <$type as Parse>::parse(text)
-            }
-
-            fn schema() -> RefOr<Schema> {
-                let default: Option<u32> = $default;
-                ObjectBuilder::new()
-                    .schema_type(Type::Integer)
-                    .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
-                    .minimum(Some($min))
-                    .maximum(Some($max))
-                    .default(default.map(Into::into))
-                    .into()
-            }
-        }
-    )*};
-}
-
-number_items! {
-    // No default: generated clients send defaults along, and a page beside a cursor is a fault.
-    PageNumber: 1..=PageNumber::MAX, None;
-    PerPage: 1..=PerPage::MAX, Some(50);
-}
-
 fn sort_words<S: Sort>() -> Vec<String> {
     S::FIELDS.iter().flat_map(|(name, _)| [format!("-{name}"), (*name).to_owned()]).collect()
 }
 
 /// The parameters that all lists have.
-fn paging<S: Sort>() -> Vec<Parameter> {
+fn paging<S: Sort>() -> Vec<Property> {
     let sort = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(sort_words::<S>()));
     let default = sort_words::<S>().into_iter().nth(usize::from(S::DIRECTION == Direction::Ascending));
     vec![
-        parameter(
+        Property::of::<PageNumber>(
             "page",
-            <Option<PageNumber> as Param>::schema(),
             &["The number of the page, from 1; the first if there is no `cursor` either."],
         ),
-        parameter("per_page", <Option<PerPage> as Param>::schema(), &["How many items a page has."]),
-        parameter(
+        Property::of::<PerPage>("per_page", &["How many items a page has."]),
+        Property::of::<Opaque<1024>>(
             "cursor",
-            <Option<Opaque<1024>> as Param>::schema(),
             &["The `next_cursor` of another page of the same list; takes the place of `page`."],
         ),
-        parameter("sort", sort.default(default.map(Into::into)).into(), &["The order; `-` is descending."]),
+        Property::of::<Opaque<64>>("sort", &["The order; `-` is descending."])
+            .with(sort.default(default.map(Into::into))),
     ]
 }
 
@@ -159,7 +110,7 @@ pub struct Paging {
 }
 
 /// How `page`, `per_page`, `cursor` and `sort` were given.
-struct Raw<F, S> {
+struct Asked<F, S> {
     filter: F,
     page: Option<PageNumber>,
     per_page: Option<PerPage>,
@@ -167,37 +118,43 @@ struct Raw<F, S> {
     sort: (S, Direction),
 }
 
-fn read<F: Filter, S: Sort>(fields: &mut Fields<'_, '_, Vec<String>>) -> Option<Raw<F, S>> {
-    let (page, per_page) = (fields.param("page"), fields.param("per_page"));
-    let cursor = fields.param::<Option<Opaque<1024>>>("cursor");
-    let sort = fields.param::<Option<Opaque<64>>>("sort");
-    if matches!((&page, &cursor), (Some(Some(_)), Some(Some(_)))) {
-        fields.fault("cursor", Fault::new("exclusive", "cannot be given together with page"));
-    }
-    let sort = match sort {
-        Some(Some(Opaque(word))) => {
-            let (name, direction) = match word.strip_prefix('-') {
-                Some(name) => (name, Direction::Descending),
-                None => (word.as_str(), Direction::Ascending),
-            };
-            let field = S::FIELDS.iter().find(|(known, _)| *known == name).map(|(_, field)| (*field, direction));
-            if field.is_none() {
-                let words = sort_words::<S>().join(", ");
-                fields.fault("sort", Fault::new("enum", format!("must be one of {words}")));
-            }
-            field
+impl<F: Object, S: Sort> Object for Asked<F, S> {
+    fn read_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let (page, per_page) = (fields.field("page"), fields.field("per_page"));
+        let cursor = fields.field::<Option<Opaque<1024>>>("cursor");
+        let sort = fields.field::<Option<Opaque<64>>>("sort");
+        if matches!((&page, &cursor), (Some(Some(_)), Some(Some(_)))) {
+            fields.fault("cursor", Fault::new("exclusive", "cannot be given together with page"));
         }
-        Some(None) => S::FIELDS.first().map(|(_, field)| (*field, S::DIRECTION)),
-        None => None,
-    };
-    let filter = F::read(fields);
-    Some(Raw { filter: filter?, page: page?, per_page: per_page?, cursor: cursor?, sort: sort? })
+        let sort = match sort {
+            Some(Some(Opaque(word))) => {
+                let (name, direction) = match word.strip_prefix('-') {
+                    Some(name) => (name, Direction::Descending),
+                    None => (word.as_str(), Direction::Ascending),
+                };
+                let field = S::FIELDS.iter().find(|(known, _)| *known == name).map(|(_, field)| (*field, direction));
+                if field.is_none() {
+                    let words = sort_words::<S>().join(", ");
+                    fields.fault("sort", Fault::new("enum", format!("must be one of {words}")));
+                }
+                field
+            }
+            Some(None) => S::FIELDS.first().map(|(_, field)| (*field, S::DIRECTION)),
+            None => None,
+        };
+        let filter = F::read_fields(fields);
+        Some(Self { filter: filter?, page: page?, per_page: per_page?, cursor: cursor?, sort: sort? })
+    }
+
+    fn properties() -> Vec<Property> {
+        F::properties().into_iter().chain(paging::<S>()).collect()
+    }
 }
 
-impl<F: Filter, S: Sort> Listing<F, S> {
+impl<F: Object, S: Sort> Listing<F, S> {
     fn parse(app: &App, path: &str, query: &str) -> Result<Self, Issues> {
-        let pairs = read_query(query)?;
-        let raw = read_pairs("query", pairs.clone().into_iter(), read::<F, S>)?;
+        let pairs = pairs(query)?;
+        let raw: Asked<F, S> = read_query(pairs.clone())?;
         // Two spellings of the same filters are the same list.
         let kept: BTreeSet<_> =
             pairs.into_iter().filter(|(key, text)| key != "page" && key != "cursor" && !text.is_empty()).collect();
@@ -214,7 +171,9 @@ impl<F: Filter, S: Sort> Listing<F, S> {
                 per_page: raw.per_page.unwrap_or(PerPage::DEFAULT),
             },
             Some(Opaque(text)) => {
-                let cursor = cursor::read(&app.keyring, &name, &text)
+                let cursor = app
+                    .cursors()
+                    .read(&name, &text)
                     .filter(|cursor| raw.per_page.is_none_or(|per_page| per_page == cursor.per_page));
                 let fault = || {
                     Fault::new("invalid_cursor", "is not a cursor of this list, with these filters and this page size")
@@ -227,7 +186,7 @@ impl<F: Filter, S: Sort> Listing<F, S> {
     }
 }
 
-impl<F: Filter + 'static, S: Sort> FromRequest for Listing<F, S> {
+impl<F: Object + 'static, S: Sort> FromRequest for Listing<F, S> {
     type Error = Failure;
     type Future = Ready<Result<Self, Failure>>;
 
@@ -237,12 +196,11 @@ impl<F: Filter + 'static, S: Sort> FromRequest for Listing<F, S> {
     }
 }
 
-impl<F: Filter, S: Sort> Describe for Listing<F, S> {
+impl<F: Object, S: Sort> Describe for Listing<F, S> {
     const TAKES_QUERY: bool = true;
 
     fn describe(about: &mut About) {
-        about.query(F::parameters());
-        about.query(paging::<S>());
+        about.query(Asked::<F, S>::properties());
     }
 }
 
@@ -255,7 +213,7 @@ impl<F, S> Listing<F, S> {
             number: number.get(),
             per_page: self.request.per_page.get(),
             total: page.total,
-            next_cursor: page.next.map(|key| cursor::write(&app.keyring, &self.name, &cursor(key))),
+            next_cursor: page.next.map(|key| app.cursors().write(&self.name, &cursor(key))),
             query: self.query,
         };
         PaginatedResponse { items: page.items.into_iter().map(item).collect(), paging }
@@ -294,19 +252,5 @@ impl Paging {
         }
         links.push(to("last", "page", &Ord::max(self.pages(), 1).to_string()));
         links.join(", ")
-    }
-}
-
-/// A list without filters.
-#[derive(Debug)]
-pub struct Unfiltered;
-
-impl Filter for Unfiltered {
-    fn read(_: &mut Fields<'_, '_, Vec<String>>) -> Option<Self> {
-        Some(Self)
-    }
-
-    fn parameters() -> Vec<Parameter> {
-        Vec::new()
     }
 }

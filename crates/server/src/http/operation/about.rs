@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use utoipa::{
-    PartialSchema, ToSchema,
+    ToSchema,
     openapi::{
         ContentBuilder, Ref, RefOr, Required, ResponseBuilder, Schema,
         path::{self, Parameter, ParameterBuilder, ParameterIn},
@@ -12,7 +12,8 @@ use utoipa::{
 
 use crate::{
     app::App,
-    http::{Site, envelope::ApiResult, request::Asked},
+    http::{Site, envelope::ApiResult, extract::access::InPath, request::Asked},
+    input::Property,
 };
 
 /// What a type says of the operation in whose handler it stands, as an argument or as the answer.
@@ -105,8 +106,8 @@ impl About {
     }
 
     /// Adds parameters of the query.
-    pub fn query(&mut self, parameters: Vec<Parameter>) {
-        self.parameters().extend(parameters.into_iter().map(Into::into));
+    pub fn query(&mut self, properties: Vec<Property>) {
+        self.parameters().extend(properties.into_iter().map(|property| property.parameter().into()));
     }
 
     /// Adds the body, in one of several forms.
@@ -166,8 +167,8 @@ pub struct PathParameter {
 impl PathParameter {
     /// One that is read as a `T`.
     #[must_use]
-    pub const fn of<T: PartialSchema>(name: &'static str, description: &'static str) -> Self {
-        Self { name, description, schema: T::schema }
+    pub const fn of<T: InPath>(description: &'static str) -> Self {
+        Self { name: T::PLACEHOLDER, description, schema: T::schema }
     }
 
     pub(super) fn parameter(self) -> Parameter {

@@ -42,19 +42,19 @@ impl Decides for AtPlatform {
 
 impl Decides for AtPartner {
     fn place(request: &HttpRequest) -> Result<Place, Failure> {
-        path(request, "partner_id").map(Place::Partner)
+        path(request).map(Place::Partner)
     }
 }
 
 impl Decides for Directory {
     fn place(request: &HttpRequest) -> Result<Place, Failure> {
-        path(request, "tenant_id").map(Place::Tenant)
+        path(request).map(Place::Tenant)
     }
 }
 
 impl Decides for InTenant {
     fn place(request: &HttpRequest) -> Result<Place, Failure> {
-        path(request, "tenant_id").map(Place::Tenant)
+        path(request).map(Place::Tenant)
     }
 }
 

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod graph;
+
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -58,9 +61,42 @@ fn dependencies(package: &str) -> Vec<String> {
 #[test]
 fn use_cases_know_neither_http_nor_its_document() {
     let app = files("crates/server/src/app");
-    for word in ["actix", "utoipa", "crate::http"] {
+    for word in ["actix", "utoipa"] {
         assert_eq!(mentions(&app, word), [""; 0], "{word}");
     }
+}
+
+/// The modules of the server, and which they name.
+fn modules() -> graph::Graph {
+    let below = "crates/server/src/";
+    let files: Vec<_> = files(below).into_iter().map(|(name, text)| (name[below.len()..].to_owned(), text)).collect();
+    graph::Graph::of(&files)
+}
+
+#[test]
+fn nothing_that_use_cases_reach_is_http_or_the_command_line() {
+    let modules = modules();
+    assert!(modules.below("http").any(|module| modules.way(module, "app").is_some()), "the test sees no ways");
+    for top in ["http", "cli"] {
+        let ways: Vec<_> = modules.below("app").filter_map(|module| modules.way(module, top)).collect();
+        assert_eq!(ways, [""; 0]);
+    }
+}
+
+#[test]
+fn http_knows_of_the_command_line_the_credential_of_its_operator_alone() {
+    let modules = modules();
+    let named = modules.below("http").flat_map(|module| modules.named(module));
+    let of_cli: BTreeSet<_> = named.filter(|module| module[0] == "cli").map(|module| module.join("::")).collect();
+    assert_eq!(of_cli, BTreeSet::from(["cli::operator".to_owned()]));
+    assert_eq!(modules.named(&vec!["cli".to_owned(), "operator".to_owned()]).len(), 0);
+}
+
+/// The number may only fall. `app/mod.rs`, which puts the parts together, is no part.
+#[test]
+fn folders_of_use_cases_hardly_need_each_other_in_circles() {
+    let circles = modules().circles("app");
+    assert!(circles.len() <= 14, "{}: {circles:#?}", circles.len());
 }
 
 #[test]
@@ -111,7 +147,7 @@ fn operations_are_mounted_where_the_document_sees_them() {
 #[test]
 fn clock_of_the_system_is_read_in_one_place() {
     let mut all = files("crates");
-    all.retain(|(name, _)| name != "crates/server/src/env.rs" && name != "crates/server/tests/tidy.rs");
+    all.retain(|(name, _)| name != "crates/server/src/env.rs" && name != "crates/server/tests/tidy/main.rs");
     for word in ["SystemTime::now", "UtcDateTime::now", "OffsetDateTime::now"] {
         assert_eq!(mentions(&all, word), [""; 0], "{word}");
     }
