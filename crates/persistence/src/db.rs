@@ -1,13 +1,16 @@
 //! Connections and transactions.
 
+mod batch;
 mod check;
 mod connection;
 pub mod deadline;
+mod ids;
 pub(crate) mod mac;
 mod migrate;
 mod observer;
 mod pool;
 mod ready;
+pub(crate) mod trigger;
 mod tx;
 
 use std::{future::Future, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -21,8 +24,10 @@ use crate::{
     sqlite,
 };
 
+pub(crate) use batch::Batch;
 pub use check::Unfit;
 use connection::State;
+pub use ids::EventIds;
 pub(crate) use mac::Authentication;
 pub use mac::Mac;
 pub use migrate::MigrationStatus;
@@ -195,9 +200,9 @@ impl Db {
         })))
     }
 
-    /// Gives the audit trail its key; nothing can be written before.
-    pub fn authenticate_with(&self, mac: Mac) {
-        self.0.authentication.set(mac);
+    /// Gives the audit trail its key and the ids of its events; nothing can be written before.
+    pub fn authenticate_with(&self, mac: Mac, ids: EventIds) {
+        self.0.authentication.set(mac, ids);
     }
 
     pub(crate) fn mac(&self) -> Result<&Mac> {

@@ -16,7 +16,9 @@ mod sqlite;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use db::{Change, Clock, Condition, Ctx, Db, Mac, MigrationStatus, Options, Target, Unfit, WriteTx, deadline};
+pub use db::{
+    Change, Clock, Condition, Ctx, Db, EventIds, Mac, MigrationStatus, Options, Target, Unfit, WriteTx, deadline,
+};
 pub use error::{Error, Result};
 pub use repo::{
     assignment::AssignmentFilter,

@@ -165,9 +165,20 @@ impl Fresh {
     pub async fn connect(&self) -> Db {
         let options = Options { target: self.target.clone(), connections: 4, on_change: Arc::new(|_| {}) };
         let db = Db::connect(options).await.expect("a connection");
-        db.authenticate_with(test_mac());
+        db.authenticate_with(test_mac(), test_ids());
         db
     }
+}
+
+/// Ids that differ from each other and from those of other processes.
+fn test_ids() -> crate::EventIds {
+    let made = std::sync::atomic::AtomicU64::new(0);
+    crate::EventIds::new(move || {
+        let mut random = [0; 10];
+        random[..2].copy_from_slice(&std::process::id().to_be_bytes()[2..]);
+        random[2..].copy_from_slice(&made.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        random
+    })
 }
 
 /// Authentication codes that are good enough where nobody attacks.

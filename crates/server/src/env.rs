@@ -72,6 +72,13 @@ impl Env {
         Ctx { clock: Some(self.clock()), ..Ctx::at(self.now()) }
     }
 
+    /// The ids of events, from this randomness.
+    #[must_use]
+    pub fn event_ids(&self) -> gatehouse_persistence::EventIds {
+        let env = self.clone();
+        gatehouse_persistence::EventIds::new(move || env.random())
+    }
+
     /// Random bytes from the operating system.
     ///
     /// # Panics

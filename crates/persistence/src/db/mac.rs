@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use super::EventIds;
 use crate::error::{Error, Result};
 
 /// What a message is authenticated for; no two uses can be played against each other.
@@ -78,17 +79,21 @@ impl Message {
     }
 }
 
-/// The place of a [`Mac`] that is set once the master key is known.
+/// The place of a [`Mac`] that is set once the master key is known, with what makes the ids of events.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Authentication(Arc<OnceLock<Mac>>);
+pub(crate) struct Authentication(Arc<OnceLock<(Mac, EventIds)>>);
 
 impl Authentication {
-    pub(crate) fn set(&self, mac: Mac) {
+    pub(crate) fn set(&self, mac: Mac, ids: EventIds) {
         // Whoever comes second brings the same key.
-        drop(self.0.set(mac));
+        drop(self.0.set((mac, ids)));
     }
 
     pub(crate) fn mac(&self) -> Result<&Mac> {
-        self.0.get().ok_or(Error::NoKey)
+        Ok(&self.0.get().ok_or(Error::NoKey)?.0)
+    }
+
+    pub(crate) fn ids(&self) -> Result<&EventIds> {
+        Ok(&self.0.get().ok_or(Error::NoKey)?.1)
     }
 }

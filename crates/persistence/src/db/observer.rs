@@ -89,15 +89,11 @@ fn with_values(statement: &Statement) -> String {
     let (DbBackend::Sqlite, Some(values)) = (statement.db_backend, &statement.values) else {
         return statement.to_string();
     };
-    // The builder knows `?` on SQLite, ours are numbered; and it does not know that we keep UUIDs as bytes there.
+    // The builder does not know that we keep UUIDs as bytes there.
     let literal = |value: &Value| match value {
         Value::Uuid(Some(id)) => format!("x'{}'", id.simple()),
         value => SqliteQueryBuilder.value_to_string(value),
     };
-    if statement.sql.contains("$1") {
-        let numbered = values.0.iter().enumerate().rev();
-        return numbered.fold(statement.sql.clone(), |sql, (i, v)| sql.replace(&format!("${}", i + 1), &literal(v)));
-    }
     let mut literals = values.0.iter().map(literal);
     let mut parts = statement.sql.split('?');
     let first = parts.next().unwrap_or_default().to_owned();

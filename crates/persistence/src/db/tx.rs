@@ -7,7 +7,11 @@ use std::sync::{
 
 #[cfg(feature = "testing")]
 use gatehouse_domain::session::EndedSession;
-use gatehouse_domain::{authz::Right, id::SessionId, time::Timestamp};
+use gatehouse_domain::{
+    authz::Right,
+    id::{AuditEventId, SessionId},
+    time::Timestamp,
+};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, entity::prelude::async_trait};
 
 use super::{
@@ -182,6 +186,11 @@ impl<'t> WriteTx<'t> {
 
     pub(crate) fn mac(&self) -> Result<&'t Mac> {
         self.authentication.mac()
+    }
+
+    /// The id of the next event.
+    pub(crate) fn event_id(&self) -> Result<AuditEventId> {
+        Ok(self.authentication.ids()?.next(self.now()))
     }
 
     pub(crate) const fn ctx(&self) -> &Ctx {

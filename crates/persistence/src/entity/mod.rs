@@ -2,39 +2,33 @@
 
 pub(crate) mod application;
 pub(crate) mod assignment;
+pub(crate) mod audit_chain;
 pub(crate) mod audit_event;
+pub(crate) mod audit_past_root;
+pub(crate) mod audit_root;
+pub(crate) mod audit_seal;
+pub(crate) mod audit_unsealed;
+pub(crate) mod idempotency_key;
 pub(crate) mod installation;
 pub(crate) mod job;
+pub(crate) mod known_device;
 pub(crate) mod partner;
+pub(crate) mod retention_promise;
 pub(crate) mod role;
 pub(crate) mod session;
 pub(crate) mod session_application;
 pub(crate) mod setup_token;
 pub(crate) mod signing_key;
 pub(crate) mod tenant;
+pub(crate) mod throttle;
 pub(crate) mod user;
 pub(crate) mod user_import;
+pub(crate) mod user_import_piece;
 pub(crate) mod user_import_reject;
 
 // Named by text alone so far.
 #[cfg(all(test, feature = "testing"))]
-pub(crate) mod audit_chain;
-#[cfg(all(test, feature = "testing"))]
-pub(crate) mod audit_past_root;
-#[cfg(all(test, feature = "testing"))]
-pub(crate) mod audit_root;
-#[cfg(all(test, feature = "testing"))]
-pub(crate) mod audit_seal;
-#[cfg(all(test, feature = "testing"))]
-pub(crate) mod audit_unsealed;
-#[cfg(all(test, feature = "testing"))]
-pub(crate) mod idempotency_key;
-#[cfg(all(test, feature = "testing"))]
-pub(crate) mod known_device;
-#[cfg(all(test, feature = "testing"))]
 pub(crate) mod partner_term;
-#[cfg(all(test, feature = "testing"))]
-pub(crate) mod retention_promise;
 #[cfg(all(test, feature = "testing"))]
 pub(crate) mod session_count;
 #[cfg(all(test, feature = "testing"))]
@@ -43,10 +37,6 @@ pub(crate) mod session_end;
 pub(crate) mod session_hour;
 #[cfg(all(test, feature = "testing"))]
 pub(crate) mod tenant_term;
-#[cfg(all(test, feature = "testing"))]
-pub(crate) mod throttle;
-#[cfg(all(test, feature = "testing"))]
-pub(crate) mod user_import_piece;
 #[cfg(all(test, feature = "testing"))]
 pub(crate) mod user_term;
 #[cfg(all(test, feature = "testing"))]

@@ -1,73 +1,70 @@
 //! The audit trail.
 
-use std::sync::LazyLock;
-
 use gatehouse_domain::{
     audit::Event,
     authz::ByWhom,
-    id::{AuditEventId, PartnerId, TenantId},
+    id::{PartnerId, TenantId},
 };
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbBackend, EntityTrait, IdenStatic, IntoActiveModel, Iterable, QueryTrait,
-    Statement, Value, Values,
+    ConnectionTrait, DbBackend, Iterable, ModelTrait, QueryTrait, Statement,
+    sea_query::{Expr, Query},
 };
 use uuid::Uuid;
 
 use crate::{
-    db::WriteTx,
+    db::{Batch, WriteTx},
     entity::audit_event::{Column, Entity, Model},
-    error::Result,
+    error::{Error, Result},
     repo::audit_tag::tag,
 };
 
 impl WriteTx<'_> {
     /// Writes an event into the trail.
     pub(crate) async fn record(&self, event: Event) -> Result<()> {
-        let statement = self.recording([event])?;
-        self.writing().execute_raw(statement).await?;
+        self.writing().execute_raw(self.recording([event])?).await?;
         Ok(())
     }
 
-    /// Inserts a row and writes its event into the trail; on SQLite in one exchange with the thread that owns the
-    /// connection, as waking it costs more than the statement.
+    /// Inserts a row and writes its event into the trail.
     pub(crate) async fn insert(&self, row: Statement, event: Event) -> Result<()> {
         self.insert_many(row, [event]).await
     }
 
     /// The same for several rows.
     pub(crate) async fn insert_many(&self, row: Statement, events: impl IntoIterator<Item = Event>) -> Result<()> {
-        let event = self.recording(events)?;
-        let statements = match row.db_backend {
-            DbBackend::Sqlite => vec![both(row, event)],
-            _ => vec![row, event],
-        };
-        for statement in statements {
-            self.writing().execute_raw(statement).await?;
-        }
-        Ok(())
+        Batch([row, self.recording(events)?]).exec(self.writing()).await.map(drop)
     }
 
     /// Changes one row and writes its event into the trail, if it is for the trail; false, and no event, when the row is
-    /// not what the statement asks for. On SQLite in one exchange, as above.
+    /// not what the statement asks for.
     pub(crate) async fn update(&self, row: Statement, event: impl Into<Option<Event>>) -> Result<bool> {
-        let (statement, after) = match (row.db_backend, event.into()) {
-            (DbBackend::Sqlite, Some(event)) => (recorded_if_changed(row, self.row(event)?), None),
-            (_, event) => (row, event),
-        };
-        let found = self.writing().execute_raw(statement).await?.rows_affected() > 0;
-        if let (true, Some(event)) = (found, after) {
+        let (db, event) = (self.writing(), event.into());
+        if let (DbBackend::Sqlite, Some(event)) = (row.db_backend, &event) {
+            return Ok(Batch([row, self.recording_a_change(event)?]).exec(db).await? > 0);
+        }
+        let found = db.execute_raw(row).await?.rows_affected() > 0;
+        if let (true, Some(event)) = (found, event) {
             self.record(event).await?;
         }
         Ok(found)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one place that writes the audit trail")]
     fn recording(&self, events: impl IntoIterator<Item = Event>) -> Result<Statement> {
-        let rows = events.into_iter().map(|event| Ok(self.row(event)?.into_active_model().reset_all()));
-        Ok(Entity::insert_many(rows.collect::<Result<Vec<_>>>()?).build(self.exec().get_database_backend()))
+        let rows = events.into_iter().map(|event| self.row(&event)).collect::<Result<Vec<_>>>()?;
+        Ok(self.table::<Entity>().insert_many(rows).build(self.exec().get_database_backend()))
     }
 
-    fn row(&self, event: Event) -> Result<Model> {
+    /// The insertion of an event on SQLite, if the statement before it changed a row.
+    fn recording_a_change(&self, event: &Event) -> Result<Statement> {
+        let row = self.row(event)?;
+        let mut values = Query::select();
+        values.exprs(Column::iter().map(|column| Expr::val(row.get(column)))).and_where(Expr::cust("changes() = 1"));
+        let mut insert = Query::insert();
+        insert.into_table(Entity).columns(Column::iter()).select_from(values).map_err(|_| Error::Corrupt("event"))?;
+        Ok(DbBackend::Sqlite.build(&insert))
+    }
+
+    fn row(&self, event: &Event) -> Result<Model> {
         // The change may have waited for others, whose events came before this one.
         self.look_at_clock();
         let ctx = self.ctx();
@@ -79,10 +76,8 @@ impl WriteTx<'_> {
             ByWhom::System(reason) => event.reason.or(Some(reason.as_str())),
             ByWhom::User(..) => event.reason,
         };
-        // A row id needs to be unique and sortable, not unguessable; this is no secret and no domain decision.
-        let id = AuditEventId::from_uuid(Uuid::now_v7());
         let mut row = Model {
-            id: id.uuid(),
+            id: self.event_id()?.uuid(),
             occurred_at: self.now().micros(),
             tenant_id: event.resource.tenant_id.map_or(Uuid::nil(), TenantId::uuid),
             partner_id: event.resource.partner_id.map_or(Uuid::nil(), PartnerId::uuid),
@@ -107,34 +102,4 @@ impl WriteTx<'_> {
         row.tag = tag(self.mac()?, &row).map(Vec::from);
         Ok(row)
     }
-}
-
-/// A statement that changes a row, on SQLite, and one that writes the event if it did. By hand, as it is a part of every
-/// refresh and always the same.
-fn recorded_if_changed(mut row: Statement, event: Model) -> Statement {
-    static INSERTION: LazyLock<String> = LazyLock::new(|| {
-        let columns: Vec<_> = Column::iter().map(|column| column.as_str()).collect();
-        format!("; INSERT INTO audit_events ({}) SELECT ", columns.join(", "))
-    });
-    // Placeholders of the builder have no numbers, ours have.
-    let is_numbered = row.sql.contains("$1");
-    let event = event.into_active_model();
-    let mut values = row.values.take().map(|values| values.0).unwrap_or_default();
-    row.sql.push_str(&INSERTION);
-    for (at, column) in Column::iter().enumerate() {
-        values.push(event.get(column).into_value().unwrap_or_else(|| Value::from(None::<String>)));
-        row.sql.push_str(if at == 0 { "" } else { ", " });
-        row.sql.push_str(&if is_numbered { format!("${}", values.len()) } else { "?".to_owned() });
-    }
-    row.sql.push_str(" WHERE changes() = 1");
-    row.values = Some(Values(values));
-    row
-}
-
-/// Two statements in one text. The placeholders of the builder have no numbers on SQLite, so the values just follow.
-fn both(mut first: Statement, second: Statement) -> Statement {
-    first.sql = format!("{}; {}", first.sql, second.sql);
-    let values = [first.values.take(), second.values].into_iter().flatten().flat_map(|values| values.0).collect();
-    first.values = Some(Values(values));
-    first
 }

@@ -2,11 +2,14 @@
 //! database from before. That it has begun is told by the key check of the installation, which nobody makes up who does
 //! not have the key; so nobody can make it begin a second time with what they left of it.
 
+use sea_orm::Set;
+
 use crate::{
+    entity::{audit_chain, audit_seal, installation},
     error::{Error, Result},
     repo::{
         audit_chain::{Sum, contribute},
-        sql::Sql,
+        exists,
     },
     scope::system::WriteSystem,
 };
@@ -44,14 +47,15 @@ impl WriteSystem<'_> {
             let Some(root) = self.hold_root(true).await? else { return Ok(false) };
             return self.seal(root, tagless, true).await.map(|_| true);
         }
-        let mut sql = Sql::new("UPDATE installation SET key_check = ");
-        sql.bind(key_check.to_vec()).push(" WHERE id = 1");
-        self.execute(sql).await.map(|_| false)
+        let knows = installation::ActiveModel { key_check: Set(key_check.to_vec()), ..Default::default() };
+        self.table::<installation::Entity>().update().set(knows).exec(&self.tx.writing()).await?;
+        Ok(false)
     }
 
     async fn has_no_seals(&self) -> Result<bool> {
-        let sql = Sql::new("SELECT tenant_id FROM audit_seals UNION ALL SELECT tenant_id FROM audit_chains LIMIT 1");
-        Ok(sql.one(self.tx.exec()).await?.is_none())
+        let db = self.tx.exec();
+        Ok(!exists(self.table::<audit_seal::Entity>().select(), db).await?
+            && !exists(self.table::<audit_chain::Entity>().select(), db).await?)
     }
 
     async fn sum_of_chains(&self) -> Result<Sum> {

@@ -4,16 +4,17 @@
 //! the others, and yet stands for all. Whoever knows only the database can compute neither a contribution nor the code of
 //! the root, so the ends of one chain cannot be turned back without turning back those of all.
 
-use sea_orm::QueryResult;
+use sea_orm::{ColumnTrait, DbErr, FromQueryResult, Iterable, QueryFilter, QueryResult, sea_query::OnConflict};
 use uuid::Uuid;
 
 use crate::{
     db::mac::{Mac, Message, Use},
+    entity::audit_chain::{Column, Entity, Model},
     error::{Error, Result},
     repo::{
         audit_root::Root,
         audit_tag::Code,
-        sql::{Sql, power_of_two},
+        sql::{power_of_two, powers_of_two},
     },
     scope::system::WriteSystem,
 };
@@ -54,19 +55,32 @@ pub(crate) struct Chain {
     pub code: Code,
 }
 
-impl Chain {
-    pub(crate) const fn new(tenant: Uuid) -> Self {
-        Self { tenant, cut_seq: 0, cut_mac: [0; 32], seq: 0, mac: [0; 32], code: [0; 32] }
-    }
-
-    pub(crate) fn read(row: &QueryResult) -> Self {
-        Self {
+impl FromQueryResult for Chain {
+    fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
+        Ok(Self {
             tenant: uuid(row, "tenant_id"),
             cut_seq: number(row, "cut_seq"),
             cut_mac: code(row, "cut_mac"),
             seq: number(row, "seq"),
             mac: code(row, "mac"),
             code: code(row, "code"),
+        })
+    }
+}
+
+impl Chain {
+    pub(crate) const fn new(tenant: Uuid) -> Self {
+        Self { tenant, cut_seq: 0, cut_mac: [0; 32], seq: 0, mac: [0; 32], code: [0; 32] }
+    }
+
+    fn row(&self) -> Model {
+        Model {
+            tenant_id: self.tenant,
+            cut_seq: self.cut_seq,
+            cut_mac: self.cut_mac.to_vec(),
+            seq: self.seq,
+            mac: self.mac.to_vec(),
+            code: self.code.to_vec(),
         }
     }
 
@@ -85,6 +99,11 @@ impl Chain {
     }
 }
 
+/// What of a row changes.
+fn ends() -> impl Iterator<Item = Column> {
+    Column::iter().filter(|column| !matches!(column, Column::TenantId))
+}
+
 /// Adds what a chain contributes, or takes it away.
 pub(crate) fn contribute(sum: &mut Sum, codes: &[Code; 2], add: bool) {
     for (lane, bytes) in sum.iter_mut().zip(codes.as_flattened().chunks_exact(8)) {
@@ -96,10 +115,8 @@ pub(crate) fn contribute(sum: &mut Sum, codes: &[Code; 2], add: bool) {
 impl WriteSystem<'_> {
     /// The ends of some chains; of those that have begun.
     pub(crate) async fn chains(&self, tenants: &[Uuid]) -> Result<Vec<Chain>> {
-        let mut sql = Sql::new("SELECT * FROM audit_chains WHERE tenant_id");
-        sql.one_of(power_of_two(tenants));
-        let rows = sql.all(self.tx.exec()).await?;
-        let (mac, chains) = (self.tx.mac()?, rows.iter().map(Chain::read).collect::<Vec<_>>());
+        let known = self.table::<Entity>().select().filter(Column::TenantId.is_in(power_of_two(tenants)));
+        let (mac, chains) = (self.tx.mac()?, known.into_model::<Chain>().all(&self.tx.exec()).await?);
         match chains.iter().find(|chain| !chain.is_sound(mac)) {
             Some(chain) => Err(Error::Tampered(format!("the ends of the chain of {}", chain.tenant))),
             None => Ok(chains),
@@ -117,21 +134,11 @@ impl WriteSystem<'_> {
             new.code = codes[0];
             contribute(&mut root.sum, &codes, true);
         }
-        let mut left = &*changed;
-        while let Some(size) = left.len().checked_ilog2().map(|exponent| 1 << exponent) {
-            let (now, later) = left.split_at(size);
-            let mut sql = Sql::new("INSERT INTO audit_chains (tenant_id, cut_seq, cut_mac, seq, mac, code) VALUES ");
-            for (i, (_, chain)) in now.iter().enumerate() {
-                sql.push(if i == 0 { "(" } else { ", (" }).bind(chain.tenant).push(", ").bind(chain.cut_seq);
-                sql.push(", ").bind(chain.cut_mac.to_vec()).push(", ").bind(chain.seq).push(", ");
-                sql.bind(chain.mac.to_vec()).push(", ").bind(chain.code.to_vec()).push(")");
-            }
-            sql.push(
-                " ON CONFLICT (tenant_id) DO UPDATE SET cut_seq = excluded.cut_seq, cut_mac = excluded.cut_mac, \
-                 seq = excluded.seq, mac = excluded.mac, code = excluded.code",
-            );
-            self.execute(sql).await?;
-            left = later;
+        for chains in powers_of_two(changed) {
+            let rows = chains.iter().map(|(_, chain)| chain.row());
+            let known = OnConflict::column(Column::TenantId).update_columns(ends()).to_owned();
+            let rows = self.table::<Entity>().insert_many(rows).on_conflict(known);
+            rows.exec_without_returning(&self.tx.writing()).await?;
         }
         self.put_root(root).await
     }

@@ -6,25 +6,25 @@ use gatehouse_domain::{
     authz::{By, SystemReason, TenantRef},
     time::Timestamp,
 };
-use sea_orm::FromQueryResult;
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::{
-    entity::audit_event::Model,
+    entity::{audit_event, audit_seal},
     error::{Error, Result},
     repo::{
         audit_chain::Chain,
         audit_seal::Seal,
         audit_tag::{Code, tag},
-        sql::{AUDIT_EVENT, Sql, power_of_two},
+        sql::power_of_two,
         sweep::BATCH,
     },
     scope::system::WriteSystem,
 };
 
 /// Seals that retention removes at once at most.
-const PURGED_SEALS: i64 = 100;
+const PURGED_SEALS: u64 = 100;
 
 impl WriteSystem<'_> {
     /// Removes the oldest events of a tenant, or of none, as far as their seals cover nothing younger than an instant: some
@@ -46,12 +46,11 @@ impl WriteSystem<'_> {
         let Some(last) = oldest.last() else { return Ok(0) };
         self.verify_before_purge(&chain, &oldest, before).await?;
         let ids: Vec<_> = oldest.iter().flat_map(|seal| seal.ids.iter().copied()).collect();
-        let mut sql = Sql::new("DELETE FROM audit_events WHERE id");
-        sql.one_of(power_of_two(&ids)).push(" AND tenant_id = ").bind(id);
-        let removed = self.execute(sql).await?;
-        let mut sql = Sql::new("DELETE FROM audit_seals WHERE tenant_id = ");
-        sql.bind(id).push(" AND seq <= ").bind(last.seq);
-        self.execute(sql).await?;
+        let (db, events) = (self.tx.writing(), self.table::<audit_event::Entity>().delete());
+        let events = events.filter(audit_event::Column::Id.is_in(power_of_two(&ids)));
+        let removed = events.filter(audit_event::Column::TenantId.eq(id)).exec(&db).await?.rows_affected;
+        let seals = self.table::<audit_seal::Entity>().delete().filter(audit_seal::Column::TenantId.eq(id));
+        seals.filter(audit_seal::Column::Seq.lte(last.seq)).exec(&db).await?;
         let first_at = oldest.iter().map(|seal| seal.first_at).min().unwrap_or_default();
         let last_at = oldest.iter().map(|seal| seal.last_at).max().unwrap_or_default();
         root.least_kept = root.least_kept.min(self.tx.now().micros() - last_at);
@@ -64,12 +63,12 @@ impl WriteSystem<'_> {
 
     /// The oldest seals that are over with, with no more events than a batch has, but at least one.
     async fn oldest_seals(&self, tenant: Uuid, before: i64) -> Result<Vec<Seal>> {
-        let mut sql = Sql::new("SELECT * FROM audit_seals WHERE tenant_id = ");
-        sql.bind(tenant).push(" ORDER BY seq LIMIT ").bind(PURGED_SEALS);
-        let rows = sql.all(self.tx.exec()).await?;
+        use audit_seal::Column;
+        let oldest = self.table::<audit_seal::Entity>().select().filter(Column::TenantId.eq(tenant));
+        let oldest = oldest.order_by_asc(Column::Seq).limit(PURGED_SEALS).into_model::<Seal>();
         let mut seals = Vec::new();
         let mut events = 0;
-        for seal in rows.iter().map(Seal::read) {
+        for seal in oldest.all(&self.tx.exec()).await? {
             events += seal.ids.len();
             if seal.last_at >= before || events > BATCH && !seals.is_empty() {
                 break;
@@ -83,13 +82,7 @@ impl WriteSystem<'_> {
     async fn verify_before_purge(&self, chain: &Chain, seals: &[Seal], before: i64) -> Result<()> {
         let mac = self.tx.mac()?;
         let ids: Vec<_> = seals.iter().flat_map(|seal| seal.ids.iter().copied()).collect();
-        let mut sql = Sql::new("SELECT ");
-        sql.push(&AUDIT_EVENT).push(" FROM audit_events e WHERE e.id").one_of(power_of_two(&ids));
-        let rows = sql.all(self.tx.exec()).await?;
-        let mut events = HashMap::with_capacity(ids.len());
-        for event in rows.iter().filter_map(|row| Model::from_query_result(row, "e_").ok()) {
-            events.insert(event.id, event);
-        }
+        let events: HashMap<_, _> = self.events(&ids).await?.into_iter().map(|event| (event.id, event)).collect();
         let code = |seal: &Seal, id: &Uuid| -> Option<Code> {
             let event = events.get(id).filter(|event| event.tenant_id == seal.tenant)?;
             let code = tag(mac, event)?;

@@ -2,25 +2,22 @@
 //! take its place in the tag, so that exactly this can be told from tampering.
 
 use gatehouse_domain::{
-    audit,
+    audit::{self, Action, ResourceKind},
     authz::{By, TenantRef},
     id::UserId,
 };
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::{ColumnTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Set, sea_query::UnionType};
 use uuid::Uuid;
 
 use crate::{
-    entity::audit_event::Model,
+    entity::audit_event::{ActiveModel, Column, Entity, Model},
     error::Result,
-    repo::{
-        audit_tag::{changes_digest, field_names, origin_digest, without_values},
-        sql::{AUDIT_EVENT, Sql},
-    },
+    repo::audit_tag::{changes_digest, field_names, origin_digest, without_values},
     scope::WriteScope,
 };
 
 /// Events that are redacted at once at most.
-const BATCH: i64 = 100;
+const BATCH: u64 = 100;
 
 impl WriteScope<'_> {
     /// Erases personal data from events by or about a user, some at a time, and records that: address and user agent from
@@ -55,43 +52,39 @@ impl WriteScope<'_> {
     }
 
     async fn events_to_redact(&self, tenant: TenantRef, user: Uuid) -> Result<Vec<Model>> {
-        let columns = &*AUDIT_EVENT;
-        let mut sql = "SELECT * FROM (".to_owned();
-        let origin = "(e.ip_address IS NOT NULL OR e.user_agent IS NOT NULL)";
-        for (i, which) in [
-            // What the user did.
-            format!("e.actor_id = $1 AND {origin}"),
-            // What happened to the user; what the erasure itself says stays.
-            format!(
-                "e.resource_id = $1 AND e.resource_type = 'user' AND e.action <> 'audit_event.redacted' AND \
-                 (e.changes IS NOT NULL AND e.changes_digest IS NULL OR e.actor_id IS NULL AND {origin})"
-            ),
-            // What happened to the user's sessions without somebody who did it.
-            format!(
-                "e.resource_type = 'session' AND e.actor_id IS NULL AND {origin} AND e.resource_id IN \
-                 (SELECT resource_id FROM audit_events WHERE actor_id = $1 AND action = 'session.created')"
-            ),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            sql += if i == 0 { "" } else { " UNION " };
-            sql += &format!("SELECT {columns} FROM audit_events e WHERE e.tenant_id = $2 AND {which}");
-        }
-        sql += &format!(") found LIMIT {BATCH}");
-        let db = self.exec;
-        let backend = db.get_database_backend();
-        let statement = sea_orm::Statement::from_sql_and_values(backend, sql, [user.into(), tenant.id.uuid().into()]);
-        let rows = db.query_all_raw(statement).await?;
-        rows.iter().map(|row| Ok(Model::from_query_result(row, "e_")?)).collect()
+        let events = || self.select::<Entity>().filter(Column::TenantId.eq(tenant.id.uuid()));
+        let has_origin = || Column::IpAddress.is_not_null().or(Column::UserAgent.is_not_null());
+        let by_nobody = || Column::ActorId.is_null().and(has_origin());
+        let mut by_user = events().filter(Column::ActorId.eq(user)).filter(has_origin());
+        // What the erasure itself says stays.
+        let about_user = events()
+            .filter(Column::ResourceId.eq(user))
+            .filter(Column::ResourceType.eq(ResourceKind::User.as_str()))
+            .filter(Column::Action.ne(Action::AuditEventRedacted.as_str()))
+            .filter(Column::Changes.is_not_null().and(Column::ChangesDigest.is_null()).or(by_nobody()));
+        let created = self.select::<Entity>().filter(Column::ActorId.eq(user));
+        let created = created.filter(Column::Action.eq(Action::SessionCreated.as_str()));
+        let of_sessions = events()
+            .filter(Column::ResourceType.eq(ResourceKind::Session.as_str()))
+            .filter(by_nobody())
+            .filter(Column::ResourceId.in_subquery(created.select_only().column(Column::ResourceId).into_query()));
+        let all = QueryTrait::query(&mut by_user).union(UnionType::Distinct, about_user.into_query());
+        all.union(UnionType::Distinct, of_sessions.into_query()).limit(BATCH);
+        Ok(by_user.all(&self.exec).await?)
     }
 
     async fn put_redacted(&self, row: Model) -> Result<()> {
-        let mut sql = Sql::new("UPDATE audit_events SET ip_address = ");
-        sql.bind(row.ip_address).push(", user_agent = ").bind(row.user_agent).push(", changes = ").bind(row.changes);
-        sql.push(", origin_digest = ").bind(row.origin_digest).push(", changes_digest = ").bind(row.changes_digest);
-        sql.push(" WHERE id = ").bind(row.id);
-        sql.exec(self.tx.writing()).await.map(drop)
+        let redacted = ActiveModel {
+            ip_address: Set(row.ip_address),
+            user_agent: Set(row.user_agent),
+            changes: Set(row.changes),
+            origin_digest: Set(row.origin_digest),
+            changes_digest: Set(row.changes_digest),
+            ..ActiveModel::default()
+        };
+        let update = self.update_where::<Entity>().set(redacted).filter(Column::Id.eq(row.id));
+        update.exec(&self.tx.writing()).await?;
+        Ok(())
     }
 }
 

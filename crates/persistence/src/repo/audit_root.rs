@@ -6,27 +6,30 @@
 use std::time::Duration;
 
 use gatehouse_domain::{audit::TrailRoot, time::DAY};
-use sea_orm::{ConnectionTrait, QueryResult};
+use sea_orm::{
+    ActiveValue::NotSet,
+    ColumnTrait, DbErr, FromQueryResult, QueryFilter, QueryOrder, QueryResult, QuerySelect, Set,
+    sea_query::{LockBehavior, LockType},
+};
 
 use crate::{
     db::{
-        Exec,
         mac::{Mac, Message, Use},
+        trigger::changed_triggers,
     },
+    entity::{audit_past_root, audit_root},
     error::{Error, Result},
     repo::{
         audit_chain::{Sum, code, number},
         audit_tag::Code,
-        audit_trigger::changed_triggers,
-        sql::Sql,
     },
-    scope::system::WriteSystem,
+    scope::system::{System, WriteSystem},
 };
 
 /// How long roots are kept.
 const KEPT: Duration = DAY.saturating_mul(400);
 /// How many are removed at once at most.
-const PURGED: i64 = 500;
+const PURGED: usize = 500;
 
 /// What covers the ends of all chains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,14 +54,8 @@ fn link(mac: &Mac, version: i64, made_at: i64, before: &Code, state: &Code) -> C
     mac.of(&Message::new(Use::RootLink).number(version).number(made_at).fixed(before).fixed(state))
 }
 
-impl Root {
-    pub(crate) async fn read(exec: Exec<'_>, lock: &str) -> Result<Option<Self>> {
-        let backend = exec.get_database_backend();
-        let mut sql = Sql::new("SELECT * FROM audit_root WHERE id = 1");
-        if backend == sea_orm::DbBackend::Postgres {
-            sql.push(lock);
-        }
-        let Some(row) = sql.one(exec).await? else { return Ok(None) };
+impl FromQueryResult for Root {
+    fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
         let mut bytes: Vec<u8> = row.try_get("", "sum").unwrap_or_default();
         // Before the first seal it was empty; anything else is one that nothing fits.
         if !matches!(bytes.len(), 0 | 64) {
@@ -68,16 +65,33 @@ impl Root {
         for (lane, bytes) in sum.iter_mut().zip(bytes.chunks_exact(8)) {
             *lane = bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
         }
-        Ok(Some(Self {
-            version: number(&row, "version"),
-            made_at: number(&row, "made_at"),
-            adopts_until: number(&row, "adopts_until"),
+        Ok(Self {
+            version: number(row, "version"),
+            made_at: number(row, "made_at"),
+            adopts_until: number(row, "adopts_until"),
             sum,
-            cut: (number(&row, "cut_version"), code(&row, "cut_mac")),
-            least_kept: number(&row, "least_kept"),
-            before: code(&row, "before_mac"),
-            mac: code(&row, "mac"),
-        }))
+            cut: (number(row, "cut_version"), code(row, "cut_mac")),
+            least_kept: number(row, "least_kept"),
+            before: code(row, "before_mac"),
+            mac: code(row, "mac"),
+        })
+    }
+}
+
+impl Root {
+    fn row(&self) -> audit_root::ActiveModel {
+        audit_root::ActiveModel {
+            id: NotSet,
+            version: Set(self.version),
+            made_at: Set(self.made_at),
+            adopts_until: Set(self.adopts_until),
+            sum: Set(self.sum_bytes()),
+            cut_version: Set(self.cut.0),
+            cut_mac: Set(self.cut.1.to_vec()),
+            least_kept: Set(self.least_kept),
+            before_mac: Set(self.before.to_vec()),
+            mac: Set(self.mac.to_vec()),
+        }
     }
 
     fn sum_bytes(&self) -> Vec<u8> {
@@ -129,16 +143,33 @@ pub(crate) struct Past {
     pub mac: Code,
 }
 
-impl Past {
-    pub(crate) fn read(row: &QueryResult) -> Self {
+impl FromQueryResult for Past {
+    fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
         let (version, made_at) = (number(row, "version"), number(row, "made_at"));
-        Self { version, made_at, state: code(row, "state"), mac: code(row, "mac") }
+        Ok(Self { version, made_at, state: code(row, "state"), mac: code(row, "mac") })
     }
+}
 
+impl Past {
     /// Whether it comes right behind another one.
     pub(crate) fn follows(&self, mac: &Mac, (version, before): (i64, Code)) -> bool {
         self.version == version.wrapping_add(1)
             && self.mac == link(mac, self.version, self.made_at, &before, &self.state)
+    }
+}
+
+impl System<'_> {
+    /// The root as it is.
+    pub(crate) async fn root(&self) -> Result<Option<Root>> {
+        let root = self.table::<audit_root::Entity>().select().filter(audit_root::Column::Id.eq(1));
+        Ok(root.into_model().one(&self.exec).await?)
+    }
+
+    /// The roots behind one, the oldest first.
+    pub(crate) async fn past_roots(&self, behind: i64, most: usize) -> Result<Vec<Past>> {
+        use audit_past_root::Column;
+        let behind = self.table::<audit_past_root::Entity>().select().filter(Column::Version.gt(behind));
+        Ok(behind.order_by_asc(Column::Version).limit(most as u64).into_model().all(&self.exec).await?)
     }
 }
 
@@ -160,8 +191,12 @@ impl WriteSystem<'_> {
 
     /// The same without looking at it.
     pub(crate) async fn any_root(&self, wait: bool) -> Result<Option<Root>> {
-        let lock = if wait { " FOR UPDATE" } else { " FOR UPDATE SKIP LOCKED" };
-        match Root::read(self.tx.exec(), lock).await? {
+        let root = self.table::<audit_root::Entity>().select().filter(audit_root::Column::Id.eq(1));
+        let root = match wait {
+            true => root.lock_exclusive(),
+            false => root.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked),
+        };
+        match root.into_model().one(&self.tx.exec()).await? {
             None if wait => Err(Error::Tampered("its root is gone".into())),
             root => Ok(root),
         }
@@ -172,21 +207,12 @@ impl WriteSystem<'_> {
         let mac = self.tx.mac()?;
         (root.before, root.version, root.made_at) = (root.mac, root.version + 1, self.tx.now().micros());
         root.mac = root.code(mac);
-        let mut sql = Sql::new("UPDATE audit_root SET version = ");
-        sql.bind(root.version)
-            .push(", made_at = ")
-            .bind(root.made_at)
-            .push(", adopts_until = ")
-            .bind(root.adopts_until);
-        sql.push(", cut_version = ").bind(root.cut.0).push(", cut_mac = ").bind(root.cut.1.to_vec());
-        sql.push(", least_kept = ").bind(root.least_kept).push(", sum = ").bind(root.sum_bytes());
-        sql.push(", before_mac = ").bind(root.before.to_vec()).push(", mac = ").bind(root.mac.to_vec());
-        sql.push(" WHERE id = 1");
-        self.execute(sql).await?;
-        let mut sql = Sql::new("INSERT INTO audit_roots (version, made_at, state, mac) VALUES (");
-        sql.bind(root.version).push(", ").bind(root.made_at).push(", ").bind(root.state(mac).to_vec());
-        sql.push(", ").bind(root.mac.to_vec()).push(")");
-        self.execute(sql).await.map(drop)
+        let now = self.table::<audit_root::Entity>().update().set(root.row()).filter(audit_root::Column::Id.eq(1));
+        now.exec(&self.tx.writing()).await?;
+        let (version, made_at, state) = (root.version, root.made_at, root.state(mac).to_vec());
+        let past = audit_past_root::Model { version, made_at, state, mac: root.mac.to_vec() };
+        self.table::<audit_past_root::Entity>().insert(past).exec_without_returning(&self.tx.writing()).await?;
+        Ok(())
     }
 
     /// Forgets roots that are older than anybody will ask for, some hundreds at a time. Returns how many.
@@ -196,11 +222,8 @@ impl WriteSystem<'_> {
     pub async fn purge_audit_roots(&self) -> Result<usize> {
         let before = self.tx.now().minus(KEPT).micros();
         let Some(mut root) = self.hold_root(false).await? else { return Ok(0) };
-        let mut sql = Sql::new("SELECT * FROM audit_roots WHERE version > ");
-        sql.bind(root.cut.0).push(" ORDER BY version LIMIT ").bind(PURGED);
-        let rows = sql.all(self.tx.exec()).await?;
         let (first, mac) = (root.cut.0, self.tx.mac()?);
-        for past in rows.iter().map(Past::read) {
+        for past in self.read().past_roots(first, PURGED).await? {
             if past.made_at >= before || past.version >= root.version {
                 break;
             }
@@ -211,9 +234,8 @@ impl WriteSystem<'_> {
         }
         let count = root.cut.0 - first;
         if count > 0 {
-            let mut sql = Sql::new("DELETE FROM audit_roots WHERE version <= ");
-            sql.bind(root.cut.0);
-            self.execute(sql).await?;
+            let cut = self.table::<audit_past_root::Entity>().delete();
+            cut.filter(audit_past_root::Column::Version.lte(root.cut.0)).exec(&self.tx.writing()).await?;
             self.put_root(root).await?;
         }
         Ok(usize::try_from(count).unwrap_or_default())

@@ -7,27 +7,27 @@
 use std::collections::BTreeMap;
 
 use gatehouse_domain::time::{DAY, Timestamp};
-use sea_orm::QueryResult;
+use sea_orm::{ColumnTrait, DbErr, FromQueryResult, QueryFilter, QueryResult};
 use uuid::Uuid;
 
 use crate::{
     db::mac::{Mac, Message, Use},
+    entity::{audit_seal, audit_unsealed},
     error::{Error, Result},
     repo::{
         audit_chain::{Chain, code, number, uuid},
         audit_queue::Waiting,
         audit_root::Root,
         audit_tag::Code,
-        list::unsigned,
-        sql::{Sql, power_of_two},
+        sql::{power_of_two, powers_of_two},
     },
-    scope::system::{System, WriteSystem},
+    scope::system::WriteSystem,
 };
 
 /// Events that are sealed at once at most: few, because whoever writes on SQLite meanwhile waits.
 pub const SEALED_AT_ONCE: usize = 128;
 /// Up to how many waiting events are counted.
-const COUNTED: i64 = 100_000;
+pub(super) const COUNTED: i64 = 100_000;
 
 /// The day of an instant. No seal covers events of two days.
 pub(crate) const fn day(at: i64) -> i64 {
@@ -57,13 +57,13 @@ pub(crate) struct Seal {
     pub mac: Code,
 }
 
-impl Seal {
-    pub(crate) fn read(row: &QueryResult) -> Self {
+impl FromQueryResult for Seal {
+    fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
         let bytes: Vec<u8> = row.try_get("", "event_ids").unwrap_or_default();
         let ids: Vec<_> = bytes.chunks(16).map(|id| Uuid::from_slice(id).unwrap_or(Uuid::max())).collect();
         // The code does not cover the number, as it is that of the ids.
         let is_counted = number(row, "events") == ids.len() as i64;
-        Self {
+        Ok(Self {
             tenant: uuid(row, "tenant_id"),
             seq: number(row, "seq"),
             first_at: number(row, "first_at"),
@@ -72,6 +72,22 @@ impl Seal {
             ids,
             adopted: row.try_get("", "adopted").unwrap_or_default(),
             mac: if is_counted { code(row, "mac") } else { [0; 32] },
+        })
+    }
+}
+
+impl Seal {
+    fn row(&self) -> audit_seal::Model {
+        audit_seal::Model {
+            tenant_id: self.tenant,
+            seq: self.seq,
+            first_at: self.first_at,
+            last_at: self.last_at,
+            sealed_at: self.sealed_at,
+            events: self.ids.len() as i64,
+            event_ids: self.id_bytes(),
+            adopted: self.adopted,
+            mac: self.mac.to_vec(),
         }
     }
 
@@ -85,21 +101,6 @@ impl Seal {
         let message = message.number(self.first_at).number(self.last_at).number(self.sealed_at);
         let message = message.number(i64::from(self.adopted)).bytes(&self.id_bytes()).bytes(tags.as_flattened());
         mac.of(&message)
-    }
-}
-
-impl System<'_> {
-    /// What waits to be sealed.
-    ///
-    /// # Errors
-    /// The database refuses the statement, or does not answer in time.
-    pub async fn unsealed(&self) -> Result<Unsealed> {
-        let mut sql = Sql::new("SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM audit_unsealed LIMIT ");
-        sql.bind(COUNTED).push(") q) AS events, (SELECT e.occurred_at FROM audit_unsealed q ");
-        sql.push("JOIN audit_events e ON e.id = q.event_id ORDER BY q.event_id LIMIT 1) AS since");
-        let row = sql.one(self.exec).await?.ok_or(Error::Corrupt("count"))?;
-        let since = row.try_get::<Option<i64>>("", "since")?.map(Timestamp::from_micros);
-        Ok(Unsealed { events: unsigned(row.try_get("", "events")?), since })
     }
 }
 
@@ -153,33 +154,15 @@ impl WriteSystem<'_> {
             (chain.seq, chain.mac) = (seal.seq, seal.mac);
             seals.push(seal);
         }
-        self.add_seals(&seals).await?;
-        let mut sql = Sql::new("DELETE FROM audit_unsealed WHERE event_id");
+        let db = self.tx.writing();
+        for seals in powers_of_two(&seals) {
+            let rows = self.table::<audit_seal::Entity>().insert_many(seals.iter().map(Seal::row));
+            rows.exec_without_returning(&db).await?;
+        }
         let ids: Vec<_> = seals.iter().flat_map(|seal| seal.ids.iter().copied()).collect();
-        sql.one_of(power_of_two(&ids));
-        self.execute(sql).await?;
+        let done = self.table::<audit_unsealed::Entity>().delete();
+        done.filter(audit_unsealed::Column::EventId.is_in(power_of_two(&ids))).exec(&db).await?;
         self.put_chains(root, &mut chains.into_values().collect::<Vec<_>>()).await?;
         Ok(sealed)
-    }
-
-    async fn add_seals(&self, seals: &[Seal]) -> Result<()> {
-        let mut left = seals;
-        while let Some(size) = left.len().checked_ilog2().map(|exponent| 1 << exponent) {
-            let (now, later) = left.split_at(size);
-            let mut sql = Sql::new(
-                "INSERT INTO audit_seals (tenant_id, seq, first_at, last_at, sealed_at, events, event_ids, adopted, mac) VALUES ",
-            );
-            for (i, seal) in now.iter().enumerate() {
-                sql.push(if i == 0 { "(" } else { ", (" }).bind(seal.tenant);
-                for number in [seal.seq, seal.first_at, seal.last_at, seal.sealed_at, seal.ids.len() as i64] {
-                    sql.push(", ").bind(number);
-                }
-                sql.push(", ").bind(seal.id_bytes()).push(", ").bind(seal.adopted).push(", ").bind(seal.mac.to_vec());
-                sql.push(")");
-            }
-            self.execute(sql).await?;
-            left = later;
-        }
-        Ok(())
     }
 }

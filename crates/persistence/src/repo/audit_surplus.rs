@@ -6,49 +6,31 @@ use gatehouse_domain::{
     audit::{Damage, Finding, Verification},
     id::AuditEventId,
 };
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, ExprTrait, FromQueryResult, IntoSimpleExpr, JoinType, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect, sea_query::Expr,
+};
 use uuid::Uuid;
 
 use crate::{
+    entity::{audit_chain, audit_event, audit_seal, audit_unsealed},
     error::Result,
     repo::{
         audit_chain::{number, uuid},
         audit_seal::{Seal, day},
         audit_verify::{Check, ROWS, tenant},
-        sql::Sql,
+        exists,
     },
 };
 
 const DAY: i64 = gatehouse_domain::time::DAY.as_micros() as i64;
 
 impl Check<'_> {
-    /// The first tenant behind another one for which there is anything.
-    pub(crate) async fn tenant_behind(&self, last: Option<Uuid>) -> Result<Option<Uuid>> {
-        let mut sql = Sql::new("SELECT tenant_id FROM (");
-        for (i, table) in ["audit_chains", "audit_seals", "audit_events"].into_iter().enumerate() {
-            sql.push(if i == 0 { "" } else { " UNION ALL " }).push("SELECT * FROM (SELECT tenant_id FROM ").push(table);
-            sql.push(" WHERE tenant_id ").push(if last.is_some() { "> " } else { ">= " });
-            sql.bind(last.unwrap_or_default()).push(" ORDER BY tenant_id LIMIT 1) first_");
-            sql.push(table);
-        }
-        sql.push(") tenants ORDER BY tenant_id LIMIT 1");
-        let next = self.rows(sql).await?.first().map(|row| uuid(row, "tenant_id"));
-        Ok(next.filter(|next| last.is_none_or(|last| *next > last)))
-    }
-
     /// Names the seals of a tenant that are outside of its chain, and its events that no seal of the chain covers and that wait
     /// for none.
     pub(crate) async fn surplus(&self, id: Uuid, report: &mut Verification) -> Result<()> {
-        let mut sql = Sql::default();
-        for (i, (beyond, none)) in [("s.seq <= ", "cut_seq"), ("s.seq > ", "seq")].into_iter().enumerate() {
-            sql.push(if i == 0 { "" } else { " UNION ALL " })
-                .push("SELECT s.seq FROM audit_seals s WHERE s.tenant_id = ");
-            sql.bind(id).push(" AND ").push(beyond).push("COALESCE((SELECT c.").push(none);
-            sql.push(" FROM audit_chains c WHERE c.tenant_id = ").bind(id).push("), 0)");
-        }
-        sql.push(" LIMIT ").bind(Verification::NAMED_MAX as i64);
-        for row in self.rows(sql).await? {
-            let seal = Some(number(&row, "seq"));
-            report.found(Finding { tenant_id: tenant(id), seal, ..Finding::new(Damage::SealUnknown) });
+        for seal in self.seals_of_no_chain(id, Verification::NAMED_MAX).await? {
+            report.found(Finding { tenant_id: tenant(id), seal: Some(seal), ..Finding::new(Damage::SealUnknown) });
         }
         self.unsealed(id, report).await
     }
@@ -56,24 +38,7 @@ impl Check<'_> {
     async fn unsealed(&self, id: Uuid, report: &mut Verification) -> Result<()> {
         let mut last: Option<(i64, Uuid)> = None;
         loop {
-            let mut sql = Sql::new("SELECT e.id, e.occurred_at, q.event_id FROM audit_events e ");
-            sql.push("LEFT JOIN audit_unsealed q ON q.event_id = e.id WHERE e.tenant_id = ").bind(id);
-            if let Some((at, id)) = last {
-                sql.push(" AND (e.occurred_at, e.id) > (").bind(at).push(", ").bind(id).push(")");
-            }
-            sql.push(" ORDER BY e.occurred_at, e.id LIMIT ").bind(ROWS as i64);
-            let page: Vec<_> = self
-                .rows(sql)
-                .await?
-                .iter()
-                .map(|row| {
-                    (
-                        number(row, "occurred_at"),
-                        uuid(row, "id"),
-                        row.try_get::<Option<Uuid>>("", "event_id").ok().flatten().is_some(),
-                    )
-                })
-                .collect();
+            let page = self.events_behind(id, last).await?;
             let (Some((first_at, ..)), Some((end_at, end, _))) = (page.first(), page.last()) else { return Ok(()) };
             let covered = self.covered(id, *first_at, *end_at).await?;
             for (_, event, _) in page.iter().filter(|(_, event, waits)| !waits && !covered.contains(event)) {
@@ -91,19 +56,57 @@ impl Check<'_> {
         }
     }
 
+    /// The next events of a tenant, and whether each waits for a seal.
+    async fn events_behind(&self, tenant: Uuid, last: Option<(i64, Uuid)>) -> Result<Vec<(i64, Uuid, bool)>> {
+        use audit_event::Column;
+        let waiting = audit_event::Entity::belongs_to(audit_unsealed::Entity)
+            .from(Column::Id)
+            .to(audit_unsealed::Column::EventId)
+            .into();
+        let mut events = self.system.table::<audit_event::Entity>().select().select_only();
+        events = events.columns([Column::Id, Column::OccurredAt]).column(audit_unsealed::Column::EventId);
+        events = events.join(JoinType::LeftJoin, waiting).filter(Column::TenantId.eq(tenant));
+        if let Some((at, id)) = last {
+            let place = Expr::tuple([Column::OccurredAt.into_simple_expr(), Column::Id.into_simple_expr()]);
+            events = events.filter(place.gt(Expr::tuple([Expr::val(at), Expr::val(id)])));
+        }
+        let events = events.order_by_asc(Column::OccurredAt).order_by_asc(Column::Id).limit(ROWS as u64);
+        let rows = events.into_model::<Event>().all(&self.system.exec).await?;
+        Ok(rows.into_iter().map(|Event(event)| event).collect())
+    }
+
     async fn is_there(&self, event: Uuid) -> Result<bool> {
-        let mut sql = Sql::new("SELECT e.id FROM audit_events e WHERE e.id = ");
-        sql.bind(event);
+        let found = self.system.table::<audit_event::Entity>().select().filter(audit_event::Column::Id.eq(event));
         // One whose id cannot be read is not found by it.
-        Ok(event.is_max() || !self.rows(sql).await?.is_empty())
+        Ok(event.is_max() || exists(found, self.system.exec).await?)
     }
 
     /// The events under the seals of a chain which cover something between two instants.
     async fn covered(&self, id: Uuid, first_at: i64, last_at: i64) -> Result<HashSet<Uuid>> {
-        let mut sql = Sql::new("SELECT s.* FROM audit_seals s JOIN audit_chains c ON c.tenant_id = s.tenant_id ");
-        sql.push("WHERE s.tenant_id = ").bind(id).push(" AND s.seq > c.cut_seq AND s.seq <= c.seq AND s.last_at >= ");
-        sql.bind(first_at).push(" AND s.last_at < ").bind(day(last_at).saturating_add(1).saturating_mul(DAY));
-        sql.push(" AND s.first_at <= ").bind(last_at);
-        Ok(self.rows(sql).await?.iter().flat_map(|row| Seal::read(row).ids).collect())
+        use audit_seal::Column;
+        let chain = audit_seal::Entity::belongs_to(audit_chain::Entity)
+            .from(Column::TenantId)
+            .to(audit_chain::Column::TenantId)
+            .into();
+        let seals = self.system.table::<audit_seal::Entity>().select().join(JoinType::InnerJoin, chain);
+        let seals = seals
+            .filter(Column::TenantId.eq(id))
+            .filter(Column::Seq.into_expr().gt(audit_chain::Column::CutSeq.into_expr()))
+            .filter(Column::Seq.into_expr().lte(audit_chain::Column::Seq.into_expr()))
+            .filter(Column::LastAt.gte(first_at))
+            .filter(Column::LastAt.lt(day(last_at).saturating_add(1).saturating_mul(DAY)))
+            .filter(Column::FirstAt.lte(last_at));
+        let seals = seals.into_model::<Seal>().all(&self.system.exec).await?;
+        Ok(seals.into_iter().flat_map(|seal| seal.ids).collect())
+    }
+}
+
+/// When an event happened, its id, and whether it waits for a seal.
+struct Event((i64, Uuid, bool));
+
+impl FromQueryResult for Event {
+    fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
+        let waits = row.try_get::<Option<Uuid>>("", "event_id").ok().flatten().is_some();
+        Ok(Self((number(row, "occurred_at"), uuid(row, "id"), waits)))
     }
 }

@@ -9,26 +9,29 @@ use gatehouse_domain::{
     id::{AuditEventId, TenantId},
     time::Timestamp,
 };
-use sea_orm::{FromQueryResult, QueryResult};
+use sea_orm::{ColumnTrait, DbErr, FromQueryResult, QueryFilter, QueryOrder, QueryResult, QuerySelect};
 use uuid::Uuid;
 
 use crate::{
-    db::{Db, mac::Mac},
-    entity::audit_event::Model,
+    db::{Db, mac::Mac, trigger::changed_triggers},
+    entity::{
+        audit_chain,
+        audit_event::{Column, Entity, Model},
+        audit_seal,
+    },
     error::Result,
     repo::{
         audit_chain::{Chain, Sum, contribute},
-        audit_root::{Past, Root},
+        audit_root::Root,
         audit_seal::Seal,
         audit_tag::{Code, tag},
-        audit_trigger::changed_triggers,
-        sql::{AUDIT_EVENT, Sql, power_of_two},
+        sql::power_of_two,
     },
-    scope::system::System,
+    scope::{Scope, system::System},
 };
 
 /// Seals that are checked at once.
-const SEALS: i64 = 16;
+const SEALS: u64 = 16;
 /// Rows that are read at once.
 pub(crate) const ROWS: usize = 500;
 /// How often the ends are added up before giving in to a server that keeps moving them.
@@ -40,7 +43,7 @@ impl Db {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn trail_root(&self) -> Result<Option<TrailRoot>> {
-        let (root, mac) = (Root::read(self.reader(), "").await?, self.mac()?);
+        let (root, mac) = (self.system(SystemReason::Job).root().await?, self.mac()?);
         Ok(root.filter(|root| root.is_sound(mac)).map(|root| root.noted()))
     }
 
@@ -87,34 +90,46 @@ pub(crate) fn tenant(id: Uuid) -> Option<TenantId> {
     (!id.is_nil()).then(|| TenantId::from_uuid(id))
 }
 
+impl Scope<'_> {
+    /// Events by their ids, but for what cannot be read: that is no event.
+    pub(crate) async fn events(&self, ids: &[Uuid]) -> Result<Vec<Model>> {
+        let rows = self.select::<Entity>().filter(Column::Id.is_in(power_of_two(ids)));
+        let rows = rows.into_model::<Readable>().all(&self.exec).await?;
+        Ok(rows.into_iter().filter_map(|Readable(event)| event).collect())
+    }
+}
+
+/// An event, if it can be read.
+struct Readable(Option<Model>);
+
+impl FromQueryResult for Readable {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        Ok(Self(Model::from_query_result(row, prefix).ok()))
+    }
+}
+
 impl System<'_> {
     /// The ends of chains, in the order of tenants.
     pub(crate) async fn chains_after(&self, last: Option<Uuid>) -> Result<Vec<Chain>> {
-        let mut sql = Sql::new("SELECT * FROM audit_chains");
+        use audit_chain::Column;
+        let mut chains = self.table::<audit_chain::Entity>().select().order_by_asc(Column::TenantId);
         if let Some(last) = last {
-            sql.push(" WHERE tenant_id > ").bind(last);
+            chains = chains.filter(Column::TenantId.gt(last));
         }
-        sql.push(" ORDER BY tenant_id LIMIT ").bind(ROWS as i64);
-        let rows = sql.all(self.exec).await?;
-        Ok(rows.iter().map(Chain::read).collect())
+        Ok(chains.limit(ROWS as u64).into_model().all(&self.exec).await?)
     }
 }
 
 impl Check<'_> {
-    pub(crate) async fn rows(&self, sql: Sql) -> Result<Vec<QueryResult>> {
-        let db = self.system.exec;
-        sql.all(db).await
-    }
-
     async fn chain_of(&self, tenant: Uuid) -> Result<Option<Chain>> {
-        let mut sql = Sql::new("SELECT * FROM audit_chains WHERE tenant_id = ");
-        sql.bind(tenant);
-        Ok(self.rows(sql).await?.first().map(Chain::read))
+        let chain = self.system.table::<audit_chain::Entity>().select();
+        let chain = chain.filter(audit_chain::Column::TenantId.eq(tenant));
+        Ok(chain.into_model().one(&self.system.exec).await?)
     }
 
     /// Whether the ends of all chains are those that the root stands for, and the root is where its history leads.
     async fn root(&self, least: Option<TrailRoot>, report: &mut Verification) -> Result<()> {
-        let read = async || Root::read(self.system.exec, "").await;
+        let read = async || self.system.root().await;
         let mut equal = false;
         for _ in 0..ROUNDS {
             let Some(root) = read().await?.filter(|root| root.is_sound(self.mac)) else { break };
@@ -153,16 +168,11 @@ impl Check<'_> {
         let mut at = root.cut;
         let mut is_known = least.is_none_or(|least| (least.version, least.mac) == at);
         while at.0 < root.version {
-            let mut sql = Sql::new("SELECT * FROM audit_roots WHERE version > ");
-            sql.bind(at.0)
-                .push(" AND version <= ")
-                .bind(root.version)
-                .push(" ORDER BY version LIMIT ")
-                .bind(ROWS as i64);
-            let rows: Vec<_> = self.rows(sql).await?.iter().map(Past::read).collect();
+            let mut rows = self.system.past_roots(at.0, ROWS).await?;
+            rows.retain(|past| past.version <= root.version);
             if rows.first().is_none_or(|past| past.version != at.0.wrapping_add(1)) {
                 // Retention may have been here meanwhile.
-                let now = Root::read(self.system.exec, "").await?.filter(|now| now.is_sound(self.mac));
+                let now = self.system.root().await?.filter(|now| now.is_sound(self.mac));
                 if let Some(now) = now.filter(|now| now.cut.0 > at.0) {
                     (first, at) = (now.cut, now.cut);
                     continue;
@@ -187,9 +197,7 @@ impl Check<'_> {
             let damage = if least.version < first.0 { Damage::RootForgotten } else { Damage::TurnedBack };
             report.found(found(damage, least.version));
         }
-        let mut sql = Sql::new("SELECT h.* FROM audit_roots h, audit_root r WHERE h.version > r.version UNION ALL ");
-        sql.push("SELECT h.* FROM audit_roots h, audit_root r WHERE h.version <= r.cut_version LIMIT 20");
-        for past in self.rows(sql).await?.iter().map(Past::read) {
+        for past in self.roots_of_no_history().await? {
             report.found(found(Damage::HistoryChanged, past.version));
         }
         Ok(())
@@ -239,10 +247,10 @@ impl Check<'_> {
 
     /// The next seals behind one.
     async fn seals(&self, tenant: Uuid, behind: i64, end: i64) -> Result<Vec<Seal>> {
-        let mut sql = Sql::new("SELECT * FROM audit_seals WHERE tenant_id = ");
-        sql.bind(tenant).push(" AND seq > ").bind(behind).push(" AND seq <= ").bind(end);
-        sql.push(" ORDER BY seq LIMIT ").bind(SEALS);
-        Ok(self.rows(sql).await?.iter().map(Seal::read).collect())
+        use audit_seal::Column;
+        let seals = self.system.table::<audit_seal::Entity>().select().filter(Column::TenantId.eq(tenant));
+        let seals = seals.filter(Column::Seq.gt(behind)).filter(Column::Seq.lte(end)).order_by_asc(Column::Seq);
+        Ok(seals.limit(SEALS).into_model().all(&self.system.exec).await?)
     }
 
     /// What the events of some seals look like.
@@ -250,11 +258,7 @@ impl Check<'_> {
         let ids: Vec<_> = seals.iter().flat_map(|seal| seal.ids.iter().copied()).collect();
         let mut tags = Tags { of: HashMap::new(), asked: ids.len() };
         for ids in ids.chunks(ROWS) {
-            let mut sql = Sql::new("SELECT ");
-            sql.push(&AUDIT_EVENT).push(" FROM audit_events e WHERE e.id").one_of(power_of_two(ids));
-            for row in self.rows(sql).await? {
-                // What cannot be read is no event.
-                let Ok(row) = Model::from_query_result(&row, "e_") else { continue };
+            for row in self.system.events(ids).await? {
                 let at = Timestamp::from_micros(row.occurred_at);
                 report.oldest = Some(report.oldest.map_or(at, |oldest| Ord::min(oldest, at)));
                 let expected = tag(self.mac, &row);

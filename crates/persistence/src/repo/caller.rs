@@ -15,11 +15,7 @@ use crate::{
     db::WriteTx,
     entity::user::{Column, Entity},
     error::{Error, Result},
-    repo::{
-        assignment::{HELD_COLUMNS, held},
-        sql::Sql,
-        word,
-    },
+    repo::{assignment::held, sql::Sql, word},
 };
 
 /// Finds a user and, on PostgreSQL, locks it. Where a user and its sessions are both needed, the user comes first: as a
@@ -60,35 +56,11 @@ impl WriteTx<'_> {
     }
 
     async fn rights_now(&self, user: &UserActor) -> Result<Vec<Right>> {
-        let db = self.exec();
-        let backend = db.get_database_backend();
-        let (id, tenant) = (user.user_id.uuid(), user.tenant_id.uuid());
-        let lock = if backend == DbBackend::Postgres {
-            // A statement of its own: the next one sees what was committed while this one waited.
-            let mut sql = Sql::new("");
-            push_user_lock(&mut sql, user.user_id, backend);
-            sql.one(db).await?;
-            " FOR SHARE"
-        } else {
-            ""
-        };
-        let mut sql = Sql::new("WITH s AS (SELECT id, ended_at, end_reason, ends_at FROM sessions WHERE id = ");
-        sql.bind(user.session_id.uuid());
-        sql.push("), a AS (SELECT * FROM role_assignments WHERE tenant_id = ").bind(tenant).push(" AND user_id = ");
-        sql.bind(id).push(" AND deleted_at IS NULL").push(lock);
-        sql.push(
-            "), r AS (SELECT * FROM roles WHERE (tenant_id, id) IN (SELECT role_tenant_id, role_id FROM a) \
-             AND deleted_at IS NULL",
-        );
-        sql.push(lock).push(") SELECT s.id AS s_id, s.ended_at, s.end_reason, s.ends_at, ").push(HELD_COLUMNS);
-        sql.push(
-            " FROM users u JOIN tenants t ON t.id = u.tenant_id JOIN partners p ON p.id = t.partner_id \
-             LEFT JOIN s ON 1 = 1 LEFT JOIN a ON 1 = 1 LEFT JOIN r ON r.tenant_id = a.role_tenant_id AND r.id = a.role_id \
-             WHERE u.status = 'ACTIVE' AND u.deleted_at IS NULL AND t.status = 'ACTIVE' AND t.deleted_at IS NULL \
-             AND p.status = 'ACTIVE' AND p.deleted_at IS NULL AND u.tenant_id = ",
-        );
-        sql.bind(tenant).push(" AND u.id = ").bind(id);
-        let rows = sql.all(db).await?;
+        // A statement of its own: the next one sees what was committed while this one waited.
+        if self.exec().get_database_backend() == DbBackend::Postgres {
+            self.exec().query_one(&user_lock(user.user_id)).await?;
+        }
+        let rows = self.caller_rows(user).await?;
         // What happens from here on happened after whatever was waited for.
         self.look_at_clock();
         let first = rows.first().ok_or(Error::CallerInactive)?;

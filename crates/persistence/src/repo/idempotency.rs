@@ -4,15 +4,16 @@ use gatehouse_domain::{
     id::{TenantId, UserId},
     time::{DAY, Timestamp},
 };
+use sea_orm::{
+    ColumnTrait, ExprTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, OnConflict},
+};
 
 use crate::{
     db::WriteTx,
+    entity::idempotency_key::{self, Column},
     error::{Error, Result},
-    repo::{
-        list::{signed, unsigned},
-        sql::Sql,
-        sweep::BATCH,
-    },
+    repo::{list::unsigned, removed, sweep::BATCH},
     scope::system::{System, WriteSystem},
 };
 
@@ -54,14 +55,7 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn earlier_request(&self, key: &IdempotencyKey, now: Timestamp) -> Result<EarlierRequest> {
-        let mut sql = Sql::new(
-            "SELECT k.fingerprint, k.answer, c.n FROM (SELECT COUNT(*) AS n FROM (SELECT 1 FROM idempotency_keys WHERE tenant_id = ",
-        );
-        sql.bind(key.tenant.uuid()).push(" AND user_id = ").bind(key.user.uuid());
-        sql.push(" AND kept_at > ").bind(forgotten(now)).push(" LIMIT ").bind(signed(EarlierRequest::MOST));
-        sql.push(") live) c LEFT JOIN idempotency_keys k ON k.key_hash = ").bind(key.key.to_vec());
-        sql.push(" AND k.kept_at > ").bind(forgotten(now));
-        let row = sql.one(self.exec).await?.ok_or(Error::Corrupt("count"))?;
+        let row = self.earlier_request_row(key, forgotten(now)).await?;
         let kept = match (row.try_get::<Option<Vec<u8>>>("", "fingerprint")?, row.try_get("", "answer")?) {
             (Some(fingerprint), Some(answer)) => {
                 Some((fingerprint.try_into().map_err(|_| Error::Corrupt("fingerprint"))?, answer))
@@ -78,18 +72,22 @@ impl WriteTx<'_> {
     /// # Errors
     /// [`Error::AlreadyAnswered`] when the same request has been answered meanwhile.
     pub async fn store_response(&self, key: &IdempotencyKey, answer: Vec<u8>) -> Result<()> {
-        let mut sql = Sql::new(
-            "INSERT INTO idempotency_keys (key_hash, tenant_id, user_id, fingerprint, answer, kept_at) VALUES (",
-        );
-        sql.bind(key.key.to_vec()).push(", ").bind(key.tenant.uuid()).push(", ").bind(key.user.uuid());
-        sql.push(", ").bind(key.fingerprint.to_vec()).push(", ").bind(answer).push(", ").bind(self.now().micros());
+        let row = idempotency_key::Model {
+            key_hash: key.key.to_vec(),
+            tenant_id: key.tenant.uuid(),
+            user_id: key.user.uuid(),
+            fingerprint: key.fingerprint.to_vec(),
+            answer,
+            kept_at: self.now().micros(),
+        };
         // One that is forgotten but not yet removed is in nobody's way.
-        sql.push(
-            ") ON CONFLICT (key_hash) DO UPDATE SET fingerprint = excluded.fingerprint, answer = excluded.answer, \
-             kept_at = excluded.kept_at WHERE idempotency_keys.kept_at <= ",
-        );
-        sql.bind(forgotten(self.now()));
-        let rows = sql.exec(self.writing()).await?;
+        let kept_at = Expr::col((idempotency_key::Entity, Column::KeptAt));
+        let again = OnConflict::column(Column::KeyHash)
+            .update_columns([Column::Fingerprint, Column::Answer, Column::KeptAt])
+            .action_and_where(kept_at.lte(forgotten(self.now())))
+            .to_owned();
+        let row = self.table::<idempotency_key::Entity>().insert(row).on_conflict(again);
+        let rows = row.exec_without_returning(&self.writing()).await?;
         if rows == 1 { Ok(()) } else { Err(Error::AlreadyAnswered) }
     }
 }
@@ -100,10 +98,9 @@ impl WriteSystem<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn purge_idempotency_keys(&self) -> Result<usize> {
-        let mut sql = Sql::new(
-            "DELETE FROM idempotency_keys WHERE key_hash IN (SELECT key_hash FROM idempotency_keys WHERE kept_at <= ",
-        );
-        sql.bind(forgotten(self.tx.now())).push(" LIMIT ").bind(signed(BATCH as u64)).push(")");
-        Ok(usize::try_from(self.execute(sql).await?).unwrap_or(usize::MAX))
+        let forgotten = Column::KeptAt.lte(forgotten(self.tx.now()));
+        let keys =
+            self.table::<idempotency_key::Entity>().delete_some(|rows| rows.filter(forgotten).limit(BATCH as u64));
+        Ok(removed(keys.exec(&self.tx.writing()).await?))
     }
 }

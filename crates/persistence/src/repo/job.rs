@@ -8,15 +8,14 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use sea_orm::{
-    ActiveValue::NotSet, ColumnTrait, Condition, ConnectionTrait, DbBackend, PaginatorTrait, QueryFilter, QueryResult,
-    QuerySelect, Select, Set,
+    ActiveValue::NotSet, ColumnTrait, Condition, PaginatorTrait, QueryFilter, QueryResult, QuerySelect, Select, Set,
 };
 use uuid::Uuid;
 
 use crate::{
     entity::job::{ActiveModel, Column, Entity, Model},
     error::{Error, Result},
-    repo::{Home, exists, sql::Sql},
+    repo::{Home, exists},
     scope::{
         WriteScope,
         system::{System, WriteSystem},
@@ -59,17 +58,12 @@ impl ClaimedJob {
     }
 
     /// The row, only while nobody else has claimed it.
-    fn still(&self) -> Condition {
+    pub(super) fn still(&self) -> Condition {
         Condition::all().add(Column::Id.eq(self.job.id.uuid())).add(Column::Lease.eq(self.lease))
-    }
-
-    /// The number of the claim, for a statement on another table that holds only under it.
-    pub(super) const fn lease(&self) -> i64 {
-        self.lease
     }
 }
 
-fn claimed(kind: JobKind, row: &QueryResult) -> Result<ClaimedJob> {
+pub(super) fn claimed(kind: JobKind, row: &QueryResult) -> Result<ClaimedJob> {
     Ok(ClaimedJob {
         job: NewJob {
             id: JobId::from_uuid(row.try_get::<Uuid>("", "id")?),
@@ -137,31 +131,6 @@ impl System<'_> {
 }
 
 impl WriteSystem<'_> {
-    /// Takes jobs of a kind that are due, as many as a process does at the same time, for as long as a lease lasts: no
-    /// other process gets them meanwhile.
-    ///
-    /// # Errors
-    /// The database refuses the statement, or does not answer in time.
-    pub async fn claim_jobs(&self, kind: JobKind) -> Result<Vec<ClaimedJob>> {
-        let now = self.tx.now();
-        let db = self.tx.writing();
-        let backend = db.get_database_backend();
-        let mut sql = Sql::new("UPDATE jobs SET attempts = attempts + 1, lease = lease + 1, due_at = ");
-        sql.bind(now.plus(kind.lease()).micros());
-        sql.push(" WHERE id IN (SELECT id FROM jobs WHERE kind = ").bind(kind.as_str());
-        sql.push(" AND due_at <= ").bind(now.micros());
-        sql.push(" ORDER BY due_at, id LIMIT ").bind(i64::try_from(kind.at_once()).unwrap_or(i64::MAX));
-        if backend == DbBackend::Postgres {
-            sql.push(" FOR UPDATE SKIP LOCKED");
-        }
-        sql.push(
-            ") RETURNING id, tenant_id, sealed, created_at, give_up_at, attempts, lease, \
-             (SELECT t.partner_id FROM tenants t WHERE t.id = jobs.tenant_id) AS partner_id",
-        );
-        let rows = sql.all(db).await?;
-        rows.iter().map(|row| claimed(kind, row)).collect()
-    }
-
     /// Removes a job that needs nothing more; false if somebody else has it by now.
     ///
     /// # Errors

@@ -3,28 +3,19 @@
 use gatehouse_domain::{
     authz::TenantRef,
     id::{KeyId, PartnerId, TenantId},
-    key::{KeyState, OVERLAP, SigningKey},
+    key::{KeyState, SigningKey},
     partner::Status,
     settings::Layers,
     tenant::Tenant,
     text::Slug,
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Set};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect, Set};
 
 use crate::{
-    entity::{
-        signing_key::{ActiveModel, Column, Entity, Model},
-        tenant,
-    },
+    entity::signing_key::{ActiveModel, Column, Entity, Model},
     error::Result,
-    repo::{
-        self, Home, Row, Versioned,
-        settings::{ABOVE, above},
-        sql::{self, Sql},
-        term::Terms,
-        word,
-    },
+    repo::{Home, Row, Versioned, term::Terms, word},
     scope::system::System,
 };
 
@@ -61,7 +52,7 @@ impl TenantFacts {
     }
 }
 
-fn domain(row: Model) -> Result<SigningKey> {
+pub(super) fn domain(row: Model) -> Result<SigningKey> {
     Ok(SigningKey {
         id: KeyId::from_uuid(row.id),
         tenant_id: TenantId::from_uuid(row.tenant_id),
@@ -129,7 +120,7 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn tenant_facts(&self, id: TenantId, now: Timestamp) -> Result<Option<TenantFacts>> {
-        self.facts("t.id", id.uuid(), now).await
+        self.facts("t.id = ", id.uuid(), now).await
     }
 
     /// The same, by slug.
@@ -137,38 +128,7 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn tenant_facts_by_slug(&self, slug: &Slug, now: Timestamp) -> Result<Option<TenantFacts>> {
-        self.facts("t.slug", slug.as_str(), now).await
-    }
-
-    async fn facts(
-        &self,
-        column: &str,
-        value: impl Into<sea_orm::Value>,
-        now: Timestamp,
-    ) -> Result<Option<TenantFacts>> {
-        let mut sql = Sql::new("SELECT p.status AS partner_status, ");
-        sql.push(ABOVE).push(", ");
-        sql.push(&sql::TENANT).push(", ").push(&sql::KEY);
-        sql.push(" FROM tenants t JOIN partners p ON p.id = t.partner_id");
-        sql.push(" LEFT JOIN signing_keys k ON k.tenant_id = t.id AND (k.state = 'current' OR k.state = 'retired' AND k.retired_at > ");
-        sql.bind(now.minus(OVERLAP).micros())
-            .push(") WHERE t.deleted_at IS NULL AND ")
-            .push(column)
-            .push(" = ")
-            .bind(value);
-        sql.push(" ORDER BY k.state, k.id DESC");
-        let rows = sql.all(self.exec).await?;
-        let Some(first) = rows.first() else { return Ok(None) };
-        let tenant = repo::tenant::domain(tenant::Model::from_query_result(first, "t_")?)?;
-        let partner_status: String = first.try_get("", "partner_status")?;
-        let mut keys = Vec::with_capacity(rows.len());
-        for row in &rows {
-            if row.try_get::<Option<uuid::Uuid>>("k_", "id")?.is_some() {
-                keys.push(domain(Model::from_query_result(row, "k_")?)?);
-            }
-        }
-        let above = above(first, tenant.partner_id)?;
-        Ok(Some(TenantFacts { tenant, partner_status: word(&partner_status, "partner status")?, above, keys }))
+        self.facts("t.slug = ", slug.as_str(), now).await
     }
 
     /// A signing key, whichever tenant it belongs to.

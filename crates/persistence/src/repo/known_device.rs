@@ -4,10 +4,12 @@ use gatehouse_domain::{
     change::Changed,
     throttle::{KNOWN_DEVICES, KnownDevice},
 };
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::{
+    entity::known_device::{self, Column},
     error::Result,
-    repo::{sql::Sql, sweep::BATCH},
+    repo::{removed, sweep::BATCH},
     scope::system::WriteSystem,
 };
 
@@ -19,18 +21,23 @@ impl WriteSystem<'_> {
     /// The database refuses the statement, or does not answer in time.
     pub async fn know_device(&self, added: Changed<KnownDevice>) -> Result<()> {
         let (device, event) = added.into_parts();
-        let mut sql =
-            Sql::new("INSERT INTO known_devices (id, tenant_id, user_id, token_hash, created_at, expires_at) VALUES (");
-        sql.bind(device.id.uuid()).push(", ").bind(device.tenant_id.uuid()).push(", ").bind(device.user_id.uuid());
-        sql.push(", ").bind(device.hash.as_bytes().to_vec()).push(", ").bind(device.created_at.micros());
-        sql.push(", ").bind(device.expires_at.micros()).push(")");
-        self.execute(sql).await?;
-        let mut sql =
-            Sql::new("DELETE FROM known_devices WHERE id IN (SELECT id FROM known_devices WHERE tenant_id = ");
-        sql.bind(device.tenant_id.uuid()).push(" AND user_id = ").bind(device.user_id.uuid());
-        sql.push(" ORDER BY created_at DESC, id DESC LIMIT ").bind(BATCH as i64);
-        sql.push(" OFFSET ").bind(i64::from(KNOWN_DEVICES)).push(")");
-        self.execute(sql).await?;
+        let db = self.tx.writing();
+        let (tenant, user) = (device.tenant_id.uuid(), device.user_id.uuid());
+        let row = known_device::Model {
+            id: device.id.uuid(),
+            tenant_id: tenant,
+            user_id: user,
+            token_hash: device.hash.as_bytes().to_vec(),
+            created_at: device.created_at.micros(),
+            expires_at: device.expires_at.micros(),
+        };
+        self.table::<known_device::Entity>().insert(row).exec_without_returning(&db).await?;
+        let surplus = self.table::<known_device::Entity>().delete_some(|devices| {
+            let devices = devices.filter(Column::TenantId.eq(tenant)).filter(Column::UserId.eq(user));
+            let devices = devices.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id);
+            devices.limit(BATCH as u64).offset(u64::from(KNOWN_DEVICES))
+        });
+        surplus.exec(&db).await?;
         self.tx.record(event).await
     }
 
@@ -39,9 +46,8 @@ impl WriteSystem<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn purge_devices(&self) -> Result<usize> {
-        let mut sql =
-            Sql::new("DELETE FROM known_devices WHERE id IN (SELECT id FROM known_devices WHERE expires_at <= ");
-        sql.bind(self.tx.now().micros()).push(" LIMIT ").bind(BATCH as i64).push(")");
-        Ok(usize::try_from(self.execute(sql).await?).unwrap_or(usize::MAX))
+        let expired = Column::ExpiresAt.lte(self.tx.now().micros());
+        let devices = self.table::<known_device::Entity>().delete_some(|rows| rows.filter(expired).limit(BATCH as u64));
+        Ok(removed(devices.exec(&self.tx.writing()).await?))
     }
 }

@@ -13,7 +13,6 @@ pub(crate) mod audit_root;
 pub(crate) mod audit_seal;
 pub(crate) mod audit_surplus;
 pub(crate) mod audit_tag;
-pub(crate) mod audit_trigger;
 pub(crate) mod audit_verify;
 pub(crate) mod caller;
 pub(crate) mod deletion;
@@ -50,7 +49,7 @@ use gatehouse_domain::{
     id::{PartnerId, TenantId, UserId},
     settings::Word,
 };
-use sea_orm::{ActiveModelTrait, EntityTrait, QuerySelect, Select, sea_query::Expr};
+use sea_orm::{ActiveModelTrait, DeleteResult, EntityTrait, QuerySelect, Select, sea_query::Expr};
 use uuid::Uuid;
 
 use crate::{
@@ -104,6 +103,11 @@ pub trait Versioned: Row {
 /// Whether there is any such row.
 pub(crate) async fn exists<E: EntityTrait>(rows: Select<E>, db: Exec<'_>) -> Result<bool> {
     Ok(rows.select_only().expr(Expr::cust("1")).into_tuple::<i32>().one(&db).await?.is_some())
+}
+
+/// How many rows were deleted.
+pub(crate) fn removed(result: DeleteResult) -> usize {
+    usize::try_from(result.rows_affected).unwrap_or(usize::MAX)
 }
 
 /// The value of a stored word.

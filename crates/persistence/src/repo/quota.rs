@@ -1,15 +1,15 @@
 //! How much of a partner's limits is used, under the lock of the row that counts it.
 
-use gatehouse_domain::{
-    authz::TenantRef,
-    id::PartnerId,
-    partner::{Limit, Quota},
+use gatehouse_domain::{authz::TenantRef, id::PartnerId, partner::Quota};
+use sea_orm::{
+    ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, QueryTrait, RelationTrait, Select,
+    sea_query::LockType,
 };
-use sea_orm::{ConnectionTrait, DbBackend};
 
 use crate::{
+    entity::{partner, tenant},
     error::{Error, Result},
-    repo::{list::unsigned, partner::limit, sql::Sql},
+    repo::{list::unsigned, partner::limit},
     scope::system::WriteSystem,
 };
 
@@ -20,11 +20,14 @@ impl WriteSystem<'_> {
     /// # Errors
     /// [`Error::Stale`] when the tenant is gone or moved.
     pub async fn user_quota(&self, tenant: TenantRef) -> Result<Quota> {
-        let mut sql = Sql::new(
-            "SELECT t.users AS used, p.max_users_per_tenant AS most FROM tenants t JOIN partners p ON p.id = t.partner_id WHERE t.id = ",
-        );
-        sql.bind(tenant.id.uuid()).push(" AND t.deleted_at IS NULL AND t.partner_id = ").bind(tenant.partner_id.uuid());
-        self.quota(sql, " FOR NO KEY UPDATE OF t").await
+        let users = self.select::<tenant::Entity>().select_only().column(tenant::Column::Users);
+        let users = users.column(partner::Column::MaxUsersPerTenant);
+        let mut users = users
+            .join(JoinType::InnerJoin, tenant::Relation::Partner.def())
+            .filter(tenant::Column::Id.eq(tenant.id.uuid()))
+            .filter(tenant::Column::PartnerId.eq(tenant.partner_id.uuid()));
+        QueryTrait::query(&mut users).lock_with_tables(LockType::NoKeyUpdate, [tenant::Entity]);
+        self.quota(users).await
     }
 
     /// The tenants of a partner and the most that it may have. Held until the transaction ends.
@@ -32,21 +35,14 @@ impl WriteSystem<'_> {
     /// # Errors
     /// [`Error::Stale`] when the partner is gone.
     pub async fn tenant_quota(&self, partner: PartnerId) -> Result<Quota> {
-        let mut sql =
-            Sql::new("SELECT tenants AS used, max_tenants AS most FROM partners WHERE deleted_at IS NULL AND id = ");
-        sql.bind(partner.uuid());
-        self.quota(sql, " FOR NO KEY UPDATE").await
+        let tenants = self.select::<partner::Entity>().select_only();
+        let tenants = tenants.columns([partner::Column::Tenants, partner::Column::MaxTenants]);
+        self.quota(tenants.filter(partner::Column::Id.eq(partner.uuid())).lock(LockType::NoKeyUpdate)).await
     }
 
-    /// On SQLite there is one writer, and that is this transaction.
-    async fn quota(&self, mut sql: Sql, lock: &str) -> Result<Quota> {
-        let db = self.exec;
-        let backend = db.get_database_backend();
-        if backend == DbBackend::Postgres {
-            sql.push(lock);
-        }
-        let row = sql.one(db).await?.ok_or(Error::Stale)?;
-        let most: Option<Limit> = limit(row.try_get("", "most")?)?;
-        Ok(Quota { used: unsigned(row.try_get("", "used")?), most })
+    /// What is used and the most that may be.
+    async fn quota<E: EntityTrait>(&self, row: Select<E>) -> Result<Quota> {
+        let (used, most) = row.into_tuple::<(i64, Option<i64>)>().one(&self.exec).await?.ok_or(Error::Stale)?;
+        Ok(Quota { used: unsigned(used), most: limit(most)? })
     }
 }

@@ -5,15 +5,19 @@ use std::time::Duration;
 use gatehouse_domain::{
     audit::Fields,
     authz::{By, TenantRef},
-    settings::{Evidence, Promise, Word, retention_shortened},
+    settings::{Promise, retention_shortened},
     time::Timestamp,
 };
-use sea_orm::QueryResult;
+use sea_orm::{
+    ColumnTrait, ExprTrait, QueryFilter,
+    sea_query::{Expr, OnConflict},
+};
 use uuid::Uuid;
 
 use crate::{
-    error::{Error, Result},
-    repo::{Home, list::unsigned, sql::Sql},
+    entity::retention_promise::{Column, Entity, Model},
+    error::Result,
+    repo::{Home, list::unsigned, word},
     scope::{
         WriteScope,
         system::{System, WriteSystem},
@@ -30,18 +34,15 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn retention_promises(&self, tenant: Option<TenantRef>) -> Result<Vec<Promise>> {
-        let mut sql = Sql::new("SELECT evidence, kept_micros, until FROM retention_promises WHERE tenant_id = ");
-        sql.bind(trail(tenant));
-        let rows = sql.all(self.exec).await?;
-        let read = |row: &QueryResult| {
-            let evidence: String = row.try_get("", "evidence")?;
+        let promises = self.table::<Entity>().select().filter(Column::TenantId.eq(trail(tenant)));
+        let read = |row: Model| {
             Ok(Promise {
-                evidence: Evidence::from_word(&evidence).map_err(|_| Error::Corrupt("evidence"))?,
-                kept: Duration::from_micros(unsigned(row.try_get("", "kept_micros")?)),
-                until: Timestamp::from_micros(row.try_get("", "until")?),
+                evidence: word(&row.evidence, "evidence")?,
+                kept: Duration::from_micros(unsigned(row.kept_micros)),
+                until: Timestamp::from_micros(row.until),
             })
         };
-        rows.iter().map(read).collect()
+        promises.all(&self.exec).await?.into_iter().map(read).collect()
     }
 }
 
@@ -51,18 +52,24 @@ impl WriteSystem<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn promise_retention(&self, tenant: Option<TenantRef>, promises: &[Promise]) -> Result<()> {
-        let id = trail(tenant);
+        let (id, db) = (trail(tenant), self.tx.writing());
         for promise in promises {
-            let kept = i64::try_from(promise.kept.as_micros()).unwrap_or(i64::MAX);
-            let mut sql = Sql::new("INSERT INTO retention_promises (tenant_id, evidence, kept_micros, until) VALUES (");
-            sql.bind(id).push(", ").bind(promise.evidence.as_str()).push(", ").bind(kept).push(", ");
-            sql.bind(promise.until.micros()).push(") ON CONFLICT (tenant_id, evidence, kept_micros) DO UPDATE ");
-            sql.push("SET until = excluded.until WHERE retention_promises.until < excluded.until");
-            self.execute(sql).await?;
+            let row = Model {
+                tenant_id: id,
+                evidence: promise.evidence.to_string(),
+                kept_micros: i64::try_from(promise.kept.as_micros()).unwrap_or(i64::MAX),
+                until: promise.until.micros(),
+            };
+            let is_longer = Expr::col((Entity, Column::Until)).lt(Expr::col(("excluded", Column::Until)));
+            let known = OnConflict::columns([Column::TenantId, Column::Evidence, Column::KeptMicros])
+                .update_column(Column::Until)
+                .action_and_where(is_longer)
+                .to_owned();
+            self.table::<Entity>().insert(row).on_conflict(known).exec_without_returning(&db).await?;
         }
-        let mut sql = Sql::new("DELETE FROM retention_promises WHERE tenant_id = ");
-        sql.bind(id).push(" AND until <= ").bind(self.tx.now().micros());
-        self.execute(sql).await.map(drop)
+        let over = Column::Until.lte(self.tx.now().micros());
+        self.table::<Entity>().delete().filter(Column::TenantId.eq(id)).filter(over).exec(&db).await?;
+        Ok(())
     }
 }
 

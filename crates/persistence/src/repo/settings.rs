@@ -7,11 +7,14 @@ use gatehouse_domain::{
     platform::Platform,
     settings::{Layers, Level},
 };
-use sea_orm::QueryResult;
+use sea_orm::{
+    ColumnTrait, FromQueryResult, QueryFilter, QueryResult, QuerySelect, QueryTrait, Set, sea_query::SimpleExpr,
+};
 
 use crate::{
-    error::{Error, Result},
-    repo::{from_json, sql::Sql, to_json},
+    entity::{installation, partner},
+    error::Result,
+    repo::{from_json, to_json},
     scope::{Scope, WriteScope, system::System},
 };
 
@@ -19,12 +22,25 @@ use crate::{
 pub(crate) const ABOVE: &str =
     "p.settings AS partner_settings, (SELECT i.settings FROM installation i WHERE i.id = 1) AS platform_settings";
 
-/// What is decided above the tenants of a partner. There is no platform to decide before the first start is over.
+/// What is stored above the tenants of a partner.
+#[derive(FromQueryResult)]
+struct Above {
+    partner_settings: String,
+    platform_settings: Option<String>,
+}
+
+impl Above {
+    /// There is no platform to decide before the first start is over.
+    fn layers(&self, partner: PartnerId) -> Result<Layers> {
+        let platform = self.platform_settings.as_deref().map(|text| from_json(text, "platform settings"));
+        let layers = Layers::of_platform(platform.transpose()?.unwrap_or_default());
+        Ok(layers.with(Level::Partner(partner), from_json(&self.partner_settings, "partner settings")?))
+    }
+}
+
+/// What is decided above the tenants of a partner.
 pub(crate) fn above(row: &QueryResult, partner: PartnerId) -> Result<Layers> {
-    let platform: Option<String> = row.try_get("", "platform_settings")?;
-    let platform = platform.map(|text| from_json(&text, "platform settings")).transpose()?.unwrap_or_default();
-    let settings: String = row.try_get("", "partner_settings")?;
-    Ok(Layers::of_platform(platform).with(Level::Partner(partner), from_json(&settings, "partner settings")?))
+    Above::from_query_result(row, "")?.layers(partner)
 }
 
 impl System<'_> {
@@ -33,10 +49,13 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn above(&self, partner: PartnerId) -> Result<Option<Layers>> {
-        let mut sql = Sql::new("SELECT ");
-        sql.push(ABOVE).push(" FROM partners p WHERE p.id = ").bind(partner.uuid());
-        let row = sql.one(self.exec).await?;
-        row.map(|row| above(&row, partner)).transpose()
+        let platform =
+            self.table::<installation::Entity>().select().select_only().column(installation::Column::Settings);
+        let platform = SimpleExpr::SubQuery(None, Box::new(platform.into_query().into()));
+        let row = self.table::<partner::Entity>().select().filter(partner::Column::Id.eq(partner.uuid())).select_only();
+        let row = row.column_as(partner::Column::Settings, "partner_settings").expr_as(platform, "platform_settings");
+        let row = row.into_model::<Above>().one(&self.exec).await?;
+        row.map(|row| row.layers(partner)).transpose()
     }
 }
 
@@ -49,13 +68,11 @@ impl Scope<'_> {
         if self.reach != Reach::Platform {
             return Ok(None);
         }
-        let sql = Sql::new("SELECT settings, version FROM installation WHERE id = 1");
-        let Some(row) = sql.one(self.exec).await? else { return Ok(None) };
-        let settings: String = row.try_get("", "settings")?;
-        Ok(Some(Platform {
-            settings: from_json(&settings, "platform settings")?,
-            version: row.try_get("", "version")?,
-        }))
+        let row = self.platform_table::<installation::Entity>()?.select().one(&self.exec).await?;
+        let platform = |row: installation::Model| {
+            Ok(Platform { settings: from_json(&row.settings, "platform settings")?, version: row.version })
+        };
+        row.map(platform).transpose()
     }
 }
 
@@ -66,20 +83,20 @@ impl WriteScope<'_> {
     /// [`Error::Stale`] when it is not, [`Error::ScopeViolation`] outside the platform's reach.
     pub async fn update_platform(&self, changed: Changed<Platform>) -> Result<Platform> {
         let (platform, event) = changed.into_parts();
-        if self.reach != Reach::Platform {
-            tracing::error!(reach = ?self.reach, "the platform was to be changed from outside its reach");
-            return Err(Error::ScopeViolation);
-        }
+        let installations = self.platform_table::<installation::Entity>()?;
         self.tx.meets_condition(uuid::Uuid::nil(), platform.version)?;
         if event.is_idle() {
             return Ok(platform);
         }
         let next = Platform { version: platform.version + 1, ..platform };
-        let mut sql = Sql::new("UPDATE installation SET settings = ");
-        sql.bind(to_json(&next.settings)?).push(", version = ").bind(next.version);
-        sql.push(" WHERE id = 1 AND version = ").bind(platform.version);
-        let rows = sql.exec(self.tx.writing()).await?;
-        if rows != 1 {
+        let row = installation::ActiveModel {
+            settings: Set(to_json(&next.settings)?),
+            version: Set(next.version),
+            ..installation::ActiveModel::default()
+        };
+        let update = installations.update().set(row);
+        let update = update.filter(installation::Column::Version.eq(platform.version));
+        if update.exec(&self.tx.writing()).await?.rows_affected != 1 {
             return Err(self.tx.stale());
         }
         self.record(event).await?;

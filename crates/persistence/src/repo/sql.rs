@@ -17,13 +17,16 @@ use crate::{
 /// A statement in the making. Values never become part of the text.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sql {
+    /// What stands before each value.
+    before: Vec<String>,
+    /// What comes behind the last.
     text: String,
     values: Vec<Value>,
 }
 
 impl Sql {
     pub(crate) fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), values: Vec::new() }
+        Self { text: text.to_owned(), ..Self::default() }
     }
 
     pub(crate) fn push(&mut self, text: &str) -> &mut Self {
@@ -31,11 +34,16 @@ impl Sql {
         self
     }
 
-    /// Appends a placeholder for a value.
+    /// Appends a placeholder for a value, as the builder writes it for the database.
     pub(crate) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
+        self.before.push(std::mem::take(&mut self.text));
         self.values.push(value.into());
-        let placeholder = format!("${}", self.values.len());
-        self.push(&placeholder)
+        self
+    }
+
+    /// Appends a word itself, where a partial index holds only what it names: no planner looks for it among values.
+    pub(crate) fn literal(&mut self, word: &'static str) -> &mut Self {
+        self.push("'").push(word).push("'")
     }
 
     /// Appends ` = $n`, or ` IN ($n, …)` for several.
@@ -70,7 +78,15 @@ impl Sql {
     }
 
     pub(crate) fn statement(self, backend: DbBackend) -> Statement {
-        Statement::from_sql_and_values(backend, self.text, self.values)
+        let mut text = String::new();
+        for (at, before) in self.before.iter().enumerate() {
+            text.push_str(before);
+            match backend {
+                DbBackend::Sqlite => text.push('?'),
+                _ => text.push_str(&format!("${}", at + 1)),
+            }
+        }
+        Statement::from_sql_and_values(backend, text + &self.text, self.values)
     }
 
     /// Every row that it finds.
@@ -99,6 +115,15 @@ impl Sql {
 pub(crate) fn power_of_two<T: Copy>(values: &[T]) -> impl ExactSizeIterator<Item = T> {
     let padded = values.iter().chain(values.iter().cycle().take(values.len().next_power_of_two() - values.len()));
     padded.copied().collect::<Vec<_>>().into_iter()
+}
+
+/// The values in pieces whose lengths are powers of two: likewise.
+pub(crate) fn powers_of_two<T>(mut values: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let (piece, rest) = values.split_at(1 << values.len().checked_ilog2()?);
+        values = rest;
+        Some(piece)
+    })
 }
 
 /// `alias.column AS prefix_column, …` for every column of a table, as `FromQueryResult` with that prefix reads them.

@@ -6,11 +6,11 @@ use gatehouse_domain::{
     id::{DeviceId, UserId},
     throttle::{Counter, Failures, LOCK_AFTER, NETWORKS},
     time::Timestamp,
-    user::User,
 };
-use sea_orm::{ConnectionTrait, DbBackend, QueryResult};
+use sea_orm::{ColumnTrait, DbBackend, InsertMany, QueryFilter, QueryResult, sea_query::OnConflict};
 
 use crate::{
+    entity::throttle::{ActiveModel, Column, Entity, Model},
     error::Result,
     repo::sql::Sql,
     scope::system::{System, WriteSystem},
@@ -106,16 +106,17 @@ impl Sql {
 }
 
 /// The counters of these names, in their order.
-fn in_order<const N: usize>(keys: [Option<ThrottleKey>; N], rows: &[QueryResult]) -> Result<[Counter; N]> {
-    let mut counters = [Counter::default(); N];
-    for row in rows {
-        let name: Vec<u8> = row.try_get("", "key")?;
-        if let Some(at) = keys.iter().position(|key| key.is_some() && bytes(*key) == name) {
-            let kept = Duration::from_micros(row.try_get::<i64>("", "kept")?.unsigned_abs());
-            counters[at] = Counter { kept, ..counter(row, "")? };
-        }
-    }
-    Ok(counters)
+fn in_order<const N: usize>(keys: [Option<ThrottleKey>; N], rows: &[Model]) -> [Counter; N] {
+    let instant = Timestamp::from_micros;
+    keys.map(|key| {
+        let row = rows.iter().find(|row| key.is_some() && bytes(key) == row.key);
+        row.map_or_else(Counter::default, |row| Counter {
+            failures: u32::try_from(row.failures).unwrap_or(u32::MAX),
+            since: instant(row.since),
+            blocked_until: instant(row.blocked_until),
+            kept: Duration::from_micros(row.kept.unsigned_abs()),
+        })
+    })
 }
 
 impl System<'_> {
@@ -124,9 +125,8 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn throttles<const N: usize>(&self, keys: [Option<ThrottleKey>; N]) -> Result<[Counter; N]> {
-        let mut sql = Sql::new("SELECT key, failures, since, blocked_until, kept FROM throttles WHERE key");
-        sql.one_of(keys.iter().copied().map(bytes));
-        in_order(keys, &sql.all(self.exec).await?)
+        let named = self.table::<Entity>().select().filter(Column::Key.is_in(keys.map(bytes)));
+        Ok(in_order(keys, &named.all(&self.exec).await?))
     }
 }
 
@@ -144,36 +144,38 @@ impl WriteSystem<'_> {
         if keys.iter().all(Option::is_none) {
             return Ok(change([Counter::default(); N]).1);
         }
+        let db = self.tx.writing();
         let nothing = keys.into_iter().flatten().map(|key| (key, Counter::default()));
         // What locks a counter that may not exist yet.
-        let mut sql = self.upsert(nothing, "updated_at");
-        sql.push(" RETURNING key, failures, since, blocked_until, kept");
-        let rows = sql.all(self.tx.writing()).await?;
-        let (after, result) = change(in_order(keys, &rows)?);
+        let rows = self.upsert(nothing, &[Column::UpdatedAt]).exec_with_returning(&db).await?;
+        let (after, result) = change(in_order(keys, &rows));
         let named = keys.into_iter().zip(after).filter_map(|(key, counter)| Some((key?, counter)));
-        self.execute(self.upsert(named, "failures since blocked_until kept updated_at")).await?;
+        let all = [Column::Failures, Column::Since, Column::BlockedUntil, Column::Kept, Column::UpdatedAt];
+        self.upsert(named, &all).exec_without_returning(&db).await?;
         Ok(result)
     }
 
     /// Inserts counters; of those that are there it sets these columns. Both databases find them by the key, however many
     /// there are.
-    fn upsert(&self, counters: impl Iterator<Item = (ThrottleKey, Counter)>, columns: &str) -> Sql {
+    fn upsert(
+        &self,
+        counters: impl Iterator<Item = (ThrottleKey, Counter)>,
+        columns: &[Column],
+    ) -> InsertMany<ActiveModel> {
         let now = self.tx.now().micros();
-        let mut named: Vec<_> = counters.map(|(key, counter)| (key.bytes(), counter)).collect();
+        let row = |(key, counter): (ThrottleKey, Counter)| Model {
+            key: key.bytes(),
+            failures: i64::from(counter.failures),
+            since: counter.since.micros(),
+            blocked_until: counter.blocked_until.micros(),
+            updated_at: now,
+            kept: i64::try_from(counter.kept.as_micros()).unwrap_or(i64::MAX),
+        };
+        let mut rows: Vec<_> = counters.map(row).collect();
         // Everybody locks counters in one order, so nobody waits in a circle.
-        named.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let mut sql = Sql::new("INSERT INTO throttles (key, failures, since, blocked_until, kept, updated_at) VALUES ");
-        for (at, (key, counter)) in named.into_iter().enumerate() {
-            sql.push(if at == 0 { "(" } else { ", (" }).bind(key).push(", ").bind(i64::from(counter.failures));
-            sql.push(", ").bind(counter.since.micros()).push(", ").bind(counter.blocked_until.micros());
-            sql.push(", ").bind(i64::try_from(counter.kept.as_micros()).unwrap_or(i64::MAX));
-            sql.push(", ").bind(now).push(")");
-        }
-        for (at, column) in columns.split(' ').enumerate() {
-            sql.push(if at == 0 { " ON CONFLICT (key) DO UPDATE SET " } else { ", " });
-            sql.push(&format!("{column} = excluded.{column}"));
-        }
-        sql
+        rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        let known = OnConflict::column(Column::Key).update_columns(columns.iter().copied()).to_owned();
+        self.table::<Entity>().insert_many(rows).on_conflict(known)
     }
 
     /// Changes the counters of an attempt together.
@@ -206,23 +208,9 @@ impl WriteSystem<'_> {
             [Some(keys.account), keys.known].into_iter().flatten().map(ThrottleKey::bytes).collect();
         named.sort_unstable();
         for key in named {
-            let mut sql = Sql::new("DELETE FROM throttles WHERE key = ");
-            sql.bind(key).push(" AND failures < ").bind(i64::from(LOCK_AFTER));
-            self.execute(sql).await?;
+            let open = self.table::<Entity>().delete().filter(Column::Failures.lt(i64::from(LOCK_AFTER)));
+            open.filter(Column::Key.eq(key)).exec(&self.tx.writing()).await?;
         }
         Ok(())
-    }
-
-    /// Forgets the failures of a user and of the user's devices, those that lock too; false if nothing was counted.
-    ///
-    /// # Errors
-    /// The database refuses the statement, or does not answer in time.
-    pub async fn forget_failures(&self, user: &User) -> Result<bool> {
-        let device = key_of("id", self.tx.writing().get_database_backend());
-        let mut sql = Sql::new("DELETE FROM throttles WHERE key IN (SELECT ");
-        sql.push(&device).push(" FROM known_devices WHERE tenant_id = ").bind(user.tenant_id.uuid());
-        sql.push(" AND user_id = ").bind(user.id.uuid());
-        sql.push(" UNION ALL SELECT ").bind(ThrottleKey::User(user.id).bytes()).push(")");
-        Ok(self.execute(sql).await? > 0)
     }
 }

@@ -9,7 +9,8 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use sea_orm::{
-    ColumnTrait, IntoSimpleExpr, Iterable, QueryFilter, QuerySelect, Select, Set,
+    ColumnTrait, Condition, ExprTrait, IntoSimpleExpr, Iterable, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select, Set,
     sea_query::{CaseStatement, Expr},
 };
 
@@ -22,7 +23,7 @@ use crate::{
     repo::{
         Home, Row, Versioned, list,
         list::{signed, unsigned},
-        sql::Sql,
+        removed,
         sweep::BATCH,
         term::Terms,
         word,
@@ -30,9 +31,12 @@ use crate::{
     scope::{Owned, Scope, WriteScope},
 };
 
-fn rejected(row: &sea_orm::QueryResult) -> Result<RejectedLine> {
-    Ok(RejectedLine { line: unsigned(row.try_get("", "line")?), faults: row.try_get("", "faults")? })
+fn rejected(row: user_import_reject::Model) -> RejectedLine {
+    RejectedLine { line: unsigned(row.line), faults: row.faults }
 }
+
+/// The states of an import that has not come to its end.
+pub(super) const ACTIVE: [ImportState; 2] = [ImportState::Queued, ImportState::Running];
 
 /// A line that was rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +153,8 @@ impl Scope<'_> {
     pub async fn active_import(&self, tenant: TenantId) -> Result<Option<Import>> {
         let select = self.select_imports().filter(Column::TenantId.eq(tenant.uuid()));
         // As literals, or no planner would know that the index of such rows applies.
-        let active = select.filter(Expr::cust("state IN ('queued', 'running')"));
+        let states = ACTIVE.map(|state| Expr::cust(format!("'{state}'")));
+        let active = select.filter(Column::State.into_expr().is_in(states));
         active.one(&self.exec).await?.map(domain).transpose()
     }
 
@@ -180,46 +185,46 @@ impl Scope<'_> {
         direction: Direction,
         page: &PageRequest,
     ) -> Result<Page<RejectedLine>> {
-        let db = self.exec;
-        let mut count = Sql::new("SELECT COUNT(*) FROM user_import_rejects WHERE ");
-        self.push_rejects(&mut count, import);
-        let total = count.count(db).await?;
-        let (beyond, order) = match direction {
-            Direction::Ascending => (" > ", ""),
-            Direction::Descending => (" < ", " DESC"),
+        use user_import_reject::Column;
+        let (rejects, db) = (self.rejects(import)?, self.exec);
+        let total = rejects.clone().count(&db).await?;
+        let (rejects, beyond): (_, fn(&Column, i64) -> Expr) = match direction {
+            Direction::Ascending => (rejects.order_by_asc(Column::Line), Column::gt),
+            Direction::Descending => (rejects.order_by_desc(Column::Line), Column::lt),
         };
-        let mut sql = Sql::new("SELECT line, faults FROM user_import_rejects WHERE ");
-        self.push_rejects(&mut sql, import);
-        if let Some(Key { value: KeyValue::Number(last), .. }) = page.after() {
-            sql.push(" AND line").push(beyond).bind(signed(*last));
-        }
+        let last = match page.after() {
+            Some(Key { value: KeyValue::Number(last), .. }) => Some(beyond(&Column::Line, signed(*last))),
+            _ => None,
+        };
+        let rejects = rejects.filter(Condition::all().add_option(last));
         let per_page = page.per_page.get();
-        sql.push(" ORDER BY line").push(order).push(" LIMIT ").bind(signed(per_page + 1));
-        sql.push(" OFFSET ").bind(signed(page.offset()));
-        let rows = sql.all(db).await?;
+        let mut rows = rejects.limit(per_page + 1).offset(page.offset()).all(&db).await?;
         let more = rows.len() as u64 > per_page;
-        let shown = rows.iter().take(usize::try_from(per_page).unwrap_or(usize::MAX));
-        let items = shown.map(rejected).collect::<Result<Vec<_>>>()?;
+        rows.truncate(usize::try_from(per_page).unwrap_or(usize::MAX));
+        let items: Vec<_> = rows.into_iter().map(rejected).collect();
         let key = |last: &RejectedLine| Key { value: KeyValue::Number(last.line), id: import.id.uuid() };
         Ok(Page { next: items.last().filter(|_| more).map(key), total, items })
     }
 
-    fn push_rejects(&self, sql: &mut Sql, import: &Import) {
-        self.push_condition(sql);
-        sql.push(" AND tenant_id = ").bind(import.tenant.id.uuid()).push(" AND import_id = ").bind(import.id.uuid());
+    fn rejects(&self, import: &Import) -> Result<Select<user_import_reject::Entity>> {
+        Ok(self.table_of::<user_import_reject::Entity>(&import.home())?.select().filter(of_import(import)))
     }
 
     /// Lines that an import rejected behind one, in their order, at most [`BATCH`].
     ///
     /// # Errors
-    /// The database refuses the statement, or does not answer in time.
+    /// [`crate::Error::ScopeViolation`] when the import lies outside the scope.
     pub async fn rejected_lines(&self, import: &Import, after: u64) -> Result<Vec<RejectedLine>> {
-        let mut sql = Sql::new("SELECT line, faults FROM user_import_rejects WHERE ");
-        self.push_rejects(&mut sql, import);
-        sql.push(" AND line > ").bind(signed(after)).push(" ORDER BY line LIMIT ").bind(signed(BATCH as u64));
-        let rows = sql.all(self.exec).await?;
-        rows.iter().map(rejected).collect()
+        let line = user_import_reject::Column::Line;
+        let behind = self.rejects(import)?.filter(line.gt(signed(after))).order_by_asc(line).limit(BATCH as u64);
+        Ok(behind.all(&self.exec).await?.into_iter().map(rejected).collect())
     }
+}
+
+/// What an import rejected.
+fn of_import(import: &Import) -> Condition {
+    use user_import_reject::Column;
+    Condition::all().add(Column::TenantId.eq(import.tenant.id.uuid())).add(Column::ImportId.eq(import.id.uuid()))
 }
 
 impl WriteScope<'_> {
@@ -261,13 +266,9 @@ impl WriteScope<'_> {
     /// # Errors
     /// [`Error::ScopeViolation`] when it lies outside the scope.
     pub async fn forget_rejected_lines(&self, import: &Import) -> Result<usize> {
-        self.guard(&import.home())?;
-        let (tenant, id) = (import.tenant.id.uuid(), import.id.uuid());
-        let mut sql = Sql::new("DELETE FROM user_import_rejects WHERE tenant_id = ");
-        sql.bind(tenant).push(" AND import_id = ").bind(id);
-        sql.push(" AND line IN (SELECT line FROM user_import_rejects WHERE tenant_id = ").bind(tenant);
-        sql.push(" AND import_id = ").bind(id).push(" ORDER BY line LIMIT ").bind(signed(BATCH as u64)).push(")");
-        let rows = sql.exec(self.tx.writing()).await?;
-        Ok(usize::try_from(rows).unwrap_or(usize::MAX))
+        let first = self.table_of::<user_import_reject::Entity>(&import.home())?.delete_some(|rows| {
+            rows.filter(of_import(import)).order_by_asc(user_import_reject::Column::Line).limit(BATCH as u64)
+        });
+        Ok(removed(first.exec(&self.tx.writing()).await?))
     }
 }

@@ -7,7 +7,6 @@ use gatehouse_domain::{
     audit,
     authz::{ActorsShown, By, Reach, SystemReason},
     id::{PartnerId, TenantId},
-    role::BuiltinRole,
     secret::TokenHash,
     settings::Level,
     time::Timestamp,
@@ -166,14 +165,7 @@ impl<'t> WriteSystem<'t> {
         let lock = self.table::<installation::Entity>().update();
         let lock = lock.col_expr(installation::Column::CreatedAt, installation::Column::CreatedAt.into_simple_expr());
         lock.exec(&self.tx.writing()).await?;
-        let mut sql = Sql::new(
-            "SELECT DISTINCT u.id, u.email_verified, t.settings, t.partner_id, t.id AS tenant_id, p.settings AS partner_settings, i.settings AS platform_settings FROM role_assignments a JOIN users u ON u.tenant_id = a.tenant_id AND u.id = a.user_id \
-             JOIN tenants t ON t.id = u.tenant_id JOIN partners p ON p.id = u.partner_id JOIN installation i ON i.id = 1 \
-             WHERE a.deleted_at IS NULL AND a.expires_at IS NULL AND u.status = 'ACTIVE' AND u.password_hash IS NOT NULL AND t.status = 'ACTIVE' AND p.status = 'ACTIVE' \
-             AND a.role_id = ",
-        );
-        sql.bind(BuiltinRole::SuperAdmin.id().uuid());
-        let rows = sql.all(self.exec).await?;
+        let rows = self.owner_rows().await?;
         let mut owners = 0;
         for row in rows {
             let verified: bool = row.try_get("", "email_verified")?;

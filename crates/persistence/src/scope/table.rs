@@ -2,10 +2,15 @@
 
 use std::marker::PhantomData;
 
-use sea_orm::{DeleteMany, EntityTrait, Insert, InsertMany, IntoActiveModel, Select, UpdateMany};
+use gatehouse_domain::authz::Reach;
+use sea_orm::{
+    DeleteMany, EntityTrait, ExprTrait, Insert, InsertMany, IntoActiveModel, Iterable, PrimaryKeyToColumn, QueryFilter,
+    QuerySelect, QueryTrait, Select, UpdateMany, sea_query::Expr,
+};
 
 use crate::{
-    error::Result,
+    db::WriteTx,
+    error::{Error, Result},
     repo::Home,
     scope::{
         Scope,
@@ -13,8 +18,8 @@ use crate::{
     },
 };
 
-/// A table without a predicate. Only Gatehouse itself has one of any table, and a scope has one for what belongs to an
-/// owner that lies within.
+/// A table without a predicate. Gatehouse itself has one of any table, and so has a transaction, for what it keeps beside
+/// a change: events and answers. A scope has one for what belongs to an owner that lies within.
 pub(crate) struct Table<E>(PhantomData<E>);
 
 impl System<'_> {
@@ -29,7 +34,25 @@ impl WriteSystem<'_> {
     }
 }
 
+impl WriteTx<'_> {
+    pub(crate) const fn table<E: EntityTrait>(&self) -> Table<E> {
+        Table(PhantomData)
+    }
+}
+
 impl Scope<'_> {
+    /// A table of what belongs to the platform itself.
+    ///
+    /// # Errors
+    /// [`crate::Error::ScopeViolation`] for who does not reach the platform.
+    pub(crate) fn platform_table<E: EntityTrait>(&self) -> Result<Table<E>> {
+        if self.reach == Reach::Platform {
+            return Ok(Table(PhantomData));
+        }
+        tracing::error!(reach = ?self.reach, "the platform was to be reached from outside");
+        Err(Error::ScopeViolation)
+    }
+
     /// A table of what belongs to an owner.
     ///
     /// # Errors
@@ -63,5 +86,13 @@ impl<E: EntityTrait> Table<E> {
 
     pub(crate) fn delete(self) -> DeleteMany<E> {
         E::delete_many()
+    }
+
+    /// Deletes the first of some rows, as many as the selection is limited to.
+    pub(crate) fn delete_some(self, rows: impl FnOnce(Select<E>) -> Select<E>) -> DeleteMany<E> {
+        let key = || E::PrimaryKey::iter().map(|key| key.into_column());
+        let rows = rows(E::find()).select_only().columns(key()).into_query();
+        let key = key().map(|column| Expr::col((E::default(), column)));
+        E::delete_many().filter(Expr::tuple(key).in_subquery(rows))
     }
 }

@@ -155,7 +155,7 @@ impl App {
             return Err(StartError::NotMigrated);
         }
         let keyring = Arc::new(Keyring::new(&master_key(config, &db, &env).await?));
-        db.authenticate_with(keyring.audit_mac());
+        db.authenticate_with(keyring.audit_mac(), env.event_ids());
         let outbox = config.data_dir.join("outbox");
         let mailer = Mailer::new(&config.mail, &config.data_dir).map_err(|error| StartError::File(outbox, error))?;
         let app = Self {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use migration::AUDIT_TRIGGERS;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
-use crate::{db::Exec, error::Result};
+use super::Exec;
+use crate::error::Result;
 
 /// Every trigger on a table of the trail, and whatever else there could come between.
 const POSTGRES: &str = "

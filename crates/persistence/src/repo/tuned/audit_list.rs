@@ -1,0 +1,236 @@
+//! Pages of the audit trail, totals, and a feed for exports.
+//!
+//! A page finds its ids in one index and fetches the rows of these only, so that what is skipped on the way to a far
+//! page is never read. Totals count entries of that index.
+
+use std::net::IpAddr;
+
+use gatehouse_domain::{
+    audit::{Action, AuditEvent, AuditResult, ResourceKind},
+    authz::Reach,
+    page::{Direction, Key, Page, PageRequest},
+};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult};
+
+use crate::{
+    error::Result,
+    repo::{
+        audit_list::{AuditFilter, Row, key_of},
+        list::{signed, stored, unsigned},
+        sql::{AUDIT_EVENT, Sql},
+    },
+    scope::Scope,
+};
+
+/// What is counted or shown: as far as the filter says, with this result.
+#[derive(Clone, Copy)]
+struct Of<'f> {
+    filter: &'f AuditFilter,
+    result: Option<AuditResult>,
+}
+
+impl Scope<'_> {
+    /// A page of events, with the total in the same statement; one more for the total where there are no rows.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn audit_events(
+        &self,
+        filter: &AuditFilter,
+        direction: Direction,
+        request: &PageRequest,
+    ) -> Result<Page<AuditEvent>> {
+        let per_page = request.per_page.get();
+        // Text: `INDEXED BY`, which the builder does not know. Plan:
+        // `events_are_found_by_an_index_from_wherever_they_are_looked_for`.
+        let mut sql = Sql::new("SELECT (");
+        self.push_audit_total(&mut sql, filter);
+        sql.push(") AS total, ");
+        self.push_events(&mut sql, filter, direction, request.after(), (per_page + 1, request.offset()));
+        let rows = sql.all(self.exec).await?;
+        let total = match rows.first() {
+            Some(row) => unsigned(row.try_get("", "total")?),
+            None => self.audit_total(filter).await?,
+        };
+        let more = rows.len() as u64 > per_page;
+        let shown = rows.iter().take(usize::try_from(per_page).unwrap_or(usize::MAX));
+        let items = shown.map(|row| self.event_of(row)).collect::<Result<Vec<_>>>()?;
+        let next = items.last().filter(|_| more).map(key_of);
+        Ok(Page { items, total, next })
+    }
+
+    /// The oldest events behind one, at most so many.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn audit_feed(
+        &self,
+        filter: &AuditFilter,
+        after: Option<&AuditEvent>,
+        limit: u64,
+    ) -> Result<Vec<AuditEvent>> {
+        // Text: as a page. Plan: `events_are_found_by_an_index_from_wherever_they_are_looked_for`.
+        let mut sql = Sql::new("SELECT ");
+        self.push_events(&mut sql, filter, Direction::Ascending, after.map(key_of).as_ref(), (limit, 0));
+        let rows = sql.all(self.exec).await?;
+        rows.iter().map(|row| self.event_of(row)).collect()
+    }
+
+    fn event_of(&self, row: &QueryResult) -> Result<AuditEvent> {
+        self.event(Row::from_query_result(row, "e_")?)
+    }
+
+    /// Appends the columns of `audit_events e`, and whether its actor is shown.
+    fn push_event_columns(&self, sql: &mut Sql) {
+        sql.push(&AUDIT_EVENT);
+        if !self.shows_everybody() {
+            sql.push(", EXISTS (SELECT 1");
+            self.push_shown(sql, "e.actor_id", "e.tenant_id");
+            sql.push(") AS shown");
+        }
+    }
+
+    /// Appends the predicate of the scope. Events have no owner below their tenant.
+    fn push_event_place(&self, sql: &mut Sql) {
+        match &self.reach {
+            Reach::Own(..) => drop(sql.push("1 = 0")),
+            Reach::Platform | Reach::Partners(_) | Reach::Tenant(_) => self.push_condition(sql),
+        }
+    }
+
+    /// Appends the columns of events and where they come from: so many, after skipping others.
+    fn push_events(
+        &self,
+        sql: &mut Sql,
+        filter: &AuditFilter,
+        direction: Direction,
+        after: Option<&Key>,
+        (limit, offset): (u64, u64),
+    ) {
+        let (order, beyond) = match direction {
+            Direction::Ascending => ("ASC", " > "),
+            Direction::Descending => ("DESC", " < "),
+        };
+        self.push_event_columns(sql);
+        sql.push(" FROM (SELECT id, occurred_at FROM ");
+        self.push_audit_filter(sql, Of { filter, result: filter.result() });
+        if let Some(key) = after {
+            sql.push(" AND (occurred_at, id)").push(beyond).push("(");
+            sql.bind(stored(&key.value)).push(", ").bind(key.id).push(")");
+        }
+        sql.push(" ORDER BY occurred_at ").push(order).push(", id ").push(order);
+        sql.push(" LIMIT ").bind(signed(limit)).push(" OFFSET ").bind(signed(offset));
+        sql.push(") s JOIN audit_events e ON e.id = s.id ORDER BY s.occurred_at ").push(order);
+        sql.push(", s.id ").push(order);
+    }
+
+    /// The total of a list that shows no rows: an empty one, or a page past the end.
+    async fn audit_total(&self, filter: &AuditFilter) -> Result<u64> {
+        // Text: as a page. Plan: `events_are_found_by_an_index_from_wherever_they_are_looked_for`.
+        let mut sql = Sql::default();
+        self.push_audit_total(&mut sql, filter);
+        sql.count(self.exec).await
+    }
+
+    /// Appends the select of the total. What succeeded is what there is but the failures, which have an index.
+    fn push_audit_total(&self, sql: &mut Sql, filter: &AuditFilter) {
+        let is_success = filter.result() == Some(AuditResult::Success);
+        sql.push("SELECT COUNT(*)");
+        if is_success {
+            sql.push(" - (SELECT COUNT(*) FROM ");
+            self.push_audit_filter(sql, Of { filter, result: Some(AuditResult::Failure) });
+            sql.push(")");
+        }
+        sql.push(" FROM ");
+        self.push_audit_filter(sql, Of { filter, result: filter.result().filter(|_| !is_success) });
+    }
+
+    /// Appends the table and the predicate of scope and filter.
+    fn push_audit_filter(&self, sql: &mut Sql, of: Of<'_>) {
+        let Of { filter, result } = of;
+        sql.push("audit_events");
+        if self.exec.get_database_backend() == DbBackend::Sqlite {
+            sql.push(" INDEXED BY ").push(&self.audit_index(of));
+        }
+        sql.push(" WHERE ");
+        self.push_event_place(sql);
+        self.push_asked_of_shown(sql, filter);
+        if !filter.tenants.is_empty() {
+            sql.push(" AND tenant_id").one_of(filter.tenants.iter().map(|id| id.uuid()));
+        }
+        if !filter.partners.is_empty() {
+            sql.push(" AND partner_id").one_of(filter.partners.iter().map(|id| id.uuid()));
+        }
+        if !filter.actors.is_empty() {
+            sql.push(" AND actor_id").one_of(filter.actors.iter().map(|id| id.uuid()));
+        }
+        if !filter.actions.is_empty() {
+            sql.push(" AND action").one_of(filter.actions.iter().map(|action| action.as_str()));
+        }
+        // What an index leaves out is spelled out here and below: a database does not look for it among placeholders.
+        if filter.has_rare_actions() {
+            sql.push(" AND action <> ").literal(Action::SessionRefreshed.as_str());
+        }
+        if !filter.kinds.is_empty() {
+            sql.push(" AND resource_type").one_of(filter.kinds.iter().map(|kind| kind.as_str()));
+        }
+        if filter.has_rare_kinds() {
+            sql.push(" AND resource_type <> ").literal(ResourceKind::Session.as_str());
+        }
+        if !filter.resources.is_empty() {
+            sql.push(" AND resource_id").one_of(filter.resources.iter().map(|resource| resource.uuid));
+            // The prefix of an id is a part of it.
+            sql.push(" AND resource_type").one_of(filter.resources.iter().map(|resource| resource.kind.as_str()));
+        }
+        if let Some(result) = result {
+            sql.push(" AND result = ").literal(result.as_str());
+        }
+        if !filter.ips.is_empty() {
+            sql.push(" AND ip_address").one_of(filter.ips.iter().map(IpAddr::to_string));
+        }
+        if let Some(at) = filter.created_after {
+            sql.push(" AND occurred_at >= ").bind(at.micros());
+        }
+        if let Some(at) = filter.created_before {
+            sql.push(" AND occurred_at < ").bind(at.micros());
+        }
+    }
+
+    /// Appends that what is not shown is not found by it either: a filter that finds more than it shows tells what it is.
+    fn push_asked_of_shown(&self, sql: &mut Sql, filter: &AuditFilter) {
+        let (by_actor, by_origin) = (!filter.actors.is_empty(), !filter.ips.is_empty());
+        if self.shows_everybody() || !(by_actor || by_origin) {
+            return;
+        }
+        sql.push(" AND (").push(if by_actor { "" } else { "actor_id IS NULL OR " }).push("EXISTS (SELECT 1");
+        self.push_shown(sql, "audit_events.actor_id", "audit_events.tenant_id");
+        sql.push("))");
+    }
+
+    /// The index that leaves least to look at. SQLite is told, because it prefers two columns that leave much to one
+    /// that leaves little; PostgreSQL knows its data.
+    fn audit_index(&self, Of { filter, result }: Of<'_>) -> String {
+        let selective = [
+            (!filter.resources.is_empty(), "resource"),
+            (!filter.actors.is_empty(), "actor"),
+            (!filter.ips.is_empty(), "ip"),
+        ];
+        if let Some((_, name)) = selective.into_iter().find(|(asked, _)| *asked) {
+            return format!("ix_audit_events_{name}");
+        }
+        let place = match &self.reach {
+            Reach::Tenant(_) | Reach::Own(..) => "tenant",
+            _ if !filter.tenants.is_empty() => "tenant",
+            Reach::Partners(_) => "partner",
+            Reach::Platform if !filter.partners.is_empty() => "partner",
+            Reach::Platform => "all",
+        };
+        let what = match result {
+            Some(AuditResult::Failure) => "_failed",
+            _ if filter.has_rare_actions() => "_action",
+            _ if filter.has_rare_kinds() => "_type",
+            _ => "",
+        };
+        format!("ix_audit_events_{place}{what}")
+    }
+}
