@@ -6,10 +6,7 @@ use actix_web::{HttpMessage, HttpRequest};
 use gatehouse_domain::{authz::Actor, time::Timestamp};
 
 use crate::{
-    app::{
-        self, directory::tenants::TenantFacts, request::client::Clock, sessions::cache::Caller,
-        attempts::Quota,
-    },
+    app::{self, attempts::Quota, directory::tenants::TenantFacts, request::client::Clock, sessions::cache::Caller},
     cli::operator::Operator,
     http::problem::Failure,
 };
