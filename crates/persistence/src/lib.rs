@@ -27,18 +27,20 @@ pub use repo::{
     idempotency::{EarlierRequest, IdempotencyKey},
     job::{ClaimedJob, NewJob},
     key::TenantFacts,
-    login::{Admission, Attempt, Credentials, SessionState},
     partner::PartnerFilter,
     role::RoleFilter,
-    session_list::{SessionFilter, SessionSort},
     sweep::BATCH,
     tenant::TenantFilter,
     term::Found,
     throttle::{AttemptKeys, NetworkKeys, ThrottleKey},
+    tuned::{
+        login::{Admission, Attempt, Credentials, SessionState},
+        session_list::{SessionFilter, SessionSort},
+        user_transfer::Taken,
+    },
     user::UserFilter,
     user_import::RejectedLine,
     user_token::SpentToken,
-    user_transfer::Taken,
 };
 pub use scope::{
     Scope, WriteScope,

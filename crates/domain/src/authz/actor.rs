@@ -78,7 +78,8 @@ pub enum SystemReason {
     Inheritance,
     /// A periodic task.
     Job,
-    /// Comparing with limits that are not the caller's to see.
+    /// Comparing with limits that are not the caller's to see: how many there may be, and that the platform keeps an
+    /// administrator.
     Quota,
     /// The first start and the first administrator.
     Setup,

@@ -17,6 +17,8 @@ pub(crate) mod retention_promise;
 pub(crate) mod role;
 pub(crate) mod session;
 pub(crate) mod session_application;
+pub(crate) mod session_end;
+pub(crate) mod session_hour;
 pub(crate) mod setup_token;
 pub(crate) mod signing_key;
 pub(crate) mod tenant;
@@ -25,6 +27,7 @@ pub(crate) mod user;
 pub(crate) mod user_import;
 pub(crate) mod user_import_piece;
 pub(crate) mod user_import_reject;
+pub(crate) mod user_token;
 
 // Named by text alone so far.
 #[cfg(all(test, feature = "testing"))]
@@ -32,15 +35,9 @@ pub(crate) mod partner_term;
 #[cfg(all(test, feature = "testing"))]
 pub(crate) mod session_count;
 #[cfg(all(test, feature = "testing"))]
-pub(crate) mod session_end;
-#[cfg(all(test, feature = "testing"))]
-pub(crate) mod session_hour;
-#[cfg(all(test, feature = "testing"))]
 pub(crate) mod tenant_term;
 #[cfg(all(test, feature = "testing"))]
 pub(crate) mod user_term;
-#[cfg(all(test, feature = "testing"))]
-pub(crate) mod user_token;
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;

@@ -3,7 +3,7 @@
 
 use gatehouse_domain::{
     audit::{self, LEAST_RETENTION},
-    authz::{By, SystemReason, TenantRef},
+    authz::TenantRef,
     time::Timestamp,
 };
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -57,7 +57,7 @@ impl WriteSystem<'_> {
         let cut = Chain { cut_seq: last.seq, cut_mac: last.mac, ..chain };
         self.put_chains(root, &mut [(chain, cut)]).await?;
         let span = (Timestamp::from_micros(first_at), Timestamp::from_micros(last_at));
-        self.tx.record(audit::purged(tenant, By::system(SystemReason::Job), removed, span)).await?;
+        self.tx.record(audit::purged(tenant, self.by(), removed, span)).await?;
         Ok(usize::try_from(removed).unwrap_or(usize::MAX))
     }
 

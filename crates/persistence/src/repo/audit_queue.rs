@@ -38,7 +38,7 @@ impl WriteSystem<'_> {
         let mac = self.tx.mac()?;
         let part = if tagless { Part::Tagless } else { Part::After(None) };
         let mut waiting = Vec::new();
-        for Queued { id, tenant, event, is_misplaced } in self.queued(part, SEALED_AT_ONCE).await? {
+        for Queued { id, tenant, event, is_misplaced } in self.read().queued(part, SEALED_AT_ONCE).await? {
             let tag = event.as_ref().and_then(|event| match tagless {
                 true => tag(mac, event),
                 false => event.tag.clone()?.try_into().ok(),

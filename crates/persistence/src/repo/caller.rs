@@ -15,7 +15,7 @@ use crate::{
     db::WriteTx,
     entity::user::{Column, Entity},
     error::{Error, Result},
-    repo::{assignment::held, sql::Sql, word},
+    repo::{sql::Sql, tuned::assignment::held, word},
 };
 
 /// Finds a user and, on PostgreSQL, locks it. Where a user and its sessions are both needed, the user comes first: as a

@@ -1,23 +1,26 @@
 //! What goes along when something is deleted, in a few statements however much it is. The event is that of what was
-//! deleted; its row is marked first.
+//! deleted; its row is marked first. What belongs to it may lie outside of the scope: who was given a role in a tenant may
+//! be a user of another one.
 
-use gatehouse_domain::{partner::Partner, role::Role, tenant::Tenant, user::User};
+use gatehouse_domain::{
+    import::ImportState, key::KeyState, partner::Partner, partner::Status, role::Role, tenant::Tenant, user::User,
+    user::UserStatus,
+};
+use sea_orm::{
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Set, UpdateMany, sea_query::Expr,
+};
 use uuid::Uuid;
 
 use crate::{
+    entity::{assignment, known_device, role, session, signing_key, tenant, user, user_import, user_token},
     error::Result,
-    repo::{Row, sql::Sql},
-    scope::WriteScope,
+    repo::{Home, Row},
+    scope::{Owned, WriteScope},
 };
 
-/// Rows, by a condition around an id.
-#[derive(Clone, Copy)]
-struct Rows<'a>(&'a str, Uuid, &'a str);
-
-impl Rows<'_> {
-    fn push(self, sql: &mut Sql) {
-        sql.push(self.0).bind(self.1).push(self.2);
-    }
+/// The condition that a column has a value, on whatever table has such a column.
+fn of(column: &'static str, id: Uuid) -> Expr {
+    Expr::col(column).eq(id)
 }
 
 impl WriteScope<'_> {
@@ -27,10 +30,9 @@ impl WriteScope<'_> {
     /// # Errors
     /// [`crate::Error::ScopeViolation`] when the user lies outside the scope.
     pub async fn delete_below_user(&self, user: &User) -> Result<()> {
-        self.guard(&user.home())?;
-        let of_user = Rows("(tenant_id, user_id) IN (SELECT tenant_id, id FROM users WHERE id = ", user.id.uuid(), ")");
-        self.mark("role_assignments", of_user).await?;
-        self.remove_links_and_devices(of_user).await
+        let of_user = of("tenant_id", user.tenant_id.uuid()).and(of("user_id", user.id.uuid()));
+        self.mark::<assignment::Entity>(&user.home(), of_user.clone()).await?;
+        self.remove_links_and_devices(&user.home(), of_user).await
     }
 
     /// Takes a role from all who hold it.
@@ -38,8 +40,7 @@ impl WriteScope<'_> {
     /// # Errors
     /// [`crate::Error::ScopeViolation`] when the role lies outside the scope.
     pub async fn delete_below_role(&self, role: &Role) -> Result<()> {
-        self.guard(&role.home())?;
-        self.mark("role_assignments", Rows("role_id = ", role.id.uuid(), "")).await
+        self.mark::<assignment::Entity>(&role.home(), of("role_id", role.id.uuid())).await
     }
 
     /// Deletes what is in a tenant: users, roles, who holds what there, links under way; withdraws its signing
@@ -48,10 +49,9 @@ impl WriteScope<'_> {
     /// # Errors
     /// [`crate::Error::ScopeViolation`] when the tenant lies outside the scope.
     pub async fn delete_below_tenant(&self, tenant: &Tenant) -> Result<()> {
-        self.guard(&tenant.home())?;
-        let owned = Rows("tenant_id = ", tenant.id.uuid(), "");
-        self.delete_owned(owned, owned).await?;
-        self.mark("role_assignments", Rows("anchor_tenant_id = ", tenant.id.uuid(), "")).await
+        let (home, owned) = (tenant.home(), of("tenant_id", tenant.id.uuid()));
+        self.delete_owned(&home, owned.clone(), owned).await?;
+        self.mark::<assignment::Entity>(&home, of("anchor_tenant_id", tenant.id.uuid())).await
     }
 
     /// Deletes the tenants of a partner and what is in them.
@@ -59,13 +59,16 @@ impl WriteScope<'_> {
     /// # Errors
     /// [`crate::Error::ScopeViolation`] when the partner lies outside the scope.
     pub async fn delete_below_partner(&self, partner: &Partner) -> Result<()> {
-        self.guard(&partner.home())?;
-        let (id, tenants) = (partner.id.uuid(), "SELECT id FROM tenants WHERE partner_id = ");
-        let owned = Rows("partner_id = ", id, "");
-        self.suspend_and_mark("tenants", owned).await?;
-        self.delete_owned(owned, Rows(&format!("tenant_id IN ({tenants}"), id, ")")).await?;
-        self.mark("role_assignments", Rows("anchor_partner_id = ", id, "")).await?;
-        self.mark("role_assignments", Rows(&format!("anchor_tenant_id IN ({tenants}"), id, ")")).await
+        let (home, id) = (partner.home(), partner.id.uuid());
+        let tenants = self.table_of::<tenant::Entity>(&home)?.select().filter(tenant::Column::PartnerId.eq(id));
+        let tenants = tenants.select_only().column(tenant::Column::Id).into_query();
+        let in_tenants = |column: &'static str| Expr::col(column).in_subquery(tenants.clone());
+        let owned = of("partner_id", id);
+        let suspended = tenant::ActiveModel { status: Set(Status::Suspended.to_string()), ..Default::default() };
+        self.mark_and::<tenant::Entity>(&home, owned.clone(), |rows| rows.set(suspended)).await?;
+        self.delete_owned(&home, owned, in_tenants("tenant_id")).await?;
+        self.mark::<assignment::Entity>(&home, of("anchor_partner_id", id)).await?;
+        self.mark::<assignment::Entity>(&home, in_tenants("anchor_tenant_id")).await
     }
 
     /// Removes what [`User::erase`] does not reach: the password, and where the user's sessions came from.
@@ -73,52 +76,82 @@ impl WriteScope<'_> {
     /// # Errors
     /// [`crate::Error::ScopeViolation`] when the user lies outside the scope.
     pub async fn erase_below_user(&self, user: &User) -> Result<()> {
-        self.guard(&user.home())?;
-        let account = "UPDATE users SET password_hash = NULL, password_hash_cost = NULL, password_changed_at = NULL, \
-                       last_login_at = NULL WHERE ";
-        self.run(Sql::new(account), Rows("id = ", user.id.uuid(), "")).await?;
-        let mut sessions = Sql::new("UPDATE sessions SET ip_address = NULL, user_agent = NULL, device_name = NULL, ");
-        sessions.push("location = NULL WHERE tenant_id = ").bind(user.tenant_id.uuid()).push(" AND ");
-        self.run(sessions, Rows("user_id = ", user.id.uuid(), "")).await
+        let (home, db) = (user.home(), self.tx.writing());
+        let account = user::ActiveModel {
+            password_hash: Set(None),
+            password_hash_cost: Set(None),
+            password_changed_at: Set(None),
+            last_login_at: Set(None),
+            ..Default::default()
+        };
+        let one = self.table_of::<user::Entity>(&home)?.update().filter(user::Column::Id.eq(user.id.uuid()));
+        one.set(account).exec(&db).await?;
+        let origin = session::ActiveModel {
+            ip_address: Set(None),
+            user_agent: Set(None),
+            device_name: Set(None),
+            location: Set(None),
+            ..Default::default()
+        };
+        let theirs = of("tenant_id", user.tenant_id.uuid()).and(of("user_id", user.id.uuid()));
+        self.table_of::<session::Entity>(&home)?.update().filter(theirs).set(origin).exec(&db).await?;
+        Ok(())
     }
 
-    async fn delete_owned(&self, owned: Rows<'_>, of_tenants: Rows<'_>) -> Result<()> {
-        self.suspend_and_mark("users", owned).await?;
-        self.mark("roles", owned).await?;
-        self.mark("role_assignments", owned).await?;
-        let mut keys = Sql::new("UPDATE signing_keys SET state = 'withdrawn', version = version + 1, withdrawn_at = ");
-        keys.bind(self.tx.now().micros()).push(" WHERE state <> 'withdrawn' AND ");
-        self.run(keys, of_tenants).await?;
+    async fn delete_owned(&self, home: &Home, owned: Expr, of_tenants: Expr) -> Result<()> {
+        let (now, db) = (self.tx.now().micros(), self.tx.writing());
+        let suspended = user::ActiveModel { status: Set(UserStatus::Suspended.to_string()), ..Default::default() };
+        self.mark_and::<user::Entity>(home, owned.clone(), |rows| rows.set(suspended)).await?;
+        self.mark::<role::Entity>(home, owned.clone()).await?;
+        self.mark::<assignment::Entity>(home, owned).await?;
+        let withdrawn = signing_key::ActiveModel {
+            state: Set(KeyState::Withdrawn.to_string()),
+            withdrawn_at: Set(Some(now)),
+            ..Default::default()
+        };
+        let keys = self.table_of::<signing_key::Entity>(home)?.update().set(withdrawn);
+        let keys = keys.filter(signing_key::Column::State.ne(KeyState::Withdrawn.as_str())).filter(of_tenants.clone());
+        again(keys).exec(&db).await?;
+        let cancelled = user_import::ActiveModel {
+            state: Set(ImportState::Cancelled.to_string()),
+            updated_at: Set(now),
+            forget_at: Set(Some(now)),
+            ..Default::default()
+        };
+        let imports = self.table_of::<user_import::Entity>(home)?.update().set(cancelled);
+        let under_way =
+            user_import::Column::State.is_in([ImportState::Queued, ImportState::Running].map(ImportState::as_str));
+        again(imports).filter(under_way).filter(of_tenants.clone()).exec(&db).await?;
+        self.remove_links_and_devices(home, of_tenants).await
+    }
+
+    async fn remove_links_and_devices(&self, home: &Home, rows: Expr) -> Result<()> {
+        let db = self.tx.writing();
+        self.table_of::<user_token::Entity>(home)?.delete().filter(rows.clone()).exec(&db).await?;
+        self.table_of::<known_device::Entity>(home)?.delete().filter(rows).exec(&db).await?;
+        Ok(())
+    }
+
+    async fn mark<E: Owned>(&self, home: &Home, rows: Expr) -> Result<()> {
+        self.mark_and::<E>(home, rows, |update| update).await
+    }
+
+    /// Marks rows as deleted, and changes what else changes with that.
+    async fn mark_and<E: Owned>(
+        &self,
+        home: &Home,
+        rows: Expr,
+        more: impl FnOnce(UpdateMany<E>) -> UpdateMany<E>,
+    ) -> Result<()> {
         let now = self.tx.now().micros();
-        let mut imports = Sql::new("UPDATE user_imports SET state = 'cancelled', version = version + 1, updated_at = ");
-        imports.bind(now).push(", forget_at = ").bind(now).push(" WHERE state IN ('queued', 'running') AND ");
-        self.run(imports, of_tenants).await?;
-        self.remove_links_and_devices(of_tenants).await
+        let update = again(more(self.table_of::<E>(home)?.update()));
+        let update = update.col_expr("updated_at", Expr::value(now)).col_expr("deleted_at", Expr::value(now));
+        update.filter(Expr::col("deleted_at").is_null()).filter(rows).exec(&self.tx.writing()).await?;
+        Ok(())
     }
+}
 
-    async fn remove_links_and_devices(&self, rows: Rows<'_>) -> Result<()> {
-        self.run(Sql::new("DELETE FROM user_tokens WHERE "), rows).await?;
-        self.run(Sql::new("DELETE FROM known_devices WHERE "), rows).await
-    }
-
-    async fn suspend_and_mark(&self, table: &str, rows: Rows<'_>) -> Result<()> {
-        self.mark_and(table, "status = 'SUSPENDED', ", rows).await
-    }
-
-    async fn mark(&self, table: &str, rows: Rows<'_>) -> Result<()> {
-        self.mark_and(table, "", rows).await
-    }
-
-    async fn mark_and(&self, table: &str, more: &str, rows: Rows<'_>) -> Result<()> {
-        let now = self.tx.now().micros();
-        let mut sql = Sql::new("UPDATE ");
-        sql.push(table).push(" SET ").push(more).push("version = version + 1, updated_at = ").bind(now);
-        sql.push(", deleted_at = ").bind(now).push(" WHERE deleted_at IS NULL AND ");
-        self.run(sql, rows).await
-    }
-
-    async fn run(&self, mut sql: Sql, rows: Rows<'_>) -> Result<()> {
-        rows.push(&mut sql);
-        sql.exec(self.tx.writing()).await.map(drop)
-    }
+/// Counts the change of a row.
+fn again<E: EntityTrait>(update: UpdateMany<E>) -> UpdateMany<E> {
+    update.col_expr("version", Expr::col("version").add(1))
 }

@@ -5,8 +5,8 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, ExprTrait, FromQueryResult, ModelTrait, Order, QueryFilter, QueryOrder,
-    QuerySelect, Select, Value,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, ModelTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select,
+    Value,
     sea_query::{Expr, Func},
 };
 use uuid::Uuid;
@@ -14,13 +14,9 @@ use uuid::Uuid;
 use crate::{
     db::Exec,
     error::{Error, Result},
-    scope::Owned,
+    repo::Row,
+    scope::{Owned, Scope},
 };
-
-#[derive(Debug, FromQueryResult)]
-struct Count {
-    n: i64,
-}
 
 pub(crate) fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
@@ -42,56 +38,74 @@ pub(crate) fn stored(value: &KeyValue) -> Value {
 /// How many rows that were searched for are sorted, rather than looked for in the order of the list.
 const FEW: u64 = 1_000;
 
-/// Fetches one page of a select. `column` is the sort column; the id breaks ties.
-pub(crate) async fn page<E>(
-    exec: Exec<'_>,
-    select: Select<E>,
-    column: E::Column,
-    direction: Direction,
-    request: &PageRequest,
-) -> Result<Page<E::Model>>
-where
-    E: Owned,
-    E::Model: FromQueryResult + Send + Sync,
-{
-    page_of(exec, select, column, false, direction, request).await
+/// What is stored as one row, and read by its id or a page at a time.
+pub trait Stored: Row {
+    /// The value of a row.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the row is none that was stored.
+    fn read(row: <Self::Entity as EntityTrait>::Model) -> Result<Self>;
 }
 
-/// The same of a select that finds its rows by other indexes than that of the order, which is that of a number.
-pub(crate) async fn page_of_found<E>(
-    exec: Exec<'_>,
-    select: Select<E>,
-    column: E::Column,
-    direction: Direction,
-    request: &PageRequest,
-) -> Result<Page<E::Model>>
-where
-    E: Owned,
-    E::Model: FromQueryResult + Send + Sync,
-{
-    page_of(exec, select, column, true, direction, request).await
+/// The column that a list is sorted by; the id breaks ties.
+#[derive(Clone, Copy)]
+pub(crate) enum By<C> {
+    /// An index has the rows in this order.
+    Index(C),
+    /// The rows are found by other indexes than that of the order, which is that of a number.
+    Found(C),
 }
 
-async fn page_of<E>(
+impl<C> From<C> for By<C> {
+    fn from(column: C) -> Self {
+        Self::Index(column)
+    }
+}
+
+impl Scope<'_> {
+    /// What has an id, unless it was deleted.
+    pub(crate) async fn one<T: Stored>(&self, id: Uuid) -> Result<Option<T>> {
+        let row = self.select::<T::Entity>().filter(<T::Entity as Owned>::id().eq(id)).one(&self.exec).await?;
+        row.map(T::read).transpose()
+    }
+
+    /// What has an id, deleted or not.
+    pub(crate) async fn one_even_deleted<T: Stored>(&self, id: Uuid) -> Result<Option<T>> {
+        let select = self.select_even_deleted::<T::Entity>().filter(<T::Entity as Owned>::id().eq(id));
+        select.one(&self.exec).await?.map(T::read).transpose()
+    }
+
+    /// A page of what a select finds.
+    pub(crate) async fn page<T: Stored>(
+        &self,
+        select: Select<T::Entity>,
+        by: impl Into<By<<T::Entity as EntityTrait>::Column>>,
+        direction: Direction,
+        request: &PageRequest,
+    ) -> Result<Page<T>> {
+        convert(page(self.exec, select, by, direction, request).await?, T::read)
+    }
+}
+
+/// How many rows a select finds.
+pub(crate) async fn count<E: Owned>(exec: Exec<'_>, select: Select<E>) -> Result<u64> {
+    let count = select.select_only().expr(Func::count(Expr::col((E::default(), E::id()))));
+    Ok(count.into_tuple::<i64>().one(&exec).await?.map_or(0, unsigned))
+}
+
+/// Fetches one page of a select.
+pub(crate) async fn page<E: Owned>(
     exec: Exec<'_>,
     select: Select<E>,
-    column: E::Column,
-    is_found: bool,
+    by: impl Into<By<E::Column>>,
     direction: Direction,
     request: &PageRequest,
-) -> Result<Page<E::Model>>
-where
-    E: Owned,
-    E::Model: FromQueryResult + Send + Sync,
-{
-    let total = select
-        .clone()
-        .select_only()
-        .expr_as(Func::count(Expr::col((E::default(), E::id()))), "n")
-        .into_model::<Count>()
-        .one(&exec)
-        .await?
-        .map_or(0, |count| unsigned(count.n));
+) -> Result<Page<E::Model>> {
+    let (column, is_found) = match by.into() {
+        By::Index(column) => (column, false),
+        By::Found(column) => (column, true),
+    };
+    let total = count(exec, select.clone()).await?;
 
     let order = match direction {
         Direction::Ascending => Order::Asc,
@@ -136,16 +150,10 @@ pub(crate) fn convert<R, T>(page: Page<R>, domain: impl FnMut(R) -> Result<T>) -
     Ok(Page { items: page.items.into_iter().map(domain).collect::<Result<_>>()?, total: page.total, next: page.next })
 }
 
-/// The ids as they are stored.
-pub(crate) fn uuids<I: Copy>(ids: &[I], uuid: impl Fn(I) -> Uuid) -> Vec<Uuid> {
-    ids.iter().map(|id| uuid(*id)).collect()
-}
-
-/// A filter on a column, or none where nothing is asked for.
-pub(crate) fn any_of<E: EntityTrait, V: Into<Value> + Clone>(
-    select: Select<E>,
-    column: E::Column,
-    values: &[V],
-) -> Select<E> {
-    if values.is_empty() { select } else { select.filter(column.is_in(values.iter().cloned())) }
+/// The condition that a column has one of some values, or none where nothing is asked for. They are repeated to a power of
+/// two, so that a handful of prepared statements serve every number of them.
+pub(crate) fn any<V: Into<Value>>(column: impl ColumnTrait, values: impl IntoIterator<Item = V>) -> Option<Expr> {
+    let values: Vec<Value> = values.into_iter().map(Into::into).collect();
+    let padded = values.len().next_power_of_two();
+    (!values.is_empty()).then(|| column.is_in(values.iter().cycle().take(padded).cloned()))
 }

@@ -16,29 +16,23 @@ pub(crate) mod audit_tag;
 pub(crate) mod audit_verify;
 pub(crate) mod caller;
 pub(crate) mod deletion;
-pub(crate) mod effects;
 pub(crate) mod idempotency;
 pub(crate) mod job;
 pub(crate) mod key;
 pub(crate) mod known_device;
 pub(crate) mod list;
-pub(crate) mod login;
 pub(crate) mod partner;
 pub(crate) mod quota;
 mod retention;
 pub(crate) mod role;
 pub(crate) mod session;
-pub(crate) mod session_end;
-pub(crate) mod session_list;
-pub(crate) mod session_stats;
 pub(crate) mod settings;
 pub(crate) mod sql;
 pub(crate) mod sweep;
 pub(crate) mod tenant;
 pub(crate) mod term;
 pub(crate) mod throttle;
-pub(crate) mod tighten;
-mod tuned;
+pub(crate) mod tuned;
 pub(crate) mod user;
 pub(crate) mod user_import;
 pub(crate) mod user_import_file;
@@ -46,6 +40,7 @@ pub(crate) mod user_token;
 pub(crate) mod user_transfer;
 
 use gatehouse_domain::{
+    authz::TenantRef,
     id::{PartnerId, TenantId, UserId},
     settings::Word,
 };
@@ -65,6 +60,12 @@ pub struct Home {
     pub(crate) partner: PartnerId,
     pub(crate) tenant: Option<TenantId>,
     pub(crate) user: Option<UserId>,
+}
+
+impl From<TenantRef> for Home {
+    fn from(tenant: TenantRef) -> Self {
+        Self { partner: tenant.partner_id, tenant: Some(tenant.id), user: None }
+    }
 }
 
 /// A domain value that is stored as one row.

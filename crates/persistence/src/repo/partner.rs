@@ -8,14 +8,14 @@ use gatehouse_domain::{
     text::{Email, Name, Slug},
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, QueryFilter, Set};
+use sea_orm::{Condition, QueryFilter, Set};
 
 use crate::{
     entity::partner::{ActiveModel, Column, Entity, Model},
     error::{Error, Result},
     repo::{
         Home, Row, Versioned, from_json,
-        list::{self, unsigned},
+        list::{Stored, any, unsigned},
         term::{PARTNER_TERMS, Terms, found},
         to_json, word,
     },
@@ -110,13 +110,19 @@ impl Versioned for Partner {
     }
 }
 
+impl Stored for Partner {
+    fn read(row: Model) -> Result<Self> {
+        domain(row)
+    }
+}
+
 impl Scope<'_> {
     /// One partner.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn partner(&self, id: PartnerId) -> Result<Option<Partner>> {
-        Ok(self.partner_even_deleted(id).await?.filter(|partner| partner.deleted_at.is_none()))
+        self.one(id.uuid()).await
     }
 
     /// One partner, deleted or not.
@@ -124,12 +130,7 @@ impl Scope<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn partner_even_deleted(&self, id: PartnerId) -> Result<Option<Partner>> {
-        self.select_even_deleted::<Entity>()
-            .filter(Column::Id.eq(id.uuid()))
-            .one(&self.exec)
-            .await?
-            .map(domain)
-            .transpose()
+        self.one_even_deleted(id.uuid()).await
     }
 
     /// Partners, by creation or by name.
@@ -143,10 +144,9 @@ impl Scope<'_> {
         direction: Direction,
         page: &PageRequest,
     ) -> Result<Page<Partner>> {
-        let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
-        let select = list::any_of(self.select::<Entity>(), Column::Status, &statuses);
-        let select = found(select, PARTNER_TERMS, filter.search.as_ref());
-        let column = if by_name { Column::Name } else { Column::CreatedAt };
-        list::convert(list::page(self.exec, select, column, direction, page).await?, domain)
+        let asked =
+            Condition::all().add_option(any(Column::Status, filter.statuses.iter().map(|status| status.as_str())));
+        let select = found(self.select::<Entity>().filter(asked), PARTNER_TERMS, filter.search.as_ref());
+        self.page(select, if by_name { Column::Name } else { Column::CreatedAt }, direction, page).await
     }
 }

@@ -8,12 +8,16 @@ use gatehouse_domain::{
     text::Name,
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, QueryFilter, Set};
+use sea_orm::{Condition, QueryFilter, Set};
 
 use crate::{
     entity::role::{ActiveModel, Column, Entity, Model},
     error::Result,
-    repo::{Home, Row, Versioned, list, term::Terms},
+    repo::{
+        Home, Row, Versioned,
+        list::{Stored, any},
+        term::Terms,
+    },
     scope::Scope,
 };
 
@@ -31,20 +35,6 @@ pub struct RoleFilter {
 /// Patterns hold no white space, so one blank separates them.
 pub(crate) fn permissions(stored: &str) -> PermissionSet {
     PermissionSet::new(stored.split_ascii_whitespace().map(|p| PermissionPattern::from_stored(p.to_owned())).collect())
-}
-
-fn domain(row: Model) -> Result<Role> {
-    Ok(Role {
-        id: RoleId::from_uuid(row.id),
-        tenant_id: TenantId::from_uuid(row.tenant_id),
-        partner_id: PartnerId::from_uuid(row.partner_id),
-        name: Name::from_stored(row.name),
-        permissions: permissions(&row.permissions),
-        created_at: Timestamp::from_micros(row.created_at),
-        updated_at: Timestamp::from_micros(row.updated_at),
-        deleted_at: row.deleted_at.map(Timestamp::from_micros),
-        version: row.version,
-    })
 }
 
 impl Row for Role {
@@ -93,13 +83,29 @@ impl Versioned for Role {
     }
 }
 
+impl Stored for Role {
+    fn read(row: Model) -> Result<Self> {
+        Ok(Self {
+            id: RoleId::from_uuid(row.id),
+            tenant_id: TenantId::from_uuid(row.tenant_id),
+            partner_id: PartnerId::from_uuid(row.partner_id),
+            name: Name::from_stored(row.name),
+            permissions: permissions(&row.permissions),
+            created_at: Timestamp::from_micros(row.created_at),
+            updated_at: Timestamp::from_micros(row.updated_at),
+            deleted_at: row.deleted_at.map(Timestamp::from_micros),
+            version: row.version,
+        })
+    }
+}
+
 impl Scope<'_> {
     /// One role.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn role(&self, id: RoleId) -> Result<Option<Role>> {
-        Ok(self.role_even_deleted(id).await?.filter(|role| role.deleted_at.is_none()))
+        self.one(id.uuid()).await
     }
 
     /// One role, deleted or not.
@@ -107,12 +113,7 @@ impl Scope<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn role_even_deleted(&self, id: RoleId) -> Result<Option<Role>> {
-        self.select_even_deleted::<Entity>()
-            .filter(Column::Id.eq(id.uuid()))
-            .one(&self.exec)
-            .await?
-            .map(domain)
-            .transpose()
+        self.one_even_deleted(id.uuid()).await
     }
 
     /// Roles, by creation.
@@ -120,11 +121,10 @@ impl Scope<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn roles(&self, filter: &RoleFilter, direction: Direction, page: &PageRequest) -> Result<Page<Role>> {
-        let select =
-            list::any_of(self.select::<Entity>(), Column::TenantId, &list::uuids(&filter.tenants, TenantId::uuid));
-        let select = list::any_of(select, Column::PartnerId, &list::uuids(&filter.partners, PartnerId::uuid));
-        let names: Vec<_> = filter.names.iter().map(|name| name.to_lowercase()).collect();
-        let select = list::any_of(select, Column::NameKey, &names);
-        list::convert(list::page(self.exec, select, Column::CreatedAt, direction, page).await?, domain)
+        let asked = Condition::all()
+            .add_option(any(Column::TenantId, filter.tenants.iter().map(|id| id.uuid())))
+            .add_option(any(Column::PartnerId, filter.partners.iter().map(|id| id.uuid())))
+            .add_option(any(Column::NameKey, filter.names.iter().map(|name| name.to_lowercase())));
+        self.page(self.select::<Entity>().filter(asked), Column::CreatedAt, direction, page).await
     }
 }

@@ -1,29 +1,35 @@
-//! Sessions: rows, what is read of one, and the exchange of a refresh token. How they end: `session_end.rs`.
+//! Sessions: rows, and what is read of few. How one is shown and refreshed is in `tuned/session.rs`, how they end in
+//! `tuned/session_end.rs`, lists in `tuned/session_list.rs`.
 
 use std::{net::IpAddr, time::Duration};
 
 use gatehouse_domain::{
-    change::Changed,
     id::{ApplicationId, PartnerId, SessionId, TenantId, UserId},
     refresh::Chain,
     secret::TokenHash,
-    session::{AuthMethod, Client, Device, Ended, Refreshes, Session, SessionApp, SessionView},
+    session::{AuthMethod, Client, Device, Ended, Refreshes, Session, SessionApp},
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryResult, Set};
+use sea_orm::{
+    ColumnTrait, Condition, ExprTrait, IntoSimpleExpr, JoinType, QueryFilter, QueryOrder, QuerySelect, RelationTrait,
+    Set,
+};
+use uuid::Uuid;
 
 use crate::{
-    db::Change,
-    entity::session::{ActiveModel, Column, Entity, Model},
+    entity::{
+        application,
+        session::{ActiveModel, Column, Entity, Model},
+        session_application,
+    },
     error::{Error, Result},
     repo::{
         Home, Row,
-        list::unsigned,
-        sql::{self, Sql},
+        list::{Stored, any, count, unsigned},
         term::Terms,
         word,
     },
-    scope::{Scope, WriteScope},
+    scope::Scope,
 };
 
 pub(super) fn micros(duration: Duration) -> i64 {
@@ -113,7 +119,7 @@ impl Row for Session {
 }
 
 /// The columns that a rotation changes.
-fn rotated(session: &Session) -> ActiveModel {
+pub(super) fn rotated(session: &Session) -> ActiveModel {
     ActiveModel {
         last_activity_at: Set(session.last_activity_at.micros()),
         expires_at: Set(session.expires_at.micros()),
@@ -145,31 +151,10 @@ fn merge(end: ActiveModel, rest: ActiveModel) -> ActiveModel {
     ActiveModel { ended_at: end.ended_at, end_reason: end.end_reason, ended_by: end.ended_by, ..rest }
 }
 
-#[derive(Debug, FromQueryResult)]
-struct Beside {
-    user_email: String,
-    user_display_name: Option<String>,
-    app_count: i64,
-}
-
-/// The columns of a [`SessionView`] over `sessions s JOIN users u`.
-pub(crate) fn view_columns() -> String {
-    format!(
-        "{}, u.email AS user_email, u.display_name AS user_display_name, \
-         (SELECT COUNT(*) FROM session_applications x WHERE x.session_id = s.id) AS app_count",
-        *sql::SESSION
-    )
-}
-
-pub(crate) fn view(row: &QueryResult) -> Result<SessionView> {
-    let beside = Beside::from_query_result(row, "")?;
-    Ok(SessionView {
-        session: domain(Model::from_query_result(row, "s_")?)?,
-        user_email: beside.user_email,
-        user_display_name: beside.user_display_name,
-        app_count: u32::try_from(beside.app_count).unwrap_or(u32::MAX),
-        ended_by_operator: false,
-    })
+impl Stored for Session {
+    fn read(row: Model) -> Result<Self> {
+        domain(row)
+    }
 }
 
 impl Scope<'_> {
@@ -178,37 +163,7 @@ impl Scope<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn session(&self, id: SessionId) -> Result<Option<Session>> {
-        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
-    }
-
-    /// One session with its user and its applications.
-    ///
-    /// # Errors
-    /// The database refuses the statement, or does not answer in time.
-    pub async fn session_view(&self, id: SessionId) -> Result<Option<(SessionView, Vec<SessionApp>)>> {
-        let db = self.exec;
-        let mut sql = Sql::new("SELECT ");
-        sql.push(&view_columns()).push(", (SELECT COUNT(*)");
-        self.push_shown(&mut sql, "s.ended_by", "s.tenant_id");
-        sql.push(") AS shown FROM (SELECT * FROM sessions WHERE id = ").bind(id.uuid()).push(" AND ");
-        self.push_condition(&mut sql);
-        sql.push(") s JOIN users u ON u.id = s.user_id");
-        let Some(row) = sql.one(db).await? else { return Ok(None) };
-        let hides = !self.shows_everybody() && row.try_get::<i64>("", "shown")? == 0;
-        let mut view = view(&row)?;
-        view.ended_by_operator = hides && view.session.ended.as_mut().is_some_and(|end| end.by.take().is_some());
-        if view.app_count == 0 {
-            return Ok(Some((view, Vec::new())));
-        }
-        let mut sql = Sql::new(
-            "SELECT a.id, a.name, x.accessed_at FROM session_applications x \
-             JOIN applications a ON a.tenant_id = x.tenant_id AND a.id = x.application_id WHERE x.session_id = ",
-        );
-        sql.bind(id.uuid()).push(" AND x.tenant_id = ").bind(view.session.tenant_id.uuid());
-        sql.push(" ORDER BY x.accessed_at DESC, a.id LIMIT 200");
-        let rows = sql.all(db).await?;
-        let apps = rows.iter().map(app).collect::<Result<_>>()?;
-        Ok(Some((view, apps)))
+        self.one(id.uuid()).await
     }
 
     /// How many of these sessions a user has, whether ended or not.
@@ -216,11 +171,8 @@ impl Scope<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn count_sessions(&self, user: UserId, ids: &[SessionId]) -> Result<u64> {
-        let mut sql = Sql::new("SELECT COUNT(*) FROM sessions WHERE user_id = ");
-        sql.bind(user.uuid()).push(" AND id").one_of(ids.iter().map(|id| id.uuid())).push(" AND ");
-        self.push_condition(&mut sql);
-        let row = sql.one(self.exec).await?;
-        row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0)).map(unsigned).map_err(|_| Error::Corrupt("count"))
+        let ids = Condition::all().add_option(any(Column::Id, ids.iter().map(|id| id.uuid())));
+        count(self.exec, self.select::<Entity>().filter(Column::UserId.eq(user.uuid())).filter(ids)).await
     }
 
     /// The `n` active sessions of a user that began first.
@@ -228,57 +180,34 @@ impl Scope<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn oldest_sessions(&self, user: UserId, n: u64, now: Timestamp) -> Result<Vec<SessionId>> {
-        let mut sql = Sql::new("SELECT id FROM sessions WHERE user_id = ");
-        sql.bind(user.uuid()).push(" AND ");
-        self.push_condition(&mut sql);
-        sql.push(" AND ").push(ACTIVE).bind(now.micros()).push(" ORDER BY created_at, id LIMIT ");
-        sql.bind(i64::try_from(n).unwrap_or(i64::MAX));
-        let rows = sql.all(self.exec).await?;
-        rows.iter()
-            .map(|row| Ok(SessionId::from_uuid(row.try_get_by_index(0).map_err(|_| Error::Corrupt("session"))?)))
-            .collect()
+        // As in `ACTIVE`: see there for the addition.
+        let ends_at = Column::EndsAt.into_simple_expr().add(0);
+        let active = self.select::<Entity>().filter(Column::EndedAt.is_null()).filter(ends_at.gt(now.micros()));
+        let theirs = active.filter(Column::UserId.eq(user.uuid())).select_only().column(Column::Id);
+        let oldest = theirs.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).limit(n);
+        let ids = oldest.into_tuple::<Uuid>().all(&self.exec).await?;
+        Ok(ids.into_iter().map(SessionId::from_uuid).collect())
+    }
+
+    /// What a session was used with, at most 200 applications.
+    pub(super) async fn session_apps(&self, session: &Session) -> Result<Vec<SessionApp>> {
+        use session_application::{Column, Relation};
+        let used = self.table_of::<session_application::Entity>(&session.home())?.select().select_only();
+        let used = used.column(application::Column::Id).column(application::Column::Name).column(Column::AccessedAt);
+        let used = used.join(JoinType::InnerJoin, Relation::Application.def());
+        let used = used.filter(Column::SessionId.eq(session.id.uuid()));
+        let used = used.filter(Column::TenantId.eq(session.tenant_id.uuid()));
+        let used = used.order_by_desc(Column::AccessedAt).order_by_asc(application::Column::Id).limit(200);
+        let rows = used.into_tuple::<(Uuid, String, i64)>().all(&self.exec).await?;
+        let app = |(id, application_name, at)| SessionApp {
+            application_id: ApplicationId::from_uuid(id),
+            application_name,
+            accessed_at: Timestamp::from_micros(at),
+        };
+        Ok(rows.into_iter().map(app).collect())
     }
 }
 
 /// What makes a session active; the instant follows. The addition keeps the planner from choosing the index on
 /// `ends_at`, which nearly every active session satisfies, over the one that has the wanted order.
 pub(crate) const ACTIVE: &str = "ended_at IS NULL AND ends_at + 0 > ";
-
-fn app(row: &QueryResult) -> Result<SessionApp> {
-    Ok(SessionApp {
-        application_id: ApplicationId::from_uuid(row.try_get("", "id")?),
-        application_name: row.try_get("", "name")?,
-        accessed_at: Timestamp::from_micros(row.try_get("", "accessed_at")?),
-    })
-}
-
-impl WriteScope<'_> {
-    /// Stores the exchange of a refresh token, if `presented` is still the current one and the session may still have
-    /// what it is given.
-    ///
-    /// # Errors
-    /// [`Error::Stale`] otherwise: another exchange won, or the session ended or was shortened.
-    pub async fn rotate(&self, presented: TokenHash, changed: Changed<Session>) -> Result<Session> {
-        let (session, event) = changed.into_parts();
-        self.guard(&session.home())?;
-        let mut sql = Sql::new("UPDATE sessions SET ");
-        sql.assign(&rotated(&session)).push(" WHERE ");
-        self.push_condition(&mut sql);
-        sql.push(" AND id = ").bind(session.id.uuid());
-        sql.push(" AND refresh_hash = ").bind(presented.as_bytes().to_vec());
-        sql.push(" AND refresh_generation = ").bind(i64::from(session.chain.generation) - 1);
-        sql.push(" AND ended_at IS NULL AND ends_at > ").bind(self.tx.now().micros());
-        sql.push(" AND max_expires_at >= ").bind(session.max_expires_at.micros());
-        sql.push(" AND (refresh_micros IS NULL OR refresh_micros >= ").bind(micros(session.refresh)).push(")");
-        match session.idle {
-            Some(idle) => sql.push(" AND (idle_micros IS NULL OR idle_micros >= ").bind(micros(idle)).push(")"),
-            None => sql.push(" AND idle_micros IS NULL"),
-        };
-        let event = session.refreshes.is_recorded().then_some(event);
-        if !self.tx.update(sql.statement(self.exec.get_database_backend()), event).await? {
-            return Err(Error::Stale);
-        }
-        self.tx.changed(Change::Session(session.id));
-        Ok(session)
-    }
-}

@@ -9,14 +9,14 @@ use gatehouse_domain::{
     text::{Email, Name, Slug},
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, QueryFilter, Set};
+use sea_orm::{Condition, QueryFilter, Set};
 
 use crate::{
     entity::tenant::{ActiveModel, Column, Entity, Model},
     error::Result,
     repo::{
         Home, Row, Versioned, from_json,
-        list::{self, unsigned},
+        list::{Stored, any, unsigned},
         term::{TENANT_TERMS, Terms, found},
         to_json, word,
     },
@@ -101,13 +101,19 @@ impl Versioned for Tenant {
     }
 }
 
+impl Stored for Tenant {
+    fn read(row: Model) -> Result<Self> {
+        domain(row)
+    }
+}
+
 impl Scope<'_> {
     /// One tenant.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn tenant(&self, id: TenantId) -> Result<Option<Tenant>> {
-        Ok(self.tenant_even_deleted(id).await?.filter(|tenant| tenant.deleted_at.is_none()))
+        self.one(id.uuid()).await
     }
 
     /// One tenant, deleted or not.
@@ -115,12 +121,7 @@ impl Scope<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn tenant_even_deleted(&self, id: TenantId) -> Result<Option<Tenant>> {
-        self.select_even_deleted::<Entity>()
-            .filter(Column::Id.eq(id.uuid()))
-            .one(&self.exec)
-            .await?
-            .map(domain)
-            .transpose()
+        self.one_even_deleted(id.uuid()).await
     }
 
     /// Tenants, by creation or by name.
@@ -134,12 +135,10 @@ impl Scope<'_> {
         direction: Direction,
         page: &PageRequest,
     ) -> Result<Page<Tenant>> {
-        let select =
-            list::any_of(self.select::<Entity>(), Column::PartnerId, &list::uuids(&filter.partners, PartnerId::uuid));
-        let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
-        let select = list::any_of(select, Column::Status, &statuses);
-        let select = found(select, TENANT_TERMS, filter.search.as_ref());
-        let column = if by_name { Column::Name } else { Column::CreatedAt };
-        list::convert(list::page(self.exec, select, column, direction, page).await?, domain)
+        let asked = Condition::all()
+            .add_option(any(Column::PartnerId, filter.partners.iter().map(|id| id.uuid())))
+            .add_option(any(Column::Status, filter.statuses.iter().map(|status| status.as_str())));
+        let select = found(self.select::<Entity>().filter(asked), TENANT_TERMS, filter.search.as_ref());
+        self.page(select, if by_name { Column::Name } else { Column::CreatedAt }, direction, page).await
     }
 }

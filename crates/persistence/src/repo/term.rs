@@ -5,16 +5,16 @@ use gatehouse_domain::{
     search::Search,
 };
 use sea_orm::{
-    Condition, ExprTrait, QuerySelect, QueryTrait, Select,
-    sea_query::{Expr, Query, SelectStatement},
+    Condition, ConnectionTrait, ExprTrait, QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, OnConflict, Order, Query, SelectStatement},
 };
 use uuid::Uuid;
 
 use crate::{
     db::WriteTx,
     entity::{tenant, user},
-    error::Result,
-    repo::{Row, list, sql::Sql},
+    error::{Error, Result},
+    repo::{Row, list::any, sql::power_of_two},
     scope::{
         Owned, Scope,
         system::{System, WriteSystem},
@@ -89,9 +89,10 @@ impl Scope<'_> {
     ) -> Select<user::Entity> {
         use sea_orm::QueryFilter;
         let Some(search) = search else { return select };
-        let within = self.select::<tenant::Entity>();
-        let within = list::any_of(within, tenant::Column::Id, &list::uuids(tenants, TenantId::uuid));
-        let within = list::any_of(within, tenant::Column::PartnerId, &list::uuids(partners, PartnerId::uuid));
+        let asked = Condition::all()
+            .add_option(any(tenant::Column::Id, tenants.iter().map(|id| id.uuid())))
+            .add_option(any(tenant::Column::PartnerId, partners.iter().map(|id| id.uuid())));
+        let within = self.select::<tenant::Entity>().filter(asked);
         let within = within.select_only().column(tenant::Column::Id).into_query();
         select.filter(USER_TERMS.finds::<user::Entity>(search, Some(&within)))
     }
@@ -123,29 +124,30 @@ impl WriteTx<'_> {
     }
 
     async fn remove_other_terms(&self, table: TermTable, owner: Owner, terms: &[String]) -> Result<()> {
-        let mut sql = Sql::new(&format!("DELETE FROM {} WHERE {} = ", table.name, table.id));
-        sql.bind(owner.id);
+        let mut others = Query::delete();
+        others.from_table(table.name).and_where(Expr::col(table.id).eq(owner.id));
         if let Some(tenant) = owner.tenant {
-            sql.push(" AND tenant_id = ").bind(tenant);
+            others.and_where(Expr::col("tenant_id").eq(tenant));
         }
         if !terms.is_empty() {
-            sql.push(" AND NOT term").one_of(terms.iter().map(|term| term.as_bytes().to_vec()));
+            let terms: Vec<_> = terms.iter().map(String::as_bytes).collect();
+            others.and_where(Expr::col("term").is_not_in(power_of_two(&terms).map(<[u8]>::to_vec)));
         }
-        sql.exec(self.writing()).await.map(drop)
+        self.writing().execute(&others).await?;
+        Ok(())
     }
 
     async fn insert_terms(&self, table: TermTable, rows: &[(Vec<u8>, Owner)]) -> Result<()> {
-        let column = if table.of_tenant { ", tenant_id" } else { "" };
-        let mut sql = Sql::new(&format!("INSERT INTO {} (term, {}{column}) VALUES ", table.name, table.id));
-        for (at, (term, owner)) in rows.iter().enumerate() {
-            sql.push(if at == 0 { "(" } else { ", (" }).bind(term.clone()).push(", ").bind(owner.id);
-            if let Some(tenant) = owner.tenant {
-                sql.push(", ").bind(tenant);
-            }
-            sql.push(")");
+        let mut insert = Query::insert();
+        let columns = ["term", table.id].into_iter().chain(table.of_tenant.then_some("tenant_id"));
+        insert.into_table(table.name).columns(columns).on_conflict(OnConflict::new().do_nothing().to_owned());
+        for (term, owner) in rows {
+            let values = [Expr::value(term.clone()), Expr::value(owner.id)];
+            let values = values.into_iter().chain(owner.tenant.map(Expr::value));
+            insert.values(values).map_err(|_| Error::Corrupt("terms"))?;
         }
-        sql.push(" ON CONFLICT DO NOTHING");
-        sql.exec(self.writing()).await.map(drop)
+        self.writing().execute(&insert).await?;
+        Ok(())
     }
 }
 
@@ -174,17 +176,22 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn without_terms(&self, of: Found, after: Option<Uuid>) -> Result<(Vec<Uuid>, Option<Uuid>)> {
-        let (things, has) = match of {
-            Found::Users => ("users", "user_terms t WHERE t.tenant_id = x.tenant_id AND t.user_id = x.id"),
-            Found::Tenants => ("tenants", "tenant_terms t WHERE t.tenant_id = x.id"),
-            Found::Partners => ("partners", "partner_terms t WHERE t.partner_id = x.id"),
+        let (things, of) = match of {
+            Found::Users => ("users", USER_TERMS),
+            Found::Tenants => ("tenants", TENANT_TERMS),
+            Found::Partners => ("partners", PARTNER_TERMS),
         };
-        let mut sql = Sql::new(&format!(
-            "SELECT x.id, EXISTS (SELECT 1 FROM {has}) AS has FROM {things} x WHERE x.deleted_at IS NULL AND x.id > "
-        ));
-        sql.bind(after.unwrap_or(Uuid::nil())).push(" ORDER BY x.id LIMIT ").bind(list::signed(Found::LOOK as u64));
+        let mut has = Query::select();
+        has.expr(Expr::cust("1")).from(of.name).and_where(Expr::col((of.name, of.id)).equals((things, "id")));
+        if of.of_tenant {
+            has.and_where(Expr::col((of.name, "tenant_id")).equals((things, "tenant_id")));
+        }
+        let mut look = Query::select();
+        look.column("id").expr_as(Expr::exists(has), "has").from(things).and_where(Expr::col("deleted_at").is_null());
+        look.and_where(Expr::col("id").gt(after.unwrap_or(Uuid::nil())));
+        look.order_by("id", Order::Asc).limit(Found::LOOK as u64);
+        let rows = self.exec.query_all(&look).await?;
         let (mut without, mut last) = (Vec::new(), None);
-        let rows = sql.all(self.exec).await?;
         for row in &rows {
             let id: Uuid = row.try_get("", "id")?;
             if !row.try_get::<bool>("", "has")? {

@@ -21,9 +21,8 @@ use crate::{
     },
     error::Result,
     repo::{
-        Home, Row, Versioned,
-        assignment::{about, held_by},
-        from_json, list,
+        Home, Row, Versioned, from_json,
+        list::{By, Stored, any},
         term::{Terms, USER_TERMS},
         to_json, word,
     },
@@ -202,13 +201,19 @@ impl Versioned for PasswordRemoved {
     }
 }
 
+impl Stored for User {
+    fn read(row: Model) -> Result<Self> {
+        domain(row)
+    }
+}
+
 impl Scope<'_> {
     /// One user.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn user(&self, id: UserId) -> Result<Option<User>> {
-        self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
+        self.one(id.uuid()).await
     }
 
     /// The user of a tenant with an address, in whatever case it is written.
@@ -233,9 +238,8 @@ impl Scope<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn user_view_even_deleted(&self, id: UserId, now: Timestamp) -> Result<Option<UserView>> {
-        let select = self.select_even_deleted::<Entity>().filter(Column::Id.eq(id.uuid()));
-        let Some(user) = select.one(&self.exec).await?.map(domain).transpose()? else { return Ok(None) };
-        let mut roles = held_by(self.exec, &[id], now).await?;
+        let Some(user) = self.one_even_deleted::<User>(id.uuid()).await? else { return Ok(None) };
+        let mut roles = self.held_by(&[id], now).await?;
         Ok(Some(UserView { user, roles: roles.remove(&id).unwrap_or_default() }))
     }
 
@@ -252,9 +256,8 @@ impl Scope<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn user_detail_even_deleted(&self, id: UserId, now: Timestamp) -> Result<Option<UserDetail>> {
-        let row = self.select_even_deleted::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?;
-        let Some(user) = row.map(domain).transpose()? else { return Ok(None) };
-        Ok(about(self.exec, vec![user], now).await?.pop())
+        let Some(user) = self.one_even_deleted::<User>(id.uuid()).await? else { return Ok(None) };
+        Ok(self.about(vec![user], now).await?.pop())
     }
 
     /// Users with all that administrators see, newest first or oldest first.
@@ -268,32 +271,23 @@ impl Scope<'_> {
         page: &PageRequest,
         now: Timestamp,
     ) -> Result<Page<UserDetail>> {
+        let holders = any(assignment::Column::RoleId, filter.roles.iter().map(|id| id.uuid())).map(|roles| {
+            let expires_at = assignment::Column::ExpiresAt;
+            let holds = Condition::any().add(expires_at.is_null()).add(expires_at.gt(now.micros()));
+            let mut holders = Query::select();
+            holders.column(assignment::Column::UserId).from(assignment::Entity).and_where(roles);
+            holders.and_where(assignment::Column::DeletedAt.is_null()).cond_where(holds);
+            Expr::col((Entity, Column::Id)).in_subquery(holders)
+        });
+        let asked = Condition::all()
+            .add_option(any(Column::TenantId, filter.tenants.iter().map(|id| id.uuid())))
+            .add_option(any(Column::PartnerId, filter.partners.iter().map(|id| id.uuid())))
+            .add_option(any(Column::Status, filter.statuses.iter().map(|status| status.as_str())))
+            .add_option(holders);
         let select =
             self.found_users(self.select::<Entity>(), filter.search.as_ref(), &filter.tenants, &filter.partners);
-        let select = list::any_of(select, Column::TenantId, &list::uuids(&filter.tenants, TenantId::uuid));
-        let select = list::any_of(select, Column::PartnerId, &list::uuids(&filter.partners, PartnerId::uuid));
-        let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
-        let mut select = list::any_of(select, Column::Status, &statuses);
-        if !filter.roles.is_empty() {
-            let roles = list::uuids(&filter.roles, gatehouse_domain::id::RoleId::uuid);
-            let holders = Query::select()
-                .column(assignment::Column::UserId)
-                .from(assignment::Entity)
-                .and_where(assignment::Column::RoleId.is_in(roles))
-                .and_where(assignment::Column::DeletedAt.is_null())
-                .cond_where(
-                    Condition::any()
-                        .add(assignment::Column::ExpiresAt.is_null())
-                        .add(assignment::Column::ExpiresAt.gt(now.micros())),
-                )
-                .to_owned();
-            select = select.filter(Expr::col((Entity, Column::Id)).in_subquery(holders));
-        }
-        let page = match &filter.search {
-            Some(_) => list::page_of_found(self.exec, select, Column::CreatedAt, direction, page).await?,
-            None => list::page(self.exec, select, Column::CreatedAt, direction, page).await?,
-        };
-        let page = list::convert(page, domain)?;
-        Ok(Page { items: about(self.exec, page.items, now).await?, total: page.total, next: page.next })
+        let by = if filter.search.is_some() { By::Found(Column::CreatedAt) } else { By::Index(Column::CreatedAt) };
+        let page = self.page(select.filter(asked), by, direction, page).await?;
+        Ok(Page { items: self.about(page.items, now).await?, total: page.total, next: page.next })
     }
 }

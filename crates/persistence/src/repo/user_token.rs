@@ -9,11 +9,16 @@ use gatehouse_domain::{
     time::Timestamp,
     user::{Issued, Purpose, User},
 };
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{OnConflict, Query},
+};
 use uuid::Uuid;
 
 use crate::{
+    entity::user_token::{Column, Entity, Model},
     error::Result,
-    repo::{Row, sql::Sql, sweep::BATCH},
+    repo::{Row, sweep::BATCH},
     scope::{
         WriteScope,
         system::{System, WriteSystem},
@@ -29,12 +34,13 @@ pub struct SpentToken {
     pub mailed_to: Option<Email>,
 }
 
-fn find(start: &str, tenant: TenantRef, purpose: Purpose, hash: TokenHash, now: Timestamp) -> Sql {
-    let mut sql = Sql::new(start);
-    sql.push(" FROM user_tokens WHERE token_hash = ").bind(hash.as_bytes().to_vec());
-    sql.push(" AND purpose = ").bind(purpose.as_str()).push(" AND tenant_id = ").bind(tenant.id.uuid());
-    sql.push(" AND expires_at > ").bind(now.micros());
-    sql
+/// A link that could be used now.
+fn usable(tenant: TenantRef, purpose: Purpose, hash: TokenHash, now: Timestamp) -> Condition {
+    Condition::all()
+        .add(Column::TokenHash.eq(hash.as_bytes().to_vec()))
+        .add(Column::Purpose.eq(purpose.as_str()))
+        .add(Column::TenantId.eq(tenant.id.uuid()))
+        .add(Column::ExpiresAt.gt(now.micros()))
 }
 
 impl WriteScope<'_> {
@@ -45,19 +51,19 @@ impl WriteScope<'_> {
     pub async fn put_token(&self, changed: Changed<Issued>, hash: TokenHash) -> Result<Issued> {
         let (issued, event) = changed.into_parts();
         let Issued { user, purpose, mailed_to, expires_at } = &issued;
-        self.guard(&user.home())?;
-        let mut sql = Sql::new(
-            "INSERT INTO user_tokens (token_hash, tenant_id, user_id, purpose, mailed_to, expires_at) VALUES (",
-        );
-        sql.bind(hash.as_bytes().to_vec()).push(", ").bind(user.tenant_id.uuid()).push(", ").bind(user.id.uuid());
-        sql.push(", ").bind(purpose.as_str()).push(", ").bind(mailed_to.as_ref().map(Email::to_string));
-        sql.push(", ").bind(expires_at.micros());
+        let row = Model {
+            token_hash: hash.as_bytes().to_vec(),
+            tenant_id: user.tenant_id.uuid(),
+            user_id: user.id.uuid(),
+            purpose: purpose.as_str().to_owned(),
+            mailed_to: mailed_to.as_ref().map(Email::to_string),
+            expires_at: expires_at.micros(),
+        };
         // One statement: two links that are made at the same time take turns, and the later one stays.
-        sql.push(
-            ") ON CONFLICT (tenant_id, user_id, purpose) DO UPDATE SET token_hash = excluded.token_hash, \
-             mailed_to = excluded.mailed_to, expires_at = excluded.expires_at",
-        );
-        sql.exec(self.tx.writing()).await?;
+        let mut earlier = OnConflict::columns([Column::TenantId, Column::UserId, Column::Purpose]);
+        earlier.update_columns([Column::TokenHash, Column::MailedTo, Column::ExpiresAt]);
+        let row = self.table_of::<Entity>(&user.home())?.insert(row).on_conflict(earlier);
+        row.exec_without_returning(&self.tx.writing()).await?;
         self.tx.record(event).await?;
         Ok(issued)
     }
@@ -68,12 +74,10 @@ impl WriteScope<'_> {
     /// [`crate::Error::ScopeViolation`] when the user lies outside the scope.
     pub async fn drop_token(&self, changed: Changed<User>, purpose: Purpose) -> Result<bool> {
         let (user, event) = changed.into_parts();
-        self.guard(&user.home())?;
-        let mut sql = Sql::new("DELETE FROM user_tokens WHERE tenant_id = ");
-        sql.bind(user.tenant_id.uuid()).push(" AND user_id = ").bind(user.id.uuid());
-        sql.push(" AND purpose = ").bind(purpose.as_str());
-        let rows = sql.exec(self.tx.writing()).await?;
-        if rows == 0 {
+        let links = self.table_of::<Entity>(&user.home())?.delete();
+        let links = links.filter(Column::TenantId.eq(user.tenant_id.uuid())).filter(Column::UserId.eq(user.id.uuid()));
+        let dropped = links.filter(Column::Purpose.eq(purpose.as_str())).exec(&self.tx.writing()).await?;
+        if dropped.rows_affected == 0 {
             return Ok(false);
         }
         self.tx.record(event).await?;
@@ -93,9 +97,9 @@ impl System<'_> {
         hash: TokenHash,
         now: Timestamp,
     ) -> Result<Option<UserId>> {
-        let sql = find("SELECT user_id", tenant, purpose, hash, now);
-        let row = sql.one(self.exec).await?;
-        row.map(|row| Ok(UserId::from_uuid(row.try_get::<Uuid>("", "user_id")?))).transpose()
+        let links = self.table::<Entity>().select().filter(usable(tenant, purpose, hash, now));
+        let owner = links.select_only().column(Column::UserId).into_tuple::<Uuid>().one(&self.exec).await?;
+        Ok(owner.map(UserId::from_uuid))
     }
 }
 
@@ -110,9 +114,10 @@ impl WriteSystem<'_> {
         purpose: Purpose,
         hash: TokenHash,
     ) -> Result<Option<SpentToken>> {
-        let mut sql = find("DELETE", tenant, purpose, hash, self.tx.now());
-        sql.push(" RETURNING user_id, mailed_to");
-        let row = sql.one(self.tx.writing()).await?;
+        let links = self.table::<Entity>().delete().filter(usable(tenant, purpose, hash, self.tx.now()));
+        let mut spent = links.into_query();
+        spent.returning(Query::returning().columns([Column::UserId, Column::MailedTo]));
+        let row = self.tx.writing().query_one(&spent).await?;
         row.map(|row| {
             Ok(SpentToken {
                 user_id: UserId::from_uuid(row.try_get("", "user_id")?),
@@ -127,10 +132,9 @@ impl WriteSystem<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn purge_tokens(&self) -> Result<usize> {
-        let mut sql = Sql::new(
-            "DELETE FROM user_tokens WHERE token_hash IN (SELECT token_hash FROM user_tokens WHERE expires_at <= ",
-        );
-        sql.bind(self.tx.now().micros()).push(" LIMIT ").bind(BATCH as i64).push(")");
-        Ok(usize::try_from(self.execute(sql).await?).unwrap_or(usize::MAX))
+        let old = self.table::<Entity>().select().filter(Column::ExpiresAt.lte(self.tx.now().micros()));
+        let old = old.select_only().column(Column::TokenHash).limit(BATCH as u64).into_query();
+        let removed = self.table::<Entity>().delete().filter(Column::TokenHash.in_subquery(old));
+        Ok(usize::try_from(removed.exec(&self.tx.writing()).await?.rows_affected).unwrap_or(usize::MAX))
     }
 }

@@ -1,14 +1,15 @@
 //! Users with their passwords, by the hundred: as they come from another system, and as they go to one.
 
 use gatehouse_domain::{
-    authz::By,
-    authz::TenantRef,
-    id::{TenantId, UserId},
+    authz::{By, TenantRef},
+    id::UserId,
     secret::PasswordHash,
     time::Timestamp,
     user::{User, UserCredentials, exported},
 };
-use sea_orm::{ColumnTrait, FromQueryResult, QueryFilter, Set};
+use sea_orm::{
+    ColumnTrait, Condition, ExprTrait, IntoSimpleExpr, QueryFilter, QueryOrder, QuerySelect, Set, sea_query::Expr,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -16,24 +17,11 @@ use crate::{
     error::Result,
     repo::{
         Home, Row, Versioned,
-        list::signed,
-        sql::{Sql, USER, power_of_two},
         term::Terms,
         user::{domain, password_hash},
     },
     scope::{Scope, WriteScope},
 };
-
-/// A user name or an address that somebody has, as they are compared.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
-    /// `username` or `email`.
-    pub field: &'static str,
-    /// Which.
-    pub key: String,
-    /// Whose it is.
-    pub id: UserId,
-}
 
 fn portable(mut row: Model) -> Result<UserCredentials> {
     Ok(UserCredentials { hash: password_hash(&mut row), user: domain(row)? })
@@ -80,39 +68,6 @@ impl Versioned for UserCredentials {
 }
 
 impl Scope<'_> {
-    /// Which of these user names and addresses are taken, and by whom.
-    ///
-    /// # Errors
-    /// The database refuses the statement, or does not answer in time.
-    pub async fn taken(&self, tenant: TenantId, usernames: &[String], emails: &[String]) -> Result<Vec<Taken>> {
-        if usernames.is_empty() || emails.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut sql = Sql::default();
-        // Name by name: PostgreSQL read the whole tenant for a list of names. Until it has statistics of a table that is
-        // just growing, it still takes another index.
-        for (field, keys, glue) in [("username", usernames, ""), ("email", emails, " UNION ALL ")] {
-            sql.push(glue)
-                .push("SELECT * FROM (SELECT '")
-                .push(field)
-                .push("' AS field, k.column1 AS name, (SELECT id FROM users WHERE ");
-            self.push_condition(&mut sql);
-            sql.push(" AND deleted_at IS NULL AND tenant_id = ").bind(tenant.uuid()).push(" AND ").push(field);
-            sql.push("_key = k.column1) AS id FROM (VALUES ");
-            let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-            for (at, key) in power_of_two(&keys).enumerate() {
-                sql.push(if at == 0 { "(" } else { ", (" }).bind(key).push(")");
-            }
-            sql.push(") k) ").push(field).push(" WHERE id IS NOT NULL");
-        }
-        let rows = sql.all(self.exec).await?;
-        let taken = |row: &sea_orm::QueryResult| {
-            let field = if row.try_get::<String>("", "field")? == "email" { "email" } else { "username" };
-            Ok(Taken { field, key: row.try_get("", "name")?, id: UserId::from_uuid(row.try_get::<Uuid>("", "id")?) })
-        };
-        rows.iter().map(taken).collect()
-    }
-
     /// One user with the password.
     ///
     /// # Errors
@@ -132,18 +87,15 @@ impl Scope<'_> {
         until: Timestamp,
         limit: u64,
     ) -> Result<Vec<UserCredentials>> {
-        let mut sql = Sql::new("SELECT ");
-        sql.push(&USER).push(" FROM users u WHERE ");
-        self.push_condition(&mut sql);
-        sql.push(" AND u.deleted_at IS NULL AND u.tenant_id = ").bind(tenant.id.uuid());
-        sql.push(" AND u.created_at <= ").bind(until.micros());
-        if let Some(user) = after {
-            sql.push(" AND (u.created_at, u.id) > (").bind(user.created_at.micros());
-            sql.push(", ").bind(user.id.uuid()).push(")");
-        }
-        sql.push(" ORDER BY u.created_at, u.id LIMIT ").bind(signed(limit));
-        let rows = sql.all(self.exec).await?;
-        rows.iter().map(|row| portable(Model::from_query_result(row, "u_")?)).collect()
+        let users = self.select::<Entity>().filter(Column::TenantId.eq(tenant.id.uuid()));
+        let users = users.filter(Column::CreatedAt.lte(until.micros()));
+        let behind = after.map(|user| {
+            let last = Expr::tuple([Expr::value(user.created_at.micros()), Expr::value(user.id.uuid())]);
+            Expr::tuple([Column::CreatedAt.into_simple_expr(), Column::Id.into_simple_expr()]).gt(last)
+        });
+        let users = users.filter(Condition::all().add_option(behind)).order_by_asc(Column::CreatedAt);
+        let rows = users.order_by_asc(Column::Id).limit(limit).all(&self.exec).await?;
+        rows.into_iter().map(portable).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 mod shown;
 pub(crate) mod system;
 mod table;
+pub(crate) mod text;
 
 use std::ops::Deref;
 
@@ -10,7 +11,7 @@ use gatehouse_domain::{
     audit::{Event, Refused},
     authz::{ActorsShown, Grant, Permission, Reach},
     change::Changed,
-    id::{PartnerId, UserId},
+    id::PartnerId,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryTrait, Select, Statement,
@@ -20,11 +21,11 @@ use sea_orm::{
 use crate::{
     db::{Change, Db, Exec, WriteTx},
     error::{Error, Result},
-    repo::{Home, Row, Versioned, sql::Sql},
+    repo::{Home, Row, Versioned},
 };
 
 /// A table whose rows belong to a partner, a tenant, perhaps a user.
-pub trait Owned: EntityTrait {
+pub trait Owned: EntityTrait<Model: Send + Sync> {
     /// The id column.
     fn id() -> Self::Column;
     /// The column of the owning partner.
@@ -148,24 +149,6 @@ impl Scope<'_> {
                 Condition::all().add(tenant.eq(within.id.uuid())).add(user.eq(user_id.uuid()))
             }
             (Reach::Tenant(_) | Reach::Own(..), ..) => nothing(),
-        }
-    }
-
-    /// The same predicate for a statement by hand, on columns named `tenant_id`, `partner_id` and `user_id`.
-    pub(crate) fn push_condition(&self, sql: &mut Sql) {
-        match &self.reach {
-            Reach::Platform => {
-                sql.push("1 = 1");
-            }
-            Reach::Partners(ids) => {
-                sql.push("partner_id").one_of(ids.iter().map(|id| PartnerId::uuid(*id)));
-            }
-            Reach::Tenant(tenant) => {
-                sql.push("tenant_id = ").bind(tenant.id.uuid());
-            }
-            Reach::Own(tenant, user) => {
-                sql.push("tenant_id = ").bind(tenant.id.uuid()).push(" AND user_id = ").bind(UserId::uuid(*user));
-            }
         }
     }
 

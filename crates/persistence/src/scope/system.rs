@@ -17,7 +17,7 @@ use crate::{
     db::{Db, WriteTx},
     entity::{installation, setup_token},
     error::Result,
-    repo::{exists, from_json, settings::above, sql::Sql},
+    repo::{exists, from_json, settings::above},
     scope::{Scope, WriteScope},
 };
 
@@ -25,6 +25,7 @@ use crate::{
 #[derive(Debug)]
 pub struct System<'c> {
     scope: Scope<'c>,
+    reason: SystemReason,
 }
 
 /// Reading and saving as Gatehouse.
@@ -64,21 +65,27 @@ impl<'t> Deref for WriteSystem<'t> {
 impl Db {
     /// Reads as Gatehouse.
     #[must_use]
-    pub fn system(&self, _reason: SystemReason) -> System<'_> {
-        System { scope: Scope { exec: self.reader(), reach: Reach::Platform, shown: ActorsShown::All } }
+    pub fn system(&self, reason: SystemReason) -> System<'_> {
+        System { scope: Scope { exec: self.reader(), reach: Reach::Platform, shown: ActorsShown::All }, reason }
     }
 }
 
 impl<'t> WriteTx<'t> {
     /// Reads and saves as Gatehouse.
     #[must_use]
-    pub fn system(&'t self, _reason: SystemReason) -> WriteSystem<'t> {
+    pub fn system(&'t self, reason: SystemReason) -> WriteSystem<'t> {
         let scope = || Scope { exec: self.exec(), reach: Reach::Platform, shown: ActorsShown::All };
-        WriteSystem { scope: WriteScope { scope: scope(), tx: self }, read: System { scope: scope() } }
+        WriteSystem { scope: WriteScope { scope: scope(), tx: self }, read: System { scope: scope(), reason } }
     }
 }
 
 impl System<'_> {
+    /// Gatehouse, for this reason: who the events of what it does name.
+    #[must_use]
+    pub const fn by(&self) -> By {
+        By::system(self.reason)
+    }
+
     /// The installation, once the first start has made it.
     ///
     /// # Errors
@@ -115,8 +122,10 @@ impl<'t> WriteSystem<'t> {
         &self.read
     }
 
-    pub(crate) async fn execute(&self, sql: Sql) -> Result<u64> {
-        sql.exec(self.tx.writing()).await
+    /// Gatehouse, for this reason: who the events of what it does name.
+    #[must_use]
+    pub const fn by(&self) -> By {
+        self.read.by()
     }
 
     /// Makes the one row about the installation.
@@ -143,7 +152,7 @@ impl<'t> WriteSystem<'t> {
         tokens().delete().filter(setup_token::Column::ExpiresAt.lte(self.tx.now().micros())).exec(&db).await?;
         let row = setup_token::Model { token_hash: hash.as_bytes().to_vec(), expires_at: expires_at.micros() };
         tokens().insert(row).exec_without_returning(&db).await?;
-        self.tx.record(audit::setup_token_created(By::system(SystemReason::Setup))).await
+        self.tx.record(audit::setup_token_created(self.by())).await
     }
 
     /// Spends a setup token; false if it is unknown, expired or spent.

@@ -12,6 +12,7 @@ mod lists;
 mod login;
 mod migrations;
 mod plans;
+mod scopes;
 mod search;
 mod session_ends;
 mod sessions;

@@ -135,10 +135,8 @@ async fn sessions_of(
 
 /// Looking for the text that ends a session, in the sources.
 #[test]
-fn only_one_file_of_the_repositories_ends_sessions() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/repo");
-    let ends = |path: &std::path::Path| std::fs::read_to_string(path).unwrap().contains("SET ended_at");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let found: Vec<_> = files.filter(|path| path.is_file() && ends(path)).collect();
-    assert_eq!(found, [std::path::Path::new(folder).join("session_end.rs")]);
+fn only_one_file_ends_sessions() {
+    let files = crate::text::sources("src").into_iter();
+    let found: Vec<_> = files.filter(|(_, text)| text.contains("SET ended_at")).map(|(path, _)| path).collect();
+    assert!(matches!(found.as_slice(), [one] if one.ends_with("/tuned/session_end.rs")), "{found:?}");
 }

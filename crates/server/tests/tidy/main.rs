@@ -154,6 +154,11 @@ fn clock_of_the_system_is_read_in_one_place() {
 }
 
 #[test]
+fn events_of_gatehouse_itself_name_the_reason_of_the_scope_that_writes_them() {
+    assert_eq!(mentions(&files("server/src/app"), "By::system("), [""; 0]);
+}
+
+#[test]
 fn every_permission_of_the_catalogue_opens_something() {
     let (api, app) = (files("crates/server/src/http/api"), files("crates/server/src/app"));
     let table = fs::read_to_string(root().join("crates/domain/src/authz/permission.rs")).unwrap();

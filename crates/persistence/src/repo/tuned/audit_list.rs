@@ -13,6 +13,7 @@ use gatehouse_domain::{
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult};
 
 use crate::{
+    entity::audit_event::Entity,
     error::Result,
     repo::{
         audit_list::{AuditFilter, Row, key_of},
@@ -41,12 +42,7 @@ impl Scope<'_> {
         request: &PageRequest,
     ) -> Result<Page<AuditEvent>> {
         let per_page = request.per_page.get();
-        // Text: `INDEXED BY`, which the builder does not know. Plan:
-        // `events_are_found_by_an_index_from_wherever_they_are_looked_for`.
-        let mut sql = Sql::new("SELECT (");
-        self.push_audit_total(&mut sql, filter);
-        sql.push(") AS total, ");
-        self.push_events(&mut sql, filter, direction, request.after(), (per_page + 1, request.offset()));
+        let sql = self.events_at(filter, direction, request.after(), (per_page + 1, request.offset()), true);
         let rows = sql.all(self.exec).await?;
         let total = match rows.first() {
             Some(row) => unsigned(row.try_get("", "total")?),
@@ -69,9 +65,7 @@ impl Scope<'_> {
         after: Option<&AuditEvent>,
         limit: u64,
     ) -> Result<Vec<AuditEvent>> {
-        // Text: as a page. Plan: `events_are_found_by_an_index_from_wherever_they_are_looked_for`.
-        let mut sql = Sql::new("SELECT ");
-        self.push_events(&mut sql, filter, Direction::Ascending, after.map(key_of).as_ref(), (limit, 0));
+        let sql = self.events_at(filter, Direction::Ascending, after.map(key_of).as_ref(), (limit, 0), false);
         let rows = sql.all(self.exec).await?;
         rows.iter().map(|row| self.event_of(row)).collect()
     }
@@ -90,30 +84,32 @@ impl Scope<'_> {
         }
     }
 
-    /// Appends the predicate of the scope. Events have no owner below their tenant.
-    fn push_event_place(&self, sql: &mut Sql) {
-        match &self.reach {
-            Reach::Own(..) => drop(sql.push("1 = 0")),
-            Reach::Platform | Reach::Partners(_) | Reach::Tenant(_) => self.push_condition(sql),
-        }
-    }
-
-    /// Appends the columns of events and where they come from: so many, after skipping others.
-    fn push_events(
+    /// The statement of so many events, after skipping others, with the total beside each where it is asked for.
+    fn events_at(
         &self,
-        sql: &mut Sql,
         filter: &AuditFilter,
         direction: Direction,
         after: Option<&Key>,
         (limit, offset): (u64, u64),
-    ) {
+        with_total: bool,
+    ) -> Sql {
+        let of = Of { filter, result: filter.result() };
         let (order, beyond) = match direction {
             Direction::Ascending => ("ASC", " > "),
             Direction::Descending => ("DESC", " < "),
         };
-        self.push_event_columns(sql);
-        sql.push(" FROM (SELECT id, occurred_at FROM ");
-        self.push_audit_filter(sql, Of { filter, result: filter.result() });
+        // Text: `INDEXED BY`, which the builder does not know. Plan:
+        // `events_are_found_by_an_index_from_wherever_they_are_looked_for`.
+        let mut sql = self.sql::<Entity>(|sql| {
+            sql.push("SELECT ");
+            if with_total {
+                self.push_audit_total(sql.push("("), filter);
+                sql.push(") AS total, ");
+            }
+            self.push_event_columns(sql);
+            self.push_audit_table(sql.push(" FROM (SELECT id, occurred_at FROM "), of);
+        });
+        self.push_asked(&mut sql, of);
         if let Some(key) = after {
             sql.push(" AND (occurred_at, id)").push(beyond).push("(");
             sql.bind(stored(&key.value)).push(", ").bind(key.id).push(")");
@@ -122,14 +118,13 @@ impl Scope<'_> {
         sql.push(" LIMIT ").bind(signed(limit)).push(" OFFSET ").bind(signed(offset));
         sql.push(") s JOIN audit_events e ON e.id = s.id ORDER BY s.occurred_at ").push(order);
         sql.push(", s.id ").push(order);
+        sql
     }
 
-    /// The total of a list that shows no rows: an empty one, or a page past the end.
+    /// The total of a list that shows no rows: beside the first row of the list, if it has any.
     async fn audit_total(&self, filter: &AuditFilter) -> Result<u64> {
-        // Text: as a page. Plan: `events_are_found_by_an_index_from_wherever_they_are_looked_for`.
-        let mut sql = Sql::default();
-        self.push_audit_total(&mut sql, filter);
-        sql.count(self.exec).await
+        let first = self.events_at(filter, Direction::Descending, None, (1, 0), true).one(self.exec).await?;
+        first.map_or(Ok(0), |row| Ok(unsigned(row.try_get("", "total")?)))
     }
 
     /// Appends the select of the total. What succeeded is what there is but the failures, which have an index.
@@ -147,13 +142,21 @@ impl Scope<'_> {
 
     /// Appends the table and the predicate of scope and filter.
     fn push_audit_filter(&self, sql: &mut Sql, of: Of<'_>) {
-        let Of { filter, result } = of;
+        self.push_audit_table(sql, of);
+        self.push_condition::<Entity>(sql);
+        self.push_asked(sql, of);
+    }
+
+    fn push_audit_table(&self, sql: &mut Sql, of: Of<'_>) {
         sql.push("audit_events");
         if self.exec.get_database_backend() == DbBackend::Sqlite {
             sql.push(" INDEXED BY ").push(&self.audit_index(of));
         }
-        sql.push(" WHERE ");
-        self.push_event_place(sql);
+        sql.push(" WHERE");
+    }
+
+    /// Appends what is asked for besides the predicate of the scope.
+    fn push_asked(&self, sql: &mut Sql, Of { filter, result }: Of<'_>) {
         self.push_asked_of_shown(sql, filter);
         if !filter.tenants.is_empty() {
             sql.push(" AND tenant_id").one_of(filter.tenants.iter().map(|id| id.uuid()));

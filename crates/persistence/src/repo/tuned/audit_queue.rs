@@ -11,9 +11,9 @@ use crate::{
         audit_chain::uuid,
         audit_seal::{COUNTED, Unsealed},
         list::{signed, unsigned},
-        sql::{AUDIT_EVENT, Sql},
+        sql::AUDIT_EVENT,
     },
-    scope::{Scope, system::System},
+    scope::system::System,
 };
 
 /// What is in the queue, with the event it names.
@@ -47,7 +47,7 @@ pub(crate) enum Part {
     Tagless,
 }
 
-impl Scope<'_> {
+impl System<'_> {
     /// A part of the queue, the oldest first.
     pub(in crate::repo) async fn queued(&self, part: Part, most: usize) -> Result<Vec<Queued>> {
         let contains = match self.exec.get_database_backend() {
@@ -55,7 +55,7 @@ impl Scope<'_> {
             _ => "position(uuid_send(q.event_id) IN s.event_ids)",
         };
         // Text: a part of bytes is found by a function of each database. Plan: `what_is_swept_and_purged_is_found_by_an_index`.
-        let mut sql = Sql::new("SELECT q.event_id, q.tenant_id AS q_tenant_id, ");
+        let mut sql = self.unscoped("SELECT q.event_id, q.tenant_id AS q_tenant_id, ");
         sql.push(&AUDIT_EVENT).push(
             ", CASE WHEN e.tenant_id <> q.tenant_id OR EXISTS (SELECT 1 FROM audit_seals s WHERE s.tenant_id = e.tenant_id \
              AND s.last_at >= e.occurred_at AND s.first_at <= e.occurred_at AND ",
@@ -80,7 +80,7 @@ impl System<'_> {
     /// The database refuses the statement, or does not answer in time.
     pub async fn unsealed(&self) -> Result<Unsealed> {
         // Text: a count up to a limit and the oldest event in one row. Plan: `what_is_swept_and_purged_is_found_by_an_index`.
-        let mut sql = Sql::new("SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM audit_unsealed LIMIT ");
+        let mut sql = self.unscoped("SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM audit_unsealed LIMIT ");
         sql.bind(COUNTED).push(") q) AS events, (SELECT e.occurred_at FROM audit_unsealed q ");
         sql.push("JOIN audit_events e ON e.id = q.event_id ORDER BY q.event_id LIMIT 1) AS since");
         let row = sql.one(self.exec).await?.ok_or(Error::Corrupt("count"))?;

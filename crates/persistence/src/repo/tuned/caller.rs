@@ -1,13 +1,13 @@
 //! Who makes a change, as the rows are in its transaction.
 
-use gatehouse_domain::{authz::UserActor, partner::Status, user::UserStatus};
+use gatehouse_domain::{
+    authz::{SystemReason, UserActor},
+    partner::Status,
+    user::UserStatus,
+};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult};
 
-use crate::{
-    db::WriteTx,
-    error::Result,
-    repo::{assignment::HELD_COLUMNS, sql::Sql},
-};
+use crate::{db::WriteTx, error::Result, repo::tuned::assignment::HELD_COLUMNS};
 
 impl WriteTx<'_> {
     /// The session of a user, and what the user holds where, one row for each role; none where user, tenant or partner
@@ -16,10 +16,11 @@ impl WriteTx<'_> {
         let db = self.exec();
         let (id, tenant) = (user.user_id.uuid(), user.tenant_id.uuid());
         let lock = if db.get_database_backend() == DbBackend::Postgres { " FOR SHARE" } else { "" };
+        let gatehouse = self.system(SystemReason::Authentication);
         // Text: three common table expressions, two of which lock; runs in every change. Plan:
         // `who_makes_a_change_is_found_by_an_index`.
-        let mut sql = Sql::new("WITH s AS (SELECT id, ended_at, end_reason, ends_at FROM sessions WHERE id = ");
-        sql.bind(user.session_id.uuid());
+        let mut sql = gatehouse.unscoped("WITH s AS (SELECT id, ended_at, end_reason, ends_at FROM sessions");
+        sql.push(" WHERE id = ").bind(user.session_id.uuid());
         sql.push("), a AS (SELECT * FROM role_assignments WHERE tenant_id = ").bind(tenant).push(" AND user_id = ");
         sql.bind(id).push(" AND deleted_at IS NULL").push(lock);
         sql.push(

@@ -13,7 +13,7 @@ use crate::{
     repo::{
         key::{self, TenantFacts},
         settings::{ABOVE, above},
-        sql::{KEY, Sql, TENANT},
+        sql::{KEY, TENANT},
         tenant, word,
     },
     scope::system::System,
@@ -29,7 +29,7 @@ impl System<'_> {
     ) -> Result<Option<TenantFacts>> {
         // Text: the state of the current key as a literal, by which the planner finds its partial index; asked by every
         // request whose tenant is not known. Plan: `signing_in_and_being_known_are_found_by_an_index`.
-        let mut sql = Sql::new("SELECT p.status AS partner_status, ");
+        let mut sql = self.unscoped("SELECT p.status AS partner_status, ");
         sql.push(ABOVE).push(", ").push(&TENANT).push(", ").push(&KEY);
         sql.push(" FROM tenants t JOIN partners p ON p.id = t.partner_id");
         sql.push(" LEFT JOIN signing_keys k ON k.tenant_id = t.id AND (k.state = ");

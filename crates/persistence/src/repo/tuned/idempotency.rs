@@ -7,7 +7,6 @@ use crate::{
     repo::{
         idempotency::{EarlierRequest, IdempotencyKey},
         list::signed,
-        sql::Sql,
     },
     scope::system::System,
 };
@@ -17,7 +16,7 @@ impl System<'_> {
     pub(in crate::repo) async fn earlier_request_row(&self, key: &IdempotencyKey, since: i64) -> Result<QueryResult> {
         // Text: a count up to a limit beside a row, in one exchange for every change that is asked for. Plan:
         // `signing_in_and_being_known_are_found_by_an_index`.
-        let mut sql = Sql::new(
+        let mut sql = self.unscoped(
             "SELECT k.fingerprint, k.answer, c.n FROM (SELECT COUNT(*) AS n FROM (SELECT 1 FROM idempotency_keys WHERE tenant_id = ",
         );
         sql.bind(key.tenant.uuid()).push(" AND user_id = ").bind(key.user.uuid());

@@ -5,10 +5,7 @@ use sea_orm::{ConnectionTrait, DbBackend};
 
 use crate::{
     error::Result,
-    repo::{
-        job::{ClaimedJob, claimed},
-        sql::Sql,
-    },
+    repo::job::{ClaimedJob, claimed},
     scope::system::WriteSystem,
 };
 
@@ -24,7 +21,7 @@ impl WriteSystem<'_> {
         let backend = db.get_database_backend();
         // Text: it skips what others have locked, and returns what it changed with a column of another table. Plan:
         // `signing_in_and_being_known_are_found_by_an_index`.
-        let mut sql = Sql::new("UPDATE jobs SET attempts = attempts + 1, lease = lease + 1, due_at = ");
+        let mut sql = self.unscoped("UPDATE jobs SET attempts = attempts + 1, lease = lease + 1, due_at = ");
         sql.bind(now.plus(kind.lease()).micros());
         sql.push(" WHERE id IN (SELECT id FROM jobs WHERE kind = ").bind(kind.as_str());
         sql.push(" AND due_at <= ").bind(now.micros());

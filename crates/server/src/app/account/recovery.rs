@@ -5,7 +5,7 @@
 //! second factor.
 
 use gatehouse_domain::{
-    authz::{By, Grant, SystemReason, WriteUsers},
+    authz::{Grant, SystemReason, WriteUsers},
     id::UserId,
     job::JobKind,
     mail,
@@ -108,7 +108,7 @@ impl Recovery<'_> {
         };
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(AUTH);
-            let by = By::system(AUTH);
+            let by = system.by();
             let Some(user) = system.user_by_email(claim.tenant.id, &email).await? else { return Ok(None) };
             let address = user.email.clone();
             let issued = match wish {
@@ -197,12 +197,11 @@ impl Recovery<'_> {
                 an_owner_stays(tx).await?;
             }
             let revoked = scope.revoke_many(&ends).await?;
-            let system = tx.system(AUTH);
-            let house = system.tenant(user.tenant_id).await?.ok_or(Error::NotFound)?;
+            let house = scope.tenant(user.tenant_id).await?.ok_or(Error::NotFound)?;
             let issued = user.issue_reset(now.plus(RESET_LIFETIME), &grant.by()).map_err(inactive)?;
             let issued = scope.put_token(issued, token.hash).await?;
             let url = outbox.link(RESET_PAGE, &house.slug, &token.text);
-            outbox.post_link(&system, &issued, letters::reset(&house, &issued.user, url, true), now).await?;
+            outbox.post_link(&scope, &issued, letters::reset(&house, &issued.user, url, true), now).await?;
             Ok::<_, Error>(revoked)
         };
         self.idempotency.write(origin, work).await

@@ -161,7 +161,7 @@ impl App {
 
 /// The platform keeps at least one administrator for good who can sign in, once it has one. To be asked after the change.
 pub(crate) async fn an_owner_stays(tx: &WriteTx<'_>) -> Result<()> {
-    let system = tx.system(SystemReason::Authentication);
+    let system = tx.system(SystemReason::Quota);
     if system.owners().await? > 0 {
         return Ok(());
     }

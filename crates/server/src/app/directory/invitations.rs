@@ -115,7 +115,7 @@ impl App {
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
-            let house = tx.system(SystemReason::Authentication).tenant(view.user.tenant_id).await?;
+            let house = scope.tenant(view.user.tenant_id).await?;
             let house = house.ok_or(Error::NotFound)?;
             // First whether there is anything to invite to; what is refused then takes it back.
             let invitation = new.issue(&scope, &house, view.user, &grant.by(), tx.now()).await?;

@@ -140,8 +140,7 @@ impl App {
                 an_owner_stays(tx).await?;
             }
             if user.email.key() != old.key() && user.status == UserStatus::Active {
-                let system = tx.system(SystemReason::Authentication);
-                let house = system.tenant(user.tenant_id).await?.ok_or(Error::NotFound)?;
+                let house = scope.tenant(user.tenant_id).await?.ok_or(Error::NotFound)?;
                 for letter in letters::email_changed(&house, &user, &old) {
                     outbox.post(&scope, &user, letter, tx.now()).await?;
                 }
@@ -151,7 +150,7 @@ impl App {
                 None => Effects::default(),
             };
             if patch.status == Some(UserStatus::Active) {
-                tx.system(SystemReason::Authentication).forget_failures(&user).await?;
+                scope.forget_failures(&user).await?;
             }
             Ok((scope.user_detail(id, tx.now()).await?.ok_or(Error::NotFound)?, effects))
         };
@@ -171,7 +170,7 @@ impl App {
             if grant.by().user_id() != Some(id) {
                 may_do_as_much(&grant, &scope, &detail.view.roles).await?;
             }
-            if !tx.system(SystemReason::Authentication).forget_failures(&detail.view.user).await? {
+            if !scope.forget_failures(&detail.view.user).await? {
                 return Ok(detail);
             }
             let user = scope.update(detail.view.user.unlock(&grant.by())).await?;

@@ -81,7 +81,7 @@ impl App {
     /// # Errors
     /// [`Error::Invalid`] when the password is too weak.
     pub async fn seed_demo(&self, password: &str) -> Result<Vec<DemoLogin>> {
-        let (now, by) = (self.env.now(), By::system(REASON));
+        let (now, by) = (self.env.now(), self.db.system(REASON).by());
         let password = Password::parse(password).map_err(|fault| password_issue("password", fault))?;
         password.check_length(15).map_err(|fault| password_issue("password", fault))?;
         let tenant = self.env.id(TenantId::from_parts);
@@ -135,7 +135,7 @@ impl App {
         hash: &PasswordHash,
         now: Timestamp,
     ) -> Result<(Tenant, Vec<User>)> {
-        let (by, created) = (By::system(REASON), now.minus(DAY * 45));
+        let (by, created) = (self.db.system(REASON).by(), now.minus(DAY * 45));
         let settings = Settings { registration: Some(Registration::Open), ..Settings::default() };
         let new = NewTenant {
             partner_id: partner,
@@ -264,7 +264,7 @@ impl App {
                 anchor,
                 expires_at: None,
             };
-            let assignment = Assignment::create(new, &By::system(REASON), now);
+            let assignment = Assignment::create(new, &self.db.system(REASON).by(), now);
             let work = async move |tx: &WriteTx<'_>| {
                 Ok::<_, Error>(tx.system(REASON).insert(assignment.clone()).await.map(drop)?)
             };

@@ -33,7 +33,7 @@ impl Keys<'_> {
     pub async fn rotate(&self, tenant: TenantRef, reason: SystemReason) -> Result<SigningKey> {
         let keys = self.list(tenant.id, reason).await?;
         let current = keys.into_iter().find(|key| key.state == KeyState::Current).ok_or(Error::NotFound)?;
-        let by = By::system(reason);
+        let by = self.db.system(reason).by();
         let (retired, new) = (current.retire(&by, self.env.now()), self.new_key(tenant, &by)?);
         let work = async move |tx: &WriteTx<'_>| {
             tx.system(reason).update(retired.clone()).await?;
@@ -51,7 +51,7 @@ impl Keys<'_> {
         if key.state == KeyState::Withdrawn {
             return Ok(key);
         }
-        let by = By::system(reason);
+        let by = self.db.system(reason).by();
         let tenant = TenantRef { id: key.tenant_id, partner_id: key.partner_id };
         let replacement = if key.state == KeyState::Current { Some(self.new_key(tenant, &by)?) } else { None };
         let withdrawn = key.withdraw(&by, self.env.now());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gatehouse_domain::{
     audit::Refused,
-    authz::{By, SystemReason},
+    authz::SystemReason,
     id::{AssignmentId, KeyId, PartnerId, TenantId, UserId},
     issue::Parse,
     key::SigningKey,
@@ -75,7 +75,7 @@ impl App {
     }
 
     async fn first_start(&self) -> Result<()> {
-        let (by, now) = (By::system(SETUP), self.env.now());
+        let (by, now) = (self.db.system(SETUP).by(), self.env.now());
         let partner = NewPartner {
             name: own::<Name>("Platform")?,
             slug: own::<Slug>(PARTNER)?,
@@ -186,7 +186,7 @@ impl App {
         let facts = self.default_tenant().await?;
         let hash = self.new_passwords().choose(&facts, "password", password, &username, &email).await?;
 
-        let (by, tenant) = (By::system(SETUP), facts.reference());
+        let (by, tenant) = (self.db.system(SETUP).by(), facts.reference());
         let id = self.env.id(UserId::from_parts);
         let new = NewUser { tenant, username, email, display_name: None, phone: None };
         let assignment = NewAssignment {

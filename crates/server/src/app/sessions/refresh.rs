@@ -138,8 +138,8 @@ impl RefreshTokens<'_> {
     /// Ends a session whose token was used twice. That another end came first makes no difference.
     async fn end_stolen(&self, session: Session, origin: &Origin) -> Result<()> {
         let work = async move |tx: &WriteTx<'_>| {
-            let by = By::system(AUTH);
-            end(&tx.system(AUTH), session.clone(), EndReason::ReuseDetected, &by, tx.now()).await.map(drop)
+            let system = tx.system(AUTH);
+            end(&system, session.clone(), EndReason::ReuseDetected, &system.by(), tx.now()).await.map(drop)
         };
         self.db.write(origin.ctx.clone(), work).await
     }

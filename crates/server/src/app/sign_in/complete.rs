@@ -5,7 +5,7 @@
 
 use gatehouse_domain::{
     audit::Refused,
-    authz::{By, SystemReason},
+    authz::SystemReason,
     id::{DeviceId, SessionId},
     role::HeldRole,
     secret::{Secret, TokenHash},
@@ -215,7 +215,7 @@ impl Entry {
                     target: RevokeTarget::Named(user.tenant(), user.id, oldest),
                     except: None,
                     reason: EndReason::SessionLimit,
-                    by: By::system(AUTH),
+                    by: system.by(),
                 };
                 system.revoke_many(&many).await?;
                 Ok(())

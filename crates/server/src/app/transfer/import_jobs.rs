@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    authz::{Actor, Area, By, Grant, Presence, ReadUsers, SystemReason, UserActor, WriteUsers, authorize},
+    authz::{Actor, Area, Grant, Presence, ReadUsers, SystemReason, UserActor, WriteUsers, authorize},
     id::{JobId, TenantId},
     import::{Import, ImportFailure, Order},
     page::{Direction, Page, PageRequest},
@@ -275,7 +275,8 @@ impl App {
         let (id, tenant) = (import.id, import.tenant.id);
         tracing::warn!(job = %id, tenant_id = %tenant, reason = why.as_str(), "an import cannot go on");
         let work = async move |tx: &WriteTx<'_>| {
-            tx.system(JOB).update(import.clone().fail(why, &By::system(JOB), tx.now())).await?;
+            let system = tx.system(JOB);
+            system.update(import.clone().fail(why, &system.by(), tx.now())).await?;
             Ok::<_, Error>(false)
         };
         self.db.write(self.env.ctx(), work).await

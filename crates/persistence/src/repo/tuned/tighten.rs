@@ -11,16 +11,17 @@ use gatehouse_domain::{
     settings::{ADMIN_SESSION_IDLE, ADMIN_SESSION_LIFETIME},
     time::Timestamp,
 };
-use sea_orm::{ConnectionTrait, DbBackend};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, ExprTrait, QueryFilter, sea_query::Expr};
 
 use crate::{
     db::Change,
+    entity::{session::Entity, user},
     error::Result,
     repo::{
-        effects,
+        Home,
         session::{ACTIVE, micros},
-        session_end::Ending,
         sql::Sql,
+        tuned::{effects, session_end::End},
     },
     scope::{Scope, WriteScope},
 };
@@ -104,8 +105,8 @@ impl Shortened {
 }
 
 impl Scope<'_> {
-    fn push_within(&self, sql: &mut Sql, within: Within, now: Timestamp) {
-        self.push_condition(sql);
+    /// Those that are active, of whom they are looked at, behind the predicate of the scope.
+    fn push_within(sql: &mut Sql, within: Within, now: Timestamp) {
         match within {
             Within::Platform => {}
             Within::Partner(partner) => {
@@ -125,12 +126,12 @@ impl Scope<'_> {
     pub async fn tightening(&self, tighten: &Tighten, now: Timestamp) -> Result<Effects> {
         let backend = self.exec.get_database_backend();
         let shortened = Shortened::of(tighten, backend);
-        let mut sql = Sql::new("WITH judged AS (SELECT id, tenant_id, user_id, created_at, CASE WHEN ");
-        sql.push(&shortened.ends_at)
-            .push(" <= ")
-            .bind(now.micros())
-            .push(" THEN 1 ELSE 0 END AS due FROM sessions WHERE ");
-        self.push_within(&mut sql, tighten.within, now);
+        // Text: ranks the sessions of each user. Plan: `sessions_that_stricter_settings_end_are_found_by_an_index`.
+        let mut sql = self.sql::<Entity>(|sql| {
+            sql.push("WITH judged AS (SELECT id, tenant_id, user_id, created_at, CASE WHEN ").push(&shortened.ends_at);
+            sql.push(" <= ").bind(now.micros()).push(" THEN 1 ELSE 0 END AS due FROM sessions WHERE");
+        });
+        Self::push_within(&mut sql, tighten.within, now);
         sql.push("), touched AS (SELECT id, user_id FROM ");
         match bound(tighten.caps.per_user.as_ref(), tighten.within, backend, |most| i64::from(*most)) {
             Some(most) => sql.push(&format!(
@@ -154,13 +155,13 @@ impl WriteScope<'_> {
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn shorten_sessions(&self, tenant: TenantRef, user: UserId) -> Result<()> {
+    pub async fn shorten_sessions(&self, tenant: TenantRef, user_id: UserId) -> Result<()> {
         let (lifetime, idle) = (micros(ADMIN_SESSION_LIFETIME), micros(ADMIN_SESSION_IDLE));
         // First, as it locks the user: a sign-in has the session that is shortened below, or waits and reads the roles again.
-        let mut given = Sql::new("UPDATE users SET roles_given = roles_given + 1 WHERE tenant_id = ");
-        given.bind(tenant.id.uuid()).push(" AND id = ").bind(user.uuid());
-        let db = self.tx.writing();
-        given.exec(db).await?;
+        let given = self.table_of::<user::Entity>(&Home { user: Some(user_id), ..tenant.into() })?.update();
+        let given = given.col_expr("roles_given", Expr::col(user::Column::RolesGiven).add(1));
+        let given = given.filter(user::Column::TenantId.eq(tenant.id.uuid()));
+        given.filter(user::Column::Id.eq(user_id.uuid())).exec(&self.tx.writing()).await?;
         // The expressions read the row as it was: each new value is spelled out where another depends on it.
         let max = format!(
             "CASE WHEN max_expires_at < created_at + {lifetime} THEN max_expires_at ELSE created_at + {lifetime} END"
@@ -169,13 +170,16 @@ impl WriteScope<'_> {
             format!("CASE WHEN expires_at < created_at + {lifetime} THEN expires_at ELSE created_at + {lifetime} END");
         let idle = format!("CASE WHEN idle_micros < {idle} THEN idle_micros ELSE {idle} END");
         let deadline = format!("last_activity_at + {idle} + {}", micros(ACTIVITY_LAG));
-        let mut sql = Sql::new(&format!(
-            "UPDATE sessions SET max_expires_at = {max}, expires_at = {expiry}, idle_micros = {idle}, \
-             ends_at = CASE WHEN {expiry} < {deadline} THEN {expiry} ELSE {deadline} END WHERE tenant_id = "
-        ));
-        sql.bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid()).push(" AND ended_at IS NULL AND ");
-        self.push_condition(&mut sql);
-        sql.exec(db).await?;
+        // Text: calculates with the row as it was. Plan: `sessions_that_end_are_found_by_an_index`.
+        let mut sql = self.sql::<Entity>(|sql| {
+            sql.push(&format!(
+                "UPDATE sessions SET max_expires_at = {max}, expires_at = {expiry}, idle_micros = {idle}, \
+                 ends_at = CASE WHEN {expiry} < {deadline} THEN {expiry} ELSE {deadline} END WHERE"
+            ));
+        });
+        sql.push(" AND tenant_id = ").bind(tenant.id.uuid()).push(" AND user_id = ").bind(user_id.uuid());
+        sql.push(" AND ended_at IS NULL");
+        sql.exec(self.tx.writing()).await?;
         self.tx.changed(Change::Everything);
         Ok(())
     }
@@ -192,18 +196,18 @@ impl WriteScope<'_> {
         if !shortened.exceeds.is_empty() {
             let exceeds = format!(" AND ({}) AND {}", shortened.exceeds.join(" OR "), shortened.ends_at);
             self.shorten(shortened, tighten.within, &exceeds).await?;
-            endings.push(Ending::new(now, EndReason::Expired, None).due(now).some(backend, |sql| {
-                self.push_within(sql, tighten.within, now);
+            endings.push(self.ending(End::now(now, EndReason::Expired, None).due(), true, |sql| {
+                Scope::push_within(sql, tighten.within, now);
                 sql.push(&exceeds).push(" <= ").bind(now.micros());
             }));
         }
         if let Some(most) = bound(tighten.caps.per_user.as_ref(), tighten.within, backend, |most| i64::from(*most)) {
-            let ending = Ending::new(now, EndReason::SessionLimit, tighten.by.user_id());
-            endings.push(ending.some(backend, |sql| {
-                sql.push("id IN (SELECT id FROM (SELECT id, tenant_id, ")
-                    .push(&nth(""))
-                    .push(" AS nth FROM sessions WHERE ");
-                self.push_within(sql, tighten.within, now);
+            let end = End::now(now, EndReason::SessionLimit, tighten.by.user_id());
+            endings.push(self.ending(end, true, |sql| {
+                sql.push(" AND id IN (SELECT id FROM (SELECT id, tenant_id, ").push(&nth(""));
+                sql.push(" AS nth FROM sessions WHERE");
+                self.push_condition::<Entity>(sql);
+                Scope::push_within(sql, tighten.within, now);
                 sql.push(&format!(") ranked WHERE nth > {most})"));
             }));
         }
@@ -214,11 +218,14 @@ impl WriteScope<'_> {
     async fn shorten(&self, shortened: Shortened, within: Within, exceeds: &str) -> Result<()> {
         let now = self.tx.now();
         let Shortened { max_expires_at, refresh_micros, expires_at, idle_micros, ends_at, .. } = shortened;
-        let mut sql = Sql::new(&format!(
-            "UPDATE sessions SET max_expires_at = {max_expires_at}, refresh_micros = {refresh_micros}, \
-             expires_at = {expires_at}, idle_micros = {idle_micros}, ends_at = {ends_at} WHERE "
-        ));
-        self.push_within(&mut sql, within, now);
+        // Text: calculates with the row as it was. Plan: `sessions_that_stricter_settings_end_are_found_by_an_index`.
+        let mut sql = self.sql::<Entity>(|sql| {
+            sql.push(&format!(
+                "UPDATE sessions SET max_expires_at = {max_expires_at}, refresh_micros = {refresh_micros}, \
+                 expires_at = {expires_at}, idle_micros = {idle_micros}, ends_at = {ends_at} WHERE"
+            ));
+        });
+        Scope::push_within(&mut sql, within, now);
         sql.push(exceeds).push(" > ").bind(now.micros());
         sql.exec(self.tx.writing()).await?;
         self.tx.changed(Change::Everything);

@@ -12,7 +12,7 @@ use gatehouse_domain::{
     time::Timestamp,
     user::{PasswordSet, User},
 };
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, QueryResult, Set};
 use uuid::Uuid;
 
 use crate::{
@@ -20,10 +20,10 @@ use crate::{
     error::{Error, Result},
     repo::{
         self,
-        assignment::{HELD_COLUMNS, HELD_JOINS, held},
         list::unsigned,
-        sql::{self, Sql},
+        sql,
         throttle::{AttemptKeys, ThrottleKey, counter, key_of, surroundings},
+        tuned::assignment::{HELD_COLUMNS, HELD_JOINS, held},
     },
     scope::system::{System, WriteSystem},
 };
@@ -133,7 +133,8 @@ impl System<'_> {
     ) -> Result<Attempt> {
         let db = self.exec;
         let backend = db.get_database_backend();
-        let mut sql = Sql::new("SELECT ");
+        // Text: every sign-in runs it. Plan: `signing_in_and_being_known_are_found_by_an_index`.
+        let mut sql = self.unscoped("SELECT ");
         sql.push(&sql::USER).push(", ").push(HELD_COLUMNS).push(", u.roles_given, d.id AS d_id");
         for of in ["n", "k"] {
             for column in ["failures", "since", "blocked_until"] {
@@ -174,7 +175,8 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn session_state(&self, id: SessionId, now: Timestamp) -> Result<Option<SessionState>> {
-        let mut sql = Sql::new("SELECT ");
+        // Text: every token check without a warm cache runs it. Plan: `signing_in_and_being_known_are_found_by_an_index`.
+        let mut sql = self.unscoped("SELECT ");
         sql.push(&sql::SESSION).push(", ").push(&sql::USER).push(", ").push(HELD_COLUMNS);
         sql.push(" FROM sessions s JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id ").push(HELD_JOINS);
         sql.push(" WHERE s.id = ").bind(id.uuid());
@@ -198,7 +200,8 @@ impl WriteSystem<'_> {
     /// The database refuses the statement, or does not answer in time.
     pub async fn admit(&self, user: &User, hash: &PasswordHash, keys: &AttemptKeys) -> Result<Option<Admission>> {
         let now = self.tx.now().micros();
-        let mut sql = Sql::new("UPDATE users SET last_login_at = ");
+        // Text: every sign-in runs it, and locks. Plan: `signing_in_and_being_known_are_found_by_an_index`.
+        let mut sql = self.unscoped("UPDATE users SET last_login_at = ");
         sql.bind(now).push(" WHERE id = ").bind(user.id.uuid()).push(" AND tenant_id = ").bind(user.tenant_id.uuid());
         sql.push(" AND status = 'ACTIVE' AND password_hash = ").bind(hash.as_str());
         sql.push(
@@ -226,9 +229,13 @@ impl WriteSystem<'_> {
     /// The database refuses the statement, or does not answer in time.
     pub async fn rehash_password(&self, changed: Changed<PasswordSet>, old: &PasswordHash) -> Result<()> {
         let (PasswordSet { user, hash }, event) = changed.into_parts();
-        let mut sql = Sql::new("UPDATE users SET password_hash_cost = NULL, password_hash = ");
-        sql.bind(hash.as_str()).push(" WHERE id = ").bind(user.id.uuid());
-        sql.push(" AND password_hash = ").bind(old.as_str());
-        if self.execute(sql).await? == 1 { self.tx.record(event).await } else { Ok(()) }
+        let better = user::ActiveModel {
+            password_hash: Set(Some(hash.as_str().to_owned())),
+            password_hash_cost: Set(None),
+            ..Default::default()
+        };
+        let same = self.update_where::<user::Entity>().filter(user::Column::Id.eq(user.id.uuid()));
+        let same = same.filter(user::Column::PasswordHash.eq(old.as_str())).set(better);
+        if same.exec(&self.tx.writing()).await?.rows_affected == 1 { self.tx.record(event).await } else { Ok(()) }
     }
 }

@@ -2,7 +2,7 @@
 
 use gatehouse_domain::{
     audit::Event,
-    authz::{By, SystemReason, TenantRef},
+    authz::TenantRef,
     change::Changed,
     id::{PartnerId, SessionId, TenantId, UserId},
     session::{self, EndReason, EndedSession, RevokeMany, RevokeTarget, Revoked, Session},
@@ -32,36 +32,24 @@ const AT_ONCE: usize = 5_000;
 /// A statement that ends sessions. Only [`WriteScope::end_all`] runs it.
 pub(crate) struct Ending(Sql);
 
-impl Ending {
-    /// Ends now, with a reason, by a user, what a condition finds.
-    pub(crate) fn new(at: Timestamp, reason: EndReason, by: Option<UserId>) -> Self {
-        let mut sql = Sql::new("UPDATE sessions SET ended_at = ");
-        sql.bind(at.micros()).push(", end_reason = ").bind(reason.as_str());
-        sql.push(", ended_by = ").bind(by.map(UserId::uuid));
-        Self(sql)
+/// How sessions end.
+pub(crate) struct End {
+    at: Timestamp,
+    reason: EndReason,
+    by: Option<UserId>,
+    /// Whether the end that was to be is set, too.
+    is_due: bool,
+}
+
+impl End {
+    /// Now, for a reason, by a user.
+    pub(crate) const fn now(at: Timestamp, reason: EndReason, by: Option<UserId>) -> Self {
+        Self { at, reason, by, is_due: false }
     }
 
     /// Sets the end that was to be, too.
-    pub(crate) fn due(mut self, at: Timestamp) -> Self {
-        self.0.push(", expires_at = ").bind(at.micros()).push(", ends_at = ").bind(at.micros());
-        self
-    }
-
-    /// Ends all that a condition finds.
-    fn all(mut self, which: impl FnOnce(&mut Sql)) -> Self {
-        self.0.push(" WHERE ");
-        which(&mut self.0);
-        self
-    }
-
-    /// Ends at most [`AT_ONCE`] of what a condition finds. PostgreSQL locks them while it looks for them: what others end
-    /// at the same time does not count, so that a batch with fewer is the last.
-    pub(crate) fn some(mut self, backend: DbBackend, which: impl FnOnce(&mut Sql)) -> Self {
-        self.0.push(" WHERE ended_at IS NULL AND id IN (SELECT id FROM sessions WHERE ");
-        which(&mut self.0);
-        self.0.push(&format!(" LIMIT {AT_ONCE}"));
-        self.0.push(if backend == DbBackend::Postgres { " FOR NO KEY UPDATE)" } else { ")" });
-        self
+    pub(crate) const fn due(self) -> Self {
+        Self { is_due: true, ..self }
     }
 }
 
@@ -82,6 +70,32 @@ fn ended_session(row: &QueryResult) -> Result<EndedSession> {
 }
 
 impl WriteScope<'_> {
+    /// Ends what lies within and is found by a condition besides: all of it, or at most [`AT_ONCE`]. PostgreSQL locks a batch
+    /// while it looks for it: what others end at the same time does not count, so that one with fewer is the last.
+    pub(crate) fn ending(&self, end: End, is_batch: bool, which: impl FnOnce(&mut Sql)) -> Ending {
+        // Text: a batch is locked where it is found, and returned. Plan: `sessions_that_end_are_found_by_an_index`.
+        let mut sql = self.sql::<Entity>(|sql| {
+            sql.push("UPDATE sessions SET ended_at = ").bind(end.at.micros());
+            sql.push(", end_reason = ").bind(end.reason.as_str());
+            sql.push(", ended_by = ").bind(end.by.map(UserId::uuid));
+            if end.is_due {
+                sql.push(", expires_at = ").bind(end.at.micros()).push(", ends_at = ").bind(end.at.micros());
+            }
+            sql.push(if is_batch {
+                " WHERE ended_at IS NULL AND id IN (SELECT id FROM sessions WHERE"
+            } else {
+                " WHERE"
+            });
+        });
+        which(&mut sql);
+        if is_batch {
+            sql.push(&format!(" LIMIT {AT_ONCE}"));
+            let is_postgres = self.exec.get_database_backend() == DbBackend::Postgres;
+            sql.push(if is_postgres { " FOR NO KEY UPDATE)" } else { ")" });
+        }
+        Ending(sql)
+    }
+
     /// What follows from the end of sessions, in the transaction that ends them: events are recorded and caches are told.
     /// Of many sessions it is told a batch at a time, so whatever one ended session causes has its place here. Their
     /// counters are kept by triggers.
@@ -154,19 +168,17 @@ impl WriteScope<'_> {
     /// The database refuses the statement, or does not answer in time.
     pub async fn revoke_many(&self, many: &RevokeMany) -> Result<Revoked> {
         let (now, backend) = (self.tx.now(), self.exec.get_database_backend());
-        let ending = Ending::new(now, many.reason, many.by.user_id());
-        let which = |sql: &mut Sql| {
-            self.push_condition(sql);
-            push_target(sql, many, now);
-        };
+        let end = End::now(now, many.reason, many.by.user_id());
         let ending = match &many.target {
-            RevokeTarget::User(_, user) | RevokeTarget::Named(_, user, _) => ending.all(|sql| {
-                which(sql);
+            RevokeTarget::User(_, user) | RevokeTarget::Named(_, user, _) => self.ending(end, false, |sql| {
+                push_target(sql, many, now);
                 sql.push(" AND EXISTS (");
                 push_user_lock(sql, *user, backend);
                 sql.push(")");
             }),
-            RevokeTarget::Tenant(_) | RevokeTarget::Partner(_) => ending.some(backend, which),
+            RevokeTarget::Tenant(_) | RevokeTarget::Partner(_) => {
+                self.ending(end, true, |sql| push_target(sql, many, now))
+            }
         };
         self.end_all([ending], |ended| many.event(ended)).await
     }
@@ -178,7 +190,8 @@ impl WriteSystem<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn expire_due(&self) -> Result<usize> {
-        let mut sql = Sql::new("UPDATE sessions SET ended_at = ends_at, end_reason = ");
+        // Text: passes over what others have locked. Plan: `what_is_swept_and_purged_is_found_by_an_index`.
+        let mut sql = self.unscoped("UPDATE sessions SET ended_at = ends_at, end_reason = ");
         sql.bind(EndReason::Expired.as_str()).push(
             " WHERE id IN (SELECT id FROM sessions WHERE tenant_id IN (SELECT t.id FROM tenants t) AND ended_at IS NULL \
              AND ends_at <= ",
@@ -189,7 +202,7 @@ impl WriteSystem<'_> {
         }
         sql.push(")").push(RETURNING);
         let ended = self.end_batch(sql).await?;
-        let event = |(tenant, count)| session::expired(tenant, By::system(SystemReason::Job), count);
+        let event = |(tenant, count)| session::expired(tenant, self.by(), count);
         let events = by_tenant(ended.iter().map(|session| session.tenant)).map(event).collect();
         self.sessions_ended(&ended, events).await?;
         Ok(ended.len())

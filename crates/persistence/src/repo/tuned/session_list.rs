@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 
 use gatehouse_domain::{
+    authz::{Reach, TenantRef},
     id::{ApplicationId, PartnerId, TenantId, UserId},
     page::{Direction, Key, KeyValue, Page, PageRequest},
     session::SessionView,
@@ -14,15 +15,16 @@ use gatehouse_domain::{
 };
 
 use crate::{
+    entity::session::Entity,
     error::{Error, Result},
     repo::{
         list::{signed, stored, unsigned},
-        session::{ACTIVE, view, view_columns},
+        session::ACTIVE,
         sql::Sql,
+        tuned::session::{view, view_columns},
     },
     scope::Scope,
 };
-use gatehouse_domain::authz::Reach;
 
 /// Which sessions are listed; what is empty is not asked for.
 #[derive(Debug, Clone, Default)]
@@ -80,6 +82,15 @@ impl SessionSort {
     }
 }
 
+/// Where a page begins and how long it is.
+struct Place<'a> {
+    after: Option<&'a Key>,
+    /// The hour that it begins in, where it is known.
+    hour: Option<i64>,
+    limit: u64,
+    offset: u64,
+}
+
 /// From this offset on it pays to look up where the page begins.
 const FAR: u64 = 500;
 const HOUR: &str = "3600000000";
@@ -99,7 +110,7 @@ impl Scope<'_> {
     ) -> Result<Page<SessionView>> {
         let start = match (&self.reach, filter.tenants.as_slice()) {
             (Reach::Tenant(tenant), []) if self.may_jump(filter, sort, request) => {
-                let start = self.start_of(tenant.id, filter.active_only, direction, request.offset(), now).await?;
+                let start = self.start_of(*tenant, filter.active_only, direction, request.offset(), now).await?;
                 if start.is_none() {
                     // The counters are exact: there is no such page, and no need to walk the list to find that out.
                     return Ok(Page { items: Vec::new(), total: self.total(filter, now).await?, next: None });
@@ -110,31 +121,10 @@ impl Scope<'_> {
         };
 
         let per_page = request.per_page.get();
-        let (order, beyond) = match direction {
-            Direction::Ascending => ("ASC", " > "),
-            Direction::Descending => ("DESC", " < "),
-        };
-        let mut sql = Sql::new("SELECT (");
-        self.push_total(&mut sql, filter, now);
-        sql.push(") AS total, ").push(&view_columns()).push(" FROM (SELECT * FROM sessions WHERE ");
-        self.push_filter(&mut sql, filter, now);
-        if let Some(key) = request.after() {
-            sql.push(" AND (").push(sort.column()).push(", id)").push(beyond).push("(");
-            sql.bind(stored(&key.value)).push(", ").bind(key.id).push(")");
-        }
-        let mut offset = request.offset();
-        if let Some((hour, before)) = start {
-            offset -= before;
-            match direction {
-                Direction::Ascending => sql.push(" AND created_at >= ").bind(Timestamp::from_hour(hour).micros()),
-                Direction::Descending => sql.push(" AND created_at < ").bind(Timestamp::from_hour(hour + 1).micros()),
-            };
-        }
-        sql.push(" ORDER BY ").push(sort.column()).push(" ").push(order).push(", id ").push(order);
-        sql.push(" LIMIT ").bind(signed(per_page + 1)).push(" OFFSET ").bind(signed(offset));
-        sql.push(") s JOIN users u ON u.id = s.user_id ORDER BY s.").push(sort.column()).push(" ").push(order);
-        sql.push(", s.id ").push(order);
-        let rows = sql.all(self.exec).await?;
+        let (hour, before) = start.unzip();
+        let offset = request.offset() - before.unwrap_or(0);
+        let place = Place { after: request.after(), hour, limit: per_page + 1, offset };
+        let rows = self.page_at(filter, sort, direction, &place, now).all(self.exec).await?;
         let total = match rows.first() {
             Some(row) => unsigned(row.try_get("", "total")?),
             None => self.total(filter, now).await?,
@@ -156,8 +146,8 @@ impl Scope<'_> {
         filter.is_counted() && filter.devices.is_empty() && sort == SessionSort::CreatedAt && request.offset() >= FAR
     }
 
+    /// What is asked for besides the predicate of the scope.
     fn push_filter(&self, sql: &mut Sql, filter: &SessionFilter, now: Timestamp) {
-        self.push_condition(sql);
         if !filter.tenants.is_empty() {
             sql.push(" AND tenant_id").one_of(filter.tenants.iter().map(|id| id.uuid()));
         }
@@ -196,18 +186,58 @@ impl Scope<'_> {
         }
     }
 
-    /// The total of a list that shows no rows: an empty one, or a page past the end.
+    /// The statement of a page, with the total beside each row.
+    fn page_at(
+        &self,
+        filter: &SessionFilter,
+        sort: SessionSort,
+        direction: Direction,
+        place: &Place<'_>,
+        now: Timestamp,
+    ) -> Sql {
+        let (order, beyond) = match direction {
+            Direction::Ascending => ("ASC", " > "),
+            Direction::Descending => ("DESC", " < "),
+        };
+        // Text: limits before it joins, and has the total beside. Plan: `sessions_across_tenants_are_found_by_an_index`.
+        let mut sql = self.sql::<Entity>(|sql| {
+            sql.push("SELECT (");
+            self.push_total(sql, filter, now);
+            sql.push(") AS total, ").push(&view_columns()).push(" FROM (SELECT * FROM sessions WHERE");
+        });
+        self.push_filter(&mut sql, filter, now);
+        if let Some(key) = place.after {
+            sql.push(" AND (").push(sort.column()).push(", id)").push(beyond).push("(");
+            sql.bind(stored(&key.value)).push(", ").bind(key.id).push(")");
+        }
+        if let Some(hour) = place.hour {
+            match direction {
+                Direction::Ascending => sql.push(" AND created_at >= ").bind(Timestamp::from_hour(hour).micros()),
+                Direction::Descending => sql.push(" AND created_at < ").bind(Timestamp::from_hour(hour + 1).micros()),
+            };
+        }
+        sql.push(" ORDER BY ").push(sort.column()).push(" ").push(order).push(", id ").push(order);
+        sql.push(" LIMIT ").bind(signed(place.limit));
+        if place.offset > 0 {
+            sql.push(" OFFSET ").bind(signed(place.offset));
+        }
+        sql.push(") s JOIN users u ON u.id = s.user_id ORDER BY s.").push(sort.column()).push(" ").push(order);
+        sql.push(", s.id ").push(order);
+        sql
+    }
+
+    /// The total of a list that shows no rows: beside the first row of the list, if it has any.
     async fn total(&self, filter: &SessionFilter, now: Timestamp) -> Result<u64> {
-        let mut sql = Sql::default();
-        self.push_total(&mut sql, filter, now);
-        let row = sql.one(self.exec).await?.ok_or(Error::Corrupt("count"))?;
-        row.try_get_by_index::<i64>(0).map(unsigned).map_err(|_| Error::Corrupt("count"))
+        let place = Place { after: None, hour: None, limit: 1, offset: 0 };
+        let first = self.page_at(filter, SessionSort::CreatedAt, Direction::Descending, &place, now);
+        first.one(self.exec).await?.map_or(Ok(0), |row| Ok(unsigned(row.try_get("", "total")?)))
     }
 
     /// Appends the select of the total.
     fn push_total(&self, sql: &mut Sql, filter: &SessionFilter, now: Timestamp) {
         if !filter.is_counted() || matches!(self.reach, Reach::Own(..)) {
-            sql.push("SELECT COUNT(*) FROM sessions WHERE ");
+            sql.push("SELECT COUNT(*) FROM sessions WHERE");
+            self.push_condition::<Entity>(sql);
             return self.push_filter(sql, filter, now);
         }
         sql.push("SELECT CAST(COALESCE(SUM(")
@@ -249,7 +279,7 @@ impl Scope<'_> {
     /// The hour in which a far page begins, and how many sessions of the list lie before that hour.
     async fn start_of(
         &self,
-        tenant: TenantId,
+        tenant: TenantRef,
         active_only: bool,
         direction: Direction,
         offset: u64,
@@ -259,18 +289,21 @@ impl Scope<'_> {
             Direction::Ascending => "ASC",
             Direction::Descending => "DESC",
         };
-        let mut sql = Sql::new("SELECT hour, before FROM (SELECT hour, n, CAST(SUM(n) OVER (ORDER BY hour ");
-        sql.push(order).push(") - n AS bigint) AS before FROM (SELECT h.hour AS hour, ");
-        if active_only {
-            sql.push("h.active - COALESCE(due.n, 0) AS n FROM session_hours h LEFT JOIN (SELECT created_at / ")
-                .push(HOUR);
-            sql.push(" AS hour, COUNT(*) AS n FROM sessions WHERE tenant_id = ").bind(tenant.uuid());
-            sql.push(" AND ended_at IS NULL AND ends_at <= ").bind(now.micros());
-            sql.push(" GROUP BY created_at / ").push(HOUR).push(") due ON due.hour = h.hour");
-        } else {
-            sql.push("h.total AS n FROM session_hours h");
-        }
-        sql.push(" WHERE h.tenant_id = ").bind(tenant.uuid()).push(") counted) summed WHERE before <= ");
+        // Text: adds up over the hours before. Plan: `page_beyond_the_end_of_a_tenants_list_is_not_walked_to`.
+        let mut sql = self.sql_of_tenant(tenant, |sql| {
+            sql.push("SELECT hour, before FROM (SELECT hour, n, CAST(SUM(n) OVER (ORDER BY hour ");
+            sql.push(order).push(") - n AS bigint) AS before FROM (SELECT h.hour AS hour, ");
+            if active_only {
+                sql.push("h.active - COALESCE(due.n, 0) AS n FROM session_hours h LEFT JOIN (SELECT created_at / ");
+                sql.push(HOUR).push(" AS hour, COUNT(*) AS n FROM sessions WHERE tenant_id = ").bind(tenant.id.uuid());
+                sql.push(" AND ended_at IS NULL AND ends_at <= ").bind(now.micros());
+                sql.push(" GROUP BY created_at / ").push(HOUR).push(") due ON due.hour = h.hour");
+            } else {
+                sql.push("h.total AS n FROM session_hours h");
+            }
+            sql.push(" WHERE h.tenant_id");
+        })?;
+        sql.push(") counted) summed WHERE before <= ");
         sql.bind(signed(offset)).push(" AND before + n > ").bind(signed(offset)).push(" LIMIT 1");
         let Some(row) = sql.one(self.exec).await? else { return Ok(None) };
         let get = |i| row.try_get_by_index::<i64>(i).map_err(|_| Error::Corrupt("count"));
