@@ -17,6 +17,7 @@ use crate::{
 pub struct Changed<T> {
     value: T,
     event: Event,
+    endangers_platform: bool,
 }
 
 impl<T> Changed<T> {
@@ -24,12 +25,25 @@ impl<T> Changed<T> {
         Self {
             value,
             event: Event { action, resource, by: *by, failure: None, reason: None, fields: Fields::default() },
+            endangers_platform: false,
         }
     }
 
     /// A change whose event another transition has made.
     pub(crate) const fn of(value: T, event: Event) -> Self {
-        Self { value, event }
+        Self { value, event, endangers_platform: false }
+    }
+
+    /// Marks a change that can leave the platform without an administrator.
+    pub(crate) const fn endangering_platform(mut self, endangers: bool) -> Self {
+        self.endangers_platform = endangers;
+        self
+    }
+
+    /// Whether the platform may be without an administrator afterwards. Whoever saves it asks
+    /// [`crate::platform::administrator_stays`].
+    pub const fn endangers_platform(&self) -> bool {
+        self.endangers_platform
     }
 
     pub(crate) fn with(mut self, fields: Fields) -> Self {

@@ -20,6 +20,7 @@
 //! - **application**: an OAuth client that a session was used with.
 //! - **actor**: who acts in a request. Anonymous is the absence of an actor.
 //! - **grant**: the proof that an actor may use a permission within a **reach**; the only way to touch tenant data.
+//! - **authority**: what the caller of a change holds, to be compared with what it gives to others or takes from them.
 //! - **transition**: a function of this crate that makes a new state of something, with the audit event that explains it:
 //!   a [`change::Changed`].
 //! - **access token**: a JWT (RFC 9068) that is valid for minutes. **Refresh token**: an opaque token, good for one use

@@ -16,7 +16,9 @@ impl PerPage {
     pub const DEFAULT: Self = Self(50);
     /// The most a caller may ask for.
     pub const MAX: u16 = 200;
-    /// That many.
+    /// The least a caller may ask for.
+    pub const LEAST: Self = Self(1);
+    /// The most a caller may ask for.
     pub const GREATEST: Self = Self(Self::MAX);
 
     /// The number.

@@ -186,7 +186,8 @@ impl Partner {
             next.updated_at = now;
         }
         let resource = next.resource();
-        (Changed::new(next, action, resource, by).with(fields), ends)
+        let endangers = ends.is_some() || next.settings.begins_to_ask_for_verified_email(&self.settings);
+        (Changed::new(next, action, resource, by).with(fields).endangering_platform(endangers), ends)
     }
 
     /// Deletes a partner with its tenants and everything in them. Its slug is free for another.
@@ -196,6 +197,6 @@ impl Partner {
         fields.change("status", self.status, next.status).set("tenant_count", next.tenants);
         let ends = RevokeMany::below(RevokeTarget::Partner(next.id), EndReason::Deleted, by);
         let resource = next.resource();
-        (Changed::new(next, Action::PartnerDeleted, resource, by).with(fields), ends)
+        (Changed::new(next, Action::PartnerDeleted, resource, by).with(fields).endangering_platform(true), ends)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     audit::{Action, Fields, Resource, ResourceKind},
-    authz::{By, PermissionSet, Right, TenantRef},
+    authz::{Authority, Denied, PermissionSet, Right, TenantRef},
     change::Changed,
     id::{AssignmentId, PartnerId, RoleId, TenantId, UserId},
     text::Name,
@@ -135,15 +135,29 @@ impl Role {
         Resource::of(ResourceKind::Role, self.id.uuid()).in_tenant(self.partner_id, self.tenant_id)
     }
 
+    /// The tenant it belongs to.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantRef {
+        TenantRef { id: self.tenant_id, partner_id: self.partner_id }
+    }
+
+    /// What it gives whoever holds it without an end.
+    fn right(&self) -> Right {
+        Right { anchor: Anchor::Tenant(self.tenant_id), permissions: self.permissions.clone(), expires_at: None }
+    }
+
     /// Makes a role.
+    ///
+    /// # Errors
+    /// [`Denied`] when it would allow what the caller does not hold.
     pub fn create(
         id: RoleId,
         tenant: TenantRef,
         name: Name,
         permissions: PermissionSet,
-        by: &By,
+        caller: &Authority,
         now: Timestamp,
-    ) -> Changed<Self> {
+    ) -> Result<Changed<Self>, Denied> {
         let role = Self {
             id,
             tenant_id: tenant.id,
@@ -155,23 +169,28 @@ impl Role {
             deleted_at: None,
             version: 0,
         };
+        caller.describes(&role.right())?;
         let mut fields = Fields::default();
         fields.set("name", &role.name).set("permissions", role.permission_list());
         let resource = role.resource();
-        Changed::new(role, Action::RoleCreated, resource, by).with(fields)
+        Ok(Changed::new(role, Action::RoleCreated, resource, caller.by()).with(fields))
     }
 
-    /// Changes the name, the permissions, or both.
+    /// Changes the name, the permissions, or both. Whoever holds the role is affected at once.
+    ///
+    /// # Errors
+    /// [`Denied`] when the caller does not hold what it allowed and will allow, what is added for ever.
     pub fn update(
         self,
         name: Option<Name>,
         permissions: Option<PermissionSet>,
-        by: &By,
+        caller: &Authority,
         now: Timestamp,
-    ) -> Changed<Self> {
+    ) -> Result<Changed<Self>, Denied> {
         let mut next = self.clone();
         next.name = name.unwrap_or(next.name);
         next.permissions = permissions.unwrap_or(next.permissions);
+        caller.holds_both(Some(&self.right()), Some(&next.right()))?;
         let mut fields = Fields::default();
         fields.change("name", &self.name, &next.name).change(
             "permissions",
@@ -182,18 +201,58 @@ impl Role {
             next.updated_at = now;
         }
         let resource = next.resource();
-        Changed::new(next, Action::RoleUpdated, resource, by).with(fields)
+        Ok(Changed::new(next, Action::RoleUpdated, resource, caller.by()).with(fields))
     }
 
     /// Deletes the role; whoever held it holds it no longer.
-    pub fn delete(self, by: &By, now: Timestamp) -> Changed<Self> {
+    ///
+    /// # Errors
+    /// [`Denied`] when the caller does not hold what it allowed.
+    pub fn delete(self, caller: &Authority, now: Timestamp) -> Result<Changed<Self>, Denied> {
+        caller.holds_both(Some(&self.right()), None)?;
         let resource = self.resource();
         let next = Self { updated_at: now, deleted_at: Some(now), ..self };
-        Changed::new(next, Action::RoleDeleted, resource, by)
+        Ok(Changed::new(next, Action::RoleDeleted, resource, caller.by()))
     }
 
     fn permission_list(&self) -> Vec<&str> {
         self.permissions.iter().map(super::authz::PermissionPattern::as_str).collect()
+    }
+}
+
+/// A role of either kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnyRole {
+    /// One that exists everywhere.
+    Builtin(BuiltinRole),
+    /// One of a tenant.
+    Custom(Role),
+}
+
+impl AnyRole {
+    /// The id.
+    #[must_use]
+    pub const fn id(&self) -> RoleId {
+        match self {
+            Self::Builtin(role) => role.id(),
+            Self::Custom(role) => role.id,
+        }
+    }
+
+    /// What it gives at an anchor, until an end.
+    fn right(&self, anchor: Anchor, expires_at: Option<Timestamp>) -> Right {
+        let permissions = match self {
+            Self::Builtin(role) => role.permissions(),
+            Self::Custom(role) => role.permissions.clone(),
+        };
+        Right { anchor, permissions, expires_at }
+    }
+
+    fn fits(&self, anchor: Anchor) -> bool {
+        match self {
+            Self::Builtin(role) => role.fits(anchor),
+            Self::Custom(role) => anchor == Anchor::Tenant(role.tenant_id),
+        }
     }
 }
 
@@ -253,6 +312,20 @@ impl HeldRole {
     }
 }
 
+/// Whether one of these roles makes its holder an administrator of the platform.
+pub(crate) fn administers_platform(roles: &[HeldRole]) -> bool {
+    roles.iter().any(|role| role.role_id == BuiltinRole::SuperAdmin.id())
+}
+
+/// Why a role is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotGiven {
+    /// The role does not fit the anchor.
+    Misfit,
+    /// The caller does not hold what it allows there, or not for so long.
+    Denied(Denied),
+}
+
 /// What is needed to give a role.
 #[derive(Debug, Clone)]
 pub struct NewAssignment {
@@ -263,7 +336,7 @@ pub struct NewAssignment {
     /// Who gets the role.
     pub user_id: UserId,
     /// The role.
-    pub role_id: RoleId,
+    pub role: AnyRole,
     /// Where it will hold.
     pub anchor: Anchor,
     /// When it ends by itself.
@@ -294,13 +367,21 @@ impl Assignment {
     }
 
     /// Gives a role.
-    pub fn create(new: NewAssignment, by: &By, now: Timestamp) -> Changed<Self> {
+    ///
+    /// # Errors
+    /// [`NotGiven`].
+    pub fn create(new: NewAssignment, caller: &Authority, now: Timestamp) -> Result<Changed<Self>, NotGiven> {
+        if !new.role.fits(new.anchor) {
+            return Err(NotGiven::Misfit);
+        }
+        let right = new.role.right(new.anchor, new.expires_at);
+        caller.holds_both(None, Some(&right)).map_err(NotGiven::Denied)?;
         let assignment = Self {
             id: new.id,
             tenant_id: new.tenant.id,
             partner_id: new.tenant.partner_id,
             user_id: new.user_id,
-            role_id: new.role_id,
+            role_id: new.role.id(),
             anchor: new.anchor,
             expires_at: new.expires_at,
             created_at: now,
@@ -309,22 +390,50 @@ impl Assignment {
             version: 0,
         };
         let (resource, fields) = (assignment.resource(), assignment.fields());
-        Changed::new(assignment, Action::AssignmentCreated, resource, by).with(fields)
+        Ok(Changed::new(assignment, Action::AssignmentCreated, resource, caller.by()).with(fields))
     }
 
-    /// Moves or removes the end.
-    pub fn set_expiry(self, expires_at: Option<Timestamp>, by: &By, now: Timestamp) -> Changed<Self> {
+    /// What it gives until an end. One of a role that the caller cannot see gives more than the caller has.
+    fn right(&self, role: Option<&AnyRole>, expires_at: Option<Timestamp>) -> Right {
+        let role = role.filter(|role| role.id() == self.role_id);
+        let everything = || Right { anchor: self.anchor, permissions: PermissionSet::all(), expires_at };
+        role.map_or_else(everything, |role| role.right(self.anchor, expires_at))
+    }
+
+    /// Moves or removes the end. The role is the assigned one, if the caller sees it.
+    ///
+    /// # Errors
+    /// [`Denied`] when the caller does not hold what the role allows, or not until the new end.
+    pub fn set_expiry(
+        self,
+        role: Option<&AnyRole>,
+        expires_at: Option<Timestamp>,
+        caller: &Authority,
+        now: Timestamp,
+    ) -> Result<Changed<Self>, Denied> {
+        let right = |end| self.right(role, end);
+        caller.holds_both(Some(&right(self.expires_at)), Some(&right(expires_at)))?;
         let mut fields = Fields::default();
         fields.change("expires_at", self.expires_at, expires_at);
-        let resource = self.resource();
+        let (resource, endangers) = (self.resource(), expires_at.is_some() && self.administers_platform());
         let next = Self { expires_at, updated_at: now, ..self };
-        Changed::new(next, Action::AssignmentUpdated, resource, by).with(fields)
+        let changed = Changed::new(next, Action::AssignmentUpdated, resource, caller.by()).with(fields);
+        Ok(changed.endangering_platform(endangers))
     }
 
-    /// Takes the role away.
-    pub fn delete(self, by: &By, now: Timestamp) -> Changed<Self> {
-        let (resource, fields) = (self.resource(), self.fields());
+    /// Takes the role away. The role is the assigned one, if the caller sees it.
+    ///
+    /// # Errors
+    /// [`Denied`] when the caller does not hold what the role allows.
+    pub fn delete(self, role: Option<&AnyRole>, caller: &Authority, now: Timestamp) -> Result<Changed<Self>, Denied> {
+        caller.holds_both(Some(&self.right(role, self.expires_at)), None)?;
+        let (resource, fields, endangers) = (self.resource(), self.fields(), self.administers_platform());
         let next = Self { deleted_at: Some(now), updated_at: now, ..self };
-        Changed::new(next, Action::AssignmentDeleted, resource, by).with(fields)
+        let changed = Changed::new(next, Action::AssignmentDeleted, resource, caller.by()).with(fields);
+        Ok(changed.endangering_platform(endangers))
+    }
+
+    fn administers_platform(&self) -> bool {
+        self.role_id == BuiltinRole::SuperAdmin.id()
     }
 }

@@ -253,7 +253,9 @@ impl Tenant {
             next.updated_at = now;
         }
         let resource = next.resource();
-        (Changed::new(next, action, resource, by).with(fields), ends)
+        let moves = self.partner_id != next.partner_id;
+        let endangers = ends.is_some() || moves || next.settings.begins_to_ask_for_verified_email(&self.settings);
+        (Changed::new(next, action, resource, by).with(fields).endangering_platform(endangers), ends)
     }
 
     /// Deletes a tenant with everything in it. Its slug is free for another.
@@ -263,7 +265,7 @@ impl Tenant {
         fields.change("status", self.status, next.status).set("user_count", next.users);
         let ends = RevokeMany::below(RevokeTarget::Tenant(next.reference()), EndReason::Deleted, by);
         let resource = next.resource();
-        (Changed::new(next, Action::TenantDeleted, resource, by).with(fields), ends)
+        (Changed::new(next, Action::TenantDeleted, resource, by).with(fields).endangering_platform(true), ends)
     }
 }
 

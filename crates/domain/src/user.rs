@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 
 use crate::{
     audit::{Action, Fields, Resource, ResourceKind},
-    authz::{By, SystemReason, TenantRef},
+    authz::{Authority, By, Denied, SystemReason, TenantRef},
     change::Changed,
     id::{PartnerId, SessionId, TenantId, UserId},
-    role::HeldRole,
+    role::{HeldRole, administers_platform},
     search::Searchable,
     secret::PasswordHash,
     session::{EndReason, RevokeMany, RevokeTarget},
@@ -25,7 +25,7 @@ use crate::{
 
 pub use invitation::{Acceptance, NotInvited};
 pub use link::{INVITATION_LIFETIME, Issued, Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME};
-pub use transfer::{ImportedUser, UserCredentials, exported};
+pub use transfer::{Administers, ImportedUser, UserCredentials, exported};
 
 words! {
     /// Where a user stands.
@@ -126,6 +126,21 @@ pub struct PasswordSet {
     pub hash: PasswordHash,
 }
 
+/// Why an administrator does not change an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotChanged<E> {
+    /// It is not in a state for that.
+    State(E),
+    /// The user may do more than the caller.
+    Denied(Denied),
+}
+
+impl<E> From<Denied> for NotChanged<E> {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
 /// A user whose password is to be removed.
 #[derive(Debug, Clone)]
 pub struct PasswordRemoved {
@@ -164,10 +179,16 @@ impl User {
         Resource::of(ResourceKind::User, self.id.uuid()).in_tenant(self.partner_id, self.tenant_id)
     }
 
-    /// Failed sign-ins are forgotten.
-    pub fn unlock(self, by: &By) -> Changed<Self> {
+    /// Failed sign-ins are forgotten, which lets somebody go on guessing. The roles are those that the user holds.
+    ///
+    /// # Errors
+    /// [`Denied`] when another user may do more than the caller.
+    pub fn unlock(self, roles: &[HeldRole], caller: &Authority) -> Result<Changed<Self>, Denied> {
+        if caller.by().user_id() != Some(self.id) {
+            caller.equals(roles)?;
+        }
         let resource = self.resource();
-        Changed::new(self, Action::UserUnlocked, resource, by)
+        Ok(Changed::new(self, Action::UserUnlocked, resource, caller.by()))
     }
 
     /// The tenant the user is in.
@@ -221,8 +242,49 @@ impl User {
         Changed::new(PasswordSet { user, hash }, Action::InstallationSetUp, resource, by).with(fields)
     }
 
-    /// Changes a user. Suspending one also ends all the user's sessions.
-    pub fn update(self, patch: UserPatch, by: &By, now: Timestamp) -> (Changed<Self>, Option<RevokeMany>) {
+    /// An administrator changes a user. Suspending one also ends all the user's sessions. The roles are those that the
+    /// user holds.
+    ///
+    /// Whoever reads the mail of an account can become its owner, a suspended account has no rights, and an owner who
+    /// finds the account renamed, unverified or suspended is shut out: user name, address, its verification and status
+    /// are changed by those only who may do whatever the owner may, an address and its verification by those only who
+    /// may do so for as long. Ending the owner's sessions is not among this, and stays with whoever may end sessions
+    /// there: it stops a stolen session, and the owner signs in again.
+    ///
+    /// # Errors
+    /// [`Denied`] when the user may do more than the caller.
+    pub fn update(
+        self,
+        patch: UserPatch,
+        roles: &[HeldRole],
+        caller: &Authority,
+        now: Timestamp,
+    ) -> Result<(Changed<Self>, Option<RevokeMany>), Denied> {
+        if patch.email.is_some() || patch.email_verified == Some(true) {
+            caller.could_be(roles)?;
+        }
+        if patch.username.is_some() || patch.email_verified.is_some() || patch.status.is_some() {
+            caller.equals(roles)?;
+        }
+        let was_verified = self.email_verified;
+        let (changed, ends) = self.apply(patch, caller.by(), now);
+        let next = changed.value();
+        let shut_out = next.status == UserStatus::Suspended || was_verified && !next.email_verified;
+        Ok((changed.endangering_platform(shut_out && administers_platform(roles)), ends))
+    }
+
+    /// A user changes the own profile.
+    pub fn update_profile(
+        self,
+        display_name: Option<Option<DisplayName>>,
+        phone: Option<Option<Phone>>,
+        by: &By,
+        now: Timestamp,
+    ) -> Changed<Self> {
+        self.apply(UserPatch { display_name, phone, ..UserPatch::default() }, by, now).0
+    }
+
+    fn apply(self, patch: UserPatch, by: &By, now: Timestamp) -> (Changed<Self>, Option<RevokeMany>) {
         let mut next = self.clone();
         next.username = patch.username.unwrap_or(next.username);
         if let Some(email) = patch.email {
@@ -299,23 +361,25 @@ mod tests {
         User::new(UserId::from_parts(1, [1; 10]), new, UserStatus::Active, Timestamp::default()).0
     }
 
+    fn update(user: User, patch: UserPatch) -> (Changed<User>, Option<RevokeMany>) {
+        user.update(patch, &[], &Authority::system(SystemReason::Cli), Timestamp::default()).unwrap()
+    }
+
     #[test]
     fn suspending_a_user_ends_the_users_sessions_and_activating_does_not() {
-        let by = By::system(SystemReason::Cli);
         let patch = |status| UserPatch { status: Some(status), ..UserPatch::default() };
-        let (changed, ends) = user().update(patch(UserStatus::Suspended), &by, Timestamp::default());
+        let (changed, ends) = update(user(), patch(UserStatus::Suspended));
         assert_eq!(ends.unwrap().target, RevokeTarget::User(user().tenant(), user().id));
-        let (_, ends) = changed.into_parts().0.update(patch(UserStatus::Active), &by, Timestamp::default());
+        let (_, ends) = update(changed.into_parts().0, patch(UserStatus::Active));
         assert!(ends.is_none());
     }
 
     #[test]
     fn another_email_address_counts_as_unverified() {
-        let by = By::system(SystemReason::Cli);
         let verified = User { email_verified: true, ..user() };
         let patch = |email| UserPatch { email: Some(Email::parse(email).unwrap()), ..UserPatch::default() };
-        let same = verified.clone().update(patch("ADA@example.com"), &by, Timestamp::default()).0.into_parts().0;
-        let other = verified.update(patch("eve@example.com"), &by, Timestamp::default()).0.into_parts().0;
+        let same = update(verified.clone(), patch("ADA@example.com")).0.into_parts().0;
+        let other = update(verified, patch("eve@example.com")).0.into_parts().0;
         assert!(same.email_verified && !other.email_verified);
     }
 

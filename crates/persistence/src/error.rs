@@ -20,6 +20,9 @@ pub enum Error {
     /// Whoever makes a change may not do so any more.
     #[error("the caller may not any more")]
     Denied(gatehouse_domain::authz::Denied),
+    /// The platform would be left without an administrator.
+    #[error("the last administrator of the platform stays")]
+    LastAdministrator,
     /// The same request has been answered meanwhile.
     #[error("the request has been answered")]
     AlreadyAnswered,

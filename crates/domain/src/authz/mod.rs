@@ -21,11 +21,13 @@
 //! ```
 
 mod actor;
+mod authority;
 mod permission;
 mod policy;
 mod shown;
 
 pub use actor::{Actor, By, ByWhom, Presence, Right, SystemReason, UserActor, ends_later};
+pub use authority::Authority;
 pub use permission::*;
 pub use policy::{Area, Denied, Grant, Installation, Permission, Reach, TenantRef, authorize};
 pub use shown::ActorsShown;

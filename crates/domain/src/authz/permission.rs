@@ -80,6 +80,23 @@ permissions! {
 /// it had a wildcard before there was such a permission, or because somebody meant to give everything else.
 pub const NAMED: &[&str] = &[<WriteAudit as Permission>::NAME];
 
+/// The patterns with a wildcard that stand for something, in alphabetical order.
+const WILDCARDS: &[&str] = &[
+    "*:*",
+    "*:delete",
+    "*:read",
+    "*:write",
+    "audit-events:*",
+    "partners:*",
+    "permissions:*",
+    "role-assignments:*",
+    "roles:*",
+    "sessions:*",
+    "settings:*",
+    "tenants:*",
+    "users:*",
+];
+
 /// The permission to do to oneself what needs no permission: read and change one's own profile and sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct Oneself;
@@ -192,8 +209,15 @@ impl PermissionSet {
     /// Whether everything of `other` is in the set: the rule that nobody grants what they do not hold.
     #[must_use]
     pub fn covers_all(&self, other: &Self) -> bool {
-        CATALOGUE.iter().filter(|known| other.covers(known.name)).all(|known| self.covers(known.name))
-            && other.0.iter().all(|pattern| self.covers(pattern.as_str()))
+        self.first_missing(other).is_none()
+    }
+
+    /// What of `other` is not in the set: the first permission, else the first wildcard, as that stands for permissions to
+    /// come, too.
+    #[must_use]
+    pub fn first_missing(&self, other: &Self) -> Option<&'static str> {
+        let mut names = CATALOGUE.iter().map(|known| known.name).chain(WILDCARDS.iter().copied());
+        names.find(|name| other.covers(name) && !self.covers(name))
     }
 
     /// The patterns.
@@ -276,5 +300,26 @@ mod tests {
         assert!(!set(&["sessions:read", "sessions:delete"]).covers_all(&set(&["sessions:*"])));
         assert!(!set(&["sessions:read"]).covers_all(&set(&["sessions:delete"])));
         assert!(set(&[]).covers_all(&set(&[])));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_whether_permission_or_wildcard() {
+        let missing = |held: &[&str], wanted: &[&str]| set(held).first_missing(&set(wanted));
+        assert_eq!(missing(&["*:*"], &["*:*", "audit:write"]), Some("audit:write"));
+        assert_eq!(missing(&["users:read", "users:write", "users:delete"], &["users:*"]), Some("users:*"));
+        assert_eq!(missing(&["users:read"], &["users:*"]), Some("users:delete"));
+        assert_eq!(missing(&["users:*"], &["users:read"]), None);
+    }
+
+    #[test]
+    fn every_wildcard_that_stands_for_something_is_known() {
+        let resources = CATALOGUE.iter().filter_map(|known| known.name.split_once(':')).map(|(resource, _)| resource);
+        let resources = ["*"].into_iter().chain(resources);
+        let of = |resource| ["*", "read", "write", "delete"].map(|action| format!("{resource}:{action}"));
+        let mut wildcards: Vec<_> = resources.flat_map(of).filter(|text| text.contains('*')).collect();
+        wildcards.retain(|text| PermissionPattern::parse(text).is_ok());
+        wildcards.sort();
+        wildcards.dedup();
+        assert_eq!(wildcards, WILDCARDS);
     }
 }

@@ -260,7 +260,7 @@ impl Actor {
 /// The proof that an actor holds permission `P` within a reach.
 #[derive(Debug)]
 pub struct Grant<P: Permission> {
-    actor: Arc<Actor>,
+    pub(super) actor: Arc<Actor>,
     reach: Reach,
     permission: PhantomData<fn() -> P>,
 }

@@ -267,6 +267,11 @@ impl Layers {
 }
 
 impl Settings {
+    /// Whether an account needs a verified e-mail address by these, and did not by those before.
+    pub(crate) fn begins_to_ask_for_verified_email(&self, before: &Self) -> bool {
+        self.require_verified_email == Some(true) && before.require_verified_email != Some(true)
+    }
+
     /// What holds where only these are decided.
     #[must_use]
     pub fn policy(self, defaults: &Defaults) -> Policy {

@@ -3,22 +3,35 @@
 use super::{Attributes, User, UserStatus};
 use crate::{
     audit::{Action, Fields},
-    authz::By,
+    authz::{Authority, By, Denied},
     change::Changed,
+    role::{HeldRole, administers_platform},
     session::{EndReason, RevokeMany, RevokeTarget},
     text::{Email, Username},
     time::Timestamp,
 };
 
 impl User {
-    /// Deletes the account: it can never be used again, and its user name and address are free for another.
-    pub fn delete(self, by: &By, now: Timestamp) -> (Changed<Self>, RevokeMany) {
+    /// Deletes the account: it can never be used again, and its user name and address are free for another. The roles are
+    /// those that the user holds.
+    ///
+    /// # Errors
+    /// [`Denied`] when the user may do more than the caller.
+    pub fn delete(
+        self,
+        roles: &[HeldRole],
+        caller: &Authority,
+        now: Timestamp,
+    ) -> Result<(Changed<Self>, RevokeMany), Denied> {
+        caller.equals(roles)?;
+        let by = caller.by();
         let next = Self { status: UserStatus::Suspended, updated_at: now, deleted_at: Some(now), ..self };
         let mut fields = Fields::default();
         fields.change("status", self.status, next.status);
         let ends = RevokeMany::below(RevokeTarget::User(next.tenant(), next.id), EndReason::Deleted, by);
         let resource = next.resource();
-        (Changed::new(next, Action::UserDeleted, resource, by).with(fields), ends)
+        let changed = Changed::new(next, Action::UserDeleted, resource, by).with(fields);
+        Ok((changed.endangering_platform(administers_platform(roles)), ends))
     }
 
     /// Whether nothing personal is left of the account.
@@ -55,8 +68,8 @@ mod tests {
 
     #[test]
     fn deleted_account_is_shut_and_its_sessions_end() {
-        let by = By::system(SystemReason::Cli);
-        let (changed, ends) = user().delete(&by, Timestamp::default());
+        let caller = Authority::system(SystemReason::Cli);
+        let (changed, ends) = user().delete(&[], &caller, Timestamp::default()).unwrap();
         assert_eq!((ends.target, ends.reason), (RevokeTarget::User(user().tenant(), user().id), EndReason::Deleted));
         let (user, event) = changed.into_parts();
         assert_eq!((user.status, user.deleted_at), (UserStatus::Suspended, Some(Timestamp::default())));

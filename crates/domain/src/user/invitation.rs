@@ -1,10 +1,11 @@
 //! How an account that an administrator made comes to its owner.
 
-use super::{Issued, PasswordSet, Purpose, User, UserStatus};
+use super::{Issued, NotChanged, PasswordSet, Purpose, User, UserStatus};
 use crate::{
     audit::{Action, Fields},
-    authz::By,
+    authz::{Authority, By},
     change::Changed,
+    role::HeldRole,
     secret::PasswordHash,
     text::{DisplayName, Email, Username},
     time::Timestamp,
@@ -28,17 +29,26 @@ impl User {
         if self.status == UserStatus::Invited { Ok(self) } else { Err(NotInvited) }
     }
 
-    /// A link is made with which the owner sets the first password. It is mailed, or handed over by whoever asked for it.
+    /// A link is made with which the owner sets the first password. It is mailed, or handed over by whoever asked for it:
+    /// whoever has it can become the user. The roles are those that the user holds.
     ///
     /// # Errors
-    /// [`NotInvited`] when the account has its owner.
-    pub fn invite(self, is_mailed: bool, expires_at: Timestamp, by: &By) -> Result<Changed<Issued>, NotInvited> {
-        let user = self.invited()?;
+    /// [`NotInvited`] when the account has its owner, else [`crate::authz::Denied`] when the user may do more than the
+    /// caller, or for longer.
+    pub fn invite(
+        self,
+        is_mailed: bool,
+        expires_at: Timestamp,
+        roles: &[HeldRole],
+        caller: &Authority,
+    ) -> Result<Changed<Issued>, NotChanged<NotInvited>> {
+        let user = self.invited().map_err(NotChanged::State)?;
+        caller.could_be(roles)?;
         let mut fields = Fields::default();
         fields.set("invitation_expires_at", expires_at).set("delivery", if is_mailed { "email" } else { "link" });
         let (resource, mailed_to) = (user.resource(), is_mailed.then(|| user.email.clone()));
         let issued = Issued { user, purpose: Purpose::Invitation, mailed_to, expires_at };
-        Ok(Changed::new(issued, Action::UserInvited, resource, by).with(fields))
+        Ok(Changed::new(issued, Action::UserInvited, resource, caller.by()).with(fields))
     }
 
     /// The link stops working.
@@ -95,7 +105,8 @@ mod tests {
     fn account_that_has_its_owner_is_neither_invited_nor_taken_over() {
         let by = By::system(SystemReason::Cli);
         let none = Acceptance::default;
-        assert_eq!(user().invite(true, Timestamp::default(), &by).err(), Some(NotInvited));
+        let invited = user().invite(true, Timestamp::default(), &[], &Authority::system(SystemReason::Cli));
+        assert_eq!(invited.err(), Some(NotChanged::State(NotInvited)));
         assert_eq!(user().cancel_invitation(&by).err(), Some(NotInvited));
         assert_eq!(user().accept_invitation(None, none(), hash(), Timestamp::default()).err(), Some(NotInvited));
     }

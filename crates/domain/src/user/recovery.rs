@@ -1,10 +1,11 @@
 //! Passwords that are set in the place of another: by the owner, who forgot it, or because an administrator wants it.
 
-use super::{Issued, PasswordRemoved, PasswordSet, Purpose, Useless, User, UserStatus};
+use super::{Issued, NotChanged, PasswordRemoved, PasswordSet, Purpose, Useless, User, UserStatus};
 use crate::{
     audit::{Action, Fields},
-    authz::By,
+    authz::{Authority, By},
     change::Changed,
+    role::{HeldRole, administers_platform},
     secret::PasswordHash,
     session::{EndReason, RevokeMany, RevokeTarget},
     text::Email,
@@ -36,16 +37,23 @@ impl User {
     }
 
     /// The password stops working, and every session ends: whoever has either has it no more. The user is mailed a link
-    /// to set another.
+    /// to set another. It shuts out until the mail is read. The roles are those that the user holds.
     ///
     /// # Errors
-    /// [`Useless`] when the user may not sign in anyway.
-    pub fn clear_password(self, by: &By, now: Timestamp) -> Result<(Changed<PasswordRemoved>, RevokeMany), Useless> {
-        let user = self.active()?;
+    /// [`crate::authz::Denied`] when the user may do more than the caller, [`Useless`] when the user may not sign in anyway.
+    pub fn clear_password(
+        self,
+        roles: &[HeldRole],
+        caller: &Authority,
+        now: Timestamp,
+    ) -> Result<(Changed<PasswordRemoved>, RevokeMany), NotChanged<Useless>> {
+        caller.equals(roles)?;
+        let (user, by) = (self.active().map_err(NotChanged::State)?, caller.by());
         let ends = RevokeMany { except: None, ..user.password_ends(by) };
         let resource = user.resource();
         let user = Self { updated_at: now, ..user };
-        Ok((Changed::new(PasswordRemoved { user }, Action::UserPasswordCleared, resource, by), ends))
+        let changed = Changed::new(PasswordRemoved { user }, Action::UserPasswordCleared, resource, by);
+        Ok((changed.endangering_platform(administers_platform(roles)), ends))
     }
 
     /// The user sets another password with the link; every session ends. Whoever has the link reads the mailbox.
@@ -101,7 +109,8 @@ mod tests {
         for status in [UserStatus::Invited, UserStatus::Suspended] {
             let user = User { status, ..user() };
             assert_eq!(user.clone().issue_reset(Timestamp::default(), &by).err(), Some(Useless));
-            assert!(user.clone().clear_password(&by, Timestamp::default()).is_err());
+            let caller = Authority::system(SystemReason::Authentication);
+            assert!(user.clone().clear_password(&[], &caller, Timestamp::default()).is_err());
             assert_eq!(reset(user, "ada@example.com").err(), Some(Useless));
         }
     }

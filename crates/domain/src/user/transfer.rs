@@ -7,6 +7,7 @@ use crate::{
     change::Changed,
     id::{JobId, UserId},
     import::Import,
+    role::HeldRole,
     secret::PasswordHash,
     session::RevokeMany,
     text::{DisplayName, Email, Phone, Username},
@@ -35,6 +36,10 @@ pub struct ImportedUser {
     /// When the account was opened.
     pub created_at: Option<Timestamp>,
 }
+
+/// The user holds a role: what a list could take away or give there is decided one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Administers;
 
 /// A user with the password, if there is one; it travels nowhere else.
 #[derive(Debug, Clone)]
@@ -79,13 +84,20 @@ impl UserCredentials {
 
     /// What another system says of a user who is here already. What it does not mention stays. The password is taken
     /// over only until its owner has signed in: from then on the one here is the newer one.
+    ///
+    /// # Errors
+    /// [`Administers`] when the user holds one of these roles.
     pub fn import_over(
         self,
         import: JobId,
         new: ImportedUser,
+        roles: &[HeldRole],
         by: &By,
         now: Timestamp,
-    ) -> (Changed<Self>, Option<RevokeMany>) {
+    ) -> Result<(Changed<Self>, Option<RevokeMany>), Administers> {
+        if !roles.is_empty() {
+            return Err(Administers);
+        }
         let hash = new.hash.filter(|_| self.user.last_login_at.is_none());
         let takes_password = hash.is_some() && hash != self.hash;
         let was_invited = self.user.status == UserStatus::Invited;
@@ -100,7 +112,7 @@ impl UserCredentials {
         };
         // The same status once more would forget failed sign-ins, which no list from elsewhere can know of.
         let patch = UserPatch { status: patch.status.filter(|status| *status != self.user.status), ..patch };
-        let (changed, ends) = self.user.update(patch, by, now);
+        let (changed, ends) = self.user.apply(patch, by, now);
         let (mut user, mut event) = changed.into_parts();
         if takes_password {
             user.updated_at = now;
@@ -110,7 +122,7 @@ impl UserCredentials {
             event.fields.set("import_id", import);
         }
         let hash = if takes_password { hash } else { self.hash };
-        (Changed::of(Self { user, hash }, event), ends)
+        Ok((Changed::of(Self { user, hash }, event), ends))
     }
 }
 
@@ -149,7 +161,8 @@ mod tests {
     }
 
     fn over(here: UserCredentials, new: ImportedUser) -> (UserCredentials, Event) {
-        here.import_over(JobId::from_parts(1, [1; 10]), new, &BY, Timestamp::from_micros(9)).0.into_parts()
+        let over = here.import_over(JobId::from_parts(1, [1; 10]), new, &[], &BY, Timestamp::from_micros(9));
+        over.unwrap().0.into_parts()
     }
 
     #[test]

@@ -82,6 +82,7 @@ impl WriteScope<'_> {
     /// # Errors
     /// [`Error::Stale`] when it is not, [`Error::ScopeViolation`] outside the platform's reach.
     pub async fn update_platform(&self, changed: Changed<Platform>) -> Result<Platform> {
+        let endangers_platform = changed.endangers_platform();
         let (platform, event) = changed.into_parts();
         let installations = self.platform_table::<installation::Entity>()?;
         self.tx.meets_condition(uuid::Uuid::nil(), platform.version)?;
@@ -100,6 +101,7 @@ impl WriteScope<'_> {
             return Err(self.tx.stale());
         }
         self.record(event).await?;
+        self.tx.administrator_stays(endangers_platform).await?;
         Ok(next)
     }
 }

@@ -233,8 +233,9 @@ impl WriteScope<'_> {
     /// nothing.
     ///
     /// # Errors
-    /// [`Error::Stale`] when it is not; otherwise as [`WriteScope::insert`].
+    /// [`Error::Stale`] when it is not, [`Error::LastAdministrator`]; otherwise as [`WriteScope::insert`].
     pub async fn update<T: Versioned>(&self, changed: Changed<T>) -> Result<T> {
+        let endangers_platform = changed.endangers_platform();
         let (mut value, event) = changed.into_parts();
         self.guard(&value.home())?;
         let expected = *value.version();
@@ -254,6 +255,7 @@ impl WriteScope<'_> {
         }
         self.tx.changed(Change::Everything);
         self.tx.index(std::slice::from_ref(&value), true).await?;
+        self.tx.administrator_stays(endangers_platform).await?;
         Ok(value)
     }
 

@@ -7,6 +7,7 @@ use gatehouse_domain::{
     audit,
     authz::{ActorsShown, By, Reach, SystemReason},
     id::{PartnerId, TenantId},
+    platform::{LastAdministrator, administrator_stays},
     secret::TokenHash,
     settings::Level,
     time::Timestamp,
@@ -16,7 +17,7 @@ use sea_orm::{ColumnTrait, Condition, IntoSimpleExpr, QueryFilter, Set, sea_quer
 use crate::{
     db::{Db, WriteTx},
     entity::{installation, setup_token},
-    error::Result,
+    error::{Error, Result},
     repo::{exists, from_json, settings::above},
     scope::{Scope, WriteScope},
 };
@@ -76,6 +77,26 @@ impl<'t> WriteTx<'t> {
     pub fn system(&'t self, reason: SystemReason) -> WriteSystem<'t> {
         let scope = || Scope { exec: self.exec(), reach: Reach::Platform, shown: ActorsShown::All };
         WriteSystem { scope: WriteScope { scope: scope(), tx: self }, read: System { scope: scope(), reason } }
+    }
+}
+
+impl WriteTx<'_> {
+    /// Makes sure that an administrator of the platform stays, after a change that may have taken the last one away. Holds
+    /// the answer until the transaction ends, so that two administrators cannot remove each other at the same time.
+    ///
+    /// # Errors
+    /// [`Error::LastAdministrator`].
+    pub(crate) async fn administrator_stays(&self, is_endangered: bool) -> Result<()> {
+        if !is_endangered {
+            return Ok(());
+        }
+        let system = self.system(SystemReason::Authentication);
+        let lock = system.table::<installation::Entity>().update();
+        let lock = lock.col_expr(installation::Column::CreatedAt, installation::Column::CreatedAt.into_simple_expr());
+        lock.exec(&self.writing()).await?;
+        let left = system.administrators().await?;
+        let is_set_up = left == 0 && system.read().installation().await?.is_some_and(|it| it.set_up_at.is_some());
+        administrator_stays(left, is_set_up).map_err(|LastAdministrator| Error::LastAdministrator)
     }
 }
 
@@ -165,26 +186,22 @@ impl<'t> WriteSystem<'t> {
     }
 
     /// How many users administer the platform for good and can sign in: active, with a password, and with a verified
-    /// address where one is asked for. Counted as far as this transaction has come. Holds the
-    /// answer until the transaction ends, so that two administrators cannot remove each other at the same time.
+    /// address where one is asked for. Counted as far as this transaction has come.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn owners(&self) -> Result<u64> {
-        let lock = self.table::<installation::Entity>().update();
-        let lock = lock.col_expr(installation::Column::CreatedAt, installation::Column::CreatedAt.into_simple_expr());
-        lock.exec(&self.tx.writing()).await?;
+    pub async fn administrators(&self) -> Result<u64> {
         let rows = self.owner_rows().await?;
-        let mut owners = 0;
+        let mut administrators = 0;
         for row in rows {
             let verified: bool = row.try_get("", "email_verified")?;
             let settings: String = row.try_get("", "settings")?;
             let partner = PartnerId::from_uuid(row.try_get("", "partner_id")?);
             let tenant = TenantId::from_uuid(row.try_get("", "tenant_id")?);
             let layers = above(&row, partner)?.with(Level::Tenant(tenant), from_json(&settings, "tenant settings")?);
-            owners += u64::from(verified || !layers.asks_for_verified_email());
+            administrators += u64::from(verified || !layers.asks_for_verified_email());
         }
-        Ok(owners)
+        Ok(administrators)
     }
 
     /// Closes the setup for good; false if it was closed already.

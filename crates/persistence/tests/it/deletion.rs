@@ -4,7 +4,7 @@ use gatehouse_domain::{
     authz::{PermissionSet, ReadUsers},
     id::{AssignmentId, RoleId},
     issue::Parse,
-    role::{Anchor, Assignment, NewAssignment, Role},
+    role::{Anchor, AnyRole, Assignment, NewAssignment, Role},
     text::Name,
 };
 use gatehouse_persistence::db_tests;
@@ -18,20 +18,20 @@ db_tests! {
         let (at, user, id) = (tenant.reference(), ada.id, RoleId::from_parts(NOW.unix_millis(), bytes()));
         write(&db, NOW, async move |tx| {
             let system = tx.system(SYSTEM);
-            let role = Role::create(id, at, Name::parse("clerk").unwrap(), PermissionSet::all(), &by(), NOW);
+            let role = Role::create(id, at, Name::parse("clerk").unwrap(), PermissionSet::all(), &caller(), NOW).unwrap();
             let role = system.insert(role).await?;
-            let role = system.update(role.delete(&by(), NOW)).await?;
+            let role = system.update(role.delete(&caller(), NOW).unwrap()).await?;
             system.delete_below_role(&role).await?;
             // Whoever gave it had looked before that, and comes after.
             let new = NewAssignment {
                 id: AssignmentId::from_parts(NOW.unix_millis(), bytes()),
                 tenant: at,
                 user_id: user,
-                role_id: id,
+                role: AnyRole::Custom(role),
                 anchor: Anchor::Tenant(at.id),
                 expires_at: None,
             };
-            system.insert(Assignment::create(new, &by(), NOW)).await
+            system.insert(Assignment::create(new, &caller(), NOW).unwrap()).await
         })
         .await
         .unwrap();

@@ -10,8 +10,8 @@ use std::{
 
 use gatehouse_domain::{
     authz::{
-        Actor, Area, By, Grant, Installation, Permission, RevokeSessions, SystemReason, TenantRef, WriteTenants,
-        authorize,
+        Actor, Area, Authority, By, Grant, Installation, Permission, RevokeSessions, SystemReason, TenantRef,
+        WriteTenants, authorize,
     },
     change::Changed,
     id::*,
@@ -56,6 +56,10 @@ pub fn bytes() -> [u8; 10] {
 
 pub fn by() -> By {
     By::system(SYSTEM)
+}
+
+pub fn caller() -> Authority {
+    Authority::system(SYSTEM)
 }
 
 pub fn ctx(now: Timestamp) -> Ctx {

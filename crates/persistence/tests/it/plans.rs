@@ -249,7 +249,7 @@ surveys! {
         survey.look("a user as administrators see one", scope_of(&db).user_detail(id, NOW)).await;
         survey.look("terms", write(&db, NOW, async move |tx| {
             let patch = UserPatch { username: Some(Username::parse("augusta").unwrap()), ..UserPatch::default() };
-            let (changed, _) = before.clone().update(patch, &by(), NOW);
+            let (changed, _) = before.clone().update(patch, &[], &caller(), NOW).unwrap();
             tx.system(SYSTEM).update(changed).await
         })).await;
         for of in Found::ALL {
@@ -337,7 +337,7 @@ surveys! {
             tx.system(SYSTEM).user_quota(at).await?;
             tx.system(SYSTEM).tenant_quota(at.partner_id).await
         })).await;
-        survey.look("owners", write(&db, NOW, async |tx| tx.system(SYSTEM).owners().await)).await;
+        survey.look("administrators", write(&db, NOW, async |tx| tx.system(SYSTEM).administrators().await)).await;
         let presented = session.chain.current;
         let rotated = session.rotate(Successor { hash: TokenHash::new([9; 32]), replay: None }, &policy(), false, NOW);
         survey.look("refresh", write(&db, NOW, async move |tx| tx.system(SYSTEM).rotate(presented, rotated.clone()).await)).await;

@@ -22,6 +22,9 @@ impl Mode {
     }
 }
 
+/// What was deleted, or would be, and what ends with it.
+pub type Deleted<T> = (T, Effects);
+
 /// Why a transaction is not committed.
 enum Stop<T> {
     Tried(T),

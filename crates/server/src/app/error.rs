@@ -2,7 +2,12 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use gatehouse_domain::{authz::Denied, issue::Issues};
+use gatehouse_domain::{
+    authz::Denied,
+    issue::{Issue, Issues},
+    role::NotGiven,
+    user::NotChanged,
+};
 use gatehouse_persistence::Error as Storage;
 
 /// The result of a use case.
@@ -103,6 +108,7 @@ impl From<Storage> for Error {
             Storage::Stale => Self::Stale,
             Storage::CallerInactive => Self::SessionRevoked,
             Storage::Denied(denied) => Self::Denied(denied),
+            Storage::LastAdministrator => Self::Conflict("The last administrator of the platform stays.".into()),
             Storage::AlreadyAnswered => Self::AlreadyAnswered,
             Storage::Precondition => Self::Precondition,
             Storage::Unavailable(_) | Storage::Retry(_) => Self::Unavailable(error),
@@ -123,6 +129,33 @@ impl From<Storage> for Error {
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         Self::Denied(denied)
+    }
+}
+
+impl Error {
+    /// An id in the body names nothing that the caller may see.
+    pub(crate) fn unknown(field: &'static str) -> Self {
+        Self::Invalid(Issue::body(field, "not_found", "names nothing that you may see").into())
+    }
+}
+
+impl From<NotGiven> for Error {
+    fn from(error: NotGiven) -> Self {
+        match error {
+            NotGiven::Misfit => {
+                Self::Invalid(Issue::body("anchor", "role_anchor", "is not where this role can be given").into())
+            }
+            NotGiven::Denied(denied) => Self::Denied(denied),
+        }
+    }
+}
+
+impl<E: Into<Self>> From<NotChanged<E>> for Error {
+    fn from(error: NotChanged<E>) -> Self {
+        match error {
+            NotChanged::State(error) => error.into(),
+            NotChanged::Denied(denied) => Self::Denied(denied),
+        }
     }
 }
 

@@ -44,7 +44,7 @@ async fn once(world: &World, token: &Signed, request: impl Future<Output = Answe
 async fn fill(world: &World, person: &Person, sessions: u64) {
     let system = Arc::new(Actor::System(SystemReason::Job));
     let grant = authorize::<ReadUsers>(&system, &Area::Directory).unwrap();
-    let user = world.app.user(&grant, UserId::parse(&person.id).unwrap()).await.unwrap().view.user;
+    let user = world.app.users().get(&grant, UserId::parse(&person.id).unwrap()).await.unwrap().view.user;
     fill_sessions(world.app.db(), &user, sessions, world.app.env().now()).await.unwrap();
 }
 

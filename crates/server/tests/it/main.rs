@@ -15,6 +15,7 @@ mod audit;
 mod audit_export;
 mod audit_list;
 mod audit_seals;
+mod authority;
 mod authz_matrix;
 mod conditional;
 mod connections;

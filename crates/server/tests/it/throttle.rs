@@ -285,14 +285,14 @@ api_tests! {
         attempt(&world, "default", "root", PASSWORD, 1_000).await.problem(401, "invalid_credentials");
         let facts = world.app.session_states().tenant_by_slug(&Slug::parse("default").unwrap()).await.unwrap().unwrap();
         let name = LoginName::parse("root@example.com").unwrap();
-        let user = world.app.find_user(&facts, &name, SystemReason::Cli).await.unwrap().unwrap();
+        let user = world.app.users().find(&facts, &name, SystemReason::Cli).await.unwrap().unwrap();
         let operator = Arc::new(Actor::System(SystemReason::Cli));
         let grant = authorize::<WriteUsers>(&operator, &Area::Directory).unwrap();
         let origin = Origin { ctx: Ctx::at(world.app.env().now()), declared_device: None, store_response: None, base_url: "".into() };
-        world.app.unlock_user(&grant, user.id, &origin).await.unwrap();
+        world.app.users().unlock(&grant, user.id, &origin).await.unwrap();
         attempt(&world, "default", "root", PASSWORD, 1_001).await.expect(200);
         let nobody = LoginName::parse("nobody").unwrap();
-        assert!(world.app.find_user(&facts, &nobody, SystemReason::Cli).await.unwrap().is_none());
+        assert!(world.app.users().find(&facts, &nobody, SystemReason::Cli).await.unwrap().is_none());
         assert_eq!(world.number("SELECT COUNT(*) FROM audit_events WHERE action = 'user.unlocked' AND actor_type = 'system'").await, 1);
     }
 

@@ -9,7 +9,7 @@ use gatehouse_domain::{
     issue::Parse,
     job::JobKind,
     page::Direction,
-    role::{Anchor, Assignment, BuiltinRole, NewAssignment, Role},
+    role::{Anchor, AnyRole, Assignment, BuiltinRole, NewAssignment, Role},
     session::{EndReason, RevokeMany, RevokeTarget, Session},
     tenant::Tenant,
     text::Name,
@@ -199,11 +199,11 @@ async fn administers_partner(db: &Db, user: &User) {
         id: AssignmentId::from_parts(NOW.unix_millis(), bytes()),
         tenant: at,
         user_id: user.id,
-        role_id: BuiltinRole::PartnerAdmin.id(),
+        role: AnyRole::Builtin(BuiltinRole::PartnerAdmin),
         anchor: Anchor::Partner(user.partner_id),
         expires_at: None,
     };
-    let changed = Assignment::create(new, &by(), NOW);
+    let changed = Assignment::create(new, &caller(), NOW).unwrap();
     write(db, NOW, async move |tx| tx.system(SYSTEM).insert(changed.clone()).await).await.unwrap();
 }
 
@@ -217,16 +217,17 @@ async fn people(db: &Db, tenant: &Tenant) -> RoleId {
             let user = system.insert(new_user(at, &format!("p{n}"))).await?.user;
             let role = RoleId::from_parts(NOW.unix_millis(), bytes());
             let name = Name::parse(&format!("role {n}")).unwrap();
-            system.insert(Role::create(role, at, name, PermissionSet::all(), &by(), NOW)).await?;
+            let made = Role::create(role, at, name, PermissionSet::all(), &caller(), NOW).unwrap();
+            let made = system.insert(made).await?;
             let new = NewAssignment {
                 id: AssignmentId::from_parts(NOW.unix_millis(), bytes()),
                 tenant: at,
                 user_id: user.id,
-                role_id: role,
+                role: AnyRole::Custom(made),
                 anchor: Anchor::Tenant(at.id),
                 expires_at: None,
             };
-            system.insert(Assignment::create(new, &by(), NOW)).await?;
+            system.insert(Assignment::create(new, &caller(), NOW).unwrap()).await?;
             last = Some(role);
         }
         Ok(last.unwrap())

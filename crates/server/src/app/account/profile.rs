@@ -3,7 +3,7 @@
 use gatehouse_domain::{
     authz::{Grant, Oneself},
     text::{DisplayName, Phone},
-    user::{UserPatch, UserView},
+    user::UserView,
 };
 use gatehouse_persistence::WriteTx;
 
@@ -22,12 +22,11 @@ impl Accounts<'_> {
         origin: &Origin,
     ) -> Result<UserView> {
         let id = grant.own().ok_or(Error::NotFound)?;
-        let patch = UserPatch { display_name, phone, ..UserPatch::default() };
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
-            let (changed, _) = view.user.update(patch.clone(), &grant.by(), tx.now());
+            let changed = view.user.update_profile(display_name.clone(), phone.clone(), &grant.by(), tx.now());
             Ok::<_, Error>(UserView { user: scope.update(changed).await?, roles: view.roles })
         };
         self.db.write(origin.ctx.clone(), work).await

@@ -10,11 +10,10 @@ use gatehouse_domain::{
     job::JobKind,
     mail,
     password::Password,
-    role::BuiltinRole,
     session::Revoked,
     text::Email,
     throttle::Gate,
-    user::{Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME},
+    user::{NotChanged, Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME},
 };
 use gatehouse_persistence::{ClaimedJob, Ctx, TenantFacts, WriteTx};
 
@@ -23,7 +22,7 @@ use crate::{
         Error, Result,
         account::Recovery,
         attempts::{Limited, Quota, pass},
-        authority::assignments::{an_owner_stays, may_do_as_much},
+        authority::authority,
         jobs::Job,
         mail::{
             Waiting, letters,
@@ -189,13 +188,14 @@ impl Recovery<'_> {
         let work = async move |tx: &WriteTx<'_>| {
             let (scope, now) = (tx.scope(&grant).await?, tx.now());
             let view = scope.user_view(id, now).await?.ok_or(Error::NotFound)?;
-            may_do_as_much(&grant, &scope, &view.roles).await?;
+            let caller = authority(&grant, &scope, view.user.tenant(), &view.roles).await?;
             let inactive = |Useless| Error::Conflict("The user is not active.".into());
-            let (changed, ends) = view.user.clear_password(&grant.by(), now).map_err(inactive)?;
+            let cleared = view.user.clear_password(&view.roles, &caller, now);
+            let (changed, ends) = cleared.map_err(|error| match error {
+                NotChanged::State(useless) => inactive(useless),
+                NotChanged::Denied(denied) => denied.into(),
+            })?;
             let user = scope.update(changed).await?.user;
-            if view.roles.iter().any(|role| role.role_id == BuiltinRole::SuperAdmin.id()) {
-                an_owner_stays(tx).await?;
-            }
             let revoked = scope.revoke_many(&ends).await?;
             let house = scope.tenant(user.tenant_id).await?.ok_or(Error::NotFound)?;
             let issued = user.issue_reset(now.plus(RESET_LIFETIME), &grant.by()).map_err(inactive)?;

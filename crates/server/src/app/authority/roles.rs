@@ -1,83 +1,78 @@
 //! Roles: the built-in ones, and those that tenants make for themselves.
 
 use gatehouse_domain::{
-    authz::{Denied, Grant, Permission, PermissionSet, ReadRoles, WriteRoles},
+    authz::{DeleteRoles, Grant, PermissionSet, ReadRoles, WriteRoles},
     id::{RoleId, TenantId},
-    page::{Direction, Key, KeyValue, Page, PageRequest},
-    role::{Anchor, BuiltinRole, Role},
+    page::{Direction, Key, KeyValue, Page, PageNumber, PageRequest, PerPage, Start},
+    role::{BuiltinRole, Role},
+    session::Effects,
     text::Name,
-    time::Timestamp,
 };
-use gatehouse_persistence::WriteTx;
+use gatehouse_persistence::{Db, WriteTx};
 
-use crate::app::{
-    App, Error, Result, authority::assignments::may_give_until, directory::tenants::unknown, request::client::Origin,
+use crate::{
+    app::{
+        App, Error, Result,
+        effects::{Deleted, Mode, change},
+        request::{Idempotency, client::Origin},
+    },
+    env::Env,
 };
 
+pub use gatehouse_domain::role::AnyRole;
 pub use gatehouse_persistence::RoleFilter;
 
-/// A role of either kind.
-#[derive(Debug, Clone)]
-pub enum AnyRole {
-    /// One that exists everywhere.
-    Builtin(BuiltinRole),
-    /// One of a tenant.
-    Custom(Role),
+/// Roles.
+#[derive(Debug, Clone, Copy)]
+pub struct Roles<'a> {
+    db: &'a Db,
+    env: &'a Env,
+    idempotency: Idempotency<'a>,
 }
 
 impl App {
-    /// The built-in roles of these names, or all. They head the first page of a list that is not about one tenant.
-    fn builtin_roles(filter: &RoleFilter) -> Vec<BuiltinRole> {
-        if !filter.tenants.is_empty() || !filter.partners.is_empty() {
-            return Vec::new();
-        }
-        let named = |role: &BuiltinRole| {
-            filter.names.is_empty() || filter.names.iter().any(|name| name.eq_ignore_ascii_case(role.name()))
-        };
-        BuiltinRole::ALL.into_iter().filter(named).collect()
+    /// Roles.
+    pub const fn roles(&self) -> Roles<'_> {
+        Roles { db: &self.db, env: &self.env, idempotency: self.idempotency() }
     }
+}
 
+impl Roles<'_> {
     /// Lists roles within the grant: tenants' own, newest first, and after them the built-in ones.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn list_roles(
+    pub async fn list(
         &self,
         grant: &Grant<ReadRoles>,
         filter: &RoleFilter,
         direction: Direction,
         page: &PageRequest,
     ) -> Result<Page<AnyRole>> {
-        let builtin = Self::builtin_roles(filter);
-        let custom = self.db.scope(grant).roles(filter, direction, page).await?;
-        let (stored, per_page) = (custom.total, page.per_page.get());
-        let before = (page.number().get() - 1) * per_page;
-        let mut list = custom.map(AnyRole::Custom);
-        list.total += builtin.len() as u64;
-        if list.next.is_none() {
-            let skipped = before.saturating_sub(stored);
-            let free = per_page - list.items.len() as u64;
-            let shown = builtin.into_iter().skip(usize_of(skipped)).take(usize_of(free));
-            if before < list.total {
-                list.items.extend(shown.map(AnyRole::Builtin));
+        let builtin = builtin_roles(filter);
+        let behind = page.after().and_then(|key| builtin.iter().position(|role| role.id().uuid() == key.id));
+        let scope = self.db.scope(grant);
+        let (custom, skipped) = match behind {
+            // The page begins among the built-in ones: of the others it has no more than their number.
+            Some(at) => {
+                let first = PageRequest { start: Start::Page(PageNumber::FIRST), per_page: PerPage::LEAST };
+                let total = scope.roles(filter, direction, &first).await?.total;
+                (Page { total, ..Page::empty() }, at + 1)
             }
-            // The built-in ones have no place among the stored; behind the last of these, the number of the page leads on.
-            if before + (list.items.len() as u64) < list.total {
-                let end = match direction {
-                    Direction::Ascending => i64::MAX,
-                    Direction::Descending => i64::MIN,
-                };
-                list.next = Some(Key { value: KeyValue::At(Timestamp::from_micros(end)), id: uuid::Uuid::nil() });
+            None => {
+                let custom = scope.roles(filter, direction, page).await?;
+                let skipped = page.offset().saturating_sub(custom.total);
+                (custom, usize::try_from(skipped).unwrap_or(usize::MAX))
             }
-        }
-        Ok(list)
+        };
+        Ok(followed_by(custom, &builtin, skipped, page.per_page))
     }
 
     /// One role.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn role(&self, grant: &Grant<ReadRoles>, id: RoleId) -> Result<AnyRole> {
+    pub async fn get(&self, grant: &Grant<ReadRoles>, id: RoleId) -> Result<AnyRole> {
         if let Some(role) = BuiltinRole::by_id(id) {
             return Ok(AnyRole::Builtin(role));
         }
@@ -88,7 +83,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] when the grant shows no such tenant, [`Error::Denied`], [`Error::Conflict`].
-    pub async fn create_role(
+    pub async fn create(
         &self,
         grant: &Grant<WriteRoles>,
         tenant: TenantId,
@@ -100,19 +95,20 @@ impl App {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
-            let tenant = scope.tenant(tenant).await?.ok_or_else(|| unknown("tenant_id"))?.reference();
+            let tenant = scope.tenant(tenant).await?.ok_or_else(|| Error::unknown("tenant_id"))?.reference();
             not_a_builtin(&name)?;
-            holds(&grant, tenant, &permissions)?;
-            Ok(scope.insert(Role::create(id, tenant, name.clone(), permissions.clone(), &grant.by(), tx.now())).await?)
+            let caller = grant.authority([tenant]);
+            Ok(scope.insert(Role::create(id, tenant, name.clone(), permissions.clone(), &caller, tx.now())?).await?)
         };
-        self.idempotency().write(origin, work).await
+        self.idempotency.write(origin, work).await
     }
 
-    /// Changes a role of a tenant; whoever holds it is affected at once. What is added must be the caller's for ever.
+    /// Changes a role of a tenant; whoever holds it is affected at once. Nobody changes one that allows, or will allow,
+    /// what they do not hold; what is added must be theirs for ever.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`], [`Error::Stale`].
-    pub async fn update_role(
+    pub async fn update(
         &self,
         grant: &Grant<WriteRoles>,
         id: RoleId,
@@ -127,25 +123,72 @@ impl App {
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let role = scope.role(id).await?.ok_or(Error::NotFound)?;
-            let tenant = gatehouse_domain::authz::TenantRef { id: role.tenant_id, partner_id: role.partner_id };
             if let Some(name) = &name {
                 not_a_builtin(name)?;
             }
-            if let Some(permissions) = &permissions {
-                holds(&grant, tenant, permissions)?;
-                // Whoever holds the role holds it on: what is added is given for ever.
-                if !role.permissions.covers_all(permissions) {
-                    may_give_until(&grant, &scope, Anchor::Tenant(tenant.id), permissions, None).await?;
-                }
-            }
-            Ok(scope.update(role.update(name.clone(), permissions.clone(), &grant.by(), tx.now())).await?)
+            let caller = grant.authority([role.tenant()]);
+            Ok(scope.update(role.update(name.clone(), permissions.clone(), &caller, tx.now())?).await?)
         };
         self.db.write(origin.ctx.clone(), work).await
     }
+
+    /// Deletes a role of a tenant; whoever holds it is affected at once. Nobody takes away what they do not hold.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`] for a built-in role, [`Error::Stale`].
+    pub async fn delete(
+        &self,
+        grant: &Grant<DeleteRoles>,
+        id: RoleId,
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<Deleted<AnyRole>> {
+        if BuiltinRole::by_id(id).is_some() {
+            return Err(Error::Conflict("The built-in roles cannot be deleted.".into()));
+        }
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant).await?;
+            let mut role = scope.role_even_deleted(id).await?.ok_or(Error::NotFound)?;
+            if role.deleted_at.is_none() {
+                let caller = grant.authority([role.tenant()]);
+                role = scope.update(role.delete(&caller, tx.now())?).await?;
+                scope.delete_below_role(&role).await?;
+            }
+            Ok((AnyRole::Custom(role), Effects::default()))
+        };
+        change(self.db, origin.ctx.clone(), mode, work).await
+    }
 }
 
-fn usize_of(n: u64) -> usize {
-    usize::try_from(n).unwrap_or(usize::MAX)
+/// The built-in roles of these names, or all; none in a list that is about one tenant or partner.
+fn builtin_roles(filter: &RoleFilter) -> Vec<BuiltinRole> {
+    if !filter.tenants.is_empty() || !filter.partners.is_empty() {
+        return Vec::new();
+    }
+    let named = |role: &BuiltinRole| {
+        filter.names.is_empty() || filter.names.iter().any(|name| name.eq_ignore_ascii_case(role.name()))
+    };
+    BuiltinRole::ALL.into_iter().filter(named).collect()
+}
+
+/// A page of tenants' roles, filled up with the built-in ones where these come to an end.
+fn followed_by(custom: Page<Role>, builtin: &[BuiltinRole], skipped: usize, per_page: PerPage) -> Page<AnyRole> {
+    let key = |role: &AnyRole| match role {
+        AnyRole::Custom(role) => Key { value: KeyValue::At(role.created_at), id: role.id.uuid() },
+        AnyRole::Builtin(role) => Key { value: KeyValue::Text(role.name().to_owned()), id: role.id().uuid() },
+    };
+    let mut list = custom.map(AnyRole::Custom);
+    list.total += builtin.len() as u64;
+    if list.next.is_none() {
+        let free = per_page.get().saturating_sub(list.items.len() as u64);
+        let left = builtin.iter().skip(skipped);
+        let more = left.len() as u64 > free;
+        let shown = left.take(usize::try_from(free).unwrap_or(usize::MAX));
+        list.items.extend(shown.copied().map(AnyRole::Builtin));
+        list.next = list.items.last().filter(|_| more).map(key);
+    }
+    list
 }
 
 fn not_a_builtin(name: &Name) -> Result<()> {
@@ -153,15 +196,4 @@ fn not_a_builtin(name: &Name) -> Result<()> {
         return Err(Error::Conflict("The name belongs to a built-in role.".into()));
     }
     Ok(())
-}
-
-/// Nobody gives away what they do not hold.
-pub(crate) fn holds<P: Permission>(
-    grant: &Grant<P>,
-    tenant: gatehouse_domain::authz::TenantRef,
-    permissions: &PermissionSet,
-) -> Result<()> {
-    let held =
-        grant.actor().permissions_at(Anchor::Tenant(tenant.id), |id| (id == tenant.id).then_some(tenant.partner_id));
-    if held.covers_all(permissions) { Ok(()) } else { Err(Error::Denied(Denied::Forbidden(P::NAME))) }
 }

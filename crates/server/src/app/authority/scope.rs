@@ -6,7 +6,7 @@ use gatehouse_domain::{
     partner::Partner,
     tenant::Tenant,
 };
-use gatehouse_persistence::{PartnerFilter, TenantFilter};
+use gatehouse_persistence::{Db, PartnerFilter, TenantFilter};
 
 use crate::app::{App, Result};
 
@@ -23,12 +23,25 @@ pub struct AdminScope {
     pub permissions: Vec<&'static str>,
 }
 
+/// What callers administer.
+#[derive(Debug, Clone, Copy)]
+pub struct AdminScopes<'a> {
+    db: &'a Db,
+}
+
 impl App {
+    /// What callers administer.
+    pub const fn admin_scopes(&self) -> AdminScopes<'_> {
+        AdminScopes { db: &self.db }
+    }
+}
+
+impl AdminScopes<'_> {
     /// What the caller administers.
     ///
     /// # Errors
     /// [`crate::app::Error::Unavailable`] when the database does not answer.
-    pub async fn admin_scope(&self, grant: &Grant<Administer>) -> Result<AdminScope> {
+    pub async fn of(&self, grant: &Grant<Administer>) -> Result<AdminScope> {
         let first = PageRequest { start: Start::Page(PageNumber::FIRST), per_page: PerPage::GREATEST };
         // One's own partners need no permission to be named; to see all of them takes one.
         let partners = match grant.reach() {

@@ -4,39 +4,30 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    authz::{
-        Actor, Area, DeletePartners, DeleteRoles, DeleteTenants, DeleteUsers, Grant, Permission, SystemReason,
-        TenantRef, authorize,
-    },
-    id::{PartnerId, RoleId, TenantId, UserId},
+    authz::{Actor, Area, DeletePartners, DeleteTenants, DeleteUsers, Grant, SystemReason, TenantRef, authorize},
+    id::{PartnerId, TenantId, UserId},
     partner::Partner,
-    role::{BuiltinRole, Role},
     session::Effects,
     tenant::Tenant,
     user::UserDetail,
 };
-use gatehouse_persistence::{Ctx, WriteScope, WriteTx};
+use gatehouse_persistence::{Ctx, WriteTx};
 
 use crate::app::{
-    App, Error, Result,
-    authority::{
-        assignments::{an_owner_stays, may_do_as_much},
-        roles::{AnyRole, holds},
-    },
-    effects::{Mode, change, end},
+    Error, Result,
+    authority::authority,
+    directory::{Partners, Tenants, Users},
+    effects::{Deleted, Mode, change, end},
     request::client::Origin,
 };
 
-/// What was deleted, or would be, and what ends with it.
-pub type Deleted<T> = (T, Effects);
-
-impl App {
+impl Users<'_> {
     /// Deletes a user and ends the user's sessions; with `erase`, what is personal about the user goes as well, now or
     /// when the user was deleted before. Nobody deletes somebody who may do more than they may.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`] for the last administrator, [`Error::Stale`].
-    pub async fn delete_user(
+    pub async fn delete(
         &self,
         by: &Grant<DeleteUsers>,
         id: UserId,
@@ -51,28 +42,25 @@ impl App {
             let (mut view, sessions) = (found.view.clone(), found.sessions);
             let mut effects = Effects::default();
             if view.user.deleted_at.is_none() {
-                may_do_as_much(&grant, &scope, &view.roles).await?;
-                let (deleted, ends) = view.user.delete(&grant.by(), tx.now());
+                let caller = authority(&grant, &scope, view.user.tenant(), &view.roles).await?;
+                let (deleted, ends) = view.user.delete(&view.roles, &caller, tx.now())?;
                 view.user = scope.update(deleted).await?;
-                if view.roles.iter().any(|role| role.role_id == BuiltinRole::SuperAdmin.id()) {
-                    an_owner_stays(tx).await?;
-                }
                 effects = end(tx, &scope, &ends, mode).await?;
                 scope.delete_below_user(&view.user).await?;
             }
             let sessions = sessions.saturating_sub(effects.sessions);
             Ok((UserDetail { view, sessions, ..found }, effects))
         };
-        let (view, effects) = change(&self.db, origin.ctx.clone(), mode, work).await?;
+        let (view, effects) = change(self.db, origin.ctx.clone(), mode, work).await?;
         if erase && mode == Mode::Real {
-            self.erase_user(by, view.view.user.tenant(), id, origin).await?;
+            self.erase(by, view.view.user.tenant(), id, origin).await?;
         }
         Ok((view, effects))
     }
 
     /// The trail first, in transactions of its own, however much it is; then the account, with the event that says it
     /// is done. So where this was interrupted it does not look done, and whoever asks again finishes it.
-    async fn erase_user(&self, by: &Grant<DeleteUsers>, tenant: TenantRef, id: UserId, origin: &Origin) -> Result<()> {
+    async fn erase(&self, by: &Grant<DeleteUsers>, tenant: TenantRef, id: UserId, origin: &Origin) -> Result<()> {
         // What the request demanded of the user was met by then.
         let mut ctx = Ctx { condition: None, ..origin.ctx.clone() };
         if by.by().user_id() == Some(id) {
@@ -84,7 +72,7 @@ impl App {
         let gatehouse = || authorize(&Arc::new(Actor::System(SystemReason::Job)), &Area::Tenant(tenant));
         let grant = if oneself { gatehouse()? } else { by.clone() };
         let by = by.by();
-        self.trail().redact_user(&grant, tenant, id, by, &ctx).await?;
+        self.trail.redact_user(&grant, tenant, id, by, &ctx).await?;
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let user = scope.user_view_even_deleted(id, tx.now()).await?.ok_or(Error::NotFound)?.user;
@@ -96,12 +84,14 @@ impl App {
         };
         self.db.write(ctx, work).await
     }
+}
 
+impl Tenants<'_> {
     /// Deletes a tenant with its users, roles and keys, and ends every session in it.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Conflict`] when the platform would lose its last administrator, [`Error::Stale`].
-    pub async fn delete_tenant(
+    pub async fn delete(
         &self,
         grant: &Grant<DeleteTenants>,
         id: TenantId,
@@ -117,7 +107,6 @@ impl App {
             }
             let (deleted, ends) = tenant.delete(&grant.by(), tx.now());
             let tenant = scope.update(deleted).await?;
-            an_owner_stays(tx).await?;
             let effects = end(tx, &scope, &ends, mode).await?;
             // As with sessions: what may be a million rows is not touched to be taken back.
             if mode == Mode::Real {
@@ -125,14 +114,16 @@ impl App {
             }
             Ok((tenant, effects))
         };
-        self.db.at_length(change(&self.db, origin.ctx.clone(), mode, work)).await
+        self.db.at_length(change(self.db, origin.ctx.clone(), mode, work)).await
     }
+}
 
+impl Partners<'_> {
     /// Deletes a partner with its tenants and everything in them.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Conflict`] when the platform would lose its last administrator, [`Error::Stale`].
-    pub async fn delete_partner(
+    pub async fn delete(
         &self,
         grant: &Grant<DeletePartners>,
         id: PartnerId,
@@ -148,50 +139,12 @@ impl App {
             }
             let (deleted, ends) = partner.delete(&grant.by(), tx.now());
             let partner = scope.update(deleted).await?;
-            an_owner_stays(tx).await?;
             let effects = end(tx, &scope, &ends, mode).await?;
             if mode == Mode::Real {
                 scope.delete_below_partner(&partner).await?;
             }
             Ok((partner, effects))
         };
-        self.db.at_length(change(&self.db, origin.ctx.clone(), mode, work)).await
+        self.db.at_length(change(self.db, origin.ctx.clone(), mode, work)).await
     }
-
-    /// Deletes a role of a tenant; whoever holds it is affected at once. Nobody takes away what they do not hold.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`] for a built-in role, [`Error::Stale`].
-    pub async fn delete_role(
-        &self,
-        grant: &Grant<DeleteRoles>,
-        id: RoleId,
-        mode: Mode,
-        origin: &Origin,
-    ) -> Result<Deleted<AnyRole>> {
-        if BuiltinRole::by_id(id).is_some() {
-            return Err(Error::Conflict("The built-in roles cannot be deleted.".into()));
-        }
-        let grant = grant.clone();
-        let work = async move |tx: &WriteTx<'_>| {
-            let scope = tx.scope(&grant).await?;
-            let role = scope.role_even_deleted(id).await?.ok_or(Error::NotFound)?;
-            let role = if role.deleted_at.is_none() { delete_role(&grant, &scope, role, tx).await? } else { role };
-            Ok((AnyRole::Custom(role), Effects::default()))
-        };
-        change(&self.db, origin.ctx.clone(), mode, work).await
-    }
-}
-
-async fn delete_role<P: Permission>(
-    grant: &Grant<P>,
-    scope: &WriteScope<'_>,
-    role: Role,
-    tx: &WriteTx<'_>,
-) -> Result<Role> {
-    let tenant = TenantRef { id: role.tenant_id, partner_id: role.partner_id };
-    holds(grant, tenant, &role.permissions)?;
-    let role = scope.update(role.delete(&grant.by(), tx.now())).await?;
-    scope.delete_below_role(&role).await?;
-    Ok(role)
 }

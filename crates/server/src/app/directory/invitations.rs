@@ -4,20 +4,26 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    authz::{By, Grant, SystemReason, WriteUsers},
+    authz::{Authority, Grant, SystemReason, WriteUsers},
     id::UserId,
     password::Password,
     secret::Secret,
     tenant::Tenant,
     time::Timestamp,
-    user::{Acceptance, INVITATION_LIFETIME, NotInvited, Purpose, User, UserView},
+    user::{Acceptance, INVITATION_LIFETIME, NotInvited, Purpose, UserView},
 };
-use gatehouse_persistence::{TenantFacts, WriteScope, WriteTx};
+use gatehouse_persistence::{Db, TenantFacts, WriteScope, WriteTx};
 
 use crate::{
     app::{
-        App, Error, Result, authority::assignments::may_become, jobs::Outbox, mail::letters, request::client::Origin,
+        App, Error, Result,
+        account::NewPasswords,
+        authority::authority,
+        jobs::Outbox,
+        mail::letters,
+        request::{Idempotency, client::Origin},
     },
+    env::Env,
     security::{keyring::token_hash, opaque_token},
 };
 
@@ -66,12 +72,13 @@ impl NewInvitation {
         &self,
         scope: &WriteScope<'_>,
         house: &Tenant,
-        user: User,
-        by: &By,
+        view: &UserView,
+        caller: &Authority,
         now: Timestamp,
     ) -> Result<Invitation> {
         let (expires_at, token) = (now.plus(INVITATION_LIFETIME), &self.token.text);
-        let issued = scope.put_token(user.invite(self.is_mailed, expires_at, by)?, self.token.hash).await?;
+        let invited = view.user.clone().invite(self.is_mailed, expires_at, &view.roles, caller)?;
+        let issued = scope.put_token(invited, self.token.hash).await?;
         if self.is_mailed {
             let letter = letters::invitation(house, &issued.user, self.outbox.link(PAGE, &house.slug, token));
             self.outbox.post_link(scope, &issued, letter, now).await?;
@@ -88,12 +95,35 @@ impl From<NotInvited> for Error {
     }
 }
 
+/// Invitations.
+#[derive(Debug, Clone, Copy)]
+pub struct Invitations<'a> {
+    db: &'a Db,
+    env: &'a Env,
+    new_passwords: NewPasswords<'a>,
+    outbox: &'a Outbox,
+    idempotency: Idempotency<'a>,
+}
+
 impl App {
+    /// Invitations.
+    pub const fn invitations(&self) -> Invitations<'_> {
+        Invitations {
+            db: &self.db,
+            env: &self.env,
+            new_passwords: self.new_passwords(),
+            outbox: &self.outbox,
+            idempotency: self.idempotency(),
+        }
+    }
+}
+
+impl Invitations<'_> {
     /// Prepares an invitation.
-    pub(crate) fn new_invitation(&self, delivery: Delivery, origin: &Origin) -> NewInvitation {
+    pub(crate) fn prepare(&self, delivery: Delivery, origin: &Origin) -> NewInvitation {
         NewInvitation {
             is_mailed: delivery == Delivery::Email,
-            token: opaque_token::mint_invitation(&self.env),
+            token: opaque_token::mint_invitation(self.env),
             base_url: Arc::clone(&origin.base_url),
             outbox: self.outbox.clone(),
         }
@@ -104,32 +134,30 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`] when the account has its owner, [`Error::Stale`].
-    pub async fn invite(
+    pub async fn create(
         &self,
         grant: &Grant<WriteUsers>,
         id: UserId,
         delivery: Delivery,
         origin: &Origin,
     ) -> Result<Invitation> {
-        let (new, grant) = (self.new_invitation(delivery, origin), grant.clone());
+        let (new, grant) = (self.prepare(delivery, origin), grant.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
             let house = scope.tenant(view.user.tenant_id).await?;
             let house = house.ok_or(Error::NotFound)?;
-            // First whether there is anything to invite to; what is refused then takes it back.
-            let invitation = new.issue(&scope, &house, view.user, &grant.by(), tx.now()).await?;
-            may_become(&grant, &scope, &view.roles).await?;
-            Ok::<_, Error>(invitation)
+            let caller = authority(&grant, &scope, view.user.tenant(), &view.roles).await?;
+            new.issue(&scope, &house, &view, &caller, tx.now()).await
         };
-        self.idempotency().write(origin, work).await
+        self.idempotency.write(origin, work).await
     }
 
     /// Makes the link of an account stop working.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such user or no link, [`Error::Conflict`] when the account has its owner.
-    pub async fn cancel_invitation(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<()> {
+    pub async fn cancel(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<()> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
@@ -146,7 +174,7 @@ impl App {
     /// # Errors
     /// [`Error::InvalidInvitation`], [`Error::Invalid`] when the password is too weak, [`Error::AlreadyRegistered`] when
     /// the chosen user name is taken, [`Error::TenantSuspended`], [`Error::Overloaded`].
-    pub async fn accept_invitation(
+    pub async fn accept(
         &self,
         facts: &TenantFacts,
         token: &str,
@@ -159,12 +187,11 @@ impl App {
         }
         let (tenant, hash, now) = (facts.reference(), token_hash(token), origin.ctx.now);
         // Nobody without a link makes the server hash.
-        let owner =
-            self.db.system(SystemReason::Authentication).token_owner(tenant, Purpose::Invitation, hash, now).await?;
-        let owner = owner.ok_or(Error::InvalidInvitation)?;
-        let user = self.db.system(SystemReason::Authentication).user(owner).await?.ok_or(Error::InvalidInvitation)?;
+        let reading = self.db.system(SystemReason::Authentication);
+        let owner = reading.token_owner(tenant, Purpose::Invitation, hash, now).await?;
+        let user = reading.user(owner.ok_or(Error::InvalidInvitation)?).await?.ok_or(Error::InvalidInvitation)?;
         let username = chosen.username.as_ref().unwrap_or(&user.username);
-        let password = self.new_passwords().choose(facts, "password", password, username, &user.email).await?;
+        let password = self.new_passwords.choose(facts, "password", password, username, &user.email).await?;
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(SystemReason::Authentication);
             let spent = system.spend_token(tenant, Purpose::Invitation, hash).await?;

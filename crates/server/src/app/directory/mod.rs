@@ -5,3 +5,8 @@ pub mod invitations;
 pub mod partners;
 pub mod tenants;
 pub mod users;
+
+pub use invitations::Invitations;
+pub use partners::Partners;
+pub use tenants::Tenants;
+pub use users::Users;

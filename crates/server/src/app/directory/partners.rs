@@ -7,23 +7,40 @@ use gatehouse_domain::{
     partner::{NewPartner, Partner, PartnerPatch},
     session::Effects,
 };
-use gatehouse_persistence::WriteTx;
+use gatehouse_persistence::{Db, WriteTx};
 
 pub use gatehouse_persistence::PartnerFilter;
 
-use crate::app::{
-    App, Error, Result,
-    authority::assignments::an_owner_stays,
-    effects::{Mode, change, end},
-    request::client::Origin,
+use crate::{
+    app::{
+        App, Error, Result,
+        effects::{Mode, change, end},
+        request::{Idempotency, client::Origin},
+    },
+    env::Env,
 };
 
+/// Partners.
+#[derive(Debug, Clone, Copy)]
+pub struct Partners<'a> {
+    pub(super) db: &'a Db,
+    env: &'a Env,
+    idempotency: Idempotency<'a>,
+}
+
 impl App {
+    /// Partners.
+    pub const fn partners(&self) -> Partners<'_> {
+        Partners { db: &self.db, env: &self.env, idempotency: self.idempotency() }
+    }
+}
+
+impl Partners<'_> {
     /// Lists partners.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn list_partners(
+    pub async fn list(
         &self,
         grant: &Grant<ReadPartners>,
         filter: &PartnerFilter,
@@ -38,7 +55,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn partner(&self, grant: &Grant<ReadPartners>, id: PartnerId) -> Result<Partner> {
+    pub async fn get(&self, grant: &Grant<ReadPartners>, id: PartnerId) -> Result<Partner> {
         self.db.scope(grant).partner(id).await?.ok_or(Error::NotFound)
     }
 
@@ -46,26 +63,21 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Conflict`] when the slug is taken.
-    pub async fn create_partner(
-        &self,
-        grant: &Grant<WritePartners>,
-        new: NewPartner,
-        origin: &Origin,
-    ) -> Result<Partner> {
+    pub async fn create(&self, grant: &Grant<WritePartners>, new: NewPartner, origin: &Origin) -> Result<Partner> {
         let id = self.env.id(PartnerId::from_parts);
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             Ok::<_, Error>(scope.insert(Partner::create(id, new.clone(), &grant.by(), tx.now())).await?)
         };
-        self.idempotency().write(origin, work).await
+        self.idempotency.write(origin, work).await
     }
 
     /// Changes a partner. Suspending it ends every session below it.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Conflict`] when the slug is taken, [`Error::Stale`].
-    pub async fn update_partner(
+    pub async fn update(
         &self,
         grant: &Grant<WritePartners>,
         id: PartnerId,
@@ -80,9 +92,8 @@ impl App {
             let (changed, ends) = partner.update(patch.clone(), &grant.by(), tx.now());
             let partner = scope.update(changed).await?;
             let Some(ends) = ends else { return Ok((partner, Effects::default())) };
-            an_owner_stays(tx).await?;
             Ok((partner, end(tx, &scope, &ends, mode).await?))
         };
-        self.db.at_length(change(&self.db, origin.ctx.clone(), mode, work)).await
+        self.db.at_length(change(self.db, origin.ctx.clone(), mode, work)).await
     }
 }

@@ -3,22 +3,25 @@
 use std::borrow::Cow;
 
 use gatehouse_domain::{
-    authz::{Area, Denied, Grant, Permission, Reach, ReadTenants, SystemReason, TenantRef, WriteTenants},
+    authz::{Area, Grant, ReadTenants, SystemReason, TenantRef, WriteTenants},
     id::{PartnerId, TenantId},
-    issue::{Issue, Loc},
+    issue::Loc,
     page::{Direction, Page, PageRequest},
     session::{Caps, Effects, Tighten, Within},
-    settings::Settings,
+    settings::{Defaults, Settings},
     tenant::{Branding, NewTenant, Tenant, TenantPatch},
 };
-use gatehouse_persistence::WriteTx;
+use gatehouse_persistence::{Db, WriteTx};
 
-use crate::app::{
-    App, Error, Result,
-    authority::assignments::an_owner_stays,
-    effects::{Mode, change, end},
-    request::client::Origin,
-    settings::{above, evidence_is_kept, may_shorten, none_is_loosened, tighten},
+use crate::{
+    app::{
+        App, Error, Result,
+        effects::{Mode, change, end},
+        platform::Keys,
+        request::{Idempotency, client::Origin},
+        settings::{Merge, above, evidence_is_kept, may_shorten, none_is_loosened, tighten},
+    },
+    env::Env,
 };
 
 pub use gatehouse_persistence::{TenantFacts, TenantFilter};
@@ -26,15 +29,35 @@ pub use gatehouse_persistence::{TenantFacts, TenantFilter};
 /// Where the body of a tenant has its settings.
 const SETTINGS: [Loc; 2] = [Loc::Key(Cow::Borrowed("body")), Loc::Key(Cow::Borrowed("settings"))];
 
-/// What changes of settings or looks: applied to what they are when the change is made.
-pub type Merge<T> = std::sync::Arc<dyn Fn(&mut T) + Send + Sync>;
+/// Tenants.
+#[derive(Debug, Clone, Copy)]
+pub struct Tenants<'a> {
+    pub(super) db: &'a Db,
+    env: &'a Env,
+    keys: Keys<'a>,
+    defaults: &'a Defaults,
+    idempotency: Idempotency<'a>,
+}
 
 impl App {
+    /// Tenants.
+    pub const fn tenants(&self) -> Tenants<'_> {
+        Tenants {
+            db: &self.db,
+            env: &self.env,
+            keys: self.keys(),
+            defaults: &self.defaults,
+            idempotency: self.idempotency(),
+        }
+    }
+}
+
+impl Tenants<'_> {
     /// Lists tenants within the grant.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn list_tenants(
+    pub async fn list(
         &self,
         grant: &Grant<ReadTenants>,
         filter: &TenantFilter,
@@ -49,7 +72,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn tenant(&self, grant: &Grant<ReadTenants>, id: TenantId) -> Result<Tenant> {
+    pub async fn get(&self, grant: &Grant<ReadTenants>, id: TenantId) -> Result<Tenant> {
         self.db.scope(grant).tenant(id).await?.ok_or(Error::NotFound)
     }
 
@@ -59,14 +82,15 @@ impl App {
     /// [`Error::Invalid`] when the grant shows no such partner or settings are looser than what is decided above,
     /// [`Error::Denied`] when evidence would be kept for a shorter time, [`Error::Conflict`] when the slug is taken,
     /// [`Error::LimitReached`].
-    pub async fn create_tenant(&self, grant: &Grant<WriteTenants>, new: NewTenant, origin: &Origin) -> Result<Tenant> {
+    pub async fn create(&self, grant: &Grant<WriteTenants>, new: NewTenant, origin: &Origin) -> Result<Tenant> {
         let (id, partner) = (self.env.id(TenantId::from_parts), new.partner_id);
-        let key = self.keys().new_key(TenantRef { id, partner_id: partner }, &grant.by())?;
-        let (grant, defaults) = (grant.clone(), self.defaults);
+        let key = self.keys.new_key(TenantRef { id, partner_id: partner }, &grant.by())?;
+        let (grant, defaults) = (grant.clone(), *self.defaults);
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
-            if !may_own(&grant, partner) || scope.partner(partner).await?.is_none() {
-                return Err(unknown("partner_id"));
+            let may_own = grant.also::<WriteTenants>(&Area::Partner(partner)).is_ok();
+            if !may_own || scope.partner(partner).await?.is_none() {
+                return Err(Error::unknown("partner_id"));
             }
             another_tenant_fits(tx, partner).await?;
             let above = above(tx.system(SystemReason::Inheritance).read(), partner).await?;
@@ -80,7 +104,7 @@ impl App {
             scope.insert(key.clone()).await?;
             Ok(tenant)
         };
-        self.idempotency().write(origin, work).await
+        self.idempotency.write(origin, work).await
     }
 
     /// Changes a tenant. Suspending it ends every session in it, stricter settings those that have more than they may. Only the platform moves it to another partner.
@@ -88,7 +112,7 @@ impl App {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Invalid`] for an unknown partner, [`Error::Conflict`],
     /// [`Error::Stale`].
-    pub async fn update_tenant(
+    pub async fn update(
         &self,
         grant: &Grant<WriteTenants>,
         id: TenantId,
@@ -97,17 +121,15 @@ impl App {
         mode: Mode,
         origin: &Origin,
     ) -> Result<(Tenant, Effects)> {
-        let (grant, defaults) = (grant.clone(), self.defaults);
+        let (grant, defaults) = (grant.clone(), *self.defaults);
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let tenant = scope.tenant(id).await?.ok_or(Error::NotFound)?;
             let mut patch = patch.clone();
             if let Some(partner) = patch.partner_id.filter(|partner| *partner != tenant.partner_id) {
-                if *grant.reach() != Reach::Platform {
-                    return Err(Error::Denied(Denied::Forbidden(WriteTenants::NAME)));
-                }
+                grant.also::<WriteTenants>(&Area::Platform)?;
                 if scope.partner(partner).await?.is_none() {
-                    return Err(unknown("partner_id"));
+                    return Err(Error::unknown("partner_id"));
                 }
                 another_tenant_fits(tx, partner).await?;
             }
@@ -130,11 +152,6 @@ impl App {
             let area = Area::Tenant(TenantRef { id, partner_id: partner });
             evidence_is_kept(tx, &grant, area, [&before, &after], &defaults).await?;
             let tenant = scope.update(changed).await?;
-            // Each of these can keep everybody in the tenant from signing in.
-            let asks = after.asks_for_verified_email() && !before.asks_for_verified_email();
-            if ends.is_some() || asks || tenant.partner_id != partner {
-                an_owner_stays(tx).await?;
-            }
             let effects = match ends {
                 Some(ends) => end(tx, &scope, &ends, mode).await?,
                 None => {
@@ -145,7 +162,7 @@ impl App {
             };
             Ok((tenant, effects))
         };
-        self.db.at_length(change(&self.db, origin.ctx.clone(), mode, work)).await
+        self.db.at_length(change(self.db, origin.ctx.clone(), mode, work)).await
     }
 }
 
@@ -163,17 +180,4 @@ pub(crate) async fn another_user_fits(tx: &WriteTx<'_>, tenant: TenantRef) -> Re
         Some(most) => Err(Error::LimitReached(format!("The tenant may have {most} users.").into())),
         None => Ok(()),
     }
-}
-
-fn may_own(grant: &Grant<WriteTenants>, partner: PartnerId) -> bool {
-    match grant.reach() {
-        Reach::Platform => true,
-        Reach::Partners(partners) => partners.contains(&partner),
-        Reach::Tenant(_) | Reach::Own(..) => false,
-    }
-}
-
-/// An id in the body that names nothing the caller may see.
-pub(crate) fn unknown(field: &'static str) -> Error {
-    Error::Invalid(Issue::body(field, "not_found", "names nothing that you may see").into())
 }

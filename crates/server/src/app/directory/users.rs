@@ -5,24 +5,28 @@ use gatehouse_domain::{
     authz::{Grant, ReadUsers, SystemReason, WriteUsers},
     id::{TenantId, UserId},
     page::{Direction, Page, PageRequest},
-    role::BuiltinRole,
     session::Effects,
     text::{DisplayName, Email, LoginName, Phone, Username},
     throttle::NETWORKS,
     user::{NewUser, User, UserDetail, UserPatch, UserStatus, UserView},
 };
-use gatehouse_persistence::{AttemptKeys, TenantFacts, WriteTx};
+use gatehouse_persistence::{AttemptKeys, Db, TenantFacts, ThrottleKey, WriteTx};
 
-use crate::app::{
-    App, Error, Result,
-    authority::assignments::{an_owner_stays, may_become, may_do_as_much},
-    directory::{
-        invitations::{Delivery, Invitation},
-        tenants::{another_user_fits, unknown},
+use crate::{
+    app::{
+        App, Error, Result,
+        audit::Trail,
+        authority::authority,
+        directory::{
+            invitations::{Delivery, Invitation, Invitations},
+            tenants::another_user_fits,
+        },
+        effects::{Mode, change, end},
+        jobs::Outbox,
+        mail::letters,
+        request::{Idempotency, client::Origin},
     },
-    effects::{Mode, change, end},
-    mail::letters,
-    request::client::Origin,
+    env::Env,
 };
 
 pub use gatehouse_persistence::UserFilter;
@@ -44,12 +48,37 @@ pub struct CreateUser {
     pub delivery: Option<Delivery>,
 }
 
+/// Users, as administrators see them.
+#[derive(Debug, Clone, Copy)]
+pub struct Users<'a> {
+    pub(super) db: &'a Db,
+    env: &'a Env,
+    outbox: &'a Outbox,
+    pub(super) trail: Trail<'a>,
+    invitations: Invitations<'a>,
+    idempotency: Idempotency<'a>,
+}
+
 impl App {
+    /// Users, as administrators see them.
+    pub fn users(&self) -> Users<'_> {
+        Users {
+            db: &self.db,
+            env: &self.env,
+            outbox: &self.outbox,
+            trail: self.trail(),
+            invitations: self.invitations(),
+            idempotency: self.idempotency(),
+        }
+    }
+}
+
+impl Users<'_> {
     /// Lists users within the grant.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn list_users(
+    pub async fn list(
         &self,
         grant: &Grant<ReadUsers>,
         filter: &UserFilter,
@@ -63,7 +92,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn user(&self, grant: &Grant<ReadUsers>, id: UserId) -> Result<UserDetail> {
+    pub async fn get(&self, grant: &Grant<ReadUsers>, id: UserId) -> Result<UserDetail> {
         self.db.scope(grant).user_detail(id, self.env.now()).await?.ok_or(Error::NotFound)
     }
 
@@ -71,18 +100,18 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] when the grant shows no such tenant, [`Error::AlreadyRegistered`], [`Error::LimitReached`].
-    pub async fn create_user(
+    pub async fn create(
         &self,
         grant: &Grant<WriteUsers>,
         new: CreateUser,
         origin: &Origin,
     ) -> Result<(UserDetail, Option<Invitation>)> {
-        let (id, invitation) =
-            (self.env.id(UserId::from_parts), new.delivery.map(|delivery| self.new_invitation(delivery, origin)));
+        let id = self.env.id(UserId::from_parts);
+        let invitation = new.delivery.map(|delivery| self.invitations.prepare(delivery, origin));
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
-            let house = scope.tenant(new.tenant_id).await?.ok_or_else(|| unknown("tenant_id"))?;
+            let house = scope.tenant(new.tenant_id).await?.ok_or_else(|| Error::unknown("tenant_id"))?;
             let tenant = house.reference();
             let user = NewUser {
                 tenant,
@@ -93,27 +122,24 @@ impl App {
             };
             another_user_fits(tx, tenant).await?;
             let user = scope.insert(User::create(id, user, &grant.by(), tx.now())).await?;
+            let view = UserView { user, roles: Vec::new() };
             let invitation = match &invitation {
-                Some(new) => Some(new.issue(&scope, &house, user.clone(), &grant.by(), tx.now()).await?),
+                Some(new) => {
+                    let caller = grant.authority([tenant]);
+                    Some(new.issue(&scope, &house, &view, &caller, tx.now()).await?)
+                }
                 None => None,
             };
-            let view = UserView { user, roles: Vec::new() };
             Ok::<_, Error>((UserDetail { view, sessions: 0, locked: false }, invitation))
         };
-        self.idempotency().write(origin, work).await
+        self.idempotency.write(origin, work).await
     }
 
     /// Changes a user. Suspending one ends all the user's sessions; activating one forgets failed sign-ins.
     ///
-    /// Whoever reads the mail of an account can become its owner, a suspended account has no rights, and an owner who
-    /// finds the account renamed, unverified or suspended is shut out: user name, address, its verification and status
-    /// are changed by those only who may do whatever the owner may, an address and its verification by those only who
-    /// may do so for as long. Ending the owner's sessions is not among this, and stays with whoever may end sessions
-    /// there: it stops a stolen session, and the owner signs in again.
-    ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::AlreadyRegistered`], [`Error::Conflict`], [`Error::Stale`].
-    pub async fn update_user(
+    pub async fn update(
         &self,
         grant: &Grant<WriteUsers>,
         id: UserId,
@@ -125,20 +151,10 @@ impl App {
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
-            if patch.email.is_some() || patch.email_verified == Some(true) {
-                may_become(&grant, &scope, &view.roles).await?;
-            }
-            if patch.username.is_some() || patch.email_verified.is_some() || patch.status.is_some() {
-                may_do_as_much(&grant, &scope, &view.roles).await?;
-            }
-            let (verified, old) = (view.user.email_verified, view.user.email.clone());
-            let (changed, ends) = view.user.update(patch.clone(), &grant.by(), tx.now());
+            let caller = authority(&grant, &scope, view.user.tenant(), &view.roles).await?;
+            let old = view.user.email.clone();
+            let (changed, ends) = view.user.update(patch.clone(), &view.roles, &caller, tx.now())?;
             let user = scope.update(changed).await?;
-            let owned = view.roles.iter().any(|role| role.role_id == BuiltinRole::SuperAdmin.id());
-            let unverified = verified && !user.email_verified;
-            if owned && (user.status == UserStatus::Suspended || unverified) {
-                an_owner_stays(tx).await?;
-            }
             if user.email.key() != old.key() && user.status == UserStatus::Active {
                 let house = scope.tenant(user.tenant_id).await?.ok_or(Error::NotFound)?;
                 for letter in letters::email_changed(&house, &user, &old) {
@@ -154,7 +170,7 @@ impl App {
             }
             Ok((scope.user_detail(id, tx.now()).await?.ok_or(Error::NotFound)?, effects))
         };
-        change(&self.db, origin.ctx.clone(), mode, work).await
+        change(self.db, origin.ctx.clone(), mode, work).await
     }
 
     /// Forgets the failed sign-ins of an account, so that its owner need not wait. By those only who may do whatever the
@@ -162,39 +178,32 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`].
-    pub async fn unlock_user(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<UserDetail> {
+    pub async fn unlock(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<UserDetail> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let detail = scope.user_detail(id, tx.now()).await?.ok_or(Error::NotFound)?;
-            if grant.by().user_id() != Some(id) {
-                may_do_as_much(&grant, &scope, &detail.view.roles).await?;
-            }
+            let UserView { user, roles } = &detail.view;
+            let caller = authority(&grant, &scope, user.tenant(), roles).await?;
+            let unlocked = user.clone().unlock(roles, &caller)?;
             if !scope.forget_failures(&detail.view.user).await? {
                 return Ok(detail);
             }
-            let user = scope.update(detail.view.user.unlock(&grant.by())).await?;
+            let user = scope.update(unlocked).await?;
             Ok(UserDetail { view: UserView { user, roles: detail.view.roles }, locked: false, ..detail })
         };
-        self.idempotency().write(origin, work).await
+        self.idempotency.write(origin, work).await
     }
 
     /// The user of a name or address in a tenant.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn find_user(&self, facts: &TenantFacts, name: &LoginName, reason: SystemReason) -> Result<Option<User>> {
-        let (key, now) = (self.attempts().name_key(facts, name), self.env.now());
+    pub async fn find(&self, facts: &TenantFacts, name: &LoginName, reason: SystemReason) -> Result<Option<User>> {
+        // Nobody tries a password: the counters are of no interest.
+        let (key, now) = (ThrottleKey::Digest([0; 32]), self.env.now());
         let keys = AttemptKeys { account: key, known: None, networks: [None; NETWORKS], tenant: key };
         let attempt = self.db.system(reason).attempt(facts.reference(), name, None, &keys, now).await?;
         Ok(attempt.found.map(|found| found.user))
-    }
-
-    /// What the caller's own tenant is.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when it is gone.
-    pub async fn home(&self, tenant: TenantId) -> Result<std::sync::Arc<TenantFacts>> {
-        self.session_states().tenant(tenant).await?.ok_or(Error::NotFound)
     }
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use gatehouse_domain::{
-    authz::{By, SystemReason},
+    authz::{Authority, By, SystemReason},
     change::Changed,
     id::{ApplicationId, AssignmentId, PartnerId, SessionId, TenantId, UserId},
     issue::Parse,
     partner::{NewPartner, Partner},
     password::Password,
-    role::{Anchor, Assignment, BuiltinRole, NewAssignment},
+    role::{Anchor, AnyRole, Assignment, BuiltinRole, NewAssignment},
     secret::{PasswordHash, TokenHash},
     session::{EndReason, NewSession, Session, SessionStatus},
     settings::{Registration, Settings},
@@ -260,11 +260,11 @@ impl App {
                 id: self.env.id(AssignmentId::from_parts),
                 tenant: tenant.reference(),
                 user_id: user.id,
-                role_id: role.id(),
+                role: AnyRole::Builtin(role),
                 anchor,
                 expires_at: None,
             };
-            let assignment = Assignment::create(new, &self.db.system(REASON).by(), now);
+            let assignment = Assignment::create(new, &Authority::system(REASON), now)?;
             let work = async move |tx: &WriteTx<'_>| {
                 Ok::<_, Error>(tx.system(REASON).insert(assignment.clone()).await.map(drop)?)
             };

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use gatehouse_domain::{
     audit::Refused,
-    authz::SystemReason,
+    authz::{Authority, SystemReason},
     id::{AssignmentId, KeyId, PartnerId, TenantId, UserId},
     issue::Parse,
     key::SigningKey,
     partner::{NewPartner, Partner},
     password::Password,
-    role::{Anchor, Assignment, BuiltinRole, NewAssignment},
+    role::{Anchor, AnyRole, Assignment, BuiltinRole, NewAssignment},
     secret::Secret,
     settings::Settings,
     tenant::{Branding, NewTenant, Tenant},
@@ -193,7 +193,7 @@ impl App {
             id: self.env.id(AssignmentId::from_parts),
             tenant,
             user_id: id,
-            role_id: BuiltinRole::SuperAdmin.id(),
+            role: AnyRole::Builtin(BuiltinRole::SuperAdmin),
             anchor: Anchor::Platform,
             expires_at: None,
         };
@@ -208,7 +208,7 @@ impl App {
                 return Err(Error::AlreadySetUp);
             }
             system.insert(User::set_up(id, new.clone(), hash.clone(), &by, now)).await?;
-            system.insert(Assignment::create(assignment.clone(), &by, now)).await?;
+            system.insert(Assignment::create(assignment.clone(), &Authority::system(SETUP), now)?).await?;
             Ok(system.user_view(id, now).await?)
         };
         self.db.write(ctx, work).await?.ok_or(Error::NotFound)

@@ -59,6 +59,6 @@ fn format(matches: &ArgMatches, file: Option<&str>) -> Format {
 pub(super) async fn find(app: &App, slug: &str, name: &str) -> Result<User, Exit> {
     let facts = tenant(app, slug).await?;
     let name = LoginName::parse(name).map_err(|fault| Exit::Usage(fault.msg.into_owned()))?;
-    let found = app.find_user(&facts, &name, SystemReason::Cli).await?;
+    let found = app.users().find(&facts, &name, SystemReason::Cli).await?;
     found.ok_or_else(|| Exit::Usage(format!("{slug} has no such user")))
 }

@@ -268,7 +268,7 @@ async fn list<L: Anywhere, Q: Narrow<AssignmentFilter> + 'static>(
     listing: Listing<Q, ByCreation>,
     app: Data<App>,
 ) -> ApiResult<AssignmentPage> {
-    let page = app.list_assignments(&access, &listing.filter.narrow(), listing.direction, &listing.request).await?;
+    let page = app.assignments().list(&access, &listing.filter.narrow(), listing.direction, &listing.request).await?;
     Ok(listing.respond(&app, page, RoleAssignmentResponse::from))
 }
 
@@ -279,7 +279,13 @@ async fn create<L: Anywhere>(
     app: Data<App>,
 ) -> ApiResult<Idempotent<Created<RoleAssignmentResponse>>> {
     let assign = new.0.parse()?;
-    asked.idempotent(&app, async |origin| app.assign(&access, assign, origin).await, |made| Created(made.into())).await
+    asked
+        .idempotent(
+            &app,
+            async |origin| app.assignments().create(&access, assign, origin).await,
+            |made| Created(made.into()),
+        )
+        .await
 }
 
 async fn get_one<L: Anywhere>(
@@ -287,7 +293,7 @@ async fn get_one<L: Anywhere>(
     id: PathId<AssignmentId>,
     app: Data<App>,
 ) -> ApiResult<Versioned<ApiResponse<RoleAssignmentResponse>>> {
-    Ok(Versioned::one(app.assignment(&access, id.0).await?, Into::into))
+    Ok(Versioned::one(app.assignments().get(&access, id.0).await?, Into::into))
 }
 
 async fn update<L: Anywhere>(
@@ -297,7 +303,7 @@ async fn update<L: Anywhere>(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Versioned<ApiResponse<RoleAssignmentResponse>>> {
-    let assignment = app.update_assignment(&access, id.0, patch.0.expires_at.0, &asked.origin).await?;
+    let assignment = app.assignments().update(&access, id.0, patch.0.expires_at.0, &asked.origin).await?;
     Ok(Versioned::one(assignment, Into::into))
 }
 
@@ -308,5 +314,5 @@ async fn delete_one<L: Anywhere>(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Removal<RoleAssignmentResponse>> {
-    Ok(Removal::of(mode.0, app.unassign(&access, id.0, mode.0, &asked.origin).await?))
+    Ok(Removal::of(mode.0, app.assignments().delete(&access, id.0, mode.0, &asked.origin).await?))
 }

@@ -154,7 +154,7 @@ async fn accept_invitation(
 ) -> ApiResult<ApiResponse<UserResponse>> {
     let InvitationAcceptRequest { token, password, username, display_name } = acceptance.0;
     let chosen = Acceptance { username, display_name };
-    let view = app.accept_invitation(&tenant.0, &token.0, chosen, password, &asked.origin).await?;
+    let view = app.invitations().accept(&tenant.0, &token.0, chosen, password, &asked.origin).await?;
     Ok(ApiResponse((&view).into()))
 }
 

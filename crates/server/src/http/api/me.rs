@@ -10,7 +10,7 @@ use gatehouse_domain::{
 
 use crate::{
     app::{
-        App,
+        self, App,
         request::client::Origin,
         sessions::list::{SessionFilter, SessionSort},
     },
@@ -114,7 +114,7 @@ async fn change_password(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Idempotent<NoContent>> {
-    let facts = app.home(me.0.view.user.tenant_id).await?;
+    let facts = app.session_states().tenant(me.0.view.user.tenant_id).await?.ok_or(app::Error::NotFound)?;
     let PasswordChange { current_password, new_password } = change.0;
     let change = async |origin: &Origin| {
         app.accounts().change_password(&access, &facts, current_password, new_password, origin).await
@@ -129,7 +129,7 @@ async fn change_email(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Idempotent<Accepted<Message>>> {
-    let facts = app.home(me.0.view.user.tenant_id).await?;
+    let facts = app.session_states().tenant(me.0.view.user.tenant_id).await?.ok_or(app::Error::NotFound)?;
     let EmailChange { email, current_password } = change.0;
     let change =
         async |origin: &Origin| app.accounts().change_email(&access, &facts, email, current_password, origin).await;

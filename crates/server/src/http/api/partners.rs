@@ -189,7 +189,8 @@ async fn list(
     let PartnerQuery { search, status } = &listing.filter;
     let filter = PartnerFilter { search: search.clone(), statuses: status.clone() };
     let page = app
-        .list_partners(&access, &filter, listing.sort == CreationOrName::Name, listing.direction, &listing.request)
+        .partners()
+        .list(&access, &filter, listing.sort == CreationOrName::Name, listing.direction, &listing.request)
         .await?;
     Ok(listing.respond(&app, page, PartnerResponse::from))
 }
@@ -210,7 +211,7 @@ async fn create(
     } = new.0;
     let new = NewPartner { name, slug, contact_email, max_tenants, max_users_per_tenant, max_applications_per_tenant };
     asked
-        .idempotent(&app, async |origin| app.create_partner(&access, new, origin).await, |made| Created(made.into()))
+        .idempotent(&app, async |origin| app.partners().create(&access, new, origin).await, |made| Created(made.into()))
         .await
 }
 
@@ -219,7 +220,7 @@ async fn get_one(
     id: PathId<PartnerId>,
     app: Data<App>,
 ) -> ApiResult<Versioned<ApiResponse<PartnerResponse>>> {
-    Ok(Versioned::one(app.partner(&access, id.0).await?, Into::into))
+    Ok(Versioned::one(app.partners().get(&access, id.0).await?, Into::into))
 }
 
 async fn update(
@@ -249,7 +250,7 @@ async fn update(
         max_applications_per_tenant: max_applications_per_tenant.0,
         settings: None,
     };
-    let (partner, effects) = app.update_partner(&access, id.0, patch, mode, &asked.origin).await?;
+    let (partner, effects) = app.partners().update(&access, id.0, patch, mode, &asked.origin).await?;
     Ok(Versioned::changed(partner, effects, Into::into))
 }
 
@@ -260,5 +261,5 @@ async fn delete_one(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Removal<PartnerResponse>> {
-    Ok(Removal::of(mode.0, app.delete_partner(&access, id.0, mode.0, &asked.origin).await?))
+    Ok(Removal::of(mode.0, app.partners().delete(&access, id.0, mode.0, &asked.origin).await?))
 }

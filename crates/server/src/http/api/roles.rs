@@ -210,7 +210,7 @@ async fn list<L: Anywhere, Q: Narrow<RoleFilter> + 'static>(
     listing: Listing<Q, ByCreation>,
     app: Data<App>,
 ) -> ApiResult<RolePage> {
-    let page = app.list_roles(&access, &listing.filter.narrow(), listing.direction, &listing.request).await?;
+    let page = app.roles().list(&access, &listing.filter.narrow(), listing.direction, &listing.request).await?;
     Ok(listing.respond(&app, page, RoleResponse::from))
 }
 
@@ -222,7 +222,7 @@ async fn create(
 ) -> ApiResult<Idempotent<Created<RoleResponse>>> {
     let RoleCreateRequest { name, tenant_id, permissions } = new.0;
     let permissions = PermissionSet::new(permissions.0);
-    let create = async |origin: &Origin| app.create_role(&access, tenant_id, name, permissions, origin).await;
+    let create = async |origin: &Origin| app.roles().create(&access, tenant_id, name, permissions, origin).await;
     asked.idempotent(&app, create, |role| Created(AnyRole::Custom(role).into())).await
 }
 
@@ -235,7 +235,7 @@ async fn create_in_tenant(
 ) -> ApiResult<Idempotent<Created<RoleResponse>>> {
     let TenantRoleCreateRequest { name, permissions } = new.0;
     let permissions = PermissionSet::new(permissions.0);
-    let create = async |origin: &Origin| app.create_role(&access, tenant.0, name, permissions, origin).await;
+    let create = async |origin: &Origin| app.roles().create(&access, tenant.0, name, permissions, origin).await;
     asked.idempotent(&app, create, |role| Created(AnyRole::Custom(role).into())).await
 }
 
@@ -244,7 +244,7 @@ async fn get_one<L: Anywhere>(
     id: PathId<RoleId>,
     app: Data<App>,
 ) -> ApiResult<Versioned<ApiResponse<RoleResponse>>> {
-    Ok(Versioned::one(app.role(&access, id.0).await?, Into::into))
+    Ok(Versioned::one(app.roles().get(&access, id.0).await?, Into::into))
 }
 
 async fn update<L: Anywhere>(
@@ -255,7 +255,7 @@ async fn update<L: Anywhere>(
     app: Data<App>,
 ) -> ApiResult<Versioned<ApiResponse<RoleResponse>>> {
     let (name, permissions) = patch.0.parts();
-    let role = app.update_role(&access, id.0, name, permissions, &asked.origin).await?;
+    let role = app.roles().update(&access, id.0, name, permissions, &asked.origin).await?;
     Ok(Versioned::one(AnyRole::Custom(role), Into::into))
 }
 
@@ -266,5 +266,5 @@ async fn delete_one<L: Anywhere>(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Removal<RoleResponse>> {
-    Ok(Removal::of(mode.0, app.delete_role(&access, id.0, mode.0, &asked.origin).await?))
+    Ok(Removal::of(mode.0, app.roles().delete(&access, id.0, mode.0, &asked.origin).await?))
 }

@@ -177,7 +177,7 @@ pub(super) fn mount(operations: &mut Operations) {
 }
 
 async fn get_one(access: Access<Administer, Myself>, me: Me, app: Data<App>) -> ApiResult<OneAdminScope> {
-    let AdminScope { reach, partners, tenants, permissions } = app.admin_scope(&access).await?;
+    let AdminScope { reach, partners, tenants, permissions } = app.admin_scopes().of(&access).await?;
     let roles = &me.0.view.roles;
     Ok(ApiResponse(AdminScopeResponse {
         level: if reach == Reach::Platform { "platform" } else { "partner" },

@@ -16,10 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{
-        directory::tenants::Merge,
-        settings::{Decided, Outcome},
-    },
+    app::settings::{Decided, Merge, Outcome},
     http::{
         conditional::Versioned,
         envelope::{ApiResponse, WithChanges},

@@ -228,7 +228,8 @@ async fn list(
     let TenantQuery { search, status, partner_id } = &listing.filter;
     let filter = TenantFilter { search: search.clone(), statuses: status.clone(), partners: partner_id.clone() };
     let page = app
-        .list_tenants(&access, &filter, listing.sort == CreationOrName::Name, listing.direction, &listing.request)
+        .tenants()
+        .list(&access, &filter, listing.sort == CreationOrName::Name, listing.direction, &listing.request)
         .await?;
     Ok(listing.respond(&app, page, TenantResponse::from))
 }
@@ -251,7 +252,7 @@ async fn create(
     settings.iter().for_each(|patch| patch.apply(&mut new.settings));
     branding.iter().for_each(|patch| patch.apply(&mut new.branding));
     asked
-        .idempotent(&app, async |origin| app.create_tenant(&access, new, origin).await, |made| Created(made.into()))
+        .idempotent(&app, async |origin| app.tenants().create(&access, new, origin).await, |made| Created(made.into()))
         .await
 }
 
@@ -260,7 +261,7 @@ async fn get_one(
     id: PathId<TenantId>,
     app: Data<App>,
 ) -> ApiResult<Versioned<ApiResponse<TenantResponse>>> {
-    Ok(Versioned::one(app.tenant(&access, id.0).await?, Into::into))
+    Ok(Versioned::one(app.tenants().get(&access, id.0).await?, Into::into))
 }
 
 async fn update(
@@ -285,7 +286,7 @@ async fn update(
     let merge_settings = Arc::new(move |stored: &mut Settings| settings.iter().for_each(|patch| patch.apply(stored)));
     let merge_branding = Arc::new(move |stored: &mut Branding| branding.iter().for_each(|patch| patch.apply(stored)));
     let (tenant, effects) =
-        app.update_tenant(&access, id.0, patch, (merge_settings, merge_branding), mode, &asked.origin).await?;
+        app.tenants().update(&access, id.0, patch, (merge_settings, merge_branding), mode, &asked.origin).await?;
     Ok(Versioned::changed(tenant, effects, Into::into))
 }
 
@@ -296,5 +297,5 @@ async fn delete_one(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Removal<TenantResponse>> {
-    Ok(Removal::of(mode.0, app.delete_tenant(&access, id.0, mode.0, &asked.origin).await?))
+    Ok(Removal::of(mode.0, app.tenants().delete(&access, id.0, mode.0, &asked.origin).await?))
 }

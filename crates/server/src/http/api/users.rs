@@ -262,7 +262,7 @@ async fn list<L: Anywhere, Q: Narrow<UserFilter> + 'static>(
     listing: Listing<Q, ByCreation>,
     app: Data<App>,
 ) -> ApiResult<UserPage> {
-    let page = app.list_users(&access, &listing.filter.narrow(), listing.direction, &listing.request).await?;
+    let page = app.users().list(&access, &listing.filter.narrow(), listing.direction, &listing.request).await?;
     Ok(listing.respond(&app, page, |view| AdminUserResponse::from(&view)))
 }
 
@@ -275,7 +275,7 @@ async fn create(
     let UserCreateRequest { tenant_id, username, email, display_name, phone, delivery } = new.0;
     let new = CreateUser { tenant_id, username, email, display_name, phone, delivery: DeliveryField::of(delivery) };
     asked
-        .idempotent(&app, async |origin| app.create_user(&access, new, origin).await, |made| Created(made.into()))
+        .idempotent(&app, async |origin| app.users().create(&access, new, origin).await, |made| Created(made.into()))
         .await
 }
 
@@ -290,7 +290,7 @@ async fn create_in_tenant(
     let new =
         CreateUser { tenant_id: tenant.0, username, email, display_name, phone, delivery: DeliveryField::of(delivery) };
     asked
-        .idempotent(&app, async |origin| app.create_user(&access, new, origin).await, |made| Created(made.into()))
+        .idempotent(&app, async |origin| app.users().create(&access, new, origin).await, |made| Created(made.into()))
         .await
 }
 
@@ -302,7 +302,7 @@ async fn invite<L: Anywhere>(
     app: Data<App>,
 ) -> ApiResult<Idempotent<Created<InvitationResponse>>> {
     let delivery = DeliveryField::of(request.0.delivery).unwrap_or(Delivery::Email);
-    let invite = async |origin: &Origin| app.invite(&access, id.0, delivery, origin).await;
+    let invite = async |origin: &Origin| app.invitations().create(&access, id.0, delivery, origin).await;
     asked.idempotent(&app, invite, |made| Created(made.into())).await
 }
 
@@ -312,7 +312,7 @@ async fn cancel_invitation<L: Anywhere>(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<NoContent> {
-    app.cancel_invitation(&access, id.0, &asked.origin).await?;
+    app.invitations().cancel(&access, id.0, &asked.origin).await?;
     Ok(NoContent)
 }
 
@@ -332,7 +332,7 @@ async fn get_one<L: Anywhere>(
     id: PathId<UserId>,
     app: Data<App>,
 ) -> ApiResult<Versioned<ApiResponse<AdminUserResponse>>> {
-    Ok(Versioned::one(app.user(&access, id.0).await?, |user| (&user).into()))
+    Ok(Versioned::one(app.users().get(&access, id.0).await?, |user| (&user).into()))
 }
 
 async fn update<L: Anywhere>(
@@ -342,7 +342,7 @@ async fn update<L: Anywhere>(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Versioned<WithEffects<AdminUserResponse>>> {
-    let (user, effects) = app.update_user(&access, id.0, patch.0.into(), patch.1, &asked.origin).await?;
+    let (user, effects) = app.users().update(&access, id.0, patch.0.into(), patch.1, &asked.origin).await?;
     Ok(Versioned::changed(user, effects, |user| (&user).into()))
 }
 
@@ -353,7 +353,7 @@ async fn unlock<L: Anywhere>(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Idempotent<ApiResponse<AdminUserResponse>>> {
-    let unlock = async |origin: &Origin| app.unlock_user(&access, id.0, origin).await;
+    let unlock = async |origin: &Origin| app.users().unlock(&access, id.0, origin).await;
     asked.idempotent(&app, unlock, |user| ApiResponse((&user).into())).await
 }
 
@@ -365,6 +365,6 @@ async fn delete_one<L: Anywhere>(
     app: Data<App>,
 ) -> ApiResult<Removal<AdminUserResponse>> {
     let (mode, erase) = how.0.parts();
-    let (view, effects) = app.delete_user(&access, id.0, erase, mode, &asked.origin).await?;
+    let (view, effects) = app.users().delete(&access, id.0, erase, mode, &asked.origin).await?;
     Ok(Removal::of(mode, (&view, effects)))
 }

@@ -107,20 +107,19 @@ impl<'t> Batch<'t> {
         self.new.push(UserCredentials::import(id, import, user.clone(), &by, self.tx.now()));
     }
 
-    /// Whoever holds a role is not changed by a list: what that could take away or give is decided one by one.
     async fn update(&mut self, line: &ImportLine, user: &ImportedUser, id: UserId) -> Result<()> {
         self.flush().await?;
         let (scope, now) = (self.scope, self.tx.now());
         let here = scope.portable_user(id).await?.ok_or(Error::Stale)?;
         let roles = scope.user_view(id, now).await?.map(|view| view.roles).unwrap_or_default();
-        if !roles.is_empty() {
+        let old = [("username", here.user.username.key()), ("email", here.user.email.key())];
+        let (version, by) = (here.user.version, self.importing.grant.by());
+        let over = here.import_over(self.importing.import.id, user.clone(), &roles, &by, now);
+        let Ok((changed, ends)) = over else {
             let message = "holds a role: administrators are changed one by one";
             self.reject(line, vec![LineFault::new("username", "administers", message)]);
             return Ok(());
-        }
-        let old = [("username", here.user.username.key()), ("email", here.user.email.key())];
-        let (version, by) = (here.user.version, self.importing.grant.by());
-        let (changed, ends) = here.import_over(self.importing.import.id, user.clone(), &by, now);
+        };
         let saved = scope.update(changed).await?;
         if let Some(ends) = ends {
             end(self.tx, scope, &ends, self.importing.mode).await?;

@@ -156,7 +156,7 @@ async fn get_one<L: Decides>(
     decider: Decider<L>,
     app: Data<App>,
 ) -> ApiResult<Versioned<OneSettings>> {
-    Ok(app.settings(&access, decider.place).await?.into())
+    Ok(app.settings().decided(&access, decider.place).await?.into())
 }
 
 async fn get_effective<L: Decides>(
@@ -164,7 +164,7 @@ async fn get_effective<L: Decides>(
     decider: Decider<L>,
     app: Data<App>,
 ) -> ApiResult<OneEffectiveSettings> {
-    Ok(ApiResponse(app.effective_settings(&access, decider.place).await?.into()))
+    Ok(ApiResponse(app.settings().effective(&access, decider.place).await?.into()))
 }
 
 async fn update<L: Decides>(
@@ -175,5 +175,5 @@ async fn update<L: Decides>(
     app: Data<App>,
 ) -> ApiResult<Versioned<WithChanges<SettingsResponse>>> {
     let (merge, mode) = (patch.0.into_merge(), patch.1);
-    Ok(app.update_settings(&access, decider.place, merge, mode, &asked.origin).await?.into())
+    Ok(app.settings().update(&access, decider.place, merge, mode, &asked.origin).await?.into())
 }

@@ -1,26 +1,30 @@
 //! What the platform, partners and tenants decide, and what that does to the sessions that are there.
 
+mod rules;
+
 use gatehouse_domain::{
-    audit::{FieldChange, Fields},
-    authz::{Area, Grant, Permission, ReadSettings, SystemReason, WriteAudit, WriteSettings},
+    audit::FieldChange,
+    authz::{Area, Grant, ReadSettings, SystemReason, WriteSettings},
     id::{PartnerId, TenantId},
-    issue::Loc,
     partner::{Partner, PartnerPatch},
     platform::Platform,
     session::{Caps, Effects, Tighten, Within},
     settings::{Defaults, Effective, Layers, Settings},
     tenant::{Tenant, TenantPatch},
 };
-use gatehouse_persistence::{Scope, System, WriteScope, WriteTx};
+use gatehouse_persistence::{Db, Scope, System, WriteTx};
 use uuid::Uuid;
 
 use crate::app::{
     App, Error, Result,
-    authority::assignments::an_owner_stays,
-    directory::tenants::Merge,
     effects::{Mode, change},
     request::client::Origin,
 };
+
+pub(crate) use rules::{above, evidence_is_kept, may_shorten, none_is_loosened, tighten};
+
+/// What changes of settings or looks: applied to what they are when the change is made.
+pub type Merge<T> = std::sync::Arc<dyn Fn(&mut T) + Send + Sync>;
 
 /// Whose settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,78 +90,26 @@ async fn layers(scope: &Scope<'_>, system: &System<'_>, place: Place) -> Result<
     })
 }
 
-/// What is decided above the tenants of a partner.
-pub(crate) async fn above(system: &System<'_>, partner: PartnerId) -> Result<Layers> {
-    system.above(partner).await?.ok_or(Error::NotFound)
-}
-
-/// Nobody decides anew what is looser than what is decided above. What was decided before stays, and takes no effect.
-pub(crate) fn none_is_loosened(layers: &Layers, before: &Settings, place: &[Loc], defaults: &Defaults) -> Result<()> {
-    match layers.loosened(before, place, defaults) {
-        issues if issues.is_empty() => Ok(()),
-        issues => Err(Error::Invalid(issues.into_iter().collect())),
-    }
-}
-
-/// Brings sessions within what became stricter and says what that ends; a dry run only counts.
-pub(crate) async fn tighten(
-    tx: &WriteTx<'_>,
-    scope: &WriteScope<'_>,
-    tighten: &Tighten,
-    mode: Mode,
-) -> Result<Effects> {
-    if tighten.caps.is_empty() {
-        return Ok(Effects::default());
-    }
-    let effects = scope.tightening(tighten, tx.now()).await?;
-    if mode == Mode::Real {
-        scope.tighten(tighten).await?;
-    }
-    Ok(effects)
-}
-
-/// What is kept for a shorter time than before. To keep evidence for a shorter time takes a right of its own, also where
-/// none is yet: whoever may not shorten must not have the next tenant forget sooner either.
-pub(crate) fn may_shorten<P: Permission>(
-    grant: &Grant<P>,
-    area: &Area,
-    [before, after]: [&Layers; 2],
-    defaults: &Defaults,
-) -> Result<Fields> {
-    let shortened = before.shortened(after, defaults);
-    if !shortened.is_empty() {
-        grant.also::<WriteAudit>(area)?;
-    }
-    Ok(shortened)
-}
-
-/// Makes sure that evidence may be kept for a shorter time. A tenant keeps what is there as long as held before, and its
-/// partner learns of it by an event.
-pub(crate) async fn evidence_is_kept<P: Permission>(
-    tx: &WriteTx<'_>,
-    grant: &Grant<P>,
-    area: Area,
-    [before, after]: [&Layers; 2],
-    defaults: &Defaults,
-) -> Result<()> {
-    let shortened = may_shorten(grant, &area, [before, after], defaults)?;
-    if shortened.is_empty() {
-        return Ok(());
-    }
-    // Changes of partners and of the platform concern no tenant anyway. What is below them was promised by the task that
-    // removes.
-    let Area::Tenant(tenant) = area else { return Ok(()) };
-    let promises = before.policy(defaults).promises(tx.now());
-    tx.system(SystemReason::Inheritance).promise_retention(Some(tenant), &promises).await?;
-    Ok(tx.scope(grant).await?.note_shorter_retention(tenant, shortened, grant.by()).await?)
+/// What the platform, partners and tenants decide.
+#[derive(Debug, Clone, Copy)]
+pub struct LevelSettings<'a> {
+    db: &'a Db,
+    defaults: &'a Defaults,
 }
 
 impl App {
+    /// What the platform, partners and tenants decide.
+    pub const fn settings(&self) -> LevelSettings<'_> {
+        LevelSettings { db: &self.db, defaults: &self.defaults }
+    }
+}
+
+impl LevelSettings<'_> {
     /// What a level decides itself.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn settings(&self, grant: &Grant<ReadSettings>, place: Place) -> Result<Decided> {
+    pub async fn decided(&self, grant: &Grant<ReadSettings>, place: Place) -> Result<Decided> {
         let scope = self.db.scope(grant);
         let not_found = Error::NotFound;
         Ok(match place {
@@ -171,9 +123,9 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn effective_settings(&self, grant: &Grant<ReadSettings>, place: Place) -> Result<Effective> {
+    pub async fn effective(&self, grant: &Grant<ReadSettings>, place: Place) -> Result<Effective> {
         let (scope, system) = (self.db.scope(grant), self.db.system(SystemReason::Inheritance));
-        Ok(layers(&scope, &system, place).await?.effective(&self.defaults))
+        Ok(layers(&scope, &system, place).await?.effective(self.defaults))
     }
 
     /// Changes what a level decides. Sessions below it are brought within what became stricter.
@@ -182,7 +134,7 @@ impl App {
     /// [`Error::NotFound`], [`Error::Stale`], [`Error::Invalid`] for what would be looser than what is decided above,
     /// [`Error::Denied`] for what would be kept for a shorter time, [`Error::Conflict`] when it would shut the platform's
     /// last administrator out.
-    pub async fn update_settings(
+    pub async fn update(
         &self,
         grant: &Grant<WriteSettings>,
         place: Place,
@@ -190,7 +142,7 @@ impl App {
         mode: Mode,
         origin: &Origin,
     ) -> Result<Outcome> {
-        let (grant, defaults) = (grant.clone(), self.defaults);
+        let (grant, defaults) = (grant.clone(), *self.defaults);
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let before = layers(&scope, tx.system(SystemReason::Inheritance).read(), place).await?;
@@ -223,12 +175,9 @@ impl App {
                     (Within::Tenant(tenant.reference()), Caps::between(&was.into(), &is.into()), tenant.into())
                 }
             };
-            if after.asks_for_verified_email() && !before.asks_for_verified_email() {
-                an_owner_stays(tx).await?;
-            }
             let effects = tighten(tx, &scope, &Tighten { within, caps, by: grant.by() }, mode).await?;
             Ok(Outcome { decided, changes: was.changes(&is), effects })
         };
-        self.db.at_length(change(&self.db, origin.ctx.clone(), mode, work)).await
+        self.db.at_length(change(self.db, origin.ctx.clone(), mode, work)).await
     }
 }

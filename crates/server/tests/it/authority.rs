@@ -1,0 +1,70 @@
+//! Nobody changes, renames, empties, deletes or takes away what they do not hold.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Person, Signed, Tenant, World, api_tests};
+
+fn in_tenant(tenant: &Tenant) -> Value {
+    json!({"level": "tenant", "tenant_id": tenant.id})
+}
+
+/// Somebody who holds a role with these permissions in the tenant.
+async fn holder(world: &World, tenant: &Tenant, name: &str, permissions: &[&str]) -> (Person, Signed, String) {
+    let (person, role) = (world.person(tenant, name).await, world.role(tenant, name, permissions).await);
+    let assignment = world.give(&person, &role, in_tenant(tenant)).await;
+    let signed = world.login(&person).await;
+    (person, signed, assignment)
+}
+
+api_tests! {
+    async fn role_that_allows_more_than_the_caller_holds_is_neither_renamed_nor_emptied(world) {
+        let tenant = world.tenant("acme").await;
+        let (_, clerk, _) = holder(&world, &tenant, "clerk", &["roles:*", "users:read"]).await;
+        let strong = world.role(&tenant, "strong", &["users:*", "settings:*"]).await;
+        let weak = world.role(&tenant, "weak", &["users:read"]).await;
+        let bodies = [
+            json!({"name": "harmless"}), json!({"permissions": []}), json!({"permissions": ["users:read"]}),
+            json!({"name": "harmless", "permissions": ["users:read"]}),
+        ];
+        for door in ["/admin/roles".to_owned(), format!("/tenants/{}/roles", tenant.id)] {
+            for body in &bodies {
+                let answer = world.patch(&format!("{door}/{strong}")).bearer(&clerk).json(body.clone()).send().await;
+                answer.problem(403, "missing_permission");
+            }
+        }
+        world.delete(&format!("/tenants/{}/roles/{strong}", tenant.id)).bearer(&clerk).send().await.problem(403, "missing_permission");
+        let path = format!("/tenants/{}/roles/{weak}", tenant.id);
+        world.patch(&path).bearer(&clerk).json(json!({"name": "weaker", "permissions": []})).send().await.expect(200);
+        world.delete(&path).bearer(&clerk).send().await.expect(204);
+    }
+
+    async fn assignment_of_a_role_that_allows_more_is_neither_ended_nor_taken_away(world) {
+        let tenant = world.tenant("acme").await;
+        let (_, clerk, _) = holder(&world, &tenant, "clerk", &["role-assignments:*", "users:read"]).await;
+        let (boss, _, strong) = holder(&world, &tenant, "boss", &["settings:write"]).await;
+        let administers = world.give(&boss, &world.builtin("tenant_admin").await, in_tenant(&tenant)).await;
+        let (_, _, weak) = holder(&world, &tenant, "weak", &["users:read"]).await;
+        let path = |id: &str| format!("/tenants/{}/role-assignments/{id}", tenant.id);
+        let end = json!({"expires_at": "2100-01-01T00:00:00Z"});
+        for id in [&strong, &administers] {
+            world.delete(&path(id)).bearer(&clerk).send().await.problem(403, "missing_permission");
+            world.delete(&format!("{}?dry_run=true", path(id))).bearer(&clerk).send().await.problem(403, "missing_permission");
+            world.patch(&path(id)).bearer(&clerk).json(end.clone()).send().await.problem(403, "missing_permission");
+        }
+        world.patch(&path(&weak)).bearer(&clerk).json(end).send().await.expect(200);
+        world.delete(&path(&weak)).bearer(&clerk).send().await.expect(204);
+    }
+
+    async fn refusal_names_the_permission_that_the_caller_lacks(world) {
+        let tenant = world.tenant("acme").await;
+        let boss = world.tenant_admin(&tenant, "boss").await;
+        let boss = world.login(&boss).await;
+        let (_, _, auditor) = holder(&world, &tenant, "auditor", &["audit:write"]).await;
+        let path = format!("/tenants/{}/role-assignments/{auditor}", tenant.id);
+        let refused = world.delete(&path).bearer(&boss).send().await.problem(403, "missing_permission");
+        assert_eq!(refused.json()["detail"], "Missing permission audit:write");
+        let body = json!({"name": "editor", "permissions": ["users:read", "audit:write"]});
+        let refused = world.post(&format!("/tenants/{}/roles", tenant.id)).bearer(&boss).json(body).send().await;
+        assert_eq!(refused.json()["detail"], "Missing permission audit:write");
+    }
+}
