@@ -15,7 +15,7 @@ use gatehouse_domain::{
     job::JobKind,
     page::Direction,
     partner::Partner,
-    role::{Anchor, Assignment, BuiltinRole, NewAssignment, Role},
+    role::{Anchor, AnyRole, Assignment, BuiltinRole, NewAssignment, Role},
     secret::TokenHash,
     session::{Cap, Caps, EndReason, RevokeMany, RevokeTarget, Session, Successor, Tighten, Within},
     tenant::Tenant,
@@ -55,8 +55,10 @@ async fn theirs(db: &Db, partner: &Partner, tenant: &Tenant, name: &str) -> Thei
     let (role, assignment, import) = write(db, NOW, async move |tx| {
         let system = tx.system(SYSTEM);
         let id = RoleId::from_parts(NOW.unix_millis(), bytes());
-        let role = system.insert(Role::create(id, at, name.clone(), PermissionSet::all(), &by(), NOW)).await?;
-        let assignment = system.insert(assignment(at, holder, role.id, Anchor::Tenant(at.id))).await?;
+        let role = Role::create(id, at, name.clone(), PermissionSet::all(), &caller(), NOW).unwrap();
+        let role = system.insert(role).await?;
+        let assignment =
+            system.insert(assignment(at, holder, AnyRole::Custom(role.clone()), Anchor::Tenant(at.id))).await?;
         let order = Order { format: Format::Csv, on_conflict: OnConflict::Fail, dry_run: false };
         let import = Import::queue(JobId::from_parts(NOW.unix_millis(), bytes()), at, order, &by(), NOW);
         Ok((role, assignment, system.insert(import).await?))
@@ -74,11 +76,11 @@ async fn theirs(db: &Db, partner: &Partner, tenant: &Tenant, name: &str) -> Thei
 fn assignment(
     tenant: TenantRef,
     user_id: gatehouse_domain::id::UserId,
-    role_id: RoleId,
+    role: AnyRole,
     anchor: Anchor,
 ) -> gatehouse_domain::change::Changed<Assignment> {
     let id = AssignmentId::from_parts(NOW.unix_millis(), bytes());
-    Assignment::create(NewAssignment { id, tenant, user_id, role_id, anchor, expires_at: None }, &by(), NOW)
+    Assignment::create(NewAssignment { id, tenant, user_id, role, anchor, expires_at: None }, &caller(), NOW).unwrap()
 }
 
 /// Whether an answer hides what it was asked for.
@@ -193,11 +195,12 @@ async fn is_refused(method: &str, scope: &WriteScope<'_>, of: &Theirs) -> Option
     let (at, user, tokens) = (of.tenant.reference(), of.user.clone(), TokenHash::new([7; 32]));
     let rename = || {
         let name = Some(Some(DisplayName::parse("Owned").unwrap()));
-        of.user.clone().update(UserPatch { display_name: name, ..UserPatch::default() }, &by(), NOW).0
+        let patch = UserPatch { display_name: name, ..UserPatch::default() };
+        of.user.clone().update(patch, &[], &caller(), NOW).unwrap().0
     };
     let new_role = || {
         let id = RoleId::from_parts(NOW.unix_millis(), bytes());
-        Role::create(id, at, Name::parse("intruder").unwrap(), PermissionSet::all(), &by(), NOW)
+        Role::create(id, at, Name::parse("intruder").unwrap(), PermissionSet::all(), &caller(), NOW).unwrap()
     };
     Some(match method {
         "insert" => refuses(scope.insert(new_role()).await),
@@ -301,7 +304,7 @@ db_tests! {
         let session = session(&db, &me, NOW).await;
         let (tenant, user, partner) = (ours.reference(), me.id, p.id);
         write(&db, NOW, async move |tx| {
-            tx.system(SYSTEM).insert(assignment(tenant, user, BuiltinRole::PartnerAdmin.id(), Anchor::Partner(partner))).await
+            tx.system(SYSTEM).insert(assignment(tenant, user, AnyRole::Builtin(BuiltinRole::PartnerAdmin), Anchor::Partner(partner))).await
         }).await.unwrap();
         let right = Right { anchor: Anchor::Partner(p.id), permissions: BuiltinRole::PartnerAdmin.permissions(), expires_at: None };
         let actor = Arc::new(Actor::User(UserActor {

@@ -155,7 +155,7 @@ fn clock_of_the_system_is_read_in_one_place() {
 
 #[test]
 fn events_of_gatehouse_itself_name_the_reason_of_the_scope_that_writes_them() {
-    assert_eq!(mentions(&files("server/src/app"), "By::system("), [""; 0]);
+    assert_eq!(mentions(&files("crates/server/src/app"), "By::system("), [""; 0]);
 }
 
 #[test]

@@ -183,7 +183,7 @@ mod tests {
         let stage = Stage::new().await;
         let challenge = stage.challenge().await;
         let name = LoginName::parse("ada").unwrap();
-        let user = stage.app.find_user(&stage.facts, &name, SystemReason::Cli).await.unwrap().unwrap();
+        let user = stage.app.users().find(&stage.facts, &name, SystemReason::Cli).await.unwrap().unwrap();
         let hash = gatehouse_domain::secret::PasswordHash::new("another".to_owned());
         let changed = user.reset_password(&Email::parse("ada@example.com").unwrap(), hash, stage.app.env().now());
         let changed = changed.unwrap().0;
