@@ -6,7 +6,7 @@ use crate::{
     authz::{
         actor::{Actor, By, Right, SystemReason, ends_later},
         permission::PermissionSet,
-        policy::{Denied, Grant, Permission, TenantRef},
+        policy::{Denied, Grant, Permission, Reach, TenantRef},
     },
     role::{Anchor, HeldRole},
     time::Timestamp,
@@ -32,6 +32,9 @@ pub struct Authority {
     by: By,
     /// What allows such changes; none is asked of Gatehouse itself.
     permission: Option<&'static str>,
+    /// How far the grant reaches that it comes from. Rights beyond count nothing: whoever comes through the door of a
+    /// tenant acts as one who administers that.
+    reach: Reach,
     tenants: Vec<TenantRef>,
 }
 
@@ -52,6 +55,7 @@ impl<P: Permission> Grant<P> {
             actor: Arc::clone(&self.actor),
             by: self.by(),
             permission: Some(P::NAME),
+            reach: self.reach().clone(),
             tenants: tenants.into_iter().collect(),
         }
     }
@@ -62,7 +66,7 @@ impl Authority {
     #[must_use]
     pub fn system(reason: SystemReason) -> Self {
         let (actor, by) = (Arc::new(Actor::System(reason)), By::system(reason));
-        Self { actor, by, permission: None, tenants: Vec::new() }
+        Self { actor, by, permission: None, reach: Reach::Platform, tenants: Vec::new() }
     }
 
     /// Whom changes are attributed to.
@@ -73,6 +77,16 @@ impl Authority {
 
     fn held(&self, anchor: Anchor, long: Held) -> PermissionSet {
         let partner_of = |id| self.tenants.iter().find(|tenant| tenant.id == id).map(|tenant| tenant.partner_id);
+        let is_within = match (&self.reach, anchor) {
+            (Reach::Platform, _) => true,
+            (Reach::Partners(ids), Anchor::Partner(id)) => ids.contains(&id),
+            (Reach::Partners(ids), Anchor::Tenant(id)) => partner_of(id).is_some_and(|partner| ids.contains(&partner)),
+            (Reach::Tenant(tenant), Anchor::Tenant(id)) => tenant.id == id,
+            _ => false,
+        };
+        if !is_within {
+            return PermissionSet::default();
+        }
         match long {
             Held::Now => self.actor.permissions_at(anchor, partner_of),
             Held::Until(end) => self.actor.permissions_until(end, anchor, partner_of),

@@ -73,7 +73,8 @@ api_tests! {
         for (headers, kind, name) in [
             (vec![("x-device", "app"), ("user-agent", "AcmeApp/3.1 (iPhone)")], json!("app"), None),
             (vec![("x-device", "toaster"), ("user-agent", FIREFOX)], json!("desktop"), None),
-            (vec![("user-agent", "curl/8.5.0")], json!("unknown"), Some(Value::Null)),
+            (vec![("user-agent", "curl/8.5.0")], json!("bot"), Some(json!("curl"))),
+            (vec![("user-agent", "nobody knows this")], json!("unknown"), Some(Value::Null)),
             (vec![], json!("unknown"), Some(Value::Null)),
             (vec![("user-agent", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)")], json!("bot"), None),
         ] {

@@ -193,12 +193,12 @@ impl WriteScope<'_> {
         let (now, backend) = (self.tx.now(), self.exec.get_database_backend());
         let mut endings = Vec::new();
         let shortened = Shortened::of(tighten, backend);
-        if !shortened.exceeds.is_empty() {
-            let exceeds = format!(" AND ({}) AND {}", shortened.exceeds.join(" OR "), shortened.ends_at);
-            self.shorten(shortened, tighten.within, &exceeds).await?;
+        let exceeds = format!(" AND ({})", shortened.exceeds.join(" OR "));
+        let is_shortened = !shortened.exceeds.is_empty();
+        if is_shortened {
             endings.push(self.ending(End::now(now, EndReason::Expired, None).due(), true, |sql| {
                 Scope::push_within(sql, tighten.within, now);
-                sql.push(&exceeds).push(" <= ").bind(now.micros());
+                sql.push(&exceeds).push(" AND ").push(&shortened.ends_at).push(" <= ").bind(now.micros());
             }));
         }
         if let Some(most) = bound(tighten.caps.per_user.as_ref(), tighten.within, backend, |most| i64::from(*most)) {
@@ -211,10 +211,15 @@ impl WriteScope<'_> {
                 sql.push(&format!(") ranked WHERE nth > {most})"));
             }));
         }
-        self.end_all(endings, |ended| tighten.event(ended)).await.map(drop)
+        self.end_all(endings, |ended| tighten.event(ended)).await?;
+        if is_shortened {
+            // Behind the endings: one that was due and was refreshed meanwhile, under the old settings, is shortened here.
+            self.shorten(shortened, tighten.within, &exceeds).await?;
+        }
+        Ok(())
     }
 
-    /// Shortens those that have more than they may and have not had it already. `exceeds` ends with when they end now.
+    /// Shortens those that have more than they may.
     async fn shorten(&self, shortened: Shortened, within: Within, exceeds: &str) -> Result<()> {
         let now = self.tx.now();
         let Shortened { max_expires_at, refresh_micros, expires_at, idle_micros, ends_at, .. } = shortened;
@@ -226,7 +231,7 @@ impl WriteScope<'_> {
             ));
         });
         Scope::push_within(&mut sql, within, now);
-        sql.push(exceeds).push(" > ").bind(now.micros());
+        sql.push(exceeds);
         sql.exec(self.tx.writing()).await?;
         self.tx.changed(Change::Everything);
         Ok(())

@@ -145,7 +145,7 @@ fn no_two_types_claim_one_schema_name() {
                 let Some(name) = declared.and_then(|rest| rest.split(|c: char| !c.is_alphanumeric()).next()) else {
                     continue;
                 };
-                let is_body = text.contains("body! {") && line.ends_with('{') && name.ends_with("Request");
+                let is_body = text.contains("input! {") && line.ends_with('{') && name.ends_with("Request");
                 if (derives || is_body) && !seen.insert(named.unwrap_or(name).to_owned()) {
                     faults.push(format!("{}: {name}", path.display()));
                 }
