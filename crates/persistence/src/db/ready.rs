@@ -58,6 +58,17 @@ impl Db {
         self.write(Ctx::at(Timestamp::default()), work).await
     }
 
+    /// Has PostgreSQL take statistics of the users, of whom many have come.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn analyze_users(&self) -> Result<()> {
+        if !self.is_sqlite() {
+            self.reader().execute_unprepared("ANALYZE users").await?;
+        }
+        Ok(())
+    }
+
     /// Runs a transaction that changes as many rows as there may be. It may take longer than other requests, but only
     /// while the database answers others.
     ///

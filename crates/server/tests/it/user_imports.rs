@@ -174,8 +174,7 @@ api_tests! {
         let (tenant, _, token) = acme(&world).await;
         let path = asked(&world, &tenant, &token, many(1_200)).await;
         let other = neighbour(&world).await;
-        let (here, there) = (world.app.run_due(JobKind::UserImport), other.app.run_due(JobKind::UserImport));
-        let (here, there) = join(Box::pin(here), Box::pin(there)).await;
+        let (here, there) = join(Box::pin(world.app.run_due(JobKind::UserImport)), Box::pin(other.app.run_due(JobKind::UserImport))).await;
         assert_eq!(here.unwrap() + there.unwrap(), 1);
         assert_eq!(stands(&world, &token, &path).await, is("completed", [1_200, 0, 0, 0]));
     }
