@@ -91,7 +91,7 @@ fn http_knows_of_the_command_line_the_credential_of_its_operator_alone() {
     assert_eq!(of_cli, BTreeSet::from(["cli::operator".to_owned()]));
     // It names the folder in which it may be made, and nothing in it.
     let named = modules.named(&vec!["cli".to_owned(), "operator".to_owned()]);
-    assert!(named.into_iter().all(|module| module.len() == 1 && module[0] == "cli"));
+    assert!(named.iter().all(|module| module.len() == 1 && module[0] == "cli"));
 }
 
 /// The number may only fall. `app/mod.rs`, which puts the parts together, is no part.
