@@ -142,7 +142,7 @@ fn phone(text: &str) -> Result<(), Fault> {
     Err(Fault::new("phone_characters", "must be a telephone number of at least 3 digits, such as +34 600 000 000"))
 }
 
-/// What is typed as an address, without white space around it and in the normal form of Unicode (NFC), which it need not be typed in.
+/// What is typed as an address, without white space around it and in the normal form of Unicode (NFC): keyboards differ.
 fn typed(text: &str) -> String {
     text.trim().nfc().collect()
 }
@@ -183,8 +183,9 @@ fn email(text: &str) -> Result<(), Fault> {
 }
 
 texts! {
-    /// What a person signs in with besides the e-mail address, without the blanks around it. Plain ASCII, because a name that looks like another
-    /// person's is an attack; compared without case. It cannot hold an `@`, so it never equals anyone's e-mail address.
+    /// What a person signs in with besides the e-mail address, without the blanks around it. Plain ASCII, because a name
+    /// that looks like another person's is an attack; compared without case. It cannot hold an `@`, so it never equals
+    /// anyone's e-mail address.
     Username { max: 50, pattern: "^ *[A-Za-z0-9][A-Za-z0-9._+-]{0,49} *$", example: "ada", form: |text| text.trim_matches(' ').to_owned(), check: username }
 
     /// An e-mail address (RFC 5321, unquoted; internationalised ones by RFC 6531). Two spellings of one mailbox are one

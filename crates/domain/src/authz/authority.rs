@@ -17,7 +17,7 @@ use crate::{
 ///
 /// ```compile_fail
 /// use gatehouse_domain::authz::Authority;
-/// let forged = Authority { actor: todo!(), by: todo!(), permission: None, tenants: Vec::new() };
+/// let forged = Authority { actor: todo!(), by: todo!(), permission: None, reach: todo!(), tenants: Vec::new() };
 /// ```
 ///
 /// ```compile_fail

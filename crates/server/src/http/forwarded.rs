@@ -25,7 +25,7 @@ pub fn client_ip(
     for value in values.into_iter().rev() {
         // What is no text spoils its own hop only.
         let value = String::from_utf8_lossy(value.as_bytes());
-        for hop in split(&value, ',').into_iter().rev() {
+        for hop in from_the_right(&value) {
             let node = match header {
                 ForwardedHeader::Forwarded => node_of(hop),
                 ForwardedHeader::XForwardedFor | ForwardedHeader::XRealIp => Some(hop.to_owned()),
@@ -40,7 +40,24 @@ pub fn client_ip(
     Some(client)
 }
 
-/// Splits a text, but not inside of quotes.
+/// The elements of a list, from the right. A comma between quotes separates nothing. Quotes are paired from the right too,
+/// because the left end comes from the client: a quote that it leaves open cannot take in what proxies have appended.
+fn from_the_right(list: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(list);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut is_quoted = false;
+        let comma = text.bytes().rposition(|byte| {
+            is_quoted ^= byte == b'"';
+            byte == b',' && !is_quoted
+        });
+        let (before, element) = comma.map_or((None, text), |at| (Some(&text[..at]), &text[at + 1..]));
+        rest = before;
+        Some(element)
+    })
+}
+
+/// Splits an element, but not inside of quotes.
 fn split(text: &str, separator: char) -> Vec<&str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     text.split(|c| {
@@ -189,6 +206,21 @@ mod tests {
             assert_eq!(client("10.0.0.1", &[garbage], &trusted), ip("10.0.0.1"), "{garbage}");
             let hops = format!("203.0.113.9, {garbage}, 10.0.0.2");
             assert_eq!(client("10.0.0.1", &[&hops], &trusted), ip("10.0.0.2"), "{garbage}");
+        }
+    }
+
+    #[test]
+    fn quote_that_the_client_leaves_open_does_not_take_in_what_the_proxy_appends() {
+        let trusted = ["10.0.0.0/8"];
+        for value in ["\", 203.0.113.9", "1.1.1.1, \"x, 203.0.113.9", "\"a\", \", 203.0.113.9, 10.0.0.2"] {
+            assert_eq!(client("10.0.0.1", &[value], &trusted), ip("203.0.113.9"), "{value}");
+        }
+        for (value, address) in [
+            ("for=\"1.1.1.1, for=203.0.113.9", "203.0.113.9"),
+            ("host=\"a, for=\"[2001:db8::5]:80\"", "2001:db8::5"),
+            ("for=1.1.1.1, for=203.0.113.9;host=\"a,b\"", "203.0.113.9"),
+        ] {
+            assert_eq!(by(ForwardedHeader::Forwarded, "10.0.0.1", &[value], &trusted), ip(address), "{value}");
         }
     }
 
