@@ -19,28 +19,22 @@ const BATCH: usize = 500;
 async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let (db, backend) = (manager.get_connection(), manager.get_database_backend());
     let is_beyond_ascii = match backend {
-        DbBackend::Postgres => "email_key ~ '[^ -~]'",
-        _ => "email_key GLOB '*[^ -~]*'",
+        DbBackend::Postgres => "u.email_key ~ '[^ -~]'",
+        _ => "u.email_key GLOB '*[^ -~]*'",
     };
-    let select = format!(
-        "SELECT DISTINCT email_key FROM users WHERE {is_beyond_ascii} AND email_key > $1 ORDER BY email_key LIMIT {BATCH}"
-    );
-    let statement = |sql: &str, values: Vec<String>| {
-        Statement::from_sql_and_values(backend, sql, values.into_iter().map(Value::from))
+    let select = format!("{SELECT} AND {is_beyond_ascii} ORDER BY t.slug, u.email_key LIMIT {BATCH}");
+    let statement = |sql: &str, values: [&str; 3], used: usize| {
+        Statement::from_sql_and_values(backend, sql, values.into_iter().take(used).map(Value::from))
     };
-    let mut last = String::new();
+    let (mut tenant, mut last) = (String::new(), String::new());
     loop {
-        let rows = db.query_all_raw(statement(&select, vec![last.clone()])).await?;
+        let rows = db.query_all_raw(statement(&select, [&tenant, &last, ""], 2)).await?;
         for row in &rows {
-            last = row.try_get("", "email_key")?;
+            (tenant, last) = (row.try_get("", "slug")?, row.try_get("", "email_key")?);
             let key = key(&last);
-            if key == last {
-                continue;
-            }
-            db.execute_raw(statement(UPDATE, vec![key.clone(), last.clone()])).await?;
-            let left = db.query_all_raw(statement(LEFT, vec![last.clone()])).await?;
-            for row in &left {
-                let tenant: String = row.try_get("", "slug")?;
+            if key != last
+                && db.execute_raw(statement(UPDATE, [&key, &last, &tenant], 3)).await?.rows_affected() == 0
+            {
                 tracing::warn!(tenant, "two users have the same mailbox, spelt in two ways: only one can sign in with it");
             }
         }
@@ -50,12 +44,14 @@ async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     }
 }
 
-const UPDATE: &str = "
-UPDATE users SET email_key = $1 WHERE email_key = $2 AND NOT EXISTS (
-    SELECT 1 FROM users o WHERE o.tenant_id = users.tenant_id AND o.email_key = $1 AND o.deleted_at IS NULL)";
+const SELECT: &str = "
+SELECT t.slug, u.email_key FROM users u JOIN tenants t ON t.id = u.tenant_id
+WHERE u.deleted_at IS NULL AND t.deleted_at IS NULL AND (t.slug, u.email_key) > ($1, $2)";
 
-const LEFT: &str = "
-SELECT t.slug FROM users u JOIN tenants t ON t.id = u.tenant_id WHERE u.email_key = $1 AND u.deleted_at IS NULL";
+const UPDATE: &str = "
+UPDATE users SET email_key = $1 WHERE deleted_at IS NULL AND email_key = $2
+AND tenant_id = (SELECT id FROM tenants WHERE slug = $3 AND deleted_at IS NULL) AND NOT EXISTS (
+    SELECT 1 FROM users o WHERE o.tenant_id = users.tenant_id AND o.email_key = $1 AND o.deleted_at IS NULL)";
 
 /// Local part in NFC and lower case, domain in A-labels.
 fn key(address: &str) -> String {

@@ -3,7 +3,7 @@
 //! ```compile_fail
 //! use gatehouse_domain::{audit::Action, change::Changed, time::Timestamp};
 //! // Only the domain's transitions make a `Changed`; nobody can save a value with a made-up event.
-//! let forged = Changed { value: Timestamp::default(), event: todo!() };
+//! let forged = Changed { value: Timestamp::default(), event: todo!(), endangers_platform: false };
 //! ```
 
 use crate::{

@@ -116,8 +116,6 @@ fn describe() {
 }
 
 const TARGET: &str = "gatehouse::http";
-/// What stands for the route of whatever is not part of the API.
-const NO_ROUTE: &str = "-";
 
 /// A request that is over.
 pub struct Request<'a> {
@@ -209,7 +207,7 @@ pub fn request(request: &Request<'_>) {
         target: TARGET,
     };
     // Health checks come every second and from every proxy.
-    let is_noise = tenant_id.is_none() && route == NO_ROUTE && status == 200;
+    let is_noise = tenant_id.is_none() && !route.starts_with("/api/") && status == 200;
     match (JSON.load(Ordering::Relaxed), is_noise) {
         (true, true) if enabled!(target: TARGET, Level::DEBUG) => line("DEBUG").write(),
         (true, false) if enabled!(target: TARGET, Level::INFO) => line("INFO").write(),

@@ -11,8 +11,7 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use sea_orm::{
-    ColumnTrait, Condition, ExprTrait, IntoSimpleExpr, JoinType, QueryFilter, QueryOrder, QuerySelect, RelationTrait,
-    Set,
+    ColumnTrait, ExprTrait, IntoSimpleExpr, JoinType, QueryFilter, QueryOrder, QuerySelect, RelationTrait, Set,
 };
 use uuid::Uuid;
 
@@ -171,7 +170,7 @@ impl Scope<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn count_sessions(&self, user: UserId, ids: &[SessionId]) -> Result<u64> {
-        let ids = Condition::all().add_option(any(Column::Id, ids.iter().map(|id| id.uuid())));
+        let Some(ids) = any(Column::Id, ids.iter().map(|id| id.uuid())) else { return Ok(0) };
         count(self.exec, self.select::<Entity>().filter(Column::UserId.eq(user.uuid())).filter(ids)).await
     }
 

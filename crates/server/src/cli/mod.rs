@@ -216,8 +216,10 @@ fn block_on<T>(work: impl Future<Output = Result<T, Exit>>) -> Result<T, Exit> {
 async fn open_or_make(config: &Config) -> Result<App, Exit> {
     if config.migrate {
         bring_up_to_date(config).await?;
+    } else {
+        // The same look at the files, and the same wait for the database.
+        connect(config).await?.close().await;
     }
-    start::refuse_open_files(config)?;
     Ok(App::open(config, Env::system()).await?)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Which of them a request may show depends on its surface: see [`crate::http::surface::Surface::credential`].
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use actix_web::{
     HttpMessage,
@@ -56,8 +56,13 @@ fn authorization<'r>(headers: &'r HeaderMap, scheme: &str) -> Result<Option<&'r 
 }
 
 /// An access token (RFC 6750 section 2.1). What is not of its alphabet is no token of ours anyway.
-#[derive(Debug)]
 pub struct Bearer<'r>(&'r [u8]);
+
+impl fmt::Debug for Bearer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer(…)")
+    }
+}
 
 impl<'r> Bearer<'r> {
     /// The token in the headers.
@@ -115,8 +120,13 @@ pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
 const SESSIONS_MAX: usize = 20;
 
 /// The cookies by which a browser keeps its sessions, one for each tenant: `gh-s-` and the tenant's id without its prefix.
-#[derive(Debug)]
 pub struct SessionCookies<'r>(Vec<(&'r str, &'r str)>);
+
+impl fmt::Debug for SessionCookies<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionCookies(…)")
+    }
+}
 
 impl<'r> SessionCookies<'r> {
     /// The cookies in the headers.
@@ -124,8 +134,9 @@ impl<'r> SessionCookies<'r> {
     pub fn of(headers: &'r HeaderMap, is_https: bool) -> Option<Self> {
         let prefix = cookie_name("gh-s-", is_https);
         let ours = |(name, value): (&'r str, &'r str)| Some((name.strip_prefix(&*prefix)?, value));
-        let found: Vec<_> = cookies(headers).filter_map(ours).take(SESSIONS_MAX).collect();
-        (!found.is_empty()).then_some(Self(found))
+        let found: Vec<_> = cookies(headers).filter_map(ours).take(SESSIONS_MAX + 1).collect();
+        // With more than a browser keeps, a second cookie of a tenant could be among those that are not looked at.
+        (1..=SESSIONS_MAX).contains(&found.len()).then_some(Self(found))
     }
 
     /// The cookie of a tenant. Of two, somebody else may have set one: neither counts.

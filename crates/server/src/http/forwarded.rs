@@ -28,9 +28,9 @@ pub fn client_ip(
         for hop in from_the_right(&value) {
             let node = match header {
                 ForwardedHeader::Forwarded => node_of(hop),
-                ForwardedHeader::XForwardedFor | ForwardedHeader::XRealIp => Some(hop.to_owned()),
+                ForwardedHeader::XForwardedFor | ForwardedHeader::XRealIp => Some(hop),
             };
-            let Some(ip) = node.and_then(|node| address(&node)) else { return Some(client) };
+            let Some(ip) = node.and_then(address) else { return Some(client) };
             client = ip.to_canonical();
             if !is_trusted(&client) {
                 return Some(client);
@@ -59,31 +59,26 @@ fn from_the_right(list: &str) -> impl Iterator<Item = &str> {
 
 /// Splits an element, but not inside of quotes.
 fn split(text: &str, separator: char) -> Vec<&str> {
-    let (mut is_quoted, mut is_escaped) = (false, false);
+    let mut is_quoted = false;
     text.split(|c| {
-        let separates = c == separator && !is_quoted;
-        match c {
-            _ if is_escaped => is_escaped = false,
-            '\\' if is_quoted => is_escaped = true,
-            '"' => is_quoted = !is_quoted,
-            _ => {}
-        }
-        separates
+        is_quoted ^= c == '"';
+        c == separator && !is_quoted
     })
     .collect()
 }
 
-/// The node that an element of `Forwarded` names by its parameter `for` (RFC 7239, section 4).
-fn node_of(element: &str) -> Option<String> {
+/// The node that an element of `Forwarded` names by its parameter `for` (RFC 7239, section 4). An element with an escaped
+/// character names none: where such a quote ends is for the client to decide, and no address needs one.
+fn node_of(element: &str) -> Option<&str> {
+    if element.contains('\\') {
+        return None;
+    }
     let pairs = split(element, ';');
     let node = pairs
         .into_iter()
         .filter_map(|pair| pair.split_once('='))
         .find_map(|(name, value)| name.trim().eq_ignore_ascii_case("for").then(|| value.trim()))?;
-    let Some(quoted) = node.strip_prefix('"').and_then(|node| node.strip_suffix('"')) else {
-        return Some(node.to_owned());
-    };
-    Some(quoted.replace('\\', ""))
+    Some(node)
 }
 
 /// The address in a hop, as proxies write it: bare, in quotes, in brackets, with a port, with a zone (RFC 7239, section
@@ -120,7 +115,7 @@ fn without_zone(text: &str) -> Option<IpAddr> {
     let (address, zone) = text.split_once('%').map_or((text, None), |(address, zone)| (address, Some(zone)));
     let ip: IpAddr = address.parse().ok()?;
     match zone {
-        Some(zone) if zone.is_empty() || ip.is_ipv4() => None,
+        Some(zone) if zone.is_empty() || ip.is_ipv4() || !zone.bytes().all(|b| b.is_ascii_alphanumeric()) => None,
         _ => Some(ip),
     }
 }
@@ -201,6 +196,7 @@ mod tests {
             "[2001:db8::5]x",
             "1.2.3.4%eth0",
             "fe80::1%",
+            "fe80::1%a b",
             ":80",
         ] {
             assert_eq!(client("10.0.0.1", &[garbage], &trusted), ip("10.0.0.1"), "{garbage}");
@@ -212,11 +208,18 @@ mod tests {
     #[test]
     fn quote_that_the_client_leaves_open_does_not_take_in_what_the_proxy_appends() {
         let trusted = ["10.0.0.0/8"];
-        for value in ["\", 203.0.113.9", "1.1.1.1, \"x, 203.0.113.9", "\"a\", \", 203.0.113.9, 10.0.0.2"] {
+        for value in [
+            "\", 203.0.113.9",
+            "2001:db8::1%\", 203.0.113.9",
+            "1.1.1.1, \"x, 203.0.113.9",
+            "\"a\", \", 203.0.113.9, 10.0.0.2",
+        ] {
             assert_eq!(client("10.0.0.1", &[value], &trusted), ip("203.0.113.9"), "{value}");
         }
         for (value, address) in [
             ("for=\"1.1.1.1, for=203.0.113.9", "203.0.113.9"),
+            ("for=1.1.1.1;x=\", for=203.0.113.9", "203.0.113.9"),
+            ("for=1.1.1.1;x=\", for=203.0.113.9;host=\"a\\\"b\"", "10.0.0.1"),
             ("host=\"a, for=\"[2001:db8::5]:80\"", "2001:db8::5"),
             ("for=1.1.1.1, for=203.0.113.9;host=\"a,b\"", "203.0.113.9"),
         ] {

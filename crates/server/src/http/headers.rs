@@ -25,6 +25,7 @@ static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(super) fn add(response: &mut ServiceResponse<BoxBody>, site: &Site, request_id: &str, quota: Option<Quota>) {
     let is_api = response.request().path().starts_with("/api/");
     let is_reference = response.request().path().starts_with(REFERENCE);
+    let is_failure = response.status().is_client_error() || response.status().is_server_error();
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID.clone(), id);
@@ -38,8 +39,11 @@ pub(super) fn add(response: &mut ServiceResponse<BoxBody>, site: &Site, request_
     if !is_api {
         headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
     }
-    if is_api {
+    // A failure outside the API is a page for browsers and JSON for others: no cache may show one to the other.
+    if is_api || is_failure {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if is_api {
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     }
     if is_reference && !headers.contains_key(CONTENT_SECURITY_POLICY) {

@@ -106,3 +106,18 @@ async fn log_is_one_json_object_a_line_without_secrets_whatever_is_sent() {
         }
     }
 }
+
+#[tokio::test]
+async fn health_checks_that_find_nothing_wrong_are_no_lines_of_the_log() {
+    let place = Place::new(Engine::Sqlite).unwrap();
+    let mut server = place.start();
+    let mut client = Client::new(server.port);
+    for path in ["/healthz", "/readyz", "/invitation", "/api/v1/me"] {
+        client.send(&request("GET", path, "", "")).await.unwrap();
+    }
+    server.terminate();
+    assert!(server.end(PATIENCE).success());
+    let log = std::fs::read_to_string(&server.log).unwrap();
+    let routes: Vec<_> = log.lines().filter_map(|line| line.split("\"route\":\"").nth(1)?.split('"').next()).collect();
+    assert_eq!(routes, ["/api/v1/me"], "{log}");
+}

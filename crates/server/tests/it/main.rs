@@ -37,6 +37,7 @@ mod limits;
 mod lists;
 mod mail;
 mod mailbox;
+mod mailboxes_upgrade;
 mod manual;
 mod openapi;
 mod operators;

@@ -18,7 +18,7 @@ use crate::{
         Row,
         caller::{push_user_lock, user_lock},
         session::{ACTIVE, ended},
-        sql::Sql,
+        sql::{Sql, power_of_two},
         sweep::{BATCH, by_tenant},
         word,
     },
@@ -217,7 +217,8 @@ pub(crate) fn push_target(sql: &mut Sql, many: &RevokeMany, now: Timestamp) {
         }
         RevokeTarget::Named(tenant, user, ids) => {
             sql.push(" AND tenant_id = ").bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid());
-            sql.push(" AND id").one_of(ids.iter().map(|id| id.uuid()));
+            let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
+            sql.push(" AND id").one_of(power_of_two(&ids));
         }
         RevokeTarget::Tenant(tenant) => {
             sql.push(" AND tenant_id = ").bind(tenant.id.uuid());

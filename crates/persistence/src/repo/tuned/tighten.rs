@@ -204,7 +204,8 @@ impl WriteScope<'_> {
         if let Some(most) = bound(tighten.caps.per_user.as_ref(), tighten.within, backend, |most| i64::from(*most)) {
             let end = End::now(now, EndReason::SessionLimit, tighten.by.user_id());
             endings.push(self.ending(end, true, |sql| {
-                sql.push(" AND id IN (SELECT id FROM (SELECT id, tenant_id, ").push(&nth(""));
+                // Here too, where rows are locked: what ended while a batch waited for it must not take a place in the batch.
+                sql.push(" AND ended_at IS NULL AND id IN (SELECT id FROM (SELECT id, tenant_id, ").push(&nth(""));
                 sql.push(" AS nth FROM sessions WHERE");
                 self.push_condition::<Entity>(sql);
                 Scope::push_within(sql, tighten.within, now);

@@ -87,7 +87,7 @@ impl Assignments<'_> {
             let scope = tx.scope(&grant).await?;
             let user = scope.user(assign.user_id).await?.ok_or_else(|| Error::unknown("user_id"))?;
             let role = role(&scope, assign.role_id).await?.ok_or_else(|| Error::unknown("role_id"))?;
-            let caller = authority_at(&grant, &scope, assign.anchor).await?.ok_or_else(|| Error::unknown("anchor"));
+            let caller = authority_at(&grant, &scope, assign.anchor).await?.ok_or_else(|| Error::unknown("anchor"))?;
             let new = NewAssignment {
                 id,
                 tenant: user.tenant(),
@@ -96,7 +96,7 @@ impl Assignments<'_> {
                 anchor: assign.anchor,
                 expires_at: assign.expires_at,
             };
-            let assignment = scope.insert(Assignment::create(new, &caller?, tx.now())?).await?;
+            let assignment = scope.insert(Assignment::create(new, &caller, tx.now())?).await?;
             scope.shorten_sessions(user.tenant(), user.id).await?;
             Ok::<_, Error>(assignment)
         };
@@ -106,7 +106,7 @@ impl Assignments<'_> {
     /// Moves or removes the end of an assignment. Nobody moves it beyond the end of what they hold themselves.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Stale`].
+    /// [`Error::NotFound`], [`Error::Denied`], [`Error::Stale`], [`Error::Conflict`] for the last administrator of the platform.
     pub async fn update(
         &self,
         grant: &Grant<WriteAssignments>,

@@ -145,8 +145,7 @@ impl Invitations<'_> {
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
-            let house = scope.tenant(view.user.tenant_id).await?;
-            let house = house.ok_or(Error::NotFound)?;
+            let house = scope.tenant(view.user.tenant_id).await?.ok_or(Error::NotFound)?;
             let caller = authority(&grant, &scope, view.user.tenant(), &view.roles).await?;
             new.issue(&scope, &house, &view, &caller, tx.now()).await
         };

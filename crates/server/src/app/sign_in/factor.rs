@@ -18,7 +18,7 @@ use gatehouse_domain::{
     session::AuthMethod,
     sign_in::{self, Proofs},
     time::{MINUTE, Timestamp},
-    user::User,
+    user::{User, UserStatus},
 };
 use gatehouse_persistence::{TenantFacts, ThrottleKey};
 use serde::{Deserialize, Serialize};
@@ -196,6 +196,10 @@ impl SignIn<'_> {
             let refused = Refused::login(facts.reference(), Some(user_id), "factor_not_proved");
             return Err(self.attempts.failed(before.keys, refused, origin).await);
         };
+        if found.user.status != UserStatus::Active {
+            let refused = Refused::login(facts.reference(), Some(user_id), "not_active");
+            return Err(self.attempts.failed(before.keys, refused, origin).await);
+        }
         let progress = Progress {
             proved: Proved { found, hash, upgrade: None, keys: before.keys },
             proofs,

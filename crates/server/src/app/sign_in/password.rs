@@ -81,7 +81,8 @@ impl Passwords<'_> {
     /// gets an answer depends on what failed in this session, not on what strangers did.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`] when it is wrong, [`Error::RateLimited`] after too many of these.
+    /// [`Error::InvalidCredentials`] when it is wrong, [`Error::RateLimited`] after too many of these, [`Error::NotFound`]
+    /// when the user is gone.
     pub(crate) async fn again(
         &self,
         facts: &TenantFacts,

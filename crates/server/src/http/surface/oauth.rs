@@ -49,7 +49,7 @@ impl Surface for OAuth {
 /// The error and its status. Those that the RFC has no word for keep the status that they have elsewhere.
 fn error(kind: Code) -> (&'static str, StatusCode) {
     match (kind.code, kind.status) {
-        ("unauthenticated" | "invalid_credentials", status) => ("invalid_client", status),
+        ("unauthenticated" | "invalid_credentials" | "invalid_token", status) => ("invalid_client", status),
         ("missing_permission", _) => ("unauthorized_client", StatusCode::BAD_REQUEST),
         // A token that was given for another one, or whoever it was given for, counts no longer.
         ("email_not_verified" | "tenant_suspended", _) | (_, StatusCode::UNAUTHORIZED) => {
@@ -116,7 +116,9 @@ mod tests {
             let response = failure.response(&OAuth, "id");
             response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
         };
-        assert_eq!(header(Error::InvalidCredentials.into(), WWW_AUTHENTICATE).as_deref(), Some("Basic"));
+        for error in [Error::InvalidCredentials, Error::InvalidToken] {
+            assert_eq!(header(error.into(), WWW_AUTHENTICATE).as_deref(), Some("Basic"));
+        }
         assert_eq!(header(Error::RateLimited(Duration::from_secs(7)).into(), RETRY_AFTER).as_deref(), Some("7"));
         assert_eq!(header(Failure::MethodNotAllowed(vec![Method::POST]), ALLOW).as_deref(), Some("POST"));
         assert_eq!(header(Error::NotFound.into(), CACHE_CONTROL).as_deref(), Some("no-store"));

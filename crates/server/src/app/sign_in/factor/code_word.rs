@@ -35,7 +35,7 @@ mod tests {
     use std::{path::PathBuf, sync::Arc, time::Duration};
 
     use gatehouse_domain::{
-        authz::SystemReason,
+        authz::{Authority, SystemReason},
         id::UserId,
         issue::Parse,
         password::Password,
@@ -43,7 +43,7 @@ mod tests {
         session::SessionStatus,
         text::{Email, LoginName, Phone, Slug, Username},
         throttle::Failures,
-        user::NewUser,
+        user::{NewUser, UserPatch, UserStatus},
     };
     use gatehouse_persistence::{Ctx, TenantFacts, WriteTx};
 
@@ -192,6 +192,22 @@ mod tests {
         };
         stage.app.db().write(Ctx::at(stage.app.env().now()), work).await.unwrap();
         assert!(matches!(stage.show(&challenge, WORD).await, Err(Error::InvalidCredentials)));
+    }
+
+    #[tokio::test]
+    async fn factor_of_somebody_who_was_suspended_meanwhile_counts_as_a_failure_even_if_it_is_right() {
+        let stage = Stage::new().await;
+        let challenge = stage.challenge().await;
+        let (name, now) = (LoginName::parse("ada").unwrap(), stage.app.env().now());
+        let user = stage.app.users().find(&stage.facts, &name, SystemReason::Cli).await.unwrap().unwrap();
+        let patch = UserPatch { status: Some(UserStatus::Suspended), ..UserPatch::default() };
+        let changed = user.update(patch, &[], &Authority::system(SystemReason::Setup), now).unwrap().0;
+        let work = async move |tx: &WriteTx<'_>| {
+            Ok::<_, Error>(tx.system(SystemReason::Setup).update(changed.clone()).await.map(drop)?)
+        };
+        stage.app.db().write(Ctx::at(now), work).await.unwrap();
+        assert!(matches!(stage.show(&challenge, WORD).await, Err(Error::InvalidCredentials)));
+        assert_eq!(stage.failures().await.account.failures, 1);
     }
 
     #[tokio::test]
