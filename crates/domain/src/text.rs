@@ -142,9 +142,17 @@ fn phone(text: &str) -> Result<(), Fault> {
     Err(Fault::new("phone_characters", "must be a telephone number of at least 3 digits, such as +34 600 000 000"))
 }
 
-/// What is typed as an address, without white space around it and in the normal form of Unicode (NFC): keyboards differ.
+/// What is typed as an address, without white space around it and in the normal form of Unicode (NFC): keyboards differ. A
+/// domain beyond ASCII is as name servers' users write it (UTS 46): without characters that nobody sees or can type.
 fn typed(text: &str) -> String {
-    text.trim().nfc().collect()
+    let text: String = text.trim().nfc().collect();
+    match text.rsplit_once('@').filter(|(_, domain)| !domain.is_ascii()) {
+        Some((local, domain)) => {
+            let (shown, _) = Uts46::new().to_unicode(domain.as_bytes(), AsciiDenyList::URL, Hyphens::Allow);
+            format!("{local}@{shown}")
+        }
+        None => text,
+    }
 }
 
 /// A domain as name servers know it, in A-labels (UTS 46, without transitional processing; RFC 5890, section 2.3.2.1).
@@ -318,6 +326,8 @@ mod tests {
         }
         assert_ne!(Email::parse("ada@faß.example").unwrap().key(), Email::parse("ada@fass.example").unwrap().key());
         assert_eq!(Email::parse("Rene\u{301}@bücher.example").unwrap().deliverable(), "René@xn--bcher-kva.example");
+        assert_eq!(Email::parse("v3@fo\u{ad}x.example\u{200b}").unwrap().as_str(), "v3@fox.example");
+        assert_eq!(Email::parse("Ada@B\u{dc}CHER.example").unwrap().as_str(), "Ada@b\u{fc}cher.example");
         assert_eq!(Username::parse(" ada ").unwrap().as_str(), "ada");
     }
 

@@ -5,9 +5,7 @@
 mod letter;
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    io,
     path::{Path, PathBuf},
     time::{Duration, UNIX_EPOCH},
 };
@@ -23,7 +21,7 @@ use lettre::{
     },
 };
 
-use crate::security::keyring::private_folder;
+use crate::security::keyring::{private_folder, write_private};
 
 pub use letter::{Letter, Link};
 
@@ -235,18 +233,16 @@ fn line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect()
 }
 
-/// Writes a file for its owner only. It has its name once it is whole.
+/// Writes a mail into the folder.
 fn put(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     private_folder(folder)?;
-    let spare = folder.join(format!("{name}.part"));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&spare)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(spare, folder.join(format!("{name}.eml")))
+    write_private(&folder.join(format!("{name}.eml")), bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -309,6 +309,9 @@ pub fn run() -> ExitCode {
 }
 
 async fn migrate(config: &Config, up: bool) -> Result<(), Exit> {
+    if !up {
+        start::is_there(config)?;
+    }
     let db = connect(config).await?;
     let status = if up { db.migrate().await? } else { db.migration_status().await? };
     let applied = status.applied.iter().map(|name| format!("applied  {name}\n"));

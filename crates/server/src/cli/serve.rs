@@ -60,8 +60,7 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
                 other => other,
             })?;
         }
-        let token = if app.is_set_up().await? { None } else { Some(app.new_setup_token().await?) };
-        let token = token.as_ref().map(|token| start::SetupToken::of(&config, token.expose())).transpose()?;
+        let token = start::SetupToken::of(&config, &app).await?;
         let result = serve(&config, app, |address| banner(&config, address, token.as_ref())).await;
         drop(lock);
         result

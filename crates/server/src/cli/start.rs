@@ -77,23 +77,28 @@ pub(super) async fn check(app: &App) -> Result<(), Exit> {
     Ok(())
 }
 
+fn none(place: impl fmt::Display) -> Exit {
+    Exit::Usage(format!(
+        "there is no installation in {place}: `gatehouse serve` makes one; --data-dir and DATABASE_URL name another"
+    ))
+}
+
+/// Whether there is a database to look at; looking would make one.
+pub(super) fn is_there(config: &Config) -> Result<(), Exit> {
+    match &config.database {
+        Database::Sqlite(path) if !path.exists() => Err(none(path.display())),
+        _ => Ok(()),
+    }
+}
+
 /// Whether there is an installation.
 pub(super) async fn is_installed(config: &Config) -> Result<(), Exit> {
-    let none = |place: String| {
-        Exit::Usage(format!(
-            "there is no installation in {place}: `gatehouse serve` makes one; --data-dir and DATABASE_URL name another"
-        ))
-    };
-    if let Database::Sqlite(path) = &config.database
-        && !path.exists()
-    {
-        return Err(none(path.display().to_string()));
-    }
+    is_there(config)?;
     let db = connect(config).await?;
     let is_migrated = !db.migration_status().await?.applied.is_empty();
     let is_made = is_migrated && db.system(SystemReason::Setup).installation().await?.is_some();
     db.close().await;
-    if is_made { Ok(()) } else { Err(none("the database".to_owned())) }
+    if is_made { Ok(()) } else { Err(none("the database")) }
 }
 
 /// The token for the first administrator, where only who started the program finds it: a log is read by others.
@@ -105,15 +110,21 @@ pub(super) enum SetupToken {
 }
 
 impl SetupToken {
-    /// A token that was made for an installation.
-    pub(super) fn of(config: &Config, token: &str) -> Result<Self, Exit> {
-        if io::stdout().is_terminal() {
-            return Ok(Self::Shown(token.to_owned()));
-        }
+    /// A new token, where there is no administrator yet. Where there is one, the file of an earlier token goes.
+    pub(super) async fn of(config: &Config, app: &App) -> Result<Option<Self>, Exit> {
         let path = config.data_dir.join("setup-token");
+        if app.is_set_up().await? {
+            // Its token is spent: that it cannot be removed is no reason not to serve.
+            let _ = std::fs::remove_file(path);
+            return Ok(None);
+        }
+        let token = app.new_setup_token().await?;
+        if io::stdout().is_terminal() {
+            return Ok(Some(Self::Shown(token.expose().clone())));
+        }
         let failed = |error| app::StartError::File(path.clone(), error);
-        write_private(&path, token.as_bytes()).map_err(failed)?;
-        Ok(Self::Kept(path))
+        write_private(&path, token.expose().as_bytes()).map_err(failed)?;
+        Ok(Some(Self::Kept(path)))
     }
 }
 

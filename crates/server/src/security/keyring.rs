@@ -89,13 +89,21 @@ fn create(path: &Path, env: &Env) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// Writes a file that only its owner may read, in the place of one that is there.
+/// Writes a file that only its owner may read. It has its name once it is whole, in the place of whatever had that name:
+/// nothing is written through a link, or into a file that others can read.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)
+    let spare = path.with_extension("part");
+    match fs::remove_file(&spare) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&spare)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(spare, path)
 }
 
 /// Makes a folder that only its owner may enter.

@@ -55,6 +55,12 @@ async fn command_beside_the_server_never_makes_an_installation() {
             assert!(code == Some(2) && said.contains("there is no installation"), "{command}: {said}");
         }
         assert!(!place.folder.join("data/master.key").exists());
+        if place.is_sqlite() {
+            let (code, said) = ends(&place, &["migrate", "status"]);
+            assert!(code == Some(2) && said.contains("there is no installation"), "{said}");
+            assert!(!place.folder.join("data").exists(), "a folder was made");
+            assert!(!place.file().exists() && !place.file().with_extension("db.lock").exists(), "a file was made");
+        }
         assert_eq!(place.texts("SELECT slug FROM tenants").await, [""; 0]);
     }
 }
@@ -115,8 +121,24 @@ async fn setup_token_is_in_a_file_of_its_owner_and_not_in_a_log() {
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let token = std::fs::read_to_string(&file).unwrap();
     assert!(token.starts_with("ghi_") || token.len() > 40, "{token}");
-    let said = std::fs::read_to_string(log).unwrap() + &server.said();
+    let said = std::fs::read_to_string(&log).unwrap() + &server.said();
     assert!(!said.contains(token.trim()) && said.contains("setup-token"), "{said}");
+    server.kill();
+    // What is there is replaced and not written into.
+    let victim = place.folder.join("victim");
+    std::fs::write(&victim, "another file").unwrap();
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(&victim, &file).unwrap();
+    let mut command = place.command();
+    for name in ["GATEHOUSE_ADMIN_EMAIL", "GATEHOUSE_ADMIN_PASSWORD", "GATEHOUSE_ADMIN_USERNAME"] {
+        command.env_remove(name);
+    }
+    Server::spawn(command, place.port, log).become_ready().kill();
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "another file");
+    assert!(std::fs::symlink_metadata(&file).unwrap().is_file());
+    // Where there is an administrator, nobody needs it any more.
+    place.start().kill();
+    assert!(!file.exists());
 }
 
 #[tokio::test]

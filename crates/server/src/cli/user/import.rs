@@ -21,7 +21,7 @@ use crate::{
         effects::Mode,
         transfer::imports::{BATCH, ImportLine, Importing, Rejected},
     },
-    cli::{Exit, block_on, config, explain, open, say, tenant, user},
+    cli::{Exit, block_on, config, explain, open_or_make, say, start, tenant, user},
     config::Database,
     transfer::{Format, Line, Lines, ReadError, RejectFile},
 };
@@ -114,19 +114,17 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
     };
     let lines = Lines::open(input, options.format)?;
     block_on(async {
+        start::is_installed(&config).await?;
         let lock = match &config.database {
-            Database::Sqlite(path) => {
-                app::prepare_folders(&config)?;
-                Some(ServeLock::take(path).map_err(|error| match Exit::from(error) {
-                    Exit::InUse(text) => {
-                        Exit::InUse(format!("{text}; stop it first: beside many writes it could not keep its pace"))
-                    }
-                    other => other,
-                })?)
-            }
+            Database::Sqlite(path) => Some(ServeLock::take(path).map_err(|error| match Exit::from(error) {
+                Exit::InUse(text) => {
+                    Exit::InUse(format!("{text}; stop it first: beside many writes it could not keep its pace"))
+                }
+                other => other,
+            })?),
             Database::Postgres(_) => None,
         };
-        let app = open(&config).await?;
+        let app = open_or_make(&config).await?;
         let tenant = tenant(&app, &slug).await?.reference();
         let counts = import(&app, tenant, lines, &options, size).await?;
         app.db().close().await;

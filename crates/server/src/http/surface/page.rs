@@ -19,6 +19,14 @@ const POLICY: &str =
 #[derive(Debug)]
 pub struct Pages;
 
+/// Whether an element of `Accept` asks for HTML (RFC 9110, section 12.5.1); one of weight 0 refuses it.
+fn is_html(element: &str) -> bool {
+    let mut parts = element.split(';').map(str::trim);
+    let is_named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/html"));
+    let weight = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    is_named && weight.is_none_or(|(_, weight)| weight.trim().parse::<f32>().is_ok_and(|weight| weight > 0.0))
+}
+
 impl Surface for Pages {
     fn credential<'r>(&self, headers: &'r HeaderMap, is_https: bool) -> Result<Option<Credential<'r>>, Unreadable> {
         Ok(SessionCookies::of(headers, is_https).map(Credential::Cookie))
@@ -43,7 +51,22 @@ impl Surface for Pages {
 
     /// Browsers ask for HTML by its name; programs that look for a page get what the API answers.
     fn towards(&self, headers: &HeaderMap) -> &'static dyn Surface {
-        let mut accepted = headers.get_all(ACCEPT).filter_map(|value| value.to_str().ok());
-        if accepted.any(|value| value.contains("text/html")) { &Self } else { &Api }
+        let values = headers.get_all(ACCEPT).filter_map(|value| value.to_str().ok());
+        if values.flat_map(|value| value.split(',')).any(is_html) { &Self } else { &Api }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_are_told_by_the_media_type_that_they_name() {
+        for html in ["text/html", " TEXT/HTML ", "text/html;q=0.1", "text/html; charset=utf-8"] {
+            assert!(is_html(html), "{html}");
+        }
+        for other in ["text/htmlx", "text/html;q=0", "*/*", "", "application/json"] {
+            assert!(!is_html(other), "{other}");
+        }
     }
 }
