@@ -21,7 +21,10 @@ use actix_web::{
     Error, HttpMessage,
     body::{BoxBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
-    http::{Method, Uri, header::HeaderMap},
+    http::{
+        Method, Uri,
+        header::{HOST, HeaderMap},
+    },
     web::Data,
 };
 use futures_util::{FutureExt, future::LocalBoxFuture};
@@ -164,6 +167,7 @@ impl Edge {
     ) -> Result<(), Failure> {
         let found = self.site.routes.find(request.path());
         let (features, surface) = known(request, found.as_ref(), seen)?;
+        surface.admit(request.method(), request.headers(), &|| self.base_url(request))?;
         let auth = self.caller(surface, features, request).await?;
         let admitted = self.admit(&auth, quota);
         let mut state = RequestContext {
@@ -199,6 +203,12 @@ impl Edge {
         let limited = self.app.admission().admit(&caller.actor, self.app.env().now());
         quota.set(limited.quota);
         Ok(limited.result?)
+    }
+
+    /// The address that this client uses.
+    fn base_url(&self, request: &ServiceRequest) -> Arc<str> {
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        self.site.base_urls.of(request.peer_addr().map(|peer| peer.ip()), host)
     }
 
     async fn caller(
@@ -304,7 +314,7 @@ fn known(
     }
     let Some(Found { route, .. }) = found else {
         let nothing = || Err(app::Error::NotFound.into());
-        return if surface::is_api(request.path()) { nothing() } else { Ok((Features::NONE, seen.surface)) };
+        return if surface::is_api(request.path()) { nothing() } else { Ok((Features::NONE, &surface::Api)) };
     };
     seen.route = Some(Arc::clone(&route.pattern));
     seen.surface = route.surface.towards(request.headers());

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use actix_web::{
     body::BoxBody,
     dev::ServiceResponse,
-    http::header::{CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue},
+    http::header::{
+        CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
+    },
 };
 
 use crate::{
@@ -31,7 +33,9 @@ pub(super) fn add(response: &mut ServiceResponse<BoxBody>, site: &Site, request_
         headers.insert(REQUEST_ID.clone(), id);
     }
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
-    headers.insert(HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer"));
+    if !headers.contains_key(REFERRER_POLICY) {
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    }
     if site.base_urls.is_https() {
         headers
             .insert(HeaderName::from_static("strict-transport-security"), HeaderValue::from_static("max-age=31536000"));

@@ -2,13 +2,19 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION},
+    http::header::{CONTENT_TYPE, LOCATION},
 };
+use askama::Template;
 use pulldown_cmark::{Event, Options, Parser, Tag, html::push_html};
 
 use crate::{
     app,
-    http::{extract::access::Anybody, operation::Operations, problem::Failure},
+    http::{
+        extract::access::Anybody,
+        operation::Operations,
+        page::{self, READ},
+        problem::Failure,
+    },
 };
 
 /// The address of a page and its Markdown. The first one is what the address without a name shows.
@@ -24,9 +30,14 @@ pub const PAGES: &[(&str, &str)] = &[
     ("api", include_str!("../../docs/api.md")),
 ];
 
-/// What a page may load: its style, and nothing else.
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+#[derive(Template)]
+#[template(path = "manual.html")]
+struct ManualPage {
+    title: &'static str,
+    is_first: bool,
+    /// Made of our own Markdown.
+    text: String,
+}
 
 /// Mounts the manual. Before the reference, which takes everything below `/docs/`.
 pub fn mount(pages: &mut Operations) {
@@ -47,16 +58,13 @@ async fn style(_: Anybody) -> HttpResponse {
 }
 
 async fn page(_: Anybody, request: HttpRequest) -> Result<HttpResponse, Failure> {
-    let page = request.match_info().get("page").unwrap_or_default();
-    let (name, text) = PAGES.iter().find(|(known, _)| *known == page).ok_or(app::Error::NotFound)?;
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-        .body(render(name, text)))
+    let asked = request.match_info().get("page").unwrap_or_default();
+    let (name, text) = PAGES.iter().find(|(known, _)| *known == asked).ok_or(app::Error::NotFound)?;
+    page::page(&render(name, text), READ)
 }
 
 /// A page of Markdown as HTML. Links to other pages lose their `.md`, which they have for readers of the repository.
-fn render(name: &str, text: &str) -> String {
+fn render(name: &str, text: &'static str) -> ManualPage {
     let title = text.lines().next().unwrap_or_default().trim_start_matches("# ");
     let events = Parser::new_ext(text, Options::ENABLE_TABLES).map(|event| match event {
         Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
@@ -65,13 +73,7 @@ fn render(name: &str, text: &str) -> String {
         }
         other => other,
     });
-    let up = if name.is_empty() { "" } else { "<p><a href=\"./\">The manual</a></p>\n" };
-    let mut html = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} – Gatehouse</title>\n\
-         <link rel=\"stylesheet\" href=\"style.css\">\n</head>\n<body>\n<main>\n{up}"
-    );
+    let mut html = String::new();
     push_html(&mut html, events);
-    html.push_str("</main>\n</body>\n</html>\n");
-    html
+    ManualPage { title, is_first: name.is_empty(), text: html }
 }

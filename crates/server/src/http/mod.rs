@@ -18,6 +18,7 @@ pub mod manual;
 pub mod openapi;
 pub mod operation;
 pub mod ops;
+pub mod page;
 pub mod pages;
 pub mod problem;
 pub mod refusal;
@@ -37,7 +38,7 @@ use actix_web::{
     Error,
     body::BoxBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
-    web::{self, Data},
+    web::{self, Data, ServiceConfig},
 };
 use ipnet::IpNet;
 
@@ -56,6 +57,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// What the HTTP side knows besides the application.
 #[derive(Debug)]
 pub struct Site {
+    /// Everything that is not part of the API, with or without the document.
+    pages: fn(bool) -> Operations,
     /// The routes.
     pub routes: Routes,
     /// The OpenAPI document as it is served, where it is and its reference page are.
@@ -80,8 +83,13 @@ impl Site {
     /// The site of a configuration.
     #[must_use]
     pub fn new(config: &Config, env: &Env) -> Self {
+        Self::with_pages(config, env, pages::all)
+    }
+
+    fn with_pages(config: &Config, env: &Env, pages: fn(bool) -> Operations) -> Self {
         Self {
-            routes: Routes::new(&Self::operations(config.docs)),
+            pages,
+            routes: Routes::new(&[Operations::all(), pages(config.docs)]),
             docs: config.docs.then(|| Document::new(openapi::served(config.public_url.as_ref()))),
             base_urls: BaseUrls::new(config.public_url.as_ref(), config.bind),
             trusted_proxies: config.trusted_proxies.clone(),
@@ -93,9 +101,10 @@ impl Site {
         }
     }
 
-    /// The lists of operations: those of the API, and the pages.
-    fn operations(with_docs: bool) -> [Operations; 2] {
-        [Operations::all(), pages::all(with_docs)]
+    /// Mounts the operations of the API and the pages.
+    fn mount(&self, config: &mut ServiceConfig) {
+        Operations::all().mount(config);
+        (self.pages)(self.docs.is_some()).mount(config);
     }
 }
 
@@ -109,7 +118,7 @@ pub fn service(
     actix_web::App::new()
         .app_data(Data::clone(&app))
         .app_data(Data::from(Arc::clone(&site)))
-        .configure(|config| Site::operations(site.docs.is_some()).into_iter().for_each(|list| list.mount(config)))
+        .configure(|config| site.mount(config))
         .default_service(web::to(async || Err::<&str, _>(Failure::App(app::Error::NotFound))))
         .wrap(Edge::new(app, site))
 }

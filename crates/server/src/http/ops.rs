@@ -7,9 +7,9 @@ use std::{
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::CONTENT_TYPE,
     web::{Bytes, Data},
 };
+use askama::Template;
 use serde::Serialize;
 use utoipa_swagger_ui::Config;
 
@@ -20,7 +20,8 @@ use crate::{
         extract::access::Anybody,
         manual,
         operation::Operations,
-        problem::{CODES, Failure},
+        page::page,
+        problem::{CODES, Code, Failure},
     },
 };
 
@@ -66,26 +67,15 @@ async fn openapi_json(_: Anybody, request: HttpRequest, site: Data<Site>) -> Res
     Ok(document.respond(&request))
 }
 
+#[derive(Template)]
+#[template(path = "errors.html")]
+struct ErrorsPage {
+    codes: &'static [Code],
+}
+
 /// The page of problem codes that `type` of a problem points to.
-async fn errors(_: Anybody) -> HttpResponse {
-    let rows: String = CODES
-        .iter()
-        .map(|code| {
-            format!(
-                "<tr id=\"{0}\"><td><code>{0}</code></td><td>{1}</td><td>{2}</td><td>{3}</td></tr>\n",
-                code.code,
-                code.status.as_u16(),
-                code.title,
-                code.help.replace('<', "&lt;")
-            )
-        })
-        .collect();
-    let page = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Gatehouse: problem codes</title></head>\n\
-         <body><h1>Problem codes</h1>\n<p>The field <code>code</code> of an <code>application/problem+json</code> answer.</p>\n\
-         <table><thead><tr><th>Code</th><th>Status</th><th>Meaning</th><th>What to do</th></tr></thead>\n<tbody>\n{rows}</tbody></table></body></html>\n"
-    );
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/html; charset=utf-8")).body(page)
+async fn errors(_: Anybody) -> Result<HttpResponse, Failure> {
+    page(&ErrorsPage { codes: CODES }, REFERENCE_POLICY)
 }
 
 /// People who open the address in a browser look for the reference.

@@ -35,6 +35,9 @@ pub enum Failure {
     /// The body is of another type.
     #[error("unsupported media type")]
     UnsupportedMediaType(&'static str),
+    /// Another site had the form sent, or one that is not this browser's.
+    #[error("cross-site request")]
+    CrossSite,
     /// A handler panicked, in the request of this id, which was for this surface.
     #[error("a handler panicked")]
     Panic(std::sync::Arc<str>, &'static dyn Surface),
@@ -101,6 +104,7 @@ codes! {
     REFRESH_TOKEN_SPENT UNAUTHORIZED "refresh_token_spent" "The refresh token has just been used" "Another request was faster; use the token that it got.";
     REFRESH_TOKEN_INVALID UNAUTHORIZED "refresh_token_invalid" "The refresh token is not valid" "It is malformed, expired, or of another tenant. Sign in.";
     MISSING_PERMISSION FORBIDDEN "missing_permission" "A permission is missing" "`detail` names the permission. An administrator can give a role that has it.";
+    CROSS_SITE FORBIDDEN "cross_site" "The form was not sent by its own page" "Open the page again, and send the form that is there.";
     EMAIL_NOT_VERIFIED FORBIDDEN "email_not_verified" "The e-mail address is not verified" "The tenant lets nobody sign in before.";
     REGISTRATION_CLOSED FORBIDDEN "registration_closed" "Registration is closed" "The tenant's setting `registration` opens it.";
     TENANT_SUSPENDED FORBIDDEN "tenant_suspended" "The tenant is suspended" "The tenant or its partner is suspended; an operator can activate it.";
@@ -187,6 +191,7 @@ impl Failure {
             Self::RequestTimeout => REQUEST_TIMEOUT,
             Self::PayloadTooLarge => PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => UNSUPPORTED_MEDIA_TYPE,
+            Self::CrossSite => CROSS_SITE,
             Self::Panic(..) => INTERNAL,
         }
     }

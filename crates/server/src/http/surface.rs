@@ -3,7 +3,12 @@
 mod oauth;
 mod page;
 
-use actix_web::{HttpResponse, http::header::HeaderMap};
+use std::sync::Arc;
+
+use actix_web::{
+    HttpResponse,
+    http::{Method, header::HeaderMap},
+};
 
 pub use oauth::OAuth;
 pub use page::Pages;
@@ -23,6 +28,14 @@ pub trait Surface: std::fmt::Debug + Sync {
 
     /// What is answered to a request that failed. [`Failure::response`] logs it and adds what all surfaces have.
     fn render(&self, failure: &Failure, request_id: &str) -> HttpResponse;
+
+    /// Refuses what its clients cannot have sent themselves.
+    ///
+    /// # Errors
+    /// [`Failure::CrossSite`].
+    fn admit(&self, _method: &Method, _headers: &HeaderMap, _base_url: &dyn Fn() -> Arc<str>) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// How a client with these headers is answered here.
     fn towards(&self, headers: &HeaderMap) -> &'static dyn Surface;

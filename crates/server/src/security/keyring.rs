@@ -125,6 +125,7 @@ pub struct Keyring {
     challenge: [u8; 32],
     refresh: hmac::Key,
     cursor: hmac::Key,
+    form: hmac::Key,
     idempotency: hmac::Key,
     throttle: hmac::Key,
     device: hmac::Key,
@@ -198,6 +199,7 @@ impl Keyring {
             challenge: derive(master, b"sign-in challenge"),
             refresh: mac(b"refresh token"),
             cursor: mac(b"cursor"),
+            form: mac(b"form"),
             idempotency: mac(b"receipt"),
             throttle: mac(b"throttle"),
             device: mac(b"device token"),
@@ -283,6 +285,12 @@ impl Keyring {
     #[must_use]
     pub fn refresh_tag(&self, body: &[u8]) -> [u8; TAG_LEN] {
         truncated(&self.refresh, body)
+    }
+
+    /// The authentication code of a form that a browser got.
+    #[must_use]
+    pub fn form_tag(&self, body: &[u8]) -> [u8; TAG_LEN] {
+        truncated(&self.form, body)
     }
 
     /// The authentication code of a cursor's body.

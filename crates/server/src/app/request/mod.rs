@@ -4,6 +4,7 @@ pub mod buckets;
 pub mod client;
 pub mod cursors;
 pub mod device;
+pub mod form_tokens;
 pub mod idempotency;
 
 use std::sync::Arc;
@@ -30,6 +31,11 @@ impl App {
     /// Places in lists, as clients keep them.
     pub fn cursors(&self) -> cursors::Cursors<'_> {
         cursors::Cursors::new(&self.keyring)
+    }
+
+    /// What binds forms to browsers.
+    pub fn form_tokens(&self) -> form_tokens::FormTokens<'_> {
+        form_tokens::FormTokens::new(&self.keyring)
     }
 
     /// How many requests somebody may send.

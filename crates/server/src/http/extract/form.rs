@@ -29,33 +29,30 @@ impl<T: Object + 'static> FromRequest for Form<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move {
-            if is_encoded(&request) {
-                return Err(Failure::UnsupportedMediaType("a form"));
-            }
-            let pairs = match media_type(&request).as_deref() {
-                Some("application/x-www-form-urlencoded") => urlencoded(&body::take(&request)?)?,
-                Some("multipart/form-data") => multipart(&request, body::take(&request)?).await?,
-                Some("application/json") => {
-                    return Err(issue(
-                        "form_expected",
-                        "must be a form (application/x-www-form-urlencoded or multipart/form-data), not JSON",
-                    ));
-                }
-                None => {
-                    if body::take(&request)?.is_empty() {
-                        return Err(issue("missing", "a form is required"));
-                    }
-                    return Err(Failure::UnsupportedMediaType("a form"));
-                }
-                Some(_) => {
-                    return Err(Failure::UnsupportedMediaType(
-                        "a form: application/x-www-form-urlencoded or multipart/form-data",
-                    ));
-                }
-            };
-            Ok(Self(read_form(pairs)?))
-        })
+        Box::pin(async move { Ok(Self(read_form(pairs(&request).await?)?)) })
+    }
+}
+
+/// The names and the texts of a form.
+///
+/// # Errors
+/// When there is none.
+pub(in crate::http) async fn pairs(request: &HttpRequest) -> Result<Vec<(String, String)>, Failure> {
+    if is_encoded(request) {
+        return Err(Failure::UnsupportedMediaType("a form"));
+    }
+    match media_type(request).as_deref() {
+        Some("application/x-www-form-urlencoded") => urlencoded(&body::take(request)?),
+        Some("multipart/form-data") => multipart(request, body::take(request)?).await,
+        Some("application/json") => Err(issue(
+            "form_expected",
+            "must be a form (application/x-www-form-urlencoded or multipart/form-data), not JSON",
+        )),
+        None if body::take(request)?.is_empty() => Err(issue("missing", "a form is required")),
+        None => Err(Failure::UnsupportedMediaType("a form")),
+        Some(_) => {
+            Err(Failure::UnsupportedMediaType("a form: application/x-www-form-urlencoded or multipart/form-data"))
+        }
     }
 }
 

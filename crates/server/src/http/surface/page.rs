@@ -1,19 +1,30 @@
 //! Browsers, whose people read pages.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpResponse,
-    http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap},
+    http::{
+        Method,
+        header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderValue},
+    },
 };
+use askama::Template;
+use url::Url;
 
 use super::{Api, Surface};
 use crate::http::{
     credential::{Credential, SessionCookies, Unreadable},
+    page::{READ, page},
     problem::Failure,
 };
 
-/// What a page of a failure may load.
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+#[derive(Template)]
+#[template(path = "failure.html")]
+struct FailurePage<'a> {
+    title: &'static str,
+    request_id: &'a str,
+}
 
 /// Browsers, with cookies. They get a page with the request id, by which an operator finds in the log what happened.
 #[derive(Debug)]
@@ -34,19 +45,25 @@ impl Surface for Pages {
 
     fn render(&self, failure: &Failure, request_id: &str) -> HttpResponse {
         let kind = failure.kind();
-        // Titles are ours and request ids have no marks; nothing that a client sent is shown.
-        let body = format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
-             <link rel=\"stylesheet\" href=\"/link.css\">\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n\
-             <p>Reference: <code>{request_id}</code></p>\n</main>\n</body>\n</html>\n",
-            title = kind.title
-        );
-        HttpResponse::build(kind.status)
-            .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
-            .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .body(body)
+        let page = page(&FailurePage { title: kind.title, request_id }, READ);
+        let mut response = page.unwrap_or_else(|_| HttpResponse::new(kind.status));
+        *response.status_mut() = kind.status;
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    /// A form can be sent by any site that somebody visits, with the cookies of this one. Browsers say who sent it:
+    /// `Sec-Fetch-Site`, or `Origin` from those that do not know that yet. Of one that says neither nothing is taken.
+    fn admit(&self, method: &Method, headers: &HeaderMap, base_url: &dyn Fn() -> Arc<str>) -> Result<(), Failure> {
+        let told = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        let is_ours = match (told("sec-fetch-site"), told("origin")) {
+            (Some(site), _) => site == "same-origin",
+            (None, Some(origin)) => {
+                Url::parse(&base_url()).is_ok_and(|own| own.origin().ascii_serialization() == origin)
+            }
+            (None, None) => false,
+        };
+        if method.is_safe() || is_ours { Ok(()) } else { Err(Failure::CrossSite) }
     }
 
     /// Browsers ask for HTML by its name; programs that look for a page get what the API answers.
