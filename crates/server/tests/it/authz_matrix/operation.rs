@@ -1,7 +1,7 @@
 //! The operations of the committed document, and a request to each that is right in everything but perhaps its caller.
 
 use actix_web::http::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::cast::Target;
 use crate::harness::{Answer, Call, PASSWORD, World};
@@ -18,6 +18,34 @@ pub struct Operation {
     pub takes_body: bool,
     /// Whether it takes a file.
     pub takes_file: bool,
+    /// The fields of the body, and the document's example of it.
+    fields: Vec<String>,
+    example: Map<String, Value>,
+}
+
+/// Fields that a change of something may change, whatever it is, without ending what others need.
+const CHANGES: [&str; 5] = ["name", "display_name", "expires_at", "delivery", "session_idle_minutes"];
+
+/// What a field stands for in a request about a target, whatever body it is in.
+fn value(name: &str, target: &Target) -> Option<Value> {
+    Some(match name {
+        "tenant_id" => json!(target.tenant),
+        "partner_id" => json!(target.partner),
+        "user_id" => json!(target.user),
+        "role_id" => json!(target.spare_role),
+        "session_ids" => json!([target.session]),
+        "anchor" => json!({"level": "tenant", "tenant_id": target.tenant}),
+        "name" | "slug" | "username" | "display_name" => json!(format!("m{}", target.serial)),
+        "email" => json!(target.email),
+        "password" | "current_password" | "new_password" => json!(PASSWORD),
+        "token" => json!(target.link),
+        "refresh_token" => json!(target.refresh),
+        "permissions" => json!(["sessions:read"]),
+        "expires_at" => json!("2100-01-01T00:00:00Z"),
+        "delivery" => json!("link"),
+        "session_idle_minutes" => json!(60 + target.serial % 100),
+        _ => return None,
+    })
 }
 
 /// Every operation of the document.
@@ -29,13 +57,25 @@ pub fn operations() -> Vec<Operation> {
             let content = operation["requestBody"]["content"].as_object();
             content.is_some_and(|content| content.contains_key("application/x-ndjson") == file)
         };
-        let operation = move |(method, operation): (&String, &Value)| Operation {
-            id: operation["operationId"].as_str().unwrap().to_owned(),
-            method: method.to_uppercase().parse().unwrap(),
-            path: path.clone(),
-            secured: operation["security"].as_array().is_some_and(|security| !security.is_empty()),
-            takes_body: takes(operation, false),
-            takes_file: takes(operation, true),
+        let of_body = |operation: &Value| {
+            let content = &operation["requestBody"]["content"]["application/json"];
+            let path = content["schema"]["$ref"].as_str().unwrap_or_default();
+            let fields = document.pointer(&path.replace('#', "")).and_then(|schema| schema["properties"].as_object());
+            let fields = fields.into_iter().flat_map(Map::keys).cloned().collect();
+            (fields, content["example"].as_object().cloned().unwrap_or_default())
+        };
+        let operation = |(method, operation): (&String, &Value)| {
+            let (fields, example) = of_body(operation);
+            Operation {
+                id: operation["operationId"].as_str().unwrap().to_owned(),
+                method: method.to_uppercase().parse().unwrap(),
+                path: path.clone(),
+                secured: operation["security"].as_array().is_some_and(|security| !security.is_empty()),
+                takes_body: takes(operation, false),
+                takes_file: takes(operation, true),
+                fields,
+                example,
+            }
         };
         item.as_object().unwrap().iter().map(operation).collect::<Vec<_>>()
     };
@@ -73,59 +113,15 @@ impl Operation {
         path
     }
 
-    /// A good body of JSON; every operation that takes one must be known here.
+    /// A good body of JSON: the example of the document about the target, or a change where that is empty.
     pub fn body(&self, target: &Target) -> Value {
-        let unique = format!("m{}", target.serial);
-        match self.id.as_str() {
-            "admin.partners.create" => json!({"name": unique, "slug": unique}),
-            "admin.partners.update" | "admin.roles.update" | "admin.tenants.update" | "tenants.roles.update" => {
-                json!({"name": unique})
-            }
-            "admin.role_assignments.create" | "tenants.role_assignments.create" => json!({
-                "user_id": target.user,
-                "role_id": target.spare_role,
-                "anchor": {"level": "tenant", "tenant_id": target.tenant},
-            }),
-            "admin.role_assignments.update" | "tenants.role_assignments.update" => {
-                json!({"expires_at": "2100-01-01T00:00:00Z"})
-            }
-            "admin.roles.create" => {
-                json!({"name": unique, "tenant_id": target.tenant, "permissions": ["sessions:read"]})
-            }
-            "admin.sessions.revoke_all" => json!({"user_id": target.user}),
-            "admin.tenants.create" => json!({"name": unique, "slug": unique, "partner_id": target.partner}),
-            "admin.users.create" => {
-                json!({"tenant_id": target.tenant, "username": unique, "email": format!("{unique}@example.com")})
-            }
-            "admin.users.update" | "me.update" | "tenants.users.update" => json!({"display_name": unique}),
-            "auth.logout" | "auth.refresh" => json!({"refresh_token": target.refresh}),
-            "auth.register" => {
-                json!({"username": unique, "email": format!("{unique}@example.com"), "password": PASSWORD})
-            }
-            "auth.password.forgot" | "auth.email.resend" => json!({"email": target.email}),
-            "auth.password.reset" => json!({"token": target.link, "new_password": PASSWORD}),
-            "auth.email.verify" => json!({"token": target.link}),
-            "me.change_email" => json!({"email": format!("{unique}@example.com"), "current_password": PASSWORD}),
-            "me.change_password" => json!({"current_password": PASSWORD, "new_password": PASSWORD}),
-            "admin.users.invitation.create" | "tenants.users.invitation.create" => json!({"delivery": "link"}),
-            "auth.invitations.accept" => json!({"token": "ghi_none", "password": PASSWORD}),
-            "setup.create" => json!({
-                "token": "ght_none",
-                "email": format!("{unique}@example.com"),
-                "username": unique,
-                "password": PASSWORD,
-            }),
-            "tenants.roles.create" => json!({"name": unique, "permissions": ["sessions:read"]}),
-            "admin.settings.update" | "admin.partners.settings.update" => {
-                json!({"session_retention_days": 100 + target.serial})
-            }
-            "admin.tenants.settings.update" | "tenants.settings.update" => {
-                json!({"session_idle_minutes": 60 + target.serial % 100})
-            }
-            "tenants.users.create" => json!({"username": unique, "email": format!("{unique}@example.com")}),
-            "tenants.sessions.users.revoke" => json!({"revoke_all": true}),
-            id => unreachable!("{id} is new: say what a good body of it is"),
+        let mut body = self.example.clone();
+        if body.is_empty() {
+            let change = CHANGES.iter().find(|name| self.fields.iter().any(|field| field == *name));
+            let change = change.unwrap_or_else(|| unreachable!("{}: name a field that it changes", self.id));
+            body.insert((*change).to_owned(), Value::Null);
         }
+        body.into_iter().map(|(name, example)| (name.clone(), value(&name, target).unwrap_or(example))).collect()
     }
 
     pub fn call(&self, world: &World, path: &str, token: Option<&str>, serial: u32) -> Call {
