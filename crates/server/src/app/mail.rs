@@ -8,23 +8,15 @@ pub mod letters;
 pub mod requests;
 
 use gatehouse_domain::{
-    id::{JobId, MailId},
+    id::MailId,
     job::{Failure, Next},
-    mail,
-    secret::Secret,
-    time::Timestamp,
-    user::{Issued, User},
 };
-use gatehouse_persistence::{ClaimedJob, NewJob, WriteScope};
+use gatehouse_persistence::ClaimedJob;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    app::{
-        App, Result,
-        jobs::{Job, Outbox, Outcome},
-        mail::requests::Request,
-    },
-    mail::Letter,
+    app::{App, mail::requests::Request},
+    mail::{Letter, Mailer},
 };
 
 /// What waits to be sent.
@@ -37,54 +29,25 @@ pub(crate) enum Waiting {
     Request(Request),
 }
 
-impl Outbox {
-    /// The link to a page with a token. What follows the fragment sign never leaves the browser.
-    pub(crate) fn link(&self, page: &str, tenant: &gatehouse_domain::text::Slug, token: &Secret<String>) -> String {
-        format!("{}{page}#{tenant}/{}", self.links, token.expose())
-    }
-
-    pub(crate) fn mail(&self, waiting: Waiting, give_up_at: Timestamp) -> Result<NewJob> {
-        self.job(self.env.id(JobId::from_parts), &Job::Mail(waiting), Some(give_up_at))
-    }
-
-    /// Writes a letter to or about a user.
-    pub(crate) async fn post(&self, scope: &WriteScope<'_>, user: &User, letter: Letter, now: Timestamp) -> Result<()> {
-        let mail = self.mail(Waiting::Letter(letter), mail::give_up_at(now, None))?;
-        Ok(scope.enqueue(user.tenant(), Some(user.id), mail).await?)
-    }
-
-    /// Writes a letter with a link that has been made for a user.
-    pub(crate) async fn post_link(
-        &self,
-        scope: &WriteScope<'_>,
-        issued: &Issued,
-        letter: Letter,
-        now: Timestamp,
-    ) -> Result<()> {
-        let mail = self.mail(Waiting::Letter(letter), mail::give_up_at(now, Some(issued.expires_at)))?;
-        Ok(scope.enqueue(issued.user.tenant(), Some(issued.user.id), mail).await?)
-    }
+/// Sends mails.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mails<'a> {
+    mailer: &'a Mailer,
 }
 
 impl App {
-    /// The mail as a letter. A request becomes one, or nothing.
-    pub(crate) async fn written(&self, claim: &ClaimedJob, waiting: Waiting) -> Result<Option<Waiting>> {
-        match waiting {
-            Waiting::Letter(_) => Ok(Some(waiting)),
-            Waiting::Request(request) => Ok(self.recovery().letter(claim, request).await?.map(Waiting::Letter)),
-        }
+    /// Sends mails.
+    pub(crate) const fn mails(&self) -> Mails<'_> {
+        Mails { mailer: &self.mailer }
     }
+}
 
+impl Mails<'_> {
     /// Sends a mail.
-    pub(crate) async fn send_mail(&self, claim: &ClaimedJob, waiting: Waiting) -> Result<Outcome> {
-        let Some(Waiting::Letter(letter)) = self.written(claim, waiting).await? else { return Ok(Outcome::Idle) };
-        Ok(match self.mailer.send(id(claim), &letter, claim.created_at).await {
-            Ok(()) => {
-                count("sent");
-                Outcome::Done
-            }
-            Err(failure) => Outcome::Failed(failure),
-        })
+    pub(crate) async fn send(&self, claim: &ClaimedJob, letter: &Letter) -> Result<(), Failure> {
+        self.mailer.send(id(claim), letter, claim.created_at).await?;
+        count("sent");
+        Ok(())
     }
 }
 

@@ -23,6 +23,7 @@ pub mod settings;
 pub mod sign_in;
 pub mod transfer;
 pub mod ttl_cache;
+pub mod worker;
 
 use std::sync::{Arc, OnceLock};
 
@@ -174,7 +175,7 @@ impl App {
             in_flight_keys: request::idempotency::InFlightKeys::default(),
             env,
         };
-        app.install().await?;
+        app.setup().install().await?;
         Ok(app)
     }
 

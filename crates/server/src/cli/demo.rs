@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Command;
 
 use crate::{
-    app::{App, platform::demo::DemoLogin, prepare_folders},
+    app::{self, App, platform::demo::DemoLogin, prepare_folders},
     cli::{Exit, block_on, say, serve, with_settings_but},
     config::Config,
     env::Env,
@@ -57,11 +57,16 @@ pub(super) fn run(mut flags: Vec<(&'static str, String)>) -> Result<(), Exit> {
     block_on(async {
         prepare_folders(&config)?;
         let app = Arc::new(App::open(&config, env).await?);
+        let seeded = async {
+            let logins = app.demo().seed(&password).await?;
+            app.maintenance().sweep().await?;
+            Ok::<_, app::Error>(logins)
+        };
         // Stopped meanwhile, it leaves nothing behind either.
         let logins = tokio::select! {
             biased;
             () = serve::stop_signal() => return Ok(()),
-            logins = app.seed_demo(&password) => logins?,
+            logins = seeded => logins?,
         };
         serve::serve(&config, app, |address| banner(address, &logins, &password)).await
     })

@@ -323,7 +323,7 @@ async fn migrate(config: &Config, up: bool) -> Result<(), Exit> {
 
 async fn setup_token(config: &Config) -> Result<(), Exit> {
     let app = open_or_make(config).await?;
-    let token = app.new_setup_token().await?;
+    let token = app.setup().new_token().await?;
     say(&format!("{}\n", token.expose()));
     eprintln!("Good for 30 minutes and one use, at POST /api/v1/setup.");
     app.db().close().await;

@@ -16,7 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    app::{App, process_start},
+    app::{App, platform::periodic, process_start},
     cli::{Exit, block_on, explain, open_or_make, say, start},
     config::{Config, Database, LogFormat},
     http::{
@@ -55,7 +55,7 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
         let app = Arc::new(open_or_make(&config).await?);
         start::check(&app).await?;
         if let Some(admin) = &config.admin {
-            app.set_up_unattended(admin).await.map_err(|error| match Exit::from(error) {
+            app.setup().complete_unattended(admin).await.map_err(|error| match Exit::from(error) {
                 Exit::Usage(text) => Exit::Usage(format!("GATEHOUSE_ADMIN_…: {text}")),
                 other => other,
             })?;
@@ -94,7 +94,7 @@ pub(super) async fn serve(
     };
     let handle = server.handle();
     let stopper = actix_web::rt::spawn(stop_on_signal(handle, Arc::clone(&site)));
-    let tasks = actix_web::rt::spawn(Arc::clone(&app).run_tasks());
+    let tasks = actix_web::rt::spawn(periodic::run(Arc::clone(&app)));
     let metrics_handle = metrics.as_ref().map(actix_web::dev::Server::handle);
     let metrics = metrics.map(actix_web::rt::spawn);
     ready(address);
@@ -109,7 +109,7 @@ pub(super) async fn serve(
         handle.stop(false).await;
         drop(metrics.await);
     }
-    if let Err(error) = app.flush_activity().await {
+    if let Err(error) = app.maintenance().flush_activity().await {
         tracing::warn!(error = %error, "the last activity could not be written");
     }
     if let Err(error) = app.refusals().record_left_out(app.env().now()).await {

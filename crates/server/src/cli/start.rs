@@ -113,12 +113,12 @@ impl SetupToken {
     /// A new token, where there is no administrator yet. Where there is one, the file of an earlier token goes.
     pub(super) async fn of(config: &Config, app: &App) -> Result<Option<Self>, Exit> {
         let path = config.data_dir.join("setup-token");
-        if app.is_set_up().await? {
+        if app.setup().is_done().await? {
             // Its token is spent: that it cannot be removed is no reason not to serve.
             let _ = std::fs::remove_file(path);
             return Ok(None);
         }
-        let token = app.new_setup_token().await?;
+        let token = app.setup().new_token().await?;
         if io::stdout().is_terminal() {
             return Ok(Some(Self::Shown(token.expose().clone())));
         }

@@ -129,10 +129,10 @@ api_tests! {
         let grant = authorize::<ReadAudit>(&actor, &Area::Tenant(home)).unwrap();
         let mut export = AuditExport::new(&grant, Area::Tenant(home), AuditFilter::default(), world.app.env().now());
         for _ in 0..2 {
-            assert_eq!(world.app.next_audit_events(&mut export).await.unwrap().len(), 200);
+            assert_eq!(world.app.trail().next(&mut export).await.unwrap().len(), 200);
         }
         world.logout("acme", &boss.refresh).await.expect(200);
-        assert!(matches!(world.app.next_audit_events(&mut export).await, Err(Error::SessionRevoked)));
+        assert!(matches!(world.app.trail().next(&mut export).await, Err(Error::SessionRevoked)));
     }
 
     async fn catalogue_explains_every_action_and_kind_that_can_be_asked_for(world) {

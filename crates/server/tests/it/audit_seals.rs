@@ -196,7 +196,7 @@ api_tests! {
         let before = verify(&world).await;
         world.clock.advance(Duration::from_secs(86_400 * 366));
         world.login(&ada).await;
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         seal(&world).await;
         let after = verify(&world).await;
         assert_eq!(after.damages, 0, "{after:?}");

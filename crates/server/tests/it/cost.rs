@@ -156,9 +156,9 @@ api_tests! {
         let who = if world.app.db().is_sqlite() { 1 } else { 2 };
         let expected = if world.app.db().is_sqlite() { 3 } else { 4 } + 2 * who;
         let few = once(&world, &token, ask(1)).await;
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         assert_eq!((few, once(&world, &token, ask(2_000)).await), (expected, expected));
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         for per_page in [1, 200] {
             assert_eq!(get(&world, &token, &format!("{path}?per_page={per_page}")).await, 2);
         }
@@ -270,7 +270,7 @@ api_tests! {
         let asking = once(&world, &token, forgot()).await;
         let sending = {
             let before = world.app.db().statements().0;
-            assert_eq!(world.app.run_due(JobKind::Mail).await.unwrap(), 1);
+            assert_eq!(world.work(JobKind::Mail).await, 1);
             world.app.db().statements().0 - before
         };
         let reset = json!({"token": world.mail_to("ada@acme.example").await.token(), "new_password": crate::harness::PASSWORD});

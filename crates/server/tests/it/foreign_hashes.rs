@@ -56,7 +56,7 @@ api_tests! {
         let line = json!({"username": "ada", "email": "ada@mail.example", "password_hash": DJANGO});
         let import = world.post(&format!("/admin/tenants/{}/user-imports", tenant.id)).bearer(&admin);
         import.body("application/x-ndjson", line.to_string()).send().await.expect(202);
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         let known = "SELECT COUNT(*) FROM users WHERE password_hash_cost IS NOT NULL";
         assert_eq!(world.number(known).await, 1);
         world.try_login("acme", "ada", "wrong horse").await.expect(401);

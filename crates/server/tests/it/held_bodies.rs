@@ -62,7 +62,7 @@ impl Stage {
             link: "none".to_owned(),
             ..Target::default()
         };
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         Self { target, other, another }
     }
 

@@ -246,7 +246,7 @@ api_tests! {
         world.clock.advance(Duration::from_secs(24 * 3_600 - 60));
         let admin = world.fresh_admin().await;
         assert_eq!(send(&world, &admin, "k", &path, &body).await.expect(201).text, first.text, "another session of the same caller");
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(world.number("SELECT COUNT(*) FROM idempotency_keys").await, 1);
         world.clock.advance(Duration::from_secs(120));
         let admin = world.fresh_admin().await;
@@ -254,7 +254,7 @@ api_tests! {
         let other = json!({"username": "newer", "email": "newer@example.com"});
         assert!(!is_replay(&send(&world, &admin, "k", &path, &other).await.expect(201)), "the key is free again, removed or not");
         world.clock.advance(Duration::from_secs(25 * 3_600));
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(world.number("SELECT COUNT(*) FROM idempotency_keys").await, 0);
     }
 

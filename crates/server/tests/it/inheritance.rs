@@ -385,7 +385,7 @@ api_tests! {
                 (ends_at > last_activity_at + 86400000000 + 20000000 OR max_expires_at > created_at + 30 * 86400000000)";
             assert_eq!(world.number(longest).await, 0, "{settings}");
             world.clock.advance(2 * DAY);
-            world.app.sweep().await.unwrap();
+            world.app.maintenance().sweep().await.unwrap();
         }
     }
 }

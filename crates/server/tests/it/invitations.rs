@@ -101,7 +101,7 @@ api_tests! {
         let user = invited(&world, &tenant, &boss, "ada").await;
         world.clock.advance(DAY * 7);
         accept(&world, &token(&user["invitation"]), json!({})).await.problem(401, "invalid_invitation");
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(world.number("SELECT COUNT(*) FROM user_tokens").await, 0);
     }
 

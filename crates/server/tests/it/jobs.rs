@@ -7,7 +7,7 @@ use gatehouse_domain::{
     job::{JobKind, MOST_ATTEMPTS},
     settings::Word,
 };
-use gatehouse_server::mail::Encryption;
+use gatehouse_server::{app::platform::periodic, mail::Encryption};
 use serde_json::json;
 
 use crate::{
@@ -42,7 +42,7 @@ api_tests! {
     async fn mail_that_ends_whoever_sends_it_is_given_up_with_an_event(world) {
         mails_wait(&world, 1).await;
         world.execute(format!("UPDATE jobs SET attempts = {MOST_ATTEMPTS}")).await;
-        assert_eq!(world.app.run_due(JobKind::Mail).await.unwrap(), 0);
+        assert_eq!(world.work(JobKind::Mail).await, 0);
         assert_eq!((jobs(&world, JobKind::Mail).await, given_up(&world, "too_often").await), (0, 1));
     }
 
@@ -50,7 +50,7 @@ api_tests! {
         let (tenant, _, token) = acme(&world).await;
         let path = asked(&world, &tenant, &token, many(3)).await;
         world.execute(format!("UPDATE jobs SET attempts = {MOST_ATTEMPTS} WHERE kind = 'user_import'")).await;
-        assert_eq!(world.app.run_due(JobKind::UserImport).await.unwrap(), 0);
+        assert_eq!(world.work(JobKind::UserImport).await, 0);
         assert_eq!(stands(&world, &token, &path).await, is("failed", [0, 0, 0, 0]));
         assert_eq!(shown(&world, &token, &path).await["failure"], "file_unreadable");
         assert_eq!((jobs(&world, JobKind::UserImport).await, pieces(&world).await), (0, 0));
@@ -64,7 +64,7 @@ api_tests! {
         for (attempts, left) in [(0, 1), (MOST_ATTEMPTS, 0)] {
             world.execute("DELETE FROM jobs").await;
             world.execute(orphan.replace("{}", &attempts.to_string())).await;
-            assert_eq!(world.app.run_due(JobKind::UserImport).await.unwrap(), 0);
+            assert_eq!(world.work(JobKind::UserImport).await, 0);
             assert_eq!(jobs(&world, JobKind::UserImport).await, left, "{attempts}");
         }
     }
@@ -75,7 +75,7 @@ api_tests! {
         world.execute("UPDATE jobs SET attempts = 7 WHERE kind = 'user_import'").await;
         let mut job = taken_up(&world).await;
         assert_eq!(attempts(&world).await, 8);
-        assert!(world.app.import_step(&mut job).await.unwrap());
+        assert!(world.app.imports().step(&mut job).await.unwrap());
         assert_eq!(attempts(&world).await, 0);
     }
 
@@ -86,9 +86,9 @@ api_tests! {
         let mut job = taken_up(&world).await;
         for _ in 0..2 {
             world.clock.advance(Duration::from_secs(59));
-            assert!(world.app.import_step(&mut job).await.unwrap());
+            assert!(world.app.imports().step(&mut job).await.unwrap());
         }
-        assert_eq!((attempts(&world).await, world.app.run_due(JobKind::UserImport).await.unwrap()), (1, 0));
+        assert_eq!((attempts(&world).await, world.work(JobKind::UserImport).await), (1, 0));
     }
 
     async fn lease_of_an_import_is_renewed_with_every_batch(world) {
@@ -97,21 +97,21 @@ api_tests! {
         let mut job = taken_up(&world).await;
         for batch in 1..4 {
             world.clock.advance(Duration::from_secs(59));
-            assert!(world.app.import_step(&mut job).await.unwrap());
-            assert_eq!(world.app.run_due(JobKind::UserImport).await.unwrap(), 0, "after {batch}");
+            assert!(world.app.imports().step(&mut job).await.unwrap());
+            assert_eq!(world.work(JobKind::UserImport).await, 0, "after {batch}");
         }
-        while world.app.import_step(&mut job).await.unwrap() {}
+        while world.app.imports().step(&mut job).await.unwrap() {}
         assert_eq!(stands(&world, &token, &path).await, is("completed", [1_700, 0, 0, 0]));
     }
 
     async fn claim_that_was_overtaken_takes_no_import_from_whoever_has_it(world) {
         let (tenant, _, token) = acme(&world).await;
         let path = asked(&world, &tenant, &token, many(600)).await;
-        let slow = world.app.claim_jobs(JobKind::UserImport).await.unwrap().remove(0);
+        let slow = world.app.worker().claim(JobKind::UserImport).await.unwrap().remove(0);
         world.clock.advance(Duration::from_secs(61));
         let mut next = taken_up(&world).await;
-        assert!(world.app.take_up_import(&slow).await.unwrap().is_none());
-        while world.app.import_step(&mut next).await.unwrap() {}
+        assert!(world.app.imports().take_up(&slow).await.unwrap().is_none());
+        while world.app.imports().step(&mut next).await.unwrap() {}
         assert_eq!(stands(&world, &token, &path).await, is("completed", [600, 0, 0, 0]));
     }
 
@@ -121,7 +121,7 @@ api_tests! {
         world.post(&format!("{path}/cancel")).bearer(&token).send().await.expect(200);
         assert_eq!(jobs(&world, JobKind::UserImport).await, 0, "cancelled");
         asked(&world, &tenant, &token, many(3)).await;
-        assert_eq!(world.app.run_due(JobKind::UserImport).await.unwrap(), 1);
+        assert_eq!(world.work(JobKind::UserImport).await, 1);
         assert_eq!(jobs(&world, JobKind::UserImport).await, 0, "completed");
         asked(&world, &tenant, &token, many(3)).await;
         world.delete(&format!("/admin/tenants/{}", tenant.id)).bearer(world.admin().await).send().await.expect(204);
@@ -141,7 +141,8 @@ api_tests! {
         let server = MailServer::start(Mood::IsSilent).await;
         let smtp = server.smtp(Encryption::None);
         let sender = world.replica(move |config| config.mail.smtp = Some(smtp)).await;
-        let sending = sender.app.run_due(JobKind::Mail);
+        let worker = sender.app.worker();
+        let sending = worker.run_due(JobKind::Mail);
         assert!(tokio::time::timeout(Duration::from_millis(200), sending).await.is_err());
         let most = i64::try_from(JobKind::Mail.at_once()).unwrap();
         assert_eq!(world.number("SELECT COUNT(*) FROM jobs WHERE lease > 0").await, most);
@@ -150,7 +151,7 @@ api_tests! {
     async fn sealed_mail_that_is_moved_to_another_job_is_not_sent(world) {
         mails_wait(&world, 2).await;
         world.execute("UPDATE jobs SET sealed = (SELECT o.sealed FROM jobs o ORDER BY o.id LIMIT 1)").await;
-        assert_eq!(world.app.run_due(JobKind::Mail).await.unwrap(), 1, "the one whose it is");
+        assert_eq!(world.work(JobKind::Mail).await, 1, "the one whose it is");
         assert_eq!((jobs(&world, JobKind::Mail).await, given_up(&world, "unreadable").await), (0, 1));
     }
 
@@ -158,7 +159,7 @@ api_tests! {
         mails_wait(&world, 1).await;
         world.execute("UPDATE jobs SET kind = 'of_a_later_release'").await;
         for (kind, _) in JobKind::ALL {
-            assert_eq!(world.app.run_due(*kind).await.unwrap(), 0);
+            assert_eq!(world.work(*kind).await, 0);
         }
         assert_eq!(world.number("SELECT COUNT(*) FROM jobs WHERE attempts = 0").await, 1);
     }
@@ -170,7 +171,7 @@ api_tests! {
         let sender = world.replica(move |config| config.mail.smtp = Some(smtp)).await;
         world.post("/auth/tenants/acme/password/forgot").json(json!({"email": "boss@acme.example"})).send().await.expect(202);
         let path = asked(&world, &tenant, &token, many(3)).await;
-        let tasks = sender.app.clone().into_inner().run_tasks();
+        let tasks = periodic::run(sender.app.clone().into_inner());
         let read = async {
             while stands(&world, &token, &path).await != is("completed", [3, 0, 0, 0]) {
                 tokio::time::sleep(Duration::from_millis(100)).await;

@@ -70,7 +70,7 @@ api_tests! {
         let server = MailServer::start(Mood::IsBusy).await;
         let smtp = server.smtp(Encryption::None);
         let sender = world.replica(move |config| config.mail.smtp = Some(smtp)).await;
-        assert_eq!(sender.app.run_due(JobKind::Mail).await.unwrap(), 0);
+        assert_eq!(sender.work(JobKind::Mail).await, 0);
         world.post("/auth/tenants/acme/password/forgot").json(json!({"email": "ada@acme.example"})).send().await.expect(202);
         let waiting = "SELECT kind || ' ' || attempts || ' ' || lease || ' ' || COALESCE(last_error, '') FROM jobs ORDER BY 1";
         let before = world.text(waiting).await;
@@ -88,12 +88,12 @@ api_tests! {
         let (tenant, _, token) = acme(&world).await;
         let path = asked(&world, &tenant, &token, format!("not json\n{}", many(1_700))).await;
         let mut job = taken_up(&world).await;
-        assert!(world.app.import_step(&mut job).await.unwrap());
+        assert!(world.app.imports().step(&mut job).await.unwrap());
         let after = upgraded(&world).await;
         assert_eq!(stands(&after, &token, &path).await, is("running", [499, 0, 0, 1]));
-        assert_eq!(after.app.run_due(JobKind::UserImport).await.unwrap(), 0, "whoever has it may only be slow");
+        assert_eq!(after.work(JobKind::UserImport).await, 0, "whoever has it may only be slow");
         world.clock.advance(Duration::from_secs(61));
-        assert_eq!(after.app.run_due(JobKind::UserImport).await.unwrap(), 1);
+        assert_eq!(after.work(JobKind::UserImport).await, 1);
         assert_eq!(stands(&after, &token, &path).await, is("completed", [1_700, 0, 0, 1]));
         assert_eq!((pieces(&after).await, after.number("SELECT COUNT(*) FROM jobs WHERE kind = 'user_import'").await), (0, 0));
     }
@@ -101,17 +101,17 @@ api_tests! {
     async fn import_that_waits_for_somebody_is_read_and_one_that_has_ended_keeps_its_rejected_lines(world) {
         let (tenant, _, token) = acme(&world).await;
         let ended = asked(&world, &tenant, &token, "not json\n").await;
-        assert_eq!(world.app.run_due(JobKind::UserImport).await.unwrap(), 1);
+        assert_eq!(world.work(JobKind::UserImport).await, 1);
         let path = asked(&world, &tenant, &token, many(3)).await;
         let after = upgraded(&world).await;
-        assert_eq!(after.app.run_due(JobKind::UserImport).await.unwrap(), 1);
+        assert_eq!(after.work(JobKind::UserImport).await, 1);
         assert_eq!(stands(&after, &token, &path).await, is("completed", [3, 0, 0, 0]));
         assert_eq!(stands(&after, &token, &ended).await, is("completed", [0, 0, 0, 1]));
         let rejects = async || after.number("SELECT COUNT(*) FROM user_import_rejects").await;
-        after.app.clean_up().await.unwrap();
+        after.app.maintenance().clean_up().await.unwrap();
         assert_eq!(rejects().await, 1);
         world.clock.advance(Duration::from_secs(7 * 86_400 + 1));
-        after.app.clean_up().await.unwrap();
+        after.app.maintenance().clean_up().await.unwrap();
         assert_eq!(rejects().await, 0);
     }
 
@@ -122,7 +122,7 @@ api_tests! {
         world.execute("DELETE FROM jobs WHERE kind = 'user_import'").await;
         let after = upgraded(&world).await;
         world.clock.advance(Duration::from_secs(61));
-        assert_eq!(after.app.run_due(JobKind::UserImport).await.unwrap(), 0);
+        assert_eq!(after.work(JobKind::UserImport).await, 0);
         assert_eq!(stands(&after, &token, &path).await.0, "queued");
     }
 }

@@ -82,7 +82,7 @@ api_tests! {
         let mut guesses = 0;
         for i in 0..120 {
             world.clock.advance(Duration::from_secs(901));
-            world.app.clean_up().await.unwrap();
+            world.app.maintenance().clean_up().await.unwrap();
             let before = world.number("SELECT MAX(failures) FROM throttles").await;
             attempt(&world, "acme", "ada", WRONG, &token, 1_000 + i).await.problem(401, "invalid_credentials");
             guesses += i64::from(world.number("SELECT MAX(failures) FROM throttles").await > before);
@@ -92,7 +92,7 @@ api_tests! {
         for address in [2, 3] {
             attempt(&world, "acme", "ada", PASSWORD, &token, address).await.problem(401, "invalid_credentials");
         }
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         attempt(&world, "acme", "ada", PASSWORD, &token, 4).await.problem(401, "invalid_credentials");
     }
 
@@ -199,7 +199,7 @@ api_tests! {
         world.clock.advance(DAY * 90);
         let answer = attempt(&world, "acme", "ada", PASSWORD, &last, 2).await.expect(200);
         assert!(answer.json()["device_token"].is_string());
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(rows(&world).await, 1);
     }
 

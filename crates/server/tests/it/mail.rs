@@ -63,14 +63,14 @@ api_tests! {
         forgot(&sender, "ada@acme.example").await;
         for (mood, delay) in [(Mood::IsBusy, 15), (Mood::IsSilent, 30), (Mood::IsBusy, 60)] {
             server.becomes(mood);
-            assert_eq!(sender.app.run_due(JobKind::Mail).await.unwrap(), 0, "{mood:?}");
+            assert_eq!(sender.work(JobKind::Mail).await, 0, "{mood:?}");
             world.clock.advance(Duration::from_secs(delay - 1));
             server.becomes(Mood::Accepts);
-            assert_eq!(sender.app.run_due(JobKind::Mail).await.unwrap(), 0, "{mood:?}: not yet");
+            assert_eq!(sender.work(JobKind::Mail).await, 0, "{mood:?}: not yet");
             world.clock.advance(Duration::from_secs(1));
         }
         assert_eq!(world.text("SELECT last_error FROM jobs").await, ["postponed"]);
-        assert_eq!(sender.app.run_due(JobKind::Mail).await.unwrap(), 1);
+        assert_eq!(sender.work(JobKind::Mail).await, 1);
         let received = server.received();
         assert_eq!((received.len(), waiting(&world).await), (1, 0));
         assert!(received[0].contains("To: ada@acme.example\r\n") && received[0].contains("From: acme <no-reply@localhost>\r\n"), "{}", received[0]);
@@ -81,7 +81,7 @@ api_tests! {
         let server = MailServer::start(Mood::KnowsNobody).await;
         let sender = with(&world, &server, Encryption::None).await;
         forgot(&sender, "ada@acme.example").await;
-        assert_eq!(sender.app.run_due(JobKind::Mail).await.unwrap(), 0);
+        assert_eq!(sender.work(JobKind::Mail).await, 0);
         assert_eq!(waiting(&world).await, 0);
         let path = "/admin/audit-events?action=mail.given_up";
         let event = world.get(path).bearer(world.admin().await).send().await.expect(200).data()[0].clone();
@@ -95,7 +95,7 @@ api_tests! {
         let sender = with(&world, &server, Encryption::None).await;
         forgot(&sender, "ada@acme.example").await;
         for _ in 0..10 {
-            assert_eq!(sender.app.run_due(JobKind::Mail).await.unwrap(), 0);
+            assert_eq!(sender.work(JobKind::Mail).await, 0);
             world.clock.advance(Duration::from_secs(900));
         }
         assert_eq!((waiting(&world).await, server.received().len()), (0, 0));
@@ -108,7 +108,7 @@ api_tests! {
         for encryption in [Encryption::StartTls, Encryption::Implicit] {
             let sender = with(&world, &server, encryption).await;
             forgot(&sender, "ada@acme.example").await;
-            assert_eq!(sender.app.run_due(JobKind::Mail).await.unwrap(), 0, "{encryption:?}");
+            assert_eq!(sender.work(JobKind::Mail).await, 0, "{encryption:?}");
         }
         assert_eq!((server.received().len(), waiting(&world).await), (0, 2));
     }
@@ -119,12 +119,13 @@ api_tests! {
         let (dying, other) = (with(&world, &server, Encryption::None).await, with(&world, &server, Encryption::None).await);
         forgot(&world, "ada@acme.example").await;
         // It has the mail and waits for the server, and then it is gone.
-        let sending = dying.app.run_due(JobKind::Mail);
+        let worker = dying.app.worker();
+        let sending = worker.run_due(JobKind::Mail);
         assert!(tokio::time::timeout(Duration::from_millis(100), sending).await.is_err());
         server.becomes(Mood::Accepts);
-        assert_eq!(other.app.run_due(JobKind::Mail).await.unwrap(), 0, "nobody else has it meanwhile");
+        assert_eq!(other.work(JobKind::Mail).await, 0, "nobody else has it meanwhile");
         world.clock.advance(JobKind::Mail.lease());
-        assert_eq!(other.app.run_due(JobKind::Mail).await.unwrap(), 1);
+        assert_eq!(other.work(JobKind::Mail).await, 1);
         assert_eq!((server.received().len(), waiting(&world).await), (1, 0));
     }
 
@@ -133,10 +134,10 @@ api_tests! {
         let server = MailServer::start(Mood::BreaksAfterwards).await;
         let sender = with(&world, &server, Encryption::None).await;
         forgot(&sender, "ada@acme.example").await;
-        assert_eq!(sender.app.run_due(JobKind::Mail).await.unwrap(), 0);
+        assert_eq!(sender.work(JobKind::Mail).await, 0);
         server.becomes(Mood::Accepts);
         world.clock.advance(Duration::from_secs(15));
-        assert_eq!(sender.app.run_due(JobKind::Mail).await.unwrap(), 1);
+        assert_eq!(sender.work(JobKind::Mail).await, 1);
         let part = |start: &str| -> Vec<String> {
             server.received().iter().map(|mail| mail.lines().find(|line| line.starts_with(start)).unwrap().to_owned()).collect()
         };
@@ -153,7 +154,8 @@ api_tests! {
         }
         let server = MailServer::start(Mood::Accepts).await;
         let (a, b) = (with(&world, &server, Encryption::None).await, with(&world, &server, Encryption::None).await);
-        let (from_a, from_b) = tokio::join!(a.app.run_due(JobKind::Mail), b.app.run_due(JobKind::Mail));
+        let (a, b) = (a.app.worker(), b.app.worker());
+        let (from_a, from_b) = tokio::join!(a.run_due(JobKind::Mail), b.run_due(JobKind::Mail));
         assert_eq!(from_a.unwrap() + from_b.unwrap(), 20);
         let mut to: Vec<_> = server.received().iter().map(|mail| mail.lines().find(|line| line.starts_with("To: ")).unwrap().to_owned()).collect();
         to.sort();
@@ -224,10 +226,10 @@ api_tests! {
         for mood in [Mood::IsBusy, Mood::KnowsNobody, Mood::Accepts] {
             server.becomes(mood);
             forgot(&sender, "ada@acme.example").await;
-            sender.app.run_due(JobKind::Mail).await.unwrap();
+            sender.work(JobKind::Mail).await;
             world.clock.advance(Duration::from_secs(60));
         }
-        sender.app.run_due(JobKind::Mail).await.unwrap();
+        sender.work(JobKind::Mail).await;
         drop(guard);
         let (log, mails) = (log.text(), server.received());
         assert!(log.contains("a mail could not be sent") && log.contains("a mail was given up"), "{log}");

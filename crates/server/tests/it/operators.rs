@@ -218,7 +218,7 @@ api_tests! {
         for (n, (by, seen)) in [(&cast.root, [false, false, true]), (&cast.carla, [false, true, true]), (&cast.boss, [true; 3])].into_iter().enumerate() {
             let line = format!("{{\"username\":\"u{n}\",\"email\":\"u{n}@x.example\"}}\n");
             world.post(&path).bearer(by).body("application/x-ndjson", line).send().await.expect(202);
-            world.app.run_due(gatehouse_domain::job::JobKind::UserImport).await.unwrap();
+            world.work(gatehouse_domain::job::JobKind::UserImport).await;
             for (reader, seen) in [(&cast.boss, seen[0]), (&cast.carla, seen[1]), (&cast.root, seen[2])] {
                 let import = world.get(&path).bearer(reader).send().await.expect(200).data()[0].clone();
                 assert_eq!(import["created_by"], if seen { json!(by.user()) } else { Value::Null });

@@ -48,7 +48,7 @@ api_tests! {
         let other = world.replica(|_| {}).await;
         world.clock.advance(6 * MINUTE);
         assert_eq!(other.me(&signed).await, 200);
-        other.app.flush_activity().await.unwrap();
+        other.app.maintenance().flush_activity().await.unwrap();
         world.clock.advance(6 * MINUTE);
         let third = world.replica(|_| {}).await;
         assert_eq!(third.me(&signed).await, 200, "12 minutes after sign-in, 6 after the last use");
@@ -165,13 +165,13 @@ api_tests! {
         world.logout("acme", &revoked.refresh).await.expect(200);
         world.login(&ada).await;
         world.clock.advance(DAY + MINUTE);
-        assert!(world.app.sweep().await.unwrap() >= 1);
+        assert!(world.app.maintenance().sweep().await.unwrap() >= 1);
         world.clock.advance(DAY);
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         let statuses: Vec<_> = all_sessions(&world, &ada).await.iter().map(|session| session["status"].clone()).collect();
         assert_eq!(statuses, ["expired", "revoked"]);
         world.clock.advance(Duration::from_secs(86_400 * 7));
-        assert_eq!(world.app.clean_up().await.unwrap(), 2);
+        assert_eq!(world.app.maintenance().clean_up().await.unwrap(), 2);
         assert_eq!(all_sessions(&world, &ada).await.len(), 0);
     }
 
@@ -184,10 +184,10 @@ api_tests! {
             world.get(&path).bearer(world.fresh_admin().await).send().await.expect(200).total()
         };
         world.clock.advance(90 * DAY - HOUR);
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!((about(&short).await, about(&long).await), (1, 1));
         world.clock.advance(2 * HOUR);
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!((about(&short).await, about(&long).await), (0, 1));
         let removed = world.get("/admin/audit-events?action=audit_event.purged").bearer(world.fresh_admin().await).send().await.expect(200);
         let changes = removed.data()[0]["changes"].clone();
@@ -196,7 +196,7 @@ api_tests! {
             assert_eq!(changes[n]["field"], field);
         }
         world.clock.advance(Duration::from_secs(86_400 * 365));
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(about(&long).await, 0);
     }
 
@@ -209,10 +209,10 @@ api_tests! {
         };
         let before = made().await;
         world.clock.advance(Duration::from_secs(86_400 * 364));
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(made().await, before);
         world.clock.advance(2 * DAY);
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(made().await, 0);
     }
 
@@ -240,7 +240,7 @@ api_tests! {
         let (before, _) = replica.app.db().statements();
         assert_eq!(replica.me(&signed).await, 200);
         assert_eq!(replica.app.db().statements().0, before, "a request writes nothing by itself");
-        assert_eq!(replica.app.flush_activity().await.unwrap(), 1);
+        assert_eq!(replica.app.maintenance().flush_activity().await.unwrap(), 1);
         let later = all_sessions(&world, &ada).await[0].clone();
         assert!(later["last_activity_at"].as_str() > later["created_at"].as_str(), "{later}");
     }

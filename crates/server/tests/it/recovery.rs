@@ -179,7 +179,7 @@ api_tests! {
         world.clock.advance(HOUR);
         reset(&world, "acme", &token, PASSWORD).await.problem(401, "invalid_link");
         assert_eq!(world.number("SELECT COUNT(*) FROM user_tokens").await, 1, "nothing has cleaned up");
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(world.number("SELECT COUNT(*) FROM user_tokens").await, 0);
     }
 

@@ -12,8 +12,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 async fn days(world: &World, n: u32) {
     for _ in 0..n {
         world.clock.advance(DAY);
-        world.app.sweep().await.unwrap();
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().sweep().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
     }
 }
 
@@ -51,13 +51,13 @@ api_tests! {
         days(&world, 1).await;
         let eve = world.person(&tenant, "eve").await;
         world.clock.advance(DAY * 120);
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(about(&world, &boss).await, 1, "it was promised a year");
         world.clock.advance(DAY * 235);
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(about(&world, &boss).await, 1);
         world.clock.advance(DAY * 10);
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!((about(&world, &boss).await, about(&world, &eve).await), (0, 0));
     }
 
@@ -67,7 +67,7 @@ api_tests! {
         let eve = world.person(&tenant, "eve").await;
         world.settings(&tenant, json!({"audit_retention_days": 90})).await;
         world.clock.advance(DAY * 300);
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(about(&world, &eve).await, 1);
     }
 
@@ -80,10 +80,10 @@ api_tests! {
         world.patch(&path).bearer(world.fresh_admin().await).json(json!({"partner_id": other})).send().await.expect(200);
         decide(&world, "/admin", world.fresh_admin().await, json!({"audit_retention_days": 90})).await.expect(200);
         world.clock.advance(DAY * 690);
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(about(&world, &boss).await, 1);
         world.clock.advance(DAY * 20);
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(about(&world, &boss).await, 0);
     }
 
@@ -97,10 +97,10 @@ api_tests! {
             world.get(&path).bearer(world.fresh_admin().await).send().await.expect(200).total()
         };
         world.clock.advance(DAY * 60);
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(sessions().await, 2, "one that was logged out, one that expired");
         world.clock.advance(DAY * 40);
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(sessions().await, 0);
     }
 
@@ -198,7 +198,7 @@ api_tests! {
         let held = world.get(&path).bearer(world.fresh_admin().await).send().await.expect(200).data();
         assert_eq!(held["audit_retention_days"]["value"], json!(90));
         world.clock.advance(DAY * 80);
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(about(&world, &boss).await, 1);
     }
 }

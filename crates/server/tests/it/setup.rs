@@ -16,7 +16,7 @@ use gatehouse_domain::{
 };
 
 async fn token(world: &World) -> String {
-    world.app.new_setup_token().await.unwrap().expose().clone()
+    world.app.setup().new_token().await.unwrap().expose().clone()
 }
 
 async fn set_up(world: &World, token: &str, username: &str) -> Answer {
@@ -33,7 +33,7 @@ api_tests! {
         world.try_login("default", "root", PASSWORD).await.expect(200);
         set_up(&world, &token, "second").await.problem(409, "already_set_up");
         set_up(&world, "anything", "third").await.problem(409, "already_set_up");
-        assert!(matches!(world.app.new_setup_token().await, Err(Error::AlreadySetUp)));
+        assert!(matches!(world.app.setup().new_token().await, Err(Error::AlreadySetUp)));
     }
 
     async fn there_is_nobody_to_sign_in_before_setup(world) {
@@ -94,8 +94,8 @@ api_tests! {
             username: Username::parse(name).unwrap(),
             password: Password::parse(PASSWORD).unwrap(),
         };
-        world.app.set_up_unattended(&admin("root")).await.unwrap();
-        world.app.set_up_unattended(&admin("other")).await.unwrap();
+        world.app.setup().complete_unattended(&admin("root")).await.unwrap();
+        world.app.setup().complete_unattended(&admin("other")).await.unwrap();
         world.try_login("default", "root", PASSWORD).await.expect(200);
         world.try_login("default", "other", PASSWORD).await.problem(401, "invalid_credentials");
     }

@@ -87,7 +87,7 @@ api_tests! {
         let before = stats(&world, &tenant).await;
         assert_eq!((&before["active_sessions"], &before["active_users"]), (&json!(0), &json!(0)));
         assert_eq!(before["ended_last_24h"], json!([{"reason": "expired", "count": 1}]));
-        assert!(world.app.sweep().await.unwrap() >= 1);
+        assert!(world.app.maintenance().sweep().await.unwrap() >= 1);
         let mut after = stats(&world, &tenant).await;
         // Nobody but the operator signed in in between, in another tenant.
         for field in ["active_sessions", "active_users", "created_last_24h", "ended_last_24h", "series", "by_device_type"] {

@@ -197,7 +197,7 @@ api_tests! {
             attempt(&world, "acme", "ada", PASSWORD, 1_000).await.problem(401, "invalid_credentials");
         }
         // The clean-up does not unlock.
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         attempt(&world, "acme", "ada", PASSWORD, 1_001).await.problem(401, "invalid_credentials");
         // Three days later the administrator signs in anew.
         let admin = Signed::of(&world.try_login("default", "root", PASSWORD).await.expect(200));
@@ -211,7 +211,7 @@ api_tests! {
         for day in 0..30 {
             fail(&world, 9, 100 * day).await;
             world.clock.advance(DAY + Duration::from_secs(1));
-            world.app.clean_up().await.unwrap();
+            world.app.maintenance().clean_up().await.unwrap();
         }
         assert_eq!(counted(&world).await, 100);
         attempt(&world, "acme", "ada", PASSWORD, 9_999).await.problem(401, "invalid_credentials");
@@ -221,7 +221,7 @@ api_tests! {
                 attempt(&world, "acme", "nobody", WRONG, 100 * day + i).await.problem(401, "invalid_credentials");
             }
             world.clock.advance(DAY + Duration::from_secs(1));
-            world.app.clean_up().await.unwrap();
+            world.app.maintenance().clean_up().await.unwrap();
         }
         assert_eq!(world.number("SELECT COUNT(*) FROM throttles WHERE failures = 8").await, 1);
     }
@@ -230,7 +230,7 @@ api_tests! {
         ada(&world).await;
         fail(&world, 20, 0).await;
         world.clock.advance(DAY * 90 - Duration::from_secs(1));
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         attempt(&world, "acme", "ada", WRONG, 99).await.problem(401, "invalid_credentials");
         assert_eq!(counted(&world).await, 21);
         attempt(&world, "acme", "ada", PASSWORD, 99).await.problem(429, "rate_limited");
@@ -238,7 +238,7 @@ api_tests! {
         attempt(&world, "acme", "ada", WRONG, 99).await.problem(401, "invalid_credentials");
         assert_eq!(counted(&world).await, 1);
         world.clock.advance(DAY * 91);
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(world.number("SELECT COUNT(*) FROM throttles").await, 0);
     }
 

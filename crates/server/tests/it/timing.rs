@@ -36,7 +36,7 @@ async fn newcomer(world: &World, tenant: &Tenant) -> &'static str {
     let line = json!({"username": "foreign", "email": "foreign@mail.example", "password_hash": BCRYPT});
     let import = world.post(&format!("/admin/tenants/{}/user-imports", tenant.id)).bearer(&admin);
     import.body("application/x-ndjson", line.to_string()).send().await.expect(202);
-    world.app.run_due(JobKind::UserImport).await.unwrap();
+    world.work(JobKind::UserImport).await;
     assert_eq!(world.number("SELECT COUNT(*) FROM users WHERE password_hash_cost > 0").await, 1);
     "foreign"
 }

@@ -32,7 +32,7 @@ fn lines(text: &str, format: Format) -> Lines {
 
 async fn begin(world: &World, slug: &str, on_conflict: OnConflict, mode: Mode) -> Importing {
     let tenant = reference(world, slug).await;
-    world.app.begin_import(tenant, on_conflict, mode, false, SystemReason::Cli).await.unwrap()
+    world.app.imports().begin(tenant, on_conflict, mode, false, SystemReason::Cli).await.unwrap()
 }
 
 /// Takes one batch in, if there is one.
@@ -42,7 +42,7 @@ async fn step(world: &World, importing: &mut Importing, lines: &mut Lines) -> Op
     if read.is_empty() {
         return None;
     }
-    Some(world.app.import_batch(importing, read, lines.digest()).await.unwrap())
+    Some(world.app.imports().take_batch(importing, read, lines.digest()).await.unwrap())
 }
 
 struct Import<'a> {
@@ -63,7 +63,7 @@ impl Import<'_> {
         while let Some(more) = step(world, &mut importing, &mut lines).await {
             rejected.extend(more);
         }
-        (world.app.finish_import(importing).await.unwrap(), rejected)
+        (world.app.imports().finish(importing).await.unwrap(), rejected)
     }
 }
 
@@ -72,10 +72,10 @@ async fn export(world: &World, slug: &str, format: Format, password_hashes: bool
     let file = UserFile { format, password_hashes };
     let grant = authorize(&Arc::new(Actor::System(SystemReason::Cli)), &Area::Tenant(tenant)).unwrap();
     let mut export =
-        world.app.begin_export(&grant, tenant.id, password_hashes, Ctx::at(world.app.env().now())).await.unwrap();
+        world.app.exports().begin(&grant, tenant.id, password_hashes, Ctx::at(world.app.env().now())).await.unwrap();
     let mut text = file.head();
     loop {
-        let users = world.app.next_users(&mut export).await.unwrap();
+        let users = world.app.exports().next(&mut export).await.unwrap();
         if users.is_empty() {
             return text;
         }
@@ -270,13 +270,13 @@ api_tests! {
         let mut on = begin(&world, "acme", OnConflict::Fail, Mode::Real).await;
         assert_eq!(on.import(), stopped.import());
         assert_eq!(on.import().digest, input.digest());
-        assert_eq!(why(&world.app.rejected_lines(&on, 0).await.unwrap()), [(1, vec![": json_invalid".to_owned()])]);
+        assert_eq!(why(&world.app.imports().rejected_lines(&on, 0).await.unwrap()), [(1, vec![": json_invalid".to_owned()])]);
         while step(&world, &mut on, &mut input).await.is_some() {}
-        assert_eq!(world.app.finish_import(on).await.unwrap(), counts(1_200, 0, 0, 1));
+        assert_eq!(world.app.imports().finish(on).await.unwrap(), counts(1_200, 0, 0, 1));
         assert_eq!(users(&world).await, 1_200);
         assert_eq!(world.number("SELECT COUNT(*) FROM user_import_rejects").await, 1, "for a week");
         // Whoever was thought to be dead comes too late.
-        let late = world.app.import_batch(&mut stopped, vec![], vec![]).await;
+        let late = world.app.imports().take_batch(&mut stopped, vec![], vec![]).await;
         assert!(matches!(late, Err(gatehouse_server::app::Error::Stale)), "{late:?}");
     }
 
@@ -284,7 +284,8 @@ api_tests! {
         world.tenant("acme").await;
         let tenant = reference(&world, "acme").await;
         let first = begin(&world, "acme", OnConflict::Fail, Mode::Real).await;
-        let begin = |on_conflict, anew| world.app.begin_import(tenant, on_conflict, Mode::Real, anew, SystemReason::Cli);
+        let imports = world.app.imports();
+        let begin = |on_conflict, anew| imports.begin(tenant, on_conflict, Mode::Real, anew, SystemReason::Cli);
         let other = begin(OnConflict::Skip, false).await;
         assert!(matches!(other, Err(gatehouse_server::app::Error::Conflict(_))), "{other:?}");
         let anew = begin(OnConflict::Skip, true).await.unwrap();

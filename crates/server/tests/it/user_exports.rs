@@ -24,7 +24,7 @@ api_tests! {
         let (tenant, boss, token) = acme(&world).await;
         let line = json!({"username": "ada", "email": "ada@mail.example", "display_name": "=1+1", "password_hash": DJANGO});
         asked(&world, &tenant, &token, format!("{line}\n{}", many(1_100))).await;
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         let path = format!("/tenants/{}/users/export", tenant.id);
         let export = async |format: &str| world.get(&format!("{path}?format={format}")).bearer(&token).send().await.expect(200);
         let (lines, table) = (export("ndjson").await, export("csv").await);
@@ -41,7 +41,7 @@ api_tests! {
         let admin = world.admin().await;
         let call = world.post(&format!("/admin/tenants/{}/user-imports", other.id)).bearer(&admin);
         let answer = call.body("text/csv", table.text).send().await.expect(202);
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         let path = format!("/tenants/{}/user-imports/{}", other.id, answer.data()["id"].as_str().unwrap());
         assert_eq!(stands(&world, &admin, &path).await, is("completed", [1_102, 0, 0, 0]));
     }
@@ -49,7 +49,7 @@ api_tests! {
     async fn export_of_users_ends_when_the_session_of_its_reader_does(world) {
         let (tenant, _, token) = acme(&world).await;
         asked(&world, &tenant, &token, many(600)).await;
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         let home = TenantRef { id: TenantId::parse(&tenant.id).unwrap(), partner_id: PartnerId::parse(&tenant.partner_id).unwrap() };
         let right = Right { anchor: Anchor::Tenant(home.id), permissions: PermissionSet::any(), expires_at: None };
         let actor = Arc::new(Actor::User(UserActor {
@@ -61,10 +61,10 @@ api_tests! {
             rights: vec![right],
         }));
         let grant = authorize(&actor, &Area::Tenant(home)).unwrap();
-        let mut export = world.app.begin_export(&grant, home.id, false, Ctx::at(world.app.env().now())).await.unwrap();
-        assert_eq!(world.app.next_users(&mut export).await.unwrap().len(), 500);
+        let mut export = world.app.exports().begin(&grant, home.id, false, Ctx::at(world.app.env().now())).await.unwrap();
+        assert_eq!(world.app.exports().next(&mut export).await.unwrap().len(), 500);
         world.logout("acme", &token.refresh).await.expect(200);
-        assert!(matches!(world.app.next_users(&mut export).await, Err(Error::SessionRevoked)));
+        assert!(matches!(world.app.exports().next(&mut export).await, Err(Error::SessionRevoked)));
     }
 
     async fn who_may_not_see_users_reads_none_out_and_nothing_is_noted(world) {

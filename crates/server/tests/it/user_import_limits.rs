@@ -12,7 +12,7 @@ api_tests! {
     async fn file_of_nothing_but_faults_is_given_up(world) {
         let (tenant, _, token) = acme(&world).await;
         let path = asked(&world, &tenant, &token, "1\n".repeat(12_000)).await;
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         assert_eq!(shown(&world, &token, &path).await["failure"], "too_many_rejected");
         assert_eq!(pieces(&world).await, 0);
     }
@@ -21,7 +21,7 @@ api_tests! {
         let (tenant, _, token) = acme(&world).await;
         let fields: Vec<_> = (0..5_000).map(|i| format!("\"a{i}\":0")).collect();
         let path = asked(&world, &tenant, &token, format!("{{{}}}\n", fields.join(","))).await;
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         assert_eq!(stands(&world, &token, &path).await, is("completed", [0, 0, 0, 1]));
         let rejects = world.get(&format!("{path}/rejects")).bearer(&token).send().await.expect(200).data();
         assert_eq!(rejects[0]["faults"].as_array().unwrap().len(), 20);
@@ -32,7 +32,7 @@ api_tests! {
         let path = asked(&world, &tenant, &token, many(3)).await;
         let session = format!("/admin/sessions/{}", token.session());
         world.delete(&session).bearer(world.admin().await).send().await.expect(204);
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         let (boss, at) = (world.admin().await, path.replace("/tenants/", "/admin/tenants/"));
         let import = world.get(&at).bearer(boss).send().await.expect(200).data();
         assert_eq!((&import["state"], &import["failure"]), (&json!("failed"), &json!("not_allowed")));

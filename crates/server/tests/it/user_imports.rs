@@ -76,8 +76,8 @@ fn reference(tenant: &Tenant) -> TenantRef {
 
 /// The import that is due, taken up.
 pub async fn taken_up(world: &World) -> ImportJob {
-    let claims = world.app.claim_jobs(JobKind::UserImport).await.unwrap();
-    world.app.take_up_import(&claims[0]).await.unwrap().unwrap()
+    let claims = world.app.worker().claim(JobKind::UserImport).await.unwrap();
+    world.app.imports().take_up(&claims[0]).await.unwrap().unwrap()
 }
 
 /// Another process on the same database, where that can be.
@@ -96,7 +96,7 @@ api_tests! {
         let queued = shown(&world, &token, &path).await;
         assert_eq!((&queued["state"], &queued["created_by"], &queued["format"]), (&json!("queued"), &json!(boss.id), &json!("ndjson")));
         assert_eq!((users(&world).await, pieces(&world).await), (0, 1));
-        assert_eq!(world.app.run_due(JobKind::UserImport).await.unwrap(), 1);
+        assert_eq!(world.work(JobKind::UserImport).await, 1);
         assert_eq!(stands(&world, &token, &path).await, is("completed", [601, 0, 0, 1]));
         assert_eq!((users(&world).await, pieces(&world).await), (601, 0));
         world.try_login("acme", "ada", "correct horse").await.expect(200);
@@ -105,7 +105,7 @@ api_tests! {
             let list = world.get(&format!("{events}{action}")).bearer(&token).send().await.expect(200);
             assert_eq!(list.total(), n, "{action}");
         }
-        assert_eq!(world.app.run_due(JobKind::UserImport).await.unwrap(), 0);
+        assert_eq!(world.work(JobKind::UserImport).await, 0);
     }
 
     async fn table_comes_in_by_the_other_door_too(world) {
@@ -115,7 +115,7 @@ api_tests! {
         let call = world.post(&format!("{base}/user-imports?on_conflict=skip")).bearer(&admin);
         let table = "email,username\r\nada@mail.example,ada\r\nboss@mail.example,boss\r\n";
         let answer = call.body("text/csv; charset=utf-8", table).send().await.expect(202);
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         let path = format!("{base}/user-imports/{}", answer.data()["id"].as_str().unwrap());
         assert_eq!(stands(&world, &admin, &path).await, is("completed", [1, 0, 1, 0]));
         let list = world.get(&format!("{base}/user-imports")).bearer(&admin).send().await.expect(200);
@@ -127,7 +127,7 @@ api_tests! {
         let keys: String = (0..5_000).map(|i| format!(",\"k{i}\":1")).collect();
         let file = format!("{}not json\n{{\"username\":\"a b\"}}\n{{\"username\":\"many\"{keys}}}\n{}", many(1), many(5));
         let path = asked(&world, &tenant, &token, file).await;
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         assert_eq!(stands(&world, &token, &path).await, is("completed", [5, 0, 0, 4]));
         let rejects = format!("{path}/rejects");
         let all = world.get(&rejects).bearer(&token).send().await.expect(200);
@@ -143,10 +143,10 @@ api_tests! {
         assert_eq!((second.data().as_array().unwrap().len(), &second.data()[0]["line"], second.total()), (1, &json!(5), 4));
         let back = world.get(&format!("{rejects}?sort=-line&per_page=1&page=2")).bearer(&token).send().await.expect(200);
         assert_eq!(back.data()[0]["line"], 4);
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(world.number("SELECT COUNT(*) FROM user_import_rejects").await, 4);
         world.clock.advance(Duration::from_secs(7 * 86_400 + 1));
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         let left = "SELECT (SELECT COUNT(*) FROM user_import_rejects) + (SELECT COUNT(*) FROM user_imports WHERE forget_at IS NOT NULL)";
         assert_eq!(world.number(left).await, 0);
     }
@@ -156,15 +156,15 @@ api_tests! {
         let path = asked(&world, &tenant, &token, format!("not json\n{}", many(1_700))).await;
         let mut killed = taken_up(&world).await;
         for _ in 0..2 {
-            assert!(world.app.import_step(&mut killed).await.unwrap());
+            assert!(world.app.imports().step(&mut killed).await.unwrap());
         }
         assert_eq!(stands(&world, &token, &path).await, is("running", [999, 0, 0, 1]));
         let other = neighbour(&world).await;
-        assert_eq!(other.app.run_due(JobKind::UserImport).await.unwrap(), 0, "it may only be slow");
+        assert_eq!(other.work(JobKind::UserImport).await, 0, "it may only be slow");
         world.clock.advance(LONG);
-        assert_eq!(other.app.run_due(JobKind::UserImport).await.unwrap(), 1);
+        assert_eq!(other.work(JobKind::UserImport).await, 1);
         assert_eq!(stands(&world, &token, &path).await, is("completed", [1_700, 0, 0, 1]));
-        assert!(!world.app.import_step(&mut killed).await.unwrap(), "whoever was thought to be dead comes too late");
+        assert!(!world.app.imports().step(&mut killed).await.unwrap(), "whoever was thought to be dead comes too late");
         assert_eq!((users(&world).await, pieces(&world).await), (1_700, 0));
         assert_eq!(world.number("SELECT COUNT(*) FROM audit_events WHERE action = 'user.imported'").await, 1_700);
         assert_eq!(world.number("SELECT COUNT(*) FROM user_import_rejects").await, 1);
@@ -174,7 +174,7 @@ api_tests! {
         let (tenant, _, token) = acme(&world).await;
         let path = asked(&world, &tenant, &token, many(1_200)).await;
         let other = neighbour(&world).await;
-        let (here, there) = join(Box::pin(world.app.run_due(JobKind::UserImport)), Box::pin(other.app.run_due(JobKind::UserImport))).await;
+        let (here, there) = join(Box::pin(world.app.worker().run_due(JobKind::UserImport)), Box::pin(other.app.worker().run_due(JobKind::UserImport))).await;
         assert_eq!(here.unwrap() + there.unwrap(), 1);
         assert_eq!(stands(&world, &token, &path).await, is("completed", [1_200, 0, 0, 0]));
     }
@@ -183,12 +183,12 @@ api_tests! {
         let (tenant, _, token) = acme(&world).await;
         let path = asked(&world, &tenant, &token, many(1_200)).await;
         let mut slow = taken_up(&world).await;
-        assert!(world.app.import_step(&mut slow).await.unwrap());
+        assert!(world.app.imports().step(&mut slow).await.unwrap());
         world.clock.advance(LONG);
         let mut next = taken_up(&world).await;
-        assert!(!world.app.import_step(&mut slow).await.unwrap());
+        assert!(!world.app.imports().step(&mut slow).await.unwrap());
         assert_eq!(users(&world).await, 500);
-        while world.app.import_step(&mut next).await.unwrap() {}
+        while world.app.imports().step(&mut next).await.unwrap() {}
         assert_eq!(stands(&world, &token, &path).await, is("completed", [1_200, 0, 0, 0]));
     }
 
@@ -196,18 +196,18 @@ api_tests! {
         let (tenant, _, token) = acme(&world).await;
         let path = asked(&world, &tenant, &token, many(1_200)).await;
         let mut job = taken_up(&world).await;
-        assert!(world.app.import_step(&mut job).await.unwrap());
+        assert!(world.app.imports().step(&mut job).await.unwrap());
         for _ in 0..2 {
             let answer = world.post(&format!("{path}/cancel")).bearer(&token).send().await.expect(200);
             assert_eq!((&answer.data()["state"], &answer.data()["created"]), (&json!("cancelled"), &json!(500)));
         }
-        assert!(!world.app.import_step(&mut job).await.unwrap());
+        assert!(!world.app.imports().step(&mut job).await.unwrap());
         world.clock.advance(LONG);
-        assert_eq!(world.app.run_due(JobKind::UserImport).await.unwrap(), 0);
+        assert_eq!(world.work(JobKind::UserImport).await, 0);
         assert_eq!((users(&world).await, pieces(&world).await), (500, 0));
         assert_eq!(world.number("SELECT COUNT(*) FROM audit_events WHERE action = 'user_import.cancelled'").await, 1);
         let other = asked(&world, &tenant, &token, many(501)).await;
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         world.post(&format!("{other}/cancel")).bearer(&token).send().await.expect(200);
         assert_eq!(stands(&world, &token, &other).await, is("completed", [1, 0, 0, 500]), "what has ended stays as it is");
     }
@@ -224,13 +224,13 @@ api_tests! {
             let file: String = (0..1_200).map(line).collect();
             let path = asked(&world, &tenant, &token, file).await;
             let mut job = taken_up(&world).await;
-            assert!(world.app.import_step(&mut job).await.unwrap());
+            assert!(world.app.imports().step(&mut job).await.unwrap());
             match ends {
                 0 => world.set_status("users", &person.id, "SUSPENDED").await,
                 1 => drop(world.delete(&format!("/admin/role-assignments/{held}")).bearer(&admin).send().await.expect(204)),
                 _ => drop(world.delete(&format!("/admin/users/{}", person.id)).bearer(&admin).send().await.expect(204)),
             }
-            assert!(!world.app.import_step(&mut job).await.unwrap());
+            assert!(!world.app.imports().step(&mut job).await.unwrap());
             assert_eq!(stands(&world, &admin, &path).await, is("failed", [500, 0, 0, 0]), "{name}");
             assert_eq!(shown(&world, &admin, &path).await["failure"], "not_allowed");
         }
@@ -243,7 +243,7 @@ api_tests! {
         let (tenant, _, token) = acme(&world).await;
         let path = asked(&world, &tenant, &token, many(2)).await;
         world.logout("acme", &token.refresh).await.expect(200);
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         assert_eq!(stands(&world, &world.admin().await, &path).await, is("completed", [2, 0, 0, 0]));
     }
 
@@ -252,9 +252,9 @@ api_tests! {
         let admin = world.admin().await;
         asked(&world, &tenant, &admin, many(1_200)).await;
         let mut job = taken_up(&world).await;
-        assert!(world.app.import_step(&mut job).await.unwrap());
+        assert!(world.app.imports().step(&mut job).await.unwrap());
         world.delete(&format!("/admin/tenants/{}", tenant.id)).bearer(&admin).send().await.expect(204);
-        assert!(!world.app.import_step(&mut job).await.unwrap());
+        assert!(!world.app.imports().step(&mut job).await.unwrap());
         assert_eq!(world.number("SELECT COUNT(*) FROM user_imports WHERE state = 'cancelled'").await, 1);
         assert_eq!((users(&world).await, pieces(&world).await), (500, 0));
     }
@@ -265,16 +265,17 @@ api_tests! {
         let refused = ask(&world, &tenant, &token, "", many(1)).await.problem(409, "conflict");
         assert!(refused.text.contains(path.rsplit('/').next().unwrap()), "{}", refused.text);
         assert_eq!(pieces(&world).await, 1, "what is not needed is not kept");
-        let begin = |anew| world.app.begin_import(reference(&tenant), OnConflict::Fail, Mode::Real, anew, SystemReason::Cli);
+        let (own, cli) = (reference(&tenant), SystemReason::Cli);
+        let begin = async |anew| world.app.imports().begin(own, OnConflict::Fail, Mode::Real, anew, cli).await;
         for anew in [false, true] {
             assert!(matches!(begin(anew).await, Err(Error::Conflict(_))), "the command line: {anew}");
         }
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         let command = begin(false).await.unwrap();
         let refused = ask(&world, &tenant, &token, "", many(1)).await.problem(409, "conflict");
         assert!(refused.text.contains(&command.import().id.to_string()), "{}", refused.text);
         world.clock.advance(LONG);
-        assert_eq!(world.app.run_due(JobKind::UserImport).await.unwrap(), 0, "what a command runs is taken up by nobody");
+        assert_eq!(world.work(JobKind::UserImport).await, 0, "what a command runs is taken up by nobody");
         let running = format!("/tenants/{}/user-imports/{}", tenant.id, command.import().id);
         assert_eq!(shown(&world, &token, &running).await["created_by"], Value::Null);
         world.post(&format!("{running}/cancel")).bearer(&token).send().await.expect(200);
@@ -289,11 +290,11 @@ api_tests! {
         // One that was killed forgets which names it tried, and so begins anew.
         let mut killed = taken_up(&world).await;
         for _ in 0..3 {
-            assert!(world.app.import_step(&mut killed).await.unwrap());
+            assert!(world.app.imports().step(&mut killed).await.unwrap());
         }
         assert_eq!(stands(&world, &token, &path).await, is("running", [1_100, 0, 0, 2]));
         world.clock.advance(LONG);
-        assert_eq!(world.app.run_due(JobKind::UserImport).await.unwrap(), 1);
+        assert_eq!(world.work(JobKind::UserImport).await, 1);
         assert_eq!(stands(&world, &token, &path).await, is("completed", [1_100, 0, 0, 2]));
         assert_eq!(world.get(&format!("{path}/rejects")).bearer(&token).send().await.expect(200).total(), 2);
         assert_eq!((users(&world).await, pieces(&world).await), (0, 0));
@@ -318,7 +319,7 @@ api_tests! {
         assert_eq!((pieces(&world).await, world.number("SELECT COUNT(*) FROM user_imports").await), (0, 0));
         ask(&world, &tenant, &token, "", &large[1..]).await.expect(202);
         assert_eq!(pieces(&world).await, 64);
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         assert_eq!(pieces(&world).await, 0);
     }
 
@@ -328,7 +329,7 @@ api_tests! {
         let endless = format!("username,email\nada,\"{}", "x".repeat(2 << 20));
         for (table, why) in [("email,username,roles\n".to_owned(), "column_unknown"), (endless, "row_unending")] {
             let answer = world.post(&path).bearer(&token).body("text/csv", table).send().await.expect(202);
-            world.app.run_due(JobKind::UserImport).await.unwrap();
+            world.work(JobKind::UserImport).await;
             let import = shown(&world, &token, &format!("{path}/{}", answer.data()["id"].as_str().unwrap())).await;
             assert_eq!((&import["state"], &import["failure"]), (&json!("failed"), &json!(why)));
         }
@@ -336,7 +337,7 @@ api_tests! {
         let path = asked(&world, &tenant, &token, many(20_000)).await;
         assert!(pieces(&world).await > 2);
         world.execute("DELETE FROM user_import_pieces WHERE number = (SELECT MAX(number) FROM user_import_pieces)").await;
-        world.app.run_due(JobKind::UserImport).await.unwrap();
+        world.work(JobKind::UserImport).await;
         assert_eq!(shown(&world, &token, &path).await["failure"], "file_unreadable");
         assert_eq!(pieces(&world).await, 0);
     }
@@ -352,10 +353,10 @@ api_tests! {
         assert!(hex.len() == 1 && !hex[0].contains(&secret));
         let unused = "INSERT INTO user_import_pieces SELECT tenant_id, tenant_id, number, sealed, created_at FROM user_import_pieces";
         world.execute(unused).await;
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(pieces(&world).await, 2, "it may still be coming");
         world.clock.advance(Duration::from_secs(3_601));
-        world.app.clean_up().await.unwrap();
+        world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(pieces(&world).await, 1, "the other one waits for its import");
     }
 

@@ -6,7 +6,11 @@ pub mod seal;
 
 use gatehouse_persistence::Db;
 
-use crate::{app::App, env::Env, security::keyring::Keyring};
+use crate::{
+    app::{App, sessions::SessionStates},
+    env::Env,
+    security::keyring::Keyring,
+};
 
 /// The audit trail: read, sealed, verified, and rid of people.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +18,7 @@ pub struct Trail<'a> {
     db: &'a Db,
     env: &'a Env,
     keyring: &'a Keyring,
+    states: SessionStates<'a>,
 }
 
 /// What is refused and changes nothing: recorded once a minute.
@@ -26,7 +31,7 @@ pub struct Refusals<'a> {
 impl App {
     /// The audit trail.
     pub fn trail(&self) -> Trail<'_> {
-        Trail { db: &self.db, env: &self.env, keyring: &self.keyring }
+        Trail { db: &self.db, env: &self.env, keyring: &self.keyring, states: self.session_states() }
     }
 
     /// Refusals, for the audit trail.

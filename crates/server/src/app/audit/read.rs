@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use gatehouse_domain::{
     audit::AuditEvent,
-    authz::{Area, Grant, Permission, ReadAudit, authorize},
+    authz::{Area, Grant, ReadAudit},
     id::AuditEventId,
     page::{Direction, Page, PageRequest},
     time::Timestamp,
 };
 
-use crate::app::{App, Error, Result, audit::Trail};
+use crate::app::{Error, Result, audit::Trail};
 
 pub use gatehouse_persistence::AuditFilter;
 
@@ -38,19 +38,19 @@ impl AuditExport {
     }
 }
 
-impl App {
+impl Trail<'_> {
     /// The next events of an export; none at its end. Sending an export can take long, so each time its caller must
     /// still be allowed to see it.
     ///
     /// # Errors
     /// [`Error::SessionRevoked`] and [`Error::Denied`] when that is over, [`Error::Unavailable`] when the database does
     /// not answer.
-    pub async fn next_audit_events(&self, export: &mut AuditExport) -> Result<Vec<AuditEvent>> {
+    pub async fn next(&self, export: &mut AuditExport) -> Result<Vec<AuditEvent>> {
         if export.ended {
             return Ok(Vec::new());
         }
         if export.last.is_some() {
-            export.grant = self.renew(&export.grant, export.place).await?;
+            export.grant = self.states.renew(&export.grant, export.place).await?;
         }
         let scope = self.db.scope(&export.grant);
         let events = scope.audit_feed(&export.filter, export.last.as_ref(), EXPORT_BATCH).await?;
@@ -59,24 +59,6 @@ impl App {
         Ok(events)
     }
 
-    /// The grant that the actor of another one would get now.
-    pub(crate) async fn renew<P>(&self, grant: &Grant<P>, place: Area) -> Result<Grant<P>>
-    where
-        P: Permission<Target = Area>,
-    {
-        let Some(session) = grant.session_id() else { return Ok(grant.clone()) };
-        let caller = self.session_states().caller(session).await?;
-        let place = match place {
-            Area::Tenant(tenant) => {
-                Area::Tenant(self.session_states().tenant(tenant.id).await?.ok_or(Error::NotFound)?.reference())
-            }
-            other => other,
-        };
-        Ok(authorize(&caller.actor, &place)?)
-    }
-}
-
-impl Trail<'_> {
     /// Lists events within the grant.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::{Ctx, WriteTx};
 
-use crate::app::{App, Error, Result, account::password::password_issue, sign_in::factor::Factor};
+use crate::app::{Error, Result, account::password::password_issue, platform::Demo, sign_in::factor::Factor};
 
 /// An account to try.
 #[derive(Debug, Clone)]
@@ -75,12 +75,12 @@ impl Dice {
     }
 }
 
-impl App {
+impl Demo<'_> {
     /// Fills an empty instance; every account has this password.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the password is too weak.
-    pub async fn seed_demo(&self, password: &str) -> Result<Vec<DemoLogin>> {
+    pub async fn seed(&self, password: &str) -> Result<Vec<DemoLogin>> {
         let (now, by) = (self.env.now(), self.db.system(REASON).by());
         let password = Password::parse(password).map_err(|fault| password_issue("password", fault))?;
         password.check_length(15).map_err(|fault| password_issue("password", fault))?;
@@ -123,7 +123,6 @@ impl App {
                 self.demo_administrators(&tenant, &users, partner_ids[partner], &mut logins, now).await?;
             }
         }
-        self.sweep().await?;
         Ok(logins)
     }
 
@@ -146,7 +145,7 @@ impl App {
             branding: Branding::default(),
         };
         let tenant = Tenant::create(self.env.id(TenantId::from_parts), new, &by, created);
-        let key = self.keys().new_key(tenant.value().reference(), &by)?;
+        let key = self.keys.new_key(tenant.value().reference(), &by)?;
         let mut users = Vec::<Changed<PasswordSet>>::new();
         for i in 0..USERS_PER_TENANT {
             let first = NAMES[i % NAMES.len()];
@@ -182,7 +181,7 @@ impl App {
 
     /// A month of sign-ins, most of them over by now.
     async fn demo_sessions(&self, tenant: &Tenant, users: &[User], dice: &mut Dice, now: Timestamp) -> Result<()> {
-        let policy = tenant.settings.policy(&self.defaults);
+        let policy = tenant.settings.policy(self.defaults);
         let apps = self.db.system(REASON).applications(tenant.id).await?;
         for user in users {
             let proofs = Proofs::<Factor>::password();

@@ -2,12 +2,25 @@
 
 pub mod demo;
 pub mod keys;
+mod maintenance;
 pub mod periodic;
 pub mod setup;
 
+use gatehouse_domain::settings::Defaults;
 use gatehouse_persistence::Db;
 
-use crate::{app::App, env::Env, security::token::Tokens};
+use crate::{
+    app::{
+        App,
+        account::NewPasswords,
+        attempts::Attempts,
+        audit::Trail,
+        request::client::Clients,
+        sessions::{SessionStates, cache::SessionCache},
+    },
+    env::Env,
+    security::{keyring::Keyring, password::Hasher, token::Tokens},
+};
 
 /// The signing keys of tenants.
 #[derive(Debug, Clone, Copy)]
@@ -17,9 +30,81 @@ pub struct Keys<'a> {
     tokens: &'a Tokens,
 }
 
+/// The first start and the first administrator.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup<'a> {
+    db: &'a Db,
+    env: &'a Env,
+    keyring: &'a Keyring,
+    keys: Keys<'a>,
+    trail: Trail<'a>,
+    attempts: Attempts<'a>,
+    states: SessionStates<'a>,
+    new_passwords: NewPasswords<'a>,
+}
+
+/// Something to look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Demo<'a> {
+    db: &'a Db,
+    env: &'a Env,
+    hasher: &'a Hasher,
+    defaults: &'a Defaults,
+    clients: &'a Clients,
+    keys: Keys<'a>,
+}
+
+/// What has to be done from time to time: each a use case that can be called at any time, by any number of replicas at
+/// once.
+#[derive(Debug, Clone, Copy)]
+pub struct Maintenance<'a> {
+    db: &'a Db,
+    env: &'a Env,
+    defaults: &'a Defaults,
+    sessions: &'a SessionCache,
+    trail: Trail<'a>,
+}
+
 impl App {
     /// The signing keys of tenants.
     pub const fn keys(&self) -> Keys<'_> {
         Keys { db: &self.db, env: &self.env, tokens: &self.tokens }
+    }
+
+    /// The first start and the first administrator.
+    pub fn setup(&self) -> Setup<'_> {
+        Setup {
+            db: &self.db,
+            env: &self.env,
+            keyring: &self.keyring,
+            keys: self.keys(),
+            trail: self.trail(),
+            attempts: self.attempts(),
+            states: self.session_states(),
+            new_passwords: self.new_passwords(),
+        }
+    }
+
+    /// Something to look at.
+    pub const fn demo(&self) -> Demo<'_> {
+        Demo {
+            db: &self.db,
+            env: &self.env,
+            hasher: &self.hasher,
+            defaults: &self.defaults,
+            clients: &self.clients,
+            keys: self.keys(),
+        }
+    }
+
+    /// What has to be done from time to time.
+    pub fn maintenance(&self) -> Maintenance<'_> {
+        Maintenance {
+            db: &self.db,
+            env: &self.env,
+            defaults: &self.defaults,
+            sessions: &self.session_cache,
+            trail: self.trail(),
+        }
     }
 }

@@ -5,9 +5,8 @@ use std::time::Duration;
 use gatehouse_domain::{
     audit::Refused,
     authz::{Authority, SystemReason},
-    id::{AssignmentId, KeyId, PartnerId, TenantId, UserId},
+    id::{AssignmentId, PartnerId, TenantId, UserId},
     issue::Parse,
-    key::SigningKey,
     partner::{NewPartner, Partner},
     password::Password,
     role::{Anchor, AnyRole, Assignment, BuiltinRole, NewAssignment},
@@ -20,7 +19,7 @@ use gatehouse_domain::{
 use gatehouse_persistence::{Ctx, Error as Storage, TenantFacts, WriteTx};
 
 use crate::{
-    app::{App, Error, Result, StartError, request::client::Origin},
+    app::{Error, Result, StartError, platform::Setup, request::client::Origin},
     config::FirstAdmin,
     security::{keyring::token_hash, opaque_token},
 };
@@ -51,7 +50,7 @@ pub struct SetUp {
     pub password: Password,
 }
 
-impl App {
+impl Setup<'_> {
     /// Makes the installation with its partner `platform` and its tenant `default`, unless it exists, and checks that
     /// the master key is the one it was made with.
     pub(crate) async fn install(&self) -> Result<(), StartError> {
@@ -67,7 +66,7 @@ impl App {
         match self.db.system(SETUP).installation().await? {
             Some(installation) if installation.key_check == self.keyring.check() => Ok(()),
             Some(installation) if installation.key_check == self.keyring.check_before() => {
-                self.trail().upgrade().await;
+                self.trail.upgrade().await;
                 Ok(())
             }
             _ => Err(StartError::WrongMasterKey),
@@ -94,9 +93,7 @@ impl App {
             branding: Branding::default(),
         };
         let tenant = Tenant::create(self.env.id(TenantId::from_parts), tenant, &by, now);
-        let key_id = self.env.id(KeyId::from_parts);
-        let material = self.tokens.generate(tenant.value().id, key_id)?;
-        let key = SigningKey::create(key_id, tenant.value().reference(), material, &by, now);
+        let key = self.keys.new_key(tenant.value().reference(), &by)?;
         let check = self.keyring.check().to_vec();
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(SETUP);
@@ -114,7 +111,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn is_set_up(&self) -> Result<bool> {
+    pub async fn is_done(&self) -> Result<bool> {
         Ok(self.db.system(SETUP).installation().await?.is_some_and(|installation| installation.set_up_at.is_some()))
     }
 
@@ -122,11 +119,11 @@ impl App {
     ///
     /// # Errors
     /// [`Error::AlreadySetUp`] when there is an administrator.
-    pub async fn new_setup_token(&self) -> Result<Secret<String>> {
-        if self.is_set_up().await? {
+    pub async fn new_token(&self) -> Result<Secret<String>> {
+        if self.is_done().await? {
             return Err(Error::AlreadySetUp);
         }
-        let token = opaque_token::mint_setup(&self.env);
+        let token = opaque_token::mint_setup(self.env);
         let hash = token.hash;
         let work = async move |tx: &WriteTx<'_>| {
             Ok::<_, Error>(tx.system(SETUP).add_setup_token(hash, tx.now().plus(TOKEN_LIFETIME)).await?)
@@ -136,7 +133,7 @@ impl App {
     }
 
     async fn default_tenant(&self) -> Result<std::sync::Arc<TenantFacts>> {
-        let facts = self.session_states().tenant_by_slug(&own::<Slug>(DEFAULT_TENANT)?).await?;
+        let facts = self.states.tenant_by_slug(&own::<Slug>(DEFAULT_TENANT)?).await?;
         facts.ok_or_else(|| Error::Internal("the default tenant is gone".into()))
     }
 
@@ -145,14 +142,14 @@ impl App {
     /// # Errors
     /// [`Error::AlreadySetUp`], [`Error::InvalidSetupToken`], [`Error::Invalid`] when the password is too weak; then
     /// the token can be used again.
-    pub async fn set_up(&self, new: SetUp, origin: &Origin) -> Result<UserView> {
-        if self.is_set_up().await? {
+    pub async fn complete(&self, new: SetUp, origin: &Origin) -> Result<UserView> {
+        if self.is_done().await? {
             return Err(Error::AlreadySetUp);
         }
         let hash = token_hash(new.token.expose());
         // Looked up before anything is hashed: this door is open to strangers.
         if !self.db.system(SETUP).has_setup_token(hash, origin.ctx.now).await? {
-            return Err(self.attempts().record_refusal(Refused::setup(), Error::InvalidSetupToken, origin).await);
+            return Err(self.attempts.record_refusal(Refused::setup(), Error::InvalidSetupToken, origin).await);
         }
         self.first_administrator(new.email, new.username, new.password, Some(hash), origin.ctx.clone()).await
     }
@@ -161,8 +158,8 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] when the password is too weak.
-    pub async fn set_up_unattended(&self, admin: &FirstAdmin) -> Result<()> {
-        if self.is_set_up().await? {
+    pub async fn complete_unattended(&self, admin: &FirstAdmin) -> Result<()> {
+        if self.is_done().await? {
             return Ok(());
         }
         let ctx = self.env.ctx();
@@ -184,7 +181,7 @@ impl App {
         ctx: Ctx,
     ) -> Result<UserView> {
         let facts = self.default_tenant().await?;
-        let hash = self.new_passwords().choose(&facts, "password", password, &username, &email).await?;
+        let hash = self.new_passwords.choose(&facts, "password", password, &username, &email).await?;
 
         let (by, tenant) = (self.db.system(SETUP).by(), facts.reference());
         let id = self.env.id(UserId::from_parts);

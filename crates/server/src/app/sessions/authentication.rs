@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use gatehouse_domain::{
-    authz::{Actor, Presence, SystemReason, UserActor},
+    authz::{Actor, Area, Grant, Permission, Presence, SystemReason, TenantRef, UserActor, authorize},
     id::{KeyId, SessionId, TenantId},
     key::SigningKey,
     role::HeldRole,
@@ -174,6 +174,35 @@ impl SessionStates<'_> {
             self.cache.note(id, now);
         }
         Ok(caller)
+    }
+
+    /// The grant that the actor of another one would get now.
+    ///
+    /// # Errors
+    /// [`Error::SessionRevoked`] and [`Error::Denied`] when that is none, [`Error::Unavailable`].
+    pub(crate) async fn renew<P>(&self, grant: &Grant<P>, area: Area) -> Result<Grant<P>>
+    where
+        P: Permission<Target = Area>,
+    {
+        let Some(session) = grant.session_id() else { return Ok(grant.clone()) };
+        let caller = self.caller(session).await?;
+        let area = match area {
+            Area::Tenant(tenant) => Area::Tenant(self.tenant(tenant.id).await?.ok_or(Error::NotFound)?.reference()),
+            other => other,
+        };
+        Ok(authorize(&caller.actor, &area)?)
+    }
+
+    /// The grant for one tenant, and what the policy knows of that.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] and [`Error::Denied`] when the grant does not reach the tenant, [`Error::Unavailable`].
+    pub(crate) async fn within<P>(&self, grant: &Grant<P>, tenant: TenantId) -> Result<(Grant<P>, TenantRef)>
+    where
+        P: Permission<Target = Area>,
+    {
+        let tenant = self.tenant(tenant).await?.ok_or(Error::NotFound)?.reference();
+        Ok((grant.also(&Area::Tenant(tenant))?, tenant))
     }
 }
 

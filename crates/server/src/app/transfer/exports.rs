@@ -8,7 +8,7 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::{BATCH, Ctx, WriteTx};
 
-use crate::app::{App, Error, Result};
+use crate::app::{Error, Result, transfer::Exports};
 
 /// The instant that an export is of, and how far it has come.
 #[derive(Debug)]
@@ -20,19 +20,19 @@ pub struct UserExport {
     ended: bool,
 }
 
-impl App {
+impl Exports<'_> {
     /// Begins to read the users of a tenant out; the audit trail says so first.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Unavailable`] when the database does not answer.
-    pub async fn begin_export(
+    pub async fn begin(
         &self,
         grant: &Grant<ReadUsers>,
         tenant: TenantId,
         with_password_hashes: bool,
         ctx: Ctx,
     ) -> Result<UserExport> {
-        let (grant, place) = self.within(grant, tenant).await?;
+        let (grant, place) = self.states.within(grant, tenant).await?;
         let (acting, until) = (grant.clone(), ctx.now);
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&acting).await?;
@@ -48,13 +48,13 @@ impl App {
     /// # Errors
     /// [`Error::SessionRevoked`] and [`Error::Denied`] when that is over, [`Error::Unavailable`] when the database does
     /// not answer.
-    pub async fn next_users(&self, export: &mut UserExport) -> Result<Vec<UserCredentials>> {
+    pub async fn next(&self, export: &mut UserExport) -> Result<Vec<UserCredentials>> {
         if export.ended {
             return Ok(Vec::new());
         }
-        let tenant = self.session_states().tenant(export.tenant).await?.ok_or(Error::NotFound)?.reference();
+        let tenant = self.states.tenant(export.tenant).await?.ok_or(Error::NotFound)?.reference();
         if export.last.is_some() {
-            export.grant = self.renew(&export.grant, Area::Tenant(tenant)).await?;
+            export.grant = self.states.renew(&export.grant, Area::Tenant(tenant)).await?;
         }
         let last = export.last.as_ref().map(|last| &last.user);
         let users = self.db.scope(&export.grant).user_feed(tenant, last, export.until, BATCH as u64).await?;

@@ -19,10 +19,11 @@ use gatehouse_persistence::{BATCH, ClaimedJob, WriteTx};
 
 use crate::{
     app::{
-        App, Error, Result,
-        jobs::{Job, Outcome},
+        Error, Result,
+        jobs::Job,
         request::client::Origin,
         transfer::{
+            Imports,
             imports::{Importing, Rejected, rejected, there_is_one},
             uploads::Upload,
         },
@@ -47,12 +48,21 @@ pub struct ImportJob {
     is_lost: bool,
 }
 
-impl App {
+/// How reading a file in came to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// The import has ended, and its job with it.
+    Ended,
+    /// The import is somebody else's by now, or over.
+    Lost,
+}
+
+impl Imports<'_> {
     /// Asks for an import of a file that has come.
     ///
     /// # Errors
     /// [`Error::Conflict`] while there is another one.
-    pub async fn queue_import(&self, upload: &Upload, order: Order, origin: &Origin) -> Result<Import> {
+    pub async fn queue(&self, upload: &Upload, order: Order, origin: &Origin) -> Result<Import> {
         let (grant, tenant, id) = (upload.grant.clone(), upload.tenant, upload.id);
         let job = self.outbox.job(id, &Job::UserImport, None)?;
         let work = async move |tx: &WriteTx<'_>| {
@@ -61,7 +71,7 @@ impl App {
             scope.enqueue(tenant, None, job.clone()).await?;
             Ok(import)
         };
-        match self.idempotency().write(origin, work).await {
+        match self.idempotency.write(origin, work).await {
             // Nothing else can be in the way than another import.
             Err(Error::Conflict(why)) => {
                 let other = self.db.scope(&upload.grant).active_import(tenant.id).await?;
@@ -75,14 +85,14 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`].
-    pub async fn list_imports(
+    pub async fn list(
         &self,
         grant: &Grant<ReadUsers>,
         tenant: TenantId,
         direction: Direction,
         page: &PageRequest,
     ) -> Result<Page<Import>> {
-        let (grant, tenant) = self.within(grant, tenant).await?;
+        let (grant, tenant) = self.states.within(grant, tenant).await?;
         Ok(self.db.scope(&grant).imports(tenant.id, direction, page).await?)
     }
 
@@ -90,8 +100,8 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`].
-    pub async fn import(&self, grant: &Grant<ReadUsers>, tenant: TenantId, id: JobId) -> Result<Import> {
-        let (grant, _) = self.within(grant, tenant).await?;
+    pub async fn get(&self, grant: &Grant<ReadUsers>, tenant: TenantId, id: JobId) -> Result<Import> {
+        let (grant, _) = self.states.within(grant, tenant).await?;
         self.db.scope(&grant).import(id).await?.ok_or(Error::NotFound)
     }
 
@@ -99,14 +109,14 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`].
-    pub async fn list_rejected_lines(
+    pub async fn list_rejected(
         &self,
         grant: &Grant<ReadUsers>,
         (tenant, id): (TenantId, JobId),
         direction: Direction,
         page: &PageRequest,
     ) -> Result<Page<Rejected>> {
-        let (grant, _) = self.within(grant, tenant).await?;
+        let (grant, _) = self.states.within(grant, tenant).await?;
         let scope = self.db.scope(&grant);
         let import = scope.import(id).await?.ok_or(Error::NotFound)?;
         let Page { items, total, next } = scope.rejected_page(&import, direction, page).await?;
@@ -117,14 +127,14 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Stale`] when it got on meanwhile, however often that was tried.
-    pub async fn cancel_import(
+    pub async fn cancel(
         &self,
         grant: &Grant<WriteUsers>,
         tenant: TenantId,
         id: JobId,
         origin: &Origin,
     ) -> Result<Import> {
-        let (grant, _) = self.within(grant, tenant).await?;
+        let (grant, _) = self.states.within(grant, tenant).await?;
         let mut tries = 0;
         loop {
             let grant = grant.clone();
@@ -137,7 +147,7 @@ impl App {
                 Ok(scope.update(import.cancel(&grant.by(), tx.now())).await?)
             };
             tries += 1;
-            match self.idempotency().write(origin, work).await {
+            match self.idempotency.write(origin, work).await {
                 Err(Error::Stale) if tries < CANCEL_TRIES => {}
                 other => return other,
             }
@@ -145,17 +155,17 @@ impl App {
     }
 
     /// Reads in the file of an import, to its end.
-    pub(crate) async fn run_import(&self, claim: &ClaimedJob) -> Result<Outcome> {
-        let Some(mut job) = self.take_up_import(claim).await? else { return Ok(Outcome::Lost) };
-        while self.import_step(&mut job).await? {}
-        Ok(if job.is_lost { Outcome::Lost } else { Outcome::Left })
+    pub(crate) async fn run(&self, claim: &ClaimedJob) -> Result<Run> {
+        let Some(mut job) = self.take_up(claim).await? else { return Ok(Run::Lost) };
+        while self.step(&mut job).await? {}
+        Ok(if job.is_lost { Run::Lost } else { Run::Ended })
     }
 
     /// Takes up the import of a job; none if it has ended, or is somebody else's by now.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn take_up_import(&self, claim: &ClaimedJob) -> Result<Option<ImportJob>> {
+    pub async fn take_up(&self, claim: &ClaimedJob) -> Result<Option<ImportJob>> {
         let of = claim.clone();
         let take_up = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).take_up_import(&of).await?);
         let Some(mut import) = self.db.write(self.env.ctx(), take_up).await? else { return Ok(None) };
@@ -172,14 +182,14 @@ impl App {
     }
 
     /// Nobody gets on with an import: whatever its file is, it is not read.
-    pub(crate) async fn give_import_up(&self, claim: &ClaimedJob) -> Result<()> {
-        let Some(job) = self.take_up_import(claim).await? else {
+    pub(crate) async fn give_up(&self, claim: &ClaimedJob) -> Result<()> {
+        let Some(job) = self.take_up(claim).await? else {
             // There is none that it could be of any use to.
             let claim = claim.clone();
             let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).drop_job(&claim).await?);
             return self.db.write(self.env.ctx(), work).await.map(drop);
         };
-        match self.fail_import(job.importing.import().clone(), ImportFailure::FileUnreadable).await {
+        match self.fail(job.importing.import().clone(), ImportFailure::FileUnreadable).await {
             Ok(_) | Err(Error::Stale) => Ok(()),
             Err(error) => Err(error),
         }
@@ -189,7 +199,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn import_step(&self, job: &mut ImportJob) -> Result<bool> {
+    pub async fn step(&self, job: &mut ImportJob) -> Result<bool> {
         match Box::pin(self.next_batch(job)).await {
             Err(Error::Stale) => {
                 job.is_lost = true;
@@ -203,29 +213,29 @@ impl App {
         let import = job.importing.import().clone();
         match self.authority(&import).await? {
             Some(grant) => job.importing.renew(grant),
-            None => return self.fail_import(import, ImportFailure::NotAllowed).await,
+            None => return self.fail(import, ImportFailure::NotAllowed).await,
         }
         let next_piece = &mut job.next_piece;
         let more = async || self.piece(&import, next_piece).await;
         let (lines, digest) = match job.feed.next(more).await {
             Ok(Ok(batch)) => batch,
-            Ok(Err(error)) => return self.fail_import(import, failure(&error)).await,
-            Err(Error::Internal(_)) => return self.fail_import(import, ImportFailure::FileUnreadable).await,
+            Ok(Err(error)) => return self.fail(import, failure(&error)).await,
+            Err(Error::Internal(_)) => return self.fail(import, ImportFailure::FileUnreadable).await,
             Err(error) => return Err(error),
         };
         if lines.is_empty() {
-            self.finish_import(job.importing.clone()).await?;
+            self.finish(job.importing.clone()).await?;
             return Ok(false);
         }
-        match self.import_batch(&mut job.importing, lines, digest).await {
+        match self.take_batch(&mut job.importing, lines, digest).await {
             // The right ended after it was looked at.
             Err(Error::SessionRevoked | Error::Denied(_)) => {
-                return self.fail_import(import, ImportFailure::NotAllowed).await;
+                return self.fail(import, ImportFailure::NotAllowed).await;
             }
             other => other?,
         };
         if job.importing.import().counts.rejected > MOST_REJECTED {
-            return self.fail_import(job.importing.import().clone(), ImportFailure::TooManyRejected).await;
+            return self.fail(job.importing.import().clone(), ImportFailure::TooManyRejected).await;
         }
         Ok(true)
     }
@@ -243,7 +253,7 @@ impl App {
 
     /// What who asked for an import may do now; none if that is no longer enough.
     async fn authority(&self, import: &Import) -> Result<Option<Grant<WriteUsers>>> {
-        let Some(tenant) = self.session_states().tenant(import.tenant.id).await? else { return Ok(None) };
+        let Some(tenant) = self.states.tenant(import.tenant.id).await? else { return Ok(None) };
         let place = Area::Tenant(tenant.reference());
         let Some(asker) = import.asker else {
             return Ok(authorize(&Arc::new(Actor::System(SystemReason::Cli)), &place).ok());
@@ -256,7 +266,7 @@ impl App {
         if session.and_then(|session| session.ended).is_some_and(|end| !end.reason.is_harmless()) {
             return Ok(None);
         }
-        let home = self.session_states().tenant(view.user.tenant_id).await?;
+        let home = self.states.tenant(view.user.tenant_id).await?;
         if !home.is_some_and(|home| home.is_active()) {
             return Ok(None);
         }
@@ -271,7 +281,7 @@ impl App {
         Ok(authorize(&Arc::new(actor), &place).ok())
     }
 
-    async fn fail_import(&self, import: Import, why: ImportFailure) -> Result<bool> {
+    async fn fail(&self, import: Import, why: ImportFailure) -> Result<bool> {
         let (id, tenant) = (import.id, import.tenant.id);
         tracing::warn!(job = %id, tenant_id = %tenant, reason = why.as_str(), "an import cannot go on");
         let work = async move |tx: &WriteTx<'_>| {

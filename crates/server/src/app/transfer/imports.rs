@@ -22,8 +22,9 @@ use serde::{Deserialize, Serialize};
 
 use self::batch::Batch;
 use crate::app::{
-    App, Error, Result,
+    Error, Result,
     effects::{Mode, change},
+    transfer::Imports,
 };
 
 pub use gatehouse_persistence::BATCH;
@@ -158,13 +159,13 @@ pub(crate) fn rejected(line: RejectedLine) -> Result<Rejected> {
     Ok(Rejected { line: line.line, faults })
 }
 
-impl App {
+impl Imports<'_> {
     /// Begins an import into a tenant, or goes on with the one that was stopped there. With `anew` that one is given up,
     /// and what it has brought stays. A dry run is always a new one and leaves nothing.
     ///
     /// # Errors
     /// [`Error::Conflict`] when the one that was stopped dealt with conflicts in another way, or is none of a command.
-    pub async fn begin_import(
+    pub async fn begin(
         &self,
         tenant: TenantRef,
         on_conflict: OnConflict,
@@ -207,7 +208,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Stale`] when somebody else goes on with the same import, [`Error::Unavailable`].
-    pub async fn import_batch(
+    pub async fn take_batch(
         &self,
         importing: &mut Importing,
         lines: Vec<ImportLine>,
@@ -232,7 +233,7 @@ impl App {
                 }
                 Ok((import, rejected, tried))
             };
-            match change(&self.db, self.env.ctx(), mode, work).await {
+            match change(self.db, self.env.ctx(), mode, work).await {
                 // Somebody has taken one of the names between the question and the insertion: asked again, it is known.
                 Err(Error::AlreadyRegistered) if lost < ATTEMPTS => lost += 1,
                 other => break other?,
@@ -258,7 +259,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Stale`] when somebody else went on with it.
-    pub async fn finish_import(&self, importing: Importing) -> Result<Counts> {
+    pub async fn finish(&self, importing: Importing) -> Result<Counts> {
         let Importing { grant, mode, import, .. } = importing;
         let counts = import.counts;
         if mode == Mode::DryRun && import.format.is_none() {

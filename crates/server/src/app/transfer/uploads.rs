@@ -8,7 +8,7 @@ use gatehouse_domain::{
 use gatehouse_persistence::{Ctx, Db, WriteTx, deadline};
 
 use crate::{
-    app::{App, Error, Result, request::idempotency::InFlight},
+    app::{Error, Result, request::idempotency::InFlight, transfer::Uploads},
     env::Env,
 };
 
@@ -38,7 +38,7 @@ impl Upload {
         self.unneeded = None;
     }
 
-    /// Removes the pieces, unless an import needs them. Where this cannot be done, [`App::clean_up`] does it later.
+    /// Removes the pieces, unless an import needs them. Where this cannot be done, [`clean_up`](crate::app::platform::Maintenance::clean_up) does it later.
     fn remove(&mut self) -> impl Future<Output = ()> + Send + use<> {
         let (unneeded, tenant, id) = (self.unneeded.take(), self.tenant, self.id);
         async move {
@@ -62,17 +62,17 @@ impl Drop for Upload {
     }
 }
 
-impl App {
+impl Uploads<'_> {
     /// Begins to take a file for a tenant. A process takes one at a time for each.
     ///
     /// # Errors
     /// [`Error::NotFound`] and [`Error::Denied`] when the grant does not reach the tenant, [`Error::Conflict`] while
     /// another file comes.
-    pub async fn begin_upload(&self, grant: &Grant<WriteUsers>, tenant: TenantId) -> Result<Upload> {
-        let (grant, tenant) = self.within(grant, tenant).await?;
+    pub async fn begin(&self, grant: &Grant<WriteUsers>, tenant: TenantId) -> Result<Upload> {
+        let (grant, tenant) = self.states.within(grant, tenant).await?;
         let name = self.keyring.idempotency(&[b"upload".as_slice(), tenant.id.uuid().as_bytes()].concat());
         let conflict = |_| Error::Conflict("Another file for the tenant is on its way.".into());
-        let alone = self.idempotency().in_flight(&name).map_err(conflict)?;
+        let alone = self.idempotency.in_flight(&name).map_err(conflict)?;
         let id = self.env.id(JobId::from_parts);
         let unneeded = Some((self.db.clone(), self.env.clone()));
         Ok(Upload { grant, tenant, id, pieces: 0, rest: Vec::new(), unneeded, _alone: alone })
@@ -98,14 +98,14 @@ impl App {
     /// # Errors
     /// [`Error::SessionRevoked`] and [`Error::Denied`] when that is over, [`Error::Unavailable`] when the database does not
     /// answer.
-    pub async fn end_upload(&self, upload: &mut Upload) -> Result<()> {
-        upload.grant = self.renew(&upload.grant, Area::Tenant(upload.tenant)).await?;
+    pub async fn end(&self, upload: &mut Upload) -> Result<()> {
+        upload.grant = self.states.renew(&upload.grant, Area::Tenant(upload.tenant)).await?;
         let piece = std::mem::take(&mut upload.rest);
         self.keep_piece(upload, &piece, true).await
     }
 
     /// The file is not needed.
-    pub async fn drop_upload(&self, mut upload: Upload) {
+    pub async fn discard(&self, mut upload: Upload) {
         upload.remove().await;
     }
 
@@ -118,14 +118,5 @@ impl App {
         };
         // A file may have as many pieces as it likes: each may take as long as a request.
         deadline::request(self.db.write(self.env.ctx(), work)).await
-    }
-
-    /// The grant for one tenant, and what the policy knows of that.
-    pub(crate) async fn within<P>(&self, grant: &Grant<P>, tenant: TenantId) -> Result<(Grant<P>, TenantRef)>
-    where
-        P: gatehouse_domain::authz::Permission<Target = Area>,
-    {
-        let tenant = self.session_states().tenant(tenant).await?.ok_or(Error::NotFound)?.reference();
-        Ok((grant.also(&Area::Tenant(tenant))?, tenant))
     }
 }

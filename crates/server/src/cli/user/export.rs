@@ -32,7 +32,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
         let operator = Operator::at_command_line();
         let grant = authorize(operator.actor(), &Area::Tenant(tenant)).map_err(app::Error::from)?;
         let ctx = Ctx::at(app.env().now());
-        let mut export = app.begin_export(&grant, tenant.id, file.password_hashes, ctx).await?;
+        let mut export = app.exports().begin(&grant, tenant.id, file.password_hashes, ctx).await?;
         let mut out = std::io::stdout().lock();
         // Unlike elsewhere, a reader that goes away makes this fail: whoever wanted the file has not got it.
         let mut write = |text: &str| {
@@ -40,7 +40,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
         };
         write(&file.head())?;
         loop {
-            let users = app.next_users(&mut export).await?;
+            let users = app.exports().next(&mut export).await?;
             if users.is_empty() {
                 break;
             }

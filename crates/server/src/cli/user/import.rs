@@ -153,7 +153,7 @@ async fn import(
     size: Option<u64>,
 ) -> Result<Counts, Exit> {
     let importing =
-        app.begin_import(tenant, options.on_conflict, options.mode, options.restart, SystemReason::Cli).await;
+        app.imports().begin(tenant, options.on_conflict, options.mode, options.restart, SystemReason::Cli).await;
     let importing = importing.map_err(|error| match error {
         app::Error::Conflict(text) => Exit::Usage(text.into_owned()),
         other => other.into(),
@@ -166,7 +166,7 @@ async fn import(
     run.catch_up().await?;
     while run.batch().await? {}
     run.bar.finish_and_clear();
-    Ok(app.finish_import(run.importing).await?)
+    Ok(app.imports().finish(run.importing).await?)
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Exit {
@@ -207,7 +207,7 @@ impl Run<'_> {
         for _ in 0..done {
             let Some(line) = self.lines.next_line()? else { break };
             if rejected.is_empty() && more {
-                rejected.extend(self.app.rejected_lines(&self.importing, last).await?);
+                rejected.extend(self.app.imports().rejected_lines(&self.importing, last).await?);
                 more = !rejected.is_empty();
                 last = rejected.back().map_or(last, |rejected: &Rejected| rejected.line);
             }
@@ -236,7 +236,7 @@ impl Run<'_> {
             return Ok(false);
         }
         let read: Vec<ImportLine> = raw.iter().map(|line| self.lines.read(line)).collect();
-        let rejected = self.app.import_batch(&mut self.importing, read, self.lines.digest()).await?;
+        let rejected = self.app.imports().take_batch(&mut self.importing, read, self.lines.digest()).await?;
         for rejected in rejected {
             if let Ok(at) = raw.binary_search_by_key(&rejected.line, |line| line.number) {
                 self.keep(&raw[at], &rejected)?;

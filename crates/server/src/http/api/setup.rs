@@ -47,6 +47,7 @@ async fn create(
     app: Data<App>,
 ) -> ApiResult<Created<UserResponse>> {
     let SetupRequest { token, email, username, password } = new.0;
-    let view = app.set_up(SetUp { token: Secret::new(token.0), email, username, password }, &asked.origin).await?;
+    let view =
+        app.setup().complete(SetUp { token: Secret::new(token.0), email, username, password }, &asked.origin).await?;
     Ok(Created((&view).into()))
 }

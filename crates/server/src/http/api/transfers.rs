@@ -129,7 +129,7 @@ async fn list<L: Anywhere>(
     listing: Listing<(), ByCreation>,
     app: Data<App>,
 ) -> ApiResult<UserImportPage> {
-    let page = app.list_imports(&access, tenant.0, listing.direction, &listing.request).await?;
+    let page = app.imports().list(&access, tenant.0, listing.direction, &listing.request).await?;
     Ok(listing.respond(&app, page, UserImportResponse::from))
 }
 
@@ -150,7 +150,7 @@ async fn get_one<L: Anywhere>(
     id: PathId<JobId>,
     app: Data<App>,
 ) -> ApiResult<ApiResponse<UserImportResponse>> {
-    Ok(ApiResponse(app.import(&access, tenant.0, id.0).await?.into()))
+    Ok(ApiResponse(app.imports().get(&access, tenant.0, id.0).await?.into()))
 }
 
 async fn cancel<L: Anywhere>(
@@ -161,7 +161,7 @@ async fn cancel<L: Anywhere>(
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Idempotent<ApiResponse<UserImportResponse>>> {
-    let cancel = async |origin: &Origin| app.cancel_import(&access, tenant.0, id.0, origin).await;
+    let cancel = async |origin: &Origin| app.imports().cancel(&access, tenant.0, id.0, origin).await;
     asked.idempotent(&app, cancel, |import| ApiResponse(import.into())).await
 }
 
@@ -172,6 +172,6 @@ async fn list_rejects<L: Anywhere>(
     listing: Listing<(), ByLine>,
     app: Data<App>,
 ) -> ApiResult<UserImportRejectPage> {
-    let page = app.list_rejected_lines(&access, (tenant.0, id.0), listing.direction, &listing.request).await?;
+    let page = app.imports().list_rejected(&access, (tenant.0, id.0), listing.direction, &listing.request).await?;
     Ok(listing.respond(&app, page, UserImportRejectResponse::from))
 }

@@ -240,7 +240,7 @@ impl Describe for Located {
 /// Takes a file, and asks for its import.
 ///
 /// # Errors
-/// Those of [`UserFile::take`] and [`App::queue_import`].
+/// Those of [`UserFile::take`] and [`Imports::queue`](app::transfer::Imports::queue).
 pub async fn create(
     grant: &Grant<WriteUsers>,
     tenant: TenantId,
@@ -252,11 +252,11 @@ pub async fn create(
     let (upload, format) = file.take(app, grant, tenant).await?;
     let on_conflict = how.on_conflict.map_or(OnConflict::Fail, |rule| rule.0);
     let order = Order { format, on_conflict, dry_run: how.dry_run.0 };
-    let queue = async |origin: &app::request::client::Origin| app.queue_import(&upload, order, origin).await;
+    let queue = async |origin: &app::request::client::Origin| app.imports().queue(&upload, order, origin).await;
     let answered = asked.idempotent(app, queue, |import| Queued(import.into())).await;
     match answered {
         Ok(Idempotent::Fresh(_)) => upload.keep(),
-        _ => app.drop_upload(upload).await,
+        _ => app.uploads().discard(upload).await,
     }
     answered.map(Located)
 }
@@ -276,7 +276,7 @@ impl Source for Users {
     }
 
     async fn next(&mut self) -> app::Result<String> {
-        let users = self.app.next_users(&mut self.export).await?;
+        let users = self.app.exports().next(&mut self.export).await?;
         Ok(users.iter().map(|user| self.file.line(user)).collect())
     }
 }
@@ -284,7 +284,7 @@ impl Source for Users {
 /// The answer with the users of a tenant, never with their passwords.
 ///
 /// # Errors
-/// As [`App::begin_export`] and the first batch.
+/// As [`Exports::begin`](app::transfer::Exports::begin) and the first batch.
 pub async fn download(
     grant: &Grant<ReadUsers>,
     tenant: TenantId,
@@ -293,6 +293,6 @@ pub async fn download(
     app: Data<App>,
 ) -> ApiResult<File<UserLines, UserTable>> {
     let format: Format = how.format();
-    let export = app.begin_export(grant, tenant, false, asked.origin.ctx).await?;
+    let export = app.exports().begin(grant, tenant, false, asked.origin.ctx).await?;
     download::respond(Users { app, export, file: transfer::UserFile { format, password_hashes: false } }, format).await
 }

@@ -91,18 +91,18 @@ impl UserFile {
     /// Takes the file for a tenant.
     ///
     /// # Errors
-    /// Those of [`App::begin_upload`], and when it is too large, too slow, empty, or of the wrong type.
+    /// Those of [`Uploads::begin`](crate::app::transfer::Uploads::begin), and when it is too large, too slow, empty, or of the wrong type.
     pub async fn take(
         mut self,
         app: &App,
         grant: &Grant<WriteUsers>,
         tenant: TenantId,
     ) -> Result<(Upload, Format), Failure> {
-        let mut upload = app.begin_upload(grant, tenant).await?;
+        let mut upload = app.uploads().begin(grant, tenant).await?;
         match self.fill(app, &mut upload).await {
             Ok(format) => Ok((upload, format)),
             Err(failure) => {
-                app.drop_upload(upload).await;
+                app.uploads().discard(upload).await;
                 Err(failure)
             }
         }
@@ -122,14 +122,14 @@ impl UserFile {
                 // The same bytes are another request as another form.
                 digest.update(format.as_str().as_bytes());
                 remember_digest(&self.request, digest.finish().as_ref());
-                app.end_upload(upload).await?;
+                app.uploads().end(upload).await?;
                 return Ok(format);
             }
             if length > MAX_FILE {
                 return Err(Failure::PayloadTooLarge);
             }
             digest.update(&bytes);
-            app.take(upload, &bytes).await?;
+            app.uploads().take(upload, &bytes).await?;
         }
     }
 }

@@ -146,7 +146,7 @@ impl Cast {
             let (event, import) = (event(world, tenant).await, import(world, &tenant.id).await);
             events.insert(tenant.id.clone(), (event, import));
         }
-        world.app.run_due(gatehouse_domain::job::JobKind::UserImport).await.unwrap();
+        world.work(gatehouse_domain::job::JobKind::UserImport).await;
         Self { world: world.clone(), events, actors, home, foreign, roles: [shown, spare], serial: Cell::default() }
     }
 

@@ -149,7 +149,7 @@ async fn prepare(cast: &Cast, operation: &Operation, target: &mut super::cast::T
         target.user = person.id;
     }
     if operation.id.ends_with("user_imports.cancel") {
-        world.app.run_due(gatehouse_domain::job::JobKind::UserImport).await.unwrap();
+        world.work(gatehouse_domain::job::JobKind::UserImport).await;
         target.import = import(world, &target.tenant).await;
     }
     if operation.id == "me.sessions.revoke_all" {

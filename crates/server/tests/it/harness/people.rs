@@ -71,13 +71,13 @@ impl World {
         if let Some(admin) = self.admin.get() {
             return admin.clone();
         }
-        if !self.app.is_set_up().await.unwrap() {
+        if !self.app.setup().is_done().await.unwrap() {
             let admin = FirstAdmin {
                 email: Email::parse("root@example.com").unwrap(),
                 username: Username::parse("root").unwrap(),
                 password: Password::parse(PASSWORD).unwrap(),
             };
-            self.app.set_up_unattended(&admin).await.unwrap();
+            self.app.setup().complete_unattended(&admin).await.unwrap();
         }
         let admin = self.sign_in("default", "root").await;
         self.admin.set(admin.clone()).unwrap();

@@ -47,9 +47,14 @@ impl World {
         self.config.data_dir.join("outbox")
     }
 
+    /// Does the jobs of a kind that are due; how many were done.
+    pub async fn work(&self, kind: JobKind) -> usize {
+        self.app.worker().run_due(kind).await.unwrap()
+    }
+
     /// Sends what is to be sent; all the mail that has arrived since this was last asked, oldest first.
     pub async fn mails(&self) -> Vec<Mail> {
-        self.app.run_due(JobKind::Mail).await.unwrap();
+        self.work(JobKind::Mail).await;
         let mut names: Vec<_> = fs::read_dir(self.outbox()).unwrap().map(|entry| entry.unwrap().path()).collect();
         names.sort();
         let read = |path: PathBuf| {

@@ -40,7 +40,7 @@ impl Source for Events {
     }
 
     async fn next(&mut self) -> app::Result<String> {
-        let events = self.app.next_audit_events(&mut self.export).await?;
+        let events = self.app.trail().next(&mut self.export).await?;
         events.into_iter().map(|event| write(self.format, event)).collect()
     }
 }

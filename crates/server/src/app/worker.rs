@@ -1,21 +1,40 @@
-//! Doing jobs: one worker, which does so many of each kind at the same time, and no kind waits for another.
+//! The worker, which does [jobs](crate::app::jobs): so many of each kind at the same time, and no kind waits for another.
 
 use gatehouse_domain::{
     authz::SystemReason,
     job::{Failure, JobKind, Next},
 };
-use gatehouse_persistence::{ClaimedJob, WriteTx};
+use gatehouse_persistence::{ClaimedJob, Db, WriteTx};
 
-use super::Job;
-use crate::app::{App, Error, Result, mail};
+use crate::{
+    app::{
+        App, Error, Result,
+        account::Recovery,
+        jobs::{Job, Outbox},
+        mail::{self, Mails, Waiting},
+        transfer::{Imports, import_jobs::Run},
+    },
+    env::Env,
+};
 
 const JOB: SystemReason = SystemReason::Job;
 /// How many rounds one run makes at most; the next goes on.
 const ROUNDS: usize = 100;
 
+/// Does jobs.
+#[derive(Debug, Clone, Copy)]
+pub struct Worker<'a> {
+    db: &'a Db,
+    env: &'a Env,
+    outbox: &'a Outbox,
+    mails: Mails<'a>,
+    recovery: Recovery<'a>,
+    imports: Imports<'a>,
+}
+
 /// What became of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+enum Outcome {
     /// It is done.
     Done,
     /// There was nothing to be done.
@@ -29,6 +48,20 @@ pub(crate) enum Outcome {
 }
 
 impl App {
+    /// Does jobs.
+    pub fn worker(&self) -> Worker<'_> {
+        Worker {
+            db: &self.db,
+            env: &self.env,
+            outbox: &self.outbox,
+            mails: self.mails(),
+            recovery: self.recovery(),
+            imports: self.imports(),
+        }
+    }
+}
+
+impl Worker<'_> {
     /// Does the jobs of a kind that are due; returns how many were done.
     ///
     /// # Errors
@@ -37,7 +70,7 @@ impl App {
     pub async fn run_due(&self, kind: JobKind) -> Result<usize> {
         let mut done = 0;
         for _ in 0..ROUNDS {
-            let claims = self.claim_jobs(kind).await?;
+            let claims = self.claim(kind).await?;
             if claims.is_empty() {
                 break;
             }
@@ -59,7 +92,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn claim_jobs(&self, kind: JobKind) -> Result<Vec<ClaimedJob>> {
+    pub async fn claim(&self, kind: JobKind) -> Result<Vec<ClaimedJob>> {
         if !self.db.system(JOB).has_job(kind, self.env.now()).await? {
             return Ok(Vec::new());
         }
@@ -78,16 +111,26 @@ impl App {
             return Ok(Err(Outcome::Failed(over)));
         }
         Ok(match job {
-            Job::Mail(waiting) => self.written(claim, waiting).await?.map(Job::Mail).ok_or(Outcome::Idle),
-            Job::UserImport => Ok(job),
+            Job::Mail(Waiting::Request(request)) => {
+                let letter = self.recovery.letter(claim, request).await?;
+                letter.map(|letter| Job::Mail(Waiting::Letter(letter))).ok_or(Outcome::Idle)
+            }
+            Job::Mail(Waiting::Letter(_)) | Job::UserImport => Ok(job),
         })
     }
 
     /// Does a job, and notes what became of it; whether it is done.
     async fn finish(&self, claim: &ClaimedJob, job: Result<Result<Job, Outcome>>) -> Result<bool> {
         let outcome = match job? {
-            Ok(Job::Mail(waiting)) => self.send_mail(claim, waiting).await?,
-            Ok(Job::UserImport) => Box::pin(self.run_import(claim)).await?,
+            Ok(Job::Mail(Waiting::Letter(letter))) => match self.mails.send(claim, &letter).await {
+                Ok(()) => Outcome::Done,
+                Err(failure) => Outcome::Failed(failure),
+            },
+            Ok(Job::Mail(Waiting::Request(_))) => Outcome::Idle,
+            Ok(Job::UserImport) => match Box::pin(self.imports.run(claim)).await? {
+                Run::Ended => Outcome::Left,
+                Run::Lost => Outcome::Lost,
+            },
             Err(outcome) => outcome,
         };
         match outcome {
@@ -130,7 +173,7 @@ impl App {
                 };
                 self.db.write(self.env.ctx(), work).await
             }
-            JobKind::UserImport => self.give_import_up(claim).await,
+            JobKind::UserImport => self.imports.give_up(claim).await,
         }
     }
 }
