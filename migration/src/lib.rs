@@ -9,8 +9,11 @@
 //! The order is expand, migrate, contract: the previous release runs on the newest schema, unless a migration says that it
 //! does not. None is undone.
 
+use std::pin::Pin;
+
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
+/// Declares the list of migrations: `m20261121_000003_create_users,` has the file of that name run.
 macro_rules! migrations {
     ($($name:ident),* $(,)?) => {
         $(mod $name;)*
@@ -21,7 +24,7 @@ macro_rules! migrations {
 
         impl MigratorTrait for Migrator {
             fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-                vec![$(Box::new($name::Migration)),*]
+                vec![$(Box::new(Migration(stringify!($name), $name::UP))),*]
             }
         }
     };
@@ -81,31 +84,26 @@ async fn run_dialect(manager: &SchemaManager<'_>, sqlite: &str, postgres: &str) 
     }
 }
 
-/// Declares a migration whose name is that of its file.
-macro_rules! migration {
-    ($up:expr) => {
-        pub(crate) struct Migration;
+/// What a migration does, in one transaction.
+type Up = for<'a> fn(&'a SchemaManager<'a>) -> Pin<Box<dyn Future<Output = Result<(), DbErr>> + Send + 'a>>;
 
-        impl sea_orm_migration::MigrationName for Migration {
-            fn name(&self) -> &str {
-                module_path!().rsplit("::").next().unwrap_or(module_path!())
-            }
-        }
+/// A migration: the name of its file, and what it does.
+struct Migration(&'static str, Up);
 
-        #[expect(elided_lifetimes_in_paths, reason = "the trait is declared without them")]
-        #[sea_orm_migration::async_trait::async_trait]
-        impl sea_orm_migration::MigrationTrait for Migration {
-            fn use_transaction(&self) -> Option<bool> {
-                Some(true)
-            }
-
-            async fn up(&self, manager: &sea_orm_migration::SchemaManager) -> Result<(), sea_orm_migration::DbErr> {
-                let up: for<'a> fn(&'a sea_orm_migration::SchemaManager<'a>) -> crate::Up<'a> = $up;
-                up(manager).await
-            }
-        }
-    };
+impl MigrationName for Migration {
+    fn name(&self) -> &str {
+        self.0
+    }
 }
-pub(crate) use migration;
 
-type Up<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), DbErr>> + Send + 'a>>;
+#[expect(elided_lifetimes_in_paths, reason = "the trait is declared without them")]
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        (self.1)(manager).await
+    }
+}

@@ -1,6 +1,6 @@
 //! The one row about the installation itself, and the one-time tokens that make its first administrator.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 CREATE TABLE installation (

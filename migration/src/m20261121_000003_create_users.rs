@@ -1,6 +1,6 @@
 //! Users. `…_key` columns hold the form that is unique within the tenant and that sign-in looks up.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 CREATE TABLE users (

@@ -3,7 +3,7 @@
 //! An assignment that was taken away stays, so that taking it away twice is no error. The built-in roles are part of the program, not rows. An assignment of one has no `role_tenant_id`; an assignment
 //! of a tenant's own role can be anchored at that tenant only.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 CREATE TABLE roles (

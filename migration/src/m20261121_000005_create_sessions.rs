@@ -3,7 +3,7 @@
 //! `ends_at` is the earlier of expiry and idle deadline, so that one comparison tells whether a session that was not
 //! ended is still active. Lists of active sessions have partial indexes of their own: ended sessions outnumber them.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 CREATE TABLE applications (

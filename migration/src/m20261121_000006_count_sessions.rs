@@ -10,10 +10,10 @@
 //! reader. PostgreSQL counts per statement, not per row: ending ten thousand sessions of a tenant row by row would
 //! update one counter row ten thousand times and walk all its versions each time.
 
-crate::migration!(|manager| Box::pin(async move {
+pub(crate) const UP: crate::Up = |manager| Box::pin(async move {
     crate::run(manager, TABLES).await?;
     crate::run_dialect(manager, SQLITE, POSTGRES).await
-}));
+});
 
 const TABLES: &str = "
 CREATE TABLE session_counts (

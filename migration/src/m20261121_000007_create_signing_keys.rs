@@ -1,6 +1,6 @@
 //! Signing keys of tenants; the private part is sealed with the master key.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 CREATE TABLE signing_keys (

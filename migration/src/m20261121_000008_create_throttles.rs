@@ -1,6 +1,6 @@
 //! Counters of failed attempts, by digest of what they count: an account, an unknown name, an address.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 CREATE TABLE throttles (

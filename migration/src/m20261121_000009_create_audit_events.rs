@@ -1,7 +1,7 @@
 //! The audit trail. Rows outlive what they speak of, so they point at nothing. An event that concerns no tenant, or
 //! no partner, has the nil UUID there: a comparison with a real id never matches it.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 CREATE TABLE audit_events (

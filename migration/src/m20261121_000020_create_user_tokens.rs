@@ -1,6 +1,6 @@
 //! Links that can be used once: at most one of each purpose for a user, by digest.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 CREATE TABLE user_tokens (

@@ -1,10 +1,10 @@
 //! How many tenants a partner has and how many users a tenant, kept by triggers: limits are compared with these under
 //! the lock of their row, so that concurrent creations count each other.
 
-crate::migration!(|manager| Box::pin(async move {
+pub(crate) const UP: crate::Up = |manager| Box::pin(async move {
     crate::run(manager, COLUMNS).await?;
     crate::run_dialect(manager, SQLITE, POSTGRES).await
-}));
+});
 
 const COLUMNS: &str = "
 ALTER TABLE partners ADD COLUMN tenants bigint NOT NULL DEFAULT 0;

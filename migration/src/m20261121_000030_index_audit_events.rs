@@ -3,7 +3,7 @@
 //! address are few events wherever they are looked for from. What stands behind the order is there so that counting
 //! needs no rows.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 CREATE INDEX ix_audit_events_all ON audit_events (occurred_at, id);

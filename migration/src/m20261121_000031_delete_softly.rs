@@ -1,11 +1,11 @@
 //! What is deleted stays as a row for those who read the history, and is left out of everything else: names are unique,
 //! lists are sorted and limits are counted among what is not deleted.
 
-crate::migration!(|manager| Box::pin(async move {
+pub(crate) const UP: crate::Up = |manager| Box::pin(async move {
     crate::run(manager, COLUMNS).await?;
     crate::run(manager, INDEXES).await?;
     crate::run_dialect(manager, SQLITE, POSTGRES).await
-}));
+});
 
 const COLUMNS: &str = "
 ALTER TABLE partners ADD COLUMN deleted_at bigint;

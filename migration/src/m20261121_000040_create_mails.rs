@@ -1,6 +1,6 @@
 //! Mail that waits to be sent. What it says is sealed: it names people, and its links let their holders in.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 CREATE TABLE mails (

@@ -1,7 +1,7 @@
 //! A user's links die with the address and with the password that they were made under, whatever statement changes
 //! these. Another hash of the same password is no other password: what writes one leaves `password_changed_at` alone.
 
-crate::migration!(|manager| Box::pin(crate::run_dialect(manager, SQLITE, POSTGRES)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run_dialect(manager, SQLITE, POSTGRES));
 
 const SQLITE: &str = "
 CREATE TRIGGER tg_users_end_tokens AFTER UPDATE OF email_key, password_changed_at ON users

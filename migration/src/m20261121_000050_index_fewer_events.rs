@@ -2,7 +2,7 @@
 //! in none by kind: they are most of what there is, so the lists of everything find them, with action and kind beside
 //! the order.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 DROP INDEX ix_audit_events_all;

@@ -5,10 +5,10 @@
 //!
 //! Triggers, so that no statement can forget to queue an event, and none of ours can change one by mistake.
 
-crate::migration!(|manager| Box::pin(async move {
+pub(crate) const UP: crate::Up = |manager| Box::pin(async move {
     crate::run(manager, TABLES).await?;
     crate::run_dialect(manager, SQLITE, POSTGRES).await
-}));
+});
 
 const TABLES: &str = "
 ALTER TABLE audit_events ADD COLUMN tag bytea;

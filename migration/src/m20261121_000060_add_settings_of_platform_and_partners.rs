@@ -1,7 +1,7 @@
 //! What the platform and partners decide for the tenants below them, and how long the refresh tokens of a session live:
 //! none for sessions that are older than this column, whose last exchange tells.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 ALTER TABLE installation ADD COLUMN settings text NOT NULL DEFAULT '{}';

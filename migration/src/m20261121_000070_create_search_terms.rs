@@ -1,7 +1,7 @@
 //! What users, tenants and partners are found by: the beginnings of words in their names and addresses, folded. Bytes,
 //! not texts: prefixes are ranges, and bytes have one order whatever the collation of the database.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 CREATE TABLE user_terms (

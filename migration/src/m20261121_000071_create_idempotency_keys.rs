@@ -1,7 +1,7 @@
 //! Answers kept for a day, so that a request that is repeated for want of its answer gets that answer. What names the
 //! request and what it asked are keyed digests, the answer is sealed.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 CREATE TABLE idempotency_keys (

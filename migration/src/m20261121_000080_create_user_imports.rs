@@ -1,7 +1,7 @@
 //! Imports of users that have begun, and what was wrong with which of their lines: so that one that was stopped can go
 //! on, and say at its end what it would have said without.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 CREATE TABLE user_imports (

@@ -1,10 +1,10 @@
 //! Imports that are asked for over the network: their file waits here, sealed and in pieces, until whoever takes the
 //! import up has read it. Imports that a command runs have no file here and are never due.
 
-crate::migration!(|manager| Box::pin(async move {
+pub(crate) const UP: crate::Up = |manager| Box::pin(async move {
     crate::run(manager, SQL).await?;
     crate::run_dialect(manager, SQLITE, POSTGRES).await
-}));
+});
 
 const SQL: &str = "
 ALTER TABLE user_imports ADD COLUMN format text;

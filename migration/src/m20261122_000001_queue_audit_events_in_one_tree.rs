@@ -1,6 +1,6 @@
 //! The queue of events to be sealed is one tree on SQLite, not a table with an index beside it: every event goes through.
 
-crate::migration!(|manager| Box::pin(crate::run_dialect(manager, SQLITE, "")));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run_dialect(manager, SQLITE, ""));
 
 const SQLITE: &str = "
 DROP TRIGGER tg_audit_events_queued;

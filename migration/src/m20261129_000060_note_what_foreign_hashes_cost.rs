@@ -2,7 +2,7 @@
 //!
 //! Those that are there were bounded by another rule and are counted as the dearest. One of ours names none.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 ALTER TABLE users ADD COLUMN password_hash_cost bigint;

@@ -5,10 +5,10 @@
 //! The triggers are made anew, from texts that the program can compare with what a database has: on PostgreSQL
 //! the whole rule is in the function, as a condition beside it is not kept in the words in which it was given.
 
-crate::migration!(|manager| Box::pin(async move {
+pub(crate) const UP: crate::Up = |manager| Box::pin(async move {
     crate::run(manager, TABLES).await?;
     crate::run_dialect(manager, &sqlite(), &postgres()).await
-}));
+});
 
 const TABLES: &str = "
 ALTER TABLE audit_root ADD COLUMN made_at bigint NOT NULL DEFAULT 0;

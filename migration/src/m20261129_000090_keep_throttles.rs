@@ -1,7 +1,7 @@
 //! Every counter says how long it is kept after it was changed: consecutive failures add up for 90 days, what locks an
 //! account stays, and windows go when they are over. What the previous release counts is kept as consecutive failures are.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 ALTER TABLE throttles ADD COLUMN kept bigint NOT NULL DEFAULT 7776000000000;

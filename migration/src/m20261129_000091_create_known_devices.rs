@@ -1,10 +1,10 @@
 //! Devices that a user signed in from before, by digest. They end with the password and with a suspension, whatever
 //! statement changes these, as links do.
 
-crate::migration!(|manager| Box::pin(async move {
+pub(crate) const UP: crate::Up = |manager| Box::pin(async move {
     crate::run(manager, SQL).await?;
     crate::run_dialect(manager, SQLITE, POSTGRES).await
-}));
+});
 
 const SQL: &str = "
 CREATE TABLE known_devices (

@@ -1,7 +1,7 @@
 //! How long what was there when a retention held is kept, whatever is decided later: for each tenant, or for what
 //! concerns none (nil), and until when that is to be looked at.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 CREATE TABLE retention_promises (

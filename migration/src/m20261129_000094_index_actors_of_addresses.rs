@@ -1,6 +1,6 @@
 //! Totals of events from an address ask who acted, so that what a reader is not shown does not count.
 
-crate::migration!(|manager| Box::pin(crate::run(manager, SQL)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(crate::run(manager, SQL));
 
 const SQL: &str = "
 DROP INDEX ix_audit_events_ip;

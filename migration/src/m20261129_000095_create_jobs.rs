@@ -4,10 +4,10 @@
 //!
 //! A release from before does not run on this schema.
 
-crate::migration!(|manager| Box::pin(async move {
+pub(crate) const UP: crate::Up = |manager| Box::pin(async move {
     crate::run(manager, SQL).await?;
     crate::run_dialect(manager, SQLITE, POSTGRES).await
-}));
+});
 
 const SQL: &str = "
 ALTER TABLE mails RENAME TO mails_before;

@@ -11,7 +11,7 @@ use sea_orm_migration::{
 };
 use unicode_normalization::UnicodeNormalization;
 
-crate::migration!(|manager| Box::pin(up(manager)));
+pub(crate) const UP: crate::Up = |manager| Box::pin(up(manager));
 
 /// How many keys are looked at together.
 const BATCH: usize = 500;

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::{
     authz::By,
-    id::{PartnerId, TenantId, UserId},
-    settings::Word,
+    id::{self, PartnerId, TenantId, UserId},
+    word::words,
 };
 
 mod refused;
@@ -18,244 +18,207 @@ pub use refused::{Refused, RefusedKey};
 pub use seal::{Damage, Finding, LEAST_RETENTION, TrailRoot, Verification, purged};
 pub use trail::{AuditEvent, AuditResult, FieldChange, ResourceId};
 
-macro_rules! actions {
-    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal;)*) => {
-        /// What happened.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Action {
-            $($(#[doc = $doc])* $variant,)*
-        }
-
-        impl Action {
-            /// The slug `resource.verb`.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// What it means, in words.
-            #[must_use]
-            pub fn description(self) -> &'static str {
-                match self { $(Self::$variant => concat!($($doc,)*).trim_start(),)* }
-            }
-        }
-
-        impl Word for Action {
-            const ALL: &'static [(Self, &'static str)] = &[$((Self::$variant, $name),)*];
-        }
-    };
+words! {
+    /// What happened, as the slug `resource.verb`.
+    Action {
+        /// A change was refused to somebody who lacks a permission. The same refusal is recorded once a minute; `unrecorded_count` says how many came since the one before.
+        AccessDenied = "access.denied",
+        /// Events were removed after their retention.
+        AuditEventPurged = "audit_event.purged",
+        /// Personal data in events by or about a user was erased.
+        AuditEventRedacted = "audit_event.redacted",
+        /// The first administrator was made.
+        InstallationSetUp = "installation.set_up",
+        /// Somebody tried to make the first administrator with a token that is none.
+        InstallationSetUpFailed = "installation.set_up_failed",
+        /// A one-time token for the first administrator was made.
+        InstallationSetupTokenCreated = "installation.setup_token_created",
+        /// A signing key was made.
+        KeyCreated = "key.created",
+        /// A signing key was replaced; it still verifies.
+        KeyRetired = "key.retired",
+        /// A signing key was withdrawn; it verifies nothing from now on.
+        KeyWithdrawn = "key.withdrawn",
+        /// A mail was not sent: it was refused, or could not be delivered in time.
+        MailGivenUp = "mail.given_up",
+        /// A partner was activated.
+        PartnerActivated = "partner.activated",
+        /// A partner was made.
+        PartnerCreated = "partner.created",
+        /// A partner was deleted, with its tenants and what was in them.
+        PartnerDeleted = "partner.deleted",
+        /// A partner was suspended.
+        PartnerSuspended = "partner.suspended",
+        /// A partner was changed.
+        PartnerUpdated = "partner.updated",
+        /// What the platform decides for everybody was changed.
+        PlatformUpdated = "platform.updated",
+        /// A role was made.
+        RoleCreated = "role.created",
+        /// A role was deleted; nobody holds it any more.
+        RoleDeleted = "role.deleted",
+        /// A role was changed.
+        RoleUpdated = "role.updated",
+        /// A role was given.
+        AssignmentCreated = "role_assignment.created",
+        /// A role was taken away.
+        AssignmentDeleted = "role_assignment.deleted",
+        /// The end of an assignment was moved.
+        AssignmentUpdated = "role_assignment.updated",
+        /// A user signed in.
+        SessionCreated = "session.created",
+        /// Sessions reached their end.
+        SessionExpired = "session.expired",
+        /// A sign-in was refused.
+        SessionLoginFailed = "session.login_failed",
+        /// Ended sessions were removed after their retention.
+        SessionPurged = "session.purged",
+        /// An exchange of a refresh token was refused.
+        SessionRefreshFailed = "session.refresh_failed",
+        /// A refresh token was used twice; the session ended.
+        SessionRefreshReuseDetected = "session.refresh_reuse_detected",
+        /// A refresh token was exchanged. Of each session at most one a minute is recorded; `unrecorded_count` says how many came since the one before.
+        SessionRefreshed = "session.refreshed",
+        /// One session was ended.
+        SessionRevoked = "session.revoked",
+        /// Several sessions were ended at once.
+        SessionRevokedAll = "session.revoked_all",
+        /// A tenant was activated.
+        TenantActivated = "tenant.activated",
+        /// A tenant was made.
+        TenantCreated = "tenant.created",
+        /// A tenant was deleted, with everything in it.
+        TenantDeleted = "tenant.deleted",
+        /// Events or ended sessions of a tenant are kept for a shorter time from now on. It concerns no tenant, so that it
+        /// outlives what the tenant keeps.
+        TenantRetentionShortened = "tenant.retention_shortened",
+        /// A tenant was suspended.
+        TenantSuspended = "tenant.suspended",
+        /// A tenant was given to another partner.
+        TenantTransferred = "tenant.transferred",
+        /// A tenant was changed.
+        TenantUpdated = "tenant.updated",
+        /// A user signed in from a device that is known from now on; failures of strangers do not shut it out.
+        TrustedDeviceAdded = "trusted_device.added",
+        /// A user was activated.
+        UserActivated = "user.activated",
+        /// A user was made by an administrator.
+        UserCreated = "user.created",
+        /// A user was deleted.
+        UserDeleted = "user.deleted",
+        /// What was personal about a deleted user was removed.
+        UserErased = "user.erased",
+        /// A change of e-mail address was refused.
+        UserEmailChangeFailed = "user.email_change_failed",
+        /// A link was mailed to another address, to make it that of the account.
+        UserEmailChangeRequested = "user.email_change_requested",
+        /// The e-mail address became another, which was shown to be the user's.
+        UserEmailChanged = "user.email_changed",
+        /// A link was mailed with which the user shows that the e-mail address is the user's.
+        UserEmailVerificationRequested = "user.email_verification_requested",
+        /// The e-mail address was shown to be the user's.
+        UserEmailVerified = "user.email_verified",
+        /// The users of a tenant were read out as a file.
+        UserExported = "user.exported",
+        /// A user came from another system.
+        UserImported = "user.imported",
+        /// A link was made with which the owner of an account sets the first password.
+        UserInvited = "user.invited",
+        /// The owner of an account set the first password.
+        UserInvitationAccepted = "user.invitation_accepted",
+        /// The link of an account stopped working.
+        UserInvitationCancelled = "user.invitation_cancelled",
+        /// So many sign-ins failed in a row that the account is locked.
+        UserLocked = "user.locked",
+        /// A user changed the password.
+        UserPasswordChanged = "user.password_changed",
+        /// A password change was refused.
+        UserPasswordChangeFailed = "user.password_change_failed",
+        /// An administrator made the password stop working.
+        UserPasswordCleared = "user.password_cleared",
+        /// A user set another password with a mailed link.
+        UserPasswordReset = "user.password_reset",
+        /// A link was mailed with which a user sets another password.
+        UserPasswordResetRequested = "user.password_reset_requested",
+        /// An import of users came to its end.
+        UserImportCompleted = "user_import.completed",
+        /// An import of users was given up; what had come stayed.
+        UserImportCancelled = "user_import.cancelled",
+        /// An import of users could not go on; what had come stayed.
+        UserImportFailed = "user_import.failed",
+        /// An import of users began.
+        UserImportStarted = "user_import.started",
+        /// The hash of a password was replaced by a better one of the same password, at a sign-in.
+        UserPasswordRehashed = "user.password_rehashed",
+        /// A user registered.
+        UserRegistered = "user.registered",
+        /// A user was suspended.
+        UserSuspended = "user.suspended",
+        /// The failed sign-ins of a user were forgotten.
+        UserUnlocked = "user.unlocked",
+        /// A user was changed.
+        UserUpdated = "user.updated",
+    }
 }
 
-actions! {
-    /// A change was refused to somebody who lacks a permission. The same refusal is recorded once a minute; `unrecorded_count` says how many came since the one before.
-    AccessDenied = "access.denied";
-    /// Events were removed after their retention.
-    AuditEventPurged = "audit_event.purged";
-    /// Personal data in events by or about a user was erased.
-    AuditEventRedacted = "audit_event.redacted";
-    /// The first administrator was made.
-    InstallationSetUp = "installation.set_up";
-    /// Somebody tried to make the first administrator with a token that is none.
-    InstallationSetUpFailed = "installation.set_up_failed";
-    /// A one-time token for the first administrator was made.
-    InstallationSetupTokenCreated = "installation.setup_token_created";
-    /// A signing key was made.
-    KeyCreated = "key.created";
-    /// A signing key was replaced; it still verifies.
-    KeyRetired = "key.retired";
-    /// A signing key was withdrawn; it verifies nothing from now on.
-    KeyWithdrawn = "key.withdrawn";
-    /// A mail was not sent: it was refused, or could not be delivered in time.
-    MailGivenUp = "mail.given_up";
-    /// A partner was activated.
-    PartnerActivated = "partner.activated";
-    /// A partner was made.
-    PartnerCreated = "partner.created";
-    /// A partner was deleted, with its tenants and what was in them.
-    PartnerDeleted = "partner.deleted";
-    /// A partner was suspended.
-    PartnerSuspended = "partner.suspended";
-    /// A partner was changed.
-    PartnerUpdated = "partner.updated";
-    /// What the platform decides for everybody was changed.
-    PlatformUpdated = "platform.updated";
-    /// A role was made.
-    RoleCreated = "role.created";
-    /// A role was deleted; nobody holds it any more.
-    RoleDeleted = "role.deleted";
-    /// A role was changed.
-    RoleUpdated = "role.updated";
-    /// A role was given.
-    AssignmentCreated = "role_assignment.created";
-    /// A role was taken away.
-    AssignmentDeleted = "role_assignment.deleted";
-    /// The end of an assignment was moved.
-    AssignmentUpdated = "role_assignment.updated";
-    /// A user signed in.
-    SessionCreated = "session.created";
-    /// Sessions reached their end.
-    SessionExpired = "session.expired";
-    /// A sign-in was refused.
-    SessionLoginFailed = "session.login_failed";
-    /// Ended sessions were removed after their retention.
-    SessionPurged = "session.purged";
-    /// An exchange of a refresh token was refused.
-    SessionRefreshFailed = "session.refresh_failed";
-    /// A refresh token was used twice; the session ended.
-    SessionRefreshReuseDetected = "session.refresh_reuse_detected";
-    /// A refresh token was exchanged. Of each session at most one a minute is recorded; `unrecorded_count` says how many came since the one before.
-    SessionRefreshed = "session.refreshed";
-    /// One session was ended.
-    SessionRevoked = "session.revoked";
-    /// Several sessions were ended at once.
-    SessionRevokedAll = "session.revoked_all";
-    /// A tenant was activated.
-    TenantActivated = "tenant.activated";
-    /// A tenant was made.
-    TenantCreated = "tenant.created";
-    /// A tenant was deleted, with everything in it.
-    TenantDeleted = "tenant.deleted";
-    /// Events or ended sessions of a tenant are kept for a shorter time from now on. It concerns no tenant, so that it
-    /// outlives what the tenant keeps.
-    TenantRetentionShortened = "tenant.retention_shortened";
-    /// A tenant was suspended.
-    TenantSuspended = "tenant.suspended";
-    /// A tenant was given to another partner.
-    TenantTransferred = "tenant.transferred";
-    /// A tenant was changed.
-    TenantUpdated = "tenant.updated";
-    /// A user signed in from a device that is known from now on; failures of strangers do not shut it out.
-    TrustedDeviceAdded = "trusted_device.added";
-    /// A user was activated.
-    UserActivated = "user.activated";
-    /// A user was made by an administrator.
-    UserCreated = "user.created";
-    /// A user was deleted.
-    UserDeleted = "user.deleted";
-    /// What was personal about a deleted user was removed.
-    UserErased = "user.erased";
-    /// A change of e-mail address was refused.
-    UserEmailChangeFailed = "user.email_change_failed";
-    /// A link was mailed to another address, to make it that of the account.
-    UserEmailChangeRequested = "user.email_change_requested";
-    /// The e-mail address became another, which was shown to be the user's.
-    UserEmailChanged = "user.email_changed";
-    /// A link was mailed with which the user shows that the e-mail address is the user's.
-    UserEmailVerificationRequested = "user.email_verification_requested";
-    /// The e-mail address was shown to be the user's.
-    UserEmailVerified = "user.email_verified";
-    /// The users of a tenant were read out as a file.
-    UserExported = "user.exported";
-    /// A user came from another system.
-    UserImported = "user.imported";
-    /// A link was made with which the owner of an account sets the first password.
-    UserInvited = "user.invited";
-    /// The owner of an account set the first password.
-    UserInvitationAccepted = "user.invitation_accepted";
-    /// The link of an account stopped working.
-    UserInvitationCancelled = "user.invitation_cancelled";
-    /// So many sign-ins failed in a row that the account is locked.
-    UserLocked = "user.locked";
-    /// A user changed the password.
-    UserPasswordChanged = "user.password_changed";
-    /// A password change was refused.
-    UserPasswordChangeFailed = "user.password_change_failed";
-    /// An administrator made the password stop working.
-    UserPasswordCleared = "user.password_cleared";
-    /// A user set another password with a mailed link.
-    UserPasswordReset = "user.password_reset";
-    /// A link was mailed with which a user sets another password.
-    UserPasswordResetRequested = "user.password_reset_requested";
-    /// An import of users came to its end.
-    UserImportCompleted = "user_import.completed";
-    /// An import of users was given up; what had come stayed.
-    UserImportCancelled = "user_import.cancelled";
-    /// An import of users could not go on; what had come stayed.
-    UserImportFailed = "user_import.failed";
-    /// An import of users began.
-    UserImportStarted = "user_import.started";
-    /// The hash of a password was replaced by a better one of the same password, at a sign-in.
-    UserPasswordRehashed = "user.password_rehashed";
-    /// A user registered.
-    UserRegistered = "user.registered";
-    /// A user was suspended.
-    UserSuspended = "user.suspended";
-    /// The failed sign-ins of a user were forgotten.
-    UserUnlocked = "user.unlocked";
-    /// A user was changed.
-    UserUpdated = "user.updated";
+words! {
+    /// What kind of thing something happened to.
+    ResourceKind {
+        /// Events of the audit trail.
+        AuditEvent = "audit_event",
+        /// Work that takes longer than a request.
+        Job = "job",
+        /// A signing key.
+        Key = "key",
+        /// A mail.
+        Mail = "mail",
+        /// A partner.
+        Partner = "partner",
+        /// The platform, of which there is one.
+        Platform = "platform",
+        /// A role.
+        Role = "role",
+        /// A role given to a user.
+        RoleAssignment = "role_assignment",
+        /// A session, or several.
+        Session = "session",
+        /// A tenant.
+        Tenant = "tenant",
+        /// A device that a user signed in from before.
+        TrustedDevice = "trusted_device",
+        /// A user.
+        User = "user",
+    }
 }
 
-macro_rules! kinds {
-    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal $($id:ty)?;)*) => {
-        /// What kind of thing something happened to.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum ResourceKind {
-            $($(#[doc = $doc])* $variant,)*
-        }
+impl ResourceKind {
+    /// The prefix of the ids of this kind; there may be only one thing of it, without an id.
+    const fn prefix(self) -> Option<&'static str> {
+        Some(match self {
+            Self::AuditEvent => id::AuditEventId::PREFIX,
+            Self::Job => id::JobId::PREFIX,
+            Self::Key => id::KeyId::PREFIX,
+            Self::Mail => id::MailId::PREFIX,
+            Self::Partner => PartnerId::PREFIX,
+            Self::Role => id::RoleId::PREFIX,
+            Self::RoleAssignment => id::AssignmentId::PREFIX,
+            Self::Session => id::SessionId::PREFIX,
+            Self::Tenant => TenantId::PREFIX,
+            Self::TrustedDevice => id::DeviceId::PREFIX,
+            Self::User => UserId::PREFIX,
+            Self::Platform => return None,
+        })
+    }
 
-        impl ResourceKind {
-            /// The word for it.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
+    /// An id of this kind as text.
+    #[must_use]
+    pub fn text(self, id: Uuid) -> String {
+        self.prefix().map(|prefix| id::text(prefix, id)).unwrap_or_default()
+    }
 
-            /// What it is, in words.
-            #[must_use]
-            pub fn description(self) -> &'static str {
-                match self { $(Self::$variant => concat!($($doc,)*).trim_start(),)* }
-            }
-
-            /// The prefix of the ids of this kind; there may be only one thing of it, without an id.
-            fn prefix(self) -> Option<&'static str> {
-                match self { $(Self::$variant => [$(<$id>::PREFIX)?].into_iter().next(),)* }
-            }
-
-            /// An id of this kind as text.
-            #[must_use]
-            pub fn text(self, id: Uuid) -> String {
-                match self { $(Self::$variant => <[String]>::concat(&[$(<$id>::from_uuid(id).to_string())?]),)* }
-            }
-
-            fn parse(self, text: &str) -> Option<Uuid> {
-                match self {
-                    $(Self::$variant => [$(<$id as crate::issue::Parse>::parse(text).ok().map(<$id>::uuid))?].into_iter().next()?,)*
-                }
-            }
-        }
-
-        impl Word for ResourceKind {
-            const ALL: &'static [(Self, &'static str)] = &[$((Self::$variant, $name),)*];
-        }
-    };
-}
-
-kinds! {
-    /// Events of the audit trail.
-    AuditEvent = "audit_event" crate::id::AuditEventId;
-    /// Work that takes longer than a request.
-    Job = "job" crate::id::JobId;
-    /// A signing key.
-    Key = "key" crate::id::KeyId;
-    /// A mail.
-    Mail = "mail" crate::id::MailId;
-    /// A partner.
-    Partner = "partner" PartnerId;
-    /// The platform, of which there is one.
-    Platform = "platform";
-    /// A role.
-    Role = "role" crate::id::RoleId;
-    /// A role given to a user.
-    RoleAssignment = "role_assignment" crate::id::AssignmentId;
-    /// A session, or several.
-    Session = "session" crate::id::SessionId;
-    /// A tenant.
-    Tenant = "tenant" TenantId;
-    /// A device that a user signed in from before.
-    TrustedDevice = "trusted_device" crate::id::DeviceId;
-    /// A user.
-    User = "user" UserId;
+    fn parse(self, text: &str) -> Option<Uuid> {
+        id::parse(self.prefix()?, text)
+    }
 }
 
 /// What it happened to.

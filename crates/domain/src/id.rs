@@ -37,6 +37,16 @@ fn decode(suffix: &str) -> Option<Uuid> {
         .map(Uuid::from_u128)
 }
 
+/// An id as text.
+pub(crate) fn text(prefix: &str, id: Uuid) -> String {
+    format!("{prefix}_{}", String::from_utf8_lossy(&encode(id)))
+}
+
+/// The id that a text with this prefix stands for.
+pub(crate) fn parse(prefix: &str, text: &str) -> Option<Uuid> {
+    text.strip_prefix(prefix)?.strip_prefix('_').and_then(decode)
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*

@@ -10,8 +10,8 @@ use crate::{
     authz::{By, ByWhom, TenantRef},
     change::Changed,
     id::{JobId, SessionId, UserId},
-    settings::words,
     time::{DAY, Timestamp},
+    word::words,
 };
 
 words! {

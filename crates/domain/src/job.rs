@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use crate::{
-    settings::words,
     time::{HOUR, MINUTE, Timestamp},
+    word::words,
 };
 
 words! {

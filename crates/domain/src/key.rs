@@ -7,8 +7,8 @@ use crate::{
     authz::{By, TenantRef},
     change::Changed,
     id::{KeyId, PartnerId, TenantId},
-    settings::words,
     time::{DAY, HOUR, Timestamp},
+    word::words,
 };
 
 words! {

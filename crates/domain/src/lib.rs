@@ -74,3 +74,4 @@ pub mod text;
 pub mod throttle;
 pub mod time;
 pub mod user;
+pub mod word;

@@ -7,9 +7,10 @@ use crate::{
     id::PartnerId,
     search::Searchable,
     session::{EndReason, RevokeMany, RevokeTarget},
-    settings::{Bounded, Settings, words},
+    settings::{Bounded, Settings},
     text::{Email, Name, Slug},
     time::Timestamp,
+    word::words,
 };
 
 words! {

@@ -14,9 +14,10 @@ use crate::{
     id::{PartnerId, SessionId, TenantId, UserId},
     refresh::Chain,
     secret::TokenHash,
-    settings::{Policy, words},
+    settings::Policy,
     sign_in::Authentication,
     time::Timestamp,
+    word::words,
 };
 
 pub use refreshes::Refreshes;

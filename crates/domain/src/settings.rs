@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     issue::Fault,
     time::{DAY, HOUR},
+    word::words,
 };
 
 pub use inherit::{Effective, Holding, Layers, Level, Rule, Settings, Values};
@@ -70,53 +71,6 @@ impl<const MIN: u32, const MAX: u32> utoipa::PartialSchema for Bounded<MIN, MAX>
 
 #[cfg(feature = "openapi")]
 impl<const MIN: u32, const MAX: u32> utoipa::ToSchema for Bounded<MIN, MAX> {}
-
-/// A closed set of words.
-pub trait Word: Sized + Copy + 'static {
-    /// Every value with its word.
-    const ALL: &'static [(Self, &'static str)];
-
-    /// The value of a word.
-    ///
-    /// # Errors
-    /// `enum` lists the words.
-    fn from_word(word: &str) -> Result<Self, Fault> {
-        Self::ALL.iter().find(|(_, w)| *w == word).map(|(value, _)| *value).ok_or_else(|| {
-            let words: Vec<_> = Self::ALL.iter().map(|(_, w)| *w).collect();
-            Fault::new("enum", format!("must be one of {}", words.join(", ")))
-        })
-    }
-}
-
-macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-        pub enum $name {
-            $($(#[$vdoc])* #[serde(rename = $word)] $variant,)*
-        }
-
-        impl $name {
-            /// The word for it.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-        }
-
-        impl $crate::settings::Word for $name {
-            const ALL: &'static [(Self, &'static str)] = &[$((Self::$variant, $word),)*];
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    )*};
-}
-pub(crate) use words;
 
 words! {
     /// Who may open an account.

@@ -18,9 +18,9 @@ use crate::{
     search::Searchable,
     secret::PasswordHash,
     session::{EndReason, RevokeMany, RevokeTarget},
-    settings::words,
     text::{DisplayName, Email, Phone, Username},
     time::Timestamp,
+    word::words,
 };
 
 pub use invitation::{Acceptance, NotInvited};

@@ -5,8 +5,9 @@ use crate::{
     authz::{By, TenantRef},
     id::{AuditEventId, TenantId},
     issue::{Fault, Parse},
-    settings::{AuditRetentionDays, words},
+    settings::AuditRetentionDays,
     time::{DAY, Timestamp},
+    word::words,
 };
 
 /// No setting keeps events shorter than this, so nothing removes them earlier.

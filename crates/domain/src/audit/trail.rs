@@ -7,8 +7,8 @@ use crate::{
     audit::ResourceKind,
     id::{AuditEventId, PartnerId, SessionId, TenantId, UserId},
     issue::{Fault, Parse},
-    settings::{Word, words},
     time::Timestamp,
+    word::{Word, words},
 };
 
 words! {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::{
     audit::{Action, Event, Fields, Resource, ResourceKind},
     authz::{By, TenantRef},
-    settings::{Defaults, Layers, Policy, Values, words},
+    settings::{Defaults, Layers, Policy, Values},
     time::{DAY, HOUR, Timestamp},
+    word::words,
 };
 
 words! {

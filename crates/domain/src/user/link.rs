@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::User;
 use crate::{
-    settings::words,
     text::Email,
     time::{DAY, HOUR, Timestamp},
+    word::words,
 };
 
 /// How long an invitation can be accepted.

@@ -6,8 +6,8 @@ use gatehouse_domain::{
     audit::{Action, AuditEvent, AuditResult, FieldChange, ResourceId, ResourceKind},
     id::{AuditEventId, PartnerId, SessionId, TenantId, UserId},
     page::{Key, KeyValue},
-    settings::Word,
     time::Timestamp,
+    word::Word,
 };
 use sea_orm::{ColumnTrait, DbErr, FromQueryResult, QueryFilter, QueryResult, QuerySelect, sea_query::Expr};
 

@@ -42,7 +42,7 @@ pub(crate) mod user_transfer;
 use gatehouse_domain::{
     authz::TenantRef,
     id::{PartnerId, TenantId, UserId},
-    settings::Word,
+    word::Word,
 };
 use sea_orm::{ActiveModelTrait, DeleteResult, EntityTrait, QuerySelect, Select, sea_query::Expr};
 use uuid::Uuid;

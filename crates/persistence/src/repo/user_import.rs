@@ -5,8 +5,8 @@ use gatehouse_domain::{
     id::{JobId, PartnerId, SessionId, TenantId, UserId},
     import::{Asker, Counts, Import, ImportState},
     page::{Direction, Key, KeyValue, Page, PageRequest},
-    settings::Word,
     time::Timestamp,
+    word::Word,
 };
 use sea_orm::{
     ColumnTrait, Condition, ExprTrait, IntoSimpleExpr, Iterable, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,

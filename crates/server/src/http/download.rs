@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::header::CONTENT_DISPOSITION, web::Bytes};
 use futures_util::{StreamExt, stream};
-use gatehouse_domain::{import::Format, settings::Word};
+use gatehouse_domain::{import::Format, word::Word};
 use utoipa::{
     ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},

@@ -9,11 +9,12 @@ use gatehouse_domain::{
     partner,
     password::Password,
     search::Search,
-    settings::{self, Bounded, Word},
+    settings::{self, Bounded},
     tenant::{Colour, HttpsUrl},
     text::{DisplayName, Email, Name, Phone, Slug, Username},
     time::Timestamp,
     user,
+    word::Word,
 };
 use utoipa::{
     PartialSchema,

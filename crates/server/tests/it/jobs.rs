@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gatehouse_domain::{
     job::{JobKind, MOST_ATTEMPTS},
-    settings::Word,
+    word::Word,
 };
 use gatehouse_server::{app::platform::periodic, mail::Encryption};
 use serde_json::json;

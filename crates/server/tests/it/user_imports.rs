@@ -109,8 +109,7 @@ api_tests! {
     }
 
     async fn table_comes_in_by_the_other_door_too(world) {
-        let (tenant, _, _) = acme(&world).await;
-        let admin = world.admin().await;
+        let ((tenant, ..), admin) = (acme(&world).await, world.admin().await);
         let base = format!("/admin/tenants/{}", tenant.id);
         let call = world.post(&format!("{base}/user-imports?on_conflict=skip")).bearer(&admin);
         let table = "email,username\r\nada@mail.example,ada\r\nboss@mail.example,boss\r\n";

@@ -3,7 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use gatehouse_domain::{job::JobKind, settings::Word, time::MINUTE};
+use gatehouse_domain::{job::JobKind, time::MINUTE, word::Word};
 use gatehouse_persistence::deadline;
 
 use crate::app::{App, Error, Result};

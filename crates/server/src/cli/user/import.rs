@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser};
 use gatehouse_domain::{
     authz::{SystemReason, TenantRef},
     import::{Counts, OnConflict},
-    settings::Word,
+    word::Word,
 };
 use gatehouse_persistence::ServeLock;
 use indicatif::{ProgressBar, ProgressStyle};

@@ -9,8 +9,9 @@ use gatehouse_domain::{
     settings::{
         AccessTokenMinutes, AuditRetentionDays, Bounded, Days30, Effective, Holding, IdleMinutes, Level,
         PasswordLength, RefreshReuse, Registration, Rule, SessionCount, SessionLimitAction, SessionRetentionDays,
-        Settings, WindowSeconds, Word,
+        Settings, WindowSeconds,
     },
+    word::Word,
 };
 use serde::Serialize;
 use utoipa::ToSchema;

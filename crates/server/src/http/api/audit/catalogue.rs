@@ -2,7 +2,7 @@
 
 use gatehouse_domain::{
     audit::{Action, ResourceKind},
-    settings::Word,
+    word::Word,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
