@@ -36,6 +36,12 @@ pub struct Quota {
 }
 
 impl Quota {
+    /// The limit, if there are more than there may be.
+    #[must_use]
+    pub fn exceeded(&self) -> Option<u32> {
+        self.most.map(Limit::get).filter(|most| self.used > u64::from(*most))
+    }
+
     /// The limit, if there may be no more.
     #[must_use]
     pub fn exhausted(&self) -> Option<u32> {
@@ -147,6 +153,7 @@ impl Partner {
         fields
             .set("name", &partner.name)
             .set("slug", &partner.slug)
+            .set("contact_email", &partner.contact_email)
             .set("max_tenants", partner.max_tenants)
             .set("max_users_per_tenant", partner.max_users_per_tenant)
             .set("max_applications_per_tenant", partner.max_applications_per_tenant);

@@ -217,7 +217,14 @@ impl Tenant {
             version: 0,
         };
         let mut fields = Fields::default();
-        fields.set("name", &tenant.name).set("slug", &tenant.slug).set("settings", tenant.settings);
+        fields
+            .set("name", &tenant.name)
+            .set("slug", &tenant.slug)
+            .set("contact_email", &tenant.contact_email)
+            .set("settings", tenant.settings);
+        if tenant.branding != Branding::default() {
+            fields.set("branding", &tenant.branding);
+        }
         let resource = tenant.resource();
         Changed::new(tenant, Action::TenantCreated, resource, by).with(fields)
     }

@@ -4,6 +4,7 @@ mod deletion;
 mod invitation;
 mod link;
 mod mailbox;
+mod patch;
 mod recovery;
 mod transfer;
 
@@ -14,10 +15,10 @@ use crate::{
     authz::{Authority, By, Denied, SystemReason, TenantRef},
     change::Changed,
     id::{PartnerId, SessionId, TenantId, UserId},
-    role::{HeldRole, administers_platform},
+    role::HeldRole,
     search::Searchable,
     secret::PasswordHash,
-    session::{EndReason, RevokeMany, RevokeTarget},
+    session::RevokeMany,
     text::{DisplayName, Email, Phone, Username},
     time::Timestamp,
     word::words,
@@ -25,6 +26,7 @@ use crate::{
 
 pub use invitation::{Acceptance, NotInvited};
 pub use link::{INVITATION_LIFETIME, Issued, Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME};
+pub use patch::UserPatch;
 pub use transfer::{Administers, ImportedUser, UserCredentials, exported};
 
 words! {
@@ -148,25 +150,6 @@ pub struct PasswordRemoved {
     pub user: User,
 }
 
-/// What may change of a user; an outer `None` leaves it as it is, an inner one removes it.
-#[derive(Debug, Clone, Default)]
-pub struct UserPatch {
-    /// The user name.
-    pub username: Option<Username>,
-    /// The e-mail address; a new one counts as unverified.
-    pub email: Option<Email>,
-    /// Whether the mailbox is known to be the user's.
-    pub email_verified: Option<bool>,
-    /// How the user is addressed.
-    pub display_name: Option<Option<DisplayName>>,
-    /// Where to call.
-    pub phone: Option<Option<Phone>>,
-    /// Where the user stands.
-    pub status: Option<UserStatus>,
-    /// Free data, replaced as a whole.
-    pub attributes: Option<Attributes>,
-}
-
 impl Searchable for User {
     fn texts(&self) -> impl Iterator<Item = &str> {
         let display_name = self.display_name.as_ref().map(DisplayName::as_str);
@@ -216,7 +199,12 @@ impl User {
             version: 0,
         };
         let mut fields = Fields::default();
-        fields.set("username", &user.username).set("email", &user.email).set("status", user.status);
+        fields
+            .set("username", &user.username)
+            .set("email", &user.email)
+            .set("display_name", &user.display_name)
+            .set("phone", &user.phone)
+            .set("status", user.status);
         (user, fields)
     }
 
@@ -240,88 +228,6 @@ impl User {
         user.email_verified = true;
         let resource = user.resource();
         Changed::new(PasswordSet { user, hash }, Action::InstallationSetUp, resource, by).with(fields)
-    }
-
-    /// An administrator changes a user. Suspending one also ends all the user's sessions. The roles are those that the
-    /// user holds.
-    ///
-    /// Whoever reads the mail of an account can become its owner, a suspended account has no rights, and an owner who
-    /// finds the account renamed, unverified or suspended is shut out: user name, address, its verification and status
-    /// are changed by those only who may do whatever the owner may, an address and its verification by those only who
-    /// may do so for as long. Ending the owner's sessions is not among this, and stays with whoever may end sessions
-    /// there: it stops a stolen session, and the owner signs in again.
-    ///
-    /// # Errors
-    /// [`Denied`] when the user may do more than the caller.
-    pub fn update(
-        self,
-        patch: UserPatch,
-        roles: &[HeldRole],
-        caller: &Authority,
-        now: Timestamp,
-    ) -> Result<(Changed<Self>, Option<RevokeMany>), Denied> {
-        if patch.email.is_some() || patch.email_verified == Some(true) {
-            caller.could_be(roles)?;
-        }
-        if patch.username.is_some() || patch.email_verified.is_some() || patch.status.is_some() {
-            caller.equals(roles)?;
-        }
-        let was_verified = self.email_verified;
-        let (changed, ends) = self.apply(patch, caller.by(), now);
-        let next = changed.value();
-        let shut_out = next.status == UserStatus::Suspended || was_verified && !next.email_verified;
-        Ok((changed.endangering_platform(shut_out && administers_platform(roles)), ends))
-    }
-
-    /// A user changes the own profile.
-    pub fn update_profile(
-        self,
-        display_name: Option<Option<DisplayName>>,
-        phone: Option<Option<Phone>>,
-        by: &By,
-        now: Timestamp,
-    ) -> Changed<Self> {
-        self.apply(UserPatch { display_name, phone, ..UserPatch::default() }, by, now).0
-    }
-
-    fn apply(self, patch: UserPatch, by: &By, now: Timestamp) -> (Changed<Self>, Option<RevokeMany>) {
-        let mut next = self.clone();
-        next.username = patch.username.unwrap_or(next.username);
-        if let Some(email) = patch.email {
-            next.email_verified &= email.key() == next.email.key();
-            next.email = email;
-        }
-        next.email_verified = patch.email_verified.unwrap_or(next.email_verified);
-        next.display_name = patch.display_name.unwrap_or(next.display_name);
-        next.phone = patch.phone.unwrap_or(next.phone);
-        next.status = patch.status.unwrap_or(next.status);
-        next.attributes = patch.attributes.unwrap_or(next.attributes);
-        let mut fields = Fields::default();
-        fields
-            .change("username", &self.username, &next.username)
-            .change("email", &self.email, &next.email)
-            .change("email_verified", self.email_verified, next.email_verified)
-            .change("display_name", &self.display_name, &next.display_name)
-            .change("phone", &self.phone, &next.phone)
-            .change("status", self.status, next.status)
-            .change("attributes", &self.attributes, &next.attributes);
-        if patch.status == Some(UserStatus::Active) && self.status == UserStatus::Active {
-            // An administrator's word that the failed sign-ins so far do not count: that is an event, too.
-            fields.set("unlocked", true);
-        }
-        let action = match (self.status, next.status) {
-            (old, new) if old == new => Action::UserUpdated,
-            (_, UserStatus::Suspended) => Action::UserSuspended,
-            (_, UserStatus::Active) => Action::UserActivated,
-            (_, UserStatus::Invited) => Action::UserUpdated,
-        };
-        let target = RevokeTarget::User(self.tenant(), self.id);
-        let ends = (action == Action::UserSuspended).then(|| RevokeMany::below(target, EndReason::Suspended, by));
-        if !fields.is_empty() {
-            next.updated_at = now;
-        }
-        let resource = next.resource();
-        (Changed::new(next, action, resource, by).with(fields), ends)
     }
 
     /// The hash of the same password is replaced by a better one. Nothing else changes, not even the version.
@@ -359,28 +265,6 @@ mod tests {
             phone: None,
         };
         User::new(UserId::from_parts(1, [1; 10]), new, UserStatus::Active, Timestamp::default()).0
-    }
-
-    fn update(user: User, patch: UserPatch) -> (Changed<User>, Option<RevokeMany>) {
-        user.update(patch, &[], &Authority::system(SystemReason::Cli), Timestamp::default()).unwrap()
-    }
-
-    #[test]
-    fn suspending_a_user_ends_the_users_sessions_and_activating_does_not() {
-        let patch = |status| UserPatch { status: Some(status), ..UserPatch::default() };
-        let (changed, ends) = update(user(), patch(UserStatus::Suspended));
-        assert_eq!(ends.unwrap().target, RevokeTarget::User(user().tenant(), user().id));
-        let (_, ends) = update(changed.into_parts().0, patch(UserStatus::Active));
-        assert!(ends.is_none());
-    }
-
-    #[test]
-    fn another_email_address_counts_as_unverified() {
-        let verified = User { email_verified: true, ..user() };
-        let patch = |email| UserPatch { email: Some(Email::parse(email).unwrap()), ..UserPatch::default() };
-        let same = update(verified.clone(), patch("ADA@example.com")).0.into_parts().0;
-        let other = update(verified, patch("eve@example.com")).0.into_parts().0;
-        assert!(same.email_verified && !other.email_verified);
     }
 
     #[test]

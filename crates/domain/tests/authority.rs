@@ -275,7 +275,7 @@ proptest! {
         let ada = User::create(user(whom), new, caller.by(), NOW).into_parts().0;
         let (roles, patch) = (graph.held(user(whom)), UserPatch { status: Some(UserStatus::Suspended), ..Default::default() });
         let done = [
-            ada.clone().update(patch, &roles, &caller, NOW).is_ok(),
+            ada.clone().update(patch, true, &roles, &caller, NOW).is_ok(),
             ada.delete(&roles, &caller, NOW).is_ok(),
         ];
         let outranks = graph.holding(user(whom)).iter().filter(|held| !held.2).all(|held| graph.holding(user(who)).contains(held));

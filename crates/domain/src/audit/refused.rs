@@ -9,6 +9,9 @@ use crate::{
     session::Session,
 };
 
+/// Before it is known who asks, Gatehouse itself refuses.
+const AUTHENTICATION: By = By::system(SystemReason::Authentication);
+
 /// An event without a state change of its own: a refusal worth remembering.
 #[derive(Debug, Clone)]
 #[must_use = "an event is recorded only when it is saved"]
@@ -50,7 +53,7 @@ impl Refused {
 
     /// A sign-in that was refused. The name that was typed is not recorded: people type passwords there.
     pub fn login(tenant: TenantRef, user: Option<UserId>, why: &'static str) -> Self {
-        Self::of(Action::SessionLoginFailed, tenant, user, why)
+        Self::of(Action::SessionLoginFailed, tenant, user, AUTHENTICATION, why)
     }
 
     /// The exchange of a token of a session that was refused.
@@ -69,9 +72,9 @@ impl Refused {
         Self(Event { action, resource, by, failure, reason: None, fields: Fields::default() })
     }
 
-    /// A change of password that was refused.
-    pub fn password_change(tenant: TenantRef, user: UserId, why: &'static str) -> Self {
-        Self::of(Action::UserPasswordChangeFailed, tenant, Some(user), why)
+    /// A change of one's own password that was refused.
+    pub fn password_change(tenant: TenantRef, oneself: By, why: &'static str) -> Self {
+        Self::of(Action::UserPasswordChangeFailed, tenant, oneself.user_id(), oneself, why)
     }
 
     /// A change that somebody of a tenant asked for and lacks a permission for.
@@ -95,24 +98,23 @@ impl Refused {
     /// The account being locked by this refusal; none if nobody has the name.
     #[must_use]
     pub fn locking(&self) -> Option<Self> {
-        let Event { resource, by, .. } = &self.0;
+        let resource = self.0.resource.clone();
         resource.id?;
-        let (resource, by) = (resource.clone(), *by);
+        let by = AUTHENTICATION;
         let fields = Fields::default();
         Some(Self(Event { action: Action::UserLocked, resource, by, failure: None, reason: Some("failures"), fields }))
     }
 
-    /// A change of e-mail address that was refused.
-    pub fn email_change(tenant: TenantRef, user: UserId, why: &'static str) -> Self {
-        Self::of(Action::UserEmailChangeFailed, tenant, Some(user), why)
+    /// A change of one's own e-mail address that was refused.
+    pub fn email_change(tenant: TenantRef, oneself: By, why: &'static str) -> Self {
+        Self::of(Action::UserEmailChangeFailed, tenant, oneself.user_id(), oneself, why)
     }
 
-    fn of(action: Action, tenant: TenantRef, user: Option<UserId>, why: &'static str) -> Self {
+    fn of(action: Action, tenant: TenantRef, user: Option<UserId>, by: By, why: &'static str) -> Self {
         let resource = Resource {
             id: user.map(UserId::uuid),
             ..Resource::set(ResourceKind::User).in_tenant(tenant.partner_id, tenant.id)
         };
-        let by = By::system(SystemReason::Authentication);
         Self(Event { action, resource, by, failure: Some(why), reason: None, fields: Fields::default() })
     }
 

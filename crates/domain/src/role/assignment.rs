@@ -3,7 +3,7 @@
 use super::{Anchor, AnyRole, BuiltinRole};
 use crate::{
     audit::{Action, Fields, Resource, ResourceKind},
-    authz::{Authority, Denied, PermissionSet, Right, TenantRef},
+    authz::{Authority, By, Denied, PermissionSet, Right, TenantRef},
     change::Changed,
     id::{AssignmentId, PartnerId, RoleId, TenantId, UserId},
     time::Timestamp,
@@ -151,6 +151,15 @@ impl Assignment {
         let role = role.filter(|role| role.id() == self.role_id);
         let everything = || Right { anchor: self.anchor, permissions: PermissionSet::all(), expires_at };
         role.map_or_else(everything, |role| role.right(self.anchor, expires_at))
+    }
+
+    /// Makes room for the same role again, where this has run out. As it gives nothing any more, that takes nothing away.
+    #[must_use]
+    pub fn clear_away(self, by: &By, now: Timestamp) -> Option<Changed<Self>> {
+        self.expires_at.filter(|end| *end <= now)?;
+        let (resource, fields) = (self.resource(), self.fields());
+        let next = Self { deleted_at: Some(now), updated_at: now, ..self };
+        Some(Changed::new(next, Action::AssignmentDeleted, resource, by).with(fields).because("expired"))
     }
 
     /// Moves or removes the end. The role is the assigned one, if the caller sees it.

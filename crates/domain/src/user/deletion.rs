@@ -45,17 +45,24 @@ impl User {
     pub fn erase(self, by: &By, now: Timestamp) -> Changed<Self> {
         let id = self.id.to_string();
         let resource = self.resource();
+        // Spelled out: a field that is new has to be decided about here.
         let next = Self {
+            id: self.id,
+            tenant_id: self.tenant_id,
+            partner_id: self.partner_id,
             // No mailbox can ever be there (RFC 2606).
             email: Email::from_stored(format!("{id}@erased.invalid")),
             username: Username::from_stored(id),
             email_verified: false,
             display_name: None,
             phone: None,
+            status: self.status,
             attributes: Attributes::new(),
             last_login_at: None,
+            created_at: self.created_at,
             updated_at: now,
-            ..self
+            deleted_at: self.deleted_at,
+            version: self.version,
         };
         Changed::new(next, Action::UserErased, resource, by)
     }

@@ -53,7 +53,12 @@ pub struct UserCredentials {
 impl UserCredentials {
     /// A user comes from another system.
     pub fn import(id: UserId, import: &Import, new: ImportedUser, by: &By, now: Timestamp) -> Changed<Self> {
-        let given = if new.hash.is_some() { UserStatus::Active } else { UserStatus::Invited };
+        // Nobody is active without a password.
+        let status = match (new.status, new.hash.is_some()) {
+            (Some(UserStatus::Active) | None, false) => UserStatus::Invited,
+            (None, true) => UserStatus::Active,
+            (Some(status), _) => status,
+        };
         let user = User {
             id,
             tenant_id: import.tenant.id,
@@ -63,7 +68,7 @@ impl UserCredentials {
             email_verified: new.email_verified.unwrap_or(false),
             display_name: new.display_name,
             phone: new.phone,
-            status: new.status.unwrap_or(given),
+            status,
             attributes: new.attributes.unwrap_or_default(),
             created_at: new.created_at.unwrap_or(now),
             updated_at: now,
@@ -76,8 +81,13 @@ impl UserCredentials {
             .set("username", &user.username)
             .set("email", &user.email)
             .set("email_verified", user.email_verified)
+            .set("display_name", &user.display_name)
+            .set("phone", &user.phone)
             .set("status", user.status)
             .set("import_id", import.id);
+        if !user.attributes.is_empty() {
+            fields.set("attributes", &user.attributes);
+        }
         let resource = user.resource();
         Changed::new(Self { user, hash: new.hash }, Action::UserImported, resource, by).with(fields)
     }
@@ -112,7 +122,8 @@ impl UserCredentials {
         };
         // The same status once more would forget failed sign-ins, which no list from elsewhere can know of.
         let patch = UserPatch { status: patch.status.filter(|status| *status != self.user.status), ..patch };
-        let (changed, ends) = self.user.apply(patch, by, now);
+        let has_password = hash.is_some() || self.hash.is_some();
+        let (changed, ends) = self.user.apply(patch, has_password, by, now);
         let (mut user, mut event) = changed.into_parts();
         if takes_password {
             user.updated_at = now;

@@ -6,7 +6,7 @@ use gatehouse_domain::{
     role::{Anchor, Assignment, BuiltinRole},
     time::Timestamp,
 };
-use sea_orm::{Condition, QueryFilter, Set};
+use sea_orm::{ColumnTrait, Condition, QueryFilter, Set};
 use uuid::Uuid;
 
 use crate::{
@@ -43,6 +43,15 @@ pub(super) fn anchor(level: &str, partner: Option<Uuid>, tenant: Option<Uuid>) -
     }
 }
 
+/// What is unique for a user and a role.
+fn anchor_key(anchor: Anchor) -> String {
+    match anchor {
+        Anchor::Platform => anchor.level().to_owned(),
+        Anchor::Partner(id) => id.to_string(),
+        Anchor::Tenant(id) => id.to_string(),
+    }
+}
+
 impl Row for Assignment {
     type Entity = Entity;
     type Active = ActiveModel;
@@ -62,10 +71,10 @@ impl Row for Assignment {
     }
 
     fn insertable(&self) -> Result<ActiveModel> {
-        let (partner, tenant, key) = match self.anchor {
-            Anchor::Platform => (None, None, "platform".to_owned()),
-            Anchor::Partner(id) => (Some(id.uuid()), None, id.to_string()),
-            Anchor::Tenant(id) => (None, Some(id.uuid()), id.to_string()),
+        let (partner, tenant) = match self.anchor {
+            Anchor::Platform => (None, None),
+            Anchor::Partner(id) => (Some(id.uuid()), None),
+            Anchor::Tenant(id) => (None, Some(id.uuid())),
         };
         Ok(ActiveModel {
             id: Set(self.id.uuid()),
@@ -77,7 +86,7 @@ impl Row for Assignment {
             anchor_level: Set(self.anchor.level().to_owned()),
             anchor_partner_id: Set(partner),
             anchor_tenant_id: Set(tenant),
-            anchor_key: Set(key),
+            anchor_key: Set(anchor_key(self.anchor)),
             created_at: Set(self.created_at.micros()),
             ..self.updatable()?
         })
@@ -133,6 +142,17 @@ impl Scope<'_> {
     /// The database refuses the statement, or does not answer in time.
     pub async fn assignment_even_deleted(&self, id: AssignmentId) -> Result<Option<Assignment>> {
         self.one_even_deleted(id.uuid()).await
+    }
+
+    /// The one by which the user holds the same role at the same anchor; it may have run out.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn same_assignment(&self, as_this: &Assignment) -> Result<Option<Assignment>> {
+        let same = self.select::<Entity>().filter(Column::UserId.eq(as_this.user_id.uuid()));
+        let same = same.filter(Column::RoleId.eq(as_this.role_id.uuid()));
+        let same = same.filter(Column::AnchorKey.eq(anchor_key(as_this.anchor))).one(&self.exec).await?;
+        same.map(Assignment::read).transpose()
     }
 
     /// Assignments of users within the scope, by creation.

@@ -3,11 +3,17 @@
 //! be a user of another one.
 
 use gatehouse_domain::{
-    import::ImportState, key::KeyState, partner::Partner, partner::Status, role::Role, tenant::Tenant, user::User,
-    user::UserStatus,
+    id::{PartnerId, RoleId, TenantId, UserId},
+    import::ImportState,
+    key::KeyState,
+    partner::{Partner, Status},
+    role::Role,
+    tenant::Tenant,
+    user::{User, UserStatus},
 };
 use sea_orm::{
-    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Set, UpdateMany, sea_query::Expr,
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Set, UpdateMany,
+    sea_query::{Expr, LockType},
 };
 use uuid::Uuid;
 
@@ -24,6 +30,39 @@ fn of(column: &'static str, id: Uuid) -> Expr {
 }
 
 impl WriteScope<'_> {
+    /// One partner, locked so that something can be made below it.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn partner_locked(&self, id: PartnerId) -> Result<Option<Partner>> {
+        self.locked(id.uuid(), LockType::Share).await
+    }
+
+    /// One tenant, locked so that something can be made below it.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn tenant_locked(&self, id: TenantId) -> Result<Option<Tenant>> {
+        self.locked(id.uuid(), LockType::Share).await
+    }
+
+    /// One role, locked so that it can be given.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn role_locked(&self, id: RoleId) -> Result<Option<Role>> {
+        self.locked(id.uuid(), LockType::Share).await
+    }
+
+    /// One user, locked so that something can be made below it. As deleting a partner or a tenant takes along its users
+    /// first, these stay as well.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn user_locked(&self, id: UserId) -> Result<Option<User>> {
+        self.locked(id.uuid(), LockType::NoKeyUpdate).await
+    }
+
     /// Takes from a user what makes an account of it: the roles held, the links under way
     /// and the devices that are known.
     ///

@@ -7,7 +7,7 @@ use gatehouse_domain::{
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, ExprTrait, ModelTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select,
     Value,
-    sea_query::{Expr, Func},
+    sea_query::{Expr, Func, LockType},
 };
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use crate::{
     db::Exec,
     error::{Error, Result},
     repo::Row,
-    scope::{Owned, Scope},
+    scope::{Owned, Scope, WriteScope},
 };
 
 pub(crate) fn unsigned(n: i64) -> u64 {
@@ -84,6 +84,15 @@ impl Scope<'_> {
         request: &PageRequest,
     ) -> Result<Page<T>> {
         convert(page(self.exec, select, by, direction, request).await?, T::read)
+    }
+}
+
+impl WriteScope<'_> {
+    /// What has an id, unless it was deleted. It is locked, so that nobody deletes it before the transaction ends: nothing
+    /// is made below what is being deleted. On SQLite there is one writer, and that is this transaction.
+    pub(crate) async fn locked<T: Stored>(&self, id: Uuid, lock: LockType) -> Result<Option<T>> {
+        let row = self.select::<T::Entity>().filter(<T::Entity as Owned>::id().eq(id)).lock(lock);
+        row.one(&self.exec).await?.map(T::read).transpose()
     }
 }
 

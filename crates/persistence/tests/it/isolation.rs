@@ -66,7 +66,7 @@ db_tests! {
         let (ours, theirs) = (tenant(&db, &partner, "ours").await, tenant(&db, &partner, "theirs").await);
         let stranger = user(&db, &theirs, "eve").await;
         let patch = UserPatch { display_name: Some(Some(DisplayName::parse("Owned").unwrap())), ..UserPatch::default() };
-        let (changed, _) = stranger.clone().update(patch, &[], &caller(), NOW).unwrap();
+        let (changed, _) = stranger.clone().update(patch, true, &[], &caller(), NOW).unwrap();
         let grant = in_tenant::<WriteUsers>(&ours);
         let result = write(&db, NOW, async move |tx| tx.scope(&grant).await?.update(changed.clone()).await).await;
         assert!(matches!(result, Err(Error::ScopeViolation)));
@@ -115,7 +115,7 @@ db_tests! {
         let ada = user(&db, &tenant, "ada").await;
         let rename = |name: &str| {
             let patch = UserPatch { display_name: Some(Some(DisplayName::parse(name).unwrap())), ..UserPatch::default() };
-            ada.clone().update(patch, &[], &caller(), NOW).unwrap().0
+            ada.clone().update(patch, true, &[], &caller(), NOW).unwrap().0
         };
         let (first, second) = (rename("First"), rename("Second"));
         write(&db, NOW, async move |tx| tx.system(SYSTEM).update(first.clone()).await).await.unwrap();

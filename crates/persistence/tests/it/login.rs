@@ -91,7 +91,7 @@ db_tests! {
             write(&db, NOW, async move |tx| tx.system(SYSTEM).update(changed.clone()).await).await.unwrap();
             assert_eq!(admit(HASH).await, status == Status::Active);
         }
-        let (changed, _) = ada.clone().update(UserPatch { status: Some(UserStatus::Suspended), ..Default::default() }, &[], &caller(), NOW).unwrap();
+        let (changed, _) = ada.clone().update(UserPatch { status: Some(UserStatus::Suspended), ..Default::default() }, true, &[], &caller(), NOW).unwrap();
         write(&db, NOW, async move |tx| tx.system(SYSTEM).update(changed.clone()).await).await.unwrap();
         assert!(!admit(HASH).await);
     }

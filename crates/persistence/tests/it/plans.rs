@@ -249,7 +249,7 @@ surveys! {
         survey.look("a user as administrators see one", scope_of(&db).user_detail(id, NOW)).await;
         survey.look("terms", write(&db, NOW, async move |tx| {
             let patch = UserPatch { username: Some(Username::parse("augusta").unwrap()), ..UserPatch::default() };
-            let (changed, _) = before.clone().update(patch, &[], &caller(), NOW).unwrap();
+            let (changed, _) = before.clone().update(patch, true, &[], &caller(), NOW).unwrap();
             tx.system(SYSTEM).update(changed).await
         })).await;
         for of in Found::ALL {

@@ -129,6 +129,7 @@ async fn is_hidden(method: &str, scope: &Scope<'_>, of: &Theirs) -> Option<bool>
             let filter = AssignmentFilter { users: vec![user], ..AssignmentFilter::default() };
             hides(scope.assignments(&filter, WAY, &at).await, |list| list.total > 0)
         }
+        "same_assignment" => none(scope.same_assignment(&of.assignment).await),
         "audit_event" => none(scope.audit_event(of.event).await),
         "audit_events" => hides(scope.audit_events(&events, WAY, &at).await, |list| list.total > 0),
         "audit_feed" => hides(scope.audit_feed(&events, None, 50).await, |list| !list.is_empty()),
@@ -196,7 +197,7 @@ async fn is_refused(method: &str, scope: &WriteScope<'_>, of: &Theirs) -> Option
     let rename = || {
         let name = Some(Some(DisplayName::parse("Owned").unwrap()));
         let patch = UserPatch { display_name: name, ..UserPatch::default() };
-        of.user.clone().update(patch, &[], &caller(), NOW).unwrap().0
+        of.user.clone().update(patch, true, &[], &caller(), NOW).unwrap().0
     };
     let new_role = || {
         let id = RoleId::from_parts(NOW.unix_millis(), bytes());
@@ -206,6 +207,10 @@ async fn is_refused(method: &str, scope: &WriteScope<'_>, of: &Theirs) -> Option
         "insert" => refuses(scope.insert(new_role()).await),
         "insert_many" => refuses(scope.insert_many(vec![new_role()]).await),
         "update" => refuses(scope.update(rename()).await),
+        "partner_locked" => none(scope.partner_locked(of.partner.id).await),
+        "tenant_locked" => none(scope.tenant_locked(of.tenant.id).await),
+        "role_locked" => none(scope.role_locked(of.role.id).await),
+        "user_locked" => none(scope.user_locked(user.id).await),
         "redact_user_events" => refuses(scope.redact_user_events(at, user.id, by()).await),
         "delete_below_user" => refuses(scope.delete_below_user(&user).await),
         "delete_below_role" => refuses(scope.delete_below_role(&of.role).await),

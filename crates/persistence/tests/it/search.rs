@@ -23,7 +23,7 @@ async fn found(scope: &Scope<'_>, words: &str, filter: UserFilter) -> Vec<String
 }
 
 async fn change(db: &Db, user: &User, patch: UserPatch) -> User {
-    let (changed, _) = user.clone().update(patch, &[], &caller(), NOW).unwrap();
+    let (changed, _) = user.clone().update(patch, true, &[], &caller(), NOW).unwrap();
     write(db, NOW, async move |tx| tx.system(SYSTEM).update(changed.clone()).await).await.unwrap()
 }
 

@@ -47,6 +47,40 @@ api_tests! {
         }
     }
 
+    async fn event_of_what_was_made_has_every_field_that_was_given(world) {
+        let admin = world.admin().await;
+        let make = async |path: &str, body: Value| world.post(path).bearer(&admin).json(body).send().await.expect(201).data()["id"].clone();
+        let contact = "office@mail.example";
+        let partner = make("/admin/partners", json!({"name": "Acme", "slug": "acme", "contact_email": contact})).await;
+        let body = json!({"name": "Acme", "slug": "acme", "partner_id": partner, "contact_email": contact, "branding": {"primary_color": "#00aaff"}});
+        let tenant = make("/admin/tenants", body).await;
+        let body = json!({"tenant_id": tenant, "username": "ada", "email": "ada@mail.example", "display_name": "Ada", "phone": "+49301234567"});
+        let user = make("/admin/users", body).await;
+        let changes = async |id: &Value, action: &str| {
+            let path = format!("/admin/audit-events?resource_id={}&action={action}", id.as_str().unwrap());
+            let event = world.get(&path).bearer(&admin).send().await.expect(200).data()[0].clone();
+            event["changes"].as_array().unwrap().iter().map(|change| (change["field"].clone(), change["new"].clone())).collect::<Vec<_>>()
+        };
+        for (id, action, field, value) in [
+            (&partner, "partner.created", "contact_email", contact), (&tenant, "tenant.created", "contact_email", contact),
+            (&user, "user.created", "display_name", "Ada"), (&user, "user.created", "phone", "+49301234567"),
+        ] {
+            let changes = changes(id, action).await;
+            assert!(changes.contains(&(json!(field), json!(value))), "{action}: {changes:?}");
+        }
+    }
+
+    async fn wrong_current_password_is_an_event_of_the_user_who_gave_it(world) {
+        let tenant = world.tenant("acme").await;
+        let ada = world.person(&tenant, "ada").await;
+        let signed = world.login(&ada).await;
+        let body = json!({"current_password": "wrong horse battery", "new_password": crate::harness::PASSWORD});
+        world.post("/me/password").bearer(&signed).json(body).send().await.expect(401);
+        let path = "/admin/audit-events?action=user.password_change_failed";
+        let event = world.get(path).bearer(world.admin().await).send().await.expect(200).data()[0].clone();
+        assert_eq!((&event["actor"]["id"], &event["actor"]["session_id"]), (&json!(ada.id), &json!(signed.session())), "{event}");
+    }
+
     async fn change_of_a_setting_names_the_setting_alone(world) {
         let (tenant, boss, _) = acme(&world).await;
         world.settings(&tenant, json!({"session_idle_minutes": 30})).await;

@@ -55,6 +55,24 @@ api_tests! {
         world.delete(&path(&weak)).bearer(&clerk).send().await.expect(204);
     }
 
+    async fn role_that_has_run_out_is_given_again(world) {
+        let tenant = world.tenant("acme").await;
+        let (ada, role) = (world.person(&tenant, "ada").await, world.role(&tenant, "support", &["users:read"]).await);
+        let end = world.app.env().now().plus(std::time::Duration::from_secs(300)).to_string();
+        let body = json!({"user_id": ada.id, "role_id": role, "anchor": in_tenant(&tenant), "expires_at": end});
+        let path = "/admin/role-assignments";
+        let admin = world.admin().await;
+        let first = world.post(path).bearer(&admin).json(body.clone()).send().await.expect(201).data()["id"].clone();
+        world.post(path).bearer(&admin).json(body).send().await.problem(409, "conflict");
+        world.clock.advance(std::time::Duration::from_secs(301));
+        let admin = world.fresh_admin().await;
+        let body = json!({"user_id": ada.id, "role_id": role, "anchor": in_tenant(&tenant)});
+        let again = world.post(path).bearer(&admin).json(body).send().await.expect(201).data()["id"].clone();
+        assert_ne!(first, again);
+        let held = world.get(&format!("{path}?user_id={}", ada.id)).bearer(&admin).send().await.expect(200);
+        assert_eq!(held.ids(), [again.as_str().unwrap()]);
+    }
+
     async fn refusal_names_the_permission_that_the_caller_lacks(world) {
         let tenant = world.tenant("acme").await;
         let boss = world.tenant_admin(&tenant, "boss").await;

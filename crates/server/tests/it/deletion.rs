@@ -242,6 +242,37 @@ api_tests! {
         assert_eq!(world.number(sql).await, 0, "{statuses:?}");
     }
 
+    async fn no_role_is_made_or_given_below_what_is_being_deleted(world) {
+        let admin = world.admin().await;
+        let make = async |path: &str, body: Value| world.post(path).bearer(&admin).json(body).send().await;
+        for round in 0..12 {
+            let slug = format!("t{round}");
+            let tenant = world.tenant(&slug).await;
+            let (ada, bob) = (world.person(&tenant, "ada").await, world.person(&tenant, "bob").await);
+            let (role, other) = (world.role(&tenant, "role", &["users:read"]).await, world.role(&tenant, "other", &["users:read"]).await);
+            let anchor = json!({"level": "tenant", "tenant_id": tenant.id});
+            let give = |user: &str, role: &str| json!({"user_id": user, "role_id": role, "anchor": anchor});
+            let path = |what: &str, id: &str| format!("/admin/{what}/{id}");
+            let (role_path, user_path, tenant_path) = (path("roles", &role), path("users", &bob.id), path("tenants", &tenant.id));
+            let (given, gone) = join!(make("/admin/role-assignments", give(&ada.id, &role)), delete(&world, &role_path));
+            assert!(matches!((given.status, gone.status), (201 | 422, 204)), "{} {}", given.status, gone.status);
+            let (given, gone) = join!(make("/admin/role-assignments", give(&bob.id, &other)), delete(&world, &user_path));
+            assert!(matches!((given.status, gone.status), (201 | 422, 204)), "{} {}", given.status, gone.status);
+            let body = json!({"tenant_id": tenant.id, "name": "late", "permissions": ["users:read"]});
+            let (made, given, gone) = join!(make("/admin/roles", body), make("/admin/role-assignments", give(&ada.id, &other)), delete(&world, &tenant_path));
+            let statuses = (made.status, given.status, gone.status);
+            assert!(matches!(statuses, (201 | 422, 201 | 422, 204)), "{statuses:?}");
+        }
+        let orphans = [
+            "SELECT COUNT(*) FROM roles r JOIN tenants t ON t.id = r.tenant_id WHERE t.deleted_at IS NOT NULL AND r.deleted_at IS NULL",
+            "SELECT COUNT(*) FROM role_assignments a JOIN roles r ON r.id = a.role_id WHERE r.deleted_at IS NOT NULL AND a.deleted_at IS NULL",
+            "SELECT COUNT(*) FROM role_assignments a JOIN users u ON u.id = a.user_id WHERE u.deleted_at IS NOT NULL AND a.deleted_at IS NULL",
+        ];
+        for sql in orphans {
+            assert_eq!(world.number(sql).await, 0, "{sql}");
+        }
+    }
+
     async fn sessions_of_a_deleted_user_stay_in_the_history(world) {
         let tenant = world.tenant("acme").await;
         let ada = world.person(&tenant, "ada").await;

@@ -135,6 +135,22 @@ api_tests! {
         invite(&world, &boss, &tenant, &json!({"id": ada.id})).await.problem(409, "conflict");
     }
 
+    async fn account_without_a_password_waits_for_its_owner_again_after_suspension(world) {
+        let (tenant, boss) = administered(&world).await;
+        let user = invited(&world, &tenant, &boss, "ada").await;
+        let path = format!("/tenants/{}/users/{}", tenant.id, user["id"].as_str().unwrap());
+        let set = async |status: &str| {
+            let answer = world.patch(&path).bearer(&boss).json(json!({"status": status})).send().await;
+            answer.expect(200).data()["status"].clone()
+        };
+        assert_eq!(set("ACTIVE").await, "INVITED");
+        assert_eq!(set("SUSPENDED").await, "SUSPENDED");
+        assert_eq!(set("ACTIVE").await, "INVITED");
+        accept(&world, user["invitation"]["token"].as_str().unwrap(), json!({})).await.expect(200);
+        assert_eq!(set("SUSPENDED").await, "SUSPENDED");
+        assert_eq!(set("ACTIVE").await, "ACTIVE");
+    }
+
     async fn suspended_account_cannot_be_taken_by_its_link(world) {
         let (tenant, boss) = administered(&world).await;
         let user = invited(&world, &tenant, &boss, "ada").await;

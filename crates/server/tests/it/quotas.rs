@@ -77,6 +77,23 @@ api_tests! {
         make_user(&world, &tenant, "eve").await.expect(201);
     }
 
+    async fn tenant_with_more_users_than_a_partner_allows_is_not_given_to_it(world) {
+        let tenant = world.tenant("acme").await;
+        world.person(&tenant, "ada").await;
+        world.person(&tenant, "bob").await;
+        let small = world.partner("globex").await;
+        limit(&world, &small, json!({"max_users_per_tenant": 1})).await;
+        let path = format!("/admin/tenants/{}", tenant.id);
+        let give = async |query: &str| {
+            let body = json!({"partner_id": small});
+            world.patch(&format!("{path}{query}")).bearer(world.admin().await).json(body).send().await
+        };
+        give("").await.problem(409, "limit_reached");
+        assert_eq!(world.get(&path).bearer(world.admin().await).send().await.data()["partner_id"], json!(tenant.partner_id));
+        limit(&world, &small, json!({"max_users_per_tenant": 2})).await;
+        give("").await.expect(200);
+    }
+
     async fn tenant_is_not_given_to_a_partner_that_has_all_it_may_have(world) {
         let tenant = world.tenant("acme").await;
         let full = world.partner("globex").await;

@@ -1,13 +1,13 @@
 //! What is searched for among users.
 
 use gatehouse_domain::{
-    authz::{Area, ReadUsers, authorize},
+    authz::{Area, ReadAssignments, ReadUsers, authorize},
     issue::Parse,
     page::{Direction, PageRequest, Start},
     search::Search,
     user::UserStatus,
 };
-use gatehouse_persistence::UserFilter;
+use gatehouse_persistence::{AssignmentFilter, UserFilter};
 
 use super::survey::Survey;
 use crate::fixture::*;
@@ -47,4 +47,8 @@ pub async fn users(survey: &mut Survey) {
             }
         }
     }
+    let everywhere = grant::<ReadAssignments>(&Area::Directory);
+    let scope = db.scope(&everywhere);
+    let all = scope.assignments(&AssignmentFilter::default(), Direction::Descending, &page(1, 50)).await.unwrap();
+    survey.look("the same assignment", scope.same_assignment(&all.items[0])).await;
 }

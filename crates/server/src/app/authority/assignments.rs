@@ -85,9 +85,17 @@ impl Assignments<'_> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
-            let user = scope.user(assign.user_id).await?.ok_or_else(|| Error::unknown("user_id"))?;
-            let role = role(&scope, assign.role_id).await?.ok_or_else(|| Error::unknown("role_id"))?;
-            let caller = authority_at(&grant, &scope, assign.anchor).await?.ok_or_else(|| Error::unknown("anchor"))?;
+            // Users are locked before what they belong to, as in every other change. Who is locked keeps both.
+            let user = scope.user_locked(assign.user_id).await?.ok_or_else(|| Error::unknown("user_id"))?;
+            let lock = !assign.anchor.includes(user.tenant());
+            let caller = authority_at(&grant, &scope, assign.anchor, lock).await?;
+            let caller = caller.ok_or_else(|| Error::unknown("anchor"))?;
+            let role = match BuiltinRole::by_id(assign.role_id) {
+                Some(role) => AnyRole::Builtin(role),
+                None => {
+                    AnyRole::Custom(scope.role_locked(assign.role_id).await?.ok_or_else(|| Error::unknown("role_id"))?)
+                }
+            };
             let new = NewAssignment {
                 id,
                 tenant: user.tenant(),
@@ -96,7 +104,13 @@ impl Assignments<'_> {
                 anchor: assign.anchor,
                 expires_at: assign.expires_at,
             };
-            let assignment = scope.insert(Assignment::create(new, &caller, tx.now())?).await?;
+            let created = Assignment::create(new, &caller, tx.now())?;
+            if let Some(same) = scope.same_assignment(created.value()).await?
+                && let Some(cleared) = same.clear_away(&grant.by(), tx.now())
+            {
+                scope.update(cleared).await?;
+            }
+            let assignment = scope.insert(created).await?;
             scope.shorten_sessions(user.tenant(), user.id).await?;
             Ok::<_, Error>(assignment)
         };
@@ -159,24 +173,22 @@ impl Assignments<'_> {
     }
 }
 
-async fn role(scope: &WriteScope<'_>, id: RoleId) -> Result<Option<AnyRole>> {
-    match BuiltinRole::by_id(id) {
-        Some(role) => Ok(Some(AnyRole::Builtin(role))),
-        None => Ok(scope.role(id).await?.map(AnyRole::Custom)),
-    }
-}
-
-/// What the caller holds, to be compared at an anchor; `None` where the caller cannot see it.
+/// What the caller holds, to be compared at an anchor; `None` where the caller cannot see it. It can be locked, so that
+/// something can be made below it.
 async fn authority_at<P: Permission>(
     grant: &Grant<P>,
     scope: &WriteScope<'_>,
     anchor: Anchor,
+    lock: bool,
 ) -> Result<Option<Authority>> {
-    Ok(match anchor {
-        Anchor::Tenant(id) => scope.tenant(id).await?.map(|tenant| grant.authority([tenant.reference()])),
-        Anchor::Partner(id) => scope.partner(id).await?.map(|_| grant.authority([])),
-        Anchor::Platform => Some(grant.authority([])),
-    })
+    let tenant = match (anchor, lock) {
+        (Anchor::Tenant(id), true) => scope.tenant_locked(id).await?.map(|tenant| Some(tenant.reference())),
+        (Anchor::Tenant(id), false) => scope.tenant(id).await?.map(|tenant| Some(tenant.reference())),
+        (Anchor::Partner(id), true) => scope.partner_locked(id).await?.map(|_| None),
+        (Anchor::Partner(id), false) => scope.partner(id).await?.map(|_| None),
+        (Anchor::Platform, _) => Some(None),
+    };
+    Ok(tenant.map(|tenant| grant.authority(tenant)))
 }
 
 /// The role that is assigned, if the caller sees it, and what the caller holds where it is. As the caller sees the
@@ -186,7 +198,10 @@ async fn about<P: Permission>(
     scope: &WriteScope<'_>,
     assignment: &Assignment,
 ) -> Result<(Option<AnyRole>, Authority)> {
-    let role = role(scope, assignment.role_id).await?;
-    let caller = authority_at(grant, scope, assignment.anchor).await?;
+    let role = match BuiltinRole::by_id(assignment.role_id) {
+        Some(role) => Some(AnyRole::Builtin(role)),
+        None => scope.role(assignment.role_id).await?.map(AnyRole::Custom),
+    };
+    let caller = authority_at(grant, scope, assignment.anchor, false).await?;
     Ok((role, caller.unwrap_or_else(|| grant.authority([]))))
 }

@@ -95,7 +95,7 @@ impl Roles<'_> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
-            let tenant = scope.tenant(tenant).await?.ok_or_else(|| Error::unknown("tenant_id"))?.reference();
+            let tenant = scope.tenant_locked(tenant).await?.ok_or_else(|| Error::unknown("tenant_id"))?.reference();
             not_a_builtin(&name)?;
             let caller = grant.authority([tenant]);
             Ok(scope.insert(Role::create(id, tenant, name.clone(), permissions.clone(), &caller, tx.now())?).await?)

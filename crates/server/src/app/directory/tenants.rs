@@ -152,6 +152,9 @@ impl Tenants<'_> {
             let area = Area::Tenant(TenantRef { id, partner_id: partner });
             evidence_is_kept(tx, &grant, area, [&before, &after], &defaults).await?;
             let tenant = scope.update(changed).await?;
+            if tenant.partner_id != partner {
+                its_users_fit(tx, tenant.reference()).await?;
+            }
             let effects = match ends {
                 Some(ends) => end(tx, &scope, &ends, mode).await?,
                 None => {
@@ -170,6 +173,14 @@ impl Tenants<'_> {
 async fn another_tenant_fits(tx: &WriteTx<'_>, partner: PartnerId) -> Result<()> {
     match tx.system(SystemReason::Quota).tenant_quota(partner).await?.exhausted() {
         Some(most) => Err(Error::LimitReached(format!("The partner may have {most} tenants.").into())),
+        None => Ok(()),
+    }
+}
+
+/// A tenant has no more users than its partner allows: one that moves may have come with too many.
+async fn its_users_fit(tx: &WriteTx<'_>, tenant: TenantRef) -> Result<()> {
+    match tx.system(SystemReason::Quota).user_quota(tenant).await?.exceeded() {
+        Some(most) => Err(Error::LimitReached(format!("A tenant of the partner may have {most} users.").into())),
         None => Ok(()),
     }
 }

@@ -153,7 +153,11 @@ impl Users<'_> {
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
             let caller = authority(&grant, &scope, view.user.tenant(), &view.roles).await?;
             let old = view.user.email.clone();
-            let (changed, ends) = view.user.update(patch.clone(), &view.roles, &caller, tx.now())?;
+            let has_password = match patch.status {
+                Some(UserStatus::Active) => scope.portable_user(id).await?.is_some_and(|user| user.hash.is_some()),
+                _ => true,
+            };
+            let (changed, ends) = view.user.update(patch.clone(), has_password, &view.roles, &caller, tx.now())?;
             let user = scope.update(changed).await?;
             if user.email.key() != old.key() && user.status == UserStatus::Active {
                 let house = scope.tenant(user.tenant_id).await?.ok_or(Error::NotFound)?;

@@ -5,7 +5,7 @@
 
 use gatehouse_domain::{
     audit::Refused,
-    authz::TenantRef,
+    authz::{By, TenantRef},
     id::{SessionId, UserId},
     password::Password,
     secret::PasswordHash,
@@ -88,7 +88,7 @@ impl Passwords<'_> {
         facts: &TenantFacts,
         (id, session): (UserId, SessionId),
         password: Password,
-        refused: fn(TenantRef, UserId, &'static str) -> Refused,
+        refused: fn(TenantRef, By, &'static str) -> Refused,
         origin: &Origin,
     ) -> Result<Proved> {
         let before = self.attempts.of_user(facts, id, Some(self.attempts.session_key(session)), origin).await?;
@@ -96,7 +96,7 @@ impl Passwords<'_> {
         if before.found.is_none() {
             return Err(Error::NotFound);
         }
-        let refused = |_, why| refused(facts.reference(), id, why);
+        let refused = |_, why| refused(facts.reference(), By::oneself(id, Some(session)), why);
         self.check(facts, before, password, true, refused, origin).await
     }
 

@@ -201,7 +201,7 @@ mod tests {
         let (name, now) = (LoginName::parse("ada").unwrap(), stage.app.env().now());
         let user = stage.app.users().find(&stage.facts, &name, SystemReason::Cli).await.unwrap().unwrap();
         let patch = UserPatch { status: Some(UserStatus::Suspended), ..UserPatch::default() };
-        let changed = user.update(patch, &[], &Authority::system(SystemReason::Setup), now).unwrap().0;
+        let changed = user.update(patch, true, &[], &Authority::system(SystemReason::Setup), now).unwrap().0;
         let work = async move |tx: &WriteTx<'_>| {
             Ok::<_, Error>(tx.system(SystemReason::Setup).update(changed.clone()).await.map(drop)?)
         };
