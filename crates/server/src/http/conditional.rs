@@ -2,8 +2,9 @@
 //! answer that is sent only if it is another one.
 //!
 //! An entity tag has two halves. The first names the version of what can be changed, the second the whole answer, with
-//! what happens by itself, such as the last sign-in. `If-Match` asks about the first: whoever changes a user need not
-//! care that the user signed in meanwhile. `If-None-Match` asks about both, so that nobody misses anything.
+//! what happens by itself, such as the last sign-in, and proves that the tag was given out. `If-Match` takes each tag that
+//! was given out for the version: whoever changes a user need not care that the user signed in meanwhile.
+//! `If-None-Match` compares both halves, so that nobody misses anything.
 
 use actix_web::{
     HttpRequest, HttpResponse, Responder,
@@ -12,9 +13,8 @@ use actix_web::{
         Method, StatusCode,
         header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH},
     },
+    web::Data,
 };
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
     issue::{Fault, Issues},
     partner::Partner,
@@ -28,7 +28,12 @@ use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use crate::{
-    app::{Error, authority::roles::AnyRole, request::client::Condition, settings::Decided},
+    app::{
+        App, Error,
+        authority::roles::AnyRole,
+        request::{client::Condition, entity_tags},
+        settings::Decided,
+    },
     http::{
         envelope::{ApiResponse, WithChanges, WithEffects},
         operation::{About, Describe},
@@ -40,8 +45,6 @@ use crate::{
 const TAGS_MAX: usize = 32;
 /// The most bytes that such a header may have.
 const HEADER_MAX: usize = 4096;
-/// The length of half a tag: 16 bytes in base64url.
-const HALF: usize = 22;
 
 /// Something whose changes are counted.
 pub trait Revision {
@@ -100,15 +103,15 @@ impl Revision for AnyRole {
     }
 }
 
-/// The half of a tag that names a version: the random half of the id, and the number of changes.
-fn version_tag(id: Uuid, version: i64) -> String {
+/// What names a version: the random half of the id, and the number of changes.
+fn version_bytes(id: Uuid, version: i64) -> [u8; 16] {
     let (_, random) = id.as_u64_pair();
-    URL_SAFE_NO_PAD.encode([random.to_be_bytes(), version.to_be_bytes()].as_flattened())
+    (u128::from(random) << 64 | u128::from(version.cast_unsigned())).to_be_bytes()
 }
 
-/// The half that names the whole answer.
-fn answer_tag(data: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(&digest(&SHA256, data).as_ref()[..16])
+fn app(request: &HttpRequest) -> &App {
+    let Some(app) = request.app_data::<Data<App>>() else { unreachable!("the application is part of every route") };
+    app
 }
 
 /// An answer with one thing that has versions.
@@ -191,10 +194,10 @@ impl<R: Answers> Responder for Versioned<R> {
             Ok(data) => data,
             Err(error) => return HttpResponse::from_error(Failure::from(Error::Internal(Box::new(error)))),
         };
-        let tag = version_tag(id, version) + &answer_tag(data.get().as_bytes());
+        let tag = app(request).entity_tags().write(version_bytes(id, version), data.get().as_bytes());
         let known = || Tags::read(request.headers(), &IF_NONE_MATCH).ok().flatten();
         let mut response = match (request.method(), known()) {
-            (&Method::GET, Some(known)) if known.has(|other, _| other == tag) => {
+            (&Method::GET, Some(known)) if known.has(|other| other == tag) => {
                 HttpResponse::new(StatusCode::NOT_MODIFIED)
             }
             _ => answer(data).respond_to(request),
@@ -223,12 +226,13 @@ pub fn condition(request: &HttpRequest) -> Result<Option<Condition>, Failure> {
     let fault = || Fault::new("entity_tags", "must be * or a list of quoted entity tags");
     let read = Tags::read(request.headers(), &IF_MATCH);
     let tags = read.map_err(|Unreadable| Issues::from(fault().at(vec!["header".into(), "If-Match".into()])))?;
-    Ok(tags.map(|tags| {
-        Condition::new(move |id, version| {
-            let current = version_tag(id, version);
+    let ours = app(request).entity_tags();
+    Ok(tags.map(|mut tags| {
+        if let Tags::Listed(tags) = &mut tags {
             // A weak tag is none that a change could depend on (section 13.1.1).
-            tags.has(|tag, is_weak| !is_weak && tag.len() == 2 * HALF && tag.starts_with(&current))
-        })
+            tags.retain(|(tag, is_weak)| !*is_weak && ours.is_ours(tag));
+        }
+        Condition::new(move |id, version| tags.has(|tag| entity_tags::names(tag, version_bytes(id, version))))
     }))
 }
 
@@ -284,10 +288,10 @@ impl Tags {
         if listed.is_empty() { Err(Unreadable) } else { Ok(Some(Self::Listed(listed))) }
     }
 
-    fn has(&self, matches: impl Fn(&str, bool) -> bool) -> bool {
+    fn has(&self, matches: impl Fn(&str) -> bool) -> bool {
         match self {
             Self::Any => true,
-            Self::Listed(tags) => tags.iter().any(|(tag, is_weak)| matches(tag, *is_weak)),
+            Self::Listed(tags) => tags.iter().any(|(tag, _)| matches(tag)),
         }
     }
 }

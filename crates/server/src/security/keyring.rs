@@ -126,6 +126,7 @@ pub struct Keyring {
     refresh: hmac::Key,
     cursor: hmac::Key,
     form: hmac::Key,
+    entity_tag: hmac::Key,
     idempotency: hmac::Key,
     throttle: hmac::Key,
     device: hmac::Key,
@@ -200,6 +201,7 @@ impl Keyring {
             refresh: mac(b"refresh token"),
             cursor: mac(b"cursor"),
             form: mac(b"form"),
+            entity_tag: mac(b"entity tag"),
             idempotency: mac(b"receipt"),
             throttle: mac(b"throttle"),
             device: mac(b"device token"),
@@ -297,6 +299,12 @@ impl Keyring {
     #[must_use]
     pub fn cursor_tag(&self, body: &[u8]) -> [u8; TAG_LEN] {
         truncated(&self.cursor, body)
+    }
+
+    /// The authentication code of an entity tag.
+    #[must_use]
+    pub fn entity_tag(&self, body: &[u8]) -> [u8; TAG_LEN] {
+        truncated(&self.entity_tag, body)
     }
 
     /// What authenticates the audit trail.

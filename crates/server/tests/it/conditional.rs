@@ -52,7 +52,10 @@ api_tests! {
             assert_ne!(now, seen, "{path}");
             assert_eq!(tag(&get(&world, &admin, &path).await), now, "{path}");
             let before = get(&world, &admin, &path).await.data();
-            for stale in [seen.clone(), format!("W/{now}"), "\"nonsense\"".into(), format!("W/{now}, {seen}"), "\"\"".into()] {
+            // The half of the version alone, with what no answer had.
+            let made_up = format!("\"{}AAAAAAAAAAAAAAAAAAAAAA\"", &now[1..23]);
+            let mixed = format!("{}{}", &now[..23], &seen[23..]);
+            for stale in [seen.clone(), format!("W/{now}"), "\"nonsense\"".into(), format!("W/{now}, {seen}"), "\"\"".into(), made_up, mixed] {
                 change(&world, &admin, &path, &stale, &two).await.problem(412, "precondition_failed");
             }
             assert_eq!(get(&world, &admin, &path).await.data(), before, "{path}");

@@ -4,6 +4,7 @@ pub mod buckets;
 pub mod client;
 pub mod cursors;
 pub mod device;
+pub mod entity_tags;
 pub mod form_tokens;
 pub mod idempotency;
 
@@ -36,6 +37,11 @@ impl App {
     /// What binds forms to browsers.
     pub fn form_tokens(&self) -> form_tokens::FormTokens<'_> {
         form_tokens::FormTokens::new(&self.keyring)
+    }
+
+    /// Entity tags, as clients keep them.
+    pub fn entity_tags(&self) -> entity_tags::EntityTags<'_> {
+        entity_tags::EntityTags::new(&self.keyring)
     }
 
     /// How many requests somebody may send.
