@@ -3,7 +3,7 @@
 //! ```compile_fail
 //! use gatehouse_domain::{audit::Action, change::Changed, time::Timestamp};
 //! // Only the domain's transitions make a `Changed`; nobody can save a value with a made-up event.
-//! let forged = Changed { value: Timestamp::default(), event: todo!(), endangers_platform: false };
+//! let forged = Changed { value: Timestamp::default(), event: todo!(), endangers_platform: false, elsewhere: None };
 //! ```
 
 use crate::{
@@ -18,6 +18,7 @@ pub struct Changed<T> {
     value: T,
     event: Event,
     endangers_platform: bool,
+    elsewhere: Option<Box<Event>>,
 }
 
 impl<T> Changed<T> {
@@ -26,12 +27,13 @@ impl<T> Changed<T> {
             value,
             event: Event { action, resource, by: *by, failure: None, reason: None, fields: Fields::default() },
             endangers_platform: false,
+            elsewhere: None,
         }
     }
 
     /// A change whose event another transition has made.
     pub(crate) const fn of(value: T, event: Event) -> Self {
-        Self { value, event, endangers_platform: false }
+        Self { value, event, endangers_platform: false, elsewhere: None }
     }
 
     /// Marks a change that can leave the platform without an administrator.
@@ -44,6 +46,17 @@ impl<T> Changed<T> {
     /// [`crate::platform::administrator_stays`].
     pub const fn endangers_platform(&self) -> bool {
         self.endangers_platform
+    }
+
+    /// Tells of the change where its event is not seen.
+    pub(crate) fn told_elsewhere(mut self, event: Option<Event>) -> Self {
+        self.elsewhere = event.map(Box::new);
+        self
+    }
+
+    /// The event for those who do not see that of the change.
+    pub fn elsewhere(&self) -> Option<Box<Event>> {
+        self.elsewhere.clone()
     }
 
     pub(crate) fn with(mut self, fields: Fields) -> Self {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    audit::{Action, Fields, Resource, ResourceKind},
+    audit::{Action, Event, Fields, Resource, ResourceKind},
     authz::{By, TenantRef},
     change::Changed,
     id::{PartnerId, TenantId},
@@ -262,7 +262,18 @@ impl Tenant {
         let resource = next.resource();
         let moves = self.partner_id != next.partner_id;
         let endangers = ends.is_some() || moves || next.settings.begins_to_ask_for_verified_email(&self.settings);
-        (Changed::new(next, action, resource, by).with(fields).endangering_platform(endangers), ends)
+        let left = moves.then(|| self.left(by));
+        let changed = Changed::new(next, action, resource, by).with(fields).endangering_platform(endangers);
+        (changed.told_elsewhere(left), ends)
+    }
+
+    /// That a tenant has gone to another partner, for the one that it had: an event of the partner itself, as those of
+    /// the tenant are no longer its own.
+    fn left(&self, by: &By) -> Event {
+        let resource = Resource::of(ResourceKind::Tenant, self.id.uuid()).in_partner(self.partner_id);
+        let mut fields = Fields::default();
+        fields.change("partner_id", Some(self.partner_id), None::<PartnerId>);
+        Event { action: Action::TenantTransferred, resource, by: *by, failure: None, reason: None, fields }
     }
 
     /// Deletes a tenant with everything in it. Its slug is free for another.

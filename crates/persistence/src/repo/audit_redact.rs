@@ -11,8 +11,11 @@ use uuid::Uuid;
 
 use crate::{
     entity::audit_event::{ActiveModel, Column, Entity, Model},
-    error::Result,
-    repo::audit_tag::{changes_digest, field_names, origin_digest, without_values},
+    error::{Error, Result},
+    repo::{
+        Home,
+        audit_tag::{changes_digest, field_names, origin_digest, without_values},
+    },
     scope::WriteScope,
 };
 
@@ -27,9 +30,9 @@ impl WriteScope<'_> {
     /// # Errors
     /// [`crate::Error::ScopeViolation`] when the tenant lies outside the scope.
     pub async fn redact_user_events(&self, tenant: TenantRef, user: UserId, by: By) -> Result<usize> {
-        self.guard(&crate::repo::Home { partner: tenant.partner_id, tenant: Some(tenant.id), user: Some(user) })?;
+        let home = Home { partner: tenant.partner_id, tenant: Some(tenant.id), user: Some(user) };
         let mac = self.tx.mac()?;
-        let rows = self.events_to_redact(tenant, user.uuid()).await?;
+        let rows = self.events_to_redact(&home, user.uuid()).await?;
         if rows.is_empty() {
             return Ok(0);
         }
@@ -44,15 +47,18 @@ impl WriteScope<'_> {
                 redacted.changes_digest = Some(changes_digest(mac, row).to_vec());
                 redacted.changes = Some(without_values(&names));
             }
-            self.put_redacted(redacted).await?;
+            self.put_redacted(&home, redacted).await?;
         }
         let count = rows.len();
         self.tx.record(audit::redacted(tenant, user, by, count as u64)).await?;
         Ok(count)
     }
 
-    async fn events_to_redact(&self, tenant: TenantRef, user: Uuid) -> Result<Vec<Model>> {
-        let events = || self.select::<Entity>().filter(Column::TenantId.eq(tenant.id.uuid()));
+    /// Those that the tenant had under another partner are among them.
+    async fn events_to_redact(&self, home: &Home, user: Uuid) -> Result<Vec<Model>> {
+        self.guard(home)?;
+        let tenant = home.tenant.ok_or(Error::ScopeViolation)?.uuid();
+        let events = || self.tx.table::<Entity>().select().filter(Column::TenantId.eq(tenant));
         let has_origin = || Column::IpAddress.is_not_null().or(Column::UserAgent.is_not_null());
         let by_nobody = || Column::ActorId.is_null().and(has_origin());
         let mut by_user = events().filter(Column::ActorId.eq(user)).filter(has_origin());
@@ -62,7 +68,7 @@ impl WriteScope<'_> {
             .filter(Column::ResourceType.eq(ResourceKind::User.as_str()))
             .filter(Column::Action.ne(Action::AuditEventRedacted.as_str()))
             .filter(Column::Changes.is_not_null().and(Column::ChangesDigest.is_null()).or(by_nobody()));
-        let created = self.select::<Entity>().filter(Column::ActorId.eq(user));
+        let created = self.tx.table::<Entity>().select().filter(Column::ActorId.eq(user));
         let created = created.filter(Column::Action.eq(Action::SessionCreated.as_str()));
         let of_sessions = events()
             .filter(Column::ResourceType.eq(ResourceKind::Session.as_str()))
@@ -73,7 +79,7 @@ impl WriteScope<'_> {
         Ok(by_user.all(&self.exec).await?)
     }
 
-    async fn put_redacted(&self, row: Model) -> Result<()> {
+    async fn put_redacted(&self, home: &Home, row: Model) -> Result<()> {
         let redacted = ActiveModel {
             ip_address: Set(row.ip_address),
             user_agent: Set(row.user_agent),
@@ -82,7 +88,7 @@ impl WriteScope<'_> {
             changes_digest: Set(row.changes_digest),
             ..ActiveModel::default()
         };
-        let update = self.update_where::<Entity>().set(redacted).filter(Column::Id.eq(row.id));
+        let update = self.table_of::<Entity>(home)?.update().set(redacted).filter(Column::Id.eq(row.id));
         update.exec(&self.tx.writing()).await?;
         Ok(())
     }

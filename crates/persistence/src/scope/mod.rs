@@ -15,11 +15,15 @@ use gatehouse_domain::{
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryTrait, Select, Statement,
-    UpdateMany, sea_query::Expr,
+    UpdateMany,
+    sea_query::{Expr, Query},
 };
+
+use uuid::Uuid;
 
 use crate::{
     db::{Change, Db, Exec, WriteTx},
+    entity::tenant,
     error::{Error, Result},
     repo::{Home, Row, Versioned},
 };
@@ -36,11 +40,13 @@ pub trait Owned: EntityTrait<Model: Send + Sync> {
     fn user() -> Option<Self::Column>;
     /// The column that says when a row was deleted; `None` where rows are removed.
     fn deleted() -> Option<Self::Column>;
+    /// Whether a row keeps the partner that it had when its tenant goes to another one.
+    const IS_HISTORY: bool;
 }
 
 /// Declares the owner columns of an entity.
 macro_rules! owned {
-    ($($entity:ident: $partner:ident, $($tenant:ident)?, $($user:ident)?, $($deleted:ident)?;)*) => {$(
+    ($($entity:ident: $partner:ident, $($tenant:ident)?, $($user:ident)?, $($deleted:ident)? $(=> $history:literal)?;)*) => {$(
         impl Owned for crate::entity::$entity::Entity {
             fn id() -> Self::Column {
                 crate::entity::$entity::Column::Id
@@ -61,6 +67,8 @@ macro_rules! owned {
             fn deleted() -> Option<Self::Column> {
                 [$(crate::entity::$entity::Column::$deleted)?].into_iter().next()
             }
+
+            const IS_HISTORY: bool = false $(|| $history)?;
         }
     )*};
 }
@@ -73,7 +81,7 @@ owned! {
     assignment: PartnerId, TenantId, UserId, DeletedAt;
     session: PartnerId, TenantId, UserId, ;
     signing_key: PartnerId, TenantId, , ;
-    audit_event: PartnerId, TenantId, , ;
+    audit_event: PartnerId, TenantId, , => true;
     user_import: PartnerId, TenantId, , ;
 }
 
@@ -141,8 +149,10 @@ impl Scope<'_> {
         let nothing = || Condition::all().add(Expr::val(1).eq(0));
         match (&self.reach, E::tenant(), E::user()) {
             (Reach::Platform, ..) => Condition::all(),
-            (Reach::Partners(ids), ..) => {
-                Condition::all().add(E::partner().is_in(ids.iter().map(|id| PartnerId::uuid(*id))))
+            (Reach::Partners(ids), tenant, _) => {
+                let of_partners = E::partner().is_in(ids.iter().map(|id| PartnerId::uuid(*id)));
+                let still = tenant.filter(|_| E::IS_HISTORY).map(|tenant| still_there::<E>(tenant, ids));
+                Condition::all().add(of_partners).add_option(still)
             }
             (Reach::Tenant(within), Some(tenant), _) => Condition::all().add(tenant.eq(within.id.uuid())),
             (Reach::Own(within, user_id), Some(tenant), Some(user)) => {
@@ -235,7 +245,7 @@ impl WriteScope<'_> {
     /// # Errors
     /// [`Error::Stale`] when it is not, [`Error::LastAdministrator`]; otherwise as [`WriteScope::insert`].
     pub async fn update<T: Versioned>(&self, changed: Changed<T>) -> Result<T> {
-        let endangers_platform = changed.endangers_platform();
+        let (endangers_platform, elsewhere) = (changed.endangers_platform(), changed.elsewhere());
         let (mut value, event) = changed.into_parts();
         self.guard(&value.home())?;
         let expected = *value.version();
@@ -255,6 +265,9 @@ impl WriteScope<'_> {
         }
         self.tx.changed(Change::Everything);
         self.tx.index(std::slice::from_ref(&value), true).await?;
+        if let Some(event) = elsewhere {
+            self.tx.record(*event).await?;
+        }
         self.tx.administrator_stays(endangers_platform).await?;
         Ok(value)
     }
@@ -271,6 +284,16 @@ impl WriteScope<'_> {
     pub async fn refused(&self, refused: Refused) -> Result<()> {
         self.tx.record(refused.into_event()).await
     }
+}
+
+/// What partners themselves have, and what is of tenants that have the same partner now as then: what happened in a tenant
+/// is no business of the partner that it has left.
+fn still_there<E: Owned>(tenant: E::Column, partners: &[PartnerId]) -> Condition {
+    let mut tenants = Query::select();
+    tenants.columns([tenant::Column::Id, tenant::Column::PartnerId]).from(tenant::Entity);
+    tenants.and_where(tenant::Column::PartnerId.is_in(partners.iter().map(|id| PartnerId::uuid(*id))));
+    let then = Expr::tuple([Expr::col((E::default(), tenant)), Expr::col((E::default(), E::partner()))]);
+    Condition::any().add(tenant.eq(Uuid::nil())).add(then.in_subquery(tenants))
 }
 
 /// The statement that inserts a row; the caller has checked that it may.

@@ -8,6 +8,7 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue, ConnectionTrait, DbBackend, EntityTrait, IdenStatic, Iterable, QueryResult,
     Statement, Value,
 };
+use uuid::Uuid;
 
 use crate::{
     db::Exec,
@@ -151,8 +152,17 @@ impl Scope<'_> {
         let (partner, tenant, user) = (E::partner(), E::tenant(), E::user());
         match (&self.reach, tenant, user) {
             (Reach::Platform, ..) => sql.push(" 1 = 1"),
-            (Reach::Partners(ids), ..) => {
-                sql.push(" ").push(partner.as_str()).one_of(ids.iter().map(|id| PartnerId::uuid(*id)))
+            (Reach::Partners(ids), tenant, _) => {
+                let ids = || ids.iter().map(|id| PartnerId::uuid(*id));
+                sql.push(" ").push(partner.as_str()).one_of(ids());
+                if let Some(tenant) = tenant.filter(|_| E::IS_HISTORY) {
+                    // As in the condition that is built.
+                    let (tenant, partner) = (tenant.as_str(), partner.as_str());
+                    sql.push(" AND (").push(tenant).push(" = ").bind(Uuid::nil());
+                    sql.push(" OR (").push(tenant).push(", ").push(partner);
+                    sql.push(") IN (SELECT id, partner_id FROM tenants WHERE partner_id").one_of(ids()).push("))");
+                }
+                sql
             }
             (Reach::Tenant(within), Some(tenant), _) => {
                 sql.push(" ").push(tenant.as_str()).push(" = ").bind(within.id.uuid())
