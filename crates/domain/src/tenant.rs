@@ -127,6 +127,18 @@ impl Colour {
 
     /// What the text matches (ECMA-262).
     pub const PATTERN: &'static str = "^#[0-9a-fA-F]{6}$";
+
+    /// Black or white: whichever can be read better on this colour (WCAG 2.2, contrast ratio).
+    #[must_use]
+    pub fn text_colour(&self) -> &'static str {
+        let linear = |at: usize| {
+            let part = self.0.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or(0);
+            let part = f64::from(part) / 255.0;
+            if part <= 0.040_45 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+        };
+        let luminance = 0.2126 * linear(1) + 0.7152 * linear(3) + 0.0722 * linear(5);
+        if 1.05 / (luminance + 0.05) >= (luminance + 0.05) / 0.05 { "#ffffff" } else { "#000000" }
+    }
 }
 
 impl Parse for Colour {
@@ -290,6 +302,19 @@ impl Tenant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_on_a_colour_is_black_or_white_whichever_can_be_read_better() {
+        for (colour, text) in [
+            ("#000000", "#ffffff"),
+            ("#ffffff", "#000000"),
+            ("#ffee00", "#000000"),
+            ("#1a4fa0", "#ffffff"),
+            ("#777777", "#000000"),
+        ] {
+            assert_eq!(Colour::parse(colour).unwrap().text_colour(), text, "{colour}");
+        }
+    }
 
     #[test]
     fn logo_is_an_https_address_and_nothing_cleverer() {

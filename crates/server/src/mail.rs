@@ -202,6 +202,7 @@ impl Mailer {
         // The same every time that the mail is sent: who gets it twice can tell.
         let message_id = format!("<{id}@{}>", from.email.domain());
         let written_at = Duration::from_micros(u64::try_from(written_at.micros()).unwrap_or(0));
+        let html = letter.html().map_err(|_| Failure::never("message"))?;
         let automatic = header::HeaderName::new_from_ascii_str("Auto-Submitted");
         Message::builder()
             .from(from)
@@ -211,9 +212,7 @@ impl Mailer {
             .date(UNIX_EPOCH + written_at)
             // Nobody's absence assistant answers it (RFC 3834).
             .raw_header(header::HeaderValue::new(automatic, "auto-generated".to_owned()))
-            .multipart(
-                MultiPart::alternative().singlepart(plain(&letter.text())).singlepart(SinglePart::html(letter.html())),
-            )
+            .multipart(MultiPart::alternative().singlepart(plain(&letter.text())).singlepart(SinglePart::html(html)))
             .map_err(|_| Failure::never("message"))
     }
 }
@@ -242,6 +241,11 @@ fn put(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use gatehouse_domain::{
+        issue::Parse,
+        tenant::{Branding, Colour, HttpsUrl},
+    };
 
     use super::*;
 
@@ -290,6 +294,7 @@ mod tests {
             paragraphs: vec!["<b>Hello</b> & welcome".to_owned()],
             link: Some(Link { label: "Go".to_owned(), url: "https://id.example.com/x#a/b".to_owned() }),
             after: Vec::new(),
+            branding: Branding::default(),
         }
     }
 
@@ -342,8 +347,22 @@ mod tests {
 
     #[test]
     fn what_people_may_choose_is_inert_in_the_html() {
-        let html = letter("<i>", "\"><script>").html();
-        assert!(html.contains("&lt;b&gt;Hello&lt;/b&gt; &amp; welcome") && !html.contains("<script"), "{html}");
+        let html = letter("<i>", "\"><script>").html().unwrap();
+        assert!(html.contains("&#60;b&#62;Hello&#60;/b&#62; &#38; welcome") && !html.contains("<script"), "{html}");
+    }
+
+    #[test]
+    fn letter_looks_like_its_tenant_and_its_button_can_be_read() {
+        let plain = letter("Acme", "Hello").html().unwrap();
+        assert!(plain.contains("background:#1a4fa0;color:#ffffff") && !plain.contains("<img"), "{plain}");
+        let mut letter = letter("Acme", "Hello");
+        letter.branding = Branding {
+            logo_url: Some(HttpsUrl::parse("https://acme.example/logo.png?a=1&b=2").unwrap()),
+            primary_color: Some(Colour::parse("#ffee00").unwrap()),
+        };
+        let html = letter.html().unwrap();
+        assert!(html.contains("<img src=\"https://acme.example/logo.png?a=1&#38;b=2\" alt=\"Acme\""), "{html}");
+        assert!(html.contains("background:#ffee00;color:#000000"), "{html}");
     }
 
     #[test]

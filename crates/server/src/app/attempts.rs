@@ -156,6 +156,23 @@ impl Attempts<'_> {
         self.limits.attempts.gate(failures, now)
     }
 
+    /// Looks again at what failed, now that a password was found to be right: while it was hashed, others may have failed,
+    /// and so many that this one gets no answer either. A session that begins looks again in its own transaction.
+    ///
+    /// # Errors
+    /// Those of [`pass`].
+    pub(crate) async fn still_open(
+        &self,
+        facts: &TenantFacts,
+        user: UserId,
+        keys: &AttemptKeys,
+        origin: &Origin,
+    ) -> Result<()> {
+        let now = origin.ctx.now;
+        let attempt = self.db.system(AUTH).attempt_of(facts.reference(), user, keys, now).await?;
+        pass(self.gate(&attempt.failures, now))
+    }
+
     /// The rules by which attempts are judged.
     pub(crate) const fn rules(&self) -> AttemptRules {
         self.limits.attempts

@@ -94,7 +94,7 @@ impl Outbox {
 
     /// Writes a letter to or about a user.
     pub(crate) async fn post(&self, scope: &WriteScope<'_>, user: &User, letter: Letter, now: Timestamp) -> Result<()> {
-        let mail = self.mail(Waiting::Letter(letter), mail::give_up_at(now, None))?;
+        let mail = self.mail(Waiting::Letter(letter.into()), mail::give_up_at(now, None))?;
         Ok(scope.enqueue(user.tenant(), Some(user.id), mail).await?)
     }
 
@@ -106,7 +106,7 @@ impl Outbox {
         letter: Letter,
         now: Timestamp,
     ) -> Result<()> {
-        let mail = self.mail(Waiting::Letter(letter), mail::give_up_at(now, Some(issued.expires_at)))?;
+        let mail = self.mail(Waiting::Letter(letter.into()), mail::give_up_at(now, Some(issued.expires_at)))?;
         Ok(scope.enqueue(issued.user.tenant(), Some(issued.user.id), mail).await?)
     }
 }

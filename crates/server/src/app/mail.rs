@@ -24,7 +24,7 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Waiting {
     /// A letter, ready to be sent.
-    Letter(Letter),
+    Letter(Box<Letter>),
     /// Something that a stranger asked for.
     Request(Request),
 }

@@ -113,7 +113,7 @@ impl Worker<'_> {
         Ok(match job {
             Job::Mail(Waiting::Request(request)) => {
                 let letter = self.recovery.letter(claim, request).await?;
-                letter.map(|letter| Job::Mail(Waiting::Letter(letter))).ok_or(Outcome::Idle)
+                letter.map(|letter| Job::Mail(Waiting::Letter(letter.into()))).ok_or(Outcome::Idle)
             }
             Job::Mail(Waiting::Letter(_)) | Job::UserImport => Ok(job),
         })

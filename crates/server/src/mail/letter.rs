@@ -1,5 +1,7 @@
 //! What a mail says, as text and as HTML.
 
+use askama::Template;
+use gatehouse_domain::tenant::Branding;
 use serde::{Deserialize, Serialize};
 
 /// A letter to one person.
@@ -17,6 +19,9 @@ pub struct Letter {
     pub link: Option<Link>,
     /// What comes behind the link.
     pub after: Vec<String>,
+    /// How the tenant looks in whose name it is written.
+    #[serde(default)]
+    pub branding: Branding,
 }
 
 /// A link in a letter.
@@ -40,20 +45,17 @@ impl std::fmt::Debug for Link {
     }
 }
 
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
+/// The page of a letter. It loads nothing but the picture of its tenant.
+#[derive(Template)]
+#[template(path = "letter.html")]
+struct Page<'a> {
+    letter: &'a Letter,
+    background: &'a str,
+    text: &'static str,
 }
+
+/// The colour of a tenant that has none.
+const COLOUR: &str = "#1a4fa0";
 
 impl Letter {
     /// As plain text.
@@ -64,25 +66,13 @@ impl Letter {
         format!("{}\n\n-- \n{}\n", parts.join("\n\n"), self.from)
     }
 
-    /// As HTML that loads nothing.
-    #[must_use]
-    pub fn html(&self) -> String {
-        let paragraph = |text: &String| format!("<p>{}</p>\n", escape(text));
-        let link = self.link.iter().map(|Link { label, url }| {
-            let (label, url) = (escape(label), escape(url));
-            format!(
-                "<p><a href=\"{url}\" style=\"display:inline-block;padding:10px 18px;background:#1a4fa0;color:#fff;\
-                 text-decoration:none;border-radius:4px\">{label}</a></p>\n<p>Or copy this into your browser:<br>{url}</p>\n"
-            )
-        });
-        let parts: String =
-            self.paragraphs.iter().map(paragraph).chain(link).chain(self.after.iter().map(paragraph)).collect();
-        format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-             <meta name=\"color-scheme\" content=\"light dark\"><title>{}</title></head>\n\
-             <body style=\"font:16px/1.5 sans-serif;max-width:34em;margin:0 auto;padding:1em\">\n{parts}<p>{}</p>\n</body>\n</html>\n",
-            escape(&self.subject),
-            escape(&self.from)
-        )
+    /// As HTML, in the colours of the tenant.
+    ///
+    /// # Errors
+    /// When it cannot be rendered.
+    pub fn html(&self) -> Result<String, askama::Error> {
+        let colour = self.branding.primary_color.as_ref();
+        let (background, text) = colour.map_or((COLOUR, "#ffffff"), |colour| (colour.as_str(), colour.text_colour()));
+        Page { letter: self, background, text }.render()
     }
 }

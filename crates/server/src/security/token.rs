@@ -54,10 +54,12 @@ pub struct Claims<'a> {
     pub tenant_id: TenantId,
     /// The partner of that tenant.
     pub partner_id: gatehouse_domain::id::PartnerId,
-    /// Names of the roles held.
-    pub roles: Vec<&'a str>,
-    /// The permissions held, separated by blanks.
-    pub scope: String,
+    /// Names of the roles held; none where they would not fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<&'a str>>,
+    /// The permissions held, separated by blanks; none where they would not fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
 }
 
 /// What a verified token says.

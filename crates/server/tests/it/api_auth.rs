@@ -162,6 +162,37 @@ api_tests! {
         assert_eq!(claims["client_id"], "gatehouse");
     }
 
+    async fn token_is_short_however_many_roles_its_user_holds(world) {
+        let tenant = world.tenant("acme").await;
+        let ada = world.person(&tenant, "ada").await;
+        let role = world.role(&tenant, "Reviewer", &["sessions:read"]).await;
+        world.give(&ada, &role, json!({"level": "tenant", "tenant_id": tenant.id})).await;
+        let id = if world.app.db().is_sqlite() { "randomblob(16)" } else { "gen_random_uuid()" };
+        world.execute(format!(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) \
+             INSERT INTO roles (id, tenant_id, partner_id, name, name_key, permissions, created_at, updated_at, version) \
+             SELECT {id}, tenant_id, partner_id, name || ' of documents ' || i, name_key || i, permissions, created_at, \
+             updated_at, 1 FROM roles, n WHERE name = 'Reviewer'"
+        ))
+        .await;
+        let columns = "tenant_id, partner_id, user_id, role_id, role_tenant_id, anchor_level, anchor_tenant_id, anchor_key, \
+                       created_at, updated_at, version";
+        let given = columns.replace("role_id, role_tenant_id", "r.id, r.tenant_id").replace(", ", ", a.");
+        let given = given.replace("a.r.", "r.");
+        world.execute(format!(
+            "INSERT INTO role_assignments (id, {columns}) SELECT {id}, a.{given} \
+             FROM role_assignments a JOIN roles r ON r.tenant_id = a.tenant_id AND r.id <> a.role_id"
+        ))
+        .await;
+        let signed = world.login(&ada).await;
+        assert!(signed.access.len() <= 3 * 1024, "{}", signed.access.len());
+        let claims = claims(&signed.access);
+        assert_eq!((claims.get("roles"), &claims["scope"]), (None, &json!("sessions:read")));
+        assert_eq!(world.me(&signed).await, 200);
+        let next = world.refresh("acme", &signed.refresh).await.expect(200).json();
+        assert_eq!(world.me(next["access_token"].as_str().unwrap()).await, 200);
+    }
+
     async fn login_takes_multipart_forms_too(world) {
         let tenant = world.tenant("acme").await;
         world.person(&tenant, "ada").await;

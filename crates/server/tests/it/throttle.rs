@@ -96,6 +96,26 @@ api_tests! {
         }
     }
 
+    async fn right_password_behind_a_burst_of_wrong_ones_is_not_told_from_them(world) {
+        let tenant = world.tenant("acme").await;
+        let ada = world.person(&tenant, "ada").await;
+        let signed = world.login(&ada).await;
+        world.settings(&tenant, json!({"require_verified_email": true})).await;
+        let roomy = roomy(&world).await;
+        let password = |i: u32| if i == 39 { PASSWORD } else { WRONG };
+        let answers = join_all((0..40).map(|i| attempt(&roomy, "acme", "ada", password(i), i))).await;
+        assert_eq!(answers.last().unwrap().status, 429, "not that the address is not verified");
+        let change = |i| json!({"current_password": password(i), "new_password": "some other words 77"});
+        let again = async |i| roomy.post("/me/password").bearer(&signed).json(change(i)).send().await;
+        let answers = join_all((0..40).map(again)).await;
+        assert_eq!(answers.last().unwrap().status, 429);
+        let emails = async |i| {
+            let body = json!({"current_password": password(i), "email": "new@acme.example"});
+            roomy.post("/me/email").bearer(&signed).json(body).send().await
+        };
+        assert_eq!(join_all((0..40).map(emails)).await.last().unwrap().status, 429);
+    }
+
     async fn racing_right_and_wrong_passwords_wait_for_each_other_in_no_circle(world) {
         let tenant = world.tenant("acme").await;
         let roomy = roomy(&world).await;

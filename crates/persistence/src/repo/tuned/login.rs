@@ -223,11 +223,11 @@ impl WriteSystem<'_> {
         Ok(Some(Admission { sessions, roles_given: row.try_get("", "roles_given")?, failures }))
     }
 
-    /// Replaces the hash of a password by a better one, if it is still the same password.
+    /// Replaces the hash of a password by a better one, unless another one was stored meanwhile; whether it did.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn rehash_password(&self, changed: Changed<PasswordSet>, old: &PasswordHash) -> Result<()> {
+    pub async fn rehash_password(&self, changed: Changed<PasswordSet>, old: &PasswordHash) -> Result<bool> {
         let (PasswordSet { user, hash }, event) = changed.into_parts();
         let better = user::ActiveModel {
             password_hash: Set(Some(hash.as_str().to_owned())),
@@ -236,6 +236,10 @@ impl WriteSystem<'_> {
         };
         let same = self.update_where::<user::Entity>().filter(user::Column::Id.eq(user.id.uuid()));
         let same = same.filter(user::Column::PasswordHash.eq(old.as_str())).set(better);
-        if same.exec(&self.tx.writing()).await?.rows_affected == 1 { self.tx.record(event).await } else { Ok(()) }
+        let is_stored = same.exec(&self.tx.writing()).await?.rows_affected == 1;
+        if is_stored {
+            self.tx.record(event).await?;
+        }
+        Ok(is_stored)
     }
 }

@@ -54,7 +54,7 @@ impl Accounts<'_> {
             pass(mailbox.count(&system, now).await?.gate)?;
             let holder = system.user_by_email(tenant.id, &email).await?;
             if holder.is_some_and(|holder| holder.id != user.id) {
-                let letter = Waiting::Letter(letters::address_taken(&house, &email));
+                let letter = Waiting::Letter(letters::address_taken(&house, &email).into());
                 let mail = outbox.mail(letter, mail::give_up_at(now, None))?;
                 return Ok(system.enqueue(tenant, None, mail).await?);
             }

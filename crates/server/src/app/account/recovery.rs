@@ -126,7 +126,7 @@ impl Recovery<'_> {
                     letters::verification(&facts.tenant, &address, url)
                 }
             };
-            let sealed = outbox.sealed(claim.job.id, &Job::Mail(Waiting::Letter(letter.clone())))?;
+            let sealed = outbox.sealed(claim.job.id, &Job::Mail(Waiting::Letter(letter.clone().into())))?;
             let until = mail::give_up_at(now, Some(issued.expires_at));
             // From here on the mail is that letter, however often it has to be sent.
             if system.rewrite_job(&claim, sealed, until).await? { Ok(Some(letter)) } else { Err(Error::Stale) }

@@ -49,7 +49,8 @@ fn letter<const N: usize, const M: usize>(
 ) -> Letter {
     let link = link.map(|(label, url)| Link { label: label.to_owned(), url });
     let (from, to) = (tenant.name.to_string(), to.deliverable());
-    Letter { from, to, subject, paragraphs: paragraphs.into(), link, after: after.into() }
+    let branding = tenant.branding.clone();
+    Letter { from, to, subject, paragraphs: paragraphs.into(), link, after: after.into(), branding }
 }
 
 /// Invites the owner of an account.

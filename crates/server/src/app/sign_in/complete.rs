@@ -99,10 +99,12 @@ impl SignIn<'_> {
                 self.complete(facts, progress, authentication, policy, origin).await.map(Step::SignedIn)
             }
             Judgement::Needs(factors) => {
+                self.attempts.still_open(facts, user.id, &progress.proved.keys, origin).await?;
                 let progress = Progress { proved: self.rehashed(progress.proved, origin).await?, ..progress };
                 self.challenge(facts, &progress, factors, origin.ctx.now).map(Step::Challenged)
             }
             Judgement::Refused(Refusal::EmailNotVerified) => {
+                self.attempts.still_open(facts, user.id, &progress.proved.keys, origin).await?;
                 let refused = Refused::login(facts.reference(), Some(user.id), "email_not_verified");
                 self.refusals.record(refused, origin).await?;
                 Err(Error::EmailNotVerified)
@@ -111,6 +113,9 @@ impl SignIn<'_> {
     }
 
     /// Stores the better hash of a password before anything else is asked for: the password is gone then.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when somebody else stored another one meanwhile.
     async fn rehashed(&self, mut proved: Proved, origin: &Origin) -> Result<Proved> {
         let Some(better) = proved.upgrade.take() else { return Ok(proved) };
         let old = std::mem::replace(&mut proved.hash, better.clone());
@@ -119,8 +124,7 @@ impl SignIn<'_> {
             let changed = user.clone().rehash_password(better.clone());
             Ok::<_, Error>(tx.system(AUTH).rehash_password(changed, &old).await?)
         };
-        self.db.write(origin.ctx.clone(), work).await?;
-        Ok(proved)
+        if self.db.write(origin.ctx.clone(), work).await? { Ok(proved) } else { Err(Error::Stale) }
     }
 
     /// Begins the session of somebody who has proved enough.

@@ -97,7 +97,9 @@ impl Passwords<'_> {
             return Err(Error::NotFound);
         }
         let refused = |_, why| refused(facts.reference(), By::oneself(id, Some(session)), why);
-        self.check(facts, before, password, true, refused, origin).await
+        let proved = self.check(facts, before, password, true, refused, origin).await?;
+        self.attempts.still_open(facts, id, &proved.keys, origin).await?;
+        Ok(proved)
     }
 
     /// Checks a password: one hash, whosever it is, and if it is nobody's. What is not right is counted.
