@@ -221,6 +221,12 @@ impl Db {
         self.0.observer.counted()
     }
 
+    /// How many connections are in use, and how many there may be.
+    #[must_use]
+    pub fn connections(&self) -> (usize, usize) {
+        self.0.pool.used()
+    }
+
     /// Runs the work and returns the texts of the statements it ran, values filled in. For tests of query plans.
     pub async fn overhear<T>(&self, work: impl Future<Output = T>) -> (T, Vec<String>) {
         self.0.observer.overhear(work).await

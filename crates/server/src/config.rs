@@ -54,6 +54,8 @@ pub struct Config {
     pub forwarded_header: ForwardedHeader,
     /// Whether the OpenAPI document and its reference page are served.
     pub docs: bool,
+    /// Whether the log has the addresses of clients.
+    pub log_addresses: bool,
     /// How many connections an address may have.
     pub connections_per_address: usize,
     /// The secret that everything else derives from, if it is not in a file of the data directory.

@@ -15,6 +15,7 @@ pub mod env;
 pub mod http;
 pub mod input;
 pub mod mail;
+mod measure;
 pub mod security;
 pub mod telemetry;
 pub mod transfer;

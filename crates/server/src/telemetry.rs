@@ -8,6 +8,7 @@ mod lines;
 use std::{
     fmt,
     io::Write,
+    net::IpAddr,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -22,7 +23,7 @@ use serde::Serialize;
 use tracing::{Level, enabled};
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
-use crate::{app::App, config::LogFormat};
+use crate::{app::App, config::LogFormat, measure};
 
 /// Whether anybody looks at the metrics.
 static MEASURED: AtomicBool = AtomicBool::new(false);
@@ -95,16 +96,12 @@ pub fn start_metrics() -> Result<PrometheusHandle, String> {
 }
 
 fn describe() {
+    measure::describe();
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_histogram!("gatehouse_http_request_seconds", Unit::Seconds, "Time to answer a request");
     describe_gauge!("gatehouse_connections", "Connections of clients");
-    describe_counter!(
-        "gatehouse_connections_dropped_total",
-        "Connections refused (address: it has enough) or given up: full, unread, head, idle"
-    );
     describe_counter!("gatehouse_password_hashes_total", "Passwords hashed");
     describe_gauge!("gatehouse_password_hashes_waiting", "Passwords that wait to be hashed");
-    describe_counter!("gatehouse_mails_total", "Attempts to send a mail, by their result: sent, postponed, given_up");
     describe_counter!("gatehouse_database_statements_total", "Statements run, transaction control not counted");
     describe_gauge!("gatehouse_database_statement_seconds", Unit::Seconds, "Time that statements took together");
     describe_gauge!("gatehouse_audit_unsealed_events", "Audit events that wait for their seal");
@@ -113,6 +110,11 @@ fn describe() {
     describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "Memory of the process that is not swapped out");
     describe_gauge!("gatehouse_uptime_seconds", Unit::Seconds, "Time since the start");
     describe_gauge!("gatehouse_build_info", "1, labelled with the version");
+}
+
+/// Whether anybody looks at the metrics.
+pub fn is_measured() -> bool {
+    MEASURED.load(Ordering::Relaxed)
 }
 
 const TARGET: &str = "gatehouse::http";
@@ -135,6 +137,34 @@ pub struct Request<'a> {
     pub user: Option<(TenantId, UserId)>,
     /// The tenant that the path names.
     pub tenant: Option<TenantId>,
+    /// Where it came from.
+    pub client: Option<ClientAddress>,
+    /// The trace that it belongs to (W3C Trace Context).
+    pub trace: Option<&'a str>,
+}
+
+/// The address of a client, as logs name it.
+#[derive(Debug, Clone, Copy)]
+pub enum ClientAddress {
+    /// The address itself.
+    Plain(IpAddr),
+    /// A keyed digest, by which requests of one address are found without knowing it.
+    Digest([u8; 8]),
+}
+
+impl fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(ip) => ip.fmt(f),
+            Self::Digest(digest) => digest.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+        }
+    }
+}
+
+impl Serialize for ClientAddress {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl fmt::Debug for Request<'_> {
@@ -172,6 +202,10 @@ struct Line<'a> {
     tenant_id: Option<TenantId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<ClientAddress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
     message: &'static str,
     target: &'static str,
 }
@@ -203,6 +237,8 @@ pub fn request(request: &Request<'_>) {
         micros,
         tenant_id,
         user_id,
+        client: request.client,
+        trace_id: request.trace,
         message: "request",
         target: TARGET,
     };
@@ -212,13 +248,13 @@ pub fn request(request: &Request<'_>) {
         (true, true) if enabled!(target: TARGET, Level::DEBUG) => line("DEBUG").write(),
         (true, false) if enabled!(target: TARGET, Level::INFO) => line("INFO").write(),
         (true, _) => {}
-        (false, true) => tracing::debug!(target: TARGET, request_id = id, method, status, micros, "request"),
+        (false, true) => tracing::debug!(target: TARGET, request_id = id, method, route, status, micros, "request"),
         (false, false) => tracing::info!(
             target: TARGET, request_id = id, method, route, status, micros, tenant_id = tenant_id.map(display),
-            user_id = user_id.map(display), "request"
+            user_id = user_id.map(display), client = request.client.map(display), trace_id = request.trace, "request"
         ),
     }
-    if MEASURED.load(Ordering::Relaxed) {
+    if is_measured() {
         let labels = [("route", route.to_owned()), ("method", method.to_owned()), ("status", status.to_string())];
         metrics::histogram!("gatehouse_http_request_seconds", &labels).record(request.elapsed);
     }
@@ -248,6 +284,11 @@ pub fn render(handle: &PrometheusHandle, app: &App, started: Instant) -> String 
     metrics::gauge!("gatehouse_database_statement_seconds").set(time.as_secs_f64());
     #[expect(clippy::cast_precision_loss, reason = "a queue is short")]
     metrics::gauge!("gatehouse_password_hashes_waiting").set(waiting as f64);
+    let (in_use, most) = app.db().connections();
+    #[expect(clippy::cast_precision_loss, reason = "there are few")]
+    for (state, connections) in [("in_use", in_use as f64), ("most", most as f64)] {
+        metrics::gauge!("gatehouse_database_connections", "state" => state).set(connections);
+    }
     metrics::gauge!("gatehouse_uptime_seconds").set(started.elapsed().as_secs_f64());
     metrics::gauge!("gatehouse_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     handle.render()

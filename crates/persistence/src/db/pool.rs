@@ -236,6 +236,12 @@ impl Pool {
         }
     }
 
+    /// How many connections somebody has, and how many there may be.
+    pub(crate) fn used(&self) -> (usize, usize) {
+        let refused = self.0.rest().refused;
+        (self.0.most.saturating_sub(self.0.places.available_permits() + refused), self.0.most)
+    }
+
     /// Closes what is idle at once and the rest when it comes back.
     pub(crate) async fn close(&self) {
         self.0.places.close();

@@ -17,6 +17,7 @@ pub(crate) mod retention_promise;
 pub(crate) mod role;
 pub(crate) mod session;
 pub(crate) mod session_application;
+pub(crate) mod session_count;
 pub(crate) mod session_end;
 pub(crate) mod session_hour;
 pub(crate) mod setup_token;
@@ -32,8 +33,6 @@ pub(crate) mod user_token;
 // Named by text alone so far.
 #[cfg(all(test, feature = "testing"))]
 pub(crate) mod partner_term;
-#[cfg(all(test, feature = "testing"))]
-pub(crate) mod session_count;
 #[cfg(all(test, feature = "testing"))]
 pub(crate) mod tenant_term;
 #[cfg(all(test, feature = "testing"))]

@@ -8,14 +8,16 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use sea_orm::{
-    ActiveValue::NotSet, ColumnTrait, Condition, PaginatorTrait, QueryFilter, QueryResult, QuerySelect, Select, Set,
+    ActiveValue::NotSet,
+    ColumnTrait, Condition, PaginatorTrait, QueryFilter, QueryResult, QuerySelect, Select, Set,
+    sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
 
 use crate::{
     entity::job::{ActiveModel, Column, Entity, Model},
     error::{Error, Result},
-    repo::{Home, exists},
+    repo::{Home, exists, list::unsigned, word},
     scope::{
         WriteScope,
         system::{System, WriteSystem},
@@ -107,6 +109,32 @@ impl WriteScope<'_> {
 }
 
 impl System<'_> {
+    /// How many sessions have not ended, those included that have run out since the last sweep.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn active_sessions(&self) -> Result<u64> {
+        use crate::entity::session_count;
+        let active = Expr::col(session_count::Column::Active).sum().cast_as("bigint");
+        let counts = self.table::<session_count::Entity>().select().select_only().column_as(active, "active");
+        let active = counts.into_tuple::<Option<i64>>().one(&self.exec).await?;
+        Ok(unsigned(active.flatten().unwrap_or(0)))
+    }
+
+    /// How many jobs of each kind wait, and since when the oldest does.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn waiting_jobs(&self) -> Result<Vec<(JobKind, u64, Timestamp)>> {
+        let waiting = self.table::<Entity>().select().select_only().column(Column::Kind);
+        let waiting = waiting.column_as(Column::Id.count(), "n").column_as(Column::CreatedAt.min(), "oldest");
+        let rows = waiting.group_by(Column::Kind).into_tuple::<(String, i64, i64)>().all(&self.exec).await?;
+        let row = |(kind, n, oldest): (String, i64, i64)| {
+            Ok((word(&kind, "job kind")?, unsigned(n), Timestamp::from_micros(oldest)))
+        };
+        rows.into_iter().map(row).collect()
+    }
+
     /// Whether any job of a kind is to be done now.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ use gatehouse_persistence::{Attempt, AttemptKeys, Db, NetworkKeys, TenantFacts, 
 use crate::{
     app::{App, Error, Result, request::client::Origin},
     config::Limits,
+    measure,
     security::{
         keyring::Keyring,
         password::{Overloaded, Verified},
@@ -241,7 +242,7 @@ impl Attempts<'_> {
 
     /// Counts a failure and records it; the answer is the one that this attempt gets.
     pub(crate) async fn failed(&self, keys: AttemptKeys, refused: Refused, origin: &Origin) -> Error {
-        let rules = self.limits.attempts;
+        let (rules, account) = (self.limits.attempts, keys.account);
         let work = async move |tx: &WriteTx<'_>| {
             let (system, now) = (tx.system(AUTH), tx.now());
             let (before, after, gate) = system
@@ -251,19 +252,31 @@ impl Attempts<'_> {
                 })
                 .await?;
             if let Gate::Wait(delay) = gate {
-                return Ok(Error::RateLimited(delay));
+                return Ok((Error::RateLimited(delay), false));
             }
             let own = after.own();
             system.refused(refused.clone().counted(own.failures, own.blocked_until.since(now))).await?;
-            if before.account.failures < LOCK_AFTER
-                && after.account.failures >= LOCK_AFTER
-                && let Some(locking) = refused.locking()
-            {
+            let locks = before.account.failures < LOCK_AFTER && after.account.failures >= LOCK_AFTER;
+            let locking = refused.locking().filter(|_| locks);
+            let is_locked = locking.is_some();
+            if let Some(locking) = locking {
                 system.refused(locking).await?;
             }
-            Ok::<_, Error>(Error::InvalidCredentials)
+            Ok::<_, Error>((Error::InvalidCredentials, is_locked))
         };
-        self.db.write(origin.ctx.clone(), work).await.unwrap_or_else(|error| error)
+        match self.db.write(origin.ctx.clone(), work).await {
+            Ok((answer, is_locked)) => {
+                if is_locked {
+                    measure::account_locked();
+                    let request_id = origin.ctx.request_id.as_deref();
+                    let user_id =
+                        if let ThrottleKey::User(id) = account { Some(tracing::field::display(id)) } else { None };
+                    tracing::warn!(request_id, user_id, "an account was locked: too many sign-ins failed");
+                }
+                answer
+            }
+            Err(error) => error,
+        }
     }
 
     /// A password that was not found to be right. Where there was no time to find out, that counts as a failure, too:

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     app::{App, mail::requests::Request},
     mail::{Letter, Mailer},
+    measure,
 };
 
 /// What waits to be sent.
@@ -46,7 +47,7 @@ impl Mails<'_> {
     /// Sends a mail.
     pub(crate) async fn send(&self, claim: &ClaimedJob, letter: &Letter) -> Result<(), Failure> {
         self.mailer.send(id(claim), letter, claim.created_at).await?;
-        count("sent");
+        measure::mail("sent");
         Ok(())
     }
 }
@@ -55,21 +56,17 @@ fn id(claim: &ClaimedJob) -> MailId {
     MailId::from_uuid(claim.job.id.uuid())
 }
 
-fn count(result: &'static str) {
-    metrics::counter!("gatehouse_mails_total", "result" => result).increment(1);
-}
-
 /// Says that a mail could not be sent.
 pub(crate) fn was_not_sent(claim: &ClaimedJob, Failure { reason, .. }: Failure, next: Next) {
     let (id, tenant) = (id(claim), claim.tenant.id);
     match next {
         Next::At(_) => {
             tracing::warn!(mail = %id, tenant_id = %tenant, reason, "a mail could not be sent; it is tried again");
-            count("postponed");
+            measure::mail("postponed");
         }
         Next::Never => {
             tracing::error!(mail = %id, tenant_id = %tenant, reason, "a mail was given up");
-            count("given_up");
+            measure::mail("given_up");
         }
     }
 }

@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn dashboard_and_alerts_ask_for_metrics_that_there_are() {
-        let described = include_str!("../telemetry.rs");
+        let described = concat!(include_str!("../telemetry.rs"), include_str!("../measure.rs"));
         for text in [DASHBOARD, ALERTS] {
             let metrics = words(text, "gatehouse_");
             assert!(metrics.len() > 5);

@@ -111,6 +111,7 @@ pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
         database_wait: Duration::from_secs(get.number("database_wait_seconds", 0, 3_600)?.unwrap_or(30)),
         allow_open_files: get.read("allow_open_files", flag, "true or false")?.unwrap_or(false),
         docs: get.read("docs", flag, "true or false")?.unwrap_or(true),
+        log_addresses: get.read("log_addresses", flag, "true or false")?.unwrap_or(true),
         connections_per_address: usize_of(get.number("connections_per_address", 1, 1_000_000)?.unwrap_or(100)),
         master_key: get.read("master_key", MasterKey::parse, "32 bytes in hexadecimal or base64")?,
         admin: first_admin(&get, sources)?,

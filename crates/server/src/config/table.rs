@@ -224,6 +224,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("log_format", "GATEHOUSE_LOG_FORMAT", "pretty on a terminal, else json", "pretty or json"),
     setting(
+        "log_addresses",
+        "GATEHOUSE_LOG_ADDRESSES",
+        "true",
+        "Log the addresses of clients; false logs a keyed digest, the same for the same address",
+    ),
+    setting(
         "log_level",
         "GATEHOUSE_LOG_LEVEL",
         "info",

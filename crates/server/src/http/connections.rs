@@ -20,6 +20,8 @@ use actix_web::rt::net::TcpStream;
 use futures_util::task::AtomicWaker;
 use ipnet::IpNet;
 
+use crate::measure;
+
 mod stream;
 
 pub use stream::Connection;
@@ -117,7 +119,7 @@ impl Link {
 
     fn give_up(&self, reason: &'static str) {
         if !self.given_up.swap(true, Relaxed) {
-            metrics::counter!("gatehouse_connections_dropped_total", "reason" => reason).increment(1);
+            measure::dropped(reason);
             self.waker.wake();
         }
     }
@@ -238,7 +240,7 @@ impl Connections {
     }
 
     fn refuse(&self, address: IpAddr) {
-        metrics::counter!("gatehouse_connections_dropped_total", "reason" => "address").increment(1);
+        measure::dropped("address");
         if self.may_tell("address") {
             let most = self.rules.per_address;
             tracing::warn!(%address, most, "an address has as many connections as one may have; more are refused");

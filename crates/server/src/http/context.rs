@@ -3,7 +3,11 @@
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use actix_web::{HttpMessage, HttpRequest};
-use gatehouse_domain::{authz::Actor, time::Timestamp};
+use gatehouse_domain::{
+    authz::Actor,
+    id::{TenantId, UserId},
+    time::Timestamp,
+};
 
 use crate::{
     app::{self, attempts::Quota, directory::tenants::TenantFacts, request::client::Clock, sessions::cache::Caller},
@@ -43,6 +47,8 @@ pub struct RequestContext {
     pub takes_query: bool,
     /// What is left of the limit that applies.
     pub quota: Rc<Cell<Option<Quota>>>,
+    /// Who has signed in by this request, for the log.
+    pub subject: Rc<Cell<Option<(TenantId, UserId)>>>,
 }
 
 impl RequestContext {

@@ -45,6 +45,7 @@ use crate::{
         connections::Link,
         context::{Auth, RequestContext},
         credential::{Bearer, Credential},
+        forwarded::client_ip,
         headers::{self, REQUEST_ID},
         operation::Features,
         problem::Failure,
@@ -55,7 +56,8 @@ use crate::{
         unread::Hold,
     },
     input::no_query,
-    telemetry,
+    measure,
+    telemetry::{self, ClientAddress},
 };
 
 /// Wraps all routes.
@@ -120,6 +122,8 @@ struct Seen {
     route: Option<Arc<str>>,
     surface: &'static dyn Surface,
     began: Instant,
+    client: Option<ClientAddress>,
+    trace: Option<String>,
 }
 
 impl Edge {
@@ -131,7 +135,8 @@ impl Edge {
         let id = request_id(request.headers(), self.site.instance);
         let surface = surface::of(request.path()).towards(request.headers());
         let (method, began) = (request.method().clone(), Instant::now());
-        let mut seen = Seen { id: Arc::clone(&id), method, route: None, surface, began };
+        let (client, trace) = (self.client(&request), trace_id(request.headers()));
+        let mut seen = Seen { id: Arc::clone(&id), method, route: None, surface, began, client, trace };
         let serving = request.conn_data::<Arc<Link>>().map(Link::serve);
         trim_slash(&mut request);
         let hold = Hold::take(&mut request);
@@ -179,6 +184,7 @@ impl Edge {
             auth,
             takes_query: features.takes_query,
             quota: Rc::clone(quota),
+            subject: Rc::default(),
         };
         if !features.takes_query && !features.secured {
             no_query(request.query_string())?;
@@ -203,6 +209,14 @@ impl Edge {
         let limited = self.app.admission().admit(&caller.actor, self.app.env().now());
         quota.set(limited.quota);
         Ok(limited.result?)
+    }
+
+    /// The address of the client, as the log names it.
+    fn client(&self, request: &ServiceRequest) -> Option<ClientAddress> {
+        let (peer, site) = (request.peer_addr().map(|peer| peer.ip()), &self.site);
+        let ip = client_ip(peer, request.headers(), site.forwarded_header, &site.trusted_proxies)?;
+        let digest = || ClientAddress::Digest(self.app.client_digest(ip));
+        Some(if site.logs_addresses { ClientAddress::Plain(ip) } else { digest() })
     }
 
     /// The address that this client uses.
@@ -257,13 +271,16 @@ impl Edge {
             return;
         }
         let context = extensions.get::<RequestContext>();
-        let user = match context.map(|context| &context.auth) {
-            Some(Auth::Caller(caller)) => match &*caller.actor {
+        let user = context.and_then(|context| match &context.auth {
+            Auth::Caller(caller) => match &*caller.actor {
                 Actor::User(user) => Some((user.tenant_id, user.user_id)),
                 Actor::System(_) => None,
             },
-            _ => None,
-        };
+            _ => context.subject.get(),
+        });
+        if status == 429 {
+            measure::throttled(quota.get().map(|quota| quota.policy));
+        }
         let tenant = context.and_then(|context| Some(context.tenant.as_ref()?.tenant.id));
         seen.log(self.app.env().now(), status, user, tenant);
     }
@@ -280,8 +297,19 @@ impl Seen {
             elapsed: self.began.elapsed(),
             user,
             tenant,
+            client: self.client,
+            trace: self.trace.as_deref(),
         });
     }
+}
+
+/// The id of the trace that a request belongs to: the second part of `traceparent` (W3C Trace Context, section 3.2).
+fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
+    let (version, trace) = (parts.next()?, parts.next()?);
+    let is_hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let is_good = version.len() == 2 && trace.len() == 32 && is_hex(version) && is_hex(trace) && version != "ff";
+    (is_good && trace.bytes().any(|b| b != b'0')).then(|| trace.to_owned())
 }
 
 /// Takes the caller's request id if it is one, or makes one: unique, and nothing more is asked of it.

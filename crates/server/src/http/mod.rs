@@ -69,6 +69,8 @@ pub struct Site {
     pub trusted_proxies: Vec<IpNet>,
     /// The header in which they say it.
     pub forwarded_header: ForwardedHeader,
+    /// Whether the log has the addresses of clients; otherwise it has digests of them.
+    pub logs_addresses: bool,
     /// How long a body may take.
     pub body_timeout: Duration,
     /// Whether the server is about to stop.
@@ -94,6 +96,7 @@ impl Site {
             base_urls: BaseUrls::new(config.public_url.as_ref(), config.bind),
             trusted_proxies: config.trusted_proxies.clone(),
             forwarded_header: config.forwarded_header,
+            logs_addresses: config.log_addresses,
             body_timeout: BODY_TIMEOUT,
             draining: AtomicBool::new(false),
             instance: u64::from_be_bytes(env.random()),

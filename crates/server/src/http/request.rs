@@ -15,7 +15,11 @@ use actix_web::{
     http::header::{HOST, HeaderName, USER_AGENT},
     web::Data,
 };
-use gatehouse_domain::{session::Client, text::Slug};
+use gatehouse_domain::{
+    id::{TenantId, UserId},
+    session::Client,
+    text::Slug,
+};
 
 use crate::{
     app::{
@@ -35,6 +39,8 @@ pub struct Asked {
     pub origin: Origin,
     pub(super) keyed: Option<Keyed>,
     quota: Rc<Cell<Option<Quota>>>,
+    /// Who has signed in by this request, for the log.
+    pub(super) subject: Rc<Cell<Option<(TenantId, UserId)>>>,
 }
 
 impl Asked {
@@ -59,7 +65,12 @@ impl FromRequest for Asked {
         };
         let mut origin = origin(request);
         origin.ctx.condition = condition;
-        ready(Ok(RequestContext::with(request, |state| Self { origin, keyed, quota: Rc::clone(&state.quota) })))
+        ready(Ok(RequestContext::with(request, |state| Self {
+            origin,
+            keyed,
+            quota: Rc::clone(&state.quota),
+            subject: Rc::clone(&state.subject),
+        })))
     }
 }
 

@@ -337,6 +337,15 @@ impl Keyring {
         key.copy_from_slice(mac.sign().as_ref());
         ThrottleKey::Digest(key)
     }
+
+    /// What stands for an address in the log.
+    #[must_use]
+    pub fn client_digest(&self, ip: std::net::IpAddr) -> [u8; 8] {
+        let tag = hmac::sign(&self.throttle, format!("log\0{ip}").as_bytes());
+        let mut digest = [0; 8];
+        digest.copy_from_slice(&tag.as_ref()[..8]);
+        digest
+    }
 }
 
 fn whole(key: &hmac::Key, message: &[u8]) -> [u8; 32] {

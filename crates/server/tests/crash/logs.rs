@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{Client, Reply, bearer, get, json, login, request, with_refresh_token},
-    process::{PASSWORD, PATIENCE, Place},
+    process::{PASSWORD, PATIENCE, Place, Server},
 };
 
 const HOSTILE: &[&str] = &[
@@ -120,4 +120,96 @@ async fn health_checks_that_find_nothing_wrong_are_no_lines_of_the_log() {
     let log = std::fs::read_to_string(&server.log).unwrap();
     let routes: Vec<_> = log.lines().filter_map(|line| line.split("\"route\":\"").nth(1)?.split('"').next()).collect();
     assert_eq!(routes, ["/api/v1/me"], "{log}");
+}
+
+/// The lines of a log about a route.
+fn lines_about(log: &std::path::Path, route: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(log).unwrap();
+    let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    events.filter(|event| event["route"] == route).collect()
+}
+
+const LOGIN: &str = "/api/v1/auth/tenants/{tenant_slug}/login";
+
+#[tokio::test]
+async fn log_says_who_signed_in_from_where_and_in_which_trace() {
+    let place = Place::new(Engine::Sqlite).unwrap();
+    let mut server = place.start();
+    let mut client = Client::new(server.port);
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let headers =
+        format!("Content-Type: application/x-www-form-urlencoded\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\n");
+    let form = format!("username=root&password={}", PASSWORD.replace(' ', "+"));
+    let signed = client.send(&request("POST", "/api/v1/auth/tenants/default/login", &headers, &form)).await.unwrap();
+    let me = client.send(&get("/me", &signed.text("/access_token"))).await.unwrap();
+    server.terminate();
+    assert!(server.end(PATIENCE).success());
+    let [line] = lines_about(&server.log, LOGIN).try_into().unwrap();
+    assert_eq!((&line["user_id"], &line["client"]), (&me.json()["data"]["id"], &json!("127.0.0.1")), "{line}");
+    assert_eq!((&line["trace_id"], &line["status"]), (&json!(trace), &json!(200)), "{line}");
+}
+
+#[tokio::test]
+async fn log_has_a_digest_where_addresses_are_not_to_be_known() {
+    let place = Place::new(Engine::Sqlite).unwrap();
+    let mut command = place.command();
+    command.env("GATEHOUSE_LOG_ADDRESSES", "false");
+    let mut server = Server::start(command, place.port, place.folder.join("log"));
+    let mut client = Client::new(server.port);
+    for _ in 0..2 {
+        client.send(&login("default", "nobody")).await.unwrap();
+    }
+    server.terminate();
+    assert!(server.end(PATIENCE).success());
+    let [first, second] = lines_about(&server.log, LOGIN).try_into().unwrap();
+    let digest = first["client"].as_str().unwrap();
+    assert!(digest.len() == 16 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{first}");
+    assert_eq!(first["client"], second["client"]);
+    assert!(!std::fs::read_to_string(&server.log).unwrap().contains("\"127.0.0.1\""));
+}
+
+#[tokio::test]
+async fn figures_are_there_from_the_start_and_count_what_happens() {
+    let place = Place::new(Engine::Sqlite).unwrap();
+    let mut command = place.command();
+    command.env("GATEHOUSE_METRICS_BIND", format!("127.0.0.1:{}", place.port_beside));
+    let server = Server::start(command, place.port, place.folder.join("log"));
+    let (mut client, mut scraper) = (Client::new(server.port), Client::new(place.port_beside));
+    let mut scrape = async || scraper.send(&request("GET", "/metrics", "", "")).await.unwrap().body;
+    let before = scrape().await;
+    for zero in [
+        "gatehouse_sign_ins_total{result=\"throttled\"} 0",
+        "gatehouse_refreshes_total{result=\"refused\"} 0",
+        "gatehouse_alarms_total{alarm=\"token_reuse\"} 0",
+        "gatehouse_throttled_requests_total{limit=\"user\"} 0",
+        "gatehouse_mails_total{result=\"given_up\"} 0",
+        "gatehouse_connections_dropped_total{reason=\"address\"} 0",
+        "gatehouse_jobs_waiting{kind=\"mail\"} 0",
+        "gatehouse_database_connections{state=\"most\"} 4",
+    ] {
+        assert!(before.contains(zero), "{zero}: {before}");
+    }
+    let names = before.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    for name in names {
+        assert!(before.contains(&format!("# HELP {name} ")), "{name} has no help");
+    }
+    let signed = client.send(&login("default", "root")).await.unwrap();
+    client.send(&login("default", "nobody")).await.unwrap();
+    let first = signed.text("/refresh_token");
+    let mut last = first.clone();
+    for _ in 0..2 {
+        last = client.send(&with_refresh_token("default", "refresh", &last)).await.unwrap().text("/refresh_token");
+    }
+    client.send(&with_refresh_token("default", "refresh", &first)).await.unwrap();
+    let after = scrape().await;
+    for counted in [
+        "gatehouse_sign_ins_total{result=\"succeeded\"} 1",
+        "gatehouse_sign_ins_total{result=\"refused\"} 1",
+        "gatehouse_refreshes_total{result=\"succeeded\"} 2",
+        "gatehouse_refreshes_total{result=\"refused\"} 1",
+        "gatehouse_alarms_total{alarm=\"token_reuse\"} 1",
+    ] {
+        assert!(after.contains(counted), "{counted}: {after}");
+    }
+    assert!(server.said().contains("a refresh token was used twice"), "{}", server.said());
 }

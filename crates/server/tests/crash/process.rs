@@ -173,7 +173,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(command: Command, port: u16, log: PathBuf) -> Self {
+    pub fn start(command: Command, port: u16, log: PathBuf) -> Self {
         let mut server = Self::spawn(command, port, log);
         server.wait_until_ready();
         server

@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use gatehouse_domain::{
     authz::{SystemReason, TenantRef},
+    job::JobKind,
     settings::{Evidence, Policy, Promise},
+    word::Word,
 };
 use gatehouse_persistence::{BATCH, Found, WriteSystem, WriteTx};
 
-use crate::app::{Error, Result, platform::Maintenance};
+use crate::{
+    app::{Error, Result, platform::Maintenance},
+    measure,
+};
 
 const JOB: SystemReason = SystemReason::Job;
 /// How old the pieces of a file are when no import is going to be asked for with it any more.
@@ -64,6 +69,23 @@ impl Maintenance<'_> {
             }
         }
         Ok(indexed)
+    }
+
+    /// Brings the figures up to date that are looked up in the database.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn measure(&self) -> Result<()> {
+        let (system, now) = (self.db.system(JOB), self.env.now());
+        measure::active_sessions(system.active_sessions().await?);
+        let waiting = system.waiting_jobs().await?;
+        for (kind, word) in JobKind::ALL {
+            let of_kind = waiting.iter().find(|(other, ..)| other == kind);
+            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+            let (n, oldest) = of_kind.map_or((0.0, 0.0), |(_, n, at)| (*n as f64, now.since(*at).as_secs_f64()));
+            measure::job_queue(word, n, oldest);
+        }
+        Ok(())
     }
 
     /// Removes what has outlived its retention; returns how many sessions.

@@ -6,7 +6,10 @@ use futures_util::FutureExt;
 use gatehouse_domain::{job::JobKind, time::MINUTE, word::Word};
 use gatehouse_persistence::deadline;
 
-use crate::app::{App, Error, Result};
+use crate::{
+    app::{App, Error, Result},
+    telemetry,
+};
 
 /// How often activity is written: half of what the contract lets it lag.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
@@ -19,6 +22,8 @@ const JOBS_EVERY: Duration = Duration::from_secs(2);
 const NOTE_EVERY: Duration = Duration::from_secs(3_600);
 /// How often it is looked whether somebody has set the database otherwise.
 const CHECK_EVERY: Duration = Duration::from_secs(3_600);
+/// How old the figures may be that are looked up in the database.
+const MEASURE_EVERY: Duration = Duration::from_secs(15);
 const CLEAN_EVERY: Duration = Duration::from_secs(600);
 
 /// Runs the periodic tasks until the future is dropped. One that fails is logged and tried again.
@@ -45,6 +50,9 @@ pub async fn run(app: Arc<App>) {
         }
         Ok(())
     });
+    let measure = every(MEASURE_EVERY, "measure", async || {
+        if telemetry::is_measured() { app.maintenance().measure().await } else { Ok(()) }
+    });
     let note = every(NOTE_EVERY, "note where the audit trail has come", async || app.trail().note_root().await);
     let jobs = JobKind::ALL
         .iter()
@@ -55,7 +63,7 @@ pub async fn run(app: Arc<App>) {
             failed("index for search", &error);
         }
     };
-    let all = async { tokio::join!(flush, sweep, clean, seal, jobs, index, left_out, note, check) };
+    let all = async { tokio::join!(flush, sweep, clean, seal, jobs, index, left_out, note, check, measure) };
     deadline::task(Box::pin(all)).await;
 }
 

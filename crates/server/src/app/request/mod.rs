@@ -8,7 +8,7 @@ pub mod entity_tags;
 pub mod form_tokens;
 pub mod idempotency;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use gatehouse_persistence::Db;
 
@@ -42,6 +42,11 @@ impl App {
     /// Entity tags, as clients keep them.
     pub fn entity_tags(&self) -> entity_tags::EntityTags<'_> {
         entity_tags::EntityTags::new(&self.keyring)
+    }
+
+    /// What stands for the address of a client where the address itself is not to be known.
+    pub fn client_digest(&self, ip: IpAddr) -> [u8; 8] {
+        self.keyring.client_digest(ip)
     }
 
     /// How many requests somebody may send.

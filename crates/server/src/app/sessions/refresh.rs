@@ -20,6 +20,7 @@ use crate::{
         request::client::Origin,
         sessions::{RefreshTokens, revocation::end, tokens::TokenPair},
     },
+    measure,
     security::{
         keyring::{open_for_holder, seal_for_holder},
         opaque_token,
@@ -39,6 +40,7 @@ impl RefreshTokens<'_> {
     pub async fn exchange(&self, facts: &TenantFacts, token: &str, origin: &Origin) -> Limited<TokenPair> {
         let mut quota = None;
         let result = self.try_exchange(facts, token, origin, &mut quota).await;
+        measure::refresh(&result);
         Limited { quota, result }
     }
 
@@ -137,6 +139,10 @@ impl RefreshTokens<'_> {
 
     /// Ends a session whose token was used twice. That another end came first makes no difference.
     async fn end_stolen(&self, session: Session, origin: &Origin) -> Result<()> {
+        measure::token_reuse();
+        let (tenant, user, id) = (session.tenant_id, session.user_id, session.id);
+        let request_id = origin.ctx.request_id.as_deref();
+        tracing::warn!(request_id, tenant_id = %tenant, user_id = %user, session_id = %id, "a refresh token was used twice: its session ends");
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(AUTH);
             end(&system, session.clone(), EndReason::ReuseDetected, &system.by(), tx.now()).await.map(drop)

@@ -6,7 +6,7 @@
 use gatehouse_domain::{
     audit::Refused,
     authz::SystemReason,
-    id::{DeviceId, SessionId},
+    id::{DeviceId, SessionId, UserId},
     role::HeldRole,
     secret::{Secret, TokenHash},
     session::{EndReason, NewSession, RevokeMany, RevokeTarget, Session},
@@ -36,6 +36,8 @@ const AUTH: SystemReason = SystemReason::Authentication;
 /// What signing in answers.
 #[derive(Debug)]
 pub struct SignedIn {
+    /// Who.
+    pub user: UserId,
     /// The tokens of the session.
     pub pair: TokenPair,
     /// What makes the device known from now on, if it was asked for and the device was not known yet.
@@ -165,7 +167,7 @@ impl SignIn<'_> {
         }
         let (session, roles) = entered?;
         let pair = self.access_tokens.pair(facts, &session, &roles, &policy, &token.text, origin)?;
-        Ok(SignedIn { pair, device_token: device.map(|token| token.text) })
+        Ok(SignedIn { user: user_id, pair, device_token: device.map(|token| token.text) })
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
             complete::{Progress, Step},
         },
     },
+    measure,
     security::password::{Check, Verified},
 };
 
@@ -144,6 +145,7 @@ impl SignIn<'_> {
             self.try_password(facts, name, password.clone(), device, origin, &mut quota).await
         };
         let result = self.states.again_if_moved(facts, attempt).await;
+        measure::sign_in(&result, matches!(result, Ok(Step::Challenged(_))));
         Limited { quota, result }
     }
 

@@ -88,7 +88,7 @@ impl From<Pair> for TokenPair {
 }
 
 impl From<SignedIn> for TokenPair {
-    fn from(SignedIn { pair, device_token }: SignedIn) -> Self {
+    fn from(SignedIn { pair, device_token, .. }: SignedIn) -> Self {
         Self { device_token: device_token.map(|token| token.expose().clone()), ..pair.into() }
     }
 }
@@ -162,7 +162,9 @@ async fn login(tenant: PathTenant, form: Form<LoginForm>, asked: Asked, app: Dat
     let LoginRequest { username, password, device_token } = form.0.0;
     let device = device_token.as_ref().map(|device| device.0.expose().as_str());
     let step = app.sign_in().password(&tenant.0, &username, password, device, &asked.origin).await;
-    Ok(Bare(asked.limited(step)?.signed_in()?.into()))
+    let signed_in = asked.limited(step)?.signed_in()?;
+    asked.subject.set(Some((tenant.0.tenant.id, signed_in.user)));
+    Ok(Bare(signed_in.into()))
 }
 
 async fn refresh(
