@@ -186,7 +186,11 @@ impl Db {
             }
             Target::Postgres(url) => {
                 let server = Server::Postgres(Box::new(pool::postgres(url)?));
-                (Pool::open(server, connections, observer.clone()).await?, Writer::Postgres)
+                let pool = Pool::open(server, connections, observer.clone()).await?;
+                if pool.shares_sessions().await? {
+                    return Err(Error::TransactionPooler);
+                }
+                (pool, Writer::Postgres)
             }
         };
         Ok(Self(Arc::new(Inner {

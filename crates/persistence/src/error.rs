@@ -50,6 +50,9 @@ pub enum Error {
     /// The schema is newer than this program.
     #[error("the database was migrated by a newer release: {0}")]
     TooNew(String),
+    /// A pooler gives every transaction another session of the server: what a session sets and prepares is lost.
+    #[error("there is a pooler in transaction or statement mode before the database: use session mode")]
+    TransactionPooler,
     /// The file system refuses.
     #[error("cannot use {0}")]
     File(std::path::PathBuf, #[source] std::io::Error),

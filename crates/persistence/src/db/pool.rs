@@ -10,7 +10,7 @@ use std::{
 use gatehouse_domain::secret::Secret;
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 use sqlx::{
-    ConnectOptions, Executor as _, PgConnection,
+    ConnectOptions, Executor as _, PgConnection, Row as _,
     postgres::{PgConnectOptions, PgSslMode},
     sqlite::{SqliteConnectOptions, SqliteConnection},
 };
@@ -236,6 +236,15 @@ impl Pool {
         }
     }
 
+    /// Whether a pooler in between gives a connection's transactions to whichever session of the server is free, so that
+    /// what a session sets and prepares is lost.
+    pub(crate) async fn shares_sessions(&self) -> Result<bool> {
+        let Server::Postgres(options) = &self.0.server else { return Ok(false) };
+        let asked = timeout(ACQUIRE_TIMEOUT, Box::pin(shares_sessions(options))).await;
+        let asked = asked.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
+        Ok(asked.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?)
+    }
+
     /// How many connections somebody has, and how many there may be.
     pub(crate) fn used(&self) -> (usize, usize) {
         let refused = self.0.rest().refused;
@@ -302,6 +311,21 @@ const LIMITS: &str = "SET statement_timeout = 30000; SET idle_in_transaction_ses
 
 /// Ends a statement that nobody waits for any more. Not every platform of the server has it.
 const WATCH: &str = "SET client_connection_check_interval = 1000";
+
+/// Whether a second connection gets the session of the server that a first one, which is still open, has just used.
+async fn shares_sessions(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
+    let (mut first, mut second) = match (options.connect().await, options.connect().await) {
+        (Ok(first), Ok(second)) => (first, second),
+        (Err(error), _) | (_, Err(error)) => return if is_refusal(&error) { Ok(false) } else { Err(error) },
+    };
+    // As simple statements: those that are prepared may already fail.
+    let of_first: i32 = first.fetch_one(sqlx::raw_sql("SELECT pg_backend_pid()")).await?.try_get(0)?;
+    if second.execute(sqlx::raw_sql("BEGIN")).await.is_err() {
+        return Ok(true);
+    }
+    let of_second: i32 = second.fetch_one(sqlx::raw_sql("SELECT pg_backend_pid()")).await?.try_get(0)?;
+    Ok(of_first == of_second)
+}
 
 async fn limited(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     let mut raw = options.connect().await?;

@@ -1,7 +1,7 @@
 //! The outbox: work that is written down in the transaction of the change that causes it, and done afterwards, at least
 //! once, by whoever is free.
 //!
-//! A new kind is a variant of [`JobKind`] and of [`Job`], and a handler that the [worker](crate::app::worker) calls.
+//! A new kind is a variant of [`JobKind`], and a handler that the [worker](crate::app::worker) calls.
 //!
 //! What a job is done with is sealed with a key of its own, for this job alone: a link in it lets its holder in, and
 //! whoever reads the database must not be that. It is sealed as it will be done, so that a replica of another release can
@@ -19,6 +19,7 @@ use gatehouse_domain::{
     user::{Issued, User},
 };
 use gatehouse_persistence::{ClaimedJob, NewJob, WriteScope};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     app::{Error, Result, mail::Waiting},
@@ -26,24 +27,6 @@ use crate::{
     mail::Letter,
     security::keyring::Keyring,
 };
-
-/// What is to be done.
-#[derive(Debug)]
-pub(crate) enum Job {
-    /// A mail is sent.
-    Mail(Waiting),
-    /// The import with the id of the job reads its file.
-    UserImport,
-}
-
-impl Job {
-    const fn kind(&self) -> JobKind {
-        match self {
-            Self::Mail(_) => JobKind::Mail,
-            Self::UserImport => JobKind::UserImport,
-        }
-    }
-}
 
 /// Writes jobs; goes along into transactions.
 #[derive(Debug, Clone)]
@@ -60,27 +43,19 @@ impl Outbox {
     }
 
     /// What a job is done with, sealed for it.
-    pub(crate) fn sealed(&self, id: JobId, job: &Job) -> Result<Option<Vec<u8>>> {
-        let plain = match job {
-            Job::Mail(waiting) => serde_json::to_vec(waiting).map_err(|error| Error::Internal(Box::new(error)))?,
-            Job::UserImport => return Ok(None),
-        };
-        Ok(Some(self.keyring.seal_job(job.kind(), id, &plain)))
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub(crate) fn seal(&self, id: JobId, kind: JobKind, matter: &impl Serialize) -> Result<Vec<u8>> {
+        let plain = serde_json::to_vec(matter).map_err(|error| Error::Internal(Box::new(error)))?;
+        Ok(self.keyring.seal_job(kind, id, &plain))
     }
 
-    /// A job to be written.
-    pub(crate) fn job(&self, id: JobId, job: &Job, give_up_at: Option<Timestamp>) -> Result<NewJob> {
-        Ok(NewJob { id, kind: job.kind(), sealed: self.sealed(id, job)?, give_up_at })
-    }
-
-    /// What a claimed job is to do; none if that cannot be read.
-    pub(crate) fn open(&self, claim: &ClaimedJob) -> Option<Job> {
+    /// What a claimed job is done with; none if that cannot be read.
+    pub(crate) fn open<T: DeserializeOwned>(&self, claim: &ClaimedJob) -> Option<T> {
         let NewJob { id, kind, sealed, .. } = &claim.job;
-        let plain = || self.keyring.open_job(*kind, *id, sealed.as_deref()?).ok();
-        match kind {
-            JobKind::Mail => serde_json::from_slice(&plain()?).ok().map(Job::Mail),
-            JobKind::UserImport => Some(Job::UserImport),
-        }
+        let plain = self.keyring.open_job(*kind, *id, sealed.as_deref()?).ok()?;
+        serde_json::from_slice(&plain).ok()
     }
 
     /// The link to a page with a token. What follows the fragment sign never leaves the browser.
@@ -88,13 +63,14 @@ impl Outbox {
         format!("{}{page}#{tenant}/{}", self.links, token.expose())
     }
 
-    pub(crate) fn mail(&self, waiting: Waiting, give_up_at: Timestamp) -> Result<NewJob> {
-        self.job(self.env.id(JobId::from_parts), &Job::Mail(waiting), Some(give_up_at))
+    pub(crate) fn mail(&self, waiting: &Waiting, give_up_at: Timestamp) -> Result<NewJob> {
+        let (id, kind) = (self.env.id(JobId::from_parts), JobKind::Mail);
+        Ok(NewJob { id, kind, sealed: Some(self.seal(id, kind, waiting)?), give_up_at: Some(give_up_at) })
     }
 
     /// Writes a letter to or about a user.
     pub(crate) async fn post(&self, scope: &WriteScope<'_>, user: &User, letter: Letter, now: Timestamp) -> Result<()> {
-        let mail = self.mail(Waiting::Letter(letter.into()), mail::give_up_at(now, None))?;
+        let mail = self.mail(&Waiting::Letter(letter.into()), mail::give_up_at(now, None))?;
         Ok(scope.enqueue(user.tenant(), Some(user.id), mail).await?)
     }
 
@@ -106,7 +82,7 @@ impl Outbox {
         letter: Letter,
         now: Timestamp,
     ) -> Result<()> {
-        let mail = self.mail(Waiting::Letter(letter.into()), mail::give_up_at(now, Some(issued.expires_at)))?;
+        let mail = self.mail(&Waiting::Letter(letter.into()), mail::give_up_at(now, Some(issued.expires_at)))?;
         Ok(scope.enqueue(issued.user.tenant(), Some(issued.user.id), mail).await?)
     }
 }

@@ -10,11 +10,12 @@ use crate::{
     app::{
         App, Error, Result,
         account::Recovery,
-        jobs::{Job, Outbox},
+        jobs::Outbox,
         mail::{self, Mails, Waiting},
         transfer::{Imports, import_jobs::Run},
     },
     env::Env,
+    mail::Letter,
 };
 
 const JOB: SystemReason = SystemReason::Job;
@@ -30,6 +31,12 @@ pub struct Worker<'a> {
     mails: Mails<'a>,
     recovery: Recovery<'a>,
     imports: Imports<'a>,
+}
+
+/// What a job is to do.
+enum Task {
+    Mail(Box<Letter>),
+    UserImport,
 }
 
 /// What became of a job.
@@ -74,11 +81,11 @@ impl Worker<'_> {
             if claims.is_empty() {
                 break;
             }
-            let mut jobs = Vec::with_capacity(claims.len());
+            let mut tasks = Vec::with_capacity(claims.len());
             for claim in &claims {
-                jobs.push(self.prepare(claim).await);
+                tasks.push(self.prepare(claim).await);
             }
-            let doing = claims.iter().zip(jobs).map(|(claim, job)| self.finish(claim, job));
+            let doing = claims.iter().zip(tasks).map(|(claim, task)| self.finish(claim, task));
             // All are looked at before the first that failed ends it.
             for result in futures_util::future::join_all(doing).await {
                 done += usize::from(result?);
@@ -103,31 +110,31 @@ impl Worker<'_> {
     }
 
     /// What a job is to do, once everything has been done whose order matters: that comes one job after the other.
-    async fn prepare(&self, claim: &ClaimedJob) -> Result<Result<Job, Outcome>> {
-        let Some(job) = self.outbox.open(claim) else {
-            return Ok(Err(Outcome::Failed(Failure::never("unreadable"))));
-        };
+    async fn prepare(&self, claim: &ClaimedJob) -> Result<Result<Task, Outcome>> {
         if let Some(over) = claim.patience().is_over(self.env.now()) {
             return Ok(Err(Outcome::Failed(over)));
         }
-        Ok(match job {
-            Job::Mail(Waiting::Request(request)) => {
-                let letter = self.recovery.letter(claim, request).await?;
-                letter.map(|letter| Job::Mail(Waiting::Letter(letter.into()))).ok_or(Outcome::Idle)
-            }
-            Job::Mail(Waiting::Letter(_)) | Job::UserImport => Ok(job),
+        Ok(match claim.job.kind {
+            JobKind::Mail => match self.outbox.open(claim) {
+                None => Err(Outcome::Failed(Failure::never("unreadable"))),
+                Some(Waiting::Letter(letter)) => Ok(Task::Mail(letter)),
+                Some(Waiting::Request(request)) => {
+                    let letter = self.recovery.letter(claim, request).await?;
+                    letter.map(|letter| Task::Mail(letter.into())).ok_or(Outcome::Idle)
+                }
+            },
+            JobKind::UserImport => Ok(Task::UserImport),
         })
     }
 
     /// Does a job, and notes what became of it; whether it is done.
-    async fn finish(&self, claim: &ClaimedJob, job: Result<Result<Job, Outcome>>) -> Result<bool> {
-        let outcome = match job? {
-            Ok(Job::Mail(Waiting::Letter(letter))) => match self.mails.send(claim, &letter).await {
+    async fn finish(&self, claim: &ClaimedJob, task: Result<Result<Task, Outcome>>) -> Result<bool> {
+        let outcome = match task? {
+            Ok(Task::Mail(letter)) => match self.mails.send(claim, &letter).await {
                 Ok(()) => Outcome::Done,
                 Err(failure) => Outcome::Failed(failure),
             },
-            Ok(Job::Mail(Waiting::Request(_))) => Outcome::Idle,
-            Ok(Job::UserImport) => match Box::pin(self.imports.run(claim)).await? {
+            Ok(Task::UserImport) => match Box::pin(self.imports.run(claim)).await? {
                 Run::Ended => Outcome::Left,
                 Run::Lost => Outcome::Lost,
             },

@@ -173,7 +173,7 @@ async fn figures_are_there_from_the_start_and_count_what_happens() {
     let place = Place::new(Engine::Sqlite).unwrap();
     let mut command = place.command();
     command.env("GATEHOUSE_METRICS_BIND", format!("127.0.0.1:{}", place.port_beside));
-    let server = Server::start(command, place.port, place.folder.join("log"));
+    let mut server = Server::start(command, place.port, place.folder.join("log"));
     let (mut client, mut scraper) = (Client::new(server.port), Client::new(place.port_beside));
     let mut scrape = async || scraper.send(&request("GET", "/metrics", "", "")).await.unwrap().body;
     let before = scrape().await;
@@ -211,5 +211,8 @@ async fn figures_are_there_from_the_start_and_count_what_happens() {
     ] {
         assert!(after.contains(counted), "{counted}: {after}");
     }
-    assert!(server.said().contains("a refresh token was used twice"), "{}", server.said());
+    server.terminate();
+    assert!(server.end(PATIENCE).success());
+    let log = std::fs::read_to_string(&server.log).unwrap();
+    assert!(log.contains("a refresh token was used twice"), "{log}");
 }

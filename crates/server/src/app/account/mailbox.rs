@@ -55,7 +55,7 @@ impl Accounts<'_> {
             let holder = system.user_by_email(tenant.id, &email).await?;
             if holder.is_some_and(|holder| holder.id != user.id) {
                 let letter = Waiting::Letter(letters::address_taken(&house, &email).into());
-                let mail = outbox.mail(letter, mail::give_up_at(now, None))?;
+                let mail = outbox.mail(&letter, mail::give_up_at(now, None))?;
                 return Ok(system.enqueue(tenant, None, mail).await?);
             }
             let issued = scope.put_token(issued, token.hash).await?;

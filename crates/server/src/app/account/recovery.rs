@@ -23,7 +23,6 @@ use crate::{
         account::Recovery,
         attempts::{Limited, Quota, pass},
         authority::authority,
-        jobs::Job,
         mail::{
             Waiting, letters,
             requests::{Request, Wish},
@@ -72,7 +71,7 @@ impl Recovery<'_> {
         let text = |text: Option<std::sync::Arc<str>>| text.map(|text| text.to_string());
         let request =
             Request { wish, email: email.to_string(), ip, user_agent: text(user_agent), request_id: text(request_id) };
-        let mail = self.outbox.mail(Waiting::Request(request), mail::give_up_at(now, None))?;
+        let mail = self.outbox.mail(&Waiting::Request(request), mail::give_up_at(now, None))?;
         let (tenant, requests) = (facts.reference(), self.attempts.mail_requests(origin));
         let mailbox = self.attempts.mailbox(facts, email);
         let work = async move |tx: &WriteTx<'_>| {
@@ -126,7 +125,7 @@ impl Recovery<'_> {
                     letters::verification(&facts.tenant, &address, url)
                 }
             };
-            let sealed = outbox.sealed(claim.job.id, &Job::Mail(Waiting::Letter(letter.clone().into())))?;
+            let sealed = Some(outbox.seal(claim.job.id, JobKind::Mail, &Waiting::Letter(letter.clone().into()))?);
             let until = mail::give_up_at(now, Some(issued.expires_at));
             // From here on the mail is that letter, however often it has to be sent.
             if system.rewrite_job(&claim, sealed, until).await? { Ok(Some(letter)) } else { Err(Error::Stale) }

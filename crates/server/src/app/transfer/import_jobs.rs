@@ -11,16 +11,16 @@ use gatehouse_domain::{
     authz::{Actor, Area, Grant, Presence, ReadUsers, SystemReason, UserActor, WriteUsers, authorize},
     id::{JobId, TenantId},
     import::{Import, ImportFailure, Order},
+    job::JobKind,
     page::{Direction, Page, PageRequest},
     role::HeldRole,
     user::UserStatus,
 };
-use gatehouse_persistence::{BATCH, ClaimedJob, WriteTx};
+use gatehouse_persistence::{BATCH, ClaimedJob, NewJob, WriteTx};
 
 use crate::{
     app::{
         Error, Result,
-        jobs::Job,
         request::client::Origin,
         transfer::{
             Imports,
@@ -64,7 +64,7 @@ impl Imports<'_> {
     /// [`Error::Conflict`] while there is another one.
     pub async fn queue(&self, upload: &Upload, order: Order, origin: &Origin) -> Result<Import> {
         let (grant, tenant, id) = (upload.grant.clone(), upload.tenant, upload.id);
-        let job = self.outbox.job(id, &Job::UserImport, None)?;
+        let job = NewJob { id, kind: JobKind::UserImport, sealed: None, give_up_at: None };
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let import = scope.insert(Import::queue(id, tenant, order, &grant.by(), tx.now())).await?;

@@ -8,7 +8,7 @@ pub mod uploads;
 use gatehouse_persistence::Db;
 
 use crate::{
-    app::{App, jobs::Outbox, request::Idempotency, sessions::SessionStates},
+    app::{App, request::Idempotency, sessions::SessionStates},
     env::Env,
     security::keyring::Keyring,
 };
@@ -19,7 +19,6 @@ pub struct Imports<'a> {
     db: &'a Db,
     env: &'a Env,
     keyring: &'a Keyring,
-    outbox: &'a Outbox,
     states: SessionStates<'a>,
     idempotency: Idempotency<'a>,
 }
@@ -48,7 +47,6 @@ impl App {
             db: &self.db,
             env: &self.env,
             keyring: &self.keyring,
-            outbox: &self.outbox,
             states: self.session_states(),
             idempotency: self.idempotency(),
         }
