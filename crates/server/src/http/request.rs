@@ -49,8 +49,16 @@ impl Asked {
     /// # Errors
     /// Those of the result.
     pub fn limited<T>(&self, limited: crate::app::attempts::Limited<T>) -> Result<T, Failure> {
+        Ok(self.judged(limited)?)
+    }
+
+    /// The same, where the result is not the answer.
+    ///
+    /// # Errors
+    /// Those of the result.
+    pub fn judged<T>(&self, limited: crate::app::attempts::Limited<T>) -> crate::app::Result<T> {
         self.quota.set(limited.quota);
-        Ok(limited.result?)
+        limited.result
     }
 }
 

@@ -237,8 +237,21 @@ impl Hasher {
         }
     }
 
-    /// Hashes a new password, if it is strong enough: zxcvbn's score at least 3 of 4, with the words an attacker
-    /// would try first for this user.
+    /// Whether a new password is strong enough: zxcvbn's score at least 3 of 4, with the words an attacker would try
+    /// first for this user.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when the queue is full; the inner fault when the password is weak.
+    pub async fn judge(
+        &self,
+        tenant: TenantId,
+        password: Password,
+        context: Vec<String>,
+    ) -> Result<Result<(), Fault>, Overloaded> {
+        self.strength.run(tenant, move |_| check_strength(&password, &context)).await
+    }
+
+    /// Hashes a new password, if it is strong enough.
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full; the inner fault when the password is weak.
@@ -248,8 +261,7 @@ impl Hasher {
         password: Password,
         context: Vec<String>,
     ) -> Result<Chosen, Overloaded> {
-        let typed = password.clone();
-        if let Err(fault) = self.strength.run(tenant, move |_| check_strength(&typed, &context)).await? {
+        if let Err(fault) = self.judge(tenant, password.clone(), context).await? {
             return Ok(Err(fault));
         }
         self.own.run(tenant, move |kit| kit.hash(&password)).await.map(Ok)

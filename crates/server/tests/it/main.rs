@@ -42,6 +42,7 @@ mod manual;
 mod openapi;
 mod operators;
 mod outside;
+mod password_faults;
 mod places;
 mod policies;
 mod quotas;

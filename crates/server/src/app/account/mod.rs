@@ -44,6 +44,7 @@ pub struct Recovery<'a> {
 /// Passwords that are chosen.
 #[derive(Debug, Clone, Copy)]
 pub struct NewPasswords<'a> {
+    db: &'a Db,
     hasher: &'a Hasher,
     defaults: &'a Defaults,
 }
@@ -77,7 +78,8 @@ impl App {
         }
     }
 
-    pub(crate) const fn new_passwords(&self) -> NewPasswords<'_> {
-        NewPasswords { hasher: &self.hasher, defaults: &self.defaults }
+    /// Passwords that are chosen.
+    pub const fn new_passwords(&self) -> NewPasswords<'_> {
+        NewPasswords { db: &self.db, hasher: &self.hasher, defaults: &self.defaults }
     }
 }

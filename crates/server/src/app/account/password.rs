@@ -7,14 +7,18 @@ use gatehouse_domain::{
     password::Password,
     secret::PasswordHash,
     text::{Email, Username},
+    user::Purpose,
 };
 use gatehouse_persistence::{TenantFacts, WriteTx};
 
-use crate::app::{
-    Error, Result,
-    account::{Accounts, NewPasswords},
-    mail::letters,
-    request::client::Origin,
+use crate::{
+    app::{
+        Error, Result,
+        account::{Accounts, NewPasswords},
+        mail::letters,
+        request::client::Origin,
+    },
+    security::keyring::token_hash,
 };
 
 /// A password that breaks a rule, as an issue with a field of the body.
@@ -35,14 +39,58 @@ impl NewPasswords<'_> {
         username: &Username,
         email: &Email,
     ) -> Result<PasswordHash> {
-        let min_length = facts.layers().policy(self.defaults).password_min_length;
-        password.check_length(min_length).map_err(|fault| password_issue(field, fault))?;
-        let tenant = &facts.tenant;
-        // The words that an attacker would try first.
-        let context = ["gatehouse", username.as_str(), email.as_str(), tenant.slug.as_str(), tenant.name.as_str()];
-        let chosen = self.hasher.choose(tenant.id, password, context.map(str::to_lowercase).to_vec()).await?;
+        self.check_length(facts, &password).map_err(|fault| password_issue(field, fault))?;
+        let chosen = self.hasher.choose(facts.tenant.id, password, context(facts, Some(username), Some(email))).await?;
         chosen.map_err(|fault| password_issue(field, fault))
     }
+
+    /// What is wrong with a password, where other things are wrong as well, which may be the names of its user.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`].
+    pub async fn judge(
+        &self,
+        facts: &TenantFacts,
+        password: Password,
+        username: Option<&Username>,
+        email: Option<&Email>,
+    ) -> Result<Option<Fault>> {
+        if let Err(fault) = self.check_length(facts, &password) {
+            return Ok(Some(fault));
+        }
+        Ok(self.hasher.judge(facts.tenant.id, password, context(facts, username, email)).await?.err())
+    }
+
+    /// The same of a password that is set with a link: nobody without one makes the server judge.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`].
+    pub async fn judge_with_link(
+        &self,
+        facts: &TenantFacts,
+        (purpose, token): (Purpose, &str),
+        password: Password,
+        username: Option<&Username>,
+        origin: &Origin,
+    ) -> Result<Option<Fault>> {
+        let reading = self.db.system(SystemReason::Authentication);
+        let owner = reading.token_owner(facts.reference(), purpose, token_hash(token), origin.ctx.now).await?;
+        let Some(owner) = owner.filter(|_| facts.is_active()) else { return Ok(None) };
+        let Some(user) = reading.user(owner).await? else { return Ok(None) };
+        self.judge(facts, password, username.or(Some(&user.username)), Some(&user.email)).await
+    }
+
+    /// Whether a password is long enough.
+    pub(crate) fn check_length(&self, facts: &TenantFacts, password: &Password) -> Result<(), Fault> {
+        password.check_length(facts.layers().policy(self.defaults).password_min_length)
+    }
+}
+
+/// The words that an attacker would try first.
+fn context(facts: &TenantFacts, username: Option<&Username>, email: Option<&Email>) -> Vec<String> {
+    let tenant = &facts.tenant;
+    let words = ["gatehouse", tenant.slug.as_str(), tenant.name.as_str()].into_iter();
+    words.chain(username.map(Username::as_str)).chain(email.map(Email::as_str)).map(str::to_lowercase).collect()
 }
 
 impl Accounts<'_> {

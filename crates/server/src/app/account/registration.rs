@@ -3,6 +3,7 @@
 use gatehouse_domain::{
     authz::{By, SystemReason},
     id::UserId,
+    issue::Fault,
     password::Password,
     secret::PasswordHash,
     settings::Registration,
@@ -47,13 +48,29 @@ impl Accounts<'_> {
         Limited { quota, result }
     }
 
-    async fn try_register(
+    /// What is wrong with the password of a registration, where other things are wrong as well. As it takes time to judge
+    /// one that is long enough, that counts as an attempt.
+    pub async fn judge_registration(
         &self,
         facts: &TenantFacts,
-        new: Register,
+        password: Password,
+        username: Option<&Username>,
+        email: Option<&Email>,
         origin: &Origin,
-        quota: &mut Option<Quota>,
-    ) -> Result<UserView> {
+    ) -> Limited<Option<Fault>> {
+        if let Err(fault) = self.new_passwords.check_length(facts, &password) {
+            return Limited { quota: None, result: Ok(Some(fault)) };
+        }
+        let mut quota = None;
+        let result = match self.may_register(facts, origin, &mut quota).await {
+            Ok(()) => self.new_passwords.judge(facts, password, username, email).await,
+            Err(error) => Err(error),
+        };
+        Limited { quota, result }
+    }
+
+    /// Whether somebody may register, which counts.
+    async fn may_register(&self, facts: &TenantFacts, origin: &Origin, quota: &mut Option<Quota>) -> Result<()> {
         if !facts.is_active() {
             return Err(Error::TenantSuspended);
         }
@@ -62,7 +79,17 @@ impl Accounts<'_> {
         }
         let counted = self.attempts.count(self.attempts.registrations(origin), origin).await?;
         *quota = counted.quota;
-        pass(counted.gate)?;
+        pass(counted.gate)
+    }
+
+    async fn try_register(
+        &self,
+        facts: &TenantFacts,
+        new: Register,
+        origin: &Origin,
+        quota: &mut Option<Quota>,
+    ) -> Result<UserView> {
+        self.may_register(facts, origin, quota).await?;
         let hash = self.new_passwords.choose(facts, "password", new.password, &new.username, &new.email).await?;
         let new = NewUser {
             tenant: facts.reference(),

@@ -6,7 +6,7 @@ use gatehouse_domain::{
     audit::Refused,
     authz::{Authority, SystemReason},
     id::{AssignmentId, PartnerId, TenantId, UserId},
-    issue::Parse,
+    issue::{Fault, Parse},
     partner::{NewPartner, Partner},
     password::Password,
     role::{Anchor, AnyRole, Assignment, BuiltinRole, NewAssignment},
@@ -152,6 +152,27 @@ impl Setup<'_> {
             return Err(self.attempts.record_refusal(Refused::setup(), Error::InvalidSetupToken, origin).await);
         }
         self.first_administrator(new.email, new.username, new.password, Some(hash), origin.ctx.clone()).await
+    }
+
+    /// What is wrong with the password of the first administrator, where other things are wrong as well. Nobody without
+    /// a setup token makes the server judge.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`].
+    pub async fn judge(
+        &self,
+        token: &str,
+        password: Password,
+        username: Option<&Username>,
+        email: Option<&Email>,
+        origin: &Origin,
+    ) -> Result<Option<Fault>> {
+        let is_ours = self.db.system(SETUP).has_setup_token(token_hash(token), origin.ctx.now).await?;
+        if !is_ours || self.is_done().await? {
+            return Ok(None);
+        }
+        let facts = self.default_tenant().await?;
+        self.new_passwords.judge(&facts, password, username, email).await
     }
 
     /// Makes the first administrator from the configuration, unless there is one.

@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use gatehouse_domain::{
     password::Password,
     text::{DisplayName, Email, Phone, Username},
-    user::Acceptance,
+    user::{Acceptance, Purpose},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,7 +17,11 @@ use crate::{
             user::UserResponse,
         },
         envelope::{ApiResponse, ApiResult, Bare, Created},
-        extract::{access::PathTenant, form::Form, valid::Valid},
+        extract::{
+            access::PathTenant,
+            form::Form,
+            valid::{Choosing, Faulty, Valid},
+        },
         operation::{CONFLICT, FORBIDDEN, INVALID_CREDENTIALS, INVALID_LINK, Operations, RATE_LIMITED},
         request::Asked,
     },
@@ -136,11 +140,17 @@ pub(super) fn mount(operations: &mut Operations) {
 
 async fn register(
     tenant: PathTenant,
-    new: Valid<RegisterRequest>,
+    new: Choosing<RegisterRequest>,
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Created<UserResponse>> {
-    let RegisterRequest { username, email, password, display_name, phone } = new.0;
+    let judge = async |faulty: &Faulty, password| {
+        let (username, email) = (faulty.text("username"), faulty.text("email"));
+        let accounts = app.accounts();
+        let judged = accounts.judge_registration(&tenant.0, password, username.as_ref(), email.as_ref(), &asked.origin);
+        asked.judged(judged.await)
+    };
+    let RegisterRequest { username, email, password, display_name, phone } = new.valid("password", judge).await?;
     let new = Register { username, email, password, display_name, phone };
     let view = asked.limited(app.accounts().register(&tenant.0, new, &asked.origin).await)?;
     Ok(Created((&view).into()))
@@ -148,11 +158,17 @@ async fn register(
 
 async fn accept_invitation(
     tenant: PathTenant,
-    acceptance: Valid<InvitationAcceptRequest>,
+    acceptance: Choosing<InvitationAcceptRequest>,
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<ApiResponse<UserResponse>> {
-    let InvitationAcceptRequest { token, password, username, display_name } = acceptance.0;
+    let judge = async |faulty: &Faulty, password| {
+        let Some(Opaque::<4096>(token)) = faulty.text("token") else { return Ok(None) };
+        let (link, username) = ((Purpose::Invitation, token.as_str()), faulty.text("username"));
+        app.new_passwords().judge_with_link(&tenant.0, link, password, username.as_ref(), &asked.origin).await
+    };
+    let acceptance = acceptance.valid("password", judge).await?;
+    let InvitationAcceptRequest { token, password, username, display_name } = acceptance;
     let chosen = Acceptance { username, display_name };
     let view = app.invitations().accept(&tenant.0, &token.0, chosen, password, &asked.origin).await?;
     Ok(ApiResponse((&view).into()))

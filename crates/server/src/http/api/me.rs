@@ -25,7 +25,7 @@ use crate::{
         extract::{
             access::{Access, Me, Myself, PathId},
             page::Listing,
-            valid::{NoBody, Valid},
+            valid::{Choosing, Faulty, NoBody, Valid},
         },
         idempotency::Idempotent,
         operation::Operations,
@@ -110,12 +110,16 @@ async fn update_me(
 async fn change_password(
     access: Access<Oneself, Myself>,
     me: Me,
-    change: Valid<PasswordChange>,
+    change: Choosing<PasswordChange>,
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Idempotent<NoContent>> {
     let facts = app.session_states().tenant(me.0.view.user.tenant_id).await?.ok_or(app::Error::NotFound)?;
-    let PasswordChange { current_password, new_password } = change.0;
+    let judge = async |_: &Faulty, password| {
+        let user = &me.0.view.user;
+        app.new_passwords().judge(&facts, password, Some(&user.username), Some(&user.email)).await
+    };
+    let PasswordChange { current_password, new_password } = change.valid("new_password", judge).await?;
     let change = async |origin: &Origin| {
         app.accounts().change_password(&access, &facts, current_password, new_password, origin).await
     };

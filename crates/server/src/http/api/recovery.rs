@@ -2,14 +2,17 @@
 //! its slug.
 
 use actix_web::web::Data;
-use gatehouse_domain::{password::Password, text::Email};
+use gatehouse_domain::{password::Password, text::Email, user::Purpose};
 
 use crate::{
     app::{App, mail::requests::Wish},
     http::{
         api::auth::Message,
         envelope::{Accepted, ApiResult, NoContent},
-        extract::{access::PathTenant, valid::Valid},
+        extract::{
+            access::PathTenant,
+            valid::{Choosing, Faulty, Valid},
+        },
         operation::{CONFLICT, FORBIDDEN, INVALID_LINK, Operations, RATE_LIMITED},
         request::Asked,
     },
@@ -85,11 +88,16 @@ async fn forgot(
 
 async fn reset(
     tenant: PathTenant,
-    request: Valid<PasswordResetRequest>,
+    request: Choosing<PasswordResetRequest>,
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<NoContent> {
-    let PasswordResetRequest { token, new_password } = request.0;
+    let judge = async |faulty: &Faulty, password| {
+        let Some(Opaque::<4096>(token)) = faulty.text("token") else { return Ok(None) };
+        let link = (Purpose::PasswordReset, token.as_str());
+        app.new_passwords().judge_with_link(&tenant.0, link, password, None, &asked.origin).await
+    };
+    let PasswordResetRequest { token, new_password } = request.valid("new_password", judge).await?;
     app.recovery().reset_password(&tenant.0, &token.0, new_password, &asked.origin).await?;
     Ok(NoContent)
 }

@@ -12,7 +12,10 @@ use crate::{
     http::{
         api::user::UserResponse,
         envelope::{ApiResult, Created},
-        extract::{access::Anybody, valid::Valid},
+        extract::{
+            access::Anybody,
+            valid::{Choosing, Faulty},
+        },
         operation::{CONFLICT, INVALID_CREDENTIALS, Operations},
         request::Asked,
     },
@@ -42,11 +45,16 @@ pub(super) fn mount(operations: &mut Operations) {
 
 async fn create(
     _: Anybody,
-    new: Valid<SetupRequest>,
+    new: Choosing<SetupRequest>,
     asked: Asked,
     app: Data<App>,
 ) -> ApiResult<Created<UserResponse>> {
-    let SetupRequest { token, email, username, password } = new.0;
+    let judge = async |faulty: &Faulty, password| {
+        let Some(Opaque::<4096>(token)) = faulty.text("token") else { return Ok(None) };
+        let (username, email) = (faulty.text("username"), faulty.text("email"));
+        app.setup().judge(&token, password, username.as_ref(), email.as_ref(), &asked.origin).await
+    };
+    let SetupRequest { token, email, username, password } = new.valid("password", judge).await?;
     let view =
         app.setup().complete(SetUp { token: Secret::new(token.0), email, username, password }, &asked.origin).await?;
     Ok(Created((&view).into()))

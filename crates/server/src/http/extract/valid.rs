@@ -8,17 +8,20 @@ use actix_web::{
     http::header::{CONTENT_ENCODING, CONTENT_TYPE},
     web::Bytes,
 };
-use gatehouse_domain::issue::{Fault, Issues};
+use gatehouse_domain::{
+    issue::{Fault, Issues, Parse},
+    password::Password,
+};
 use utoipa::ToSchema;
 
 use crate::{
-    app::effects::Mode,
+    app::{self, effects::Mode},
     http::{
         body,
         operation::{About, Describe, REQUEST_TIMEOUT, described},
         problem::Failure,
     },
-    input::{Flag, Object, input, pairs, read_body, read_query},
+    input::{Flag, Object, Raw, input, pairs, read_body, read_query},
 };
 
 pub(in crate::http) fn issue(kind: &'static str, msg: &'static str) -> Failure {
@@ -45,6 +48,71 @@ impl<T: Object + 'static> FromRequest for Valid<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(json(request).and_then(|bytes| Ok(Self(read_body(&bytes)?))))
+    }
+}
+
+/// A JSON body in which a password is chosen. What a password must be depends on the tenant and on other fields.
+#[derive(Debug)]
+pub struct Choosing<T>(Result<T, Faulty>);
+
+/// What is wrong with a body, and the body.
+#[derive(Debug)]
+pub struct Faulty {
+    issues: Issues,
+    fields: Vec<(String, Raw)>,
+}
+
+impl Faulty {
+    /// A text that is valid whatever else is wrong.
+    pub fn text<T: Parse>(&self, field: &str) -> Option<T> {
+        let of = |(name, raw): &(String, Raw)| match raw {
+            Raw::String(text) if name == field => T::parse(text).ok(),
+            _ => None,
+        };
+        self.fields.iter().find_map(of)
+    }
+}
+
+impl<T> Choosing<T> {
+    /// The body, if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// Its faults, with that of the password in `field` which `judge` finds. Where it finds none for want of anything
+    /// that it needs, the faults of the others are told alone.
+    pub async fn valid(
+        self,
+        field: &'static str,
+        judge: impl AsyncFnOnce(&Faulty, Password) -> app::Result<Option<Fault>>,
+    ) -> Result<T, Failure> {
+        let faulty = match self.0 {
+            Ok(body) => return Ok(body),
+            Err(faulty) => faulty,
+        };
+        let of_password = match faulty.text::<Password>(field) {
+            Some(password) => judge(&faulty, password).await.ok().flatten(),
+            None => None,
+        };
+        let of_password = of_password.map(|fault| fault.at(vec!["body".into(), field.into()]));
+        Err(faulty.issues.into_iter().chain(of_password).collect::<Issues>().into())
+    }
+}
+
+impl<T: Object + 'static> FromRequest for Choosing<T> {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let faulty = |bytes: &[u8], issues| match serde_json::from_slice(bytes) {
+            Ok(Raw::Object(fields)) => Faulty { issues, fields },
+            _ => Faulty { issues, fields: Vec::new() },
+        };
+        ready(json(request).map(|bytes| Self(read_body(&bytes).map_err(|issues| faulty(&bytes, issues)))))
+    }
+}
+
+impl<T: ToSchema> Describe for Choosing<T> {
+    fn describe(about: &mut About) {
+        Valid::<T>::describe(about);
     }
 }
 
