@@ -56,6 +56,8 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         .statement_cache_capacity(512)
         .pragma("temp_store", "MEMORY")
+        // What is erased is not left in free pages.
+        .pragma("secure_delete", "ON")
         .pragma("cache_size", "-8000")
         .pragma("journal_size_limit", "67108864")
         .disable_statement_logging()

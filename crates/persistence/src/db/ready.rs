@@ -69,6 +69,18 @@ impl Db {
         Ok(())
     }
 
+    /// Has SQLite write its log into the file and empty it, so that nothing is left there of what is gone. Where readers are
+    /// in the way it does so later by itself.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn empty_log(&self) -> Result<()> {
+        if self.is_sqlite() {
+            self.reader().execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+        }
+        Ok(())
+    }
+
     /// Runs a transaction that changes as many rows as there may be. It may take longer than other requests, but only
     /// while the database answers others.
     ///

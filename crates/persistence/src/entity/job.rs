@@ -16,6 +16,7 @@ pub struct Model {
     pub attempts: i64,
     pub lease: i64,
     pub last_error: Option<String>,
+    pub user_id: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -18,7 +18,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    entity::{assignment, known_device, role, session, signing_key, tenant, user, user_import, user_token},
+    entity::{
+        assignment, idempotency_key, job, known_device, role, session, signing_key, tenant, user, user_import,
+        user_token,
+    },
     error::Result,
     repo::{Home, Row},
     scope::{Owned, WriteScope},
@@ -110,7 +113,8 @@ impl WriteScope<'_> {
         self.mark::<assignment::Entity>(&home, in_tenants("anchor_tenant_id")).await
     }
 
-    /// Removes what [`User::erase`] does not reach: the password, and where the user's sessions came from.
+    /// Removes what [`User::erase`] does not reach: the password, where the user's sessions came from, mail that waits,
+    /// and answers that are kept.
     ///
     /// # Errors
     /// [`crate::Error::ScopeViolation`] when the user lies outside the scope.
@@ -133,7 +137,9 @@ impl WriteScope<'_> {
             ..Default::default()
         };
         let theirs = of("tenant_id", user.tenant_id.uuid()).and(of("user_id", user.id.uuid()));
-        self.table_of::<session::Entity>(&home)?.update().filter(theirs).set(origin).exec(&db).await?;
+        self.table_of::<session::Entity>(&home)?.update().filter(theirs.clone()).set(origin).exec(&db).await?;
+        self.table_of::<job::Entity>(&home)?.delete().filter(theirs.clone()).exec(&db).await?;
+        self.table_of::<idempotency_key::Entity>(&home)?.delete().filter(theirs).exec(&db).await?;
         Ok(())
     }
 

@@ -102,6 +102,7 @@ impl WriteScope<'_> {
             attempts: 0,
             lease: 0,
             last_error: None,
+            user_id: user.map(UserId::uuid),
         };
         self.table_of::<Entity>(&home)?.insert(row).exec_without_returning(&self.tx.writing()).await?;
         Ok(())
@@ -194,18 +195,23 @@ impl WriteSystem<'_> {
         if self.change(claim, renewed).await? { Ok(()) } else { Err(Error::Stale) }
     }
 
-    /// Replaces what a job is done with by what that leads to; false if somebody else has it by now.
+    /// Replaces what a job is done with by what that leads to, for a user; false if somebody else has it by now.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn rewrite_job(
         &self,
         claim: &ClaimedJob,
+        user: UserId,
         sealed: Option<Vec<u8>>,
         give_up_at: Timestamp,
     ) -> Result<bool> {
-        let rewritten =
-            ActiveModel { sealed: Set(sealed), give_up_at: Set(Some(give_up_at.micros())), ..ActiveModel::default() };
+        let rewritten = ActiveModel {
+            user_id: Set(Some(user.uuid())),
+            sealed: Set(sealed),
+            give_up_at: Set(Some(give_up_at.micros())),
+            ..ActiveModel::default()
+        };
         self.change(claim, rewritten).await
     }
 

@@ -64,7 +64,7 @@ db_tests! {
         let refused = write(&db, NOW, async move |tx| {
             let (system, busy) = (tx.system(SYSTEM), Failure::again("busy"));
             system.postpone_job(&old, busy, NOW).await?;
-            assert!(!system.rewrite_job(&old, None, NOW).await?);
+            assert!(!system.rewrite_job(&old, gatehouse_domain::id::UserId::from_parts(1, [1; 10]), None, NOW).await?);
             assert!(!system.give_mail_up(&old, busy).await?);
             assert!(!system.drop_job(&old).await?);
             Ok(())

@@ -330,7 +330,7 @@ surveys! {
             let (claim, busy) = (system.claim_jobs(kind).await?.remove(0), Failure::again("busy"));
             system.postpone_job(&claim, busy, NOW).await?;
             system.renew_job(&claim, true).await?;
-            system.rewrite_job(&claim, Some(vec![1; 100]), NOW.plus(DAY)).await?;
+            system.rewrite_job(&claim, at_home.id, Some(vec![1; 100]), NOW.plus(DAY)).await?;
             system.give_mail_up(&claim, busy).await
         })).await;
         survey.look("quotas", write(&db, NOW, async move |tx| {

@@ -305,6 +305,10 @@ api_tests! {
         for word in words {
             assert_eq!(world.whereabouts(word).await, Vec::<String>::new(), "{word}");
         }
+        world.app.maintenance().clean_up().await.unwrap();
+        for word in words {
+            assert!(!world.is_in_files(word), "{word}");
+        }
         assert_eq!(world.events("user.erased", &ada.id).await, 1);
         let sql = "SELECT COUNT(*) FROM sessions WHERE user_agent IS NOT NULL OR ip_address IS NOT NULL OR location IS NOT NULL OR device_name IS NOT NULL";
         let (personal, all) = (world.number(sql).await, world.number("SELECT COUNT(*) FROM sessions").await);
@@ -319,6 +323,26 @@ api_tests! {
         let redacted = "SELECT COUNT(*) FROM audit_events r, audit_events e WHERE e.action = 'user.erased' AND r.action = 'audit_event.redacted'";
         let (all, later) = (world.number(redacted).await, world.number(format!("{redacted} AND r.id > e.id")).await);
         assert!(all > 0 && later == 0, "{later} of {all}");
+    }
+
+    async fn mail_that_waits_for_whoever_is_erased_and_answers_that_are_kept_are_gone(world) {
+        let tenant = world.tenant("acme").await;
+        let (ada, bob) = (world.person(&tenant, "ada").await, world.person(&tenant, "bob").await);
+        let signed = world.login(&ada).await;
+        world.mails().await;
+        let body = json!({"current_password": PASSWORD, "new_password": format!("{PASSWORD} once more")});
+        world.post("/me/password").bearer(&signed).header("idempotency-key", "k").json(body).send().await.expect(204);
+        let jobs = async || world.number("SELECT COUNT(*) FROM jobs").await;
+        let answers = async || world.number("SELECT COUNT(*) FROM idempotency_keys").await;
+        assert_eq!((jobs().await, answers().await), (1, 1));
+        delete(&world, &format!("/admin/users/{}?erase=true", ada.id)).await.expect(204);
+        assert_eq!((jobs().await, answers().await), (0, 0));
+        // What strangers ask for waits without a name, and comes to nothing.
+        for email in ["ada@acme.example", "bob@acme.example"] {
+            world.post("/auth/tenants/acme/password/forgot").json(json!({"email": email})).send().await.expect(202);
+        }
+        assert_eq!(world.mails().await.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), ["bob@acme.example"]);
+        assert_eq!((jobs().await, world.me(&world.login(&bob).await).await), (0, 200));
     }
 
     async fn who_erases_oneself_leaves_no_address_behind(world) {

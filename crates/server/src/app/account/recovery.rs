@@ -128,7 +128,11 @@ impl Recovery<'_> {
             let sealed = Some(outbox.seal(claim.job.id, JobKind::Mail, &Waiting::Letter(letter.clone().into()))?);
             let until = mail::give_up_at(now, Some(issued.expires_at));
             // From here on the mail is that letter, however often it has to be sent.
-            if system.rewrite_job(&claim, sealed, until).await? { Ok(Some(letter)) } else { Err(Error::Stale) }
+            if system.rewrite_job(&claim, issued.user.id, sealed, until).await? {
+                Ok(Some(letter))
+            } else {
+                Err(Error::Stale)
+            }
         };
         let (user_agent, request_id) = (user_agent.map(Into::into), request_id.map(Into::into));
         let ctx = Ctx { ip, user_agent, request_id, ..Ctx::at(now) };

@@ -68,6 +68,15 @@ impl World {
         found
     }
 
+    /// Whether a text is anywhere in the files of the database; those of PostgreSQL are not looked at.
+    pub fn is_in_files(&self, text: &str) -> bool {
+        let Target::Sqlite(path) = self.target() else { return false };
+        [path.clone(), path.with_extension("db-wal")].iter().any(|path| {
+            let bytes = std::fs::read(path).unwrap_or_default();
+            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        })
+    }
+
     /// Runs statements.
     pub async fn execute(&self, sql: impl Into<String>) {
         let sql = AssertSqlSafe(sql.into());
