@@ -36,11 +36,11 @@ macro_rules! permissions {
             }
         )*
 
-        /// The permissions that the actor holds for everything at the platform or at partners, in alphabetical order.
+        /// The permissions that the actor holds in a place, in alphabetical order.
         #[must_use]
-        pub fn administered(actor: &Actor) -> Vec<&'static str> {
+        pub fn administered(actor: &Actor, place: Area) -> Vec<&'static str> {
             let mut open = Vec::new();
-            $(if <$marker as Permission>::reach(actor, &<$target>::WIDEST).is_ok() {
+            $(if <$target>::at(place).is_some_and(|target| <$marker as Permission>::reach(actor, &target).is_ok()) {
                 open.push($name);
             })*
             open
@@ -110,16 +110,20 @@ impl Permission for Oneself {
     }
 }
 
-/// The permission to learn what one administers, for whoever holds any right at the platform or at a partner.
+/// The permission to learn what one administers, for whoever holds any right in the tenant, or else at the platform or at
+/// a partner.
 #[derive(Debug, Clone, Copy)]
 pub struct Administer;
 
 impl Permission for Administer {
-    type Target = ();
+    type Target = Area;
     const NAME: &'static str = "at platform or partner level";
 
-    fn reach(actor: &Actor, (): &()) -> Result<Reach, Denied> {
-        actor.administered().ok_or(Denied::Forbidden(Self::NAME))
+    fn reach(actor: &Actor, place: &Area) -> Result<Reach, Denied> {
+        match place {
+            Area::Tenant(tenant) => actor.administers(*tenant, "in the tenant"),
+            _ => actor.administered().ok_or(Denied::Forbidden(Self::NAME)),
+        }
     }
 }
 

@@ -98,8 +98,10 @@ pub enum Area {
 }
 
 impl Installation {
-    /// All of it.
-    pub(super) const WIDEST: Self = Self;
+    /// What of it is in a place.
+    pub(super) fn at(place: Area) -> Option<Self> {
+        (place == Area::Directory).then_some(Self)
+    }
 
     pub(super) fn reach(self, actor: &Actor, name: &'static str) -> Result<Reach, Denied> {
         match actor {
@@ -111,8 +113,10 @@ impl Installation {
 }
 
 impl Area {
-    /// All that the actor administers.
-    pub(super) const WIDEST: Self = Self::Directory;
+    /// What is in a place.
+    pub(super) const fn at(place: Self) -> Option<Self> {
+        Some(place)
+    }
 
     pub(super) fn reach(self, actor: &Actor, name: &'static str) -> Result<Reach, Denied> {
         match self {
@@ -158,8 +162,13 @@ impl UserActor {
         (!partners.is_empty()).then_some(Reach::Partners(partners))
     }
 
-    fn sees(&self, tenant: TenantRef) -> bool {
-        self.tenant_id == tenant.id || self.rights.iter().any(|right| right.anchor.includes(tenant))
+    fn reach_tenant(&self, tenant: TenantRef, name: &'static str, may: bool) -> Result<Reach, Denied> {
+        let sees = self.tenant_id == tenant.id || self.rights.iter().any(|right| right.anchor.includes(tenant));
+        match (may, sees) {
+            (true, _) => Ok(Reach::Tenant(tenant)),
+            (false, true) => Err(Denied::Forbidden(name)),
+            (false, false) => Err(Denied::Hidden),
+        }
     }
 }
 
@@ -206,9 +215,17 @@ impl Actor {
     fn tenant(&self, tenant: TenantRef, name: &'static str) -> Result<Reach, Denied> {
         match self {
             Self::System(_) => Ok(Reach::Tenant(tenant)),
-            Self::User(user) if user.holds(name, |anchor| anchor.includes(tenant)) => Ok(Reach::Tenant(tenant)),
-            Self::User(user) if user.sees(tenant) => Err(Denied::Forbidden(name)),
-            Self::User(_) => Err(Denied::Hidden),
+            Self::User(user) => user.reach_tenant(tenant, name, user.holds(name, |anchor| anchor.includes(tenant))),
+        }
+    }
+
+    /// Whether the actor holds any right in a tenant.
+    pub(super) fn administers(&self, tenant: TenantRef, name: &'static str) -> Result<Reach, Denied> {
+        match self {
+            Self::System(_) => Ok(Reach::Tenant(tenant)),
+            Self::User(user) => {
+                user.reach_tenant(tenant, name, user.rights.iter().any(|right| right.anchor.includes(tenant)))
+            }
         }
     }
 

@@ -53,6 +53,7 @@ use crate::http::{
         (name = "admin-tenants-settings", description = "What a tenant decides, across tenants."),
         (name = "admin-tenants-settings-effective", description = "What holds in a tenant, across tenants."),
         (name = "admin-me-scope", description = "What the caller administers."),
+        (name = "tenants-me-scope", description = "What the caller administers in a tenant."),
         (name = "admin-sessions", description = "Sessions across tenants."),
         (name = "admin-partners", description = "Partners."),
         (name = "admin-tenants", description = "Tenants and their settings."),

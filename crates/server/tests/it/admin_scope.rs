@@ -51,6 +51,30 @@ api_tests! {
         world.get(PATH).send().await.problem(401, "unauthenticated");
     }
 
+    async fn administrator_of_a_tenant_learns_of_that_tenant_by_its_own_path(world) {
+        let acme = world.tenant("acme").await;
+        world.tenant_of(&acme.partner_id, "beta").await;
+        let path = format!("/tenants/{}/me/scope", acme.id);
+        let boss = world.login(&world.tenant_admin(&acme, "boss").await).await;
+        let carla = world.login(&world.partner_admin(&acme, "carla").await).await;
+        let ask = async |who: &Signed| world.get(&path).bearer(who).send().await;
+        let scope = ask(&boss).await.expect(200).data();
+        assert_eq!((&scope["level"], names(&scope, "partners"), names(&scope, "tenants")), (&json!("tenant"), vec![], vec!["acme".to_owned()]));
+        let anchor = json!({"level": "tenant", "tenant_id": acme.id});
+        assert_eq!(scope["permissions"], json!([{"anchor": anchor, "permissions": ["*:*"]}]));
+        let collections = scope["collections"].as_array().unwrap();
+        assert!(collections.contains(&json!({"name": "users", "actions": ["delete", "read", "write"]})), "{scope}");
+        assert!(collections.iter().all(|it| it["name"] != "partners"), "{scope}");
+        let above = ask(&carla).await.expect(200).data();
+        assert_eq!((&above["level"], names(&above, "tenants"), &above["roles"][0]["name"]), (&json!("tenant"), vec!["acme".to_owned()], &json!("partner_admin")));
+        let ada = world.login(&world.person(&acme, "ada").await).await;
+        ask(&ada).await.problem(403, "missing_permission");
+        let other = world.tenant("other").await;
+        let eve = world.login(&world.tenant_admin(&other, "eve").await).await;
+        ask(&eve).await.problem(404, "not_found");
+        world.get(&path).send().await.problem(401, "unauthenticated");
+    }
+
     async fn end_of_a_role_is_told_and_ends_the_scope(world) {
         let acme = world.tenant("acme").await;
         let carla = world.person(&acme, "carla").await;

@@ -13,13 +13,13 @@ use crate::app::{App, Result};
 /// What somebody administers, as far as the caller may see it.
 #[derive(Debug, Clone)]
 pub struct AdminScope {
-    /// Where: everything, or partners.
+    /// Where: everything, partners, or a tenant.
     pub reach: Reach,
     /// The first partners by name.
     pub partners: Page<Partner>,
     /// The first tenants by name.
     pub tenants: Page<Tenant>,
-    /// What may be done across all of it or in some partner.
+    /// What may be done across all of it, in some partner, or in the tenant.
     pub permissions: Vec<&'static str>,
 }
 
@@ -43,18 +43,23 @@ impl AdminScopes<'_> {
     /// [`crate::app::Error::Unavailable`] when the database does not answer.
     pub async fn of(&self, grant: &Grant<Administer>) -> Result<AdminScope> {
         let first = PageRequest { start: Start::Page(PageNumber::FIRST), per_page: PerPage::GREATEST };
-        // One's own partners need no permission to be named; to see all of them takes one.
+        let place = match grant.reach() {
+            Reach::Tenant(tenant) => Area::Tenant(*tenant),
+            _ => Area::Directory,
+        };
+        // One's own partners and tenant need no permission to be named; to see all of them takes one.
         let partners = match grant.reach() {
             Reach::Platform if grant.also::<ReadPartners>(&Installation).is_err() => Page::empty(),
+            Reach::Tenant(_) => Page::empty(),
             _ => self.db.scope(grant).partners(&PartnerFilter::default(), true, Direction::Ascending, &first).await?,
         };
-        let tenants = match grant.also::<ReadTenants>(&Area::Directory) {
-            Ok(grant) => {
-                let filter = TenantFilter::default();
-                self.db.scope(&grant).tenants(&filter, true, Direction::Ascending, &first).await?
-            }
-            Err(_) => Page::empty(),
+        let all = TenantFilter::default();
+        let tenants = match (grant.reach(), grant.also::<ReadTenants>(&place)) {
+            (Reach::Tenant(_), _) => self.db.scope(grant).tenants(&all, true, Direction::Ascending, &first).await?,
+            (_, Ok(grant)) => self.db.scope(&grant).tenants(&all, true, Direction::Ascending, &first).await?,
+            (_, Err(_)) => Page::empty(),
         };
-        Ok(AdminScope { reach: grant.reach().clone(), partners, tenants, permissions: administered(grant.actor()) })
+        let permissions = administered(grant.actor(), place);
+        Ok(AdminScope { reach: grant.reach().clone(), partners, tenants, permissions })
     }
 }

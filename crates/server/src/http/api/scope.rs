@@ -19,7 +19,7 @@ use crate::{
     http::{
         api::user::{AnchorResponse, HeldRoleResponse},
         envelope::{ApiResponse, ApiResult},
-        extract::access::{Access, Me, Myself},
+        extract::access::{Access, Anywhere, Directory, InTenant, Me, Opens},
         operation::Operations,
     },
 };
@@ -27,10 +27,10 @@ use crate::{
 /// What the caller administers.
 pub type OneAdminScope = ApiResponse<AdminScopeResponse>;
 
-/// What an administrator of the platform or of partners sees and may do.
+/// What an administrator sees and may do.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AdminScopeResponse {
-    /// `platform`, or `partner` for those of partners.
+    /// `platform`, `partner` for those of partners, `tenant` for what is of one tenant.
     #[schema(max_length = 32, example = "partner")]
     pub level: &'static str,
     /// The partners.
@@ -43,7 +43,7 @@ pub struct AdminScopeResponse {
     /// What the roles allow together, anchor by anchor.
     #[schema(max_items = 1000)]
     pub permissions: Vec<AnchoredPermissionsResponse>,
-    /// What is open under `/admin`.
+    /// What is open under `/admin`, or under the tenant.
     #[schema(max_items = 100)]
     pub collections: Vec<CollectionResponse>,
 }
@@ -169,22 +169,37 @@ fn collections(permissions: &[&'static str]) -> Vec<CollectionResponse> {
 }
 
 pub(super) fn mount(operations: &mut Operations) {
-    operations.get("/admin/me/scope", "admin.me.scope.get", get_one).says(
+    operations.get("/admin/me/scope", "admin.me.scope.get", get_one::<Directory>).says(
         "Get what one administers",
         "Level, partners and tenants, roles with where and until when they hold, and what is open under `/admin`: \
          what a console has to know of whom it serves. For whoever holds a role at the platform or at a partner.",
     );
+    operations.get("/tenants/{tenant_id}/me/scope", "tenants.me.scope.get", get_one::<InTenant>).says(
+        "Get what one administers in a tenant",
+        "The same of one tenant: the roles that hold there, wherever they are given, and what is open to them. For \
+         whoever holds a role in the tenant, or above it.",
+    );
 }
 
-async fn get_one(access: Access<Administer, Myself>, me: Me, app: Data<App>) -> ApiResult<OneAdminScope> {
+async fn get_one<T: Anywhere + Opens<Administer>>(
+    access: Access<Administer, T>,
+    me: Me,
+    app: Data<App>,
+) -> ApiResult<OneAdminScope> {
     let AdminScope { reach, partners, tenants, permissions } = app.admin_scopes().of(&access).await?;
-    let roles = &me.0.view.roles;
+    let (level, within) = match reach {
+        Reach::Platform => ("platform", None),
+        Reach::Tenant(tenant) => ("tenant", Some(tenant)),
+        Reach::Partners(_) | Reach::Own(..) => ("partner", None),
+    };
+    let holds = |role: &&HeldRole| within.is_none_or(|tenant| role.anchor.includes(tenant));
+    let roles: Vec<_> = me.0.view.roles.iter().filter(holds).cloned().collect();
     Ok(ApiResponse(AdminScopeResponse {
-        level: if reach == Reach::Platform { "platform" } else { "partner" },
+        level,
         partners: partners.into(),
         tenants: tenants.into(),
         roles: roles.iter().map(HeldRoleResponse::from).collect(),
-        permissions: anchored(roles),
+        permissions: anchored(&roles),
         collections: collections(&permissions),
     }))
 }
