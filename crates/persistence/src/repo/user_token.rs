@@ -103,6 +103,19 @@ impl System<'_> {
     }
 }
 
+impl System<'_> {
+    /// Until when a user's link can be used, if there is one that could be used now.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn open_until(&self, user: &User, purpose: Purpose, now: Timestamp) -> Result<Option<Timestamp>> {
+        let links = self.table::<Entity>().select().filter(Column::TenantId.eq(user.tenant_id.uuid()));
+        let links = links.filter(Column::UserId.eq(user.id.uuid())).filter(Column::Purpose.eq(purpose.as_str()));
+        let links = links.filter(Column::ExpiresAt.gt(now.micros())).select_only().column(Column::ExpiresAt);
+        Ok(links.into_tuple::<i64>().one(&self.exec).await?.map(Timestamp::from_micros))
+    }
+}
+
 impl WriteSystem<'_> {
     /// Uses a link up; none if it is unknown, used, of another purpose or tenant, or too old.
     ///

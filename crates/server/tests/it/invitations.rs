@@ -211,6 +211,54 @@ api_tests! {
     }
 
     /// B38: whoever gets the mail of the old address is not invited any more.
+    async fn registering_takes_an_open_invitation_of_the_address_and_proof_of_its_mailbox(world) {
+        let (tenant, boss) = administered(&world).await;
+        world.settings(&tenant, json!({"registration": "invite"})).await;
+        let user = invited(&world, &tenant, &boss, "ada").await;
+        let path = format!("/tenants/{}/users/{}", tenant.id, user["id"].as_str().unwrap());
+        world.patch(&path).bearer(&boss).json(json!({"display_name": "Countess", "phone": "+49301234567"})).send().await.expect(200);
+        let ada = crate::harness::Person { id: user["id"].as_str().unwrap().to_owned(), name: "ada".into(), slug: "acme".into() };
+        world.give(&ada, &world.builtin("tenant_admin").await, json!({"level": "tenant", "tenant_id": tenant.id})).await;
+        world.mails().await;
+        let register = async |email: &str, password: &str| {
+            let body = json!({"username": "eve", "email": email, "password": password, "display_name": "Eve"});
+            world.post("/auth/tenants/acme/register").json(body).send().await
+        };
+        register("bob@mail.example", PASSWORD).await.problem(403, "registration_closed");
+        assert_eq!(register("ada@mail.example", "short").await.faults(), ["body.password password_too_short"]);
+        let answer = register("ADA@mail.example", PASSWORD).await.expect(201).data();
+        assert_eq!((&answer["id"], &answer["status"], &answer["display_name"], &answer["phone"]), (&user["id"], &json!("INVITED"), &Value::Null, &Value::Null));
+        assert_eq!((&answer["roles"], &answer["permissions"]), (&json!([]), &json!([])));
+        // Whoever knows the address alone is not let in, and has changed nothing.
+        for name in ["eve", "ada", "ada@mail.example"] {
+            world.try_login("acme", name, PASSWORD).await.problem(401, "invalid_credentials");
+        }
+        assert_eq!(world.get(&path).bearer(&boss).send().await.data()["display_name"], "Countess");
+        let link = world.mail_to("ada@mail.example").await.token();
+        let accepted = accept(&world, &link, json!({"username": "lovelace"})).await.expect(200).data();
+        assert_eq!((&accepted["status"], &accepted["email_verified"]), (&json!("ACTIVE"), &json!(true)));
+        world.try_login("acme", "lovelace", PASSWORD).await.expect(200);
+        register("ada@mail.example", PASSWORD).await.problem(403, "registration_closed");
+    }
+
+    async fn registering_does_not_prolong_an_invitation_and_fills_no_mailbox(world) {
+        let (tenant, boss) = administered(&world).await;
+        world.settings(&tenant, json!({"registration": "invite"})).await;
+        invited(&world, &tenant, &boss, "ada").await;
+        let body = json!({"username": "ada", "email": "ada@mail.example", "password": PASSWORD});
+        let register = async || world.post("/auth/tenants/acme/register").json(body.clone()).send().await;
+        for _ in 0..8 {
+            register().await.expect(201);
+        }
+        assert_eq!(world.mails().await.iter().filter(|mail| mail.to == "ada@mail.example").count(), 5);
+        world.clock.advance(6 * DAY);
+        register().await.expect(201);
+        let link = world.mail_to("ada@mail.example").await.token();
+        world.clock.advance(DAY);
+        accept(&world, &link, json!({})).await.problem(401, "invalid_invitation");
+        register().await.problem(403, "registration_closed");
+    }
+
     async fn invitation_dies_with_the_address_it_was_mailed_to(world) {
         let (tenant, boss) = administered(&world).await;
         world.mails().await;

@@ -5,7 +5,7 @@ use gatehouse_domain::{
     issue::Parse,
     page::{Direction, PageRequest, Start},
     search::Search,
-    user::UserStatus,
+    user::{Purpose, UserStatus},
 };
 use gatehouse_persistence::{AssignmentFilter, UserFilter};
 
@@ -47,6 +47,8 @@ pub async fn users(survey: &mut Survey) {
             }
         }
     }
+    let ada = survey.ada.clone();
+    survey.look("whether a link is open", db.system(SYSTEM).open_until(&ada, Purpose::Invitation, NOW)).await;
     let everywhere = grant::<ReadAssignments>(&Area::Directory);
     let scope = db.scope(&everywhere);
     let all = scope.assignments(&AssignmentFilter::default(), Direction::Descending, &page(1, 50)).await.unwrap();

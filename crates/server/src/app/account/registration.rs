@@ -1,23 +1,24 @@
 //! Opening an account.
 
 use gatehouse_domain::{
-    authz::{By, SystemReason},
+    authz::{Authority, By, SystemReason},
     id::UserId,
     issue::Fault,
     password::Password,
     secret::PasswordHash,
     settings::Registration,
     text::{DisplayName, Email, Phone, Username},
-    user::{NewUser, User, UserView, VERIFICATION_LIFETIME},
+    throttle::Gate,
+    user::{NewUser, Purpose, User, UserView, VERIFICATION_LIFETIME},
 };
 use gatehouse_persistence::{TenantFacts, WriteTx};
 
 use crate::{
     app::{
         Error, Result,
-        account::{Accounts, recovery::EMAIL_PAGE},
+        account::{Accounts, password::password_issue, recovery::EMAIL_PAGE},
         attempts::{Limited, Quota, pass},
-        directory::tenants::another_user_fits,
+        directory::{invitations::PAGE, tenants::another_user_fits},
         mail::letters,
         request::client::Origin,
     },
@@ -40,7 +41,7 @@ pub struct Register {
 }
 
 impl Accounts<'_> {
-    /// Opens an account.
+    /// Opens an account, or mails somebody who is invited the link once more where an invitation is needed.
     pub async fn register(&self, facts: &TenantFacts, new: Register, origin: &Origin) -> Limited<UserView> {
         let mut quota = None;
         let attempt = async |facts: &TenantFacts| self.try_register(facts, new.clone(), origin, &mut quota).await;
@@ -74,7 +75,7 @@ impl Accounts<'_> {
         if !facts.is_active() {
             return Err(Error::TenantSuspended);
         }
-        if facts.layers().policy(self.defaults).registration != Registration::Open {
+        if self.registration(facts) == Registration::Closed {
             return Err(Error::RegistrationClosed);
         }
         let counted = self.attempts.count(self.attempts.registrations(origin), origin).await?;
@@ -90,6 +91,13 @@ impl Accounts<'_> {
         quota: &mut Option<Quota>,
     ) -> Result<UserView> {
         self.may_register(facts, origin, quota).await?;
+        if self.registration(facts) == Registration::Invite {
+            let judged = self.new_passwords.judge(facts, new.password, Some(&new.username), Some(&new.email)).await?;
+            return match judged {
+                Some(fault) => Err(password_issue("password", fault)),
+                None => self.invite_again(facts, new.email, origin).await,
+            };
+        }
         let hash = self.new_passwords.choose(facts, "password", new.password, &new.username, &new.email).await?;
         let new = NewUser {
             tenant: facts.reference(),
@@ -99,6 +107,36 @@ impl Accounts<'_> {
             phone: new.phone,
         };
         let user = self.open(facts, new, hash, origin).await?;
+        Ok(UserView { user, roles: Vec::new() })
+    }
+
+    fn registration(&self, facts: &TenantFacts) -> Registration {
+        facts.layers().policy(self.defaults).registration
+    }
+
+    /// Mails the link of an open invitation to its address once more. Whoever registers has shown no more than that they
+    /// know the address, and the account may hold roles already: names and password are chosen with the link, and the
+    /// answer tells nothing of its profile. The invitation ends when it would have ended.
+    async fn invite_again(&self, facts: &TenantFacts, email: Email, origin: &Origin) -> Result<UserView> {
+        let (token, outbox, house) =
+            (opaque_token::mint_invitation(self.env), self.outbox.clone(), facts.tenant.clone());
+        let mailbox = self.attempts.mailbox(facts, &email);
+        let work = async move |tx: &WriteTx<'_>| {
+            let (system, now) = (tx.system(SystemReason::Authentication), tx.now());
+            let user = system.user_by_email(house.id, &email).await?.ok_or(Error::RegistrationClosed)?;
+            let until = system.read().open_until(&user, Purpose::Invitation, now).await?;
+            let until = until.ok_or(Error::RegistrationClosed)?;
+            let gatehouse = Authority::system(SystemReason::Authentication);
+            let invited = user.clone().invite(true, until, &[], &gatehouse).map_err(|_| Error::RegistrationClosed)?;
+            if mailbox.count(&system, now).await?.gate == Gate::Open {
+                let issued = system.put_token(invited, token.hash).await?;
+                let letter = letters::invitation(&house, &issued.user, outbox.link(PAGE, &house.slug, &token.text));
+                outbox.post_link(&system, &issued, letter, now).await?;
+            }
+            Ok::<_, Error>(user)
+        };
+        let user = self.db.write(origin.ctx.clone(), work).await?;
+        let user = User { display_name: None, phone: None, ..user };
         Ok(UserView { user, roles: Vec::new() })
     }
 
