@@ -114,7 +114,7 @@ pub enum ByWhom {
 pub struct By {
     /// Who.
     pub whom: ByWhom,
-    /// As what: `platform`, `partner`, `tenant`, `own` or `system`.
+    /// As what: `platform`, `partner`, `tenant`, `own`, `cli` or `system`.
     pub acting_as: &'static str,
 }
 
@@ -122,7 +122,9 @@ impl By {
     /// Gatehouse itself.
     #[must_use]
     pub const fn system(reason: SystemReason) -> Self {
-        Self { whom: ByWhom::System(reason), acting_as: "system" }
+        // The event may have a reason of its own.
+        let acting_as = if matches!(reason, SystemReason::Cli) { reason.as_str() } else { "system" };
+        Self { whom: ByWhom::System(reason), acting_as }
     }
 
     /// A user who proves who it is in this very request, for example by signing in.

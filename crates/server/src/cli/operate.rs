@@ -45,7 +45,8 @@ struct Resource {
 
 const SUSPENDED: &[(&str, &str)] = &[("status", "SUSPENDED")];
 const ACTIVE: &[(&str, &str)] = &[("status", "ACTIVE")];
-const LINK: &[(&str, &str)] = &[("delivery", "link")];
+/// What an argument of a deed is where it is not given: whoever is at the command line is there to take a link.
+const DEFAULTS: [(&str, &str, &str); 1] = [("admin.users.invitation.create", "delivery", "link")];
 
 /// Operations without a command of this kind: an operator has no limits to ask for, and has commands of their own for
 /// files, which take passwords along and need no server.
@@ -109,7 +110,7 @@ const RESOURCES: [Resource; 8] = [
             ("suspend", "admin.users.update", SUSPENDED),
             ("activate", "admin.users.update", ACTIVE),
             ("delete", "admin.users.delete", &[]),
-            ("invite", "admin.users.invitation.create", LINK),
+            ("invite", "admin.users.invitation.create", &[]),
             ("cancel-invitation", "admin.users.invitation.delete", &[]),
             ("reset-password", "admin.users.password_reset.create", &[]),
             ("unlock", "admin.users.unlock", &[]),
@@ -193,13 +194,17 @@ fn with_verbs(command: Command) -> Command {
     command.subcommands(verbs).subcommands(more)
 }
 
-fn verb_command(document: &Value, (name, operation, settled): &Verb) -> Option<Command> {
-    let operation = Operation::find(document, operation)?;
+fn verb_command(document: &Value, (name, id, settled): &Verb) -> Option<Command> {
+    let operation = Operation::find(document, id)?;
     let command = Command::new(*name)
         .about(operation.summary.clone())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the answer of the API as it is"));
     let open = operation.fields.iter().filter(|field| settled.iter().all(|(known, _)| *known != field.name));
-    Some(with_few_settings(open.fold(command, |command, field| command.arg(field.arg()))))
+    let argument = |field: &Field| {
+        let default = DEFAULTS.iter().find(|(of, name, _)| of == id && *name == field.name);
+        default.map_or_else(|| field.arg(), |(.., value)| field.arg().default_value(*value))
+    };
+    Some(with_few_settings(open.fold(command, |command, field| command.arg(argument(field)))))
 }
 
 /// Whether a word is one of the things.
@@ -338,6 +343,18 @@ mod tests {
     fn every_verb_is_an_operation_and_its_arguments_do_not_collide() {
         for command in commands() {
             command.debug_assert();
+        }
+    }
+
+    #[test]
+    fn owner_of_an_account_is_invited_by_a_link_or_by_mail() {
+        let verb = ("invite", "admin.users.invitation.create", [].as_slice());
+        let command = verb_command(&fields::document(), &verb).unwrap();
+        for (arguments, delivery) in
+            [(vec!["invite", "usr_1"], "link"), (vec!["invite", "usr_1", "--delivery", "email"], "email")]
+        {
+            let matches = command.clone().try_get_matches_from(arguments).unwrap();
+            assert_eq!(matches.get_one::<String>("delivery").map(String::as_str), Some(delivery));
         }
     }
 

@@ -80,9 +80,10 @@ fn operator_does_from_the_command_line_what_the_api_does_and_the_trail_says_so()
             let events = json(place, &format!("audit list --action {action} --resource-id {resource}"));
             let events = events["data"].as_array().unwrap();
             assert_eq!(events.len(), 1, "{action}");
+            let actor = &events[0]["actor"];
             assert_eq!(
-                (&events[0]["actor"]["type"], &events[0]["reason"]),
-                (&"system".into(), &"cli".into()),
+                (&actor["type"], &actor["acting_as"], &events[0]["reason"]),
+                (&"system".into(), &"cli".into(), &"cli".into()),
                 "{action}"
             );
         }

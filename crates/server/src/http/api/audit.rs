@@ -101,7 +101,8 @@ pub struct AuditActorResponse {
     /// The session that the user acted through; null for an operator.
     #[schema(required = true, inline)]
     pub session_id: Option<SessionId>,
-    /// As what the actor acted: `platform`, `partner` or `tenant` administrator, for itself (`own`), or `system`.
+    /// As what the actor acted: `platform`, `partner` or `tenant` administrator, for itself (`own`), at the command line
+    /// of the installation (`cli`), or `system`.
     #[schema(max_length = 32, example = "tenant")]
     pub acting_as: String,
 }
