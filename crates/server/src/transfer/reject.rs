@@ -18,6 +18,8 @@ use crate::{
 #[derive(Debug)]
 pub struct RejectFile {
     out: BufWriter<File>,
+    /// How many columns a table has.
+    columns: usize,
     /// Of a table, where the reasons of an earlier time stand.
     earlier: Option<usize>,
 }
@@ -34,8 +36,9 @@ impl RejectFile {
     /// # Errors
     /// When it cannot be written.
     pub fn create(path: &Path, lines: &Lines) -> io::Result<Self> {
-        let mut file = Self { out: BufWriter::new(File::create(path)?), earlier: None };
+        let mut file = Self { out: BufWriter::new(File::create(path)?), columns: 0, earlier: None };
         if let Some(head) = lines.head() {
+            file.columns = head.len();
             file.earlier = head.iter().position(|name| name == REJECTED.as_bytes());
             let row = table(file.kept(head).chain([REJECTED.as_bytes()]))?;
             file.out.write_all(&row)?;
@@ -43,9 +46,22 @@ impl RejectFile {
         Ok(file)
     }
 
+    /// The cells of a row in the columns of the table, of which a row may have too few.
     fn kept<'a>(&self, record: &'a csv::ByteRecord) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let earlier = self.earlier;
-        record.iter().enumerate().filter(move |(i, _)| Some(*i) != earlier).map(|(_, cell)| cell)
+        let cells = (0..self.columns).filter(move |column| Some(*column) != earlier);
+        cells.map(|column| record.get(column).unwrap_or_default())
+    }
+
+    /// Why a row is rejected. What stands behind its last column is told there, as no column has it.
+    fn reason(&self, line: u64, record: &csv::ByteRecord, faults: &[LineFault]) -> String {
+        let mut text = sentence(line, faults);
+        let beyond: Vec<_> = record.iter().skip(self.columns).map(String::from_utf8_lossy).collect();
+        if !beyond.is_empty() {
+            text.push_str("; behind the last column: ");
+            text.push_str(&beyond.join(", "));
+        }
+        text
     }
 
     /// Adds a line.
@@ -56,7 +72,7 @@ impl RejectFile {
         let bytes = match &line.raw {
             Raw::Ndjson(text) => object(line.number, text, faults).into_bytes(),
             Raw::Csv(record) => {
-                let why = sentence(line.number, faults);
+                let why = self.reason(line.number, record, faults);
                 table(self.kept(record).chain([why.as_bytes()]))?
             }
         };
