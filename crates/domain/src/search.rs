@@ -68,6 +68,27 @@ fn fold(text: &str) -> String {
     folded.nfkd().filter(|c| !is_combining_mark(*c)).collect()
 }
 
+/// What names are sorted by: without regard to case and accents, and the same in every database. Letters that are one to
+/// Unicode stand where a reader looks for them.
+#[must_use]
+pub fn sort_key(name: &str) -> String {
+    let mut key = String::new();
+    for letter in fold(name).chars() {
+        match letter {
+            'ß' => key.push_str("ss"),
+            'æ' => key.push_str("ae"),
+            'œ' => key.push_str("oe"),
+            'þ' => key.push_str("th"),
+            'ø' => key.push('o'),
+            'đ' | 'ð' => key.push('d'),
+            'ł' => key.push('l'),
+            'ı' => key.push('i'),
+            letter => key.push(letter),
+        }
+    }
+    key
+}
+
 /// A word from each place where one begins in it. The host of an address is found with its `@` only: whoever types `ac`
 /// is not looking for everybody at `acme.example`.
 fn beginnings(word: &str) -> impl Iterator<Item = &str> {
@@ -93,6 +114,16 @@ fn without_beginnings(terms: &BTreeSet<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_sorted_without_regard_to_case_and_accents() {
+        let mut names =
+            ["zebra", "Zorn", "Ähre", "apple", "Østby", "oslo", "Straße 2", "strasse 1", "ÉCLAIR", "łódź", "lodge"];
+        names.sort_by_key(|name| sort_key(name));
+        let sorted =
+            ["Ähre", "apple", "ÉCLAIR", "lodge", "łódź", "oslo", "Østby", "strasse 1", "Straße 2", "zebra", "Zorn"];
+        assert_eq!(names, sorted);
+    }
 
     struct Thing(&'static [&'static str]);
 

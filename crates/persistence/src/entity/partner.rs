@@ -20,6 +20,7 @@ pub struct Model {
     pub version: i64,
     pub deleted_at: Option<i64>,
     pub settings: String,
+    pub name_key: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

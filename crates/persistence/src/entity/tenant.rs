@@ -19,6 +19,7 @@ pub struct Model {
     pub updated_at: i64,
     pub version: i64,
     pub deleted_at: Option<i64>,
+    pub name_key: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

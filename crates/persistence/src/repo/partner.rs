@@ -4,7 +4,7 @@ use gatehouse_domain::{
     id::PartnerId,
     page::{Direction, Page, PageRequest},
     partner::{Limit, Partner, Status},
-    search::{Search, Searchable},
+    search::{Search, Searchable, sort_key},
     text::{Email, Name, Slug},
     time::Timestamp,
 };
@@ -95,6 +95,7 @@ impl Versioned for Partner {
     fn updatable(&self) -> Result<ActiveModel> {
         Ok(ActiveModel {
             name: Set(self.name.to_string()),
+            name_key: Set(sort_key(self.name.as_str())),
             slug: Set(self.slug.to_string()),
             status: Set(self.status.to_string()),
             contact_email: Set(self.contact_email.as_ref().map(Email::to_string)),
@@ -147,6 +148,6 @@ impl Scope<'_> {
         let asked =
             Condition::all().add_option(any(Column::Status, filter.statuses.iter().map(|status| status.as_str())));
         let select = found(self.select::<Entity>().filter(asked), PARTNER_TERMS, filter.search.as_ref());
-        self.page(select, if by_name { Column::Name } else { Column::CreatedAt }, direction, page).await
+        self.page(select, if by_name { Column::NameKey } else { Column::CreatedAt }, direction, page).await
     }
 }

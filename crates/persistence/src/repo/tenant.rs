@@ -4,7 +4,7 @@ use gatehouse_domain::{
     id::{PartnerId, TenantId},
     page::{Direction, Page, PageRequest},
     partner::Status,
-    search::{Search, Searchable},
+    search::{Search, Searchable, sort_key},
     tenant::Tenant,
     text::{Email, Name, Slug},
     time::Timestamp,
@@ -88,6 +88,7 @@ impl Versioned for Tenant {
         Ok(ActiveModel {
             partner_id: Set(self.partner_id.uuid()),
             name: Set(self.name.to_string()),
+            name_key: Set(sort_key(self.name.as_str())),
             slug: Set(self.slug.to_string()),
             status: Set(self.status.to_string()),
             contact_email: Set(self.contact_email.as_ref().map(Email::to_string)),
@@ -139,6 +140,6 @@ impl Scope<'_> {
             .add_option(any(Column::PartnerId, filter.partners.iter().map(|id| id.uuid())))
             .add_option(any(Column::Status, filter.statuses.iter().map(|status| status.as_str())));
         let select = found(self.select::<Entity>().filter(asked), TENANT_TERMS, filter.search.as_ref());
-        self.page(select, if by_name { Column::Name } else { Column::CreatedAt }, direction, page).await
+        self.page(select, if by_name { Column::NameKey } else { Column::CreatedAt }, direction, page).await
     }
 }
