@@ -27,7 +27,7 @@ use crate::{
 pub use invitation::{Acceptance, NotInvited};
 pub use link::{INVITATION_LIFETIME, Issued, Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME};
 pub use patch::UserPatch;
-pub use transfer::{Administers, ImportedUser, UserCredentials, exported};
+pub use transfer::{Administers, ImportedUser, ORIGINAL_USERNAME, UserCredentials, exported};
 
 words! {
     /// Where a user stands.
@@ -185,7 +185,7 @@ impl User {
             id,
             tenant_id: new.tenant.id,
             partner_id: new.tenant.partner_id,
-            username: new.username,
+            username: new.username.beside(&new.email),
             email: new.email,
             email_verified: false,
             display_name: new.display_name,

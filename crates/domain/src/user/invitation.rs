@@ -78,7 +78,7 @@ impl User {
             return Err(NotInvited);
         }
         let mut fields = Fields::default();
-        let username = chosen.username.unwrap_or_else(|| user.username.clone());
+        let username = chosen.username.unwrap_or_else(|| user.username.clone()).beside(&user.email);
         let display_name = chosen.display_name.or_else(|| user.display_name.clone());
         let email_verified = user.email_verified || mailed_to.is_some();
         fields

@@ -40,10 +40,15 @@ impl User {
     pub fn verify_email(self, email: Email, now: Timestamp) -> Result<Changed<Self>, Useless> {
         let user = self.active()?;
         let mut fields = Fields::default();
-        fields.change("email", &user.email, &email).change("email_verified", user.email_verified, true);
+        let username = user.username.clone().beside(&email);
+        fields.change("username", &user.username, &username).change("email", &user.email, &email).change(
+            "email_verified",
+            user.email_verified,
+            true,
+        );
         let action = if email == user.email { Action::UserEmailVerified } else { Action::UserEmailChanged };
         let (resource, by) = (user.resource(), By::oneself(user.id, None));
-        let user = Self { email, email_verified: true, updated_at: now, ..user };
+        let user = Self { username, email, email_verified: true, updated_at: now, ..user };
         Ok(Changed::new(user, action, resource, &by).with(fields))
     }
 }

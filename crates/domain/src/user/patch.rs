@@ -14,7 +14,7 @@ use crate::{
 /// What may change of a user; an outer `None` leaves it as it is, an inner one removes it.
 #[derive(Debug, Clone, Default)]
 pub struct UserPatch {
-    /// The user name.
+    /// The user name; one that is an address becomes that of the user.
     pub username: Option<Username>,
     /// The e-mail address; a new one counts as unverified.
     pub email: Option<Email>,
@@ -83,11 +83,11 @@ impl User {
         now: Timestamp,
     ) -> (Changed<Self>, Option<RevokeMany>) {
         let mut next = self.clone();
-        next.username = patch.username.unwrap_or(next.username);
         if let Some(email) = patch.email {
             next.email_verified &= email.key() == next.email.key();
             next.email = email;
         }
+        next.username = patch.username.unwrap_or(next.username).beside(&next.email);
         next.email_verified = patch.email_verified.unwrap_or(next.email_verified);
         next.display_name = patch.display_name.unwrap_or(next.display_name);
         next.phone = patch.phone.unwrap_or(next.phone);

@@ -17,8 +17,10 @@ use crate::{
 /// A user as another system describes one.
 #[derive(Debug, Clone)]
 pub struct ImportedUser {
-    /// The user name.
-    pub username: Username,
+    /// The user name; the address if there is none.
+    pub username: Option<Username>,
+    /// What the other system calls the user where that cannot be a user name here.
+    pub original_username: Option<String>,
     /// The e-mail address.
     pub email: Email,
     /// Whether the mailbox is known to be the user's.
@@ -35,6 +37,17 @@ pub struct ImportedUser {
     pub hash: Option<PasswordHash>,
     /// When the account was opened.
     pub created_at: Option<Timestamp>,
+}
+
+/// The attribute that keeps a name that cannot be a user name here.
+pub const ORIGINAL_USERNAME: &str = "original_username";
+
+impl ImportedUser {
+    /// The name under which the user is looked for.
+    #[must_use]
+    pub fn name(&self) -> Username {
+        self.username.clone().unwrap_or_else(|| (&self.email).into())
+    }
 }
 
 /// The user holds a role: what a list could take away or give there is decided one by one.
@@ -59,17 +72,22 @@ impl UserCredentials {
             (None, true) => UserStatus::Active,
             (Some(status), _) => status,
         };
+        let username = new.name().beside(&new.email);
+        let mut attributes = new.attributes.unwrap_or_default();
+        if let Some(name) = new.original_username {
+            attributes.entry(ORIGINAL_USERNAME.to_owned()).or_insert(name);
+        }
         let user = User {
             id,
             tenant_id: import.tenant.id,
             partner_id: import.tenant.partner_id,
-            username: new.username,
+            username,
             email: new.email,
             email_verified: new.email_verified.unwrap_or(false),
             display_name: new.display_name,
             phone: new.phone,
             status,
-            attributes: new.attributes.unwrap_or_default(),
+            attributes,
             created_at: new.created_at.unwrap_or(now),
             updated_at: now,
             last_login_at: None,
@@ -112,7 +130,7 @@ impl UserCredentials {
         let takes_password = hash.is_some() && hash != self.hash;
         let was_invited = self.user.status == UserStatus::Invited;
         let patch = UserPatch {
-            username: Some(new.username),
+            username: new.username,
             email: Some(new.email),
             email_verified: new.email_verified,
             display_name: new.display_name.map(Some),
@@ -155,7 +173,8 @@ mod tests {
 
     fn foreign() -> ImportedUser {
         ImportedUser {
-            username: Username::parse("ada").unwrap(),
+            username: Some(Username::parse("ada").unwrap()),
+            original_username: None,
             email: Email::parse("ada@example.com").unwrap(),
             email_verified: None,
             display_name: None,

@@ -6,6 +6,7 @@ use gatehouse_domain::{
     authz::Denied,
     issue::{Issue, Issues},
     role::NotGiven,
+    text::{Email, Username},
     user::NotChanged,
 };
 use gatehouse_persistence::Error as Storage;
@@ -133,6 +134,15 @@ impl From<Denied> for Error {
 }
 
 impl Error {
+    /// A user name of the body is an address, which only the user's own may be.
+    pub(crate) fn suits(username: &Username, email: &Email) -> Result<()> {
+        if username.suits(email) {
+            return Ok(());
+        }
+        let msg = "is an address, and not the user's own: only that may be a user name";
+        Err(Self::Invalid(Issue::body("username", "username_address", msg).into()))
+    }
+
     /// An id in the body names nothing that the caller may see.
     pub(crate) fn unknown(field: &'static str) -> Self {
         Self::Invalid(Issue::body(field, "not_found", "names nothing that you may see").into())

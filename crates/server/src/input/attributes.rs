@@ -12,7 +12,7 @@ use utoipa::openapi::{
 use super::{At, Field, Raw};
 
 /// Free data.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct AttributesField(Attributes);
 
 impl AttributesField {
@@ -20,10 +20,30 @@ impl AttributesField {
     pub fn into_inner(self) -> Attributes {
         self.0
     }
+
+    /// Whether a text may be added.
+    pub fn has_room(&self, key: &str, value: &str) -> bool {
+        let mut more = self.0.clone();
+        more.insert(key.to_owned(), value.to_owned());
+        check(key, value).is_ok() && more.len() <= ATTRIBUTES_MAX && fits(&more)
+    }
 }
 
 const KEY_MAX: usize = 64;
 const VALUE_MAX: usize = 512;
+
+fn check(key: &str, value: &str) -> Result<(), Fault> {
+    let fits = |text: &str, max| text.chars().count() <= max && !text.chars().any(char::is_control);
+    if !key.is_empty() && fits(key, KEY_MAX) && fits(value, VALUE_MAX) {
+        return Ok(());
+    }
+    let msg = "must have keys of 1 to 64 and texts of up to 512 characters, without control characters";
+    Err(Fault::new("attribute", msg))
+}
+
+fn fits(attributes: &Attributes) -> bool {
+    serde_json::to_string(attributes).is_ok_and(|text| text.len() <= ATTRIBUTES_BYTES)
+}
 
 impl Field for AttributesField {
     fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
@@ -38,16 +58,12 @@ impl Field for AttributesField {
             let Raw::String(value) = value else {
                 return at.fault(Fault::new("string_type", "must be an object of texts"));
             };
-            let fits = |text: &str, max| text.chars().count() <= max && !text.chars().any(char::is_control);
-            if key.is_empty() || !fits(&key, KEY_MAX) || !fits(&value, VALUE_MAX) {
-                return at.fault(Fault::new(
-                    "attribute",
-                    "must have keys of 1 to 64 and texts of up to 512 characters, without control characters",
-                ));
+            if let Err(fault) = check(&key, &value) {
+                return at.fault(fault);
             }
             attributes.insert(key, value);
         }
-        if serde_json::to_string(&attributes).is_ok_and(|text| text.len() > ATTRIBUTES_BYTES) {
+        if !fits(&attributes) {
             return at.fault(Fault::new("too_long", "must take at most 29200 bytes as JSON"));
         }
         Some(Self(attributes))

@@ -26,6 +26,7 @@ mod cost;
 mod queue;
 mod stored;
 mod strength;
+mod wrapper;
 
 use queue::Queue;
 use stored::Stored;

@@ -1,11 +1,11 @@
 //! One line: read by the same rules as a body of the API, every fault of it reported at once.
 
 use gatehouse_domain::{
-    issue::{Issue, Issues, Loc},
+    issue::{Issue, Issues, Loc, Parse},
     secret::PasswordHash,
     text::{DisplayName, Email, Phone, Username},
     time::Timestamp,
-    user::{ImportedUser, UserStatus},
+    user::{ImportedUser, ORIGINAL_USERNAME, UserStatus},
 };
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::Type};
 
@@ -34,8 +34,8 @@ pub(super) const PASSED_OVER: [&str; 4] = ["id", "updated_at", "last_login_at", 
 input! {
     /// A user from another system.
     pub struct ImportUserLine {
-        /// The user name.
-        username: Username,
+        /// The user name: the address if there is none.
+        username: Option<Username>,
         /// The e-mail address.
         email: Email,
         /// Whether the mailbox is known to be the user's.
@@ -69,11 +69,27 @@ impl Field for AdoptedHash {
     }
 }
 
-/// Whom the fields of a line describe.
-pub(super) fn read(mut fields: Vec<(String, Raw)>) -> Result<ImportedUser, Vec<LineFault>> {
+/// Whom the fields of a line describe. A hash that cannot be checked is a fault, unless its user comes without a password.
+pub(super) fn read(mut fields: Vec<(String, Raw)>, without_password: bool) -> Result<ImportedUser, Vec<LineFault>> {
     fields.retain(|(name, _)| !PASSED_OVER.contains(&&**name));
+    for (_, value) in fields.iter_mut().filter(|(name, _)| name == "attributes") {
+        scalars_to_texts(value);
+    }
+    let original_username = original_name(&mut fields);
+    if without_password {
+        drop_unsupported_hash(&mut fields);
+    }
     let line: ImportUserLine = read_json(Raw::Object(fields)).map_err(faults)?;
+    if line.username.as_ref().is_some_and(|name| !name.suits(&line.email)) {
+        let message = "is an address, and not the user's own: only that may be a user name";
+        return Err(vec![LineFault::new("username", "username_address", message)]);
+    }
+    let has_room = |name: &String| match &line.attributes {
+        Some(attributes) => attributes.has_room(ORIGINAL_USERNAME, name),
+        None => AttributesField::default().has_room(ORIGINAL_USERNAME, name),
+    };
     Ok(ImportedUser {
+        original_username: original_username.filter(has_room),
         username: line.username,
         email: line.email,
         email_verified: line.email_verified,
@@ -86,21 +102,50 @@ pub(super) fn read(mut fields: Vec<(String, Raw)>) -> Result<ImportedUser, Vec<L
     })
 }
 
-/// The text of a cell as the field of that name has it in JSON; nothing for an empty one.
-pub(super) fn cell(name: &str, text: &str) -> Option<Raw> {
-    if text.is_empty() {
+/// Attributes are texts here. A number too large to be exact is none, as it may be an id.
+fn scalars_to_texts(attributes: &mut Raw) {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let Raw::Object(entries) = attributes else { return };
+    entries.retain(|(_, value)| !matches!(value, Raw::Null));
+    for (_, value) in entries {
+        let text = match value {
+            Raw::Bool(value) => value.to_string(),
+            Raw::Number(number) if !number.is_f64() || number.as_f64().is_some_and(|n| n.abs() < EXACT) => {
+                number.to_string()
+            }
+            _ => continue,
+        };
+        *value = Raw::String(text);
+    }
+}
+
+/// The text of a field, and where it is; none if it is there twice, which is a fault.
+fn only<'a>(fields: &'a [(String, Raw)], name: &str) -> Option<(usize, &'a str)> {
+    let mut all = fields.iter().enumerate().filter(|(_, (field, _))| field == name);
+    match (all.next(), all.next()) {
+        (Some((at, (_, Raw::String(text)))), None) => Some((at, text)),
+        _ => None,
+    }
+}
+
+/// Takes a name out that cannot be a user name here. The address takes its place, with which its user signs in anyway, so
+/// only a line with one may have such a name.
+fn original_name(fields: &mut Vec<(String, Raw)>) -> Option<String> {
+    let (at, name) = only(fields, "username").filter(|(_, name)| !name.contains('@'))?;
+    let (_, email) = only(fields, "email")?;
+    if Username::parse(name).is_ok() || Email::parse(email).is_err() {
         return None;
     }
-    let json = match name {
-        "email_verified" => match text {
-            "true" | "TRUE" | "1" => Raw::Bool(true),
-            "false" | "FALSE" | "0" => Raw::Bool(false),
-            other => Raw::String(other.to_owned()),
-        },
-        "attributes" => serde_json::from_str(text).unwrap_or_else(|_| Raw::String(text.to_owned())),
-        _ => Raw::String(text.to_owned()),
-    };
-    Some(json)
+    let name = name.trim().to_owned();
+    fields.remove(at);
+    Some(name).filter(|name| !name.is_empty())
+}
+
+/// Takes a hash out that cannot be checked.
+fn drop_unsupported_hash(fields: &mut Vec<(String, Raw)>) {
+    if let Some((at, _)) = only(fields, "password_hash").filter(|(_, hash)| adopt(hash).is_err()) {
+        fields.remove(at);
+    }
 }
 
 fn faults(issues: Issues) -> Vec<LineFault> {

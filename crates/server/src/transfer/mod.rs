@@ -1,5 +1,8 @@
 //! Users as files: a line of JSON for each, or a table. What is written here can be read here again.
 
+mod cell;
+mod columns;
+mod encoding;
 mod feed;
 mod line;
 mod read;
@@ -7,10 +10,11 @@ mod reject;
 pub mod table;
 mod write;
 
+pub use columns::Names;
 pub use feed::Feed;
 pub use gatehouse_domain::import::Format;
 pub use line::FIELDS;
-pub use read::{Line, Lines, ReadError};
+pub use read::{Line, Lines, ReadError, Reading};
 pub use reject::RejectFile;
 pub use write::UserFile;
 

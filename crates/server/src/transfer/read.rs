@@ -2,18 +2,22 @@
 
 use std::{
     cell::Cell,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Cursor, Read},
     rc::Rc,
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
+use encoding_rs::Encoding;
 
 use crate::{
     app::transfer::imports::{ImportLine, LineFault},
     input,
     transfer::{
         Format,
-        line::{self, FIELDS, PASSED_OVER},
+        cell::cell,
+        columns::{self, Column, Names},
+        encoding,
+        line::{self, FIELDS},
         table::unguarded,
     },
 };
@@ -30,11 +34,33 @@ pub enum ReadError {
     #[error("the file cannot be read")]
     File(#[from] io::Error),
     /// A table needs to say what its columns are.
-    #[error("the table has a column that is not known: {0:?}; known are {known}", known = FIELDS.join(", "))]
-    Column(String),
+    #[error("the table has columns that are not known: {unknown}; known are {known}", unknown = quoted(.0), known = FIELDS.join(", "))]
+    Columns(Vec<String>),
+    /// A table has a head.
+    #[error("the file is empty: a table begins with a row of headings")]
+    Empty,
     /// A row that does not end.
     #[error("a row beginning in line {0} does not end: is a quotation mark missing?")]
     Endless(u64),
+}
+
+/// How a file is read.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// Its form.
+    pub format: Format,
+    /// What its columns and fields are called.
+    pub names: Names,
+    /// Its characters, where nothing in it says so.
+    pub encoding: Option<&'static Encoding>,
+    /// Whether a user whose hash cannot be checked comes without a password.
+    pub without_password: bool,
+}
+
+impl From<Format> for Reading {
+    fn from(format: Format) -> Self {
+        Self { format, names: Names::default(), encoding: None, without_password: false }
+    }
 }
 
 /// What has been read, and how much may still be until a row must end.
@@ -61,7 +87,7 @@ impl<R: Read> Read for Metered<R> {
     }
 }
 
-type Input = Metered<Box<dyn Read>>;
+type Input = Box<dyn Read>;
 
 enum Source {
     Ndjson {
@@ -73,6 +99,7 @@ enum Source {
     Csv {
         rows: csv::Reader<Input>,
         head: csv::ByteRecord,
+        columns: Vec<Column>,
         behind: u64,
     },
 }
@@ -96,6 +123,8 @@ pub struct Lines {
     source: Source,
     meter: Rc<Meter>,
     digest: Context,
+    reading: Reading,
+    is_transcoded: bool,
 }
 
 impl std::fmt::Debug for Lines {
@@ -108,29 +137,25 @@ impl Lines {
     /// Begins to read.
     ///
     /// # Errors
-    /// [`ReadError::Column`] when the head of a table names something that is not known.
-    pub fn open(input: Box<dyn Read>, format: Format) -> Result<Self, ReadError> {
-        let meter = Rc::new(Meter::default());
-        meter.left.set(LONGEST_ROW);
-        let input = Metered { inner: input, meter: Rc::clone(&meter) };
-        let source = match format {
-            Format::Ndjson => {
-                meter.left.set(u64::MAX);
-                Source::Ndjson { input: BufReader::new(input), number: 0 }
-            }
-            Format::Csv => {
-                let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(input);
-                let head = rows.byte_headers().map_err(|error| unreadable(error, 1))?.clone();
-                let known = |name: &[u8]| FIELDS.iter().chain(&PASSED_OVER).any(|field| field.as_bytes() == name);
-                if let Some(unknown) = head.iter().find(|name| !known(name)) {
-                    return Err(ReadError::Column(String::from_utf8_lossy(unknown).into_owned()));
-                }
-                let breaks = head.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
-                let behind = u64::from(rows.position().line() == 1 + breaks);
-                Source::Csv { rows, head, behind }
-            }
+    /// [`ReadError::Columns`] when the head of a table names something that is not known.
+    pub fn open(input: Box<dyn Read>, reading: impl Into<Reading>) -> Result<Self, ReadError> {
+        let (reading, meter) = (reading.into(), Rc::new(Meter::default()));
+        let is_table = reading.format == Format::Csv;
+        meter.left.set(if is_table { LONGEST_ROW } else { u64::MAX });
+        let input = Box::new(Metered { inner: input, meter: Rc::clone(&meter) });
+        let (input, transcoded) = encoding::utf8(input, reading.encoding)?;
+        let source = if is_table {
+            table(input, &reading.names)?
+        } else {
+            Source::Ndjson { input: BufReader::new(input), number: 0 }
         };
-        Ok(Self { source, meter, digest: Context::new(&SHA256) })
+        let is_transcoded = transcoded.is_some();
+        Ok(Self { source, meter, digest: Context::new(&SHA256), reading, is_transcoded })
+    }
+
+    /// Whether its characters are others than those of what is written of it.
+    pub(super) const fn is_transcoded(&self) -> bool {
+        self.is_transcoded
     }
 
     /// How many bytes have been read.
@@ -160,14 +185,17 @@ impl Lines {
     pub fn next_line(&mut self) -> Result<Option<Line>, ReadError> {
         let line = match &mut self.source {
             Source::Ndjson { input, number } => next_text(input, number)?,
-            Source::Csv { rows, behind, .. } => {
+            Source::Csv { rows, behind, .. } => loop {
                 self.meter.left.set(LONGEST_ROW);
                 let mut record = csv::ByteRecord::new();
                 let begins = rows.position().line() + *behind;
                 let more = rows.read_byte_record(&mut record).map_err(|error| unreadable(error, begins))?;
                 let number = record.position().map_or(begins, |position| position.line() + *behind);
-                more.then_some(Line { number, raw: Raw::Csv(record) })
-            }
+                // Spreadsheets leave rows without any cell at the end.
+                if !more || record.as_slice().iter().any(|byte| !byte.is_ascii_whitespace()) {
+                    break more.then_some(Line { number, raw: Raw::Csv(record) });
+                }
+            },
         };
         match line.as_ref().map(|line| &line.raw) {
             Some(Raw::Ndjson(text)) => self.note(text),
@@ -185,13 +213,63 @@ impl Lines {
     /// Whom a line describes, or why nobody.
     #[must_use]
     pub fn read(&self, line: &Line) -> ImportLine {
-        let user = match (&line.raw, &self.source) {
-            (Raw::Csv(record), Source::Csv { head, .. }) => row(head, record).and_then(line::read),
-            (Raw::Ndjson(text), _) => object(text).and_then(line::read),
+        let fields = match (&line.raw, &self.source) {
+            (Raw::Csv(record), Source::Csv { columns, .. }) => row(columns, record),
+            (Raw::Ndjson(text), _) => object(text).map(|fields| self.reading.names.rename(fields)),
             (Raw::Csv(_), Source::Ndjson { .. }) => Err(whole("column_count", "is a row of another table")),
         };
+        let user = fields.and_then(|fields| line::read(fields, self.reading.without_password));
         ImportLine { number: line.number, user }
     }
+}
+
+/// The first names of many, as they stand there.
+fn quoted(names: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    let more = names.len().saturating_sub(SHOWN);
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}
+
+/// A table whose head says what separates its cells.
+fn table(input: Input, names: &Names) -> Result<Source, ReadError> {
+    let (mut first, rest) = encoding::peek(input)?;
+    let (separator, declared) = separator(&first);
+    let lines_before = u64::from(declared > 0);
+    let input: Input = Box::new(Cursor::new(first.split_off(declared)).chain(rest));
+    let mut rows = csv::ReaderBuilder::new().flexible(true).delimiter(separator).from_reader(input);
+    let head = rows.byte_headers().map_err(|error| unreadable(error, 1))?.clone();
+    if head.is_empty() {
+        return Err(ReadError::Empty);
+    }
+    let heading = |name: &[u8]| {
+        let name = String::from_utf8_lossy(name).into_owned();
+        names.column(&name).ok_or(name)
+    };
+    let headings: Vec<_> = head.iter().map(heading).collect();
+    let unknown: Vec<_> = headings.iter().filter_map(|heading| heading.as_ref().err().cloned()).collect();
+    if !unknown.is_empty() {
+        return Err(ReadError::Columns(unknown));
+    }
+    let breaks = head.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+    let behind = u64::from(rows.position().line() == 1 + breaks) + lines_before;
+    Ok(Source::Csv { rows, head, columns: headings.into_iter().flatten().collect(), behind })
+}
+
+/// What separates cells, by the first line: what `sep=` says, which Excel writes, else what it has most of. Also how long
+/// a line is that says so.
+fn separator(text: &[u8]) -> (u8, usize) {
+    let length = text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| at + 1);
+    let line = text[..length].trim_ascii_end();
+    if let [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', separator] = line {
+        return (*separator, length);
+    }
+    if line.eq_ignore_ascii_case(b"sep=") {
+        return (b'\t', length);
+    }
+    let unquoted = line.split(|byte| *byte == b'"').step_by(2);
+    let count = |separator: &u8| unquoted.clone().flatten().filter(|byte| *byte == separator).count();
+    (*b"|\t;,".iter().max_by_key(|separator| count(separator)).unwrap_or(&b','), 0)
 }
 
 fn unreadable(error: csv::Error, line: u64) -> ReadError {
@@ -213,9 +291,8 @@ fn next_text(input: &mut BufReader<Input>, number: &mut u64) -> Result<Option<Li
             input.skip_until(b'\n')?;
         }
         *number += 1;
-        let text = text.strip_prefix(b"\xef\xbb\xbf").filter(|_| *number == 1).unwrap_or(&text);
         if !text.trim_ascii().is_empty() {
-            return Ok(Some(Line { number: *number, raw: Raw::Ndjson(text.to_vec()) }));
+            return Ok(Some(Line { number: *number, raw: Raw::Ndjson(text) }));
         }
     }
 }
@@ -224,9 +301,17 @@ fn whole(code: &str, message: &str) -> Vec<LineFault> {
     vec![LineFault::new("", code, message)]
 }
 
+/// Characters that are not those of the file.
+fn undecodable() -> Vec<LineFault> {
+    whole("string_unicode", "must be text in UTF-8; a file of Excel may be in Windows-1252: --encoding windows-1252")
+}
+
 fn object(text: &[u8]) -> Result<Vec<(String, input::Raw)>, Vec<LineFault>> {
     if text.len() as u64 > LONGEST_LINE {
         return Err(whole("line_too_long", "must have at most 64 KiB"));
+    }
+    if std::str::from_utf8(text).is_err() {
+        return Err(undecodable());
     }
     match serde_json::from_slice(text) {
         Ok(input::Raw::Object(fields)) => Ok(fields),
@@ -235,19 +320,26 @@ fn object(text: &[u8]) -> Result<Vec<(String, input::Raw)>, Vec<LineFault>> {
     }
 }
 
-fn row(head: &csv::ByteRecord, record: &csv::ByteRecord) -> Result<Vec<(String, input::Raw)>, Vec<LineFault>> {
-    if record.len() != head.len() {
+fn row(columns: &[Column], record: &csv::ByteRecord) -> Result<Vec<(String, input::Raw)>, Vec<LineFault>> {
+    if record.len() != columns.len() {
         return Err(whole("column_count", "must have as many columns as the head"));
     }
     if record.as_slice().len() as u64 > LONGEST_LINE {
         return Err(whole("line_too_long", "must have at most 64 KiB"));
     }
-    let mut fields = Vec::with_capacity(record.len());
-    for (name, text) in head.iter().zip(record) {
-        let (Ok(name), Ok(text)) = (std::str::from_utf8(name), std::str::from_utf8(text)) else {
-            return Err(whole("string_unicode", "must be text in UTF-8"));
+    let mut line = columns::Line::default();
+    for (column, text) in columns.iter().zip(record) {
+        let text = std::str::from_utf8(text).map_err(|_| undecodable())?.trim();
+        let name = match column {
+            Column::Field(name) => name,
+            Column::Unnamed if !text.is_empty() => {
+                return Err(whole("column_unnamed", "has a cell in a column without a heading"));
+            }
+            _ => "display_name",
         };
-        fields.extend(line::cell(name, unguarded(text)).map(|json| (name.to_owned(), json)));
+        if let Some(json) = cell(name, unguarded(text)) {
+            line.put(column, json);
+        }
     }
-    Ok(fields)
+    Ok(line.fields())
 }

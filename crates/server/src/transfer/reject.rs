@@ -37,6 +37,10 @@ impl RejectFile {
     /// When it cannot be written.
     pub fn create(path: &Path, lines: &Lines) -> io::Result<Self> {
         let mut file = Self { out: BufWriter::new(File::create(path)?), columns: 0, earlier: None };
+        if lines.is_transcoded() {
+            // What is written is UTF-8, whatever is said of the file when it is read again.
+            file.out.write_all(b"\xef\xbb\xbf")?;
+        }
         if let Some(head) = lines.head() {
             file.columns = head.len();
             file.earlier = head.iter().position(|name| name == REJECTED.as_bytes());

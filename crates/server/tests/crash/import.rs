@@ -113,3 +113,90 @@ async fn import_beside_a_server_on_the_same_file_is_refused() {
     assert_eq!(users(&place).await, 0);
     drop(server);
 }
+
+/// Files as other systems write them, and what becomes of them.
+const FOREIGN: [(&str, &[u8], &str); 6] = [
+    (
+        "wrapped.ndjson",
+        br#"{"username": "padded-char", "email": "padded_char@mail.example", "password_hash": "$2b$08$VjUgluGJDkyjAAPgFBkKe.G4SYrnMY92Zu7znMnht0PNjyrUIC4bW   "}
+{"username": "spring", "email": "spring@mail.example", "password_hash": "{bcrypt}$2a$08$VjUgluGJDkyjAAPgFBkKe.G4SYrnMY92Zu7znMnht0PNjyrUIC4bW"}
+{"username": "ldapcrypt", "email": "ldapcrypt@mail.example", "password_hash": "{CRYPT}$2y$08$VjUgluGJDkyjAAPgFBkKe.G4SYrnMY92Zu7znMnht0PNjyrUIC4bW"}
+{"username": "kc", "email": "kc@mail.example", "password_hash": "$argon2id$v=19$m=7168,t=5,p=1$lTc6iwWRQwtogZ3jTxN9Jw==$k1p7k6aRrP9LsbpRGmTWgnhAi3oKDcNzbvtPHtU8yRY="}
+"#,
+        "4 created, 0 updated, 0 skipped, 0 rejected\n",
+    ),
+    (
+        "names.ndjson",
+        r#"{"username":"ann1@mail.example","email":"ann1@mail.example"}
+{"email":"bob1@mail.example"}
+{"username":"José García","email":"jose@mail.example"}
+{"username":"SALES\\cy","email":"cy@mail.example"}
+{"username":"auth0|5f7c8ec7","email":"dee@mail.example"}
+{"username":"_svc","email":"svc@mail.example"}
+"#
+        .as_bytes(),
+        "6 created, 0 updated, 0 skipped, 0 rejected\n",
+    ),
+    (
+        "empty-rows.csv",
+        b"username,email,display_name\r\nann2,ann2@mail.example,Ann\r\n,,\r\n,,\r\n",
+        "1 created, 0 updated, 0 skipped, 0 rejected\n",
+    ),
+    (
+        "semicolons.csv",
+        "\u{feff}username;email;display_name\r\nann3;ann3@mail.example;\"Müller; Ann\"\r\n".as_bytes(),
+        "1 created, 0 updated, 0 skipped, 0 rejected\n",
+    ),
+    (
+        "postgresql.csv",
+        b"username,email,email_verified,password_hash,created_at\n\
+          ann4,ann4@mail.example,t,,2020-02-03 04:05:06.789+00\nbob4,bob4@mail.example,f,,2021-01-01 00:00:00+00\n",
+        "2 created, 0 updated, 0 skipped, 0 rejected\n",
+    ),
+    (
+        "python.csv",
+        b"username,email,email_verified\nann5,ann5@mail.example,True\nbob5,bob5@mail.example,False\n",
+        "2 created, 0 updated, 0 skipped, 0 rejected\n",
+    ),
+];
+
+#[tokio::test]
+async fn files_of_other_systems_come_in_as_they_are() {
+    let place = Place::new(Engine::Sqlite).unwrap();
+    place.start().kill();
+    for (name, bytes, expected) in FOREIGN {
+        let file = place.folder.join(name);
+        std::fs::write(&file, bytes).unwrap();
+        let done = run(&place, &["import", file.to_str().unwrap()]);
+        assert_eq!(
+            (text(&done.stdout).as_str(), done.status.code()),
+            (expected, Some(0)),
+            "{name}: {}",
+            text(&done.stderr)
+        );
+    }
+    let hashes = place.texts("SELECT password_hash FROM users WHERE password_hash IS NOT NULL").await;
+    assert!(hashes.iter().all(|hash| hash.starts_with('$') && !hash.ends_with([' ', '='])), "{hashes:?}");
+    let sheet = run(&place, &["import", "users.xlsx"]);
+    assert!(sheet.status.code() == Some(2) && text(&sheet.stderr).contains("CSV"), "{}", text(&sheet.stderr));
+}
+
+#[tokio::test]
+async fn columns_that_are_not_known_are_named_all_at_once_with_what_mends_them() {
+    let place = Place::new(Engine::Sqlite).unwrap();
+    place.start().kill();
+    let file = place.folder.join("users.csv");
+    std::fs::write(&file, "Login;E-Mail;Abteilung;Notiz\r\nann;ann@mail.example;Vertrieb;\r\n").unwrap();
+    let file = file.to_str().unwrap();
+    let refused = run(&place, &["import", file]);
+    let told = text(&refused.stderr);
+    for part in ["\"Login\", \"E-Mail\", \"Abteilung\", \"Notiz\"", "--map theirs=ours", "--ignore-column"] {
+        assert!(refused.status.code() == Some(2) && told.contains(part), "{told}");
+    }
+    let maps = ["--map", "Login=username", "--map", "E-Mail=email", "--map", "Abteilung=attributes.department"];
+    let done = run(&place, &[&["import", file, "--ignore-column", "Notiz"], &maps[..]].concat());
+    assert_eq!(text(&done.stdout), "1 created, 0 updated, 0 skipped, 0 rejected\n", "{}", text(&done.stderr));
+    assert!(
+        place.texts("SELECT attributes FROM users").await.iter().any(|text| text == "{\"department\":\"Vertrieb\"}")
+    );
+}

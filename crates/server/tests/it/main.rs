@@ -66,6 +66,7 @@ mod throttle_networks;
 mod timing;
 mod tokens;
 mod transfer_lines;
+mod transfer_names;
 mod transfers;
 mod user_exports;
 mod user_import_limits;

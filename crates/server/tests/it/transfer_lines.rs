@@ -2,7 +2,12 @@
 
 use std::io::Cursor;
 
-use gatehouse_server::transfer::{Format, Lines, ReadError, RejectFile};
+use gatehouse_domain::{
+    issue::Parse,
+    text::{DisplayName, Email},
+    user::ImportedUser,
+};
+use gatehouse_server::transfer::{Format, Lines, Names, ReadError, Reading, RejectFile};
 
 fn lines(text: &str, format: Format) -> Lines {
     Lines::open(Box::new(Cursor::new(text.to_owned().into_bytes())), format).unwrap()
@@ -13,7 +18,7 @@ fn table_says_what_its_columns_are() {
     let open = |head: &str| Lines::open(Box::new(Cursor::new(head.to_owned().into_bytes())), Format::Csv).map(drop);
     assert!(open("email,username,rejected,id\r\n").is_ok());
     let unknown = open("email,username,roles\r\n").unwrap_err();
-    assert!(matches!(&unknown, ReadError::Column(name) if name == "roles"), "{unknown}");
+    assert!(matches!(&unknown, ReadError::Columns(names) if names == &["roles"]), "{unknown}");
 }
 
 #[test]
@@ -71,4 +76,92 @@ fn rejected_rows_are_a_table_that_can_be_mended_and_read_again_whatever_columns_
     }
     assert!(faults.iter().all(|(.., code)| code != "column_count"), "{faults:?}");
     assert!(faults.iter().any(|(line, field, _)| (*line, field.as_str()) == (2, "email")), "{faults:?}");
+}
+
+fn table(reading: Reading) -> impl Fn(&[u8]) -> Vec<Result<ImportedUser, String>> {
+    move |bytes| {
+        let mut lines = Lines::open(Box::new(Cursor::new(bytes.to_vec())), reading.clone()).unwrap();
+        let mut users = Vec::new();
+        while let Some(line) = lines.next_line().unwrap() {
+            users.push(lines.read(&line).user.map_err(|faults| faults[0].code.clone()));
+        }
+        users
+    }
+}
+
+fn names(users: &[Result<ImportedUser, String>]) -> Vec<Option<&str>> {
+    users.iter().map(|user| user.as_ref().ok()?.display_name.as_ref().map(DisplayName::as_str)).collect()
+}
+
+#[test]
+fn cells_are_separated_by_what_the_head_has_most_of_or_says() {
+    let read = table(Format::Csv.into());
+    for text in [
+        "email;display_name\r\nann@example.com;\"Müller; Ann\"\r\n",
+        "sep=;\r\nemail;display_name\r\nann@example.com;\"Müller; Ann\"\r\n",
+        "email\tdisplay_name\nann@example.com\tMüller; Ann\n",
+        "\u{feff}\"email\",\"display_name\"\nann@example.com,Müller; Ann",
+    ] {
+        assert_eq!(names(&read(text.as_bytes())), [Some("Müller; Ann")], "{text}");
+    }
+}
+
+#[test]
+fn characters_are_recognised_or_said() {
+    let text = "email,display_name\r\nann@example.com,Müller\r\n";
+    let utf16: Vec<u16> = text.encode_utf16().collect();
+    let little: Vec<u8> = utf16.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    let big: Vec<u8> = utf16.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+    let marked = [&[0xff, 0xfe], &*little].concat();
+    let read = table(Format::Csv.into());
+    for bytes in [little, big, marked] {
+        assert_eq!(names(&read(&bytes)), [Some("Müller")]);
+    }
+    let windows = text.replace('ü', "\u{1}").bytes().map(|b| if b == 1 { 0xfc } else { b }).collect::<Vec<_>>();
+    assert_eq!(read(&windows)[0].as_ref().unwrap_err(), "string_unicode");
+    let encoding = encoding_rs::Encoding::for_label(b"windows-1252");
+    assert_eq!(names(&table(Reading { encoding, ..Format::Csv.into() })(&windows)), [Some("Müller")]);
+    let broken = [
+        &[0xff, 0xfe],
+        &*"email\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
+        &[0x00, 0xd8, 0x41, 0x00, 0x0a, 0x00],
+    ]
+    .concat();
+    assert_eq!(read(&broken)[0].as_ref().unwrap_err(), "string_unicode");
+}
+
+#[test]
+fn rows_without_a_cell_are_none() {
+    let read = table(Format::Csv.into());
+    assert_eq!(read(b"username,email\r\n,,\r\nann,ann@example.com\r\n,\r\n , \r\n").len(), 1);
+}
+
+#[test]
+fn all_unknown_columns_are_named_and_mapped_or_passed_over() {
+    let head = "Login,E-Mail,department,Notes\r\nann,ann@example.com,sales,x\r\n";
+    let open = |names: &Names| {
+        let reading = Reading { names: names.clone(), ..Format::Csv.into() };
+        Lines::open(Box::new(Cursor::new(head.as_bytes().to_vec())), reading.clone())
+            .map(|_| table(reading)(head.as_bytes()))
+    };
+    let mut given = Names::default();
+    assert_eq!(open(&given).unwrap_err().to_string().matches('"').count(), 8);
+    for rule in ["Login=username", "E-Mail=email", "department=attributes.department"] {
+        given.map(rule).unwrap();
+    }
+    given.ignore("Notes");
+    let users = open(&given).unwrap();
+    let ann = users[0].as_ref().unwrap();
+    assert_eq!(ann.attributes.as_ref().unwrap()["department"], "sales");
+    assert!(ann.email == Email::parse("ann@example.com").unwrap() && ann.username.is_some());
+    assert!(given.map("x=nothing").is_err() && given.map("x").is_err());
+}
+
+#[test]
+fn user_whose_hash_cannot_be_checked_comes_without_it_when_that_is_said() {
+    let text = "email,password_hash,status\r\nann@example.com,$P$B12345678nEC7G/xF5W.XyqTy9SYWS0,active\r\n";
+    assert_eq!(table(Format::Csv.into())(text.as_bytes())[0].as_ref().unwrap_err(), "password_hash_format");
+    let users = table(Reading { without_password: true, ..Format::Csv.into() })(text.as_bytes());
+    let ann = users[0].as_ref().unwrap();
+    assert!(ann.hash.is_none());
 }

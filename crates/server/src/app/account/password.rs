@@ -39,6 +39,7 @@ impl NewPasswords<'_> {
         username: &Username,
         email: &Email,
     ) -> Result<PasswordHash> {
+        Error::suits(username, email)?;
         self.check_length(facts, &password).map_err(|fault| password_issue(field, fault))?;
         let chosen = self.hasher.choose(facts.tenant.id, password, context(facts, Some(username), Some(email))).await?;
         chosen.map_err(|fault| password_issue(field, fault))

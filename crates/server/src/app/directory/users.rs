@@ -106,6 +106,7 @@ impl Users<'_> {
         new: CreateUser,
         origin: &Origin,
     ) -> Result<(UserDetail, Option<Invitation>)> {
+        Error::suits(&new.username, &new.email)?;
         let id = self.env.id(UserId::from_parts);
         let invitation = new.delivery.map(|delivery| self.invitations.prepare(delivery, origin));
         let grant = grant.clone();
@@ -153,6 +154,9 @@ impl Users<'_> {
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
             let caller = authority(&grant, &scope, view.user.tenant(), &view.roles).await?;
             let old = view.user.email.clone();
+            if let Some(username) = &patch.username {
+                Error::suits(username, patch.email.as_ref().unwrap_or(&old))?;
+            }
             let has_password = match patch.status {
                 Some(UserStatus::Active) => scope.portable_user(id).await?.is_some_and(|user| user.hash.is_some()),
                 _ => true,

@@ -308,8 +308,8 @@ impl Imports<'_> {
 
 const fn failure(error: &ReadError) -> ImportFailure {
     match error {
-        ReadError::Column(_) => ImportFailure::ColumnUnknown,
+        ReadError::Columns(_) => ImportFailure::ColumnUnknown,
         ReadError::Endless(_) => ImportFailure::RowUnending,
-        ReadError::File(_) => ImportFailure::FileUnreadable,
+        ReadError::File(_) | ReadError::Empty => ImportFailure::FileUnreadable,
     }
 }

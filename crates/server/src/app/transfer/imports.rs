@@ -51,7 +51,7 @@ impl LineFault {
     }
 
     fn taken(field: &str) -> Self {
-        Self::new(field, "already_registered", "belongs to a user of the tenant")
+        Self::new(field, "already_registered", "belongs to a user of the tenant, or to an earlier line")
     }
 }
 
@@ -131,7 +131,7 @@ fn digest(name: (&str, &str)) -> u64 {
 }
 
 fn names(user: &ImportedUser) -> [(&'static str, String); 2] {
-    [("username", user.username.key()), ("email", user.email.key())]
+    [("username", user.name().key()), ("email", user.email.key())]
 }
 
 /// The first so many lines, twice as many, and so on, have the database look at the users again: without statistics of a

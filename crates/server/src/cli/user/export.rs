@@ -13,7 +13,8 @@ use crate::{
 };
 
 pub(super) fn command() -> Command {
-    user::of_a_file(Command::new("export").about("Write the users of a tenant to standard output, oldest first")).arg(
+    let command = Command::new("export").about("Write the users of a tenant to standard output, oldest first");
+    user::of_a_file(command, "NDJSON").arg(
         Arg::new("with_password_hashes")
             .long("with-password-hashes")
             .action(ArgAction::SetTrue)
@@ -25,7 +26,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
     let config = config(matches)?;
     let slug = user::text(matches, "tenant").unwrap_or_default();
     let file =
-        UserFile { format: user::format(matches, None), password_hashes: matches.get_flag("with_password_hashes") };
+        UserFile { format: user::format(matches, None)?, password_hashes: matches.get_flag("with_password_hashes") };
     block_on(async {
         let app = open(&config).await?;
         let tenant = tenant(&app, &slug).await?.reference();

@@ -7,9 +7,11 @@ use std::{
 };
 
 use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser};
+use encoding_rs::Encoding;
 use gatehouse_domain::{
     authz::{SystemReason, TenantRef},
     import::{Counts, OnConflict},
+    user::ORIGINAL_USERNAME,
     word::Word,
 };
 use gatehouse_persistence::ServeLock;
@@ -23,7 +25,7 @@ use crate::{
     },
     cli::{Exit, block_on, config, explain, open_or_make, say, start, tenant, user},
     config::Database,
-    transfer::{Format, Line, Lines, ReadError, RejectFile},
+    transfer::{Line, Lines, Names, ReadError, Reading, RejectFile},
 };
 
 /// How many rejected lines are shown where no file keeps them.
@@ -35,7 +37,7 @@ pub(super) fn command() -> Command {
     let flag = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name.replace('_', "-")).action(ArgAction::SetTrue).help(help)
     };
-    user::of_a_file(Command::new("import").about("Take users over from a file: NDJSON or CSV"))
+    user::of_a_file(Command::new("import").about("Take users over from a file: NDJSON or CSV"), "what its name ends with, or else NDJSON")
         .arg(user::required("file", "The file, or - for standard input"))
         .arg(
             Arg::new("on_conflict")
@@ -50,18 +52,55 @@ pub(super) fn command() -> Command {
                 .value_name("PATH")
                 .help("Where lines go that were rejected, with the reasons; mended, that file can be imported"),
         )
+        .arg(
+            several("map", "THEIRS=OURS")
+                .help("Which column or field is which of ours: username, email, … or attributes.NAME; may be repeated"),
+        )
+        .arg(several("ignore_column", "NAME").help("A column or field to pass over; may be repeated"))
+        .arg(
+            Arg::new("encoding")
+                .long("encoding")
+                .value_name("NAME")
+                .help("The characters of a file that does not say so, such as windows-1252; UTF-8 and UTF-16 are recognised"),
+        )
+        .arg(flag("without_password", "Bring users whose hash cannot be checked without it: INVITED instead of rejected"))
         .arg(flag("dry_run", "Check everything and change nothing"))
         .arg(flag("restart", "Begin anew instead of going on with the import that was stopped"))
         .after_long_help(
             "A line of the file is a user: username, email, email_verified, display_name, phone, status, attributes, password_hash, \
-             created_at. Only the first two are required.\n\n500 lines at a time are in or not. An import that was stopped goes \
+             created_at. Only email is required; without username it is the user name, too.\n\n500 lines at a time are in or not. An import that was stopped goes \
              on with the same command and the same file.",
         )
 }
 
+/// An option that may be given several times.
+fn several(name: &'static str, value: &'static str) -> Arg {
+    Arg::new(name).long(name.replace('_', "-")).value_name(value).action(ArgAction::Append)
+}
+
+/// How the file is read.
+fn reading(matches: &ArgMatches, file: &str) -> Result<Reading, Exit> {
+    let all = |name| matches.get_many::<String>(name).into_iter().flatten();
+    let mut names = Names::default();
+    for rule in all("map") {
+        names.map(rule).map_err(Exit::Usage)?;
+    }
+    all("ignore_column").for_each(|name| names.ignore(name));
+    let encoding = user::text(matches, "encoding").map(|label| {
+        let known = Encoding::for_label(label.as_bytes());
+        known.ok_or_else(|| Exit::Usage(format!("{label:?} is no encoding that is known; one is windows-1252")))
+    });
+    Ok(Reading {
+        format: user::format(matches, Some(file))?,
+        names,
+        encoding: encoding.transpose()?,
+        without_password: matches.get_flag("without_password"),
+    })
+}
+
 struct Options {
     file: String,
-    format: Format,
+    reading: Reading,
     rejects: Option<PathBuf>,
     on_conflict: OnConflict,
     mode: Mode,
@@ -80,7 +119,7 @@ impl Options {
             return Err(Exit::Usage("the file of rejected lines must not be the file that is read".into()));
         }
         Ok(Self {
-            format: user::format(matches, Some(&file)),
+            reading: reading(matches, &file)?,
             rejects,
             on_conflict: OnConflict::from_word(&text("on_conflict"))
                 .map_err(|fault| Exit::Usage(fault.msg.into_owned()))?,
@@ -94,7 +133,11 @@ impl Options {
 impl From<ReadError> for Exit {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Column(_) | ReadError::Endless(_) => Self::Usage(explain(&error)),
+            ReadError::Columns(_) => Self::Usage(format!(
+                "{}; --map theirs=ours says what one is, --ignore-column passes one over",
+                explain(&error)
+            )),
+            ReadError::Endless(_) | ReadError::Empty => Self::Usage(explain(&error)),
             ReadError::File(_) => Self::Failed(explain(&error)),
         }
     }
@@ -112,7 +155,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
         let size = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|of| of.len());
         (Box::new(file), size)
     };
-    let lines = Lines::open(input, options.format)?;
+    let lines = Lines::open(input, options.reading.clone())?;
     block_on(async {
         start::is_installed(&config).await?;
         let lock = match &config.database {
@@ -162,10 +205,17 @@ async fn import(
         Some(path) => Some(RejectFile::create(path, &lines).map_err(|error| unwritable(path, &error))?),
         None => None,
     };
-    let mut run = Run { app, importing, lines, rejects, options, bar: bar(size), shown: 0 };
+    let mut run = Run { app, importing, lines, rejects, options, bar: bar(size), shown: 0, renamed: 0 };
     run.catch_up().await?;
     while run.batch().await? {}
     run.bar.finish_and_clear();
+    if run.renamed > 0 {
+        eprintln!(
+            "{} users have names that cannot be user names here: they sign in with their address, and the name is in the \
+             attribute {ORIGINAL_USERNAME}",
+            run.renamed
+        );
+    }
     Ok(app.imports().finish(run.importing).await?)
 }
 
@@ -191,6 +241,8 @@ struct Run<'a> {
     bar: ProgressBar,
     /// Rejected lines that were shown.
     shown: u64,
+    /// Users whose name cannot be a user name here.
+    renamed: usize,
 }
 
 impl Run<'_> {
@@ -236,6 +288,8 @@ impl Run<'_> {
             return Ok(false);
         }
         let read: Vec<ImportLine> = raw.iter().map(|line| self.lines.read(line)).collect();
+        let users = read.iter().filter_map(|line| line.user.as_ref().ok());
+        self.renamed += users.filter(|user| user.original_username.is_some()).count();
         let rejected = self.app.imports().take_batch(&mut self.importing, read, self.lines.digest()).await?;
         for rejected in rejected {
             if let Ok(at) = raw.binary_search_by_key(&rejected.line, |line| line.number) {

@@ -24,11 +24,11 @@ fn required(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).required(true).help(help)
 }
 
-/// The options that `import` and `export` share.
-fn of_a_file(command: Command) -> Command {
+/// The options that `import` and `export` share; `by_default` is the form of the file.
+fn of_a_file(command: Command, by_default: &'static str) -> Command {
     let tenant = required("tenant", "The slug of the tenant").long("tenant").value_name("SLUG");
     let format = Arg::new("format").long("format").value_parser(PossibleValuesParser::new(["ndjson", "csv"]));
-    command.arg(tenant).arg(format.help("The form of the file; by default what its name ends with, or else NDJSON"))
+    command.arg(tenant).arg(format.help(format!("The form of the file; by default {by_default}")))
 }
 
 pub(super) fn commands() -> Vec<Command> {
@@ -47,11 +47,14 @@ fn text(matches: &ArgMatches, name: &str) -> Option<String> {
     matches.get_one::<String>(name).cloned()
 }
 
-fn format(matches: &ArgMatches, file: Option<&str>) -> Format {
+fn format(matches: &ArgMatches, file: Option<&str>) -> Result<Format, Exit> {
     let ending = file.and_then(|file| file.rsplit_once('.')).map(|(_, ending)| ending.to_ascii_lowercase());
     match text(matches, "format").or(ending).as_deref() {
-        Some("csv") => Format::Csv,
-        _ => Format::Ndjson,
+        Some("csv" | "tsv" | "tab") => Ok(Format::Csv),
+        Some("xlsx" | "xls" | "ods" | "numbers") => {
+            Err(Exit::Usage("a workbook cannot be read: save the sheet as CSV (UTF-8)".into()))
+        }
+        _ => Ok(Format::Ndjson),
     }
 }
 

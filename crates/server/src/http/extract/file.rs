@@ -30,7 +30,7 @@ pub const MAX_FILE: u64 = 16 << 20;
 const AT_ONCE: usize = 256 << 10;
 
 texts! {
-    /// A line for every user, of at most 64 KiB: a JSON object with `username`, `email` and perhaps `email_verified`,
+    /// A line for every user, of at most 64 KiB: a JSON object with `email` and perhaps `username`, `email_verified`,
     /// `display_name`, `phone`, `status`, `attributes`, `password_hash`, `created_at`.
     UserImportLines: "{\"username\":\"ada\",\"email\":\"ada@example.com\",\"email_verified\":true}\n";
     /// A table (RFC 4180) with a head that names such columns, in any order, and a row for every user. An apostrophe in

@@ -3,17 +3,23 @@
 //! The format of a hash names its function; nothing else does. What would cost more than [`MOST_COST`], or take more
 //! memory than [`MOST_MEMORY`], is refused when it comes in.
 
-use std::{fmt, num::NonZeroU32};
+use std::{borrow::Cow, fmt, num::NonZeroU32};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc::PasswordHash as Phc};
-use aws_lc_rs::pbkdf2;
+use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::{
     Engine, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
 use gatehouse_domain::{issue::Fault, password::Password, secret::PasswordHash};
 
-use crate::security::{keyring::equal, password::Cost};
+use crate::security::{
+    keyring::equal,
+    password::{
+        Cost,
+        wrapper::{foreign, unwrapped},
+    },
+};
 
 /// The most memory that one hash may take, in bytes: 64 MiB, and what scrypt keeps beside that.
 const MOST_MEMORY: u128 = 65 << 20;
@@ -28,21 +34,48 @@ const MOST_BYTES: usize = 64;
 /// How long the text of a hash is at most.
 const MOST_TEXT: usize = 512;
 
+/// What bcrypt is given in place of a password that may be longer than its 72 bytes.
+pub(super) enum Digest {
+    None,
+    /// The SHA-256 in hexadecimal digits (Django).
+    Sha256,
+    /// The HMAC-SHA-256 under the salt, in base64 (passlib).
+    HmacSha256(String),
+}
+
+impl Digest {
+    fn of<'a>(&self, typed: &'a [u8]) -> Cow<'a, [u8]> {
+        match self {
+            Self::None => typed.into(),
+            Self::Sha256 => {
+                let digest = digest::digest(&digest::SHA256, typed);
+                digest.as_ref().iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
+            }
+            Self::HmacSha256(salt) => {
+                let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, salt.as_bytes()), typed);
+                STANDARD.encode(tag).into_bytes().into()
+            }
+        }
+    }
+}
+
 /// A hash that has been understood.
 pub(super) enum Stored {
     Argon2 { algorithm: Algorithm, version: Version, params: Params, salt: Vec<u8>, output: Vec<u8> },
-    Bcrypt { text: String, rounds: u32 },
+    Bcrypt { text: String, rounds: u32, digest: Digest },
     Pbkdf2 { algorithm: pbkdf2::Algorithm, rounds: NonZeroU32, salt: Vec<u8>, output: Vec<u8> },
     Scrypt { params: scrypt::Params, salt: Vec<u8>, output: Vec<u8> },
 }
 
-/// Takes a hash over from another system, as it is. It is never hashed again: the next sign-in replaces it.
+/// Takes a hash over from another system, without what that one puts around it. It is never hashed again: the next
+/// sign-in replaces it.
 ///
 /// # Errors
 /// When its format is not known, or it would cost too much to check.
 pub fn adopt(text: &str) -> Result<PasswordHash, Fault> {
-    let stored = Stored::read(text)?;
-    let hash = PasswordHash::new(text.to_owned());
+    let text = unwrapped(text);
+    let stored = Stored::read(&text)?;
+    let hash = PasswordHash::new(text);
     if stored.is_of(Cost::OWASP) {
         return Ok(hash);
     }
@@ -57,12 +90,16 @@ pub fn adopt(text: &str) -> Result<PasswordHash, Fault> {
     Ok(hash.brought_along(Some(cost)))
 }
 
-fn unknown() -> Fault {
+fn unknown(text: &str) -> Fault {
+    if let Some(name) = foreign(text) {
+        let msg = format!("is a hash of {name}, which is not supported: leave it out and invite the user");
+        return Fault::new("password_hash_format", msg);
+    }
     Fault::new("password_hash_format", "must be an argon2, bcrypt, PBKDF2 or scrypt hash in one of their usual formats")
 }
 
 /// With `.` for `+` as some systems write it, and padded or not.
-fn base64(text: &str) -> Option<Vec<u8>> {
+pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
     let lenient = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
@@ -70,7 +107,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
     (bytes.len() <= MOST_BYTES).then_some(bytes)
 }
 
-fn hex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     let whole = digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit);
@@ -90,9 +127,9 @@ fn parameter(text: &str, name: &str) -> Option<u32> {
 impl Stored {
     pub(super) fn read(text: &str) -> Result<Self, Fault> {
         if text.len() > MOST_TEXT || !text.is_ascii() {
-            return Err(unknown());
+            return Err(unknown(""));
         }
-        let stored = Self::parse(text).ok_or_else(unknown)?;
+        let stored = Self::parse(text).ok_or_else(|| unknown(text))?;
         if stored.is_short() {
             return Err(Fault::new("password_hash_format", "is cut short: other passwords would fit, too"));
         }
@@ -115,10 +152,13 @@ impl Stored {
         let parts: Vec<_> = text.split('$').collect();
         match *parts.as_slice() {
             ["", "argon2id" | "argon2i" | "argon2d", ..] => Self::argon2(text),
-            ["", "2a" | "2b" | "2y", _, _] => {
-                let cost: u32 = text.parse::<bcrypt::HashParts>().ok()?.get_cost();
-                let rounds = (4..=31).contains(&cost).then(|| 1 << cost)?;
-                Some(Self::Bcrypt { text: text.to_owned(), rounds })
+            ["", "2a" | "2b" | "2y", _, _] => Self::bcrypt(text.to_owned(), Digest::None),
+            ["bcrypt_sha256", "", "2a" | "2b" | "2y", cost, hash] => {
+                Self::bcrypt(format!("$2b${cost}${hash}"), Digest::Sha256)
+            }
+            ["", "bcrypt-sha256", parameters, salt, hash] if parameters.starts_with("v=2,t=2b,") => {
+                let cost = parameter(parameters, "r")?;
+                Self::bcrypt(format!("$2b${cost:02}${salt}{hash}"), Digest::HmacSha256(salt.to_owned()))
             }
             // The PHC string format, and the older one of passlib, which has the rounds alone.
             ["", function, rounds, salt, output] if function.starts_with("pbkdf2") => {
@@ -128,6 +168,8 @@ impl Stored {
             }
             ["", "scrypt", parameters, salt, output] => {
                 let [log_n, r, p] = ["ln", "r", "p"].map(|name| parameter(parameters, name));
+                // Ory Kratos writes N as `ln`: no logarithm of it is as great as that.
+                let log_n = log_n.map(|n| if n < 64 || !n.is_power_of_two() { n } else { n.ilog2() });
                 Self::scrypt(log_n?.try_into().ok()?, r?, p?, base64(salt)?, base64(output)?)
             }
             // Django.
@@ -149,6 +191,12 @@ impl Stored {
             }
             _ => None,
         }
+    }
+
+    fn bcrypt(text: String, digest: Digest) -> Option<Self> {
+        let cost: u32 = text.parse::<bcrypt::HashParts>().ok()?.get_cost();
+        let rounds = (4..=31).contains(&cost).then(|| 1 << cost)?;
+        Some(Self::Bcrypt { text, rounds, digest })
     }
 
     fn argon2(text: &str) -> Option<Self> {
@@ -233,7 +281,7 @@ impl Stored {
                 })
             }
             // bcrypt ignores the input beyond 72 bytes, so the check of the hash must ignore it too.
-            Self::Bcrypt { text, .. } => bcrypt::verify(typed, text).unwrap_or(false),
+            Self::Bcrypt { text, digest, .. } => bcrypt::verify(digest.of(typed), text).unwrap_or(false),
             Self::Pbkdf2 { algorithm, rounds, salt, output } => {
                 pbkdf2::verify(*algorithm, *rounds, salt, typed, output).is_ok()
             }

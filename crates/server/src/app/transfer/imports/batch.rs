@@ -44,7 +44,7 @@ impl<'t> Batch<'t> {
         let made = if importing.mode == Mode::DryRun { importing.import.counts.created } else { 0 };
         let room = quota.most.map_or(u64::MAX, |most| u64::from(most.get()).saturating_sub(quota.used + made));
         let users = || lines.iter().filter_map(|line| line.user.as_ref().ok());
-        let usernames: Vec<_> = users().map(|user| user.username.key()).collect();
+        let usernames: Vec<_> = users().map(|user| user.name().key()).collect();
         let emails: Vec<_> = users().map(|user| user.email.key()).collect();
         let taken = scope.taken(tenant.id, &usernames, &emails).await?;
         let taken = taken.into_iter().map(|taken| ((taken.field, taken.key), taken.id)).collect();

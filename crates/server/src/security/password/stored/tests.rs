@@ -2,7 +2,7 @@ use super::*;
 use gatehouse_domain::issue::Parse;
 
 /// Hashes of one password, made by the libraries of other systems.
-const OF_ONE: [(&str, &str); 17] = [
+const OF_ONE: [(&str, &str); 20] = [
     ("bcrypt 2a", "$2a$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"),
     ("bcrypt 2b", "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"),
     ("bcrypt 2y", "$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"),
@@ -29,6 +29,9 @@ const OF_ONE: [(&str, &str); 17] = [
         "Django with scrypt",
         "scrypt$16$NaClSalt$8$1$nM/I+1U40e30dbGdmZBePAF5cZ6rh1uJTzHMOvFnLMApbh+FK23XQrmd59I9ziKPb56Oj7/UMBZbVwQl5KiH7A==",
     ),
+    ("Ory Kratos", "$scrypt$ln=16384,r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg==$0LupyHkzAIgDr9UDsriAAf87vMbCbcaUfDvFOAHk0D0="),
+    ("Django with bcrypt", "bcrypt_sha256$$2b$04$abcdefghijklmnopqrstuuIvyWZlBcE3WoQXKqRnwrLYJ6nenE0Bq"),
+    ("passlib with bcrypt", "$bcrypt-sha256$v=2,t=2b,r=4$abcdefghijklmnopqrstuu$DDZkjU09Vim05Ait7x7R.JfuHDNAppu"),
     ("argon2id", ARGON2ID),
     ("argon2i", ARGON2I),
     ("argon2i before versions", ARGON2I_OLD),
