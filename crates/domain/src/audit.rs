@@ -27,6 +27,8 @@ words! {
         AuditEventPurged = "audit_event.purged",
         /// Personal data in events by or about a user was erased.
         AuditEventRedacted = "audit_event.redacted",
+        /// A backup was restored, or the database was put back by other means: what began before is over.
+        InstallationRestored = "installation.restored",
         /// The first administrator was made.
         InstallationSetUp = "installation.set_up",
         /// Somebody tried to make the first administrator with a token that is none.

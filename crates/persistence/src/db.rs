@@ -1,5 +1,7 @@
 //! Connections and transactions.
 
+mod alone;
+mod archive;
 mod batch;
 mod check;
 mod connection;
@@ -24,9 +26,11 @@ use crate::{
     sqlite,
 };
 
+pub(crate) use alone::unavailable;
+pub use archive::ReadOut;
 pub(crate) use batch::Batch;
 pub use check::Unfit;
-use connection::State;
+use connection::{Connection, State};
 pub use ids::EventIds;
 pub(crate) use mac::Authentication;
 pub use mac::Mac;

@@ -17,7 +17,8 @@ mod sqlite;
 pub mod testing;
 
 pub use db::{
-    Change, Clock, Condition, Ctx, Db, EventIds, Mac, MigrationStatus, Options, Target, Unfit, WriteTx, deadline,
+    Change, Clock, Condition, Ctx, Db, EventIds, Mac, MigrationStatus, Options, ReadOut, Target, Unfit, WriteTx,
+    deadline,
 };
 pub use error::{Error, Result};
 pub use repo::{

@@ -28,7 +28,9 @@ use sqlx::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    db::{self, Authentication, Change, Ctx, Lease, Observer, Pool, Server, Transaction, WriteTx, deadline},
+    db::{
+        self, Authentication, Change, Ctx, Lease, Observer, Pool, Server, Transaction, WriteTx, deadline, unavailable,
+    },
     error::{Error, Result},
 };
 
@@ -61,10 +63,6 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("cache_size", "-8000")
         .pragma("journal_size_limit", "67108864")
         .disable_statement_logging()
-}
-
-fn unavailable(error: sqlx::Error) -> Error {
-    Error::Unavailable(Some(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(Arc::new(error)))))
 }
 
 pub(crate) async fn open(

@@ -21,7 +21,7 @@ use lettre::{
     },
 };
 
-use crate::security::keyring::{private_folder, write_private};
+use crate::security::private::{private_folder, write_private};
 
 pub use letter::{Letter, Link};
 

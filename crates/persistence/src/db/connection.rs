@@ -6,6 +6,7 @@
 //! Every exchange ends by a deadline of our own, and with it the connection: nothing is sent over it any more.
 
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,6 +14,7 @@ use std::{
     time::Instant,
 };
 
+use futures_util::TryStreamExt;
 use sea_orm::{DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 use sea_query_sqlx::SqlxValues;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Postgres, Sqlite, SqliteConnection};
@@ -185,6 +187,27 @@ impl Connection {
                 let rows = sqlx::query_with::<Db, _>(sql, values).fetch_all(raw).await?;
                 rows.into_iter().map(QueryResult::from).collect()
             }))
+        })
+        .await
+        .map_err(querying)
+    }
+
+    /// Visits what a statement finds, row by row, until the visitor has enough.
+    pub(crate) async fn each(
+        &mut self,
+        statement: Statement,
+        mut visit: impl FnMut(QueryResult) -> ControlFlow<()>,
+    ) -> Result<(), DbErr> {
+        self.observed(statement, async |this, sql, values| {
+            on!(this, Db, |raw| {
+                let mut rows = sqlx::query_with::<Db, _>(sql, values).fetch(raw);
+                while let Some(row) = rows.try_next().await? {
+                    if visit(row.into()).is_break() {
+                        break;
+                    }
+                }
+            });
+            Ok(())
         })
         .await
         .map_err(querying)

@@ -1,19 +1,16 @@
 //! Bringing the schema up to date.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use migration::Migrator;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, SqlxPostgresConnector, SqlxSqliteConnector,
-    Statement, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DbBackend, SqlxPostgresConnector, SqlxSqliteConnector, Statement,
+    TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 use sqlx::{Executor as _, postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
 
-use super::{Db, Target, deadline, pool};
+use super::{Db, Target, archive::migrations_until, deadline, pool, unavailable};
 use crate::{
     error::{Error, Result},
     sqlite,
@@ -83,6 +80,16 @@ impl Db {
         own.close().await?;
         self.migration_status().await
     }
+
+    /// Makes the schema of an earlier release, in a database that is empty and nobody else's.
+    ///
+    /// # Errors
+    /// [`Error::TooNew`] when there is no such migration.
+    pub async fn migrate_until(&self, schema: &str) -> Result<()> {
+        let own = Box::pin(migrating(&self.0.target)).await?;
+        Migrator::up(&own, Some(migrations_until(schema)?)).await?;
+        Ok(own.close().await?)
+    }
 }
 
 /// Waits until no other process migrates.
@@ -107,7 +114,6 @@ async fn migrates_alone(lock: &impl ConnectionTrait) -> Result<()> {
 /// Connections for migrations, however long their statements take: for the work, and on PostgreSQL for a lock. What they
 /// need of a table is waited for with a limit, as requests queue up behind.
 async fn migrating(target: &Target) -> Result<DatabaseConnection> {
-    let unavailable = |e: sqlx::Error| Error::Unavailable(Some(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(e)))));
     Ok(match target {
         Target::Sqlite(path) => {
             let pool = SqlitePoolOptions::new().max_connections(1).connect_with(sqlite::options(path)).await;

@@ -36,7 +36,7 @@ const PURGED: usize = 500;
 pub(crate) struct Root {
     /// How often it has changed.
     pub version: i64,
-    made_at: i64,
+    pub made_at: i64,
     adopts_until: i64,
     /// What the chains contribute.
     pub sum: Sum,
@@ -205,7 +205,9 @@ impl WriteSystem<'_> {
     /// Stores the next root.
     pub(crate) async fn put_root(&self, mut root: Root) -> Result<()> {
         let mac = self.tx.mac()?;
-        (root.before, root.version, root.made_at) = (root.mac, root.version + 1, self.tx.now().micros());
+        // Never before the last one, whatever the clock says: whether a database was put back is told by it.
+        let made_at = root.made_at.max(self.tx.now().micros());
+        (root.before, root.version, root.made_at) = (root.mac, root.version + 1, made_at);
         root.mac = root.code(mac);
         let now = self.table::<audit_root::Entity>().update().set(root.row()).filter(audit_root::Column::Id.eq(1));
         now.exec(&self.tx.writing()).await?;

@@ -27,7 +27,7 @@ pub mod worker;
 
 use std::sync::{Arc, OnceLock};
 
-use gatehouse_domain::{authz::SystemReason, settings::Defaults};
+use gatehouse_domain::{authz::SystemReason, settings::Defaults, time::Timestamp};
 use gatehouse_persistence::{Change, Db, Options, Target};
 
 use crate::{
@@ -35,8 +35,9 @@ use crate::{
     env::Env,
     mail::Mailer,
     security::{
-        keyring::{Keyring, MasterKey, private_folder},
+        keyring::{Keyring, MasterKey},
         password::Hasher,
+        private::private_folder,
         token::Tokens,
     },
 };
@@ -62,6 +63,7 @@ pub struct App {
     in_flight_keys: request::idempotency::InFlightKeys,
     admission: request::buckets::Admission,
     repeats: audit::repeats::Repeats,
+    newest: platform::newest::Newest,
 }
 
 /// Why an instance cannot start.
@@ -86,6 +88,16 @@ pub enum StartError {
         "the database has a master key, and {0} is not there: copy it from the first instance or from the backup, or set GATEHOUSE_MASTER_KEY_FILE"
     )]
     NoMasterKey(std::path::PathBuf),
+    /// The database is at an earlier state than it was.
+    #[error(
+        "the database is as it was at {found} and had come to {known}: it was put back. `gatehouse restored` ends what began before then, so that it can be served"
+    )]
+    PutBack {
+        /// How far it had come.
+        known: Timestamp,
+        /// How far it has come now.
+        found: Timestamp,
+    },
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -123,14 +135,31 @@ pub fn prepare_folders(config: &Config) -> Result<(), StartError> {
     }
 }
 
-/// The configured master key, or that of the data folder. One is made only for a database that has none yet: a new file
-/// would look like the one that is missing, and fit nothing.
-async fn master_key(config: &Config, db: &Db, env: &Env) -> Result<MasterKey, StartError> {
-    if let Some(key) = &config.master_key {
-        return Ok(key.clone());
+fn key_file(config: &Config) -> std::path::PathBuf {
+    config.data_dir.join("master.key")
+}
+
+/// The configured master key, or that of the data folder, if there is one.
+///
+/// # Errors
+/// [`StartError::File`] when the file cannot be read.
+pub fn existing_master_key(config: &Config) -> Result<Option<MasterKey>, StartError> {
+    let path = key_file(config);
+    match &config.master_key {
+        Some(key) => Ok(Some(key.clone())),
+        None if path.exists() => MasterKey::load(&path).map(Some).map_err(|error| StartError::File(path, error)),
+        None => Ok(None),
     }
-    let path = config.data_dir.join("master.key");
-    if !path.exists() && db.system(SystemReason::Setup).installation().await?.is_some() {
+}
+
+/// The master key that there is. One is made only for a database that has none yet: a new file would look like the one that
+/// is missing, and fit nothing.
+async fn master_key(config: &Config, db: &Db, env: &Env) -> Result<MasterKey, StartError> {
+    if let Some(key) = existing_master_key(config)? {
+        return Ok(key);
+    }
+    let path = key_file(config);
+    if db.system(SystemReason::Setup).installation().await?.is_some() {
         return Err(StartError::NoMasterKey(path));
     }
     MasterKey::load_or_create(&path, env).map_err(|error| StartError::File(path, error))
@@ -163,6 +192,7 @@ impl App {
             outbox: jobs::Outbox::new(Arc::clone(&keyring), env.clone(), config.links()),
             mailer,
             db,
+            newest: platform::newest::Newest::new(config, Arc::clone(&keyring)),
             keyring: Arc::clone(&keyring),
             tokens: Tokens::new(keyring),
             hasher: Hasher::start(config.hasher, &env).map_err(StartError::Thread)?,

@@ -1,6 +1,7 @@
 //! The command line: parses, calls use cases, prints. Every setting is a flag of the commands that read settings.
 
 mod audit;
+mod backup;
 mod demo;
 mod health;
 mod key;
@@ -32,11 +33,11 @@ pub enum Exit {
     Failed(String),
     /// 2: a setting or argument is wrong.
     Usage(String),
-    /// 3: another process serves the same SQLite file.
+    /// 3: another process serves the same database.
     InUse(String),
     /// 4: the database cannot be reached.
     Unavailable(String),
-    /// 5: the audit trail is not what was recorded.
+    /// 5: the audit trail or a backup is not what was recorded.
     Damaged(String),
     /// 6: it is done but for what was rejected.
     Rejected(String),
@@ -91,9 +92,10 @@ impl From<StartError> for Exit {
         match error {
             StartError::Database(error) => error.into(),
             StartError::App(error) => error.into(),
-            StartError::WrongMasterKey | StartError::NoMasterKey(_) | StartError::NotMigrated => {
-                Self::Usage(explain(&error))
-            }
+            StartError::WrongMasterKey
+            | StartError::NoMasterKey(_)
+            | StartError::NotMigrated
+            | StartError::PutBack { .. } => Self::Usage(explain(&error)),
             StartError::File(..) | StartError::Thread(_) => Self::Failed(explain(&error)),
         }
     }
@@ -161,8 +163,8 @@ fn command() -> Command {
              DATABASE_URL=postgres://u:p@host/db gatehouse   serve on PostgreSQL\n  \
              gatehouse serve --config /etc/gatehouse.toml    serve with settings from a file\n\n\
              Exit status:\n  0  done\n  1  failed\n  2  a setting or argument is wrong\n  \
-             3  another process serves the same SQLite file\n  4  the database cannot be reached\n  \
-             5  the audit trail is damaged\n  6  done but for lines that were rejected",
+             3  another process serves the same database\n  4  the database cannot be reached\n  \
+             5  the audit trail or a backup is damaged\n  6  done but for lines that were rejected",
         )
         .subcommand(with_settings(Command::new("serve").about("Serve the API (the default)")))
         .subcommand(demo::command())
@@ -178,6 +180,7 @@ fn command() -> Command {
             Command::new("setup-token").about("Make a one-time token for the first administrator"),
         ))
         .subcommand(key::command())
+        .subcommands(backup::commands())
         .subcommands(operate::commands())
         .subcommand(
             with_few_settings(Command::new("health").about("Ask the server on this machine whether it is ready"))
@@ -276,6 +279,7 @@ pub fn run() -> ExitCode {
         }),
         Some(("setup-token", matches)) => config(matches).and_then(|config| block_on(setup_token(&config))),
         Some(("key", matches)) => key::run(matches),
+        Some((verb @ ("backup" | "restore" | "restored"), matches)) => backup::run(verb, matches),
         Some(("health", matches)) => config(matches).and_then(|config| health::run(&config)),
         Some(("user", matches)) if user::knows(matches.subcommand_name()) => user::run(matches),
         Some(("audit", matches)) if matches.subcommand_name() == Some("verify") => audit::run(matches),

@@ -115,8 +115,17 @@ pub(super) async fn serve(
     if let Err(error) = app.refusals().record_left_out(app.env().now()).await {
         tracing::warn!(error = %error, "how often the same was refused could not be recorded");
     }
+    // What comes after the last seal would not be missed otherwise.
+    if let Err(error) = seal_and_note(&app).await {
+        tracing::warn!(error = %error, "how far the database has come could not be noted");
+    }
     app.db().close().await;
     result
+}
+
+async fn seal_and_note(app: &App) -> crate::app::Result<()> {
+    app.trail().seal().await?;
+    app.restores().note_newest().await
 }
 
 /// How many descriptors there may be; raised as far as it goes, since what starts services often leaves them few.

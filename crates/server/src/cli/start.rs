@@ -16,7 +16,7 @@ use crate::{
     app::{self, App},
     cli::{Exit, connect},
     config::{Config, Database},
-    security::keyring::write_private,
+    security::private::write_private,
 };
 
 /// How long it takes until the database is asked again.
@@ -66,8 +66,10 @@ pub(super) async fn wait_for<T>(patience: Duration, connect: impl AsyncFn() -> R
     }
 }
 
-/// Refuses to serve on a database that lacks something that everything relies on, and warns of what is dangerous.
+/// Refuses to serve on a database that lacks something that everything relies on or that was put back, and warns of what is
+/// dangerous.
 pub(super) async fn check(app: &App) -> Result<(), Exit> {
+    app.restores().must_not_be_put_back().await?;
     for Unfit { is_fatal, text } in app.db().check(app.env().now()).await? {
         if is_fatal {
             return Err(Exit::Usage(format!("the database: {text}")));

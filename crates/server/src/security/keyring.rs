@@ -5,9 +5,9 @@
 
 use std::{
     fmt,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -52,14 +52,21 @@ impl MasterKey {
     /// # Errors
     /// When the file can be neither read nor made, or holds no key.
     pub fn load_or_create(path: &Path, env: &Env) -> io::Result<Self> {
-        let text = match fs::read_to_string(path) {
+        match Self::load(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 create(path, env)?;
-                fs::read_to_string(path)?
+                Self::load(path)
             }
-            read => read?,
-        };
-        Self::parse(&text).ok_or_else(|| {
+            key => key,
+        }
+    }
+
+    /// Reads the key of a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds no key.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        Self::parse(&fs::read_to_string(path)?).ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, format!("{} holds no master key", path.display()))
         })
     }
@@ -89,34 +96,6 @@ fn create(path: &Path, env: &Env) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// Writes a file that only its owner may read. It has its name once it is whole, in the place of whatever had that name:
-/// nothing is written through a link, or into a file that others can read.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let spare = path.with_extension("part");
-    match fs::remove_file(&spare) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&spare)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(spare, path)
-}
-
-/// Makes a folder that only its owner may enter.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn private_folder(path: &Path) -> io::Result<()> {
-    if !path.is_dir() {
-        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    }
-    Ok(())
-}
-
 /// The derived keys.
 pub struct Keyring {
     seal: [u8; 32],
@@ -131,6 +110,8 @@ pub struct Keyring {
     throttle: hmac::Key,
     device: hmac::Key,
     audit: hmac::Key,
+    newest: hmac::Key,
+    backup: hmac::Key,
     check: Vec<u8>,
     check_before: Vec<u8>,
 }
@@ -206,6 +187,8 @@ impl Keyring {
             throttle: mac(b"throttle"),
             device: mac(b"device token"),
             audit: mac(b"audit trail"),
+            newest: mac(b"newest instant"),
+            backup: mac(b"backup"),
             check: derive(master, b"check, audit trail signed from its beginning")[..TAG_LEN].to_vec(),
             check_before: derive(master, b"check")[..TAG_LEN].to_vec(),
         }
@@ -305,6 +288,18 @@ impl Keyring {
     #[must_use]
     pub fn entity_tag(&self, body: &[u8]) -> [u8; TAG_LEN] {
         truncated(&self.entity_tag, body)
+    }
+
+    /// The authentication code of an instant, in microseconds.
+    #[must_use]
+    pub fn instant_tag(&self, micros: i64) -> [u8; TAG_LEN] {
+        truncated(&self.newest, &micros.to_be_bytes())
+    }
+
+    /// The authentication code of a backup, to be computed.
+    #[must_use]
+    pub fn backup_code(&self) -> hmac::Context {
+        hmac::Context::with_key(&self.backup)
     }
 
     /// What authenticates the audit trail.

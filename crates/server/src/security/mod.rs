@@ -1,7 +1,9 @@
 //! Cryptography: passwords, tokens, keys. Nothing outside this module touches a cryptographic library.
 
+pub mod archive;
 pub mod cursor;
 pub mod keyring;
 pub mod opaque_token;
 pub mod password;
+pub mod private;
 pub mod token;

@@ -11,6 +11,7 @@ mod logs;
 mod manual;
 mod operate;
 mod process;
+mod restore;
 mod slow;
 mod start;
 mod storm;

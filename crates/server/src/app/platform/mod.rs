@@ -1,9 +1,12 @@
 //! The installation itself: its first start, its keys, its periodic tasks.
 
+pub mod backup;
 pub mod demo;
 pub mod keys;
 mod maintenance;
+pub(crate) mod newest;
 pub mod periodic;
+pub mod restore;
 pub mod setup;
 
 use gatehouse_domain::settings::Defaults;
@@ -65,6 +68,18 @@ pub struct Maintenance<'a> {
     trail: Trail<'a>,
 }
 
+/// What holds after the database was put back to an earlier state, by a backup or by other means.
+#[derive(Debug, Clone, Copy)]
+pub struct Restores<'a> {
+    db: &'a Db,
+    env: &'a Env,
+    keyring: &'a Keyring,
+    newest: &'a newest::Newest,
+    keys: Keys<'a>,
+    trail: Trail<'a>,
+    setup: Setup<'a>,
+}
+
 impl App {
     /// The signing keys of tenants.
     pub const fn keys(&self) -> Keys<'_> {
@@ -82,6 +97,19 @@ impl App {
             attempts: self.attempts(),
             states: self.session_states(),
             new_passwords: self.new_passwords(),
+        }
+    }
+
+    /// What holds after the database was put back.
+    pub fn restores(&self) -> Restores<'_> {
+        Restores {
+            db: &self.db,
+            env: &self.env,
+            keyring: &self.keyring,
+            newest: &self.newest,
+            keys: self.keys(),
+            trail: self.trail(),
+            setup: self.setup(),
         }
     }
 

@@ -54,6 +54,7 @@ pub async fn run(app: Arc<App>) {
         if telemetry::is_measured() { app.maintenance().measure().await } else { Ok(()) }
     });
     let note = every(NOTE_EVERY, "note where the audit trail has come", async || app.trail().note_root().await);
+    let newest = every(MINUTE, "note how far the database has come", async || app.restores().note_newest().await);
     let jobs = JobKind::ALL
         .iter()
         .map(|(kind, name)| every(JOBS_EVERY, name, async || app.worker().run_due(*kind).await.map(drop)));
@@ -63,7 +64,7 @@ pub async fn run(app: Arc<App>) {
             failed("index for search", &error);
         }
     };
-    let all = async { tokio::join!(flush, sweep, clean, seal, jobs, index, left_out, note, check, measure) };
+    let all = async { tokio::join!(flush, sweep, clean, seal, jobs, index, left_out, note, newest, check, measure) };
     deadline::task(Box::pin(all)).await;
 }
 

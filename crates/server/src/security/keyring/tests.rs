@@ -1,6 +1,7 @@
 //! Tests of the keyring.
 
 use super::*;
+use crate::security::private::private_folder;
 use std::os::unix::fs::PermissionsExt;
 
 #[test]
