@@ -28,14 +28,14 @@ pub type Limit = Bounded<0, 1_000_000_000>;
 
 /// How much of a limit is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quota {
+pub struct Usage {
     /// How many there are.
     pub used: u64,
     /// How many there may be; none is without limit.
     pub most: Option<Limit>,
 }
 
-impl Quota {
+impl Usage {
     /// The limit, if there are more than there may be.
     #[must_use]
     pub fn exceeded(&self) -> Option<u32> {

@@ -77,7 +77,7 @@ pub enum Change {
 
 /// What is known of a request besides its actor; lands in the audit trail.
 #[derive(Debug, Clone)]
-pub struct Ctx {
+pub struct ChangeContext {
     /// The instant at which the request had come. What a transaction changes happens at the instant of the transaction:
     /// see [`WriteTx::now`].
     pub now: Timestamp,
@@ -137,7 +137,7 @@ impl std::fmt::Debug for Condition {
     }
 }
 
-impl Ctx {
+impl ChangeContext {
     /// The context of something that no request asked for.
     #[must_use]
     pub const fn at(now: Timestamp) -> Self {
@@ -247,7 +247,7 @@ impl Db {
     ///
     /// # Errors
     /// What the work returns, or why the transaction could not be committed.
-    pub async fn write<T, E, F>(&self, ctx: Ctx, work: F) -> Result<T, E>
+    pub async fn write<T, E, F>(&self, ctx: ChangeContext, work: F) -> Result<T, E>
     where
         F: AsyncFn(&WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -261,7 +261,7 @@ impl Db {
     ///
     /// # Errors
     /// As [`Db::write`].
-    pub async fn write_in_company<T, E, F>(&self, ctx: Ctx, others_come: bool, work: F) -> Result<T, E>
+    pub async fn write_in_company<T, E, F>(&self, ctx: ChangeContext, others_come: bool, work: F) -> Result<T, E>
     where
         F: AsyncFn(&WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -289,7 +289,7 @@ impl Db {
         }
     }
 
-    async fn attempt<T, E, F>(&self, ctx: &Ctx, work: &F) -> Result<Attempt<T, E>, E>
+    async fn attempt<T, E, F>(&self, ctx: &ChangeContext, work: &F) -> Result<Attempt<T, E>, E>
     where
         F: AsyncFn(&WriteTx<'_>) -> Result<T, E>,
         E: From<Error>,

@@ -17,8 +17,8 @@ mod sqlite;
 pub mod testing;
 
 pub use db::{
-    Change, Clock, Condition, Ctx, Db, EventIds, Mac, MigrationStatus, Options, ReadOut, Target, Unfit, WriteTx,
-    deadline,
+    Change, ChangeContext, Clock, Condition, Db, EventIds, Mac, MigrationStatus, Options, ReadOut, Target, Unfit,
+    WriteTx, deadline,
 };
 pub use error::{Error, Result};
 pub use repo::{
@@ -32,7 +32,7 @@ pub use repo::{
     role::RoleFilter,
     sweep::BATCH,
     tenant::TenantFilter,
-    term::Found,
+    term::SearchKind,
     throttle::{AttemptKeys, NetworkKeys, ThrottleKey},
     tuned::{
         login::{Admission, Attempt, Credentials, SessionState},

@@ -29,7 +29,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     db::{
-        self, Authentication, Change, Ctx, Lease, Observer, Pool, Server, Transaction, WriteTx, deadline, unavailable,
+        self, Authentication, Change, ChangeContext, Lease, Observer, Pool, Server, Transaction, WriteTx, deadline,
+        unavailable,
     },
     error::{Error, Result},
 };
@@ -72,7 +73,8 @@ pub(crate) async fn open(
     authentication: &Authentication,
     on_change: &Arc<dyn Fn(Change) + Send + Sync>,
 ) -> Result<(Pool, Writer)> {
-    let place = Place { path: path.to_owned(), observer: observer.clone(), authentication: authentication.clone() };
+    let place =
+        WriterTarget { path: path.to_owned(), observer: observer.clone(), authentication: authentication.clone() };
     let writer = Box::pin(place.connect()).await?;
     let readers = Server::Sqlite(Box::new(options(path).pragma("query_only", "ON")));
     let readers = Pool::open(readers, readers_at_most, observer.clone()).await?;
@@ -80,13 +82,13 @@ pub(crate) async fn open(
 }
 
 /// Where the one connection that writes leads.
-struct Place {
+struct WriterTarget {
     path: PathBuf,
     observer: Observer,
     authentication: Authentication,
 }
 
-impl Place {
+impl WriterTarget {
     async fn connect(&self) -> Result<Lease> {
         let options = options(&self.path).create_if_missing(true);
         Ok(Lease::own(db::sqlite(&options, &self.observer).await.map_err(unavailable)?))
@@ -98,7 +100,7 @@ type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 /// A transaction in the queue.
 trait Job: Send {
     fn run<'a>(&'a mut self, tx: &'a WriteTx<'_>) -> Local<'a, ()>;
-    fn ctx(&self) -> &Ctx;
+    fn ctx(&self) -> &ChangeContext;
     fn is_patient(&self) -> bool;
     fn deadline(&self) -> Instant;
     fn failed(&self) -> bool;
@@ -106,7 +108,7 @@ trait Job: Send {
 }
 
 struct Queued<F, T, E> {
-    ctx: Ctx,
+    ctx: ChangeContext,
     is_patient: bool,
     deadline: Instant,
     work: F,
@@ -128,7 +130,7 @@ where
         })
     }
 
-    fn ctx(&self) -> &Ctx {
+    fn ctx(&self) -> &ChangeContext {
         &self.ctx
     }
 
@@ -167,7 +169,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    fn start(place: Place, connection: Lease, on_change: Arc<dyn Fn(Change) + Send + Sync>) -> Result<Self> {
+    fn start(place: WriterTarget, connection: Lease, on_change: Arc<dyn Fn(Change) + Send + Sync>) -> Result<Self> {
         let (queue, messages) = mpsc::channel(QUEUE);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -183,7 +185,7 @@ impl Writer {
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
 
-    pub(crate) async fn write<T, E, F>(&self, ctx: Ctx, is_patient: bool, work: F) -> Result<T, E>
+    pub(crate) async fn write<T, E, F>(&self, ctx: ChangeContext, is_patient: bool, work: F) -> Result<T, E>
     where
         F: AsyncFn(&WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -213,7 +215,7 @@ impl Writer {
 }
 
 struct Loop {
-    place: Place,
+    place: WriterTarget,
     /// None after a transaction did not begin or end as it should: SQLite ends one by itself when the disk is full, for
     /// example, and nobody can tell what the next statement would be part of.
     connection: Option<Lease>,

@@ -223,7 +223,7 @@ pub async fn fill_sessions(
              {now} - i, {now} + 604800000000, {now} + 2592000000000, {now} + 604800000000, 0, {digest}, {now} FROM n"
         );
         let user = user.clone();
-        db.write(crate::Ctx::at(gatehouse_domain::time::Timestamp::from_micros(now)), async move |tx| {
+        db.write(crate::ChangeContext::at(gatehouse_domain::time::Timestamp::from_micros(now)), async move |tx| {
             let db = tx.writing();
             let values = [user.tenant_id.uuid().into(), user.partner_id.uuid().into(), user.id.uuid().into()];
             let statement = sea_orm::Statement::from_sql_and_values(db.get_database_backend(), sql.as_str(), values);
@@ -243,7 +243,7 @@ pub async fn fill_sessions(
 /// The database refuses the statement, or does not answer in time.
 pub async fn forget_terms(db: &Db, user: &gatehouse_domain::user::User) -> Result<()> {
     let id = user.id.uuid();
-    db.write(crate::Ctx::at(gatehouse_domain::time::Timestamp::default()), async move |tx| {
+    db.write(crate::ChangeContext::at(gatehouse_domain::time::Timestamp::default()), async move |tx| {
         use sea_orm::ConnectionTrait;
         let db = tx.writing();
         let sql = "DELETE FROM user_terms WHERE user_id = $1";
@@ -259,7 +259,7 @@ pub async fn forget_terms(db: &Db, user: &gatehouse_domain::user::User) -> Resul
 /// # Errors
 /// The database refuses the statement, or does not answer in time.
 pub async fn analyze(db: &Db) -> Result<()> {
-    db.write(crate::Ctx::at(gatehouse_domain::time::Timestamp::default()), async |tx| {
+    db.write(crate::ChangeContext::at(gatehouse_domain::time::Timestamp::default()), async |tx| {
         use sea_orm::ConnectionTrait;
         tx.writing().execute_unprepared("ANALYZE").await?;
         Ok::<_, crate::Error>(())

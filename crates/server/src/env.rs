@@ -7,7 +7,7 @@ use std::sync::{
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use gatehouse_domain::time::Timestamp;
-use gatehouse_persistence::Ctx;
+use gatehouse_persistence::ChangeContext;
 
 /// What the server takes from its surroundings.
 #[derive(Debug, Clone)]
@@ -68,8 +68,8 @@ impl Env {
     }
 
     /// The context of a change that no request asked for.
-    pub(crate) fn ctx(&self) -> Ctx {
-        Ctx { clock: Some(self.clock()), ..Ctx::at(self.now()) }
+    pub(crate) fn ctx(&self) -> ChangeContext {
+        ChangeContext { clock: Some(self.clock()), ..ChangeContext::at(self.now()) }
     }
 
     /// The ids of events, from this randomness.

@@ -28,14 +28,14 @@ pub use value::{Opaque, parse, text, word};
 /// thousands of values, deep down, under long keys.
 #[derive(Debug)]
 pub struct At<'a> {
-    place: Place<'a>,
+    place: Location<'a>,
     issues: &'a mut Issues,
 }
 
 /// A step on the way to a value, behind those before it.
 #[derive(Debug, Clone, Copy)]
-struct Place<'a> {
-    outer: Option<&'a Place<'a>>,
+struct Location<'a> {
+    outer: Option<&'a Location<'a>>,
     step: Step<'a>,
 }
 
@@ -46,9 +46,9 @@ enum Step<'a> {
     Index(usize),
 }
 
-impl Place<'_> {
+impl Location<'_> {
     fn loc(&self) -> Vec<Loc> {
-        let step = |place: &Place<'_>| match place.step {
+        let step = |place: &Location<'_>| match place.step {
             Step::Key(key) => Loc::Key(beginning(key, Issues::STEP_MAX).to_owned().into()),
             Step::Index(index) => Loc::Index(index),
         };
@@ -61,7 +61,7 @@ impl Place<'_> {
 impl<'a> At<'a> {
     /// The whole of an input.
     const fn root(name: &'static str, issues: &'a mut Issues) -> Self {
-        Self { place: Place { outer: None, step: Step::Key(name) }, issues }
+        Self { place: Location { outer: None, step: Step::Key(name) }, issues }
     }
 
     /// Notes a fault here.
@@ -78,7 +78,7 @@ impl<'a> At<'a> {
     }
 
     fn inside<T>(&mut self, step: Step<'_>, read: impl FnOnce(&mut At<'_>) -> T) -> T {
-        read(&mut At { place: Place { outer: Some(&self.place), step }, issues: self.issues })
+        read(&mut At { place: Location { outer: Some(&self.place), step }, issues: self.issues })
     }
 }
 

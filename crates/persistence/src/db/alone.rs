@@ -9,7 +9,7 @@ use std::{
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement};
 use sqlx::{ConnectOptions, Executor as _};
 
-use super::{Connection, Ctx, Db, Exec, Lease, Target, Transaction, WriteTx, deadline, pool};
+use super::{ChangeContext, Connection, Db, Exec, Lease, Target, Transaction, WriteTx, deadline, pool};
 use crate::{
     error::{Error, Result},
     sqlite,
@@ -45,7 +45,7 @@ impl Db {
     /// What the work returns, or why the transaction could not be committed.
     pub async fn write_alone<T, E: From<Error>>(
         &self,
-        ctx: Ctx,
+        ctx: ChangeContext,
         work: impl AsyncFnOnce(&WriteTx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let all = async {

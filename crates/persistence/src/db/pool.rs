@@ -85,12 +85,12 @@ struct Rest {
 }
 
 /// A place in the pool, given back when dropped.
-struct Place {
+struct Permit {
     pool: Arc<Inner>,
     is_kept: bool,
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         if self.is_kept {
             self.pool.places.add_permits(1);
@@ -98,7 +98,7 @@ impl Drop for Place {
     }
 }
 
-impl Place {
+impl Permit {
     /// Gives a place up that the server refuses a connection for, where there is another connection to wait for.
     fn give_up(mut self) -> bool {
         let pool = Arc::clone(&self.pool);
@@ -118,7 +118,7 @@ impl Place {
 /// A connection that goes back where it came from, unless it was left in the middle of something.
 pub(crate) struct Lease {
     connection: Option<Connection>,
-    place: Option<Place>,
+    place: Option<Permit>,
 }
 
 impl Lease {
@@ -167,11 +167,11 @@ impl Inner {
         }
     }
 
-    async fn place(self: &Arc<Self>) -> Result<Place, DbErr> {
+    async fn place(self: &Arc<Self>) -> Result<Permit, DbErr> {
         self.try_refused();
         let closed = |_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed);
         self.places.acquire().await.map_err(closed)?.forget();
-        Ok(Place { pool: Arc::clone(self), is_kept: true })
+        Ok(Permit { pool: Arc::clone(self), is_kept: true })
     }
 
     async fn take(self: Arc<Self>) -> Result<Lease, DbErr> {

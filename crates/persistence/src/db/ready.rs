@@ -9,7 +9,7 @@ use gatehouse_domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbErr, RuntimeErr, Statement};
 use tokio::{sync::Mutex, time::timeout};
 
-use super::{Ctx, Db, WriteTx, deadline};
+use super::{ChangeContext, Db, WriteTx, deadline};
 use crate::error::{Error, Result};
 
 /// How long a result is good for.
@@ -55,7 +55,7 @@ impl Db {
             }
             Ok::<_, Error>(())
         };
-        self.write(Ctx::at(Timestamp::default()), work).await
+        self.write(ChangeContext::at(Timestamp::default()), work).await
     }
 
     /// Has PostgreSQL take statistics of the users, of whom many have come.

@@ -32,14 +32,14 @@ async fn run(db: &Db, sql: &'static str) -> Result<()> {
         tx.writing().execute_unprepared(sql).await?;
         Ok::<_, Error>(())
     };
-    db.write(Ctx::at(Timestamp::default()), work).await
+    db.write(ChangeContext::at(Timestamp::default()), work).await
 }
 
 #[tokio::test]
 async fn transaction_that_nobody_waits_for_holds_nothing() {
     let Some((_fresh, db)) = with_a_row().await else { return };
     let reached = Arc::new(Notify::new());
-    let abandoned = db.write(Ctx::at(Timestamp::default()), {
+    let abandoned = db.write(ChangeContext::at(Timestamp::default()), {
         let reached = Arc::clone(&reached);
         async move |tx: &WriteTx<'_>| {
             tx.writing().execute_unprepared("UPDATE seen SET n = 1").await?;

@@ -15,7 +15,7 @@ use gatehouse_domain::{
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, entity::prelude::async_trait};
 
 use super::{
-    Authentication, Change, Ctx,
+    Authentication, Change, ChangeContext,
     connection::State,
     mac::Mac,
     pool::{Lease, Pool},
@@ -121,7 +121,7 @@ impl Transaction {
 /// A running transaction.
 pub struct WriteTx<'t> {
     transaction: &'t Transaction,
-    ctx: &'t Ctx,
+    ctx: &'t ChangeContext,
     authentication: &'t Authentication,
     changes: Mutex<Vec<Change>>,
     lost: AtomicBool,
@@ -141,7 +141,11 @@ impl std::fmt::Debug for WriteTx<'_> {
 }
 
 impl<'t> WriteTx<'t> {
-    pub(crate) fn new(transaction: &'t Transaction, ctx: &'t Ctx, authentication: &'t Authentication) -> Self {
+    pub(crate) fn new(
+        transaction: &'t Transaction,
+        ctx: &'t ChangeContext,
+        authentication: &'t Authentication,
+    ) -> Self {
         let tx = Self {
             transaction,
             ctx,
@@ -193,7 +197,7 @@ impl<'t> WriteTx<'t> {
         Ok(self.authentication.ids()?.next(self.now()))
     }
 
-    pub(crate) const fn ctx(&self) -> &Ctx {
+    pub(crate) const fn ctx(&self) -> &ChangeContext {
         self.ctx
     }
 

@@ -1,6 +1,6 @@
 //! How much of a partner's limits is used, under the lock of the row that counts it.
 
-use gatehouse_domain::{authz::TenantRef, id::PartnerId, partner::Quota};
+use gatehouse_domain::{authz::TenantRef, id::PartnerId, partner::Usage};
 use sea_orm::{
     ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, QueryTrait, RelationTrait, Select,
     sea_query::LockType,
@@ -19,7 +19,7 @@ impl WriteSystem<'_> {
     ///
     /// # Errors
     /// [`Error::Stale`] when the tenant is gone or moved.
-    pub async fn user_quota(&self, tenant: TenantRef) -> Result<Quota> {
+    pub async fn user_quota(&self, tenant: TenantRef) -> Result<Usage> {
         let users = self.select::<tenant::Entity>().select_only().column(tenant::Column::Users);
         let users = users.column(partner::Column::MaxUsersPerTenant);
         let mut users = users
@@ -34,15 +34,15 @@ impl WriteSystem<'_> {
     ///
     /// # Errors
     /// [`Error::Stale`] when the partner is gone.
-    pub async fn tenant_quota(&self, partner: PartnerId) -> Result<Quota> {
+    pub async fn tenant_quota(&self, partner: PartnerId) -> Result<Usage> {
         let tenants = self.select::<partner::Entity>().select_only();
         let tenants = tenants.columns([partner::Column::Tenants, partner::Column::MaxTenants]);
         self.quota(tenants.filter(partner::Column::Id.eq(partner.uuid())).lock(LockType::NoKeyUpdate)).await
     }
 
     /// What is used and the most that may be.
-    async fn quota<E: EntityTrait>(&self, row: Select<E>) -> Result<Quota> {
+    async fn quota<E: EntityTrait>(&self, row: Select<E>) -> Result<Usage> {
         let (used, most) = row.into_tuple::<(i64, Option<i64>)>().one(&self.exec).await?.ok_or(Error::Stale)?;
-        Ok(Quota { used: unsigned(used), most: limit(most)? })
+        Ok(Usage { used: unsigned(used), most: limit(most)? })
     }
 }

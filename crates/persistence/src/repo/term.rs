@@ -153,7 +153,7 @@ impl WriteTx<'_> {
 
 /// What can be searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum SearchKind {
     /// Users.
     Users,
     /// Tenants.
@@ -162,7 +162,7 @@ pub enum Found {
     Partners,
 }
 
-impl Found {
+impl SearchKind {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Users, Self::Tenants, Self::Partners];
     /// How many are looked at at once.
@@ -175,11 +175,11 @@ impl System<'_> {
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn without_terms(&self, of: Found, after: Option<Uuid>) -> Result<(Vec<Uuid>, Option<Uuid>)> {
+    pub async fn without_terms(&self, of: SearchKind, after: Option<Uuid>) -> Result<(Vec<Uuid>, Option<Uuid>)> {
         let (things, of) = match of {
-            Found::Users => ("users", USER_TERMS),
-            Found::Tenants => ("tenants", TENANT_TERMS),
-            Found::Partners => ("partners", PARTNER_TERMS),
+            SearchKind::Users => ("users", USER_TERMS),
+            SearchKind::Tenants => ("tenants", TENANT_TERMS),
+            SearchKind::Partners => ("partners", PARTNER_TERMS),
         };
         let mut has = Query::select();
         has.expr(Expr::cust("1")).from(of.name).and_where(Expr::col((of.name, of.id)).equals((things, "id")));
@@ -189,7 +189,7 @@ impl System<'_> {
         let mut look = Query::select();
         look.column("id").expr_as(Expr::exists(has), "has").from(things).and_where(Expr::col("deleted_at").is_null());
         look.and_where(Expr::col("id").gt(after.unwrap_or(Uuid::nil())));
-        look.order_by("id", Order::Asc).limit(Found::LOOK as u64);
+        look.order_by("id", Order::Asc).limit(SearchKind::LOOK as u64);
         let rows = self.exec.query_all(&look).await?;
         let (mut without, mut last) = (Vec::new(), None);
         for row in &rows {
@@ -199,7 +199,7 @@ impl System<'_> {
             }
             last = Some(id);
         }
-        Ok((without, last.filter(|_| rows.len() == Found::LOOK)))
+        Ok((without, last.filter(|_| rows.len() == SearchKind::LOOK)))
     }
 }
 
@@ -208,12 +208,12 @@ impl WriteSystem<'_> {
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn add_terms(&self, of: Found, ids: &[Uuid]) -> Result<()> {
+    pub async fn add_terms(&self, of: SearchKind, ids: &[Uuid]) -> Result<()> {
         for id in ids.iter().copied() {
             match of {
-                Found::Users => self.add(self.user(UserId::from_uuid(id)).await?).await?,
-                Found::Tenants => self.add(self.tenant(TenantId::from_uuid(id)).await?).await?,
-                Found::Partners => self.add(self.partner(PartnerId::from_uuid(id)).await?).await?,
+                SearchKind::Users => self.add(self.user(UserId::from_uuid(id)).await?).await?,
+                SearchKind::Tenants => self.add(self.tenant(TenantId::from_uuid(id)).await?).await?,
+                SearchKind::Partners => self.add(self.partner(PartnerId::from_uuid(id)).await?).await?,
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::db::{Db, Options, Target};
 
 /// Runs statements in a transaction of their own.
 async fn run(db: &Db, sql: &'static str) -> Result<()> {
-    db.write(Ctx::at(Timestamp::default()), async move |tx: &WriteTx<'_>| {
+    db.write(ChangeContext::at(Timestamp::default()), async move |tx: &WriteTx<'_>| {
         tx.writing().execute_unprepared(sql).await?;
         Ok::<_, Error>(())
     })
@@ -31,7 +31,7 @@ async fn transaction_that_the_database_ended_by_itself_does_not_swallow_the_next
             tx.writing().execute_unprepared("INSERT INTO seen VALUES (0)").await?;
             Err::<(), _>(Error::Stale)
         };
-        assert!(db.write(Ctx::at(Timestamp::default()), refused).await.is_err());
+        assert!(db.write(ChangeContext::at(Timestamp::default()), refused).await.is_err());
         run(&db, "INSERT INTO seen VALUES (1)").await.unwrap();
         let mut other = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
         let rows: Vec<i64> = sqlx::query_scalar("SELECT n FROM seen").fetch_all(&mut other).await.unwrap();
@@ -50,7 +50,7 @@ async fn patient_transactions_are_committed_alone_in_company_and_with_one_in_a_h
     let db = Db::connect(options).await.unwrap();
     run(&db, "CREATE TABLE seen (n integer)").await.unwrap();
     let patient = || {
-        db.write_in_company(Ctx::at(Timestamp::default()), true, async |tx: &WriteTx<'_>| {
+        db.write_in_company(ChangeContext::at(Timestamp::default()), true, async |tx: &WriteTx<'_>| {
             tx.writing().execute_unprepared("INSERT INTO seen VALUES (1)").await?;
             Ok::<_, Error>(())
         })

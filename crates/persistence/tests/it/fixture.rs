@@ -28,7 +28,7 @@ use gatehouse_domain::{
     time::Timestamp,
     user::{NewUser, PasswordSet, User},
 };
-use gatehouse_persistence::{AttemptKeys, Ctx, Db, Error, ThrottleKey, WriteTx};
+use gatehouse_persistence::{AttemptKeys, ChangeContext, Db, Error, ThrottleKey, WriteTx};
 
 pub const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 pub const SYSTEM: SystemReason = SystemReason::Job;
@@ -62,8 +62,8 @@ pub fn caller() -> Authority {
     Authority::system(SYSTEM)
 }
 
-pub fn ctx(now: Timestamp) -> Ctx {
-    Ctx::at(now)
+pub fn ctx(now: Timestamp) -> ChangeContext {
+    ChangeContext::at(now)
 }
 
 pub fn policy() -> Policy {

@@ -27,8 +27,8 @@ use gatehouse_domain::{
     user::{Purpose, UserPatch, UserStatus},
 };
 use gatehouse_persistence::{
-    AssignmentFilter, AuditFilter, Db, Found, IdempotencyKey, NewJob, PartnerFilter, RoleFilter, Scope, SessionFilter,
-    SessionSort, TenantFilter, UserFilter,
+    AssignmentFilter, AuditFilter, Db, IdempotencyKey, NewJob, PartnerFilter, RoleFilter, Scope, SearchKind,
+    SessionFilter, SessionSort, TenantFilter, UserFilter,
     testing::{Engine, Fresh},
 };
 
@@ -252,7 +252,7 @@ surveys! {
             let (changed, _) = before.clone().update(patch, true, &[], &caller(), NOW).unwrap();
             tx.system(SYSTEM).update(changed).await
         })).await;
-        for of in Found::ALL {
+        for of in SearchKind::ALL {
             survey.look("users without terms", db.system(SYSTEM).without_terms(of, None)).await;
         }
     }

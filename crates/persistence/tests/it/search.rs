@@ -9,7 +9,7 @@ use gatehouse_domain::{
     user::{User, UserPatch, UserStatus},
 };
 use gatehouse_persistence::{
-    Db, Found, PartnerFilter, Scope, TenantFilter, UserFilter, db_tests, testing::forget_terms,
+    Db, PartnerFilter, Scope, SearchKind, TenantFilter, UserFilter, db_tests, testing::forget_terms,
 };
 
 use crate::fixture::*;
@@ -104,12 +104,12 @@ db_tests! {
         let scope = db.scope(&in_tenant::<ReadUsers>(&tenant));
         assert_eq!(found(&scope, "@example.com", UserFilter::default()).await, ["bob"]);
         let system = db.system(SYSTEM);
-        let (without, last) = system.without_terms(Found::Users, None).await.unwrap();
+        let (without, last) = system.without_terms(SearchKind::Users, None).await.unwrap();
         assert_eq!((without.clone(), last), (vec![ada.id.uuid()], None));
-        assert_eq!(system.without_terms(Found::Users, Some(Ord::max(ada.id.uuid(), other.id.uuid()))).await.unwrap().0.len(), 0);
-        write(&db, NOW, async move |tx| tx.system(SYSTEM).add_terms(Found::Users, &without).await).await.unwrap();
+        assert_eq!(system.without_terms(SearchKind::Users, Some(Ord::max(ada.id.uuid(), other.id.uuid()))).await.unwrap().0.len(), 0);
+        write(&db, NOW, async move |tx| tx.system(SYSTEM).add_terms(SearchKind::Users, &without).await).await.unwrap();
         assert_eq!(found(&scope, "@example.com", UserFilter::default()).await, ["ada", "bob"]);
-        for of in Found::ALL {
+        for of in SearchKind::ALL {
             assert_eq!(system.without_terms(of, None).await.unwrap().0.len(), 0);
         }
     }

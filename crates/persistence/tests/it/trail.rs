@@ -39,7 +39,7 @@ async fn refresh_is_in_seven_indexes_and_sign_in_in_ten() {
     let session = session(&db, &user(&db, &tenant, "ada").await, NOW).await;
     let presented = session.chain.current;
     let rotated = session.rotate(Successor { hash: TokenHash::new([9; 32]), replay: None }, &policy(), false, NOW);
-    let ctx = gatehouse_persistence::Ctx { ip: Some("203.0.113.7".parse().unwrap()), ..ctx(NOW) };
+    let ctx = gatehouse_persistence::ChangeContext { ip: Some("203.0.113.7".parse().unwrap()), ..ctx(NOW) };
     db.write(ctx, async move |tx| tx.system(SYSTEM).rotate(presented, rotated.clone()).await).await.unwrap();
     let Target::Sqlite(path) = &fresh.target else { unreachable!("SQLite was asked for") };
     let mut connection = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();

@@ -17,7 +17,7 @@ use gatehouse_domain::{
 use gatehouse_persistence::{Attempt, AttemptKeys, Db, NetworkKeys, TenantFacts, ThrottleKey, WriteSystem, WriteTx};
 
 use crate::{
-    app::{App, Error, Result, request::client::Origin},
+    app::{App, Error, Result, request::client::RequestMeta},
     config::Limits,
     measure,
     security::{
@@ -30,7 +30,7 @@ const AUTH: SystemReason = SystemReason::Authentication;
 
 /// How much of a limit is left; for the `RateLimit` headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quota {
+pub struct RateLimit {
     /// The limit's name.
     pub policy: &'static str,
     /// The rule.
@@ -41,7 +41,7 @@ pub struct Quota {
     pub reset: Duration,
 }
 
-impl Quota {
+impl RateLimit {
     pub(crate) fn of(policy: &'static str, rule: WindowRule, counter: &Counter, now: Timestamp) -> Self {
         let (remaining, reset) = rule.remaining(counter, now);
         Self { policy, rule, remaining, reset }
@@ -52,7 +52,7 @@ impl Quota {
 #[derive(Debug)]
 pub struct Limited<T> {
     /// What is left.
-    pub quota: Option<Quota>,
+    pub quota: Option<RateLimit>,
     /// The result.
     pub result: Result<T>,
 }
@@ -71,7 +71,7 @@ pub(crate) struct Counted {
     /// Whether it gets through.
     pub(crate) gate: Gate,
     /// What is left of the window of which least is left.
-    pub(crate) quota: Option<Quota>,
+    pub(crate) quota: Option<RateLimit>,
 }
 
 impl<const N: usize> Limit<N> {
@@ -84,9 +84,9 @@ impl<const N: usize> Limit<N> {
         Ok(counted.await?)
     }
 
-    fn left(&self, counters: &[Counter; N], now: Timestamp) -> Option<Quota> {
+    fn left(&self, counters: &[Counter; N], now: Timestamp) -> Option<RateLimit> {
         let (rule, counter) = tightest(self.rules, counters, now)?;
-        Some(Quota::of(self.policy, rule, &counter, now))
+        Some(RateLimit::of(self.policy, rule, &counter, now))
     }
 }
 
@@ -133,11 +133,11 @@ impl Attempts<'_> {
         facts: &TenantFacts,
         name: &LoginName,
         device: Option<&str>,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Attempt> {
-        let keys = self.keys(facts, self.name_key(facts, name), None, origin);
+        let keys = self.keys(facts, self.name_key(facts, name), None, meta);
         let device = device.map(|token| self.keyring.device_hash(token));
-        Ok(self.db.system(AUTH).attempt(facts.reference(), name, device, &keys, origin.ctx.now).await?)
+        Ok(self.db.system(AUTH).attempt(facts.reference(), name, device, &keys, meta.ctx.now).await?)
     }
 
     /// The same for a user who is known already, in a session or from a device that `known` counts for.
@@ -146,10 +146,10 @@ impl Attempts<'_> {
         facts: &TenantFacts,
         id: UserId,
         known: Option<ThrottleKey>,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Attempt> {
-        let keys = self.keys(facts, ThrottleKey::User(id), known, origin);
-        Ok(self.db.system(AUTH).attempt_of(facts.reference(), id, &keys, origin.ctx.now).await?)
+        let keys = self.keys(facts, ThrottleKey::User(id), known, meta);
+        Ok(self.db.system(AUTH).attempt_of(facts.reference(), id, &keys, meta.ctx.now).await?)
     }
 
     /// Whether an attempt gets an answer, after what failed before.
@@ -167,9 +167,9 @@ impl Attempts<'_> {
         facts: &TenantFacts,
         user: UserId,
         keys: &AttemptKeys,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<()> {
-        let now = origin.ctx.now;
+        let now = meta.ctx.now;
         let attempt = self.db.system(AUTH).attempt_of(facts.reference(), user, keys, now).await?;
         pass(self.gate(&attempt.failures, now))
     }
@@ -180,22 +180,22 @@ impl Attempts<'_> {
     }
 
     /// How many attempts are left to the network of which least is left.
-    pub(crate) fn left(&self, failures: &Failures, now: Timestamp) -> Option<Quota> {
+    pub(crate) fn left(&self, failures: &Failures, now: Timestamp) -> Option<RateLimit> {
         let rules = self.limits.attempts.networks_of(failures).rules();
         let (rule, counter) = tightest(rules, &failures.networks, now)?;
-        Some(Quota::of("login", rule, &counter, now))
+        Some(RateLimit::of("login", rule, &counter, now))
     }
 
     /// How often accounts may be opened.
-    pub(crate) fn registrations(&self, origin: &Origin) -> Limit<NETWORKS> {
+    pub(crate) fn registrations(&self, meta: &RequestMeta) -> Limit<NETWORKS> {
         let rules = self.limits.registrations.rules();
-        Limit { policy: "registration", rules, keys: self.networks("registrations", origin) }
+        Limit { policy: "registration", rules, keys: self.networks("registrations", meta) }
     }
 
     /// How often something may be asked for by mail.
-    pub(crate) fn mail_requests(&self, origin: &Origin) -> Limit<NETWORKS> {
+    pub(crate) fn mail_requests(&self, meta: &RequestMeta) -> Limit<NETWORKS> {
         let rules = self.limits.mail_requests.rules();
-        Limit { policy: "mail", rules, keys: self.networks("mail requests", origin) }
+        Limit { policy: "mail", rules, keys: self.networks("mail requests", meta) }
     }
 
     /// How often strangers may have something mailed to an address of a tenant.
@@ -206,16 +206,16 @@ impl Attempts<'_> {
     }
 
     /// Counts one more of what is limited, where nothing else is to be done in that transaction.
-    pub(crate) async fn count<const N: usize>(&self, limit: Limit<N>, origin: &Origin) -> Result<Counted> {
+    pub(crate) async fn count<const N: usize>(&self, limit: Limit<N>, meta: &RequestMeta) -> Result<Counted> {
         let work = async move |tx: &WriteTx<'_>| limit.count(&tx.system(AUTH), tx.now()).await;
-        self.db.write(origin.ctx.clone(), work).await
+        self.db.write(meta.ctx.clone(), work).await
     }
 
     /// The counters of an address and the networks around it. A subscriber is given a /64 of IPv6 at least, so anything
     /// finer counts nothing.
-    fn networks(&self, kind: &str, origin: &Origin) -> NetworkKeys {
+    fn networks(&self, kind: &str, meta: &RequestMeta) -> NetworkKeys {
         let key = |network: &[u8]| Some(self.keyring.throttle_key(kind, network));
-        match origin.ctx.ip {
+        match meta.ctx.ip {
             Some(std::net::IpAddr::V6(ip)) => {
                 let ip = ip.octets();
                 [key(&ip[..8]), key(&ip[..7]), key(&ip[..6])]
@@ -230,18 +230,18 @@ impl Attempts<'_> {
         facts: &TenantFacts,
         account: ThrottleKey,
         known: Option<ThrottleKey>,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> AttemptKeys {
         AttemptKeys {
             account,
             known,
-            networks: self.networks("failures", origin),
+            networks: self.networks("failures", meta),
             tenant: self.keyring.throttle_key("tenant", facts.tenant.id.uuid().as_bytes()),
         }
     }
 
     /// Counts a failure and records it; the answer is the one that this attempt gets.
-    pub(crate) async fn failed(&self, keys: AttemptKeys, refused: Refused, origin: &Origin) -> Error {
+    pub(crate) async fn failed(&self, keys: AttemptKeys, refused: Refused, meta: &RequestMeta) -> Error {
         let (rules, account) = (self.limits.attempts, keys.account);
         let work = async move |tx: &WriteTx<'_>| {
             let (system, now) = (tx.system(AUTH), tx.now());
@@ -264,11 +264,11 @@ impl Attempts<'_> {
             }
             Ok::<_, Error>((Error::InvalidCredentials, is_locked))
         };
-        match self.db.write(origin.ctx.clone(), work).await {
+        match self.db.write(meta.ctx.clone(), work).await {
             Ok((answer, is_locked)) => {
                 if is_locked {
                     measure::account_locked();
-                    let request_id = origin.ctx.request_id.as_deref();
+                    let request_id = meta.ctx.request_id.as_deref();
                     let user_id =
                         if let ThrottleKey::User(id) = account { Some(tracing::field::display(id)) } else { None };
                     tracing::warn!(request_id, user_id, "an account was locked: too many sign-ins failed");
@@ -286,9 +286,9 @@ impl Attempts<'_> {
         verified: &Verified,
         keys: AttemptKeys,
         refused: Refused,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Error {
-        match self.failed(keys, refused, origin).await {
+        match self.failed(keys, refused, meta).await {
             Error::InvalidCredentials if *verified == Verified::Crowded => Overloaded.into(),
             error => error,
         }
@@ -296,11 +296,11 @@ impl Attempts<'_> {
 
     /// Records a refusal that no account is behind, as often as passwords may be wrong at one address: strangers cannot
     /// fill the trail. It counts for nothing else, as nothing was guessed; the answer is the same, recorded or not.
-    pub(crate) async fn record_refusal(&self, refused: Refused, answer: Error, origin: &Origin) -> Error {
+    pub(crate) async fn record_refusal(&self, refused: Refused, answer: Error, meta: &RequestMeta) -> Error {
         let rules = self.limits.attempts.networks.rules();
-        let limit = Limit { policy: "refusal", rules, keys: self.networks("turned_away", origin) };
+        let limit = Limit { policy: "refusal", rules, keys: self.networks("turned_away", meta) };
         match self.db.system(AUTH).throttles(limit.keys).await {
-            Ok(counters) if gate(rules, &counters, origin.ctx.now) == Gate::Open => {}
+            Ok(counters) if gate(rules, &counters, meta.ctx.now) == Gate::Open => {}
             Ok(_) => return answer,
             Err(error) => return error.into(),
         }
@@ -311,6 +311,6 @@ impl Attempts<'_> {
             }
             Ok::<_, Error>(())
         };
-        self.db.write(origin.ctx.clone(), work).await.map_or_else(|error| error, |()| answer)
+        self.db.write(meta.ctx.clone(), work).await.map_or_else(|error| error, |()| answer)
     }
 }

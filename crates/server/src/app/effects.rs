@@ -1,7 +1,7 @@
 //! What a change ends besides, and asking for that without making the change.
 
 use gatehouse_domain::session::{Effects, RevokeMany};
-use gatehouse_persistence::{Ctx, Db, Error as Storage, WriteScope, WriteTx};
+use gatehouse_persistence::{ChangeContext, Db, Error as Storage, WriteScope, WriteTx};
 
 use crate::app::{Error, Result};
 
@@ -38,7 +38,7 @@ impl<T> From<Storage> for Stop<T> {
 }
 
 /// Runs a change; a dry run is the same transaction without its commit.
-pub(crate) async fn change<T, F>(db: &Db, ctx: Ctx, mode: Mode, work: F) -> Result<T>
+pub(crate) async fn change<T, F>(db: &Db, ctx: ChangeContext, mode: Mode, work: F) -> Result<T>
 where
     F: AsyncFn(&WriteTx<'_>) -> Result<T> + Send + 'static,
     T: Send + 'static,

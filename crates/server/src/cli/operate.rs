@@ -29,7 +29,7 @@ use crate::{
     cli::{Exit, audit, block_on, config, open, operator::Operator, say, tenant, user, with_few_settings},
     http::{self, Site},
 };
-use fields::{Field, Operation, Place};
+use fields::{Field, Operation, ParameterIn};
 
 /// A deed: what it is called, the operation behind it, and what is settled of its body.
 type Verb = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
@@ -257,7 +257,7 @@ struct Call {
 impl Call {
     fn put(&mut self, field: &Field, values: Vec<String>) -> Result<(), Exit> {
         match &field.place {
-            Place::Path => {
+            ParameterIn::Path => {
                 let value = values.into_iter().next().unwrap_or_default();
                 // An id is all that a path of ours takes, and an id needs no escapes.
                 let id: String = value.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
@@ -266,8 +266,8 @@ impl Call {
                 }
                 self.path = self.path.replace(&format!("{{{}}}", field.name), &id);
             }
-            Place::Query => self.query.extend(values.into_iter().map(|value| (field.name.clone(), value))),
-            Place::Body(way) => {
+            ParameterIn::Query => self.query.extend(values.into_iter().map(|value| (field.name.clone(), value))),
+            ParameterIn::Body(way) => {
                 if let (Some(value), Some(body)) = (field.json(values)?, &mut self.body) {
                     let place = way.iter().fold(body, |at, key| &mut at[key.as_str()]);
                     *place = value;

@@ -15,7 +15,7 @@ use gatehouse_domain::{
 use ipnet::IpNet;
 
 use crate::{
-    config::{Config, Database, FirstAdmin, ForwardedHeader, Limits, LogFormat, Problem, Sources, sources::Found},
+    config::{Config, Database, FirstAdmin, ForwardedHeader, Limits, LogFormat, Problem, Sources, sources::Sourced},
     mail::{MailOptions, Smtp},
     security::{
         keyring::MasterKey,
@@ -28,7 +28,7 @@ impl Checker<'_> {
     fn read<T>(&self, key: &str, parse: impl FnOnce(&str) -> Option<T>, expected: &str) -> Result<Option<T>, Problem> {
         match self.0.get(key) {
             None => Ok(None),
-            Some(Found { text, place }) => {
+            Some(Sourced { text, place }) => {
                 parse(text.trim()).map(Some).ok_or_else(|| Problem::new(place, format!("must be {expected}")))
             }
         }
@@ -46,7 +46,7 @@ impl Checker<'_> {
     fn valid<T: Parse>(&self, key: &str) -> Result<Option<T>, Problem> {
         match self.0.get(key) {
             None => Ok(None),
-            Some(Found { text, place }) => T::parse(text).map(Some).map_err(|fault| Problem::new(place, fault.msg)),
+            Some(Sourced { text, place }) => T::parse(text).map(Some).map_err(|fault| Problem::new(place, fault.msg)),
         }
     }
 }

@@ -25,14 +25,14 @@ impl Problem {
 
 /// A value and where it was set.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct Sourced {
     pub(super) text: String,
     pub(super) place: String,
 }
 
 /// The value of each setting that is set anywhere.
 #[derive(Debug, Default)]
-pub struct Sources(BTreeMap<&'static str, Found>);
+pub struct Sources(BTreeMap<&'static str, Sourced>);
 
 /// The environment variables that are ours although they lack the prefix.
 const UNPREFIXED: [&str; 3] = ["DATABASE_URL", "ACCESS_TOKEN_EXPIRE_MINUTES", "REFRESH_TOKEN_EXPIRE_DAYS"];
@@ -41,10 +41,10 @@ const PREFIX: &str = "GATEHOUSE_";
 impl Sources {
     /// Sets a value by program.
     pub fn set(&mut self, key: &'static str, text: String) {
-        self.0.insert(key, Found { text, place: key.to_owned() });
+        self.0.insert(key, Sourced { text, place: key.to_owned() });
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&Found> {
+    pub(super) fn get(&self, key: &str) -> Option<&Sourced> {
         self.0.get(key)
     }
 
@@ -58,7 +58,7 @@ impl Sources {
     ) -> Result<Self, Problem> {
         let mut sources = Self::default();
         for (key, text) in flags {
-            sources.0.insert(key, Found { text, place: format!("--{}", key.replace('_', "-")) });
+            sources.0.insert(key, Sourced { text, place: format!("--{}", key.replace('_', "-")) });
         }
         let mut config_file = None;
         for (name, text) in environment {
@@ -87,7 +87,7 @@ impl Sources {
             if text.is_empty() {
                 continue;
             }
-            let found = if from_file { secret_file(&name, Path::new(&text))? } else { Found { text, place: name } };
+            let found = if from_file { secret_file(&name, Path::new(&text))? } else { Sourced { text, place: name } };
             sources.offer(setting, found)?;
         }
         let config_file = sources.0.remove("config").map(|found| found.text).or(config_file);
@@ -98,7 +98,7 @@ impl Sources {
     }
 
     /// Takes a value unless a stronger source has set it.
-    fn offer(&mut self, setting: &Setting, found: Found) -> Result<(), Problem> {
+    fn offer(&mut self, setting: &Setting, found: Sourced) -> Result<(), Problem> {
         if let Some(earlier) = self.0.get(setting.key) {
             // The same secret as a value and as a file is a mistake whichever wins.
             if earlier.place.trim_end_matches("_FILE") == found.place.trim_end_matches("_FILE") {
@@ -139,7 +139,7 @@ impl Sources {
                 }
             };
             let found =
-                if known.is_none() { secret_file(&here, Path::new(&text))? } else { Found { text, place: here } };
+                if known.is_none() { secret_file(&here, Path::new(&text))? } else { Sourced { text, place: here } };
             self.offer(setting, found)?;
         }
         Ok(())
@@ -161,10 +161,10 @@ fn is_service_link(name: &str, text: &str) -> bool {
     is_number(number) && matches!(protocol, "TCP" | "UDP" | "SCTP")
 }
 
-fn secret_file(place: &str, path: &Path) -> Result<Found, Problem> {
+fn secret_file(place: &str, path: &Path) -> Result<Sourced, Problem> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Problem::new(place, format!("{} cannot be read: {error}", path.display())))?;
-    Ok(Found { text: text.trim_end_matches(['\r', '\n']).to_owned(), place: place.to_owned() })
+    Ok(Sourced { text: text.trim_end_matches(['\r', '\n']).to_owned(), place: place.to_owned() })
 }
 
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Problem {

@@ -10,7 +10,9 @@ use gatehouse_domain::{
 };
 
 use crate::{
-    app::{self, attempts::Quota, directory::tenants::TenantFacts, request::client::Clock, sessions::cache::Caller},
+    app::{
+        self, attempts::RateLimit, directory::tenants::TenantFacts, request::client::Clock, sessions::cache::Caller,
+    },
     cli::operator::Operator,
     http::problem::Failure,
 };
@@ -46,7 +48,7 @@ pub struct RequestContext {
     /// Whether the operation knows any query parameters.
     pub takes_query: bool,
     /// What is left of the limit that applies.
-    pub quota: Rc<Cell<Option<Quota>>>,
+    pub quota: Rc<Cell<Option<RateLimit>>>,
     /// Who has signed in by this request, for the log.
     pub subject: Rc<Cell<Option<(TenantId, UserId)>>>,
 }

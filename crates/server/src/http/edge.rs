@@ -50,7 +50,7 @@ use crate::{
         operation::Features,
         problem::Failure,
         refusal,
-        routes::Found,
+        routes::RouteMatch,
         sending::in_pieces,
         surface::{self, Surface},
         unread::Hold,
@@ -168,7 +168,7 @@ impl Edge {
         &self,
         request: &mut ServiceRequest,
         seen: &mut Seen,
-        quota: &Rc<Cell<Option<app::attempts::Quota>>>,
+        quota: &Rc<Cell<Option<app::attempts::RateLimit>>>,
     ) -> Result<(), Failure> {
         let found = self.site.routes.find(request.path());
         let (features, surface) = known(request, found.as_ref(), seen)?;
@@ -204,7 +204,7 @@ impl Edge {
     }
 
     /// Counts the request of somebody who is signed in, and has what is left shown in the answer.
-    fn admit(&self, auth: &Auth, quota: &Cell<Option<app::attempts::Quota>>) -> Result<(), Failure> {
+    fn admit(&self, auth: &Auth, quota: &Cell<Option<app::attempts::RateLimit>>) -> Result<(), Failure> {
         let Auth::Caller(caller) = auth else { return Ok(()) };
         let limited = self.app.admission().admit(&caller.actor, self.app.env().now());
         quota.set(limited.quota);
@@ -251,7 +251,7 @@ impl Edge {
         }
     }
 
-    async fn tenant(&self, found: Option<&Found<'_>>) -> Result<Option<Arc<TenantFacts>>, Failure> {
+    async fn tenant(&self, found: Option<&RouteMatch<'_>>) -> Result<Option<Arc<TenantFacts>>, Failure> {
         let Some(found) = found else { return Ok(None) };
         let (id, slug) = (found.tenant_id.as_deref(), found.tenant_slug.as_deref());
         Ok(match (id.map(TenantId::parse), slug.map(Slug::parse)) {
@@ -262,7 +262,12 @@ impl Edge {
     }
 
     /// Everything that comes after the handler.
-    fn finish(&self, response: &mut ServiceResponse<BoxBody>, seen: &Seen, quota: &Cell<Option<app::attempts::Quota>>) {
+    fn finish(
+        &self,
+        response: &mut ServiceResponse<BoxBody>,
+        seen: &Seen,
+        quota: &Cell<Option<app::attempts::RateLimit>>,
+    ) {
         let status = response.status().as_u16();
         headers::add(response, &self.site, &seen.id, quota.get());
         let extensions = response.request().extensions();
@@ -332,7 +337,7 @@ fn request_id(headers: &HeaderMap, prefix: u64) -> Arc<str> {
 /// for it, unless it can only be of the API.
 fn known(
     request: &mut ServiceRequest,
-    found: Option<&Found<'_>>,
+    found: Option<&RouteMatch<'_>>,
     seen: &mut Seen,
 ) -> Result<(Features, &'static dyn Surface), Failure> {
     let is_read = found.is_none_or(|found| found.route.operation(&Method::GET).is_some());
@@ -340,7 +345,7 @@ fn known(
         // The connection knows that the body is not to be sent.
         request.head_mut().method = Method::GET;
     }
-    let Some(Found { route, .. }) = found else {
+    let Some(RouteMatch { route, .. }) = found else {
         let nothing = || Err(app::Error::NotFound.into());
         return if surface::is_api(request.path()) { nothing() } else { Ok((Features::NONE, &surface::Api)) };
     };

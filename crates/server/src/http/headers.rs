@@ -11,7 +11,7 @@ use actix_web::{
 };
 
 use crate::{
-    app::attempts::Quota,
+    app::attempts::RateLimit,
     http::{
         Site,
         ops::{REFERENCE, REFERENCE_POLICY},
@@ -24,7 +24,7 @@ static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy
 static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Adds them.
-pub(super) fn add(response: &mut ServiceResponse<BoxBody>, site: &Site, request_id: &str, quota: Option<Quota>) {
+pub(super) fn add(response: &mut ServiceResponse<BoxBody>, site: &Site, request_id: &str, quota: Option<RateLimit>) {
     let is_api = response.request().path().starts_with("/api/");
     let is_reference = response.request().path().starts_with(REFERENCE);
     let is_failure = response.status().is_client_error() || response.status().is_server_error();
@@ -64,7 +64,7 @@ pub(super) fn add(response: &mut ServiceResponse<BoxBody>, site: &Site, request_
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers). Put together by hand, as nearly every answer
 /// has them.
-fn rate_limit(headers: &mut HeaderMap, quota: &Quota) {
+fn rate_limit(headers: &mut HeaderMap, quota: &RateLimit) {
     // Rounded up: whoever waits that long gets what is said.
     let reset = quota.reset.as_secs() + u64::from(quota.reset.subsec_nanos() > 0);
     let policy = [(";q=", quota.rule.limit.into()), (";w=", quota.rule.window.as_secs())];

@@ -22,7 +22,7 @@ use crate::{
     app::{
         self, App,
         request::{
-            client::Origin,
+            client::RequestMeta,
             idempotency::{IdempotencyKey, StoreResponse, StoredResponse},
         },
     },
@@ -31,7 +31,7 @@ use crate::{
         envelope::{ApiResult, Render, meta},
         operation::{About, CONFLICT, Describe},
         problem::Failure,
-        request::Asked,
+        request::ChangeRequest,
     },
 };
 
@@ -129,7 +129,7 @@ impl<R: Describe> Describe for Idempotent<R> {
     }
 }
 
-impl Asked {
+impl ChangeRequest {
     /// Does what is asked for, once: a request under a key that has been answered gets that answer again. Whatever `run`
     /// changes, it changes by `Idempotency::write`.
     ///
@@ -138,14 +138,14 @@ impl Asked {
     pub async fn idempotent<T, R>(
         self,
         app: &App,
-        run: impl AsyncFnOnce(&Origin) -> app::Result<T>,
+        run: impl AsyncFnOnce(&RequestMeta) -> app::Result<T>,
         show: fn(T) -> R,
     ) -> ApiResult<Idempotent<R>>
     where
         T: Clone + 'static,
         R: Render + 'static,
     {
-        let Some(keyed) = &self.keyed else { return Ok(Idempotent::Fresh(show(run(&self.origin).await?))) };
+        let Some(keyed) = &self.keyed else { return Ok(Idempotent::Fresh(show(run(&self.meta).await?))) };
         let key = keyed.key(app)?;
         let _in_flight = app.idempotency().in_flight(&key.key)?;
         if let Some(kept) = app.idempotency().stored_response(&key).await? {
@@ -156,8 +156,8 @@ impl Asked {
             let (status, body) = show(result.clone()).render(meta.clone());
             StoredResponse { status: status.as_u16(), body }
         };
-        let origin = Origin { store_response: Some(StoreResponse::new(key, answer)), ..self.origin.clone() };
-        match run(&origin).await {
+        let meta = RequestMeta { store_response: Some(StoreResponse::new(key, answer)), ..self.meta.clone() };
+        match run(&meta).await {
             Ok(result) => Ok(Idempotent::Fresh(show(result))),
             // Another replica may have been faster: then what it made is why this failed.
             Err(error) => match app.idempotency().stored_response(&key).await {

@@ -12,7 +12,7 @@ use crate::{
     http::{
         context::{Auth, RequestContext},
         problem::Failure,
-        request::origin,
+        request::meta,
     },
 };
 
@@ -22,7 +22,7 @@ pub async fn record<B>(app: &App, response: &ServiceResponse<B>) {
     let Some(Failure::App(app::Error::Denied(Denied::Forbidden(permission)))) = failure else { return };
     let request = response.request();
     let (false, Some(refused)) = (request.method().is_safe(), refused(request, permission)) else { return };
-    if let Err(error) = app.refusals().record(refused, &origin(request)).await {
+    if let Err(error) = app.refusals().record(refused, &meta(request)).await {
         tracing::warn!(error = %error, "a refusal could not be recorded");
     }
 }

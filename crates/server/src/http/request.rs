@@ -23,8 +23,8 @@ use gatehouse_domain::{
 
 use crate::{
     app::{
-        attempts::Quota,
-        request::client::{Ctx, ISSUER_PATH, Origin},
+        attempts::RateLimit,
+        request::client::{ChangeContext, ISSUER_PATH, RequestMeta},
     },
     http::{Site, conditional, context::RequestContext, forwarded::client_ip, idempotency::Keyed, problem::Failure},
 };
@@ -34,16 +34,16 @@ const DEVICE: HeaderName = HeaderName::from_static("x-device");
 /// Where a request comes from, and where to put what is left of its limit. Only handlers that change something ask for
 /// it, so that the others do not pay for reading the headers.
 #[derive(Debug)]
-pub struct Asked {
+pub struct ChangeRequest {
     /// Where it comes from.
-    pub origin: Origin,
+    pub meta: RequestMeta,
     pub(super) keyed: Option<Keyed>,
-    quota: Rc<Cell<Option<Quota>>>,
+    quota: Rc<Cell<Option<RateLimit>>>,
     /// Who has signed in by this request, for the log.
     pub(super) subject: Rc<Cell<Option<(TenantId, UserId)>>>,
 }
 
-impl Asked {
+impl ChangeRequest {
     /// Takes the result of something limited, and has the rest of the limit shown in the answer's headers.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl Asked {
     }
 }
 
-impl FromRequest for Asked {
+impl FromRequest for ChangeRequest {
     type Error = Failure;
     type Future = Ready<Result<Self, Failure>>;
 
@@ -71,10 +71,10 @@ impl FromRequest for Asked {
             (Ok(condition), Ok(keyed)) => (condition, keyed),
             (Err(failure), _) | (_, Err(failure)) => return ready(Err(failure)),
         };
-        let mut origin = origin(request);
-        origin.ctx.condition = condition;
+        let mut meta = meta(request);
+        meta.ctx.condition = condition;
         ready(Ok(RequestContext::with(request, |state| Self {
-            origin,
+            meta,
             keyed,
             quota: Rc::clone(&state.quota),
             subject: Rc::clone(&state.subject),
@@ -83,15 +83,15 @@ impl FromRequest for Asked {
 }
 
 /// Where a request comes from, whatever it is.
-pub(super) fn origin(request: &HttpRequest) -> Origin {
+pub(super) fn meta(request: &HttpRequest) -> RequestMeta {
     let Some(site) = request.app_data::<Data<Site>>() else { unreachable!("the site is part of every route") };
     let headers = request.headers();
     let peer = request.peer_addr().map(|address| address.ip());
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let readable =
         |text: Cow<'_, str>| text.chars().filter(|c| !c.is_control()).take(Client::USER_AGENT_MAX).collect::<String>();
-    RequestContext::with(request, |state| Origin {
-        ctx: Ctx {
+    RequestContext::with(request, |state| RequestMeta {
+        ctx: ChangeContext {
             now: state.now,
             clock: Some(state.clock.clone()),
             ip: client_ip(peer, headers, site.forwarded_header, &site.trusted_proxies),

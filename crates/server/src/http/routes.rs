@@ -31,7 +31,7 @@ pub struct Routes {
 
 /// A path that was found.
 #[derive(Debug)]
-pub struct Found<'t> {
+pub struct RouteMatch<'t> {
     /// The route.
     pub route: &'t Route,
     /// The tenant in the path, by id.
@@ -82,14 +82,14 @@ impl Routes {
 
     /// Finds the route of a path. Fixed segments win over placeholders: `/sessions/stats` is not a session.
     #[must_use]
-    pub fn find(&self, path: &str) -> Option<Found<'_>> {
+    pub fn find(&self, path: &str) -> Option<RouteMatch<'_>> {
         // No path of ours needs escapes, and two spellings of one path are one too many.
         if path.contains('%') {
             return None;
         }
         let found = self.router.at(path).ok()?;
         let parameter = |name: &str| found.params.get(name).map(str::to_owned);
-        Some(Found {
+        Some(RouteMatch {
             route: &self.routes[*found.value],
             tenant_id: parameter("tenant_id"),
             tenant_slug: parameter("tenant_slug"),

@@ -8,7 +8,7 @@ use gatehouse_domain::{
     id::{TenantId, UserId},
     issue::Parse,
 };
-use gatehouse_server::app::request::client::{Ctx, Origin};
+use gatehouse_server::app::request::client::{ChangeContext, RequestMeta};
 use serde_json::json;
 
 use crate::harness::{Person, Signed, Tenant, World, api_tests};
@@ -249,7 +249,7 @@ api_tests! {
         let admin_ip = "SELECT COUNT(*) FROM audit_events WHERE action = 'user.suspended' AND ip_address IS NOT NULL";
         let grant = authorize::<DeleteUsers>(&std::sync::Arc::new(Actor::System(SystemReason::Cli)), &Area::Directory).unwrap();
         let facts = world.app.session_states().tenant_by_slug(&gatehouse_domain::text::Slug::parse("acme").unwrap()).await.unwrap().unwrap();
-        let origin = Origin { ctx: Ctx::at(world.app.env().now()), declared_device: None, store_response: None, base_url: "".into() };
+        let origin = RequestMeta { ctx: ChangeContext::at(world.app.env().now()), declared_device: None, store_response: None, base_url: "".into() };
         let user = UserId::parse(&ada.id).unwrap();
         let count = world.app.trail().redact_user(&grant, facts.reference(), user, grant.by(), &origin.ctx).await.unwrap();
         assert!(count > 10, "{count}");

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use gatehouse_domain::authz::SystemReason;
 use gatehouse_persistence::{
-    Ctx, Db, Options, Target, WriteTx,
+    ChangeContext, Db, Options, Target, WriteTx,
     testing::{Engine, Fresh},
 };
 use gatehouse_server::{
@@ -156,7 +156,7 @@ api_tests! {
         earlier.migrate_until(EARLIER).await.unwrap();
         let lines = archive.lines().unwrap();
         let take_in = async |tx: &WriteTx<'_>| tx.take_in(EARLIER, lines).await;
-        earlier.write_alone(Ctx::at(world.app.env().now()), take_in).await.unwrap();
+        earlier.write_alone(ChangeContext::at(world.app.env().now()), take_in).await.unwrap();
         back_up(&earlier, &keyring, &path(&world, "earlier"), world.app.env().now()).await.unwrap();
         let archive = Archive::open(&path(&world, "earlier"), &keyring).unwrap();
         assert_eq!(archive.head.schema, EARLIER);

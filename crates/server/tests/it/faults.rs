@@ -11,7 +11,7 @@ use actix_web::{
     web::{self, Data},
 };
 use futures_util::future::{LocalBoxFuture, join_all};
-use gatehouse_persistence::{Ctx, Target};
+use gatehouse_persistence::{ChangeContext, Target};
 use gatehouse_server::{
     app::{self, App},
     config::Database,
@@ -57,7 +57,7 @@ async fn panics(app: Data<App>, how: web::Path<String>) -> &'static str {
             assert!(!fails, "on purpose");
             Ok::<_, app::Error>(())
         };
-        app.db().write(Ctx::at(app.env().now()), work).await.unwrap();
+        app.db().write(ChangeContext::at(app.env().now()), work).await.unwrap();
     };
     match how.as_str() {
         "never" => write(false).await,
@@ -253,7 +253,7 @@ api_tests! {
                 assert!(!fails, "on purpose");
                 Ok::<_, app::Error>(())
             };
-            world.app.db().write(Ctx::at(world.app.env().now()), work).await.is_ok()
+            world.app.db().write(ChangeContext::at(world.app.env().now()), work).await.is_ok()
         };
         let tasks = (0..40).map(|i| {
             let write = &write;

@@ -8,7 +8,7 @@ use gatehouse_domain::{
     issue::Parse,
     text::{LoginName, Slug},
 };
-use gatehouse_server::app::request::client::{Ctx, Origin};
+use gatehouse_server::app::request::client::{ChangeContext, RequestMeta};
 use serde_json::json;
 
 use crate::harness::{Answer, PASSWORD, Person, Signed, World, api_tests};
@@ -308,7 +308,7 @@ api_tests! {
         let user = world.app.users().find(&facts, &name, SystemReason::Cli).await.unwrap().unwrap();
         let operator = Arc::new(Actor::System(SystemReason::Cli));
         let grant = authorize::<WriteUsers>(&operator, &Area::Directory).unwrap();
-        let origin = Origin { ctx: Ctx::at(world.app.env().now()), declared_device: None, store_response: None, base_url: "".into() };
+        let origin = RequestMeta { ctx: ChangeContext::at(world.app.env().now()), declared_device: None, store_response: None, base_url: "".into() };
         world.app.users().unlock(&grant, user.id, &origin).await.unwrap();
         attempt(&world, "default", "root", PASSWORD, 1_001).await.expect(200);
         let nobody = LoginName::parse("nobody").unwrap();

@@ -8,7 +8,7 @@ use gatehouse_domain::{
     issue::Parse,
     text::Slug,
 };
-use gatehouse_persistence::Ctx;
+use gatehouse_persistence::ChangeContext;
 use gatehouse_server::{
     app::{
         effects::Mode,
@@ -71,8 +71,12 @@ async fn export(world: &World, slug: &str, format: Format, password_hashes: bool
     let tenant = reference(world, slug).await;
     let file = UserFile { format, password_hashes };
     let grant = authorize(&Arc::new(Actor::System(SystemReason::Cli)), &Area::Tenant(tenant)).unwrap();
-    let mut export =
-        world.app.exports().begin(&grant, tenant.id, password_hashes, Ctx::at(world.app.env().now())).await.unwrap();
+    let mut export = world
+        .app
+        .exports()
+        .begin(&grant, tenant.id, password_hashes, ChangeContext::at(world.app.env().now()))
+        .await
+        .unwrap();
     let mut text = file.head();
     loop {
         let users = world.app.exports().next(&mut export).await.unwrap();

@@ -10,7 +10,7 @@ use gatehouse_domain::{
     job::JobKind,
     role::Anchor,
 };
-use gatehouse_persistence::Ctx;
+use gatehouse_persistence::ChangeContext;
 use gatehouse_server::app::Error;
 use serde_json::json;
 
@@ -61,7 +61,7 @@ api_tests! {
             rights: vec![right],
         }));
         let grant = authorize(&actor, &Area::Tenant(home)).unwrap();
-        let mut export = world.app.exports().begin(&grant, home.id, false, Ctx::at(world.app.env().now())).await.unwrap();
+        let mut export = world.app.exports().begin(&grant, home.id, false, ChangeContext::at(world.app.env().now())).await.unwrap();
         assert_eq!(world.app.exports().next(&mut export).await.unwrap().len(), 500);
         world.logout("acme", &token.refresh).await.expect(200);
         assert!(matches!(world.app.exports().next(&mut export).await, Err(Error::SessionRevoked)));

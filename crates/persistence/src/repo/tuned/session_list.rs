@@ -83,7 +83,7 @@ impl SessionSort {
 }
 
 /// Where a page begins and how long it is.
-struct Place<'a> {
+struct PageStart<'a> {
     after: Option<&'a Key>,
     /// The hour that it begins in, where it is known.
     hour: Option<i64>,
@@ -123,7 +123,7 @@ impl Scope<'_> {
         let per_page = request.per_page.get();
         let (hour, before) = start.unzip();
         let offset = request.offset() - before.unwrap_or(0);
-        let place = Place { after: request.after(), hour, limit: per_page + 1, offset };
+        let place = PageStart { after: request.after(), hour, limit: per_page + 1, offset };
         let rows = self.page_at(filter, sort, direction, &place, now).all(self.exec).await?;
         let total = match rows.first() {
             Some(row) => unsigned(row.try_get("", "total")?),
@@ -192,7 +192,7 @@ impl Scope<'_> {
         filter: &SessionFilter,
         sort: SessionSort,
         direction: Direction,
-        place: &Place<'_>,
+        place: &PageStart<'_>,
         now: Timestamp,
     ) -> Sql {
         let (order, beyond) = match direction {
@@ -228,7 +228,7 @@ impl Scope<'_> {
 
     /// The total of a list that shows no rows: beside the first row of the list, if it has any.
     async fn total(&self, filter: &SessionFilter, now: Timestamp) -> Result<u64> {
-        let place = Place { after: None, hour: None, limit: 1, offset: 0 };
+        let place = PageStart { after: None, hour: None, limit: 1, offset: 0 };
         let first = self.page_at(filter, SessionSort::CreatedAt, Direction::Descending, &place, now);
         first.one(self.exec).await?.map_or(Ok(0), |row| Ok(unsigned(row.try_get("", "total")?)))
     }

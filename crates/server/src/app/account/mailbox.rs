@@ -16,7 +16,7 @@ use crate::{
         account::{Accounts, recovery::EMAIL_PAGE},
         attempts::pass,
         mail::{Waiting, letters},
-        request::client::Origin,
+        request::client::RequestMeta,
     },
     security::{keyring::token_hash, opaque_token},
 };
@@ -36,13 +36,13 @@ impl Accounts<'_> {
         facts: &TenantFacts,
         email: Email,
         password: Password,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<()> {
         let id = grant.own().ok_or(Error::NotFound)?;
         let session = grant.session_id().ok_or(Error::Unauthenticated)?;
-        let proved = self.passwords.again(facts, (id, session), password, Refused::email_change, origin).await?;
-        let (tenant, mailbox) = (facts.reference(), self.attempts.mailbox(facts, &email));
-        let (token, outbox, house) =
+        let proved = self.passwords.again(facts, (id, session), password, Refused::email_change, meta).await?;
+        let mailbox = self.attempts.mailbox(facts, &email);
+        let (token, outbox, tenant) =
             (opaque_token::mint_verification(self.env), self.outbox.clone(), facts.tenant.clone());
         let (grant, user, keys) = (grant.clone(), proved.found.user, proved.keys);
         let work = async move |tx: &WriteTx<'_>| {
@@ -54,16 +54,16 @@ impl Accounts<'_> {
             pass(mailbox.count(&system, now).await?.gate)?;
             let holder = system.user_by_email(tenant.id, &email).await?;
             if holder.is_some_and(|holder| holder.id != user.id) {
-                let letter = Waiting::Letter(letters::address_taken(&house, &email).into());
+                let letter = Waiting::Letter(letters::address_taken(&tenant, &email).into());
                 let mail = outbox.mail(&letter, mail::give_up_at(now, None))?;
-                return Ok(system.enqueue(tenant, None, mail).await?);
+                return Ok(system.enqueue(tenant.reference(), None, mail).await?);
             }
             let issued = scope.put_token(issued, token.hash).await?;
-            let url = outbox.link(EMAIL_PAGE, &house.slug, &token.text);
-            let letter = letters::verification(&house, &email, url);
+            let url = outbox.link(EMAIL_PAGE, &tenant.slug, &token.text);
+            let letter = letters::verification(&tenant, &email, url);
             outbox.post_link(&system, &issued, letter, now).await
         };
-        self.idempotency.write(origin, work).await
+        self.idempotency.write(meta, work).await
     }
 
     /// Makes the address that a link was mailed to the verified one of the account. Both addresses are told when that is
@@ -72,25 +72,26 @@ impl Accounts<'_> {
     /// # Errors
     /// [`Error::InvalidLink`], [`Error::AlreadyRegistered`] when somebody else has the address by now,
     /// [`Error::TenantSuspended`].
-    pub async fn verify_email(&self, facts: &TenantFacts, token: &str, origin: &Origin) -> Result<()> {
+    pub async fn verify_email(&self, facts: &TenantFacts, token: &str, meta: &RequestMeta) -> Result<()> {
         if !facts.is_active() {
             return Err(Error::TenantSuspended);
         }
-        let (tenant, hash) = (facts.reference(), token_hash(token));
-        let (outbox, house) = (self.outbox.clone(), facts.tenant.clone());
+        let hash = token_hash(token);
+        let (outbox, tenant) = (self.outbox.clone(), facts.tenant.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let (system, now) = (tx.system(AUTH), tx.now());
-            let spent = system.spend_token(tenant, Purpose::Email, hash).await?.ok_or(Error::InvalidLink)?;
+            let spent =
+                system.spend_token(tenant.reference(), Purpose::Email, hash).await?.ok_or(Error::InvalidLink)?;
             let user = system.user(spent.user_id).await?.ok_or(Error::InvalidLink)?;
             let (old, email) = (user.email.clone(), spent.mailed_to.ok_or(Error::InvalidLink)?);
             let user = system.update(user.verify_email(email, now)?).await?;
             if user.email.key() != old.key() {
-                for letter in letters::email_changed(&house, &user, &old) {
+                for letter in letters::email_changed(&tenant, &user, &old) {
                     outbox.post(&system, &user, letter, now).await?;
                 }
             }
             Ok::<_, Error>(())
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.db.write(meta.ctx.clone(), work).await
     }
 }

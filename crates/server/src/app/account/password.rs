@@ -16,7 +16,7 @@ use crate::{
         Error, Result,
         account::{Accounts, NewPasswords},
         mail::letters,
-        request::client::Origin,
+        request::client::RequestMeta,
     },
     security::keyring::token_hash,
 };
@@ -72,10 +72,10 @@ impl NewPasswords<'_> {
         (purpose, token): (Purpose, &str),
         password: Password,
         username: Option<&Username>,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Option<Fault>> {
         let reading = self.db.system(SystemReason::Authentication);
-        let owner = reading.token_owner(facts.reference(), purpose, token_hash(token), origin.ctx.now).await?;
+        let owner = reading.token_owner(facts.reference(), purpose, token_hash(token), meta.ctx.now).await?;
         let Some(owner) = owner.filter(|_| facts.is_active()) else { return Ok(None) };
         let Some(user) = reading.user(owner).await? else { return Ok(None) };
         self.judge(facts, password, username.or(Some(&user.username)), Some(&user.email)).await
@@ -106,14 +106,14 @@ impl Accounts<'_> {
         facts: &TenantFacts,
         current: Password,
         new: Password,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<()> {
         let id = grant.own().ok_or(Error::NotFound)?;
         let session = grant.session_id().ok_or(Error::Unauthenticated)?;
-        let proved = self.passwords.again(facts, (id, session), current, Refused::password_change, origin).await?;
+        let proved = self.passwords.again(facts, (id, session), current, Refused::password_change, meta).await?;
         let (user, keys) = (proved.found.user, proved.keys);
         let hash = self.new_passwords.choose(facts, "new_password", new, &user.username, &user.email).await?;
-        let (grant, outbox, house) = (grant.clone(), self.outbox.clone(), facts.tenant.clone());
+        let (grant, outbox, tenant) = (grant.clone(), self.outbox.clone(), facts.tenant.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let (scope, now) = (tx.scope(&grant).await?, tx.now());
             let (changed, ends) = user.clone().change_password(hash.clone(), session, now);
@@ -123,8 +123,8 @@ impl Accounts<'_> {
             system.forgive(&keys).await?;
             // Nor does the old password lock anything any more.
             system.forget_failures(&user).await?;
-            outbox.post(&scope, &user, letters::password_changed(&house, &user), now).await
+            outbox.post(&scope, &user, letters::password_changed(&tenant, &user), now).await
         };
-        self.idempotency.write(origin, work).await
+        self.idempotency.write(meta, work).await
     }
 }

@@ -7,7 +7,7 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::WriteTx;
 
-use crate::app::{Error, Result, account::Accounts, request::client::Origin};
+use crate::app::{Error, Result, account::Accounts, request::client::RequestMeta};
 
 impl Accounts<'_> {
     /// Changes one's own profile.
@@ -19,7 +19,7 @@ impl Accounts<'_> {
         grant: &Grant<Oneself>,
         display_name: Option<Option<DisplayName>>,
         phone: Option<Option<Phone>>,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<UserView> {
         let id = grant.own().ok_or(Error::NotFound)?;
         let grant = grant.clone();
@@ -29,6 +29,6 @@ impl Accounts<'_> {
             let changed = view.user.update_profile(display_name.clone(), phone.clone(), &grant.by(), tx.now());
             Ok::<_, Error>(UserView { user: scope.update(changed).await?, roles: view.roles })
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.db.write(meta.ctx.clone(), work).await
     }
 }

@@ -15,19 +15,19 @@ use gatehouse_domain::{
     throttle::Gate,
     user::{NotChanged, Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME},
 };
-use gatehouse_persistence::{ClaimedJob, Ctx, TenantFacts, WriteTx};
+use gatehouse_persistence::{ChangeContext, ClaimedJob, TenantFacts, WriteTx};
 
 use crate::{
     app::{
         Error, Result,
         account::Recovery,
-        attempts::{Limited, Quota, pass},
+        attempts::{Limited, RateLimit, pass},
         authority::authority,
         mail::{
             Waiting, letters,
             requests::{Request, Wish},
         },
-        request::client::Origin,
+        request::client::RequestMeta,
     },
     mail::Letter,
     security::{keyring::token_hash, opaque_token},
@@ -50,9 +50,9 @@ impl From<Useless> for Error {
 impl Recovery<'_> {
     /// Has something mailed to an address, if it is that of an account which that helps. Asking too often for one
     /// address changes nothing of the answer: what there is to know has been mailed.
-    pub async fn ask(&self, facts: &TenantFacts, wish: Wish, email: Email, origin: &Origin) -> Limited<()> {
+    pub async fn ask(&self, facts: &TenantFacts, wish: Wish, email: Email, meta: &RequestMeta) -> Limited<()> {
         let mut quota = None;
-        let result = self.try_ask(facts, wish, &email, origin, &mut quota).await;
+        let result = self.try_ask(facts, wish, &email, meta, &mut quota).await;
         Limited { quota, result }
     }
 
@@ -61,18 +61,18 @@ impl Recovery<'_> {
         facts: &TenantFacts,
         wish: Wish,
         email: &Email,
-        origin: &Origin,
-        quota: &mut Option<Quota>,
+        meta: &RequestMeta,
+        quota: &mut Option<RateLimit>,
     ) -> Result<()> {
         if !facts.is_active() {
             return Err(Error::TenantSuspended);
         }
-        let Ctx { now, ip, user_agent, request_id, clock: _, condition: _ } = origin.ctx.clone();
+        let ChangeContext { now, ip, user_agent, request_id, clock: _, condition: _ } = meta.ctx.clone();
         let text = |text: Option<std::sync::Arc<str>>| text.map(|text| text.to_string());
         let request =
             Request { wish, email: email.to_string(), ip, user_agent: text(user_agent), request_id: text(request_id) };
         let mail = self.outbox.mail(&Waiting::Request(request), mail::give_up_at(now, None))?;
-        let (tenant, requests) = (facts.reference(), self.attempts.mail_requests(origin));
+        let (tenant, requests) = (facts.reference(), self.attempts.mail_requests(meta));
         let mailbox = self.attempts.mailbox(facts, email);
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(AUTH);
@@ -88,7 +88,7 @@ impl Recovery<'_> {
             }
             Ok::<_, Error>(counted)
         };
-        let counted = self.db.write(origin.ctx.clone(), work).await?;
+        let counted = self.db.write(meta.ctx.clone(), work).await?;
         *quota = counted.quota;
         pass(counted.gate)
     }
@@ -135,7 +135,7 @@ impl Recovery<'_> {
             }
         };
         let (user_agent, request_id) = (user_agent.map(Into::into), request_id.map(Into::into));
-        let ctx = Ctx { ip, user_agent, request_id, ..Ctx::at(now) };
+        let ctx = ChangeContext { ip, user_agent, request_id, ..ChangeContext::at(now) };
         match self.db.write(ctx, work).await {
             // Somebody else has it by now, and answers it.
             Err(Error::Stale) => Ok(None),
@@ -154,29 +154,32 @@ impl Recovery<'_> {
         facts: &TenantFacts,
         token: &str,
         password: Password,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<()> {
         if !facts.is_active() {
             return Err(Error::TenantSuspended);
         }
-        let (tenant, hash, now) = (facts.reference(), token_hash(token), origin.ctx.now);
+        let (tenant, hash, now) = (facts.reference(), token_hash(token), meta.ctx.now);
         // Nobody without a link makes the server hash.
         let owner = self.db.system(AUTH).token_owner(tenant, Purpose::PasswordReset, hash, now).await?;
         let user = self.db.system(AUTH).user(owner.ok_or(Error::InvalidLink)?).await?.ok_or(Error::InvalidLink)?;
         let password = self.new_passwords.choose(facts, "new_password", password, &user.username, &user.email).await?;
-        let (outbox, house) = (self.outbox.clone(), facts.tenant.clone());
+        let (outbox, tenant) = (self.outbox.clone(), facts.tenant.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let (system, now) = (tx.system(AUTH), tx.now());
-            let spent = system.spend_token(tenant, Purpose::PasswordReset, hash).await?.ok_or(Error::InvalidLink)?;
+            let spent = system
+                .spend_token(tenant.reference(), Purpose::PasswordReset, hash)
+                .await?
+                .ok_or(Error::InvalidLink)?;
             let user = system.user(spent.user_id).await?.ok_or(Error::InvalidLink)?;
             let mailed_to = spent.mailed_to.ok_or(Error::InvalidLink)?;
             let (changed, ends) = user.reset_password(&mailed_to, password.clone(), now)?;
             let user = system.update(changed).await?.user;
             system.revoke_many(&ends).await?;
             system.forget_failures(&user).await?;
-            outbox.post(&system, &user, letters::password_changed(&house, &user), now).await
+            outbox.post(&system, &user, letters::password_changed(&tenant, &user), now).await
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.db.write(meta.ctx.clone(), work).await
     }
 
     /// Makes a user set another password. Whoever asks for that suspects that somebody else has the old one: it stops
@@ -186,7 +189,7 @@ impl Recovery<'_> {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Conflict`] when the user may not sign in anyway or is the last
     /// administrator of the platform.
-    pub async fn force_reset(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<Revoked> {
+    pub async fn force_reset(&self, grant: &Grant<WriteUsers>, id: UserId, meta: &RequestMeta) -> Result<Revoked> {
         let (token, outbox, grant) = (opaque_token::mint_reset(self.env), self.outbox.clone(), grant.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let (scope, now) = (tx.scope(&grant).await?, tx.now());
@@ -200,13 +203,13 @@ impl Recovery<'_> {
             })?;
             let user = scope.update(changed).await?.user;
             let revoked = scope.revoke_many(&ends).await?;
-            let house = scope.tenant(user.tenant_id).await?.ok_or(Error::NotFound)?;
+            let tenant = scope.tenant(user.tenant_id).await?.ok_or(Error::NotFound)?;
             let issued = user.issue_reset(now.plus(RESET_LIFETIME), &grant.by()).map_err(inactive)?;
             let issued = scope.put_token(issued, token.hash).await?;
-            let url = outbox.link(RESET_PAGE, &house.slug, &token.text);
-            outbox.post_link(&scope, &issued, letters::reset(&house, &issued.user, url, true), now).await?;
+            let url = outbox.link(RESET_PAGE, &tenant.slug, &token.text);
+            outbox.post_link(&scope, &issued, letters::reset(&tenant, &issued.user, url, true), now).await?;
             Ok::<_, Error>(revoked)
         };
-        self.idempotency.write(origin, work).await
+        self.idempotency.write(meta, work).await
     }
 }

@@ -17,10 +17,10 @@ use crate::{
     app::{
         Error, Result,
         account::{Accounts, password::password_issue, recovery::EMAIL_PAGE},
-        attempts::{Limited, Quota, pass},
+        attempts::{Limited, RateLimit, pass},
         directory::{invitations::PAGE, tenants::another_user_fits},
         mail::letters,
-        request::client::Origin,
+        request::client::RequestMeta,
     },
     security::opaque_token,
 };
@@ -42,9 +42,9 @@ pub struct Register {
 
 impl Accounts<'_> {
     /// Opens an account, or mails somebody who is invited the link once more where an invitation is needed.
-    pub async fn register(&self, facts: &TenantFacts, new: Register, origin: &Origin) -> Limited<UserView> {
+    pub async fn register(&self, facts: &TenantFacts, new: Register, meta: &RequestMeta) -> Limited<UserView> {
         let mut quota = None;
-        let attempt = async |facts: &TenantFacts| self.try_register(facts, new.clone(), origin, &mut quota).await;
+        let attempt = async |facts: &TenantFacts| self.try_register(facts, new.clone(), meta, &mut quota).await;
         let result = self.states.again_if_moved(facts, attempt).await;
         Limited { quota, result }
     }
@@ -57,13 +57,13 @@ impl Accounts<'_> {
         password: Password,
         username: Option<&Username>,
         email: Option<&Email>,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Limited<Option<Fault>> {
         if let Err(fault) = self.new_passwords.check_length(facts, &password) {
             return Limited { quota: None, result: Ok(Some(fault)) };
         }
         let mut quota = None;
-        let result = match self.may_register(facts, origin, &mut quota).await {
+        let result = match self.may_register(facts, meta, &mut quota).await {
             Ok(()) => self.new_passwords.judge(facts, password, username, email).await,
             Err(error) => Err(error),
         };
@@ -71,14 +71,14 @@ impl Accounts<'_> {
     }
 
     /// Whether somebody may register, which counts.
-    async fn may_register(&self, facts: &TenantFacts, origin: &Origin, quota: &mut Option<Quota>) -> Result<()> {
+    async fn may_register(&self, facts: &TenantFacts, meta: &RequestMeta, quota: &mut Option<RateLimit>) -> Result<()> {
         if !facts.is_active() {
             return Err(Error::TenantSuspended);
         }
         if self.registration(facts) == Registration::Closed {
             return Err(Error::RegistrationClosed);
         }
-        let counted = self.attempts.count(self.attempts.registrations(origin), origin).await?;
+        let counted = self.attempts.count(self.attempts.registrations(meta), meta).await?;
         *quota = counted.quota;
         pass(counted.gate)
     }
@@ -87,15 +87,15 @@ impl Accounts<'_> {
         &self,
         facts: &TenantFacts,
         new: Register,
-        origin: &Origin,
-        quota: &mut Option<Quota>,
+        meta: &RequestMeta,
+        quota: &mut Option<RateLimit>,
     ) -> Result<UserView> {
-        self.may_register(facts, origin, quota).await?;
+        self.may_register(facts, meta, quota).await?;
         if self.registration(facts) == Registration::Invite {
             let judged = self.new_passwords.judge(facts, new.password, Some(&new.username), Some(&new.email)).await?;
             return match judged {
                 Some(fault) => Err(password_issue("password", fault)),
-                None => self.invite_again(facts, new.email, origin).await,
+                None => self.invite_again(facts, new.email, meta).await,
             };
         }
         let hash = self.new_passwords.choose(facts, "password", new.password, &new.username, &new.email).await?;
@@ -106,7 +106,7 @@ impl Accounts<'_> {
             display_name: new.display_name,
             phone: new.phone,
         };
-        let user = self.open(facts, new, hash, origin).await?;
+        let user = self.open(facts, new, hash, meta).await?;
         Ok(UserView { user, roles: Vec::new() })
     }
 
@@ -117,46 +117,45 @@ impl Accounts<'_> {
     /// Mails the link of an open invitation to its address once more. Whoever registers has shown no more than that they
     /// know the address, and the account may hold roles already: names and password are chosen with the link, and the
     /// answer tells nothing of its profile. The invitation ends when it would have ended.
-    async fn invite_again(&self, facts: &TenantFacts, email: Email, origin: &Origin) -> Result<UserView> {
-        let (token, outbox, house) =
+    async fn invite_again(&self, facts: &TenantFacts, email: Email, meta: &RequestMeta) -> Result<UserView> {
+        let (token, outbox, tenant) =
             (opaque_token::mint_invitation(self.env), self.outbox.clone(), facts.tenant.clone());
         let mailbox = self.attempts.mailbox(facts, &email);
         let work = async move |tx: &WriteTx<'_>| {
             let (system, now) = (tx.system(SystemReason::Authentication), tx.now());
-            let user = system.user_by_email(house.id, &email).await?.ok_or(Error::RegistrationClosed)?;
+            let user = system.user_by_email(tenant.id, &email).await?.ok_or(Error::RegistrationClosed)?;
             let until = system.read().open_until(&user, Purpose::Invitation, now).await?;
             let until = until.ok_or(Error::RegistrationClosed)?;
             let gatehouse = Authority::system(SystemReason::Authentication);
             let invited = user.clone().invite(true, until, &[], &gatehouse).map_err(|_| Error::RegistrationClosed)?;
             if mailbox.count(&system, now).await?.gate == Gate::Open {
                 let issued = system.put_token(invited, token.hash).await?;
-                let letter = letters::invitation(&house, &issued.user, outbox.link(PAGE, &house.slug, &token.text));
+                let letter = letters::invitation(&tenant, &issued.user, outbox.link(PAGE, &tenant.slug, &token.text));
                 outbox.post_link(&system, &issued, letter, now).await?;
             }
             Ok::<_, Error>(user)
         };
-        let user = self.db.write(origin.ctx.clone(), work).await?;
+        let user = self.db.write(meta.ctx.clone(), work).await?;
         let user = User { display_name: None, phone: None, ..user };
         Ok(UserView { user, roles: Vec::new() })
     }
 
     /// Writes the account, and the link that shows that the address is its owner's.
-    async fn open(&self, facts: &TenantFacts, new: NewUser, hash: PasswordHash, origin: &Origin) -> Result<User> {
+    async fn open(&self, facts: &TenantFacts, new: NewUser, hash: PasswordHash, meta: &RequestMeta) -> Result<User> {
         let id = self.env.id(UserId::from_parts);
-        let tenant = facts.reference();
-        let (token, outbox, house) =
+        let (token, outbox, tenant) =
             (opaque_token::mint_verification(self.env), self.outbox.clone(), facts.tenant.clone());
         let insert = async move |tx: &WriteTx<'_>| {
-            another_user_fits(tx, tenant).await?;
+            another_user_fits(tx, tenant.reference()).await?;
             let (system, now) = (tx.system(SystemReason::Authentication), tx.now());
             let user = system.insert(User::register(id, new.clone(), hash.clone(), now)).await?.user;
             let (address, by) = (user.email.clone(), By::oneself(user.id, None));
             let issued = user.clone().issue_verification(address, now.plus(VERIFICATION_LIFETIME), &by)?;
             let issued = system.put_token(issued, token.hash).await?;
-            let url = outbox.link(EMAIL_PAGE, &house.slug, &token.text);
-            outbox.post_link(&system, &issued, letters::verification(&house, &user.email, url), now).await?;
+            let url = outbox.link(EMAIL_PAGE, &tenant.slug, &token.text);
+            outbox.post_link(&system, &issued, letters::verification(&tenant, &user.email, url), now).await?;
             Ok::<_, Error>(user)
         };
-        self.db.write(origin.ctx.clone(), insert).await
+        self.db.write(meta.ctx.clone(), insert).await
     }
 }

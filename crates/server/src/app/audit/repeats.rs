@@ -15,9 +15,9 @@ use gatehouse_domain::{
     authz::SystemReason,
     time::{MINUTE, Timestamp},
 };
-use gatehouse_persistence::{Ctx, WriteTx};
+use gatehouse_persistence::{ChangeContext, WriteTx};
 
-use crate::app::{Result, audit::Refusals, request::client::Origin};
+use crate::app::{Result, audit::Refusals, request::client::RequestMeta};
 
 /// How many kinds of refusal are counted at the same time. What is beyond is recorded one by one; how fast a user or tenant
 /// may ask bounds that.
@@ -30,7 +30,7 @@ const AT_ONCE: usize = 16;
 struct Repeat {
     since: Timestamp,
     /// The last that was left out, and how many were before it.
-    left_out: Option<(Refused, Ctx, u32)>,
+    left_out: Option<(Refused, ChangeContext, u32)>,
 }
 
 /// What was refused in the last minute.
@@ -43,7 +43,7 @@ impl Repeats {
     }
 
     /// What is to be recorded of a refusal, if anything is by now.
-    fn note(&self, refused: Refused, ctx: &Ctx) -> Option<Refused> {
+    fn note(&self, refused: Refused, ctx: &ChangeContext) -> Option<Refused> {
         let (key, now) = (refused.key(), ctx.now);
         self.with(|repeats| {
             let is_full = repeats.len() >= MOST;
@@ -59,13 +59,13 @@ impl Repeats {
                 repeat.since = now;
                 return Some(refused.after(before));
             }
-            repeat.left_out = Some((refused, Ctx { condition: None, ..ctx.clone() }, before));
+            repeat.left_out = Some((refused, ChangeContext { condition: None, ..ctx.clone() }, before));
             None
         })
     }
 
     /// Takes out what nobody has recorded since an instant.
-    fn take(&self, since: Timestamp) -> Vec<(Refused, Ctx)> {
+    fn take(&self, since: Timestamp) -> Vec<(Refused, ChangeContext)> {
         let due = self.with(|repeats| repeats.extract_if(|_, repeat| repeat.since <= since).collect::<Vec<_>>());
         let left_out = due.into_iter().filter_map(|(_, repeat)| repeat.left_out);
         left_out.map(|(refused, ctx, before)| (refused.after(before), ctx)).collect()
@@ -81,17 +81,17 @@ impl Refusals<'_> {
     ///
     /// # Errors
     /// [`crate::app::Error::Unavailable`] when the database does not answer.
-    pub async fn record(&self, refused: Refused, origin: &Origin) -> Result<()> {
+    pub async fn record(&self, refused: Refused, meta: &RequestMeta) -> Result<()> {
         let key = refused.key();
-        let Some(refused) = self.repeats.note(refused, &origin.ctx) else { return Ok(()) };
-        let recorded = self.write(refused, origin.ctx.clone()).await;
+        let Some(refused) = self.repeats.note(refused, &meta.ctx) else { return Ok(()) };
+        let recorded = self.write(refused, meta.ctx.clone()).await;
         if recorded.is_err() {
             self.repeats.forget(&key);
         }
         recorded
     }
 
-    async fn write(&self, refused: Refused, ctx: Ctx) -> Result<()> {
+    async fn write(&self, refused: Refused, ctx: ChangeContext) -> Result<()> {
         let work = async move |tx: &WriteTx<'_>| {
             Ok::<_, crate::app::Error>(tx.system(SystemReason::Authentication).refused(refused.clone()).await?)
         };
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn table_is_bounded_and_what_does_not_fit_is_recorded() {
         let repeats = Repeats::default();
-        let ctx = Ctx::at(NOW);
+        let ctx = ChangeContext::at(NOW);
         for user in 0..MOST as u128 * 2 {
             assert!(repeats.note(refusal(user), &ctx).is_some());
         }
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn clock_that_is_set_back_hides_nothing() {
         let repeats = Repeats::default();
-        assert!(repeats.note(refusal(1), &Ctx::at(NOW.plus(MINUTE * 9))).is_some());
-        assert!(repeats.note(refusal(1), &Ctx::at(NOW)).is_some());
+        assert!(repeats.note(refusal(1), &ChangeContext::at(NOW.plus(MINUTE * 9))).is_some());
+        assert!(repeats.note(refusal(1), &ChangeContext::at(NOW)).is_some());
     }
 }

@@ -5,7 +5,7 @@ use gatehouse_domain::{
     authz::{By, DeleteUsers, Grant, SystemReason, TenantRef},
     id::{TenantId, UserId},
 };
-use gatehouse_persistence::{Ctx, SEALED_AT_ONCE, Unsealed, WriteTx};
+use gatehouse_persistence::{ChangeContext, SEALED_AT_ONCE, Unsealed, WriteTx};
 
 use crate::app::{Error, Result, audit::Trail};
 
@@ -104,7 +104,7 @@ impl Trail<'_> {
         tenant: TenantRef,
         user: UserId,
         by: By,
-        ctx: &Ctx,
+        ctx: &ChangeContext,
     ) -> Result<usize> {
         let mut done = 0;
         loop {

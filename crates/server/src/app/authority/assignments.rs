@@ -17,7 +17,7 @@ use crate::{
     app::{
         App, Error, Result,
         effects::{Deleted, Mode, change},
-        request::{Idempotency, client::Origin},
+        request::{Idempotency, client::RequestMeta},
     },
     env::Env,
 };
@@ -80,7 +80,12 @@ impl Assignments<'_> {
     /// # Errors
     /// [`Error::Invalid`] when the grant shows no such user, role or anchor, or the role does not fit the anchor;
     /// [`Error::Denied`] when the caller does not hold what the role allows, or not for so long; [`Error::Conflict`].
-    pub async fn create(&self, grant: &Grant<WriteAssignments>, assign: Assign, origin: &Origin) -> Result<Assignment> {
+    pub async fn create(
+        &self,
+        grant: &Grant<WriteAssignments>,
+        assign: Assign,
+        meta: &RequestMeta,
+    ) -> Result<Assignment> {
         let id = self.env.id(AssignmentId::from_parts);
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
@@ -114,7 +119,7 @@ impl Assignments<'_> {
             scope.shorten_sessions(user.tenant(), user.id).await?;
             Ok::<_, Error>(assignment)
         };
-        self.idempotency.write(origin, work).await
+        self.idempotency.write(meta, work).await
     }
 
     /// Moves or removes the end of an assignment. Nobody moves it beyond the end of what they hold themselves.
@@ -126,7 +131,7 @@ impl Assignments<'_> {
         grant: &Grant<WriteAssignments>,
         id: AssignmentId,
         expires_at: Option<Option<Timestamp>>,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Assignment> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
@@ -144,7 +149,7 @@ impl Assignments<'_> {
             }
             Ok::<_, Error>(assignment)
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.db.write(meta.ctx.clone(), work).await
     }
 
     /// Takes a role away.
@@ -156,7 +161,7 @@ impl Assignments<'_> {
         grant: &Grant<DeleteAssignments>,
         id: AssignmentId,
         mode: Mode,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Deleted<Assignment>> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
@@ -169,7 +174,7 @@ impl Assignments<'_> {
             let gone = scope.update(assignment.delete(role.as_ref(), &caller, tx.now())?).await?;
             Ok((gone, Effects::default()))
         };
-        change(self.db, origin.ctx.clone(), mode, work).await
+        change(self.db, meta.ctx.clone(), mode, work).await
     }
 }
 

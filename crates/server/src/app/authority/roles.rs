@@ -14,7 +14,7 @@ use crate::{
     app::{
         App, Error, Result,
         effects::{Deleted, Mode, change},
-        request::{Idempotency, client::Origin},
+        request::{Idempotency, client::RequestMeta},
     },
     env::Env,
 };
@@ -89,7 +89,7 @@ impl Roles<'_> {
         tenant: TenantId,
         name: Name,
         permissions: PermissionSet,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Role> {
         let id = self.env.id(RoleId::from_parts);
         let grant = grant.clone();
@@ -100,7 +100,7 @@ impl Roles<'_> {
             let caller = grant.authority([tenant]);
             Ok(scope.insert(Role::create(id, tenant, name.clone(), permissions.clone(), &caller, tx.now())?).await?)
         };
-        self.idempotency.write(origin, work).await
+        self.idempotency.write(meta, work).await
     }
 
     /// Changes a role of a tenant; whoever holds it is affected at once. Nobody changes one that allows, or will allow,
@@ -114,7 +114,7 @@ impl Roles<'_> {
         id: RoleId,
         name: Option<Name>,
         permissions: Option<PermissionSet>,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Role> {
         if BuiltinRole::by_id(id).is_some() {
             return Err(Error::Conflict("The built-in roles cannot be changed.".into()));
@@ -129,7 +129,7 @@ impl Roles<'_> {
             let caller = grant.authority([role.tenant()]);
             Ok(scope.update(role.update(name.clone(), permissions.clone(), &caller, tx.now())?).await?)
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.db.write(meta.ctx.clone(), work).await
     }
 
     /// Deletes a role of a tenant; whoever holds it is affected at once. Nobody takes away what they do not hold.
@@ -141,7 +141,7 @@ impl Roles<'_> {
         grant: &Grant<DeleteRoles>,
         id: RoleId,
         mode: Mode,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Deleted<AnyRole>> {
         if BuiltinRole::by_id(id).is_some() {
             return Err(Error::Conflict("The built-in roles cannot be deleted.".into()));
@@ -157,7 +157,7 @@ impl Roles<'_> {
             }
             Ok((AnyRole::Custom(role), Effects::default()))
         };
-        change(self.db, origin.ctx.clone(), mode, work).await
+        change(self.db, meta.ctx.clone(), mode, work).await
     }
 }
 

@@ -11,14 +11,14 @@ use gatehouse_domain::{
     tenant::Tenant,
     user::UserDetail,
 };
-use gatehouse_persistence::{Ctx, WriteTx};
+use gatehouse_persistence::{ChangeContext, WriteTx};
 
 use crate::app::{
     Error, Result,
     authority::authority,
     directory::{Partners, Tenants, Users},
     effects::{Deleted, Mode, change, end},
-    request::client::Origin,
+    request::client::RequestMeta,
 };
 
 impl Users<'_> {
@@ -33,7 +33,7 @@ impl Users<'_> {
         id: UserId,
         erase: bool,
         mode: Mode,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Deleted<UserDetail>> {
         let grant = by.clone();
         let work = async move |tx: &WriteTx<'_>| {
@@ -51,18 +51,18 @@ impl Users<'_> {
             let sessions = sessions.saturating_sub(effects.sessions);
             Ok((UserDetail { view, sessions, ..found }, effects))
         };
-        let (view, effects) = change(self.db, origin.ctx.clone(), mode, work).await?;
+        let (view, effects) = change(self.db, meta.ctx.clone(), mode, work).await?;
         if erase && mode == Mode::Real {
-            self.erase(by, view.view.user.tenant(), id, origin).await?;
+            self.erase(by, view.view.user.tenant(), id, meta).await?;
         }
         Ok((view, effects))
     }
 
     /// The trail first, in transactions of its own, however much it is; then the account, with the event that says it
     /// is done. So where this was interrupted it does not look done, and whoever asks again finishes it.
-    async fn erase(&self, by: &Grant<DeleteUsers>, tenant: TenantRef, id: UserId, origin: &Origin) -> Result<()> {
+    async fn erase(&self, by: &Grant<DeleteUsers>, tenant: TenantRef, id: UserId, meta: &RequestMeta) -> Result<()> {
         // What the request demanded of the user was met by then.
-        let mut ctx = Ctx { condition: None, ..origin.ctx.clone() };
+        let mut ctx = ChangeContext { condition: None, ..meta.ctx.clone() };
         if by.by().user_id() == Some(id) {
             // Whoever erases themselves leaves no trace of where from, not by the erasure either.
             (ctx.ip, ctx.user_agent) = (None, None);
@@ -96,7 +96,7 @@ impl Tenants<'_> {
         grant: &Grant<DeleteTenants>,
         id: TenantId,
         mode: Mode,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Deleted<Tenant>> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
@@ -114,7 +114,7 @@ impl Tenants<'_> {
             }
             Ok((tenant, effects))
         };
-        self.db.at_length(change(self.db, origin.ctx.clone(), mode, work)).await
+        self.db.at_length(change(self.db, meta.ctx.clone(), mode, work)).await
     }
 }
 
@@ -128,7 +128,7 @@ impl Partners<'_> {
         grant: &Grant<DeletePartners>,
         id: PartnerId,
         mode: Mode,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Deleted<Partner>> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
@@ -145,6 +145,6 @@ impl Partners<'_> {
             }
             Ok((partner, effects))
         };
-        self.db.at_length(change(self.db, origin.ctx.clone(), mode, work)).await
+        self.db.at_length(change(self.db, meta.ctx.clone(), mode, work)).await
     }
 }

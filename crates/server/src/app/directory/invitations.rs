@@ -21,7 +21,7 @@ use crate::{
         authority::authority,
         jobs::Outbox,
         mail::letters,
-        request::{Idempotency, client::Origin},
+        request::{Idempotency, client::RequestMeta},
     },
     env::Env,
     security::{keyring::token_hash, opaque_token},
@@ -71,7 +71,7 @@ impl NewInvitation {
     pub(crate) async fn issue(
         &self,
         scope: &WriteScope<'_>,
-        house: &Tenant,
+        tenant: &Tenant,
         view: &UserView,
         caller: &Authority,
         now: Timestamp,
@@ -80,11 +80,11 @@ impl NewInvitation {
         let invited = view.user.clone().invite(self.is_mailed, expires_at, &view.roles, caller)?;
         let issued = scope.put_token(invited, self.token.hash).await?;
         if self.is_mailed {
-            let letter = letters::invitation(house, &issued.user, self.outbox.link(PAGE, &house.slug, token));
+            let letter = letters::invitation(tenant, &issued.user, self.outbox.link(PAGE, &tenant.slug, token));
             self.outbox.post_link(scope, &issued, letter, now).await?;
             return Ok(Invitation { handed: None, expires_at });
         }
-        let url = Secret::new(format!("{}{PAGE}#{}/{}", self.base_url, house.slug, token.expose()));
+        let url = Secret::new(format!("{}{PAGE}#{}/{}", self.base_url, tenant.slug, token.expose()));
         Ok(Invitation { handed: Some(HandedLink { url, token: token.clone() }), expires_at })
     }
 }
@@ -120,11 +120,11 @@ impl App {
 
 impl Invitations<'_> {
     /// Prepares an invitation.
-    pub(crate) fn prepare(&self, delivery: Delivery, origin: &Origin) -> NewInvitation {
+    pub(crate) fn prepare(&self, delivery: Delivery, meta: &RequestMeta) -> NewInvitation {
         NewInvitation {
             is_mailed: delivery == Delivery::Email,
             token: opaque_token::mint_invitation(self.env),
-            base_url: Arc::clone(&origin.base_url),
+            base_url: Arc::clone(&meta.base_url),
             outbox: self.outbox.clone(),
         }
     }
@@ -139,24 +139,24 @@ impl Invitations<'_> {
         grant: &Grant<WriteUsers>,
         id: UserId,
         delivery: Delivery,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Invitation> {
-        let (new, grant) = (self.prepare(delivery, origin), grant.clone());
+        let (new, grant) = (self.prepare(delivery, meta), grant.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let view = scope.user_view(id, tx.now()).await?.ok_or(Error::NotFound)?;
-            let house = scope.tenant(view.user.tenant_id).await?.ok_or(Error::NotFound)?;
+            let tenant = scope.tenant(view.user.tenant_id).await?.ok_or(Error::NotFound)?;
             let caller = authority(&grant, &scope, view.user.tenant(), &view.roles).await?;
-            new.issue(&scope, &house, &view, &caller, tx.now()).await
+            new.issue(&scope, &tenant, &view, &caller, tx.now()).await
         };
-        self.idempotency.write(origin, work).await
+        self.idempotency.write(meta, work).await
     }
 
     /// Makes the link of an account stop working.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such user or no link, [`Error::Conflict`] when the account has its owner.
-    pub async fn cancel(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<()> {
+    pub async fn cancel(&self, grant: &Grant<WriteUsers>, id: UserId, meta: &RequestMeta) -> Result<()> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
@@ -164,7 +164,7 @@ impl Invitations<'_> {
             let changed = user.cancel_invitation(&grant.by())?;
             if scope.drop_token(changed, Purpose::Invitation).await? { Ok(()) } else { Err(Error::NotFound) }
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.db.write(meta.ctx.clone(), work).await
     }
 
     /// The owner of an account sets the first password. The link is used up by that, and by nothing else: a password
@@ -179,12 +179,12 @@ impl Invitations<'_> {
         token: &str,
         chosen: Acceptance,
         password: Password,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<UserView> {
         if !facts.is_active() {
             return Err(Error::TenantSuspended);
         }
-        let (tenant, hash, now) = (facts.reference(), token_hash(token), origin.ctx.now);
+        let (tenant, hash, now) = (facts.reference(), token_hash(token), meta.ctx.now);
         // Nobody without a link makes the server hash.
         let reading = self.db.system(SystemReason::Authentication);
         let owner = reading.token_owner(tenant, Purpose::Invitation, hash, now).await?;
@@ -203,6 +203,6 @@ impl Invitations<'_> {
             let view = system.user_view(user.id, tx.now()).await?;
             view.ok_or(Error::InvalidInvitation)
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.db.write(meta.ctx.clone(), work).await
     }
 }

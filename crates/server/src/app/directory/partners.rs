@@ -15,7 +15,7 @@ use crate::{
     app::{
         App, Error, Result,
         effects::{Mode, change, end},
-        request::{Idempotency, client::Origin},
+        request::{Idempotency, client::RequestMeta},
     },
     env::Env,
 };
@@ -63,14 +63,14 @@ impl Partners<'_> {
     ///
     /// # Errors
     /// [`Error::Conflict`] when the slug is taken.
-    pub async fn create(&self, grant: &Grant<WritePartners>, new: NewPartner, origin: &Origin) -> Result<Partner> {
+    pub async fn create(&self, grant: &Grant<WritePartners>, new: NewPartner, meta: &RequestMeta) -> Result<Partner> {
         let id = self.env.id(PartnerId::from_parts);
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             Ok::<_, Error>(scope.insert(Partner::create(id, new.clone(), &grant.by(), tx.now())).await?)
         };
-        self.idempotency.write(origin, work).await
+        self.idempotency.write(meta, work).await
     }
 
     /// Changes a partner. Suspending it ends every session below it.
@@ -83,7 +83,7 @@ impl Partners<'_> {
         id: PartnerId,
         patch: PartnerPatch,
         mode: Mode,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<(Partner, Effects)> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
@@ -94,6 +94,6 @@ impl Partners<'_> {
             let Some(ends) = ends else { return Ok((partner, Effects::default())) };
             Ok((partner, end(tx, &scope, &ends, mode).await?))
         };
-        self.db.at_length(change(self.db, origin.ctx.clone(), mode, work)).await
+        self.db.at_length(change(self.db, meta.ctx.clone(), mode, work)).await
     }
 }

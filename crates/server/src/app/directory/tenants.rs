@@ -18,7 +18,7 @@ use crate::{
         App, Error, Result,
         effects::{Mode, change, end},
         platform::Keys,
-        request::{Idempotency, client::Origin},
+        request::{Idempotency, client::RequestMeta},
         settings::{Merge, above, evidence_is_kept, may_shorten, none_is_loosened, tighten},
     },
     env::Env,
@@ -82,7 +82,7 @@ impl Tenants<'_> {
     /// [`Error::Invalid`] when the grant shows no such partner or settings are looser than what is decided above,
     /// [`Error::Denied`] when evidence would be kept for a shorter time, [`Error::Conflict`] when the slug is taken,
     /// [`Error::LimitReached`].
-    pub async fn create(&self, grant: &Grant<WriteTenants>, new: NewTenant, origin: &Origin) -> Result<Tenant> {
+    pub async fn create(&self, grant: &Grant<WriteTenants>, new: NewTenant, meta: &RequestMeta) -> Result<Tenant> {
         let (id, partner) = (self.env.id(TenantId::from_parts), new.partner_id);
         let key = self.keys.new_key(TenantRef { id, partner_id: partner }, &grant.by())?;
         let (grant, defaults) = (grant.clone(), *self.defaults);
@@ -104,7 +104,7 @@ impl Tenants<'_> {
             scope.insert(key.clone()).await?;
             Ok(tenant)
         };
-        self.idempotency.write(origin, work).await
+        self.idempotency.write(meta, work).await
     }
 
     /// Changes a tenant. Suspending it ends every session in it, stricter settings those that have more than they may. Only the platform moves it to another partner.
@@ -119,7 +119,7 @@ impl Tenants<'_> {
         patch: TenantPatch,
         (settings, branding): (Merge<Settings>, Merge<Branding>),
         mode: Mode,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<(Tenant, Effects)> {
         let (grant, defaults) = (grant.clone(), *self.defaults);
         let work = async move |tx: &WriteTx<'_>| {
@@ -165,7 +165,7 @@ impl Tenants<'_> {
             };
             Ok((tenant, effects))
         };
-        self.db.at_length(change(self.db, origin.ctx.clone(), mode, work)).await
+        self.db.at_length(change(self.db, meta.ctx.clone(), mode, work)).await
     }
 }
 

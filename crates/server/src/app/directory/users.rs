@@ -24,7 +24,7 @@ use crate::{
         effects::{Mode, change, end},
         jobs::Outbox,
         mail::letters,
-        request::{Idempotency, client::Origin},
+        request::{Idempotency, client::RequestMeta},
     },
     env::Env,
 };
@@ -104,36 +104,35 @@ impl Users<'_> {
         &self,
         grant: &Grant<WriteUsers>,
         new: CreateUser,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<(UserDetail, Option<Invitation>)> {
         Error::suits(&new.username, &new.email)?;
         let id = self.env.id(UserId::from_parts);
-        let invitation = new.delivery.map(|delivery| self.invitations.prepare(delivery, origin));
+        let invitation = new.delivery.map(|delivery| self.invitations.prepare(delivery, meta));
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
-            let house = scope.tenant(new.tenant_id).await?.ok_or_else(|| Error::unknown("tenant_id"))?;
-            let tenant = house.reference();
+            let tenant = scope.tenant(new.tenant_id).await?.ok_or_else(|| Error::unknown("tenant_id"))?;
             let user = NewUser {
-                tenant,
+                tenant: tenant.reference(),
                 username: new.username.clone(),
                 email: new.email.clone(),
                 display_name: new.display_name.clone(),
                 phone: new.phone.clone(),
             };
-            another_user_fits(tx, tenant).await?;
+            another_user_fits(tx, tenant.reference()).await?;
             let user = scope.insert(User::create(id, user, &grant.by(), tx.now())).await?;
             let view = UserView { user, roles: Vec::new() };
             let invitation = match &invitation {
                 Some(new) => {
-                    let caller = grant.authority([tenant]);
-                    Some(new.issue(&scope, &house, &view, &caller, tx.now()).await?)
+                    let caller = grant.authority([tenant.reference()]);
+                    Some(new.issue(&scope, &tenant, &view, &caller, tx.now()).await?)
                 }
                 None => None,
             };
             Ok::<_, Error>((UserDetail { view, sessions: 0, locked: false }, invitation))
         };
-        self.idempotency.write(origin, work).await
+        self.idempotency.write(meta, work).await
     }
 
     /// Changes a user. Suspending one ends all the user's sessions; activating one forgets failed sign-ins.
@@ -146,7 +145,7 @@ impl Users<'_> {
         id: UserId,
         patch: UserPatch,
         mode: Mode,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<(UserDetail, Effects)> {
         let (grant, outbox) = (grant.clone(), self.outbox.clone());
         let work = async move |tx: &WriteTx<'_>| {
@@ -164,8 +163,8 @@ impl Users<'_> {
             let (changed, ends) = view.user.update(patch.clone(), has_password, &view.roles, &caller, tx.now())?;
             let user = scope.update(changed).await?;
             if user.email.key() != old.key() && user.status == UserStatus::Active {
-                let house = scope.tenant(user.tenant_id).await?.ok_or(Error::NotFound)?;
-                for letter in letters::email_changed(&house, &user, &old) {
+                let tenant = scope.tenant(user.tenant_id).await?.ok_or(Error::NotFound)?;
+                for letter in letters::email_changed(&tenant, &user, &old) {
                     outbox.post(&scope, &user, letter, tx.now()).await?;
                 }
             }
@@ -178,7 +177,7 @@ impl Users<'_> {
             }
             Ok((scope.user_detail(id, tx.now()).await?.ok_or(Error::NotFound)?, effects))
         };
-        change(self.db, origin.ctx.clone(), mode, work).await
+        change(self.db, meta.ctx.clone(), mode, work).await
     }
 
     /// Forgets the failed sign-ins of an account, so that its owner need not wait. By those only who may do whatever the
@@ -186,7 +185,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`].
-    pub async fn unlock(&self, grant: &Grant<WriteUsers>, id: UserId, origin: &Origin) -> Result<UserDetail> {
+    pub async fn unlock(&self, grant: &Grant<WriteUsers>, id: UserId, meta: &RequestMeta) -> Result<UserDetail> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
@@ -200,7 +199,7 @@ impl Users<'_> {
             let user = scope.update(unlocked).await?;
             Ok(UserDetail { view: UserView { user, roles: detail.view.roles }, locked: false, ..detail })
         };
-        self.idempotency.write(origin, work).await
+        self.idempotency.write(meta, work).await
     }
 
     /// The user of a name or address in a tenant.

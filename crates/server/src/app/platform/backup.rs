@@ -9,7 +9,7 @@ use gatehouse_domain::{
     platform::Restored,
     time::{MINUTE, Timestamp},
 };
-use gatehouse_persistence::{Ctx, Db, Error as Storage, Options, Target, WriteTx};
+use gatehouse_persistence::{ChangeContext, Db, Error as Storage, Options, Target, WriteTx};
 
 use crate::{
     app::{Error, StartError, platform::Restores},
@@ -93,7 +93,8 @@ impl Restores<'_> {
         let db = Db::connect(Options { target, connections: 1, on_change: Arc::new(|_| {}) }).await?;
         db.migrate_until(schema).await?;
         let lines = archive.lines()?;
-        db.write_alone(Ctx::at(self.env.now()), async |tx: &WriteTx<'_>| tx.take_in(schema, lines).await).await?;
+        db.write_alone(ChangeContext::at(self.env.now()), async |tx: &WriteTx<'_>| tx.take_in(schema, lines).await)
+            .await?;
         db.migrate().await?;
         let path = folder.join("backup");
         back_up(&db, self.keyring, &path, archive.head.made_at()).await?;

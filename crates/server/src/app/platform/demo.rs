@@ -19,7 +19,7 @@ use gatehouse_domain::{
     time::{DAY, HOUR, Timestamp},
     user::{NewUser, PasswordSet, User},
 };
-use gatehouse_persistence::{Ctx, WriteTx};
+use gatehouse_persistence::{ChangeContext, WriteTx};
 
 use crate::app::{Error, Result, account::password::password_issue, platform::Demo, sign_in::factor::Factor};
 
@@ -112,7 +112,7 @@ impl Demo<'_> {
             tx.system(REASON).finish_setup().await?;
             Ok::<_, Error>(())
         };
-        self.db.write(Ctx::at(now), work).await?;
+        self.db.write(ChangeContext::at(now), work).await?;
 
         let mut logins = Vec::new();
         let mut dice = Dice(42);
@@ -175,7 +175,7 @@ impl Demo<'_> {
             }
             Ok::<_, Error>(())
         };
-        self.db.write(Ctx::at(created), work).await?;
+        self.db.write(ChangeContext::at(created), work).await?;
         Ok((stored, people))
     }
 
@@ -228,7 +228,7 @@ impl Demo<'_> {
                 }
                 Ok::<_, Error>(())
             };
-            self.db.write(Ctx::at(now), work).await?;
+            self.db.write(ChangeContext::at(now), work).await?;
         }
         Ok(())
     }
@@ -267,7 +267,7 @@ impl Demo<'_> {
             let work = async move |tx: &WriteTx<'_>| {
                 Ok::<_, Error>(tx.system(REASON).insert(assignment.clone()).await.map(drop)?)
             };
-            self.db.write(Ctx::at(now), work).await?;
+            self.db.write(ChangeContext::at(now), work).await?;
         }
         Ok(())
     }

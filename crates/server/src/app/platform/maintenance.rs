@@ -8,7 +8,7 @@ use gatehouse_domain::{
     settings::{Evidence, Policy, Promise},
     word::Word,
 };
-use gatehouse_persistence::{BATCH, Found, WriteSystem, WriteTx};
+use gatehouse_persistence::{BATCH, SearchKind, WriteSystem, WriteTx};
 
 use crate::{
     app::{Error, Result, platform::Maintenance},
@@ -52,7 +52,7 @@ impl Maintenance<'_> {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn index_for_search(&self) -> Result<usize> {
         let mut indexed = 0;
-        for of in Found::ALL {
+        for of in SearchKind::ALL {
             let mut after = None;
             loop {
                 let (without, last) = self.db.system(JOB).without_terms(of, after).await?;

@@ -16,10 +16,10 @@ use gatehouse_domain::{
     text::{Email, Name, Slug, Username},
     user::{NewUser, User, UserView},
 };
-use gatehouse_persistence::{Ctx, Error as Storage, TenantFacts, WriteTx};
+use gatehouse_persistence::{ChangeContext, Error as Storage, TenantFacts, WriteTx};
 
 use crate::{
-    app::{Error, Result, StartError, platform::Setup, request::client::Origin},
+    app::{Error, Result, StartError, platform::Setup, request::client::RequestMeta},
     config::FirstAdmin,
     security::{keyring::token_hash, opaque_token},
 };
@@ -142,16 +142,16 @@ impl Setup<'_> {
     /// # Errors
     /// [`Error::AlreadySetUp`], [`Error::InvalidSetupToken`], [`Error::Invalid`] when the password is too weak; then
     /// the token can be used again.
-    pub async fn complete(&self, new: SetUp, origin: &Origin) -> Result<UserView> {
+    pub async fn complete(&self, new: SetUp, meta: &RequestMeta) -> Result<UserView> {
         if self.is_done().await? {
             return Err(Error::AlreadySetUp);
         }
         let hash = token_hash(new.token.expose());
         // Looked up before anything is hashed: this door is open to strangers.
-        if !self.db.system(SETUP).has_setup_token(hash, origin.ctx.now).await? {
-            return Err(self.attempts.record_refusal(Refused::setup(), Error::InvalidSetupToken, origin).await);
+        if !self.db.system(SETUP).has_setup_token(hash, meta.ctx.now).await? {
+            return Err(self.attempts.record_refusal(Refused::setup(), Error::InvalidSetupToken, meta).await);
         }
-        self.first_administrator(new.email, new.username, new.password, Some(hash), origin.ctx.clone()).await
+        self.first_administrator(new.email, new.username, new.password, Some(hash), meta.ctx.clone()).await
     }
 
     /// What is wrong with the password of the first administrator, where other things are wrong as well. Nobody without
@@ -165,9 +165,9 @@ impl Setup<'_> {
         password: Password,
         username: Option<&Username>,
         email: Option<&Email>,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Option<Fault>> {
-        let is_ours = self.db.system(SETUP).has_setup_token(token_hash(token), origin.ctx.now).await?;
+        let is_ours = self.db.system(SETUP).has_setup_token(token_hash(token), meta.ctx.now).await?;
         if !is_ours || self.is_done().await? {
             return Ok(None);
         }
@@ -199,7 +199,7 @@ impl Setup<'_> {
         username: Username,
         password: Password,
         token: Option<gatehouse_domain::secret::TokenHash>,
-        ctx: Ctx,
+        ctx: ChangeContext,
     ) -> Result<UserView> {
         let facts = self.default_tenant().await?;
         let hash = self.new_passwords.choose(&facts, "password", password, &username, &email).await?;

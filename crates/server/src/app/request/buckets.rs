@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     app::{
         Error, Result,
-        attempts::{Limited, Quota},
+        attempts::{Limited, RateLimit},
     },
     config::Limits,
 };
@@ -56,7 +56,7 @@ impl Buckets {
             *full_at = left.full_at;
         }
         drop(part);
-        let quota = |remaining, reset| Quota { policy: self.policy, rule: rule.window(), remaining, reset };
+        let quota = |remaining, reset| RateLimit { policy: self.policy, rule: rule.window(), remaining, reset };
         match taken {
             Ok(Left { tokens, full_at }) => Limited { quota: Some(quota(tokens, full_at.since(now))), result: Ok(()) },
             Err(wait) => Limited { quota: Some(quota(0, wait)), result: Err(Error::RateLimited(wait)) },
@@ -107,7 +107,7 @@ impl Admission {
     }
 
     /// Counts a sign-in of a user whose password was right.
-    pub(crate) fn sign_in(&self, user: UserId, now: Timestamp, quota: &mut Option<Quota>) -> Result<()> {
+    pub(crate) fn sign_in(&self, user: UserId, now: Timestamp, quota: &mut Option<RateLimit>) -> Result<()> {
         let limited = self.sign_ins.take(user.uuid(), now);
         if limited.result.is_err() {
             *quota = limited.quota;

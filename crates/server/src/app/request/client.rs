@@ -13,13 +13,13 @@ use crate::{
     config::Config,
 };
 
-pub use gatehouse_persistence::{Clock, Condition, Ctx};
+pub use gatehouse_persistence::{ChangeContext, Clock, Condition};
 
 /// Where a request comes from.
 #[derive(Debug, Clone)]
-pub struct Origin {
+pub struct RequestMeta {
     /// What the audit trail keeps of it.
-    pub ctx: Ctx,
+    pub ctx: ChangeContext,
     /// The `X-Device` header.
     pub declared_device: Option<String>,
     /// How to keep the answer, if the request may be sent again.
@@ -28,7 +28,7 @@ pub struct Origin {
     pub base_url: std::sync::Arc<str>,
 }
 
-impl Origin {
+impl RequestMeta {
     /// The issuer of a tenant's tokens.
     #[must_use]
     pub fn issuer(&self, tenant: &Slug) -> String {
@@ -64,8 +64,8 @@ impl Clients {
 
     /// Describes the client of a request.
     #[must_use]
-    pub fn of(&self, origin: &Origin) -> Client {
-        self.describe(origin.ctx.ip, origin.ctx.user_agent.as_deref(), origin.declared_device.as_deref())
+    pub fn of(&self, meta: &RequestMeta) -> Client {
+        self.describe(meta.ctx.ip, meta.ctx.user_agent.as_deref(), meta.declared_device.as_deref())
     }
 
     /// Describes a client. `declared` is the `X-Device` header; only `app` has a meaning.

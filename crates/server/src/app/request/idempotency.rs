@@ -18,7 +18,7 @@ pub use gatehouse_persistence::IdempotencyKey;
 
 use crate::app::{
     Error, Result,
-    request::{Idempotency, client::Origin},
+    request::{Idempotency, client::RequestMeta},
 };
 
 /// How long somebody waits who has too many answers kept.
@@ -117,12 +117,12 @@ impl Idempotency<'_> {
     }
 
     /// Runs a change whose result is what the request is answered with, and keeps that answer if it came under a key.
-    pub(crate) async fn write<T, F>(&self, origin: &Origin, work: F) -> Result<T>
+    pub(crate) async fn write<T, F>(&self, meta: &RequestMeta, work: F) -> Result<T>
     where
         F: AsyncFn(&WriteTx<'_>) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let (store, keyring) = (origin.store_response.clone(), Arc::clone(self.keyring));
+        let (store, keyring) = (meta.store_response.clone(), Arc::clone(self.keyring));
         let work = async move |tx: &WriteTx<'_>| {
             let result = work(tx).await?;
             if let Some(store) = &store {
@@ -134,6 +134,6 @@ impl Idempotency<'_> {
             }
             Ok(result)
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.db.write(meta.ctx.clone(), work).await
     }
 }

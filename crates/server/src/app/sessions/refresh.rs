@@ -16,8 +16,8 @@ use gatehouse_persistence::{Error as Storage, SessionState, TenantFacts, WriteTx
 use crate::{
     app::{
         Error, Result,
-        attempts::{Limited, Quota, pass},
-        request::client::Origin,
+        attempts::{Limited, RateLimit, pass},
+        request::client::RequestMeta,
         sessions::{RefreshTokens, revocation::end, tokens::TokenPair},
     },
     measure,
@@ -37,9 +37,9 @@ impl RefreshTokens<'_> {
     /// # Errors
     /// [`Error::RefreshInvalid`], [`Error::RefreshSpent`], [`Error::SessionRevoked`].
     /// [`Error::RateLimited`] when the session was refreshed too often of late; the token stays good.
-    pub async fn exchange(&self, facts: &TenantFacts, token: &str, origin: &Origin) -> Limited<TokenPair> {
+    pub async fn exchange(&self, facts: &TenantFacts, token: &str, meta: &RequestMeta) -> Limited<TokenPair> {
         let mut quota = None;
-        let result = self.try_exchange(facts, token, origin, &mut quota).await;
+        let result = self.try_exchange(facts, token, meta, &mut quota).await;
         measure::refresh(&result);
         Limited { quota, result }
     }
@@ -48,19 +48,19 @@ impl RefreshTokens<'_> {
         &self,
         facts: &TenantFacts,
         token: &str,
-        origin: &Origin,
-        quota: &mut Option<Quota>,
+        meta: &RequestMeta,
+        quota: &mut Option<RateLimit>,
     ) -> Result<TokenPair> {
         let (id, presented) = opaque_token::read(self.keyring, token).ok_or(Error::RefreshInvalid)?;
         let policy = facts.layers().policy(self.defaults);
-        let now = origin.ctx.now;
+        let now = meta.ctx.now;
         for _ in 0..ROUNDS {
             let state = self.db.system(AUTH).session_state(id, now).await?.ok_or(Error::RefreshInvalid)?;
-            self.must_be_active(facts, &state.session, origin).await?;
+            self.must_be_active(facts, &state.session, meta).await?;
             match state.session.chain.judge(&presented, ReuseRules::from(&policy), now) {
                 Verdict::Rotate => {
                     self.fits(&state.session, now, quota)?;
-                    if let Some(pair) = self.rotate(facts, state, token, &presented, &policy, origin).await? {
+                    if let Some(pair) = self.rotate(facts, state, token, &presented, &policy, meta).await? {
                         return Ok(pair);
                     }
                 }
@@ -69,11 +69,11 @@ impl RefreshTokens<'_> {
                     return serde_json::from_slice(&pair).map_err(|error| Error::Internal(Box::new(error)));
                 }
                 Verdict::Spent => {
-                    return Err(self.refuse(&state.session, "refresh_token_spent", Error::RefreshSpent, origin).await);
+                    return Err(self.refuse(&state.session, "refresh_token_spent", Error::RefreshSpent, meta).await);
                 }
                 Verdict::Unknown => return Err(Error::RefreshInvalid),
                 Verdict::Reused => {
-                    self.end_stolen(state.session, origin).await?;
+                    self.end_stolen(state.session, meta).await?;
                     return Err(Error::SessionRevoked);
                 }
             }
@@ -81,21 +81,21 @@ impl RefreshTokens<'_> {
         Err(Error::RefreshSpent)
     }
 
-    async fn must_be_active(&self, facts: &TenantFacts, session: &Session, origin: &Origin) -> Result<()> {
+    async fn must_be_active(&self, facts: &TenantFacts, session: &Session, meta: &RequestMeta) -> Result<()> {
         if session.tenant_id != facts.tenant.id {
             return Err(Error::RefreshInvalid);
         }
-        let (why, answer) = match session.status(origin.ctx.now) {
+        let (why, answer) = match session.status(meta.ctx.now) {
             SessionStatus::Active if facts.is_active() => return Ok(()),
             SessionStatus::Active => ("tenant_suspended", Error::SessionRevoked),
             SessionStatus::Revoked => ("session_revoked", Error::SessionRevoked),
             SessionStatus::Expired => ("session_expired", Error::RefreshInvalid),
         };
-        Err(self.refuse(session, why, answer, origin).await)
+        Err(self.refuse(session, why, answer, meta).await)
     }
 
-    async fn refuse(&self, session: &Session, why: &'static str, answer: Error, origin: &Origin) -> Error {
-        self.attempts.record_refusal(Refused::refresh(session, why), answer, origin).await
+    async fn refuse(&self, session: &Session, why: &'static str, answer: Error, meta: &RequestMeta) -> Error {
+        self.attempts.record_refusal(Refused::refresh(session, why), answer, meta).await
     }
 
     /// Replaces the current refresh token; none if somebody else changed the session meanwhile.
@@ -106,11 +106,11 @@ impl RefreshTokens<'_> {
         token: &str,
         presented: &Presented,
         policy: &Policy,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Option<TokenPair>> {
-        let (now, hash) = (origin.ctx.now, presented.hash);
+        let (now, hash) = (meta.ctx.now, presented.hash);
         let next = opaque_token::mint(self.keyring, self.env, session.id, session.chain.generation + 1);
-        let pair = self.access_tokens.pair(facts, &session, &roles, policy, &next.text, origin)?;
+        let pair = self.access_tokens.pair(facts, &session, &roles, policy, &next.text, meta)?;
         let replay = match policy.refresh_reuse {
             RefreshReuse::Replay => Some(seal_for_holder(token, &to_json(&pair)?)),
             RefreshReuse::Reject => None,
@@ -125,29 +125,29 @@ impl RefreshTokens<'_> {
             Err(Storage::Stale) => Ok(false),
             Err(error) => Err(Error::from(error)),
         };
-        Ok(self.db.write(origin.ctx.clone(), work).await?.then_some(pair))
+        Ok(self.db.write(meta.ctx.clone(), work).await?.then_some(pair))
     }
 
     /// Whether a session may be refreshed once more. Only who would get the next token is asked to wait: who lost a race
     /// is told so.
-    fn fits(&self, session: &Session, now: Timestamp, quota: &mut Option<Quota>) -> Result<()> {
+    fn fits(&self, session: &Session, now: Timestamp, quota: &mut Option<RateLimit>) -> Result<()> {
         let Some(rule) = self.limits.refreshes else { return Ok(()) };
         let counter = session.refreshes.counter();
-        *quota = Some(Quota::of("refresh", rule, &rule.counted(&counter, now), now));
+        *quota = Some(RateLimit::of("refresh", rule, &rule.counted(&counter, now), now));
         pass(rule.gate(&counter, now))
     }
 
     /// Ends a session whose token was used twice. That another end came first makes no difference.
-    async fn end_stolen(&self, session: Session, origin: &Origin) -> Result<()> {
+    async fn end_stolen(&self, session: Session, meta: &RequestMeta) -> Result<()> {
         measure::token_reuse();
         let (tenant, user, id) = (session.tenant_id, session.user_id, session.id);
-        let request_id = origin.ctx.request_id.as_deref();
+        let request_id = meta.ctx.request_id.as_deref();
         tracing::warn!(request_id, tenant_id = %tenant, user_id = %user, session_id = %id, "a refresh token was used twice: its session ends");
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(AUTH);
             end(&system, session.clone(), EndReason::ReuseDetected, &system.by(), tx.now()).await.map(drop)
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.db.write(meta.ctx.clone(), work).await
     }
 
     /// Signs out: ends the session of a refresh token, spent or not. Unknown tokens are no error, so that signing out
@@ -155,7 +155,7 @@ impl RefreshTokens<'_> {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer: never a success that did not happen.
-    pub async fn sign_out(&self, facts: &TenantFacts, token: &str, origin: &Origin) -> Result<()> {
+    pub async fn sign_out(&self, facts: &TenantFacts, token: &str, meta: &RequestMeta) -> Result<()> {
         let Some((id, _)) = opaque_token::read(self.keyring, token) else { return Ok(()) };
         let tenant = facts.tenant.id;
         let work = async move |tx: &WriteTx<'_>| {
@@ -165,7 +165,7 @@ impl RefreshTokens<'_> {
             let by = By::oneself(session.user_id, Some(session.id));
             end(&system, session, EndReason::Logout, &by, tx.now()).await.map(drop)
         };
-        self.db.write::<_, Error, _>(origin.ctx.clone(), work).await
+        self.db.write::<_, Error, _>(meta.ctx.clone(), work).await
     }
 }
 

@@ -11,7 +11,7 @@ use gatehouse_persistence::{Error as Storage, WriteScope, WriteTx};
 use crate::app::{
     Error, Result,
     effects::Mode,
-    request::client::Origin,
+    request::client::RequestMeta,
     sessions::{Sessions, list::missing},
 };
 
@@ -41,7 +41,7 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// As [`Sessions::get`].
-    pub async fn end<P: Permission>(&self, grant: &Grant<P>, id: SessionId, origin: &Origin) -> Result<bool> {
+    pub async fn end<P: Permission>(&self, grant: &Grant<P>, id: SessionId, meta: &RequestMeta) -> Result<bool> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
@@ -49,14 +49,14 @@ impl Sessions<'_> {
             let reason = reason(&grant, &session);
             end(&scope, session, reason, &grant.by(), tx.now()).await
         };
-        self.db.write(origin.ctx.clone(), work).await
+        self.db.write(meta.ctx.clone(), work).await
     }
 
     /// Ends all of one's own sessions but the current one.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn end_own(&self, grant: &Grant<Oneself>, origin: &Origin) -> Result<Revoked> {
+    pub async fn end_own(&self, grant: &Grant<Oneself>, meta: &RequestMeta) -> Result<Revoked> {
         let (Some(tenant), Some(user)) = (grant.tenant(), grant.own()) else { return Err(Error::NotFound) };
         let many = RevokeMany {
             target: RevokeTarget::User(tenant, user),
@@ -66,7 +66,7 @@ impl Sessions<'_> {
         };
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| Ok(tx.scope(&grant).await?.revoke_many(&many).await?);
-        self.idempotency.write(origin, work).await
+        self.idempotency.write(meta, work).await
     }
 
     /// Ends sessions of a user in a tenant.
@@ -78,7 +78,7 @@ impl Sessions<'_> {
         grant: &Grant<RevokeSessions>,
         user: UserId,
         which: Which,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Revoked> {
         let tenant = grant.tenant().ok_or(Error::NotFound)?;
         let (by, own) = (grant.by(), grant.own().is_some());
@@ -102,7 +102,7 @@ impl Sessions<'_> {
             };
             Ok(scope.revoke_many(&RevokeMany { target, except, reason, by }).await?)
         };
-        self.idempotency.write(origin, work).await
+        self.idempotency.write(meta, work).await
     }
 
     /// Ends all sessions of a tenant, the caller's own included, or says what that would end.
@@ -113,14 +113,14 @@ impl Sessions<'_> {
         &self,
         grant: &Grant<RevokeSessions>,
         mode: Mode,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<(Revoked, Effects)> {
         let tenant = grant.tenant().ok_or(Error::NotFound)?;
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             end_all(&tx.scope(&grant).await?, RevokeTarget::Tenant(tenant), None, grant.by(), mode, tx.now()).await
         };
-        self.db.at_length(self.idempotency.write(origin, work)).await
+        self.db.at_length(self.idempotency.write(meta, work)).await
     }
 
     /// Ends all sessions of a user or a tenant, wherever within the grant they are, or says what that would end.
@@ -133,7 +133,7 @@ impl Sessions<'_> {
         whose: Everywhere,
         except_current: bool,
         mode: Mode,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<(Revoked, Effects)> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
@@ -150,7 +150,7 @@ impl Sessions<'_> {
             let except = grant.session_id().filter(|_| except_current);
             end_all(&scope, target, except, grant.by(), mode, tx.now()).await
         };
-        self.db.at_length(self.idempotency.write(origin, work)).await
+        self.db.at_length(self.idempotency.write(meta, work)).await
     }
 }
 

@@ -11,7 +11,7 @@ use gatehouse_persistence::TenantFacts;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    app::{Error, Result, request::client::Origin},
+    app::{Error, Result, request::client::RequestMeta},
     env::Env,
     security::token::{CLIENT_ID, Claims, Tokens},
 };
@@ -46,10 +46,10 @@ impl AccessTokens<'_> {
         roles: &[HeldRole],
         policy: &Policy,
         refresh_token: &Secret<String>,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<TokenPair> {
         Ok(TokenPair {
-            access_token: self.sign(facts, session, roles, policy, origin)?,
+            access_token: self.sign(facts, session, roles, policy, meta)?,
             refresh_token: refresh_token.expose().clone(),
             expires_in: policy.access_token_lifetime.as_secs(),
         })
@@ -61,12 +61,12 @@ impl AccessTokens<'_> {
         session: &Session,
         roles: &[HeldRole],
         policy: &Policy,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<String> {
         let key = facts.keys.first().ok_or_else(|| Error::Internal("the tenant has no signing key".into()))?;
         // The sign-in has waited for its hash.
-        let now = Ord::max(origin.ctx.now, session.created_at);
-        let issuer = origin.issuer(&facts.tenant.slug);
+        let now = Ord::max(meta.ctx.now, session.created_at);
+        let issuer = meta.issuer(&facts.tenant.slug);
         let mut names: Vec<_> = roles.iter().map(|role| role.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();

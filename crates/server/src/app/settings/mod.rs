@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::app::{
     App, Error, Result,
     effects::{Mode, change},
-    request::client::Origin,
+    request::client::RequestMeta,
 };
 
 pub(crate) use rules::{above, evidence_is_kept, may_shorten, none_is_loosened, tighten};
@@ -28,7 +28,7 @@ pub type Merge<T> = std::sync::Arc<dyn Fn(&mut T) + Send + Sync>;
 
 /// Whose settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum SettingsOwner {
     /// The platform's.
     Platform,
     /// A partner's.
@@ -76,14 +76,14 @@ pub struct Outcome {
 }
 
 /// What all levels decide down to a place that the scope shows.
-async fn layers(scope: &Scope<'_>, system: &System<'_>, place: Place) -> Result<Layers> {
+async fn layers(scope: &Scope<'_>, system: &System<'_>, place: SettingsOwner) -> Result<Layers> {
     Ok(match place {
-        Place::Platform => Layers::of_platform(scope.platform().await?.ok_or(Error::NotFound)?.settings),
-        Place::Partner(id) => {
+        SettingsOwner::Platform => Layers::of_platform(scope.platform().await?.ok_or(Error::NotFound)?.settings),
+        SettingsOwner::Partner(id) => {
             let partner = scope.partner(id).await?.ok_or(Error::NotFound)?;
             above(system, partner.id).await?
         }
-        Place::Tenant(id) => {
+        SettingsOwner::Tenant(id) => {
             let tenant = scope.tenant(id).await?.ok_or(Error::NotFound)?;
             tenant.layers(&above(system, tenant.partner_id).await?)
         }
@@ -109,13 +109,13 @@ impl LevelSettings<'_> {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn decided(&self, grant: &Grant<ReadSettings>, place: Place) -> Result<Decided> {
+    pub async fn decided(&self, grant: &Grant<ReadSettings>, place: SettingsOwner) -> Result<Decided> {
         let scope = self.db.scope(grant);
         let not_found = Error::NotFound;
         Ok(match place {
-            Place::Platform => scope.platform().await?.ok_or(not_found)?.into(),
-            Place::Partner(id) => scope.partner(id).await?.ok_or(not_found)?.into(),
-            Place::Tenant(id) => scope.tenant(id).await?.ok_or(not_found)?.into(),
+            SettingsOwner::Platform => scope.platform().await?.ok_or(not_found)?.into(),
+            SettingsOwner::Partner(id) => scope.partner(id).await?.ok_or(not_found)?.into(),
+            SettingsOwner::Tenant(id) => scope.tenant(id).await?.ok_or(not_found)?.into(),
         })
     }
 
@@ -123,7 +123,7 @@ impl LevelSettings<'_> {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn effective(&self, grant: &Grant<ReadSettings>, place: Place) -> Result<Effective> {
+    pub async fn effective(&self, grant: &Grant<ReadSettings>, place: SettingsOwner) -> Result<Effective> {
         let (scope, system) = (self.db.scope(grant), self.db.system(SystemReason::Inheritance));
         Ok(layers(&scope, &system, place).await?.effective(self.defaults))
     }
@@ -137,10 +137,10 @@ impl LevelSettings<'_> {
     pub async fn update(
         &self,
         grant: &Grant<WriteSettings>,
-        place: Place,
+        place: SettingsOwner,
         merge: Merge<Settings>,
         mode: Mode,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Outcome> {
         let (grant, defaults) = (grant.clone(), *self.defaults);
         let work = async move |tx: &WriteTx<'_>| {
@@ -154,20 +154,20 @@ impl LevelSettings<'_> {
             let both = [&before, &after];
             let below = Caps::below(&before.own(), &settings, &is);
             let (within, caps, decided) = match place {
-                Place::Platform => {
+                SettingsOwner::Platform => {
                     evidence_is_kept(tx, &grant, Area::Platform, both, &defaults).await?;
                     let platform = scope.platform().await?.ok_or(Error::NotFound)?;
                     let platform = scope.update_platform(platform.update(settings, &grant.by())).await?;
                     (Within::Platform, below, platform.into())
                 }
-                Place::Partner(id) => {
+                SettingsOwner::Partner(id) => {
                     evidence_is_kept(tx, &grant, Area::Partner(id), both, &defaults).await?;
                     let partner = scope.partner(id).await?.ok_or(Error::NotFound)?;
                     let patch = PartnerPatch { settings: Some(settings), ..PartnerPatch::default() };
                     let partner = scope.update(partner.update(patch, &grant.by(), tx.now()).0).await?;
                     (Within::Partner(id), below, partner.into())
                 }
-                Place::Tenant(id) => {
+                SettingsOwner::Tenant(id) => {
                     let tenant = scope.tenant(id).await?.ok_or(Error::NotFound)?;
                     evidence_is_kept(tx, &grant, Area::Tenant(tenant.reference()), both, &defaults).await?;
                     let patch = TenantPatch { settings: Some(settings), ..TenantPatch::default() };
@@ -178,6 +178,6 @@ impl LevelSettings<'_> {
             let effects = tighten(tx, &scope, &Tighten { within, caps, by: grant.by() }, mode).await?;
             Ok(Outcome { decided, changes: was.changes(&is), effects })
         };
-        self.db.at_length(change(self.db, origin.ctx.clone(), mode, work)).await
+        self.db.at_length(change(self.db, meta.ctx.clone(), mode, work)).await
     }
 }

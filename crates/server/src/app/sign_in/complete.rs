@@ -19,8 +19,8 @@ use gatehouse_persistence::{Admission, TenantFacts, WriteTx};
 use crate::{
     app::{
         Error, Result,
-        attempts::{Quota, pass},
-        request::client::Origin,
+        attempts::{RateLimit, pass},
+        request::client::RequestMeta,
         sessions::tokens::TokenPair,
         sign_in::{
             SignIn,
@@ -91,24 +91,24 @@ impl SignIn<'_> {
         &self,
         facts: &TenantFacts,
         progress: Progress,
-        origin: &Origin,
-        quota: &mut Option<Quota>,
+        meta: &RequestMeta,
+        quota: &mut Option<RateLimit>,
     ) -> Result<Step> {
         let (user, policy) = (&progress.proved.found.user, facts.layers().policy(self.defaults));
         match progress.proofs.judge(user, Factor::enrolled(user), &policy) {
             Judgement::Complete(authentication) => {
-                self.admission.sign_in(user.id, origin.ctx.now, quota)?;
-                self.complete(facts, progress, authentication, policy, origin).await.map(Step::SignedIn)
+                self.admission.sign_in(user.id, meta.ctx.now, quota)?;
+                self.complete(facts, progress, authentication, policy, meta).await.map(Step::SignedIn)
             }
             Judgement::Needs(factors) => {
-                self.attempts.still_open(facts, user.id, &progress.proved.keys, origin).await?;
-                let progress = Progress { proved: self.rehashed(progress.proved, origin).await?, ..progress };
-                self.challenge(facts, &progress, factors, origin.ctx.now).map(Step::Challenged)
+                self.attempts.still_open(facts, user.id, &progress.proved.keys, meta).await?;
+                let progress = Progress { proved: self.rehashed(progress.proved, meta).await?, ..progress };
+                self.challenge(facts, &progress, factors, meta.ctx.now).map(Step::Challenged)
             }
             Judgement::Refused(Refusal::EmailNotVerified) => {
-                self.attempts.still_open(facts, user.id, &progress.proved.keys, origin).await?;
+                self.attempts.still_open(facts, user.id, &progress.proved.keys, meta).await?;
                 let refused = Refused::login(facts.reference(), Some(user.id), "email_not_verified");
-                self.refusals.record(refused, origin).await?;
+                self.refusals.record(refused, meta).await?;
                 Err(Error::EmailNotVerified)
             }
         }
@@ -118,7 +118,7 @@ impl SignIn<'_> {
     ///
     /// # Errors
     /// [`Error::Stale`] when somebody else stored another one meanwhile.
-    async fn rehashed(&self, mut proved: Proved, origin: &Origin) -> Result<Proved> {
+    async fn rehashed(&self, mut proved: Proved, meta: &RequestMeta) -> Result<Proved> {
         let Some(better) = proved.upgrade.take() else { return Ok(proved) };
         let old = std::mem::replace(&mut proved.hash, better.clone());
         let user = proved.found.user.clone();
@@ -126,7 +126,7 @@ impl SignIn<'_> {
             let changed = user.clone().rehash_password(better.clone());
             Ok::<_, Error>(tx.system(AUTH).rehash_password(changed, &old).await?)
         };
-        if self.db.write(origin.ctx.clone(), work).await? { Ok(proved) } else { Err(Error::Stale) }
+        if self.db.write(meta.ctx.clone(), work).await? { Ok(proved) } else { Err(Error::Stale) }
     }
 
     /// Begins the session of somebody who has proved enough.
@@ -136,7 +136,7 @@ impl SignIn<'_> {
         Progress { proved, keeps_device, .. }: Progress,
         authentication: Authentication,
         policy: Policy,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<SignedIn> {
         let (tenant, user_id) = (facts.reference(), proved.found.user.id);
         let id = self.env.id(SessionId::from_parts);
@@ -149,7 +149,7 @@ impl SignIn<'_> {
             partner_id: tenant.partner_id,
             user_id,
             administers: false,
-            client: self.clients.of(origin),
+            client: self.clients.of(meta),
             authentication,
             refresh_hash: token.hash,
         };
@@ -161,12 +161,12 @@ impl SignIn<'_> {
             rules: self.attempts.rules(),
         };
         let work = async move |tx: &WriteTx<'_>| entry.enter(tx).await;
-        let entered = self.db.write_in_company(origin.ctx.clone(), self.passwords.is_busy(), work).await;
+        let entered = self.db.write_in_company(meta.ctx.clone(), self.passwords.is_busy(), work).await;
         if let Err(Error::LimitReached(_)) = &entered {
-            self.refusals.record(Refused::login(tenant, Some(user_id), "session_limit"), origin).await?;
+            self.refusals.record(Refused::login(tenant, Some(user_id), "session_limit"), meta).await?;
         }
         let (session, roles) = entered?;
-        let pair = self.access_tokens.pair(facts, &session, &roles, &policy, &token.text, origin)?;
+        let pair = self.access_tokens.pair(facts, &session, &roles, &policy, &token.text, meta)?;
         Ok(SignedIn { user: user_id, pair, device_token: device.map(|token| token.text) })
     }
 }

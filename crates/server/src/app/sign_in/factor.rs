@@ -27,8 +27,8 @@ use uuid::Uuid;
 use crate::{
     app::{
         Error, Result,
-        attempts::{Limited, Quota, pass},
-        request::client::Origin,
+        attempts::{Limited, RateLimit, pass},
+        request::client::RequestMeta,
         sign_in::{
             SignIn,
             complete::{Progress, Step},
@@ -164,9 +164,9 @@ impl SignIn<'_> {
 
     /// Goes on with a sign-in that needs a factor. A wrong one counts like a wrong password; a challenge that is none, or
     /// none any more, looks like one.
-    pub async fn factor(&self, facts: &TenantFacts, shown: &Shown, origin: &Origin) -> Limited<Step> {
+    pub async fn factor(&self, facts: &TenantFacts, shown: &Shown, meta: &RequestMeta) -> Limited<Step> {
         let mut quota = None;
-        let attempt = async |facts: &TenantFacts| self.try_factor(facts, shown, origin, &mut quota).await;
+        let attempt = async |facts: &TenantFacts| self.try_factor(facts, shown, meta, &mut quota).await;
         let result = self.states.again_if_moved(facts, attempt).await;
         Limited { quota, result }
     }
@@ -175,15 +175,15 @@ impl SignIn<'_> {
         &self,
         facts: &TenantFacts,
         shown: &Shown,
-        origin: &Origin,
-        quota: &mut Option<Quota>,
+        meta: &RequestMeta,
+        quota: &mut Option<RateLimit>,
     ) -> Result<Step> {
-        self.must_be_active(facts, origin).await?;
-        let now = origin.ctx.now;
+        self.must_be_active(facts, meta).await?;
+        let now = meta.ctx.now;
         let challenge = self.read(facts, shown.challenge.expose(), now).ok_or(Error::InvalidCredentials)?;
         let user_id = UserId::from_uuid(challenge.user);
         let device = challenge.device.map(|id| ThrottleKey::Device(DeviceId::from_uuid(id)));
-        let before = self.attempts.of_user(facts, user_id, device, origin).await?;
+        let before = self.attempts.of_user(facts, user_id, device, meta).await?;
         *quota = self.attempts.left(&before.failures, now);
         pass(self.attempts.gate(&before.failures, now))?;
         let found = before.found.ok_or(Error::InvalidCredentials)?;
@@ -194,17 +194,17 @@ impl SignIn<'_> {
         let proved = Factor::enrolled(&found.user).into_iter().find(is_proved);
         let Some(proofs) = proved.map(|factor| Proofs::password().and(factor)) else {
             let refused = Refused::login(facts.reference(), Some(user_id), "factor_not_proved");
-            return Err(self.attempts.failed(before.keys, refused, origin).await);
+            return Err(self.attempts.failed(before.keys, refused, meta).await);
         };
         if found.user.status != UserStatus::Active {
             let refused = Refused::login(facts.reference(), Some(user_id), "not_active");
-            return Err(self.attempts.failed(before.keys, refused, origin).await);
+            return Err(self.attempts.failed(before.keys, refused, meta).await);
         }
         let progress = Progress {
             proved: Proved { found, hash, upgrade: None, keys: before.keys },
             proofs,
             keeps_device: challenge.keeps_device,
         };
-        self.go_on(facts, progress, origin, quota).await
+        self.go_on(facts, progress, meta, quota).await
     }
 }

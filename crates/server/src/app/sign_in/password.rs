@@ -19,8 +19,8 @@ use gatehouse_persistence::{Attempt, AttemptKeys, Credentials, TenantFacts};
 use crate::{
     app::{
         Error, Result,
-        attempts::{Limited, Quota, pass},
-        request::client::Origin,
+        attempts::{Limited, RateLimit, pass},
+        request::client::RequestMeta,
         sign_in::{
             Passwords, SignIn,
             complete::{Progress, Step},
@@ -57,11 +57,11 @@ impl Passwords<'_> {
         name: &LoginName,
         password: Password,
         device: Option<&str>,
-        origin: &Origin,
-        quota: &mut Option<Quota>,
+        meta: &RequestMeta,
+        quota: &mut Option<RateLimit>,
     ) -> Result<Proved> {
-        let (tenant, now) = (facts.reference(), origin.ctx.now);
-        let before = self.attempts.of_name(facts, name, device, origin).await?;
+        let (tenant, now) = (facts.reference(), meta.ctx.now);
+        let before = self.attempts.of_name(facts, name, device, meta).await?;
         *quota = self.attempts.left(&before.failures, now);
         let gate = self.attempts.gate(&before.failures, now);
         if let Gate::Wait(delay) = gate {
@@ -70,10 +70,10 @@ impl Passwords<'_> {
         let is_active = before.found.as_ref().is_some_and(|found| found.user.status == UserStatus::Active);
         let lets_in = is_active && gate == Gate::Open;
         let refused = |user, why| Refused::login(tenant, user, why);
-        let proved = self.check(facts, before, password, lets_in, refused, origin).await?;
+        let proved = self.check(facts, before, password, lets_in, refused, meta).await?;
         if !lets_in {
             let why = if is_active { "locked" } else { "not_active" };
-            return Err(self.attempts.failed(proved.keys, refused(Some(proved.found.user.id), why), origin).await);
+            return Err(self.attempts.failed(proved.keys, refused(Some(proved.found.user.id), why), meta).await);
         }
         Ok(proved)
     }
@@ -90,16 +90,16 @@ impl Passwords<'_> {
         (id, session): (UserId, SessionId),
         password: Password,
         refused: fn(TenantRef, By, &'static str) -> Refused,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Proved> {
-        let before = self.attempts.of_user(facts, id, Some(self.attempts.session_key(session)), origin).await?;
-        pass(self.attempts.gate(&before.failures, origin.ctx.now))?;
+        let before = self.attempts.of_user(facts, id, Some(self.attempts.session_key(session)), meta).await?;
+        pass(self.attempts.gate(&before.failures, meta.ctx.now))?;
         if before.found.is_none() {
             return Err(Error::NotFound);
         }
         let refused = |_, why| refused(facts.reference(), By::oneself(id, Some(session)), why);
-        let proved = self.check(facts, before, password, true, refused, origin).await?;
-        self.attempts.still_open(facts, id, &proved.keys, origin).await?;
+        let proved = self.check(facts, before, password, true, refused, meta).await?;
+        self.attempts.still_open(facts, id, &proved.keys, meta).await?;
         Ok(proved)
     }
 
@@ -111,7 +111,7 @@ impl Passwords<'_> {
         password: Password,
         lets_in: bool,
         refused: impl FnOnce(Option<UserId>, &'static str) -> Refused,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Proved> {
         let Attempt { found, keys, dearest, .. } = before;
         let stored = found.as_ref().and_then(|found| found.hash.clone());
@@ -122,7 +122,7 @@ impl Passwords<'_> {
             (Some(found), Some(hash), Verified::Upgrade(new)) => Ok(Proved { found, hash, upgrade: Some(new), keys }),
             (found, _, verified) => {
                 let refused = refused(found.map(|found| found.user.id), verified.refusal());
-                Err(self.attempts.not_proved(&verified, keys, refused, origin).await)
+                Err(self.attempts.not_proved(&verified, keys, refused, meta).await)
             }
         }
     }
@@ -138,11 +138,11 @@ impl SignIn<'_> {
         name: &LoginName,
         password: Password,
         device: Option<&str>,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Limited<Step> {
         let mut quota = None;
         let attempt = async |facts: &TenantFacts| {
-            self.try_password(facts, name, password.clone(), device, origin, &mut quota).await
+            self.try_password(facts, name, password.clone(), device, meta, &mut quota).await
         };
         let result = self.states.again_if_moved(facts, attempt).await;
         measure::sign_in(&result, matches!(result, Ok(Step::Challenged(_))));
@@ -155,21 +155,21 @@ impl SignIn<'_> {
         name: &LoginName,
         password: Password,
         device: Option<&str>,
-        origin: &Origin,
-        quota: &mut Option<Quota>,
+        meta: &RequestMeta,
+        quota: &mut Option<RateLimit>,
     ) -> Result<Step> {
-        self.must_be_active(facts, origin).await?;
-        let proved = self.passwords.of_name(facts, name, password, device, origin, quota).await?;
+        self.must_be_active(facts, meta).await?;
+        let proved = self.passwords.of_name(facts, name, password, device, meta, quota).await?;
         let progress = Progress { proved, proofs: Proofs::password(), keeps_device: device.is_some() };
-        self.go_on(facts, progress, origin, quota).await
+        self.go_on(facts, progress, meta, quota).await
     }
 
     /// Nobody signs in where the tenant or its partner is suspended.
-    pub(super) async fn must_be_active(&self, facts: &TenantFacts, origin: &Origin) -> Result<()> {
+    pub(super) async fn must_be_active(&self, facts: &TenantFacts, meta: &RequestMeta) -> Result<()> {
         if facts.is_active() {
             return Ok(());
         }
         let refused = Refused::login(facts.reference(), None, "tenant_suspended");
-        Err(self.attempts.record_refusal(refused, Error::TenantSuspended, origin).await)
+        Err(self.attempts.record_refusal(refused, Error::TenantSuspended, meta).await)
     }
 }

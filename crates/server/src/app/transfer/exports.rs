@@ -6,7 +6,7 @@ use gatehouse_domain::{
     time::Timestamp,
     user::UserCredentials,
 };
-use gatehouse_persistence::{BATCH, Ctx, WriteTx};
+use gatehouse_persistence::{BATCH, ChangeContext, WriteTx};
 
 use crate::app::{Error, Result, transfer::Exports};
 
@@ -30,7 +30,7 @@ impl Exports<'_> {
         grant: &Grant<ReadUsers>,
         tenant: TenantId,
         with_password_hashes: bool,
-        ctx: Ctx,
+        ctx: ChangeContext,
     ) -> Result<UserExport> {
         let (grant, place) = self.states.within(grant, tenant).await?;
         let (acting, until) = (grant.clone(), ctx.now);

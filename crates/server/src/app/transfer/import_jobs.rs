@@ -21,7 +21,7 @@ use gatehouse_persistence::{BATCH, ClaimedJob, NewJob, WriteTx};
 use crate::{
     app::{
         Error, Result,
-        request::client::Origin,
+        request::client::RequestMeta,
         transfer::{
             Imports,
             imports::{Importing, Rejected, rejected, there_is_one},
@@ -62,7 +62,7 @@ impl Imports<'_> {
     ///
     /// # Errors
     /// [`Error::Conflict`] while there is another one.
-    pub async fn queue(&self, upload: &Upload, order: Order, origin: &Origin) -> Result<Import> {
+    pub async fn queue(&self, upload: &Upload, order: Order, meta: &RequestMeta) -> Result<Import> {
         let (grant, tenant, id) = (upload.grant.clone(), upload.tenant, upload.id);
         let job = NewJob { id, kind: JobKind::UserImport, sealed: None, give_up_at: None };
         let work = async move |tx: &WriteTx<'_>| {
@@ -71,7 +71,7 @@ impl Imports<'_> {
             scope.enqueue(tenant, None, job.clone()).await?;
             Ok(import)
         };
-        match self.idempotency.write(origin, work).await {
+        match self.idempotency.write(meta, work).await {
             // Nothing else can be in the way than another import.
             Err(Error::Conflict(why)) => {
                 let other = self.db.scope(&upload.grant).active_import(tenant.id).await?;
@@ -132,7 +132,7 @@ impl Imports<'_> {
         grant: &Grant<WriteUsers>,
         tenant: TenantId,
         id: JobId,
-        origin: &Origin,
+        meta: &RequestMeta,
     ) -> Result<Import> {
         let (grant, _) = self.states.within(grant, tenant).await?;
         let mut tries = 0;
@@ -147,7 +147,7 @@ impl Imports<'_> {
                 Ok(scope.update(import.cancel(&grant.by(), tx.now())).await?)
             };
             tries += 1;
-            match self.idempotency.write(origin, work).await {
+            match self.idempotency.write(meta, work).await {
                 Err(Error::Stale) if tries < CANCEL_TRIES => {}
                 other => return other,
             }

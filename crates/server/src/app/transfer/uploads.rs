@@ -5,7 +5,7 @@ use gatehouse_domain::{
     authz::{Area, Grant, SystemReason, TenantRef, WriteUsers},
     id::{JobId, TenantId},
 };
-use gatehouse_persistence::{Ctx, Db, WriteTx, deadline};
+use gatehouse_persistence::{ChangeContext, Db, WriteTx, deadline};
 
 use crate::{
     app::{Error, Result, request::idempotency::InFlight, transfer::Uploads},
@@ -44,7 +44,7 @@ impl Upload {
         async move {
             let Some((db, env)) = unneeded else { return };
             let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).drop_pieces(tenant, id).await?);
-            if let Err(error) = db.write(Ctx::at(env.now()), work).await {
+            if let Err(error) = db.write(ChangeContext::at(env.now()), work).await {
                 tracing::warn!(job = %id, %error, "a file that is not needed could not be removed yet");
             }
         }

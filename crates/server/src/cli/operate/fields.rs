@@ -36,7 +36,7 @@ pub(super) struct Operation {
 }
 
 /// Where an argument goes.
-pub(super) enum Place {
+pub(super) enum ParameterIn {
     Path,
     Query,
     /// Into the body, by these keys.
@@ -46,7 +46,7 @@ pub(super) enum Place {
 /// An argument.
 pub(super) struct Field {
     pub name: String,
-    pub place: Place,
+    pub place: ParameterIn,
     help: String,
     required: bool,
     schema: Value,
@@ -87,8 +87,8 @@ fn resolved<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
 fn parameter(document: &Value, parameter: &Value) -> Option<Field> {
     let parameter = resolved(document, parameter);
     let place = match parameter["in"].as_str() {
-        Some("path") => Place::Path,
-        Some("query") => Place::Query,
+        Some("path") => ParameterIn::Path,
+        Some("query") => ParameterIn::Query,
         _ => return None,
     };
     Some(Field {
@@ -114,7 +114,7 @@ fn body_fields(document: &Value, schema: &Value, way: &[String], required: bool,
             let help = text(&property["description"]);
             fields.push(Field {
                 name: name.clone(),
-                place: Place::Body(way),
+                place: ParameterIn::Body(way),
                 help,
                 required,
                 schema: property.clone(),
@@ -138,7 +138,7 @@ impl Field {
         let arg = Arg::new(self.name.clone()).help(self.help()).required(self.required);
         let arg = if self.is("array") { arg.action(ArgAction::Append) } else { arg };
         match self.place {
-            Place::Path => arg.value_name(self.name.to_uppercase()),
+            ParameterIn::Path => arg.value_name(self.name.to_uppercase()),
             _ if self.is("boolean") => {
                 arg.long(self.flag()).num_args(0..=1).require_equals(true).default_missing_value("true")
             }
@@ -154,7 +154,9 @@ impl Field {
         let more = match self.name.as_str() {
             "tenant_id" => " Its slug will do.",
             "user_id" => " The tenant's slug, a slash and the user name will do.",
-            _ if matches!(self.place, Place::Body(_)) && self.is("null") && !self.required => " `null` removes it.",
+            _ if matches!(self.place, ParameterIn::Body(_)) && self.is("null") && !self.required => {
+                " `null` removes it."
+            }
             _ if self.is("array") => " Can be repeated.",
             _ => "",
         };

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use gatehouse_domain::authz::{Area, authorize};
-use gatehouse_persistence::Ctx;
+use gatehouse_persistence::ChangeContext;
 
 use crate::{
     app,
@@ -32,7 +32,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
         let tenant = tenant(&app, &slug).await?.reference();
         let operator = Operator::at_command_line();
         let grant = authorize(operator.actor(), &Area::Tenant(tenant)).map_err(app::Error::from)?;
-        let ctx = Ctx::at(app.env().now());
+        let ctx = ChangeContext::at(app.env().now());
         let mut export = app.exports().begin(&grant, tenant.id, file.password_hashes, ctx).await?;
         let mut out = std::io::stdout().lock();
         // Unlike elsewhere, a reader that goes away makes this fail: whoever wanted the file has not got it.

@@ -30,7 +30,7 @@ use crate::{
         },
         idempotency::Idempotent,
         operation::Operations,
-        request::Asked,
+        request::ChangeRequest,
     },
     input::{At, Field, Patch, Raw, input},
 };
@@ -275,17 +275,16 @@ async fn list<L: Anywhere, Q: Narrow<AssignmentFilter> + 'static>(
 async fn create<L: Anywhere>(
     access: Access<WriteAssignments, L>,
     new: Valid<RoleAssignmentCreateRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<Created<RoleAssignmentResponse>>> {
     let assign = new.0.parse()?;
-    asked
-        .idempotent(
-            &app,
-            async |origin| app.assignments().create(&access, assign, origin).await,
-            |made| Created(made.into()),
-        )
-        .await
+    call.idempotent(
+        &app,
+        async |meta| app.assignments().create(&access, assign, meta).await,
+        |made| Created(made.into()),
+    )
+    .await
 }
 
 async fn get_one<L: Anywhere>(
@@ -300,10 +299,10 @@ async fn update<L: Anywhere>(
     access: Access<WriteAssignments, L>,
     id: PathId<AssignmentId>,
     patch: Valid<RoleAssignmentPatchRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Versioned<ApiResponse<RoleAssignmentResponse>>> {
-    let assignment = app.assignments().update(&access, id.0, patch.0.expires_at.0, &asked.origin).await?;
+    let assignment = app.assignments().update(&access, id.0, patch.0.expires_at.0, &call.meta).await?;
     Ok(Versioned::one(assignment, Into::into))
 }
 
@@ -311,8 +310,8 @@ async fn delete_one<L: Anywhere>(
     access: Access<DeleteAssignments, L>,
     id: PathId<AssignmentId>,
     mode: RealOrDry,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Removal<RoleAssignmentResponse>> {
-    Ok(Removal::of(mode.0, app.assignments().delete(&access, id.0, mode.0, &asked.origin).await?))
+    Ok(Removal::of(mode.0, app.assignments().delete(&access, id.0, mode.0, &call.meta).await?))
 }

@@ -23,7 +23,7 @@ use crate::{
             valid::{Choosing, Faulty, Valid},
         },
         operation::{CONFLICT, FORBIDDEN, INVALID_CREDENTIALS, INVALID_LINK, Operations, RATE_LIMITED},
-        request::Asked,
+        request::ChangeRequest,
     },
     input::{Opaque, input},
 };
@@ -145,65 +145,69 @@ pub(super) fn mount(operations: &mut Operations) {
 async fn register(
     tenant: PathTenant,
     new: Choosing<RegisterRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Created<UserResponse>> {
     let judge = async |faulty: &Faulty, password| {
         let (username, email) = (faulty.text("username"), faulty.text("email"));
         let accounts = app.accounts();
-        let judged = accounts.judge_registration(&tenant.0, password, username.as_ref(), email.as_ref(), &asked.origin);
-        asked.judged(judged.await)
+        let judged = accounts.judge_registration(&tenant.0, password, username.as_ref(), email.as_ref(), &call.meta);
+        call.judged(judged.await)
     };
     let RegisterRequest { username, email, password, display_name, phone } = new.valid("password", judge).await?;
     let new = Register { username, email, password, display_name, phone };
-    let view = asked.limited(app.accounts().register(&tenant.0, new, &asked.origin).await)?;
+    let view = call.limited(app.accounts().register(&tenant.0, new, &call.meta).await)?;
     Ok(Created((&view).into()))
 }
 
 async fn accept_invitation(
     tenant: PathTenant,
     acceptance: Choosing<InvitationAcceptRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<ApiResponse<UserResponse>> {
     let judge = async |faulty: &Faulty, password| {
         let Some(Opaque::<4096>(token)) = faulty.text("token") else { return Ok(None) };
         let (link, username) = ((Purpose::Invitation, token.as_str()), faulty.text("username"));
-        app.new_passwords().judge_with_link(&tenant.0, link, password, username.as_ref(), &asked.origin).await
+        app.new_passwords().judge_with_link(&tenant.0, link, password, username.as_ref(), &call.meta).await
     };
     let acceptance = acceptance.valid("password", judge).await?;
     let InvitationAcceptRequest { token, password, username, display_name } = acceptance;
     let chosen = Acceptance { username, display_name };
-    let view = app.invitations().accept(&tenant.0, &token.0, chosen, password, &asked.origin).await?;
+    let view = app.invitations().accept(&tenant.0, &token.0, chosen, password, &call.meta).await?;
     Ok(ApiResponse((&view).into()))
 }
 
-async fn login(tenant: PathTenant, form: Form<LoginForm>, asked: Asked, app: Data<App>) -> ApiResult<Bare<TokenPair>> {
+async fn login(
+    tenant: PathTenant,
+    form: Form<LoginForm>,
+    call: ChangeRequest,
+    app: Data<App>,
+) -> ApiResult<Bare<TokenPair>> {
     let LoginRequest { username, password, device_token } = form.0.0;
     let device = device_token.as_ref().map(|device| device.0.expose().as_str());
-    let step = app.sign_in().password(&tenant.0, &username, password, device, &asked.origin).await;
-    let signed_in = asked.limited(step)?.signed_in()?;
-    asked.subject.set(Some((tenant.0.tenant.id, signed_in.user)));
+    let step = app.sign_in().password(&tenant.0, &username, password, device, &call.meta).await;
+    let signed_in = call.limited(step)?.signed_in()?;
+    call.subject.set(Some((tenant.0.tenant.id, signed_in.user)));
     Ok(Bare(signed_in.into()))
 }
 
 async fn refresh(
     tenant: PathTenant,
     token: Valid<RefreshRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Bare<TokenPair>> {
-    let pair =
-        asked.limited(app.refresh_tokens().exchange(&tenant.0, &token.0.refresh_token.0, &asked.origin).await)?;
+    let pair = call.limited(app.refresh_tokens().exchange(&tenant.0, &token.0.refresh_token.0, &call.meta).await)?;
     Ok(Bare(pair.into()))
 }
 
 async fn logout(
     tenant: PathTenant,
     token: Valid<RefreshRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Bare<Message>> {
-    app.refresh_tokens().sign_out(&tenant.0, &token.0.refresh_token.0, &asked.origin).await?;
+    app.refresh_tokens().sign_out(&tenant.0, &token.0.refresh_token.0, &call.meta).await?;
     Ok(Bare(Message { message: "Signed out" }))
 }

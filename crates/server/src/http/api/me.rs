@@ -11,7 +11,7 @@ use gatehouse_domain::{
 use crate::{
     app::{
         self, App,
-        request::client::Origin,
+        request::client::RequestMeta,
         sessions::list::{SessionFilter, SessionSort},
     },
     http::{
@@ -29,7 +29,7 @@ use crate::{
         },
         idempotency::Idempotent,
         operation::Operations,
-        request::Asked,
+        request::ChangeRequest,
     },
     input::{Patch, input},
 };
@@ -99,11 +99,11 @@ async fn get_me(_access: Access<Oneself, Myself>, me: Me) -> ApiResult<Versioned
 async fn update_me(
     access: Access<Oneself, Myself>,
     patch: Valid<ProfilePatch>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Versioned<ApiResponse<UserResponse>>> {
     let ProfilePatch { display_name, phone } = patch.0;
-    let view = app.accounts().update_profile(&access, display_name.0, phone.0, &asked.origin).await?;
+    let view = app.accounts().update_profile(&access, display_name.0, phone.0, &call.meta).await?;
     Ok(Versioned::one(&view, Into::into))
 }
 
@@ -111,7 +111,7 @@ async fn change_password(
     access: Access<Oneself, Myself>,
     me: Me,
     change: Choosing<PasswordChange>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<NoContent>> {
     let facts = app.session_states().tenant(me.0.view.user.tenant_id).await?.ok_or(app::Error::NotFound)?;
@@ -120,25 +120,25 @@ async fn change_password(
         app.new_passwords().judge(&facts, password, Some(&user.username), Some(&user.email)).await
     };
     let PasswordChange { current_password, new_password } = change.valid("new_password", judge).await?;
-    let change = async |origin: &Origin| {
-        app.accounts().change_password(&access, &facts, current_password, new_password, origin).await
+    let change = async |meta: &RequestMeta| {
+        app.accounts().change_password(&access, &facts, current_password, new_password, meta).await
     };
-    asked.idempotent(&app, change, |()| NoContent).await
+    call.idempotent(&app, change, |()| NoContent).await
 }
 
 async fn change_email(
     access: Access<Oneself, Myself>,
     me: Me,
     change: Valid<EmailChange>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<Accepted<Message>>> {
     let facts = app.session_states().tenant(me.0.view.user.tenant_id).await?.ok_or(app::Error::NotFound)?;
     let EmailChange { email, current_password } = change.0;
     let change =
-        async |origin: &Origin| app.accounts().change_email(&access, &facts, email, current_password, origin).await;
+        async |meta: &RequestMeta| app.accounts().change_email(&access, &facts, email, current_password, meta).await;
     let told = |()| Accepted(Message { message: "Follow the link that is mailed to the new address." });
-    asked.idempotent(&app, change, told).await
+    call.idempotent(&app, change, told).await
 }
 
 async fn list_sessions(
@@ -166,20 +166,20 @@ async fn get_session(
 async fn revoke_all_sessions(
     access: Access<Oneself, Myself>,
     _: NoBody,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<ApiResponse<SessionRevokeResponse>>> {
-    let end = async |origin: &Origin| app.sessions().end_own(&access, origin).await;
-    asked.idempotent(&app, end, |revoked| ApiResponse(revoked.into())).await
+    let end = async |meta: &RequestMeta| app.sessions().end_own(&access, meta).await;
+    call.idempotent(&app, end, |revoked| ApiResponse(revoked.into())).await
 }
 
 async fn revoke_session(
     access: Access<Oneself, Myself>,
     id: PathId<SessionId>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<ApiResponse<SessionRevokeResponse>> {
-    let ended = app.sessions().end(&access, id.0, &asked.origin).await?;
+    let ended = app.sessions().end(&access, id.0, &call.meta).await?;
     Ok(ApiResponse(SessionRevokeResponse {
         revoked_count: u64::from(ended),
         session_ids: if ended { vec![id.0] } else { Vec::new() },

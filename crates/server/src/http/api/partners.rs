@@ -24,7 +24,7 @@ use crate::{
         },
         idempotency::Idempotent,
         operation::Operations,
-        request::Asked,
+        request::ChangeRequest,
     },
     input::{Patch, Set, input},
 };
@@ -198,7 +198,7 @@ async fn list(
 async fn create(
     access: Access<WritePartners, Everything>,
     new: Valid<PartnerCreateRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<Created<PartnerResponse>>> {
     let PartnerCreateRequest {
@@ -210,8 +210,7 @@ async fn create(
         max_applications_per_tenant,
     } = new.0;
     let new = NewPartner { name, slug, contact_email, max_tenants, max_users_per_tenant, max_applications_per_tenant };
-    asked
-        .idempotent(&app, async |origin| app.partners().create(&access, new, origin).await, |made| Created(made.into()))
+    call.idempotent(&app, async |meta| app.partners().create(&access, new, meta).await, |made| Created(made.into()))
         .await
 }
 
@@ -227,7 +226,7 @@ async fn update(
     access: Access<WritePartners, Everything>,
     id: PathId<PartnerId>,
     patch: ValidOrDry<PartnerPatchRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Versioned<WithEffects<PartnerResponse>>> {
     let mode = patch.1;
@@ -250,7 +249,7 @@ async fn update(
         max_applications_per_tenant: max_applications_per_tenant.0,
         settings: None,
     };
-    let (partner, effects) = app.partners().update(&access, id.0, patch, mode, &asked.origin).await?;
+    let (partner, effects) = app.partners().update(&access, id.0, patch, mode, &call.meta).await?;
     Ok(Versioned::changed(partner, effects, Into::into))
 }
 
@@ -258,8 +257,8 @@ async fn delete_one(
     access: Access<DeletePartners, Everything>,
     id: PathId<PartnerId>,
     mode: RealOrDry,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Removal<PartnerResponse>> {
-    Ok(Removal::of(mode.0, app.partners().delete(&access, id.0, mode.0, &asked.origin).await?))
+    Ok(Removal::of(mode.0, app.partners().delete(&access, id.0, mode.0, &call.meta).await?))
 }

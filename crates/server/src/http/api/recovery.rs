@@ -14,7 +14,7 @@ use crate::{
             valid::{Choosing, Faulty, Valid},
         },
         operation::{CONFLICT, FORBIDDEN, INVALID_LINK, Operations, RATE_LIMITED},
-        request::Asked,
+        request::ChangeRequest,
     },
     input::{Opaque, input},
 };
@@ -79,45 +79,45 @@ pub(super) fn mount(operations: &mut Operations) {
 async fn forgot(
     tenant: PathTenant,
     request: Valid<MailRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Accepted<Message>> {
-    asked.limited(app.recovery().ask(&tenant.0, Wish::PasswordReset, request.0.email, &asked.origin).await)?;
+    call.limited(app.recovery().ask(&tenant.0, Wish::PasswordReset, request.0.email, &call.meta).await)?;
     Ok(Accepted(ASKED))
 }
 
 async fn reset(
     tenant: PathTenant,
     request: Choosing<PasswordResetRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<NoContent> {
     let judge = async |faulty: &Faulty, password| {
         let Some(Opaque::<4096>(token)) = faulty.text("token") else { return Ok(None) };
         let link = (Purpose::PasswordReset, token.as_str());
-        app.new_passwords().judge_with_link(&tenant.0, link, password, None, &asked.origin).await
+        app.new_passwords().judge_with_link(&tenant.0, link, password, None, &call.meta).await
     };
     let PasswordResetRequest { token, new_password } = request.valid("new_password", judge).await?;
-    app.recovery().reset_password(&tenant.0, &token.0, new_password, &asked.origin).await?;
+    app.recovery().reset_password(&tenant.0, &token.0, new_password, &call.meta).await?;
     Ok(NoContent)
 }
 
 async fn resend(
     tenant: PathTenant,
     request: Valid<MailRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Accepted<Message>> {
-    asked.limited(app.recovery().ask(&tenant.0, Wish::Verification, request.0.email, &asked.origin).await)?;
+    call.limited(app.recovery().ask(&tenant.0, Wish::Verification, request.0.email, &call.meta).await)?;
     Ok(Accepted(ASKED))
 }
 
 async fn verify(
     tenant: PathTenant,
     request: Valid<EmailVerifyRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<NoContent> {
-    app.accounts().verify_email(&tenant.0, &request.0.token.0, &asked.origin).await?;
+    app.accounts().verify_email(&tenant.0, &request.0.token.0, &call.meta).await?;
     Ok(NoContent)
 }

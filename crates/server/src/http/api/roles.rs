@@ -15,7 +15,7 @@ use crate::{
     app::{
         App,
         authority::roles::{AnyRole, RoleFilter},
-        request::client::Origin,
+        request::client::RequestMeta,
     },
     http::{
         conditional::Versioned,
@@ -27,7 +27,7 @@ use crate::{
         },
         idempotency::Idempotent,
         operation::Operations,
-        request::Asked,
+        request::ChangeRequest,
     },
     input::{Many, Opaque, Set, input},
 };
@@ -217,26 +217,26 @@ async fn list<L: Anywhere, Q: Narrow<RoleFilter> + 'static>(
 async fn create(
     access: Access<WriteRoles, Directory>,
     new: Valid<RoleCreateRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<Created<RoleResponse>>> {
     let RoleCreateRequest { name, tenant_id, permissions } = new.0;
     let permissions = PermissionSet::new(permissions.0);
-    let create = async |origin: &Origin| app.roles().create(&access, tenant_id, name, permissions, origin).await;
-    asked.idempotent(&app, create, |role| Created(AnyRole::Custom(role).into())).await
+    let create = async |meta: &RequestMeta| app.roles().create(&access, tenant_id, name, permissions, meta).await;
+    call.idempotent(&app, create, |role| Created(AnyRole::Custom(role).into())).await
 }
 
 async fn create_in_tenant(
     access: Access<WriteRoles, InTenant>,
     tenant: PathId<TenantId>,
     new: Valid<TenantRoleCreateRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<Created<RoleResponse>>> {
     let TenantRoleCreateRequest { name, permissions } = new.0;
     let permissions = PermissionSet::new(permissions.0);
-    let create = async |origin: &Origin| app.roles().create(&access, tenant.0, name, permissions, origin).await;
-    asked.idempotent(&app, create, |role| Created(AnyRole::Custom(role).into())).await
+    let create = async |meta: &RequestMeta| app.roles().create(&access, tenant.0, name, permissions, meta).await;
+    call.idempotent(&app, create, |role| Created(AnyRole::Custom(role).into())).await
 }
 
 async fn get_one<L: Anywhere>(
@@ -251,11 +251,11 @@ async fn update<L: Anywhere>(
     access: Access<WriteRoles, L>,
     id: PathId<RoleId>,
     patch: Valid<RolePatchRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Versioned<ApiResponse<RoleResponse>>> {
     let (name, permissions) = patch.0.parts();
-    let role = app.roles().update(&access, id.0, name, permissions, &asked.origin).await?;
+    let role = app.roles().update(&access, id.0, name, permissions, &call.meta).await?;
     Ok(Versioned::one(AnyRole::Custom(role), Into::into))
 }
 
@@ -263,8 +263,8 @@ async fn delete_one<L: Anywhere>(
     access: Access<DeleteRoles, L>,
     id: PathId<RoleId>,
     mode: RealOrDry,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Removal<RoleResponse>> {
-    Ok(Removal::of(mode.0, app.roles().delete(&access, id.0, mode.0, &asked.origin).await?))
+    Ok(Removal::of(mode.0, app.roles().delete(&access, id.0, mode.0, &call.meta).await?))
 }

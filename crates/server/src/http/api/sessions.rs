@@ -13,7 +13,7 @@ use gatehouse_domain::{
 use crate::{
     app::{
         App,
-        request::client::Origin,
+        request::client::RequestMeta,
         sessions::{
             list::{SessionFilter, SessionSort},
             revocation::{Everywhere, Which},
@@ -32,7 +32,7 @@ use crate::{
         },
         idempotency::Idempotent,
         operation::Operations,
-        request::Asked,
+        request::ChangeRequest,
     },
     input::{Flag, Opaque, input},
 };
@@ -195,35 +195,36 @@ async fn get_one<L: Anywhere>(
 async fn revoke<L: Anywhere>(
     access: Access<RevokeSessions, L>,
     id: PathId<SessionId>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<NoContent> {
-    app.sessions().end(&access, id.0, &asked.origin).await?;
+    app.sessions().end(&access, id.0, &call.meta).await?;
     Ok(NoContent)
 }
 
 async fn revoke_everywhere(
     access: Access<RevokeSessions, Directory>,
     whose: ValidOrDry<AdminRevokeRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<WithEffects<SessionRevokeResponse>>> {
     let mode = whose.1;
     let except_current = whose.0.except_current.0;
     let whose = whose.0.parse()?;
-    let end = async |origin: &Origin| app.sessions().end_everywhere(&access, whose, except_current, mode, origin).await;
-    asked.idempotent(&app, end, |(revoked, effects)| WithEffects(revoked.into(), effects)).await
+    let end =
+        async |meta: &RequestMeta| app.sessions().end_everywhere(&access, whose, except_current, mode, meta).await;
+    call.idempotent(&app, end, |(revoked, effects)| WithEffects(revoked.into(), effects)).await
 }
 
 async fn revoke_all(
     access: Access<RevokeSessions, InTenant>,
     mode: RealOrDry,
     _: NoBody,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<WithEffects<SessionRevokeResponse>>> {
-    let end = async |origin: &Origin| app.sessions().end_of_tenant(&access, mode.0, origin).await;
-    asked.idempotent(&app, end, |(revoked, effects)| WithEffects(revoked.into(), effects)).await
+    let end = async |meta: &RequestMeta| app.sessions().end_of_tenant(&access, mode.0, meta).await;
+    call.idempotent(&app, end, |(revoked, effects)| WithEffects(revoked.into(), effects)).await
 }
 
 async fn stats(access: Access<ReadSessions, InTenant>, app: Data<App>) -> ApiResult<ApiResponse<SessionStatsResponse>> {
@@ -249,12 +250,12 @@ async fn revoke_of_user(
     access: Access<RevokeSessions, OfUser>,
     user: PathId<UserId>,
     which: Valid<SessionRevokeRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<ApiResponse<SessionRevokeResponse>>> {
     let which = which.0.parse()?;
-    let end = async |origin: &Origin| app.sessions().end_of_user(&access, user.0, which, origin).await;
-    asked.idempotent(&app, end, |revoked| ApiResponse(revoked.into())).await
+    let end = async |meta: &RequestMeta| app.sessions().end_of_user(&access, user.0, which, meta).await;
+    call.idempotent(&app, end, |revoked| ApiResponse(revoked.into())).await
 }
 
 impl AdminRevokeRequest {

@@ -17,7 +17,7 @@ use crate::{
             valid::{Choosing, Faulty},
         },
         operation::{CONFLICT, INVALID_CREDENTIALS, Operations},
-        request::Asked,
+        request::ChangeRequest,
     },
     input::{Opaque, input},
 };
@@ -46,16 +46,16 @@ pub(super) fn mount(operations: &mut Operations) {
 async fn create(
     _: Anybody,
     new: Choosing<SetupRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Created<UserResponse>> {
     let judge = async |faulty: &Faulty, password| {
         let Some(Opaque::<4096>(token)) = faulty.text("token") else { return Ok(None) };
         let (username, email) = (faulty.text("username"), faulty.text("email"));
-        app.setup().judge(&token, password, username.as_ref(), email.as_ref(), &asked.origin).await
+        app.setup().judge(&token, password, username.as_ref(), email.as_ref(), &call.meta).await
     };
     let SetupRequest { token, email, username, password } = new.valid("password", judge).await?;
     let view =
-        app.setup().complete(SetUp { token: Secret::new(token.0), email, username, password }, &asked.origin).await?;
+        app.setup().complete(SetUp { token: Secret::new(token.0), email, username, password }, &call.meta).await?;
     Ok(Created((&view).into()))
 }

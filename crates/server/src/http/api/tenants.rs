@@ -29,7 +29,7 @@ use crate::{
         },
         idempotency::Idempotent,
         operation::Operations,
-        request::Asked,
+        request::ChangeRequest,
     },
     input::{Patch, Set, input},
 };
@@ -237,7 +237,7 @@ async fn list(
 async fn create(
     access: Access<WriteTenants, Directory>,
     new: Valid<TenantCreateRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<Created<TenantResponse>>> {
     let TenantCreateRequest { name, slug, partner_id, contact_email, settings, branding } = new.0;
@@ -251,8 +251,7 @@ async fn create(
     };
     settings.iter().for_each(|patch| patch.apply(&mut new.settings));
     branding.iter().for_each(|patch| patch.apply(&mut new.branding));
-    asked
-        .idempotent(&app, async |origin| app.tenants().create(&access, new, origin).await, |made| Created(made.into()))
+    call.idempotent(&app, async |meta| app.tenants().create(&access, new, meta).await, |made| Created(made.into()))
         .await
 }
 
@@ -268,7 +267,7 @@ async fn update(
     access: Access<WriteTenants, Directory>,
     id: PathId<TenantId>,
     patch: ValidOrDry<TenantPatchRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Versioned<WithEffects<TenantResponse>>> {
     let mode = patch.1;
@@ -286,7 +285,7 @@ async fn update(
     let merge_settings = Arc::new(move |stored: &mut Settings| settings.iter().for_each(|patch| patch.apply(stored)));
     let merge_branding = Arc::new(move |stored: &mut Branding| branding.iter().for_each(|patch| patch.apply(stored)));
     let (tenant, effects) =
-        app.tenants().update(&access, id.0, patch, (merge_settings, merge_branding), mode, &asked.origin).await?;
+        app.tenants().update(&access, id.0, patch, (merge_settings, merge_branding), mode, &call.meta).await?;
     Ok(Versioned::changed(tenant, effects, Into::into))
 }
 
@@ -294,8 +293,8 @@ async fn delete_one(
     access: Access<DeleteTenants, Directory>,
     id: PathId<TenantId>,
     mode: RealOrDry,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Removal<TenantResponse>> {
-    Ok(Removal::of(mode.0, app.tenants().delete(&access, id.0, mode.0, &asked.origin).await?))
+    Ok(Removal::of(mode.0, app.tenants().delete(&access, id.0, mode.0, &call.meta).await?))
 }

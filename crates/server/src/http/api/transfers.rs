@@ -7,7 +7,7 @@ use gatehouse_domain::{
 };
 
 use crate::{
-    app::{App, request::client::Origin},
+    app::{App, request::client::RequestMeta},
     http::{
         api::user_import::{
             self, ByLine, Located, UserImportPage, UserImportQuery, UserImportRejectPage, UserImportRejectResponse,
@@ -24,7 +24,7 @@ use crate::{
         },
         idempotency::Idempotent,
         operation::Operations,
-        request::Asked,
+        request::ChangeRequest,
     },
 };
 
@@ -117,10 +117,10 @@ async fn download<L: Anywhere>(
     access: Access<ReadUsers, L>,
     tenant: PathId<TenantId>,
     how: Filtered<FileQuery>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<File<UserLines, UserTable>> {
-    user_import::download(&access, tenant.0, &how.0, asked, app).await
+    user_import::download(&access, tenant.0, &how.0, call, app).await
 }
 
 async fn list<L: Anywhere>(
@@ -137,11 +137,11 @@ async fn create<L: Anywhere>(
     access: Access<WriteUsers, L>,
     tenant: PathId<TenantId>,
     how: Filtered<UserImportQuery>,
-    asked: Asked,
+    call: ChangeRequest,
     file: UserFile,
     app: Data<App>,
 ) -> ApiResult<Located> {
-    user_import::create(&access, tenant.0, &how.0, file, asked, &app).await
+    user_import::create(&access, tenant.0, &how.0, file, call, &app).await
 }
 
 async fn get_one<L: Anywhere>(
@@ -158,11 +158,11 @@ async fn cancel<L: Anywhere>(
     tenant: PathId<TenantId>,
     id: PathId<JobId>,
     _: NoBody,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<ApiResponse<UserImportResponse>>> {
-    let cancel = async |origin: &Origin| app.imports().cancel(&access, tenant.0, id.0, origin).await;
-    asked.idempotent(&app, cancel, |import| ApiResponse(import.into())).await
+    let cancel = async |meta: &RequestMeta| app.imports().cancel(&access, tenant.0, id.0, meta).await;
+    call.idempotent(&app, cancel, |import| ApiResponse(import.into())).await
 }
 
 async fn list_rejects<L: Anywhere>(

@@ -34,7 +34,7 @@ use crate::{
         extract::{file::UserFile, page::Sort},
         idempotency::Idempotent,
         operation::{About, Describe},
-        request::Asked,
+        request::ChangeRequest,
     },
     input::{At, Field, Flag, Raw, input, text},
     transfer,
@@ -246,14 +246,14 @@ pub async fn create(
     tenant: TenantId,
     how: &UserImportQuery,
     file: UserFile,
-    asked: Asked,
+    call: ChangeRequest,
     app: &App,
 ) -> ApiResult<Located> {
     let (upload, format) = file.take(app, grant, tenant).await?;
     let on_conflict = how.on_conflict.map_or(OnConflict::Fail, |rule| rule.0);
     let order = Order { format, on_conflict, dry_run: how.dry_run.0 };
-    let queue = async |origin: &app::request::client::Origin| app.imports().queue(&upload, order, origin).await;
-    let answered = asked.idempotent(app, queue, |import| Queued(import.into())).await;
+    let queue = async |meta: &app::request::client::RequestMeta| app.imports().queue(&upload, order, meta).await;
+    let answered = call.idempotent(app, queue, |import| Queued(import.into())).await;
     match answered {
         Ok(Idempotent::Fresh(_)) => upload.keep(),
         _ => app.uploads().discard(upload).await,
@@ -289,10 +289,10 @@ pub async fn download(
     grant: &Grant<ReadUsers>,
     tenant: TenantId,
     how: &FileQuery,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<File<UserLines, UserTable>> {
     let format: Format = how.format();
-    let export = app.exports().begin(grant, tenant, false, asked.origin.ctx).await?;
+    let export = app.exports().begin(grant, tenant, false, call.meta.ctx).await?;
     download::respond(Users { app, export, file: transfer::UserFile { format, password_hashes: false } }, format).await
 }

@@ -19,7 +19,7 @@ use crate::{
             users::{CreateUser, UserFilter},
         },
         effects::Mode,
-        request::client::Origin,
+        request::client::RequestMeta,
     },
     http::{
         api::{
@@ -36,7 +36,7 @@ use crate::{
         },
         idempotency::Idempotent,
         operation::Operations,
-        request::Asked,
+        request::ChangeRequest,
     },
     input::{AttributesField, Flag, Patch, Set, input},
 };
@@ -269,50 +269,46 @@ async fn list<L: Anywhere, Q: Narrow<UserFilter> + 'static>(
 async fn create(
     access: Access<WriteUsers, Directory>,
     new: Valid<UserCreateRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<Created<NewUserResponse>>> {
     let UserCreateRequest { tenant_id, username, email, display_name, phone, delivery } = new.0;
     let new = CreateUser { tenant_id, username, email, display_name, phone, delivery: DeliveryField::of(delivery) };
-    asked
-        .idempotent(&app, async |origin| app.users().create(&access, new, origin).await, |made| Created(made.into()))
-        .await
+    call.idempotent(&app, async |meta| app.users().create(&access, new, meta).await, |made| Created(made.into())).await
 }
 
 async fn create_in_tenant(
     access: Access<WriteUsers, InTenant>,
     tenant: PathId<TenantId>,
     new: Valid<TenantUserCreateRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<Created<NewUserResponse>>> {
     let TenantUserCreateRequest { username, email, display_name, phone, delivery } = new.0;
     let new =
         CreateUser { tenant_id: tenant.0, username, email, display_name, phone, delivery: DeliveryField::of(delivery) };
-    asked
-        .idempotent(&app, async |origin| app.users().create(&access, new, origin).await, |made| Created(made.into()))
-        .await
+    call.idempotent(&app, async |meta| app.users().create(&access, new, meta).await, |made| Created(made.into())).await
 }
 
 async fn invite<L: Anywhere>(
     access: Access<WriteUsers, L>,
     id: PathId<UserId>,
     request: Valid<InvitationRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<Created<InvitationResponse>>> {
     let delivery = DeliveryField::of(request.0.delivery).unwrap_or(Delivery::Email);
-    let invite = async |origin: &Origin| app.invitations().create(&access, id.0, delivery, origin).await;
-    asked.idempotent(&app, invite, |made| Created(made.into())).await
+    let invite = async |meta: &RequestMeta| app.invitations().create(&access, id.0, delivery, meta).await;
+    call.idempotent(&app, invite, |made| Created(made.into())).await
 }
 
 async fn cancel_invitation<L: Anywhere>(
     access: Access<WriteUsers, L>,
     id: PathId<UserId>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<NoContent> {
-    app.invitations().cancel(&access, id.0, &asked.origin).await?;
+    app.invitations().cancel(&access, id.0, &call.meta).await?;
     Ok(NoContent)
 }
 
@@ -320,11 +316,11 @@ async fn reset_password<L: Anywhere>(
     access: Access<WriteUsers, L>,
     id: PathId<UserId>,
     _: NoBody,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<ApiResponse<SessionRevokeResponse>>> {
-    let reset = async |origin: &Origin| app.recovery().force_reset(&access, id.0, origin).await;
-    asked.idempotent(&app, reset, |revoked| ApiResponse(revoked.into())).await
+    let reset = async |meta: &RequestMeta| app.recovery().force_reset(&access, id.0, meta).await;
+    call.idempotent(&app, reset, |revoked| ApiResponse(revoked.into())).await
 }
 
 async fn get_one<L: Anywhere>(
@@ -339,10 +335,10 @@ async fn update<L: Anywhere>(
     access: Access<WriteUsers, L>,
     id: PathId<UserId>,
     patch: ValidOrDry<UserPatchRequest>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Versioned<WithEffects<AdminUserResponse>>> {
-    let (user, effects) = app.users().update(&access, id.0, patch.0.into(), patch.1, &asked.origin).await?;
+    let (user, effects) = app.users().update(&access, id.0, patch.0.into(), patch.1, &call.meta).await?;
     Ok(Versioned::changed(user, effects, |user| (&user).into()))
 }
 
@@ -350,21 +346,21 @@ async fn unlock<L: Anywhere>(
     access: Access<WriteUsers, L>,
     id: PathId<UserId>,
     _: NoBody,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<ApiResponse<AdminUserResponse>>> {
-    let unlock = async |origin: &Origin| app.users().unlock(&access, id.0, origin).await;
-    asked.idempotent(&app, unlock, |user| ApiResponse((&user).into())).await
+    let unlock = async |meta: &RequestMeta| app.users().unlock(&access, id.0, meta).await;
+    call.idempotent(&app, unlock, |user| ApiResponse((&user).into())).await
 }
 
 async fn delete_one<L: Anywhere>(
     access: Access<DeleteUsers, L>,
     id: PathId<UserId>,
     how: Filtered<UserDeletionQuery>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Removal<AdminUserResponse>> {
     let (mode, erase) = how.0.parts();
-    let (view, effects) = app.users().delete(&access, id.0, erase, mode, &asked.origin).await?;
+    let (view, effects) = app.users().delete(&access, id.0, erase, mode, &call.meta).await?;
     Ok(Removal::of(mode, (&view, effects)))
 }

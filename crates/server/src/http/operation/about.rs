@@ -12,7 +12,7 @@ use utoipa::{
 
 use crate::{
     app::App,
-    http::{Site, envelope::ApiResult, extract::access::InPath, request::Asked},
+    http::{Site, envelope::ApiResult, extract::access::InPath, request::ChangeRequest},
     input::Property,
 };
 
@@ -34,7 +34,7 @@ pub trait SaysWho: Describe {}
 
 impl Describe for Data<App> {}
 impl Describe for Data<Site> {}
-impl Describe for Asked {}
+impl Describe for ChangeRequest {}
 impl Describe for HttpRequest {}
 /// What pages answer, which no document describes.
 impl Describe for HttpResponse {}

@@ -45,11 +45,13 @@ mod tests {
         throttle::Failures,
         user::{NewUser, UserPatch, UserStatus},
     };
-    use gatehouse_persistence::{Ctx, TenantFacts, WriteTx};
+    use gatehouse_persistence::{ChangeContext, TenantFacts, WriteTx};
 
     use super::super::{CHALLENGE_LIFETIME, Challenged, Shown};
     use crate::{
-        app::{App, Error, Result, platform::setup::DEFAULT_TENANT, request::client::Origin, sign_in::complete::Step},
+        app::{
+            App, Error, Result, platform::setup::DEFAULT_TENANT, request::client::RequestMeta, sign_in::complete::Step,
+        },
         config::Config,
         env::{Env, ManualClock},
         security::password::Cost,
@@ -102,12 +104,12 @@ mod tests {
             let work = async move |tx: &WriteTx<'_>| {
                 Ok::<_, Error>(tx.system(SystemReason::Setup).insert(user.clone()).await?)
             };
-            self.app.db().write(Ctx::at(self.app.env().now()), work).await.unwrap();
+            self.app.db().write(ChangeContext::at(self.app.env().now()), work).await.unwrap();
         }
 
-        fn origin(&self) -> Origin {
-            Origin {
-                ctx: Ctx::at(self.app.env().now()),
+        fn meta(&self) -> RequestMeta {
+            RequestMeta {
+                ctx: ChangeContext::at(self.app.env().now()),
                 declared_device: None,
                 store_response: None,
                 base_url: "https://id.example.com".into(),
@@ -116,7 +118,7 @@ mod tests {
 
         async fn password(&self, name: &str) -> Step {
             let (name, password) = (LoginName::parse(name).unwrap(), Password::parse(PASSWORD).unwrap());
-            self.app.sign_in().password(&self.facts, &name, password, None, &self.origin()).await.result.unwrap()
+            self.app.sign_in().password(&self.facts, &name, password, None, &self.meta()).await.result.unwrap()
         }
 
         async fn challenge(&self) -> Secret<String> {
@@ -134,12 +136,12 @@ mod tests {
         async fn show_in(&self, facts: &TenantFacts, challenge: &Secret<String>, word: &str) -> Result<Step> {
             let (challenge, value) = (challenge.clone(), Secret::new(word.to_owned()));
             let shown = Shown { challenge, kind: "code_word".to_owned(), value };
-            self.app.sign_in().factor(facts, &shown, &self.origin()).await.result
+            self.app.sign_in().factor(facts, &shown, &self.meta()).await.result
         }
 
         async fn failures(&self) -> Failures {
             let name = LoginName::parse("ada").unwrap();
-            self.app.attempts().of_name(&self.facts, &name, None, &self.origin()).await.unwrap().failures
+            self.app.attempts().of_name(&self.facts, &name, None, &self.meta()).await.unwrap().failures
         }
     }
 
@@ -190,7 +192,7 @@ mod tests {
         let work = async move |tx: &WriteTx<'_>| {
             Ok::<_, Error>(tx.system(SystemReason::Setup).update(changed.clone()).await.map(drop)?)
         };
-        stage.app.db().write(Ctx::at(stage.app.env().now()), work).await.unwrap();
+        stage.app.db().write(ChangeContext::at(stage.app.env().now()), work).await.unwrap();
         assert!(matches!(stage.show(&challenge, WORD).await, Err(Error::InvalidCredentials)));
     }
 
@@ -205,7 +207,7 @@ mod tests {
         let work = async move |tx: &WriteTx<'_>| {
             Ok::<_, Error>(tx.system(SystemReason::Setup).update(changed.clone()).await.map(drop)?)
         };
-        stage.app.db().write(Ctx::at(now), work).await.unwrap();
+        stage.app.db().write(ChangeContext::at(now), work).await.unwrap();
         assert!(matches!(stage.show(&challenge, WORD).await, Err(Error::InvalidCredentials)));
         assert_eq!(stage.failures().await.account.failures, 1);
     }

@@ -11,7 +11,7 @@ use gatehouse_domain::authz::{ReadSettings, WriteSettings};
 
 use super::{OneEffectiveSettings, OneSettings, SettingsPatch, SettingsResponse};
 use crate::{
-    app::{App, settings::Place},
+    app::{App, settings::SettingsOwner},
     http::{
         conditional::Versioned,
         envelope::{ApiResponse, ApiResult, WithChanges},
@@ -21,7 +21,7 @@ use crate::{
         },
         operation::{Describe, Operations},
         problem::Failure,
-        request::Asked,
+        request::ChangeRequest,
     },
 };
 
@@ -31,37 +31,37 @@ pub trait Decides: Anywhere {
     ///
     /// # Errors
     /// When the path names nobody.
-    fn place(request: &HttpRequest) -> Result<Place, Failure>;
+    fn place(request: &HttpRequest) -> Result<SettingsOwner, Failure>;
 }
 
 impl Decides for AtPlatform {
-    fn place(_: &HttpRequest) -> Result<Place, Failure> {
-        Ok(Place::Platform)
+    fn place(_: &HttpRequest) -> Result<SettingsOwner, Failure> {
+        Ok(SettingsOwner::Platform)
     }
 }
 
 impl Decides for AtPartner {
-    fn place(request: &HttpRequest) -> Result<Place, Failure> {
-        path(request).map(Place::Partner)
+    fn place(request: &HttpRequest) -> Result<SettingsOwner, Failure> {
+        path(request).map(SettingsOwner::Partner)
     }
 }
 
 impl Decides for Directory {
-    fn place(request: &HttpRequest) -> Result<Place, Failure> {
-        path(request).map(Place::Tenant)
+    fn place(request: &HttpRequest) -> Result<SettingsOwner, Failure> {
+        path(request).map(SettingsOwner::Tenant)
     }
 }
 
 impl Decides for InTenant {
-    fn place(request: &HttpRequest) -> Result<Place, Failure> {
-        path(request).map(Place::Tenant)
+    fn place(request: &HttpRequest) -> Result<SettingsOwner, Failure> {
+        path(request).map(SettingsOwner::Tenant)
     }
 }
 
 /// Who decides the settings of a request.
 #[derive(Debug)]
 pub struct Decider<L> {
-    place: Place,
+    place: SettingsOwner,
     of: PhantomData<L>,
 }
 
@@ -171,9 +171,9 @@ async fn update<L: Decides>(
     access: Access<WriteSettings, L>,
     decider: Decider<L>,
     patch: ValidOrDry<SettingsPatch>,
-    asked: Asked,
+    call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Versioned<WithChanges<SettingsResponse>>> {
     let (merge, mode) = (patch.0.into_merge(), patch.1);
-    Ok(app.settings().update(&access, decider.place, merge, mode, &asked.origin).await?.into())
+    Ok(app.settings().update(&access, decider.place, merge, mode, &call.meta).await?.into())
 }
