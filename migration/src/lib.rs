@@ -69,6 +69,7 @@ migrations! {
     m20261130_000110_index_tenants_of_events,
     m20261130_000111_name_users_of_jobs,
     m20261130_000112_key_names,
+    m20261130_000140_end_links_of_suspended_users,
 }
 
 pub use m20261129_000070_chain_audit_roots::{AUDIT_TRIGGERS, AuditTrigger};

@@ -23,6 +23,7 @@ use lettre::{
 
 use crate::security::private::{private_folder, write_private};
 
+pub(crate) use letter::inert;
 pub use letter::{Letter, Link};
 
 /// How long one step of the conversation with a mail server may take.
@@ -349,6 +350,14 @@ mod tests {
     fn what_people_may_choose_is_inert_in_the_html() {
         let html = letter("<i>", "\"><script>").html().unwrap();
         assert!(html.contains("&#60;b&#62;Hello&#60;/b&#62; &#38; welcome") && !html.contains("<script"), "{html}");
+    }
+
+    #[test]
+    fn name_of_the_tenant_becomes_no_link_in_the_footer() {
+        let letter = letter("www.evil.example", "Hello");
+        for body in [letter.text(), letter.html().unwrap()] {
+            assert!(!body.contains("evil.example"), "{body}");
+        }
     }
 
     #[test]

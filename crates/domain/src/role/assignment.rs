@@ -162,6 +162,14 @@ impl Assignment {
         Some(Changed::new(next, Action::AssignmentDeleted, resource, by).with(fields).because("expired"))
     }
 
+    /// Ends with the move of a tenant that it ties to the partner that the tenant leaves: of that partner's people in the
+    /// tenant, or of the tenant's people at that partner. Nobody else could end it there afterwards.
+    pub fn end_with_move(self, by: &By, now: Timestamp) -> Changed<Self> {
+        let (resource, fields) = (self.resource(), self.fields());
+        let next = Self { deleted_at: Some(now), updated_at: now, ..self };
+        Changed::new(next, Action::AssignmentDeleted, resource, by).with(fields).because("tenant_moved")
+    }
+
     /// Moves or removes the end. The role is the assigned one, if the caller sees it.
     ///
     /// # Errors
@@ -178,7 +186,8 @@ impl Assignment {
         let mut fields = Fields::default();
         fields.change("expires_at", self.expires_at, expires_at);
         let (resource, endangers) = (self.resource(), expires_at.is_some() && self.administers_platform());
-        let next = Self { expires_at, updated_at: now, ..self };
+        let updated_at = if fields.is_empty() { self.updated_at } else { now };
+        let next = Self { expires_at, updated_at, ..self };
         let changed = Changed::new(next, Action::AssignmentUpdated, resource, caller.by()).with(fields);
         Ok(changed.endangering_platform(endangers))
     }

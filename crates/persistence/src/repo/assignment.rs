@@ -1,17 +1,21 @@
 //! Who holds which role where.
 
 use gatehouse_domain::{
+    authz::TenantRef,
     id::{AssignmentId, PartnerId, RoleId, TenantId, UserId},
     page::{Direction, Page, PageRequest},
     role::{Anchor, Assignment, BuiltinRole},
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, Condition, QueryFilter, Set};
+use sea_orm::{ColumnTrait, Condition, QueryFilter, QuerySelect, QueryTrait, Set};
 use uuid::Uuid;
 
 use crate::{
     db::Change,
-    entity::assignment::{ActiveModel, Column, Entity, Model},
+    entity::{
+        assignment::{ActiveModel, Column, Entity, Model},
+        tenant,
+    },
     error::{Error, Result},
     repo::{
         Home, Row, Versioned,
@@ -153,6 +157,25 @@ impl Scope<'_> {
         let same = same.filter(Column::RoleId.eq(as_this.role_id.uuid()));
         let same = same.filter(Column::AnchorKey.eq(anchor_key(as_this.anchor))).one(&self.exec).await?;
         same.map(Assignment::read).transpose()
+    }
+
+    /// What ties a tenant to its partner: assignments of other people of the partner in the tenant, and of the tenant's
+    /// people at the partner and in its other tenants.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn ties(&self, tenant: TenantRef) -> Result<Vec<Assignment>> {
+        let (id, partner) = (tenant.id.uuid(), tenant.partner_id.uuid());
+        let of_others = self.select::<Entity>().filter(Column::AnchorTenantId.eq(id));
+        let of_others = of_others.filter(Column::PartnerId.eq(partner)).filter(Column::TenantId.ne(id));
+        let tenants = self.select::<tenant::Entity>().filter(tenant::Column::PartnerId.eq(partner));
+        let others = tenants.filter(tenant::Column::Id.ne(id)).select_only().column(tenant::Column::Id).into_query();
+        let elsewhere = Condition::any().add(Column::AnchorPartnerId.eq(partner));
+        let elsewhere = elsewhere.add(Column::AnchorTenantId.in_subquery(others));
+        let of_own = self.select::<Entity>().filter(Column::TenantId.eq(id)).filter(elsewhere);
+        let mut ties = of_others.all(&self.exec).await?;
+        ties.extend(of_own.all(&self.exec).await?);
+        ties.into_iter().map(Assignment::read).collect()
     }
 
     /// Assignments of users within the scope, by creation.

@@ -129,6 +129,7 @@ async fn is_hidden(method: &str, scope: &Scope<'_>, of: &Theirs) -> Option<bool>
             let filter = AssignmentFilter { users: vec![user], ..AssignmentFilter::default() };
             hides(scope.assignments(&filter, WAY, &at).await, |list| list.total > 0)
         }
+        "ties" => hides(scope.ties(of.tenant.reference()).await, |ties| !ties.is_empty()),
         "same_assignment" => none(scope.same_assignment(&of.assignment).await),
         "audit_event" => none(scope.audit_event(of.event).await),
         "audit_events" => hides(scope.audit_events(&events, WAY, &at).await, |list| list.total > 0),

@@ -45,11 +45,27 @@ impl std::fmt::Debug for Link {
     }
 }
 
+/// A name in which no mail program sees the address of a page or of a mailbox: an invisible character (word joiner) stands
+/// behind each sign that such addresses have.
+pub(crate) fn inert(name: impl std::fmt::Display) -> String {
+    let name = name.to_string();
+    let mut inert = String::with_capacity(name.len());
+    let mut rest = name.chars().peekable();
+    while let Some(c) = rest.next() {
+        inert.push(c);
+        if matches!(c, '.' | ':' | '@' | '。') && rest.peek().is_some_and(|next| !next.is_whitespace()) {
+            inert.push('\u{2060}');
+        }
+    }
+    inert
+}
+
 /// The page of a letter. It loads nothing but the picture of its tenant.
 #[derive(Template)]
 #[template(path = "letter.html")]
 struct Page<'a> {
     letter: &'a Letter,
+    from: String,
     background: &'a str,
     text: &'static str,
 }
@@ -63,7 +79,7 @@ impl Letter {
     pub fn text(&self) -> String {
         let link = self.link.iter().map(|link| format!("{}:\n{}", link.label, link.url));
         let parts: Vec<_> = self.paragraphs.iter().cloned().chain(link).chain(self.after.iter().cloned()).collect();
-        format!("{}\n\n-- \n{}\n", parts.join("\n\n"), self.from)
+        format!("{}\n\n-- \n{}\n", parts.join("\n\n"), inert(&self.from))
     }
 
     /// As HTML, in the colours of the tenant.
@@ -73,6 +89,6 @@ impl Letter {
     pub fn html(&self) -> Result<String, askama::Error> {
         let colour = self.branding.primary_color.as_ref();
         let (background, text) = colour.map_or((COLOUR, "#ffffff"), |colour| (colour.as_str(), colour.text_colour()));
-        Page { letter: self, background, text }.render()
+        Page { letter: self, from: inert(&self.from), background, text }.render()
     }
 }

@@ -55,6 +55,38 @@ api_tests! {
         world.delete(&path(&weak)).bearer(&clerk).send().await.expect(204);
     }
 
+    async fn move_of_a_tenant_ends_what_ties_it_to_the_partner_that_it_leaves(world) {
+        world.tick();
+        let acme = world.tenant("acme").await;
+        let beta = world.tenant_of(&acme.partner_id, "beta").await;
+        let [owner, outsider] = [world.tenant_admin(&acme, "owner").await, world.person(&beta, "outsider").await];
+        let [paula, ines] = [world.partner_admin(&acme, "paula").await, world.person(&acme, "ines").await];
+        let admins = world.builtin("tenant_admin").await;
+        world.give(&outsider, &admins, json!({"level": "tenant", "tenant_id": acme.id})).await;
+        world.give(&ines, &admins, json!({"level": "tenant", "tenant_id": beta.id})).await;
+        let users = |tenant: &Tenant| format!("/tenants/{}/users", tenant.id);
+        let mut asked = Vec::new();
+        for (person, path, after) in [
+            (&owner, users(&acme), 200),
+            (&outsider, users(&acme), 404),
+            (&ines, users(&beta), 404),
+            (&paula, "/admin/tenants".to_owned(), 403),
+        ] {
+            let signed = world.login(person).await;
+            world.get(&path).bearer(&signed).send().await.expect(200);
+            asked.push((signed, path, after));
+        }
+        let target = world.partner("globex").await;
+        let admin = world.admin().await;
+        let path = format!("/admin/tenants/{}", acme.id);
+        world.patch(&path).bearer(&admin).json(json!({"partner_id": target})).send().await.expect(200);
+        for (signed, path, after) in asked {
+            assert_eq!(world.get(&path).bearer(&signed).send().await.status, after, "{path}");
+        }
+        let ended = "SELECT COUNT(*) FROM audit_events WHERE action = 'role_assignment.deleted' AND reason = 'tenant_moved'";
+        assert_eq!(world.number(ended).await, 3);
+    }
+
     async fn role_that_has_run_out_is_given_again(world) {
         let tenant = world.tenant("acme").await;
         let (ada, role) = (world.person(&tenant, "ada").await, world.role(&tenant, "support", &["users:read"]).await);

@@ -57,6 +57,16 @@ api_tests! {
         world.try_login("acme", "ada", PASSWORD).await.expect(200);
     }
 
+    async fn link_for_another_address_dies_when_its_user_is_suspended(world) {
+        let (_, ada, signed, _) = ada(&world).await;
+        change(&world, &signed, "new@acme.example", PASSWORD).await.expect(202);
+        let link = world.mail_to("new@acme.example").await.token();
+        for status in ["SUSPENDED", "ACTIVE"] {
+            world.set_status("users", &ada.id, status).await;
+        }
+        verify(&world, "acme", &link).await.problem(401, "invalid_link");
+    }
+
     /// R17, R18.
     async fn address_changes_when_the_new_one_is_confirmed_and_both_are_told(world) {
         let (.., signed, _) = ada(&world).await;

@@ -53,4 +53,5 @@ pub async fn users(survey: &mut Survey) {
     let scope = db.scope(&everywhere);
     let all = scope.assignments(&AssignmentFilter::default(), Direction::Descending, &page(1, 50)).await.unwrap();
     survey.look("the same assignment", scope.same_assignment(&all.items[0])).await;
+    survey.look("what ties a tenant to its partner", scope.ties(survey.ada.tenant())).await;
 }

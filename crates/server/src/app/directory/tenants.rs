@@ -140,7 +140,7 @@ impl Tenants<'_> {
             patch.branding = Some(merged_branding);
             let system = tx.system(SystemReason::Inheritance);
             let (decided, before) = (tenant.settings, tenant.layers(&above(system.read(), tenant.partner_id).await?));
-            let partner = tenant.partner_id;
+            let (partner, from) = (tenant.partner_id, tenant.reference());
             let (changed, ends) = tenant.update(patch, &grant.by(), tx.now());
             let tenant = changed.value();
             let after = if tenant.partner_id == partner {
@@ -151,6 +151,11 @@ impl Tenants<'_> {
             none_is_loosened(&after, &decided, &SETTINGS, &defaults)?;
             let area = Area::Tenant(TenantRef { id, partner_id: partner });
             evidence_is_kept(tx, &grant, area, [&before, &after], &defaults).await?;
+            if changed.value().partner_id != partner {
+                for tie in scope.ties(from).await? {
+                    scope.update(tie.end_with_move(&grant.by(), tx.now())).await?;
+                }
+            }
             let tenant = scope.update(changed).await?;
             if tenant.partner_id != partner {
                 its_users_fit(tx, tenant.reference()).await?;

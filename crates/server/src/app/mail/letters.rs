@@ -7,7 +7,7 @@ use gatehouse_domain::{
     user::{INVITATION_LIFETIME, RESET_LIFETIME, User, VERIFICATION_LIFETIME},
 };
 
-use crate::mail::{Letter, Link};
+use crate::mail::{Letter, Link, inert};
 
 const NOT_YOU: &str = "If that was not you, reset your password now and tell your administrator.";
 
@@ -17,21 +17,6 @@ fn hours(lifetime: std::time::Duration) -> String {
         hours if hours % 24 == 0 && hours > 24 => format!("{} days", hours / 24),
         hours => format!("{hours} hours"),
     }
-}
-
-/// A name in which no mail program sees the address of a page or of a mailbox: an invisible character (word joiner) stands
-/// behind each sign that such addresses have.
-fn inert(name: impl std::fmt::Display) -> String {
-    let name = name.to_string();
-    let mut inert = String::with_capacity(name.len());
-    let mut rest = name.chars().peekable();
-    while let Some(c) = rest.next() {
-        inert.push(c);
-        if matches!(c, '.' | ':' | '@' | '。') && rest.peek().is_some_and(|next| !next.is_whitespace()) {
-            inert.push('\u{2060}');
-        }
-    }
-    inert
 }
 
 /// The account of a user, by name where the address of the letter is confirmed as the user's.
