@@ -229,6 +229,11 @@ impl Db {
         self.0.observer.counted()
     }
 
+    /// Gives up connections that nobody uses: those that were opened on threads which have ended are of no more use.
+    pub fn forget_idle(&self) {
+        self.0.pool.forget_idle();
+    }
+
     /// How many connections are in use, and how many there may be.
     #[must_use]
     pub fn connections(&self) -> (usize, usize) {

@@ -245,6 +245,11 @@ impl Pool {
         Ok(asked.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?)
     }
 
+    /// Gives up what is idle; whoever needs a connection opens another.
+    pub(crate) fn forget_idle(&self) {
+        self.0.lose_idle();
+    }
+
     /// How many connections somebody has, and how many there may be.
     pub(crate) fn used(&self) -> (usize, usize) {
         let refused = self.0.rest().refused;

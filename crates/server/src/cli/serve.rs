@@ -109,6 +109,8 @@ pub(super) async fn serve(
         handle.stop(false).await;
         drop(metrics.await);
     }
+    // The threads that answered requests have ended, and with them their connections to the database.
+    app.db().forget_idle();
     if let Err(error) = app.maintenance().flush_activity().await {
         tracing::warn!(error = %error, "the last activity could not be written");
     }

@@ -78,6 +78,22 @@ async fn request_under_way_is_answered_before_sigterm_ends_the_process_with_succ
 }
 
 #[tokio::test]
+async fn what_a_process_knows_when_it_stops_is_written_down() {
+    on_both(async |place| {
+        let mut server = place.start();
+        let mut client = Client::new(server.port);
+        let signed = client.send(&login("default", "root")).await.unwrap();
+        assert_eq!(client.send(&get("/me", &signed.text("/access_token"))).await.unwrap().status, 200);
+        server.terminate();
+        assert_eq!(server.end(PATIENCE).code(), Some(0));
+        let log = std::fs::read_to_string(&server.log).unwrap();
+        let stop = log.split("\"message\":\"stopping\"").nth(1).unwrap();
+        assert!(!stop.contains("\"level\":\"WARN\""), "{stop}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn idle_process_stops_at_once() {
     on_both(async |place| {
         let mut server = place.start();
