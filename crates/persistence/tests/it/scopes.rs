@@ -52,6 +52,7 @@ async fn theirs(db: &Db, partner: &Partner, tenant: &Tenant, name: &str) -> Thei
     let user = user(db, tenant, name).await;
     let session = session(db, &user, NOW.minus(DAY)).await;
     let (at, holder, name) = (tenant.reference(), user.id, Name::parse(name).unwrap());
+    let over = Anchor::Partner(partner.id);
     let (role, assignment, import) = write(db, NOW, async move |tx| {
         let system = tx.system(SYSTEM);
         let id = RoleId::from_parts(NOW.unix_millis(), bytes());
@@ -59,6 +60,7 @@ async fn theirs(db: &Db, partner: &Partner, tenant: &Tenant, name: &str) -> Thei
         let role = system.insert(role).await?;
         let assignment =
             system.insert(assignment(at, holder, AnyRole::Custom(role.clone()), Anchor::Tenant(at.id))).await?;
+        system.insert(self::assignment(at, holder, AnyRole::Builtin(BuiltinRole::PartnerAdmin), over)).await?;
         let order = Order { format: Format::Csv, on_conflict: OnConflict::Fail, dry_run: false };
         let import = Import::queue(JobId::from_parts(NOW.unix_millis(), bytes()), at, order, &by(), NOW);
         Ok((role, assignment, system.insert(import).await?))
@@ -129,7 +131,7 @@ async fn is_hidden(method: &str, scope: &Scope<'_>, of: &Theirs) -> Option<bool>
             let filter = AssignmentFilter { users: vec![user], ..AssignmentFilter::default() };
             hides(scope.assignments(&filter, WAY, &at).await, |list| list.total > 0)
         }
-        "ties" => hides(scope.ties(of.tenant.reference()).await, |ties| !ties.is_empty()),
+        "ties" => hides(scope.ties(of.tenant.reference()).await, |ties| ties.iter().any(|tie| tie.user_id == user)),
         "same_assignment" => none(scope.same_assignment(&of.assignment).await),
         "audit_event" => none(scope.audit_event(of.event).await),
         "audit_events" => hides(scope.audit_events(&events, WAY, &at).await, |list| list.total > 0),
