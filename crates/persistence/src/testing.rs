@@ -72,8 +72,11 @@ impl Drop for Fresh {
 
 static SERIAL: AtomicU32 = AtomicU32::new(0);
 
+/// A name that no other process has, nor one of before that had the same id and was killed.
 fn unique() -> String {
-    format!("gh_{}_{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed))
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let random = RandomState::new().build_hasher().finish();
+    format!("gh_{}_{}_{random:016x}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Waits for work on a runtime and thread of its own, so that it does not matter where the caller runs.

@@ -162,16 +162,15 @@ impl Attempts<'_> {
     ///
     /// # Errors
     /// Those of [`pass`].
-    pub(crate) async fn still_open(
-        &self,
-        facts: &TenantFacts,
-        user: UserId,
-        keys: &AttemptKeys,
-        meta: &RequestMeta,
-    ) -> Result<()> {
-        let now = meta.ctx.now;
-        let attempt = self.db.system(AUTH).attempt_of(facts.reference(), user, keys, now).await?;
-        pass(self.gate(&attempt.failures, now))
+    pub(crate) async fn still_open(&self, keys: AttemptKeys, meta: &RequestMeta) -> Result<()> {
+        let rules = self.limits.attempts;
+        let work = async move |tx: &WriteTx<'_>| {
+            let (system, now) = (tx.system(AUTH), tx.now());
+            // Under the locks of the counters, so that it comes after whatever failed before.
+            let look = |failures: &Failures| (*failures, rules.gate(failures, now));
+            Ok::<_, Error>(system.update_failures(&keys, look).await?)
+        };
+        pass(self.db.write(meta.ctx.clone(), work).await?)
     }
 
     /// The rules by which attempts are judged.

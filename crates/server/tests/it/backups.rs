@@ -147,7 +147,7 @@ api_tests! {
     }
 
     async fn backup_of_an_earlier_release_is_brought_up_to_date(world) {
-        const EARLIER: &str = "m20261129_000096_count_given_roles";
+        const EARLIER: &str = "m20261130_000112_key_names";
         let acme = world.tenant("acme").await;
         let ada = world.person(&acme, "ada").await;
         let (keyring, target) = (keyring(&world), Target::Sqlite(path(&world, "earlier.db")));

@@ -33,7 +33,7 @@ DROP INDEX ix_user_imports_forget;
 ALTER TABLE user_imports RENAME COLUMN forget_at TO due_at;
 CREATE INDEX ix_user_imports_due ON user_imports (due_at) WHERE due_at IS NOT NULL;
 UPDATE user_imports SET due_at = (SELECT j.due_at FROM jobs j WHERE j.id = user_imports.id) WHERE state IN ('queued', 'running');
-DELETE FROM seaql_migrations WHERE version = 'm20261129_000095_create_jobs';
+DELETE FROM seaql_migrations WHERE version IN ('m20261129_000095_create_jobs', 'm20261130_000111_name_users_of_jobs');
 ";
 const SQLITE: &str = "
 DROP TRIGGER tg_user_imports_ended;

@@ -101,12 +101,12 @@ impl SignIn<'_> {
                 self.complete(facts, progress, authentication, policy, meta).await.map(Step::SignedIn)
             }
             Judgement::Needs(factors) => {
-                self.attempts.still_open(facts, user.id, &progress.proved.keys, meta).await?;
+                self.attempts.still_open(progress.proved.keys, meta).await?;
                 let progress = Progress { proved: self.rehashed(progress.proved, meta).await?, ..progress };
                 self.challenge(facts, &progress, factors, meta.ctx.now).map(Step::Challenged)
             }
             Judgement::Refused(Refusal::EmailNotVerified) => {
-                self.attempts.still_open(facts, user.id, &progress.proved.keys, meta).await?;
+                self.attempts.still_open(progress.proved.keys, meta).await?;
                 let refused = Refused::login(facts.reference(), Some(user.id), "email_not_verified");
                 self.refusals.record(refused, meta).await?;
                 Err(Error::EmailNotVerified)

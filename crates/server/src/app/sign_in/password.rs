@@ -99,7 +99,7 @@ impl Passwords<'_> {
         }
         let refused = |_, why| refused(facts.reference(), By::oneself(id, Some(session)), why);
         let proved = self.check(facts, before, password, true, refused, meta).await?;
-        self.attempts.still_open(facts, id, &proved.keys, meta).await?;
+        self.attempts.still_open(proved.keys, meta).await?;
         Ok(proved)
     }
 
