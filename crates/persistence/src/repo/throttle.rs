@@ -178,6 +178,19 @@ impl WriteSystem<'_> {
         self.table::<Entity>().insert_many(rows).on_conflict(known)
     }
 
+    /// The counters of an attempt, locked until the transaction ends.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn locked_failures(&self, keys: &AttemptKeys) -> Result<Failures> {
+        let AttemptKeys { account, known, networks: [a, b, c], tenant } = *keys;
+        let keys: [_; ATTEMPT] = [Some(account), known, a, b, c, Some(tenant)];
+        let nothing = keys.into_iter().flatten().map(|key| (key, Counter::default()));
+        let rows = self.upsert(nothing, &[Column::UpdatedAt]).exec_with_returning(&self.tx.writing()).await?;
+        let [account, of_known, a, b, c, tenant] = in_order(keys, &rows);
+        Ok(Failures { account, known: known.map(|_| of_known), networks: [a, b, c], tenant })
+    }
+
     /// Changes the counters of an attempt together.
     ///
     /// # Errors

@@ -167,8 +167,7 @@ impl Attempts<'_> {
         let work = async move |tx: &WriteTx<'_>| {
             let (system, now) = (tx.system(AUTH), tx.now());
             // Under the locks of the counters, so that it comes after whatever failed before.
-            let look = |failures: &Failures| (*failures, rules.gate(failures, now));
-            Ok::<_, Error>(system.update_failures(&keys, look).await?)
+            Ok::<_, Error>(rules.gate(&system.locked_failures(&keys).await?, now))
         };
         pass(self.db.write(meta.ctx.clone(), work).await?)
     }
