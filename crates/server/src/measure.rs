@@ -63,7 +63,9 @@ pub fn describe() {
     describe_gauge!("gatehouse_jobs_waiting", "Jobs that wait, by kind");
     describe_gauge!("gatehouse_jobs_oldest_seconds", Unit::Seconds, "How long the oldest job of a kind has waited");
     describe_gauge!("gatehouse_database_connections", "Connections to the database: in_use and most");
-    gauge!("gatehouse_active_sessions").set(0.0);
+    for gauge in ["gatehouse_active_sessions", "gatehouse_audit_unsealed_events", "gatehouse_audit_unsealed_seconds"] {
+        gauge!(gauge).set(0.0);
+    }
     for (_, kind) in JobKind::ALL {
         job_queue(kind, 0.0, 0.0);
     }

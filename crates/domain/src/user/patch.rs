@@ -74,7 +74,8 @@ impl User {
         self.apply(UserPatch { display_name, phone, ..UserPatch::default() }, true, by, now).0
     }
 
-    /// Nobody is active without a password: such an account waits for its owner, who can be invited.
+    /// Nobody becomes active without a password: such an account waits for its owner, who can be invited. One that is active
+    /// and has lost its password, because an administrator asked for another, stays so: a link that sets one is on its way.
     pub(super) fn apply(
         self,
         patch: UserPatch,
@@ -92,7 +93,7 @@ impl User {
         next.display_name = patch.display_name.unwrap_or(next.display_name);
         next.phone = patch.phone.unwrap_or(next.phone);
         next.status = match patch.status {
-            Some(UserStatus::Active) if !has_password => UserStatus::Invited,
+            Some(UserStatus::Active) if !has_password && self.status != UserStatus::Active => UserStatus::Invited,
             status => status.unwrap_or(next.status),
         };
         next.attributes = patch.attributes.unwrap_or(next.attributes);
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn account_without_a_password_is_never_active() {
+    fn account_without_a_password_does_not_become_active_and_one_that_is_waits_for_its_link() {
         let patch = |status| UserPatch { status: Some(status), ..UserPatch::default() };
         let caller = Authority::system(SystemReason::Cli);
         let update = |user: User, status| {
@@ -156,6 +157,8 @@ mod tests {
         let (suspended, _) = update(invited, UserStatus::Suspended);
         let (back, event) = update(suspended, UserStatus::Active);
         assert_eq!((back.status, event.action), (UserStatus::Invited, Action::UserActivated));
+        // An administrator has taken the password away and mailed a link that sets another.
+        assert_eq!(update(user(), UserStatus::Active).0.status, UserStatus::Active);
     }
 
     #[test]

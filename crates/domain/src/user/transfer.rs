@@ -50,6 +50,14 @@ impl ImportedUser {
     }
 }
 
+/// The attributes with the name that could not be a user name here.
+fn with_original(mut attributes: Attributes, name: Option<String>) -> Attributes {
+    if let Some(name) = name {
+        attributes.entry(ORIGINAL_USERNAME.to_owned()).or_insert(name);
+    }
+    attributes
+}
+
 /// The user holds a role: what a list could take away or give there is decided one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Administers;
@@ -73,10 +81,7 @@ impl UserCredentials {
             (Some(status), _) => status,
         };
         let username = new.name().beside(&new.email);
-        let mut attributes = new.attributes.unwrap_or_default();
-        if let Some(name) = new.original_username {
-            attributes.entry(ORIGINAL_USERNAME.to_owned()).or_insert(name);
-        }
+        let attributes = with_original(new.attributes.unwrap_or_default(), new.original_username);
         let user = User {
             id,
             tenant_id: import.tenant.id,
@@ -136,7 +141,7 @@ impl UserCredentials {
             display_name: new.display_name.map(Some),
             phone: new.phone.map(Some),
             status: new.status.or((takes_password && was_invited).then_some(UserStatus::Active)),
-            attributes: new.attributes,
+            attributes: new.attributes.map(|attributes| with_original(attributes, new.original_username)),
         };
         // The same status once more would forget failed sign-ins, which no list from elsewhere can know of.
         let patch = UserPatch { status: patch.status.filter(|status| *status != self.user.status), ..patch };
@@ -205,6 +210,7 @@ mod tests {
         };
         assert_eq!(status(ImportedUser { hash: hash("x"), ..foreign() }), UserStatus::Active);
         assert_eq!(status(foreign()), UserStatus::Invited);
+        assert_eq!(status(ImportedUser { status: Some(UserStatus::Active), ..foreign() }), UserStatus::Invited);
         assert_eq!(status(ImportedUser { status: Some(UserStatus::Suspended), ..foreign() }), UserStatus::Suspended);
     }
 

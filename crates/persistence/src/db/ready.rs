@@ -76,7 +76,13 @@ impl Db {
     /// The database refuses the statement, or does not answer in time.
     pub async fn empty_log(&self) -> Result<()> {
         if self.is_sqlite() {
-            self.reader().execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+            // This one waits for nobody. Only if no reader was in the way is there nothing left that the next could wait for.
+            let passive = Statement::from_string(self.backend(), "PRAGMA wal_checkpoint(PASSIVE)");
+            let row = self.reader().query_one_raw(passive).await?;
+            let pages = |at| row.as_ref().and_then(|row| row.try_get_by_index::<i64>(at).ok());
+            if pages(1).is_some() && pages(1) == pages(2) {
+                self.reader().execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+            }
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ pub struct Model {
     pub set_up_at: Option<i64>,
     pub settings: String,
     pub version: i64,
+    pub public_url: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

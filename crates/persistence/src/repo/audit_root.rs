@@ -205,8 +205,8 @@ impl WriteSystem<'_> {
     /// Stores the next root.
     pub(crate) async fn put_root(&self, mut root: Root) -> Result<()> {
         let mac = self.tx.mac()?;
-        // Never before the last one, whatever the clock says: whether a database was put back is told by it.
-        let made_at = root.made_at.max(self.tx.now().micros());
+        // Later than the last one, whatever the clock says: whether a database was put back is told by it.
+        let made_at = (root.made_at + 1).max(self.tx.now().micros());
         (root.before, root.version, root.made_at) = (root.mac, root.version + 1, made_at);
         root.mac = root.code(mac);
         let now = self.table::<audit_root::Entity>().update().set(root.row()).filter(audit_root::Column::Id.eq(1));

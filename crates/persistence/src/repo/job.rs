@@ -8,9 +8,7 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use sea_orm::{
-    ActiveValue::NotSet,
-    ColumnTrait, Condition, PaginatorTrait, QueryFilter, QueryResult, QuerySelect, Select, Set,
-    sea_query::{Expr, ExprTrait},
+    ActiveValue::NotSet, ColumnTrait, Condition, PaginatorTrait, QueryFilter, QueryResult, QuerySelect, Select, Set,
 };
 use uuid::Uuid;
 
@@ -110,18 +108,6 @@ impl WriteScope<'_> {
 }
 
 impl System<'_> {
-    /// How many sessions have not ended, those included that have run out since the last sweep.
-    ///
-    /// # Errors
-    /// The database refuses the statement, or does not answer in time.
-    pub async fn active_sessions(&self) -> Result<u64> {
-        use crate::entity::session_count;
-        let active = Expr::col(session_count::Column::Active).sum().cast_as("bigint");
-        let counts = self.table::<session_count::Entity>().select().select_only().column_as(active, "active");
-        let active = counts.into_tuple::<Option<i64>>().one(&self.exec).await?;
-        Ok(unsigned(active.flatten().unwrap_or(0)))
-    }
-
     /// How many jobs of each kind wait, and since when the oldest does.
     ///
     /// # Errors

@@ -53,7 +53,7 @@ pub(crate) enum By<C> {
     /// An index has the rows in this order.
     Index(C),
     /// The rows are found by other indexes than that of the order, which is that of a number.
-    SearchKind(C),
+    Found(C),
 }
 
 impl<C> From<C> for By<C> {
@@ -112,7 +112,7 @@ pub(crate) async fn page<E: Owned>(
 ) -> Result<Page<E::Model>> {
     let (column, is_found) = match by.into() {
         By::Index(column) => (column, false),
-        By::SearchKind(column) => (column, true),
+        By::Found(column) => (column, true),
     };
     let total = count(exec, select.clone()).await?;
 

@@ -27,7 +27,7 @@ use crate::{
 pub struct PartnerFilter {
     /// With one of these standings.
     pub statuses: Vec<Status>,
-    /// SearchKind by this.
+    /// Found by this.
     pub search: Option<Search>,
 }
 

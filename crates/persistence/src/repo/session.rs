@@ -12,6 +12,7 @@ use gatehouse_domain::{
 };
 use sea_orm::{
     ColumnTrait, ExprTrait, IntoSimpleExpr, JoinType, QueryFilter, QueryOrder, QuerySelect, RelationTrait, Set,
+    sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ use crate::{
     entity::{
         application,
         session::{ActiveModel, Column, Entity, Model},
-        session_application,
+        session_application, session_count,
     },
     error::{Error, Result},
     repo::{
@@ -210,3 +211,16 @@ impl Scope<'_> {
 /// What makes a session active; the instant follows. The addition keeps the planner from choosing the index on
 /// `ends_at`, which nearly every active session satisfies, over the one that has the wanted order.
 pub(crate) const ACTIVE: &str = "ended_at IS NULL AND ends_at + 0 > ";
+
+impl crate::System<'_> {
+    /// How many sessions have not ended, those included that have run out since the last sweep.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn active_sessions(&self) -> Result<u64> {
+        let active = Expr::col(session_count::Column::Active).sum().cast_as("bigint");
+        let counts = self.table::<session_count::Entity>().select().select_only().column_as(active, "active");
+        let active = counts.into_tuple::<Option<i64>>().one(&self.exec).await?;
+        Ok(unsigned(active.flatten().unwrap_or(0)))
+    }
+}

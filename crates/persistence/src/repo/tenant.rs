@@ -30,7 +30,7 @@ pub struct TenantFilter {
     pub partners: Vec<PartnerId>,
     /// With one of these standings.
     pub statuses: Vec<Status>,
-    /// SearchKind by this.
+    /// Found by this.
     pub search: Option<Search>,
 }
 

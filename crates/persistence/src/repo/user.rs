@@ -40,7 +40,7 @@ pub struct UserFilter {
     pub statuses: Vec<UserStatus>,
     /// Holding one of these roles.
     pub roles: Vec<gatehouse_domain::id::RoleId>,
-    /// SearchKind by this.
+    /// Found by this.
     pub search: Option<Search>,
 }
 
@@ -286,7 +286,7 @@ impl Scope<'_> {
             .add_option(holders);
         let select =
             self.found_users(self.select::<Entity>(), filter.search.as_ref(), &filter.tenants, &filter.partners);
-        let by = if filter.search.is_some() { By::SearchKind(Column::CreatedAt) } else { By::Index(Column::CreatedAt) };
+        let by = if filter.search.is_some() { By::Found(Column::CreatedAt) } else { By::Index(Column::CreatedAt) };
         let page = self.page(select.filter(asked), by, direction, page).await?;
         Ok(Page { items: self.about(page.items, now).await?, total: page.total, next: page.next })
     }

@@ -104,15 +104,17 @@ impl System<'_> {
 }
 
 impl System<'_> {
-    /// Until when a user's link can be used, if there is one that could be used now.
+    /// Until when a user's link can be used, if there is one that could be used now, and whether it was mailed.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn open_until(&self, user: &User, purpose: Purpose, now: Timestamp) -> Result<Option<Timestamp>> {
+    pub async fn open_until(&self, user: &User, purpose: Purpose, now: Timestamp) -> Result<Option<(Timestamp, bool)>> {
         let links = self.table::<Entity>().select().filter(Column::TenantId.eq(user.tenant_id.uuid()));
         let links = links.filter(Column::UserId.eq(user.id.uuid())).filter(Column::Purpose.eq(purpose.as_str()));
-        let links = links.filter(Column::ExpiresAt.gt(now.micros())).select_only().column(Column::ExpiresAt);
-        Ok(links.into_tuple::<i64>().one(&self.exec).await?.map(Timestamp::from_micros))
+        let links = links.filter(Column::ExpiresAt.gt(now.micros())).select_only();
+        let links = links.columns([Column::ExpiresAt, Column::MailedTo]);
+        let link = links.into_tuple::<(i64, Option<String>)>().one(&self.exec).await?;
+        Ok(link.map(|(until, mailed_to)| (Timestamp::from_micros(until), mailed_to.is_some())))
     }
 }
 

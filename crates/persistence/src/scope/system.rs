@@ -12,7 +12,7 @@ use gatehouse_domain::{
     settings::Level,
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, Condition, IntoSimpleExpr, QueryFilter, Set, sea_query::Expr};
+use sea_orm::{ColumnTrait, Condition, IntoSimpleExpr, QueryFilter, QuerySelect, Set, sea_query::Expr};
 
 use crate::{
     db::{Db, WriteTx},
@@ -112,12 +112,25 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn installation(&self) -> Result<Option<Installation>> {
-        let row = self.table::<installation::Entity>().select().one(&self.exec).await?;
-        Ok(row.map(|row| Installation {
-            created_at: Timestamp::from_micros(row.created_at),
-            key_check: row.key_check,
-            set_up_at: row.set_up_at.map(Timestamp::from_micros),
+        // No column that a database of an earlier release has not got.
+        use installation::Column::{CreatedAt, KeyCheck, SetUpAt};
+        let row = self.table::<installation::Entity>().select().select_only().columns([CreatedAt, KeyCheck, SetUpAt]);
+        let row = row.into_tuple::<(i64, Vec<u8>, Option<i64>)>().one(&self.exec).await?;
+        Ok(row.map(|(created_at, key_check, set_up_at)| Installation {
+            created_at: Timestamp::from_micros(created_at),
+            key_check,
+            set_up_at: set_up_at.map(Timestamp::from_micros),
         }))
+    }
+
+    /// Where the server that ran last is found.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn public_url(&self) -> Result<Option<String>> {
+        let url = self.table::<installation::Entity>().select().select_only();
+        let url = url.column(installation::Column::PublicUrl).into_tuple::<Option<String>>().one(&self.exec).await?;
+        Ok(url.flatten())
     }
 
     /// Whether a setup token could be spent.
@@ -137,6 +150,16 @@ fn unspent(hash: TokenHash, now: Timestamp) -> Condition {
 }
 
 impl<'t> WriteSystem<'t> {
+    /// Notes where the server is found.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn note_public_url(&self, url: &str) -> Result<()> {
+        let noted = installation::ActiveModel { public_url: Set(Some(url.to_owned())), ..Default::default() };
+        self.table::<installation::Entity>().update().set(noted).exec(&self.tx.writing()).await?;
+        Ok(())
+    }
+
     /// The reading half.
     #[must_use]
     pub const fn read(&self) -> &System<'t> {

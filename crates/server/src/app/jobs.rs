@@ -33,12 +33,12 @@ use crate::{
 pub(crate) struct Outbox {
     keyring: Arc<Keyring>,
     env: Env,
-    /// The address that clients use. From the configuration alone: no request decides where a mailed link leads.
-    links: Arc<str>,
+    /// The address that clients use, if it is known. No request decides where a mailed link leads.
+    links: Option<Arc<str>>,
 }
 
 impl Outbox {
-    pub(crate) const fn new(keyring: Arc<Keyring>, env: Env, links: Arc<str>) -> Self {
+    pub(crate) const fn new(keyring: Arc<Keyring>, env: Env, links: Option<Arc<str>>) -> Self {
         Self { keyring, env, links }
     }
 
@@ -59,8 +59,19 @@ impl Outbox {
     }
 
     /// The link to a page with a token. What follows the fragment sign never leaves the browser.
-    pub(crate) fn link(&self, page: &str, tenant: &Slug, token: &Secret<String>) -> String {
-        format!("{}{page}#{tenant}/{}", self.links, token.expose())
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it is not known where the server is found.
+    pub(crate) fn link(&self, page: &str, tenant: &Slug, token: &Secret<String>) -> Result<String> {
+        let unknown =
+            "It is not known where a link would have to lead: start the server once, or set GATEHOUSE_PUBLIC_URL.";
+        let links = self.links.as_deref().ok_or(Error::Conflict(unknown.into()))?;
+        Ok(format!("{links}{page}#{tenant}/{}", token.expose()))
+    }
+
+    /// Has links lead elsewhere.
+    pub(crate) fn set_links(&mut self, links: Option<String>) {
+        self.links = links.map(Into::into);
     }
 
     pub(crate) fn mail(&self, waiting: &Waiting, give_up_at: Timestamp) -> Result<NewJob> {

@@ -189,7 +189,7 @@ impl App {
         let outbox = config.data_dir.join("outbox");
         let mailer = Mailer::new(&config.mail, &config.data_dir).map_err(|error| StartError::File(outbox, error))?;
         let app = Self {
-            outbox: jobs::Outbox::new(Arc::clone(&keyring), env.clone(), config.links()),
+            outbox: jobs::Outbox::new(Arc::clone(&keyring), env.clone(), Some(config.links())),
             mailer,
             db,
             newest: platform::newest::Newest::new(config, Arc::clone(&keyring)),
@@ -207,6 +207,15 @@ impl App {
         };
         app.setup().install().await?;
         Ok(app)
+    }
+
+    /// Has links lead to the server that ran last: what is configured here is not what was configured there.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn use_links_of_server(&mut self) -> Result<()> {
+        self.outbox.set_links(self.db.system(SystemReason::Cli).public_url().await?);
+        Ok(())
     }
 
     /// The database, for what measures and checks it.

@@ -14,7 +14,7 @@ use crate::{
         self, StartError,
         platform::backup::{BackupError, back_up},
     },
-    cli::{Exit, block_on, config, connect, explain, open, open_or_make, say, start, with_few_settings},
+    cli::{Exit, block_on, config, connect, explain, open_or_make, say, start, with_few_settings},
     config::{Config, Database},
     env::Env,
     security::{
@@ -36,14 +36,16 @@ pub(super) fn commands() -> [Command; 3] {
         with_few_settings(backup.long_about(
             "Writes everything that is in the database into a file, as it is at one instant, beside a running server or \
              without one. The file is compressed, and only its owner can read it. It does not have the master key, \
-             without which it is of no use: keep that elsewhere. SQLite and PostgreSQL have the same file.",
+             without which it cannot be restored: keep that elsewhere. Guard it as you guard the database: it has \
+             addresses and password hashes. SQLite and PostgreSQL have the same file.",
         ))
         .arg(file("The file to be made; one that is there is not replaced")),
         with_few_settings(restore.long_about(
             "Puts a backup in the place of everything that is in the database, or nothing if anything fails, and ends what \
              began before: sessions and their refresh tokens, links, setup tokens, known devices, imports, mails that wait, \
              and signing keys, each of which is replaced. Users, tenants and partners that were suspended or deleted in the \
-             database that is replaced, passwords that were changed there and roles that were taken away there stay so.\n\n\
+             database that is replaced are suspended; passwords that were changed there and roles that were taken away \
+             there stay so. Everything else, such as addresses and which partner a tenant has, is as in the backup.\n\n\
              Stop every server first, and put the master key in its place.",
         ))
         .arg(file("The file that `gatehouse backup` made")),
@@ -105,15 +107,20 @@ async fn write(config: &Config, file: PathBuf) -> Result<(), Exit> {
 async fn restore(config: &Config, file: PathBuf) -> Result<(), Exit> {
     let archive = Archive::open(&file, &keyring(config)?)?;
     let lock = alone(config).await?;
-    let was_installed = start::is_installed(config).await.is_ok();
     let app = open_or_make(config).await?;
+    // Another installation, such as one that was made for this, tells nothing of what came after.
+    let before = app.setup().made_at().await?;
     let made_at = archive.head.made_at();
     let restored = app.restores().restore(archive).await?;
+    let is_the_same = before == app.setup().made_at().await?;
     app.db().close().await;
     drop(lock);
     say(&report(&restored));
-    say(&if was_installed {
-        format!("Restored as of {made_at}. What was suspended, changed or taken away here after then stays so.\n")
+    say(&if is_the_same {
+        format!(
+            "Restored as of {made_at}. Who was suspended or deleted here after then is suspended, and passwords and roles \
+             that were taken away stay so. Addresses, names, settings and the partners of tenants are those of then.\n"
+        )
     } else {
         format!(
             "Restored as of {made_at}. There was no database that tells what came after: whoever was suspended or deleted \
@@ -126,7 +133,8 @@ async fn restore(config: &Config, file: PathBuf) -> Result<(), Exit> {
 async fn restored(config: &Config) -> Result<(), Exit> {
     start::is_there(config)?;
     let lock = alone(config).await?;
-    let app = open(config).await?;
+    start::is_installed(config).await?;
+    let app = open_or_make(config).await?;
     let restored = app.restores().finish().await?;
     app.db().close().await;
     drop(lock);

@@ -230,7 +230,12 @@ async fn open_or_make(config: &Config) -> Result<App, Exit> {
 /// whatever a command said of it untrue.
 async fn open(config: &Config) -> Result<App, Exit> {
     start::is_installed(config).await?;
-    open_or_make(config).await
+    let mut app = open_or_make(config).await?;
+    app.restores().must_not_be_put_back().await?;
+    if config.public_url.is_none() {
+        app.use_links_of_server().await?;
+    }
+    Ok(app)
 }
 
 /// What is known of the tenant of a slug.

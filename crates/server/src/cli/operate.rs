@@ -45,8 +45,6 @@ struct Resource {
 
 const SUSPENDED: &[(&str, &str)] = &[("status", "SUSPENDED")];
 const ACTIVE: &[(&str, &str)] = &[("status", "ACTIVE")];
-/// What an argument of a deed is where it is not given: whoever is at the command line is there to take a link.
-const DEFAULTS: [(&str, &str, &str); 1] = [("admin.users.invitation.create", "delivery", "link")];
 
 /// Operations without a command of this kind: an operator has no limits to ask for, and has commands of their own for
 /// files, which take passwords along and need no server.
@@ -200,11 +198,7 @@ fn verb_command(document: &Value, (name, id, settled): &Verb) -> Option<Command>
         .about(operation.summary.clone())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the answer of the API as it is"));
     let open = operation.fields.iter().filter(|field| settled.iter().all(|(known, _)| *known != field.name));
-    let argument = |field: &Field| {
-        let default = DEFAULTS.iter().find(|(of, name, _)| of == id && *name == field.name);
-        default.map_or_else(|| field.arg(), |(.., value)| field.arg().default_value(*value))
-    };
-    Some(with_few_settings(open.fold(command, |command, field| command.arg(argument(field)))))
+    Some(with_few_settings(open.fold(command, |command, field| command.arg(field.arg()))))
 }
 
 /// Whether a word is one of the things.

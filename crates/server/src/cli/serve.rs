@@ -54,6 +54,7 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
         };
         let app = Arc::new(open_or_make(&config).await?);
         start::check(&app).await?;
+        app.setup().note_public_url(&config.links()).await?;
         if let Some(admin) = &config.admin {
             app.setup().complete_unattended(admin).await.map_err(|error| match Exit::from(error) {
                 Exit::Usage(text) => Exit::Usage(format!("GATEHOUSE_ADMIN_…: {text}")),
@@ -126,6 +127,7 @@ pub(super) async fn serve(
 }
 
 async fn seal_and_note(app: &App) -> crate::app::Result<()> {
+    app.restores().note_newest().await?;
     app.trail().seal().await?;
     app.restores().note_newest().await
 }
@@ -146,6 +148,7 @@ fn rules(config: &Config, descriptors: Option<u64>) -> Rules {
     let most = descriptors.map_or(MOST_CONNECTIONS, |most| most.saturating_sub(spare));
     let most = usize::try_from(most.clamp(FEWEST_CONNECTIONS, MOST_CONNECTIONS)).unwrap_or(usize::MAX);
     Rules {
+        logs_addresses: config.log_addresses,
         most,
         per_address: config.connections_per_address,
         trusted_proxies: config.trusted_proxies.clone(),

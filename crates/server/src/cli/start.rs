@@ -70,6 +70,7 @@ pub(super) async fn wait_for<T>(patience: Duration, connect: impl AsyncFn() -> R
 /// dangerous.
 pub(super) async fn check(app: &App) -> Result<(), Exit> {
     app.restores().must_not_be_put_back().await?;
+    app.restores().note_newest().await?;
     for Unfit { is_fatal, text } in app.db().check(app.env().now()).await? {
         if is_fatal {
             return Err(Exit::Usage(format!("the database: {text}")));

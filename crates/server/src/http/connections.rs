@@ -29,6 +29,8 @@ pub use stream::Connection;
 /// What connections may do.
 #[derive(Debug, Clone)]
 pub struct Rules {
+    /// Whether the log names addresses.
+    pub logs_addresses: bool,
     /// About how many there may be.
     pub most: usize,
     /// How many an address may have: an IPv4 address, or an IPv6 network of 64 bits.
@@ -243,7 +245,8 @@ impl Connections {
         measure::dropped("address");
         if self.may_tell("address") {
             let most = self.rules.per_address;
-            tracing::warn!(%address, most, "an address has as many connections as one may have; more are refused");
+            let address = self.rules.logs_addresses.then_some(tracing::field::display(address));
+            tracing::warn!(address, most, "an address has as many connections as one may have; more are refused");
         }
     }
 

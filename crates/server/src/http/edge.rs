@@ -284,7 +284,8 @@ impl Edge {
             _ => context.subject.get(),
         });
         if status == 429 {
-            measure::throttled(quota.get().map(|quota| quota.policy));
+            // A limit with something left is not the one that was reached.
+            measure::throttled(quota.get().filter(|quota| quota.remaining == 0).map(|quota| quota.policy));
         }
         let tenant = context.and_then(|context| Some(context.tenant.as_ref()?.tenant.id));
         seen.log(self.app.env().now(), status, user, tenant);

@@ -151,9 +151,9 @@ impl ChangeRequest {
         if let Some(kept) = app.idempotency().stored_response(&key).await? {
             return Ok(Idempotent::Replayed(kept));
         }
-        let meta = meta(&keyed.request);
+        let envelope = meta(&keyed.request);
         let answer = move |result: &T| {
-            let (status, body) = show(result.clone()).render(meta.clone());
+            let (status, body) = show(result.clone()).render(envelope.clone());
             StoredResponse { status: status.as_u16(), body }
         };
         let meta = RequestMeta { store_response: Some(StoreResponse::new(key, answer)), ..self.meta.clone() };

@@ -4,6 +4,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
+    hash::{BuildHasher, Hasher, RandomState},
     io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -106,18 +107,13 @@ impl ArchiveWriter {
     /// # Errors
     /// [`Unusable::Exists`], [`Unusable::File`].
     pub fn create(path: &Path, schema: String, made_at: Timestamp, keyring: &Keyring) -> Result<Self, Unusable> {
-        if path.exists() {
+        if path.symlink_metadata().is_ok() {
             return Err(Unusable::Exists(path.to_owned()));
         }
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
+        // Another process may be writing to the same name.
+        let part = path.with_added_extension(format!("{:016x}.part", RandomState::new().build_hasher().finish()));
         let head = Head { gatehouse_backup: 1, schema, made_at: made_at.micros(), key: key_id(keyring) };
         let begin = || {
-            // What another left that was stopped.
-            if part.exists() {
-                fs::remove_file(&part)?;
-            }
             let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
             let mut tagged = Tagged { file: BufWriter::new(file), code: keyring.backup_code() };
             serde_json::to_writer(&mut tagged, &head)?;
@@ -151,7 +147,9 @@ impl ArchiveWriter {
             file.flush()?;
             file.get_ref().sync_all()?;
             let length = file.get_ref().metadata()?.len();
-            fs::rename(&self.part, &self.path)?;
+            // A name that somebody else has taken meanwhile stays theirs.
+            fs::hard_link(&self.part, &self.path)?;
+            fs::remove_file(&self.part)?;
             let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
             File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
             Ok(length)
@@ -166,6 +164,8 @@ impl ArchiveWriter {
 #[derive(Debug)]
 pub struct Archive {
     path: PathBuf,
+    /// The file that was looked at: another may have its name by the time that it is read.
+    file: File,
     /// What it says of itself.
     pub head: Head,
     /// Where the rows begin and end.
@@ -179,7 +179,8 @@ impl Archive {
     /// [`Unusable`] says why it is of no use.
     pub fn open(path: &Path, keyring: &Keyring) -> Result<Self, Unusable> {
         let file = |error| Unusable::File(path.to_owned(), error);
-        let mut reader = BufReader::new(File::open(path).map_err(file)?);
+        let read = File::open(path).map_err(file)?;
+        let mut reader = BufReader::new(read.try_clone().map_err(file)?);
         let (mut line, length) = (Vec::new(), reader.get_ref().metadata().map_err(file)?.len());
         reader.by_ref().take(HEAD).read_until(b'\n', &mut line).map_err(file)?;
         let head = serde_json::from_slice(&line).ok().filter(|head: &Head| head.gatehouse_backup == 1);
@@ -199,15 +200,15 @@ impl Archive {
                 break;
             }
             code.update(bytes);
-            let read = bytes.len();
-            rows.consume(read);
+            let length = bytes.len();
+            rows.consume(length);
         }
         let mut written = Vec::new();
         reader.take(CODE).read_to_end(&mut written).map_err(file)?;
         if !equal(code.sign().as_ref(), &written) {
             return Err(Unusable::Damaged(path.to_owned()));
         }
-        Ok(Self { path: path.to_owned(), head, rows: (begin, end) })
+        Ok(Self { path: path.to_owned(), file: read, head, rows: (begin, end) })
     }
 
     /// The lines, from the first.
@@ -217,7 +218,7 @@ impl Archive {
     pub fn lines(&self) -> Result<impl Iterator<Item = io::Result<String>> + use<>, Unusable> {
         let (begin, end) = self.rows;
         let open = || {
-            let mut file = File::open(&self.path)?;
+            let mut file = self.file.try_clone()?;
             file.seek(SeekFrom::Start(begin))?;
             Ok(BufReader::new(GzDecoder::new(BufReader::new(file).take(end - begin))))
         };
@@ -281,6 +282,17 @@ mod tests {
         let lines: Vec<_> = archive.lines().unwrap().map(Result::unwrap).collect();
         assert_eq!((lines.len(), lines[999].as_str()), (1_000, "[999]"));
         assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "something is left beside it");
+    }
+
+    #[test]
+    fn file_that_takes_the_name_of_the_one_that_was_looked_at_is_not_read() {
+        let folder = folder();
+        let path = folder.0.join("a");
+        written(&path);
+        let archive = Archive::open(&path, &keyring(1)).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "another").unwrap();
+        assert_eq!(archive.lines().unwrap().map(Result::unwrap).count(), 1_000);
     }
 
     #[test]

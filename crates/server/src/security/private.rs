@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
+    hash::{BuildHasher, Hasher, RandomState},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
@@ -13,15 +14,15 @@ use std::{
 /// # Errors
 /// When it cannot be written.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let spare = path.with_extension("part");
-    match fs::remove_file(&spare) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&spare)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(spare, path)
+    // Another process may be writing the same file, and one that was killed may have left its part.
+    let part = path.with_extension(format!("{:016x}.part", RandomState::new().build_hasher().finish()));
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&part, path)
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&part)))
 }
 
 /// Makes a folder that only its owner may enter.
@@ -33,4 +34,26 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_that_several_write_at_once_is_that_of_one_of_them() {
+        let folder = std::env::temp_dir().join(format!("gatehouse-private-{}", std::process::id()));
+        private_folder(&folder).unwrap();
+        let path = folder.join("file");
+        let texts = [[b'a'; 4096], [b'b'; 4096], [b'c'; 4096], [b'd'; 4096]];
+        std::thread::scope(|scope| {
+            for text in &texts {
+                scope.spawn(|| (0..25).for_each(|_| write_private(&path, text).unwrap()));
+            }
+        });
+        let written = fs::read(&path).unwrap();
+        assert!(texts.iter().any(|text| text[..] == written[..]));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "a part was left");
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

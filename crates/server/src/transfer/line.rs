@@ -88,8 +88,12 @@ pub(super) fn read(mut fields: Vec<(String, Raw)>, without_password: bool) -> Re
         Some(attributes) => attributes.has_room(ORIGINAL_USERNAME, name),
         None => AttributesField::default().has_room(ORIGINAL_USERNAME, name),
     };
+    if original_username.as_ref().is_some_and(|name| !has_room(name)) {
+        let message = "cannot be a user name here, and there is no room for it among the attributes";
+        return Err(vec![LineFault::new("username", "username_unfit", message)]);
+    }
     Ok(ImportedUser {
-        original_username: original_username.filter(has_room),
+        original_username,
         username: line.username,
         email: line.email,
         email_verified: line.email_verified,

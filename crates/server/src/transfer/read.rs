@@ -124,7 +124,6 @@ pub struct Lines {
     meter: Rc<Meter>,
     digest: Context,
     reading: Reading,
-    is_transcoded: bool,
 }
 
 impl std::fmt::Debug for Lines {
@@ -143,19 +142,18 @@ impl Lines {
         let is_table = reading.format == Format::Csv;
         meter.left.set(if is_table { LONGEST_ROW } else { u64::MAX });
         let input = Box::new(Metered { inner: input, meter: Rc::clone(&meter) });
-        let (input, transcoded) = encoding::utf8(input, reading.encoding)?;
+        let (input, _) = encoding::utf8(input, reading.encoding)?;
         let source = if is_table {
             table(input, &reading.names)?
         } else {
             Source::Ndjson { input: BufReader::new(input), number: 0 }
         };
-        let is_transcoded = transcoded.is_some();
-        Ok(Self { source, meter, digest: Context::new(&SHA256), reading, is_transcoded })
+        Ok(Self { source, meter, digest: Context::new(&SHA256), reading })
     }
 
-    /// Whether its characters are others than those of what is written of it.
-    pub(super) const fn is_transcoded(&self) -> bool {
-        self.is_transcoded
+    /// Whether it was said which characters the file has.
+    pub(super) const fn has_encoding(&self) -> bool {
+        self.reading.encoding.is_some()
     }
 
     /// How many bytes have been read.

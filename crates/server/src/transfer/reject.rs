@@ -37,7 +37,7 @@ impl RejectFile {
     /// When it cannot be written.
     pub fn create(path: &Path, lines: &Lines) -> io::Result<Self> {
         let mut file = Self { out: BufWriter::new(File::create(path)?), columns: 0, earlier: None };
-        if lines.is_transcoded() {
+        if lines.has_encoding() {
             // What is written is UTF-8, whatever is said of the file when it is read again.
             file.out.write_all(b"\xef\xbb\xbf")?;
         }

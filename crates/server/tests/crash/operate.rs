@@ -5,10 +5,13 @@ use std::process::Output;
 use gatehouse_persistence::testing::Engine;
 use serde_json::Value;
 
-use crate::process::Place;
+use crate::process::{Place, Server};
 
 fn run(place: &Place, command: &str) -> Output {
-    place.command().args(command.split(' ')).output().unwrap()
+    // No server has run here: without it nobody knows where links lead.
+    let mut with_address = place.command();
+    with_address.env("GATEHOUSE_PUBLIC_URL", "https://id.example.com");
+    with_address.args(command.split(' ')).output().unwrap()
 }
 
 fn json(place: &Place, command: &str) -> Value {
@@ -38,6 +41,25 @@ fn populated(place: &Place) -> [String; 3] {
     let tenant = id(&json(place, &tenant));
     let user = id(&json(place, "user create --tenant-id shop --username ada --email ada@shop.example"));
     [partner, tenant, user]
+}
+
+#[test]
+fn links_of_commands_lead_to_the_server_that_ran_last() {
+    let place = Place::new(Engine::Sqlite).unwrap();
+    assert!(place.command().arg("setup-token").output().unwrap().status.success());
+    let create = |name: &str| {
+        let email = format!("{name}@mail.example");
+        let words = ["user", "create", "--tenant-id", "default", "--delivery", "link", "--json"];
+        place.command().args(words).args(["--username", name, "--email", &email]).output().unwrap()
+    };
+    let refused = create("ada");
+    let says = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(1) && says.contains("GATEHOUSE_PUBLIC_URL"), "{says}");
+    let mut command = place.command();
+    command.env("GATEHOUSE_PUBLIC_URL", "https://id.example.com/");
+    Server::start(command, place.port, place.folder.join("log")).kill();
+    let made = String::from_utf8(create("bob").stdout).unwrap();
+    assert!(made.contains("\"https://id.example.com/invitation#default/ghi_"), "{made}");
 }
 
 #[test]

@@ -87,6 +87,28 @@ api_tests! {
         assert_eq!(world.number(ended).await, 3);
     }
 
+    async fn role_that_is_given_while_its_tenant_moves_is_left_to_nobody(world) {
+        world.tick();
+        let home = world.tenant("home").await;
+        let paula = world.login(&world.partner_admin(&home, "paula").await).await;
+        let (outsider, admins) = (world.person(&home, "outsider").await, world.builtin("tenant_admin").await);
+        let (target, admin) = (world.partner("globex").await, world.admin().await);
+        for round in 0..8 {
+            let moving = world.tenant_of(&home.partner_id, &format!("moving{round}")).await;
+            let role = json!({"user_id": outsider.id, "role_id": admins, "anchor": in_tenant(&moving)});
+            let gives = world.post("/admin/role-assignments").bearer(&paula).json(role).send();
+            let path = format!("/admin/tenants/{}", moving.id);
+            let tag = world.get(&path).bearer(&admin).send().await.header("etag").unwrap().to_owned();
+            let moves = world.patch(&path).header("if-match", &tag).bearer(&admin).json(json!({"partner_id": target})).send();
+            let (given, moved) = tokio::join!(gives, moves);
+            assert_eq!(moved.status, 200, "{}", moved.text);
+            assert!([201, 404, 422].contains(&given.status), "{}", given.text);
+        }
+        let ties = "SELECT COUNT(*) FROM role_assignments a JOIN tenants t ON t.id = a.anchor_tenant_id \
+                    WHERE a.deleted_at IS NULL AND a.partner_id <> t.partner_id";
+        assert_eq!(world.number(ties).await, 0);
+    }
+
     async fn role_that_has_run_out_is_given_again(world) {
         let tenant = world.tenant("acme").await;
         let (ada, role) = (world.person(&tenant, "ada").await, world.role(&tenant, "support", &["users:read"]).await);

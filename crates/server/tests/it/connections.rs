@@ -43,6 +43,7 @@ impl Served {
     /// Rules that meet nobody.
     pub fn rules() -> Rules {
         Rules {
+            logs_addresses: true,
             most: 1_000,
             per_address: 1_000,
             trusted_proxies: vec![std::net::IpAddr::V4(PROXY).into()],

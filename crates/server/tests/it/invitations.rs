@@ -241,6 +241,20 @@ api_tests! {
         register("ada@mail.example", PASSWORD).await.problem(403, "registration_closed");
     }
 
+    async fn registering_leaves_a_link_that_was_handed_over_as_it_is_and_shows_nothing_of_the_account(world) {
+        let (tenant, boss) = administered(&world).await;
+        world.settings(&tenant, json!({"registration": "invite"})).await;
+        let path = format!("/tenants/{}/users", tenant.id);
+        let body = json!({"username": "ada", "email": "ada@mail.example", "delivery": "link"});
+        let made = world.post(&path).bearer(&boss).json(body).send().await.expect(201);
+        let link = token(&made.data()["invitation"]);
+        let body = json!({"username": "eve", "email": "ada@mail.example", "password": PASSWORD});
+        let answer = world.post("/auth/tenants/acme/register").json(body).send().await.expect(201).data();
+        assert_eq!((&answer["username"], &answer["status"], &answer["email_verified"]), (&json!("eve"), &json!("INVITED"), &json!(false)));
+        assert_eq!(world.mails().await.len(), 0);
+        accept(&world, &link, json!({})).await.expect(200);
+    }
+
     async fn registering_does_not_prolong_an_invitation_and_fills_no_mailbox(world) {
         let (tenant, boss) = administered(&world).await;
         world.settings(&tenant, json!({"registration": "invite"})).await;

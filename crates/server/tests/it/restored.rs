@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatehouse_domain::{authz::SystemReason, id::TenantId, issue::Parse};
-use gatehouse_server::app::StartError;
+use gatehouse_server::app::{Error, StartError};
 use serde_json::{Value, json};
 
 use crate::{
@@ -102,6 +102,18 @@ api_tests! {
         world.app.trail().seal().await.unwrap();
         world.app.restores().must_not_be_put_back().await.unwrap();
         assert_eq!(std::fs::read(world.config.data_dir.join("newest-instant")).unwrap(), noted);
+    }
+
+    async fn no_seal_hides_that_a_database_was_put_back(world) {
+        world.app.restores().note_newest().await.unwrap();
+        world.execute("CREATE TABLE earlier AS SELECT * FROM audit_root").await;
+        world.tenant("acme").await;
+        world.app.trail().seal().await.unwrap();
+        world.app.restores().note_newest().await.unwrap();
+        world.execute("DELETE FROM audit_root; INSERT INTO audit_root SELECT * FROM earlier; DROP TABLE earlier").await;
+        // What every process asks before it seals.
+        assert!(matches!(world.app.restores().note_newest().await, Err(Error::Conflict(_))));
+        assert!(matches!(world.app.restores().must_not_be_put_back().await, Err(StartError::PutBack { .. })));
     }
 
     async fn instant_of_another_installation_is_no_instant(world) {

@@ -28,6 +28,8 @@ api_tests! {
             assert_eq!(user["attributes"]["original_username"].as_str(), original, "{name}");
             world.try_login("acme", name, "correct horse").await.expect(200);
         }
+        let update = Import { on_conflict: OnConflict::Update, ..ACME };
+        assert_eq!(update.run(&world, &text).await.0, counts(0, 0, 4, 1), "nothing is new, and no name is lost");
         let skip = Import { on_conflict: OnConflict::Skip, ..ACME };
         assert_eq!(skip.run(&world, &text).await.0, counts(0, 0, 4, 1), "they are the same users");
     }
@@ -40,6 +42,22 @@ api_tests! {
         let line = json!({"email": "USER0@mail.example", "display_name": "Zero"}).to_string();
         assert_eq!(update.run(&world, &line).await.0, counts(0, 1, 0, 0));
         assert_eq!(user(&world, &boss, &tenant, "user0").await["display_name"], json!("Zero"));
+    }
+
+    async fn line_is_held_against_the_name_that_an_earlier_line_left(world) {
+        let tenant = world.tenant("acme").await;
+        let boss = world.login(&world.tenant_admin(&tenant, "boss").await).await;
+        ACME.run(&world, r#"{"username":"ada","email":"ada@mail.example"}"#).await;
+        let update = Import { on_conflict: OnConflict::Update, ..ACME };
+        let text = [json!({"email": "ada@mail.example", "display_name": "A"}), json!({"username": "ada", "email": "b@mail.example"})];
+        assert_eq!(update.run(&world, &text.map(|line| line.to_string()).join("\n")).await.0, counts(0, 2, 0, 0));
+        assert_eq!(user(&world, &boss, &tenant, "ada").await["email"], json!("b@mail.example"));
+    }
+
+    async fn name_that_neither_is_one_here_nor_fits_among_the_attributes_is_a_fault(world) {
+        world.tenant("acme").await;
+        let line = json!({"username": format!("a b{}", "c".repeat(600)), "email": "ada@mail.example"}).to_string();
+        assert_eq!(why(&ACME.run(&world, &line).await.1), [(1, vec!["username: username_unfit".to_owned()])]);
     }
 
     async fn attributes_that_are_numbers_and_booleans_are_kept_as_texts(world) {

@@ -15,10 +15,10 @@ const PASSWORDS: &str = "UPDATE users SET password_hash = b.password_hash, passw
      WHERE b.id = users.id AND b.deleted_at IS NULL AND users.deleted_at IS NULL AND users.password_hash IS NOT NULL \
      AND (b.password_hash IS NULL OR b.password_hash <> users.password_hash) \
      AND b.password_changed_at > COALESCE(users.password_changed_at, 0)";
-const EXPIRY: &str = "UPDATE role_assignments SET expires_at = b.expires_at, version = role_assignments.version + 1 \
+const EXPIRY: &str = "UPDATE role_assignments SET expires_at = b.expires_at, updated_at = b.updated_at, version = role_assignments.version + 1 \
      FROM before_role_assignments b WHERE b.id = role_assignments.id AND role_assignments.deleted_at IS NULL \
      AND b.expires_at < COALESCE(role_assignments.expires_at, b.expires_at + 1)";
-const PERMISSIONS: &str = "UPDATE roles SET permissions = b.permissions, version = roles.version + 1 FROM before_roles b \
+const PERMISSIONS: &str = "UPDATE roles SET permissions = b.permissions, updated_at = b.updated_at, version = roles.version + 1 FROM before_roles b \
      WHERE b.id = roles.id AND b.deleted_at IS NULL AND roles.deleted_at IS NULL AND b.permissions <> roles.permissions";
 
 impl WriteTx<'_> {

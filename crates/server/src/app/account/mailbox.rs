@@ -59,7 +59,7 @@ impl Accounts<'_> {
                 return Ok(system.enqueue(tenant.reference(), None, mail).await?);
             }
             let issued = scope.put_token(issued, token.hash).await?;
-            let url = outbox.link(EMAIL_PAGE, &tenant.slug, &token.text);
+            let url = outbox.link(EMAIL_PAGE, &tenant.slug, &token.text)?;
             let letter = letters::verification(&tenant, &email, url);
             outbox.post_link(&system, &issued, letter, now).await
         };

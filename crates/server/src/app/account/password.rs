@@ -23,7 +23,11 @@ use crate::{
 
 /// A password that breaks a rule, as an issue with a field of the body.
 pub(crate) fn password_issue(field: &'static str, fault: Fault) -> Error {
-    Error::Invalid(Issue { loc: vec!["body".into(), field.into()], msg: fault.msg, kind: fault.kind }.into())
+    Error::Invalid(issue(field, fault).into())
+}
+
+fn issue(field: &'static str, fault: Fault) -> Issue {
+    Issue { loc: vec!["body".into(), field.into()], msg: fault.msg, kind: fault.kind }
 }
 
 impl NewPasswords<'_> {
@@ -39,7 +43,13 @@ impl NewPasswords<'_> {
         username: &Username,
         email: &Email,
     ) -> Result<PasswordHash> {
-        Error::suits(username, email)?;
+        if let Err(error) = Error::suits(username, email) {
+            let Error::Invalid(mut issues) = error else { return Err(error) };
+            if let Some(fault) = self.judge(facts, password, Some(username), Some(email)).await? {
+                issues.push(issue(field, fault));
+            }
+            return Err(Error::Invalid(issues));
+        }
         self.check_length(facts, &password).map_err(|fault| password_issue(field, fault))?;
         let chosen = self.hasher.choose(facts.tenant.id, password, context(facts, Some(username), Some(email))).await?;
         chosen.map_err(|fault| password_issue(field, fault))

@@ -118,10 +118,10 @@ impl Recovery<'_> {
             let slug = &facts.tenant.slug;
             let letter = match wish {
                 Wish::PasswordReset => {
-                    letters::reset(&facts.tenant, &issued.user, outbox.link(RESET_PAGE, slug, &token.text), false)
+                    letters::reset(&facts.tenant, &issued.user, outbox.link(RESET_PAGE, slug, &token.text)?, false)
                 }
                 Wish::Verification => {
-                    let url = outbox.link(EMAIL_PAGE, slug, &token.text);
+                    let url = outbox.link(EMAIL_PAGE, slug, &token.text)?;
                     letters::verification(&facts.tenant, &address, url)
                 }
             };
@@ -206,7 +206,7 @@ impl Recovery<'_> {
             let tenant = scope.tenant(user.tenant_id).await?.ok_or(Error::NotFound)?;
             let issued = user.issue_reset(now.plus(RESET_LIFETIME), &grant.by()).map_err(inactive)?;
             let issued = scope.put_token(issued, token.hash).await?;
-            let url = outbox.link(RESET_PAGE, &tenant.slug, &token.text);
+            let url = outbox.link(RESET_PAGE, &tenant.slug, &token.text)?;
             outbox.post_link(&scope, &issued, letters::reset(&tenant, &issued.user, url, true), now).await?;
             Ok::<_, Error>(revoked)
         };

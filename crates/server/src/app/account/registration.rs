@@ -9,7 +9,7 @@ use gatehouse_domain::{
     settings::Registration,
     text::{DisplayName, Email, Phone, Username},
     throttle::Gate,
-    user::{NewUser, Purpose, User, UserView, VERIFICATION_LIFETIME},
+    user::{Attributes, NewUser, Purpose, User, UserView, VERIFICATION_LIFETIME},
 };
 use gatehouse_persistence::{TenantFacts, WriteTx};
 
@@ -95,7 +95,7 @@ impl Accounts<'_> {
             let judged = self.new_passwords.judge(facts, new.password, Some(&new.username), Some(&new.email)).await?;
             return match judged {
                 Some(fault) => Err(password_issue("password", fault)),
-                None => self.invite_again(facts, new.email, meta).await,
+                None => self.invite_again(facts, (new.username, new.email), meta).await,
             };
         }
         let hash = self.new_passwords.choose(facts, "password", new.password, &new.username, &new.email).await?;
@@ -116,8 +116,14 @@ impl Accounts<'_> {
 
     /// Mails the link of an open invitation to its address once more. Whoever registers has shown no more than that they
     /// know the address, and the account may hold roles already: names and password are chosen with the link, and the
-    /// answer tells nothing of its profile. The invitation ends when it would have ended.
-    async fn invite_again(&self, facts: &TenantFacts, email: Email, meta: &RequestMeta) -> Result<UserView> {
+    /// answer tells nothing of its profile. The invitation ends when it would have ended. A link that was handed over
+    /// stays as it is: nobody who only knows the address makes it useless.
+    async fn invite_again(
+        &self,
+        facts: &TenantFacts,
+        (username, email): (Username, Email),
+        meta: &RequestMeta,
+    ) -> Result<UserView> {
         let (token, outbox, tenant) =
             (opaque_token::mint_invitation(self.env), self.outbox.clone(), facts.tenant.clone());
         let mailbox = self.attempts.mailbox(facts, &email);
@@ -125,18 +131,27 @@ impl Accounts<'_> {
             let (system, now) = (tx.system(SystemReason::Authentication), tx.now());
             let user = system.user_by_email(tenant.id, &email).await?.ok_or(Error::RegistrationClosed)?;
             let until = system.read().open_until(&user, Purpose::Invitation, now).await?;
-            let until = until.ok_or(Error::RegistrationClosed)?;
+            let (until, is_mailed) = until.ok_or(Error::RegistrationClosed)?;
             let gatehouse = Authority::system(SystemReason::Authentication);
             let invited = user.clone().invite(true, until, &[], &gatehouse).map_err(|_| Error::RegistrationClosed)?;
-            if mailbox.count(&system, now).await?.gate == Gate::Open {
+            if is_mailed && mailbox.count(&system, now).await?.gate == Gate::Open {
                 let issued = system.put_token(invited, token.hash).await?;
-                let letter = letters::invitation(&tenant, &issued.user, outbox.link(PAGE, &tenant.slug, &token.text));
+                let letter = letters::invitation(&tenant, &issued, outbox.link(PAGE, &tenant.slug, &token.text)?, now);
                 outbox.post_link(&system, &issued, letter, now).await?;
             }
-            Ok::<_, Error>(user)
+            Ok::<_, Error>((user, now))
         };
-        let user = self.db.write(meta.ctx.clone(), work).await?;
-        let user = User { display_name: None, phone: None, ..user };
+        let (user, now) = self.db.write(meta.ctx.clone(), work).await?;
+        let user = User {
+            username,
+            display_name: None,
+            phone: None,
+            attributes: Attributes::default(),
+            email_verified: false,
+            created_at: now,
+            updated_at: now,
+            ..user
+        };
         Ok(UserView { user, roles: Vec::new() })
     }
 
@@ -152,7 +167,7 @@ impl Accounts<'_> {
             let (address, by) = (user.email.clone(), By::oneself(user.id, None));
             let issued = user.clone().issue_verification(address, now.plus(VERIFICATION_LIFETIME), &by)?;
             let issued = system.put_token(issued, token.hash).await?;
-            let url = outbox.link(EMAIL_PAGE, &tenant.slug, &token.text);
+            let url = outbox.link(EMAIL_PAGE, &tenant.slug, &token.text)?;
             outbox.post_link(&system, &issued, letters::verification(&tenant, &user.email, url), now).await?;
             Ok::<_, Error>(user)
         };

@@ -80,7 +80,7 @@ impl NewInvitation {
         let invited = view.user.clone().invite(self.is_mailed, expires_at, &view.roles, caller)?;
         let issued = scope.put_token(invited, self.token.hash).await?;
         if self.is_mailed {
-            let letter = letters::invitation(tenant, &issued.user, self.outbox.link(PAGE, &tenant.slug, token));
+            let letter = letters::invitation(tenant, &issued, self.outbox.link(PAGE, &tenant.slug, token)?, now);
             self.outbox.post_link(scope, &issued, letter, now).await?;
             return Ok(Invitation { handed: None, expires_at });
         }

@@ -151,14 +151,13 @@ impl Tenants<'_> {
             none_is_loosened(&after, &decided, &SETTINGS, &defaults)?;
             let area = Area::Tenant(TenantRef { id, partner_id: partner });
             evidence_is_kept(tx, &grant, area, [&before, &after], &defaults).await?;
-            if changed.value().partner_id != partner {
-                for tie in scope.ties(from).await? {
-                    scope.update(tie.end_with_move(&grant.by(), tx.now())).await?;
-                }
-            }
             let tenant = scope.update(changed).await?;
             if tenant.partner_id != partner {
                 its_users_fit(tx, tenant.reference()).await?;
+                // Whoever was giving a role here has done so by now, or waits until the tenant has moved.
+                for tie in scope.ties(from).await? {
+                    scope.update(tie.end_with_move(&grant.by(), tx.now())).await?;
+                }
             }
             let effects = match ends {
                 Some(ends) => end(tx, &scope, &ends, mode).await?,

@@ -4,7 +4,8 @@
 use gatehouse_domain::{
     tenant::Tenant,
     text::Email,
-    user::{INVITATION_LIFETIME, RESET_LIFETIME, User, VERIFICATION_LIFETIME},
+    time::Timestamp,
+    user::{Issued, RESET_LIFETIME, User, VERIFICATION_LIFETIME},
 };
 
 use crate::mail::{Letter, Link, inert};
@@ -13,8 +14,9 @@ const NOT_YOU: &str = "If that was not you, reset your password now and tell you
 
 fn hours(lifetime: std::time::Duration) -> String {
     match lifetime.as_secs() / 3_600 {
+        0 => "less than an hour".to_owned(),
         1 => "an hour".to_owned(),
-        hours if hours % 24 == 0 && hours > 24 => format!("{} days", hours / 24),
+        hours if hours > 48 => format!("{} days", hours / 24),
         hours => format!("{hours} hours"),
     }
 }
@@ -39,15 +41,18 @@ fn letter<const N: usize, const M: usize>(
 }
 
 /// Invites the owner of an account.
-pub(crate) fn invitation(tenant: &Tenant, user: &User, url: String) -> Letter {
-    let name = inert(&tenant.name);
+pub(crate) fn invitation(tenant: &Tenant, issued: &Issued, url: String, now: Timestamp) -> Letter {
+    let (user, name) = (&issued.user, inert(&tenant.name));
     letter(
         tenant,
         &user.email,
         format!("Your invitation to {name}"),
         [format!("An account has been made for you at {name}."), "Choose a password to begin.".to_owned()],
         Some(("Accept the invitation", url)),
-        [format!("The link works once, for {}. If you did not expect this, do nothing.", hours(INVITATION_LIFETIME))],
+        [format!(
+            "The link works once, for {}. If you did not expect this, do nothing.",
+            hours(issued.expires_at.since(now))
+        )],
     )
 }
 
@@ -154,7 +159,7 @@ mod tests {
     #[test]
     fn lifetimes_are_said_in_words() {
         assert_eq!(
-            [RESET_LIFETIME, VERIFICATION_LIFETIME, INVITATION_LIFETIME].map(hours),
+            [RESET_LIFETIME, VERIFICATION_LIFETIME, gatehouse_domain::user::INVITATION_LIFETIME].map(hours),
             ["an hour", "24 hours", "7 days"]
         );
     }

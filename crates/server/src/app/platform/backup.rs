@@ -79,7 +79,7 @@ impl Restores<'_> {
         };
         let restored = self.db.write_alone(self.env.ctx(), work).await?;
         self.setup.install().await?;
-        self.is_restored().await?;
+        self.mark_restored().await?;
         Ok(restored)
     }
 

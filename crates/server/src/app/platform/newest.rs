@@ -71,25 +71,30 @@ impl Restores<'_> {
     /// # Errors
     /// [`StartError::PutBack`], [`StartError::File`] when the file cannot be read.
     pub async fn must_not_be_put_back(&self) -> Result<(), StartError> {
-        let found = self.newest_instant().await?;
         let file = |error| StartError::File(self.newest.path.clone(), error);
-        match self.newest.read().map_err(file)? {
+        // First what is known: another process may write down what it finds meanwhile.
+        let known = self.newest.read().map_err(file)?;
+        let found = self.newest_instant().await?;
+        match known {
             Some(known) if known > found => Err(StartError::PutBack { known, found }),
-            _ => self.newest.write(found).map_err(file),
+            _ => Ok(()),
         }
     }
 
-    /// Writes down how far the database has come.
+    /// Writes down how far the database has come. Asked before anything is sealed: a seal makes a root that is later than
+    /// whatever was known, and hides that the database was put back.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer, [`Error::Internal`] when the file cannot be written.
+    /// [`Error::Conflict`] when it was put back, [`Error::Unavailable`] when it does not answer, [`Error::Internal`] when the
+    /// file cannot be written.
     pub async fn note_newest(&self) -> Result<()> {
-        let found = self.newest_instant().await?;
         let internal = |error| Error::Internal(Box::new(error));
-        match self.newest.read().map_err(internal)? {
+        let known = self.newest.read().map_err(internal)?;
+        let found = self.newest_instant().await?;
+        match known {
             Some(known) if known > found => {
                 tracing::error!(%known, %found, "the database was put back to an earlier state: stop, and run `gatehouse restored`");
-                Ok(())
+                Err(Error::Conflict("The database was put back to an earlier state.".into()))
             }
             Some(known) if known == found => Ok(()),
             _ => self.newest.write(found).map_err(internal),

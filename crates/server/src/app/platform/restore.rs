@@ -18,7 +18,7 @@ impl Restores<'_> {
     pub async fn finish(&self) -> Result<Restored> {
         let work = async |tx: &WriteTx<'_>| self.end_all_before(tx, Restored::default()).await;
         let restored = self.db.write_alone(self.env.ctx(), work).await?;
-        self.is_restored().await?;
+        self.mark_restored().await?;
         Ok(restored)
     }
 
@@ -35,7 +35,7 @@ impl Restores<'_> {
     }
 
     /// From now on the database counts as one that goes on.
-    pub(super) async fn is_restored(&self) -> Result<()> {
+    pub(super) async fn mark_restored(&self) -> Result<()> {
         // Its newest root is later than what any replica knows then. A trail that was tampered with stays as it is.
         if let Err(error) = self.trail.seal().await {
             let cause = std::error::Error::source(&error).map(ToString::to_string);

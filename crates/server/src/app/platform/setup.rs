@@ -14,6 +14,7 @@ use gatehouse_domain::{
     settings::Settings,
     tenant::{Branding, NewTenant, Tenant},
     text::{Email, Name, Slug, Username},
+    time::Timestamp,
     user::{NewUser, User, UserView},
 };
 use gatehouse_persistence::{ChangeContext, Error as Storage, TenantFacts, WriteTx};
@@ -104,6 +105,27 @@ impl Setup<'_> {
             system.insert(key.clone()).await?;
             Ok::<_, Error>(())
         };
+        self.db.write(self.env.ctx(), work).await
+    }
+
+    /// When the installation was made; none where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn made_at(&self) -> Result<Option<Timestamp>> {
+        Ok(self.db.system(SETUP).installation().await?.map(|installation| installation.created_at))
+    }
+
+    /// Notes where this server is found.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn note_public_url(&self, url: &str) -> Result<()> {
+        if self.db.system(SETUP).public_url().await?.as_deref() == Some(url) {
+            return Ok(());
+        }
+        let url = url.to_owned();
+        let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(SETUP).note_public_url(&url).await?);
         self.db.write(self.env.ctx(), work).await
     }
 

@@ -211,8 +211,8 @@ async fn import(
     run.bar.finish_and_clear();
     if run.renamed > 0 {
         eprintln!(
-            "{} users have names that cannot be user names here: they sign in with their address, and the name is in the \
-             attribute {ORIGINAL_USERNAME}",
+            "{} lines have names that cannot be user names here: whoever is new signs in with the address, and the name is \
+             in the attribute {ORIGINAL_USERNAME}",
             run.renamed
         );
     }
@@ -288,9 +288,11 @@ impl Run<'_> {
             return Ok(false);
         }
         let read: Vec<ImportLine> = raw.iter().map(|line| self.lines.read(line)).collect();
-        let users = read.iter().filter_map(|line| line.user.as_ref().ok());
-        self.renamed += users.filter(|user| user.original_username.is_some()).count();
+        let is_renamed = |line: &&ImportLine| line.user.as_ref().is_ok_and(|user| user.original_username.is_some());
+        let renamed: Vec<_> = read.iter().filter(is_renamed).map(|line| line.number).collect();
         let rejected = self.app.imports().take_batch(&mut self.importing, read, self.lines.digest()).await?;
+        let is_taken = |number: &&u64| rejected.iter().all(|rejected| rejected.line != **number);
+        self.renamed += renamed.iter().filter(is_taken).count();
         for rejected in rejected {
             if let Ok(at) = raw.binary_search_by_key(&rejected.line, |line| line.number) {
                 self.keep(&raw[at], &rejected)?;

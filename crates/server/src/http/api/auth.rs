@@ -127,10 +127,10 @@ pub(super) fn mount(operations: &mut Operations) {
         .says(
             "Open an account",
             "Where the tenant's setting `registration` is `open`; the account may sign in at once. Where it is `invite`, \
-             an open invitation of the address is needed and enough: its link is mailed to the address once more, and \
-             the answer has the account that waits for its owner (`INVITED`), without its profile. The owner chooses \
-             names and password with the link, as knowing an address is no proof of having its mailbox. Without an \
-             invitation, and where it is `closed`, nobody registers.",
+             an open invitation of the address is needed and enough: one that was mailed is mailed once more, with a \
+             new link, and the answer has the account that waits for its owner (`INVITED`), without its profile. The \
+             owner sets the password with the link, as knowing an address is no proof of having its mailbox; the \
+             password and the names given here are not used. Without an invitation, and where it is `closed`, nobody registers.",
         )
         .fails(&[FORBIDDEN, CONFLICT, RATE_LIMITED]);
     operations

@@ -176,7 +176,7 @@ pub(super) fn mount(operations: &mut Operations) {
     );
     operations.get("/tenants/{tenant_id}/me/scope", "tenants.me.scope.get", get_one::<InTenant>).says(
         "Get what one administers in a tenant",
-        "The same of one tenant: the roles that hold there, wherever they are given, and what is open to them. For \
+        "Level, the roles that hold in the tenant, wherever they are given, and what is open to them there. For \
          whoever holds a role in the tenant, or above it.",
     );
 }

@@ -39,7 +39,7 @@ pub struct UserResponse {
     #[schema(inline)]
     pub partner_id: PartnerId,
     /// The user name.
-    #[schema(max_length = 50, example = "ada")]
+    #[schema(max_length = 254, example = "ada")]
     pub username: String,
     /// The e-mail address.
     #[schema(max_length = 254, example = "ada@example.com")]

@@ -110,7 +110,7 @@ pub struct Paging {
 }
 
 /// How `page`, `per_page`, `cursor` and `sort` were given.
-struct ChangeRequest<F, S> {
+struct ListQuery<F, S> {
     filter: F,
     page: Option<PageNumber>,
     per_page: Option<PerPage>,
@@ -118,7 +118,7 @@ struct ChangeRequest<F, S> {
     sort: (S, Direction),
 }
 
-impl<F: Object, S: Sort> Object for ChangeRequest<F, S> {
+impl<F: Object, S: Sort> Object for ListQuery<F, S> {
     fn read_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let (page, per_page) = (fields.field("page"), fields.field("per_page"));
         let cursor = fields.field::<Option<Opaque<1024>>>("cursor");
@@ -154,7 +154,7 @@ impl<F: Object, S: Sort> Object for ChangeRequest<F, S> {
 impl<F: Object, S: Sort> Listing<F, S> {
     fn parse(app: &App, path: &str, query: &str) -> Result<Self, Issues> {
         let pairs = pairs(query)?;
-        let raw: ChangeRequest<F, S> = read_query(pairs.clone())?;
+        let raw: ListQuery<F, S> = read_query(pairs.clone())?;
         // Two spellings of the same filters are the same list.
         let kept: BTreeSet<_> =
             pairs.into_iter().filter(|(key, text)| key != "page" && key != "cursor" && !text.is_empty()).collect();
@@ -200,7 +200,7 @@ impl<F: Object, S: Sort> Describe for Listing<F, S> {
     const TAKES_QUERY: bool = true;
 
     fn describe(about: &mut About) {
-        about.query(ChangeRequest::<F, S>::properties());
+        about.query(ListQuery::<F, S>::properties());
     }
 }
 

@@ -132,9 +132,8 @@ impl<'t> Batch<'t> {
         for name in old {
             self.taken.remove(&name);
         }
-        for name in names(user) {
-            self.taken.insert(name, id);
-        }
+        self.taken.insert(("username", saved.user.username.key()), id);
+        self.taken.insert(("email", saved.user.email.key()), id);
         Ok(())
     }
 
