@@ -33,6 +33,8 @@ words! {
         InstallationSetUp = "installation.set_up",
         /// Somebody tried to make the first administrator with a token that is none.
         InstallationSetUpFailed = "installation.set_up_failed",
+        /// The master key was replaced: what is sealed from now on is sealed with a new one.
+        InstallationMasterKeyRotated = "installation.master_key_rotated",
         /// A one-time token for the first administrator was made.
         InstallationSetupTokenCreated = "installation.setup_token_created",
         /// A signing key was made.
@@ -342,6 +344,13 @@ impl Event {
 pub fn setup_token_created(by: By) -> Event {
     let resource = Resource::set(ResourceKind::Platform);
     let action = Action::InstallationSetupTokenCreated;
+    Event { action, resource, by, failure: None, reason: None, fields: Fields::default() }
+}
+
+/// The event of the master key being replaced.
+#[must_use]
+pub fn master_key_rotated(by: By) -> Event {
+    let (action, resource) = (Action::InstallationMasterKeyRotated, Resource::set(ResourceKind::Platform));
     Event { action, resource, by, failure: None, reason: None, fields: Fields::default() }
 }
 

@@ -33,7 +33,7 @@ pub use check::Unfit;
 use connection::{Connection, State};
 pub use ids::EventIds;
 pub(crate) use mac::Authentication;
-pub use mac::Mac;
+pub use mac::{Mac, RootPart, TrailKey};
 pub use migrate::MigrationStatus;
 pub(crate) use observer::Observer;
 pub(crate) use pool::{Lease, Pool, Server, sqlite};

@@ -17,8 +17,8 @@ mod sqlite;
 pub mod testing;
 
 pub use db::{
-    Change, ChangeContext, Clock, Condition, Db, EventIds, Mac, MigrationStatus, Options, ReadOut, Target, Unfit,
-    WriteTx, deadline,
+    Change, ChangeContext, Clock, Condition, Db, EventIds, Mac, MigrationStatus, Options, ReadOut, RootPart, Target,
+    TrailKey, Unfit, WriteTx, deadline,
 };
 pub use error::{Error, Result};
 pub use repo::{
@@ -29,6 +29,7 @@ pub use repo::{
     job::{ClaimedJob, NewJob},
     key::TenantFacts,
     partner::PartnerFilter,
+    renewal::{SealedKind, SealedOf, SealedRow},
     role::RoleFilter,
     sweep::BATCH,
     tenant::TenantFilter,

@@ -20,7 +20,7 @@ use gatehouse_domain::secret::Secret;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::{
-    db::{Db, Mac, Options, Target},
+    db::{Db, Mac, Options, RootPart, Target, TrailKey},
     error::Result,
 };
 
@@ -184,11 +184,12 @@ fn test_ids() -> crate::EventIds {
     })
 }
 
-/// Authentication codes that are good enough where nobody attacks.
-#[must_use]
-pub fn test_mac() -> Mac {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    Mac::new(|message| {
+/// A key that is good enough where nobody attacks.
+struct TestKey;
+
+impl TrailKey for TestKey {
+    fn code(&self, message: &[u8]) -> [u8; 32] {
+        use std::hash::{DefaultHasher, Hash, Hasher};
         let mut code = [0; 32];
         for (i, part) in code.chunks_exact_mut(8).enumerate() {
             let mut hasher = DefaultHasher::new();
@@ -196,7 +197,21 @@ pub fn test_mac() -> Mac {
             part.copy_from_slice(&hasher.finish().to_be_bytes());
         }
         code
-    })
+    }
+
+    fn root(&self, message: &[u8], _: RootPart) -> [u8; 32] {
+        self.code(message)
+    }
+
+    fn part_of(&self, message: &[u8], code: &[u8; 32], _: bool) -> Option<RootPart> {
+        (self.code(message) == *code).then_some(RootPart(0))
+    }
+}
+
+/// Authentication codes that are good enough where nobody attacks.
+#[must_use]
+pub fn test_mac() -> Mac {
+    Mac::new(TestKey)
 }
 
 /// Fills a user's tenant with sessions that began within the last 30 days, all active, in a few statements.

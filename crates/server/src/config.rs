@@ -21,7 +21,7 @@ use ipnet::IpNet;
 
 use crate::{
     mail::MailOptions,
-    security::{keyring::MasterKey, password::HasherOptions},
+    security::{master_key::MasterKey, password::HasherOptions},
 };
 
 pub use sources::{Problem, Sources};

@@ -23,12 +23,33 @@ pub(crate) enum Use {
     RootLink,
 }
 
+/// A part of the master key, by how often the key had been replaced when it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootPart(pub u32);
+
+impl RootPart {
+    /// The one that came last.
+    pub const NEWEST: Self = Self(u32::MAX);
+    /// The one that seals.
+    pub(crate) const CURRENT: Self = Self(u32::MAX - 1);
+}
+
 /// Knows the key.
-type Code = dyn Fn(&[u8]) -> [u8; 32] + Send + Sync;
+pub trait TrailKey: Send + Sync {
+    /// The code of a message: of an event, a seal, a chain. Its key stays when the master key is replaced.
+    fn code(&self, message: &[u8]) -> [u8; 32];
+
+    /// The code of a root with a part of the master key, or with the one that seals where that part came before it.
+    fn root(&self, message: &[u8], part: RootPart) -> [u8; 32];
+
+    /// The part of the master key that a root has its code from; none where that is none of those that may sign it. For
+    /// a past root they are all that there were.
+    fn part_of(&self, message: &[u8], code: &[u8; 32], past: bool) -> Option<RootPart>;
+}
 
 /// Computes keyed authentication codes.
 #[derive(Clone)]
-pub struct Mac(Arc<Code>);
+pub struct Mac(Arc<dyn TrailKey>);
 
 impl fmt::Debug for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,14 +58,22 @@ impl fmt::Debug for Mac {
 }
 
 impl Mac {
-    /// One that is computed by a function which knows the key.
+    /// One that is computed by what knows the key.
     #[must_use]
-    pub fn new(code: impl Fn(&[u8]) -> [u8; 32] + Send + Sync + 'static) -> Self {
-        Self(Arc::new(code))
+    pub fn new(key: impl TrailKey + 'static) -> Self {
+        Self(Arc::new(key))
     }
 
     pub(crate) fn of(&self, message: &Message) -> [u8; 32] {
-        (self.0)(&message.0)
+        self.0.code(&message.0)
+    }
+
+    pub(crate) fn root(&self, message: &Message, part: RootPart) -> [u8; 32] {
+        self.0.root(&message.0, part)
+    }
+
+    pub(crate) fn part_of(&self, message: &Message, code: &[u8; 32], past: bool) -> Option<RootPart> {
+        self.0.part_of(&message.0, code, past)
     }
 }
 

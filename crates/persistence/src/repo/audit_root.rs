@@ -14,7 +14,7 @@ use sea_orm::{
 
 use crate::{
     db::{
-        mac::{Mac, Message, Use},
+        mac::{Mac, Message, RootPart, Use},
         trigger::changed_triggers,
     },
     entity::{audit_past_root, audit_root},
@@ -47,11 +47,13 @@ pub(crate) struct Root {
     before: Code,
     /// Its code.
     pub mac: Code,
+    /// The part of the master key that the code of the next one comes from.
+    signer: RootPart,
 }
 
-/// The code of a root: of a state, behind another root.
-fn link(mac: &Mac, version: i64, made_at: i64, before: &Code, state: &Code) -> Code {
-    mac.of(&Message::new(Use::RootLink).number(version).number(made_at).fixed(before).fixed(state))
+/// What the code of a root is of: of a state, behind another root.
+fn link(version: i64, made_at: i64, before: &Code, state: &Code) -> Message {
+    Message::new(Use::RootLink).number(version).number(made_at).fixed(before).fixed(state)
 }
 
 impl FromQueryResult for Root {
@@ -74,6 +76,7 @@ impl FromQueryResult for Root {
             least_kept: number(row, "least_kept"),
             before: code(row, "before_mac"),
             mac: code(row, "mac"),
+            signer: RootPart::CURRENT,
         })
     }
 }
@@ -103,13 +106,23 @@ impl Root {
         mac.of(&message.number(self.adopts_until).bytes(&self.sum_bytes()))
     }
 
-    fn code(&self, mac: &Mac) -> Code {
-        link(mac, self.version, self.made_at, &self.before, &self.state(mac))
+    fn message(&self, mac: &Mac) -> Message {
+        link(self.version, self.made_at, &self.before, &self.state(mac))
+    }
+
+    /// The part of the master key that has signed it; none where it is not as Gatehouse left it.
+    fn signer(&self, mac: &Mac) -> Option<RootPart> {
+        mac.part_of(&self.message(mac), &self.mac, false)
     }
 
     /// Whether it is as Gatehouse left it.
     pub(crate) fn is_sound(&self, mac: &Mac) -> bool {
-        self.mac == self.code(mac)
+        self.signer(mac).is_some()
+    }
+
+    /// The same, for the next one to be signed by the newest part of the master key.
+    pub(crate) const fn signed_anew(self) -> Self {
+        Self { signer: RootPart::NEWEST, ..self }
     }
 
     /// Whether it is as releases left it that did not chain roots: before the first seal there was nothing to tell by.
@@ -154,7 +167,7 @@ impl Past {
     /// Whether it comes right behind another one.
     pub(crate) fn follows(&self, mac: &Mac, (version, before): (i64, Code)) -> bool {
         self.version == version.wrapping_add(1)
-            && self.mac == link(mac, self.version, self.made_at, &before, &self.state)
+            && mac.part_of(&link(self.version, self.made_at, &before, &self.state), &self.mac, true).is_some()
     }
 }
 
@@ -179,10 +192,9 @@ impl WriteSystem<'_> {
     /// # Errors
     /// [`Error::Tampered`] when the root or a trigger is not as Gatehouse left it: going on would make that look right.
     pub(crate) async fn hold_root(&self, wait: bool) -> Result<Option<Root>> {
-        let Some(root) = self.any_root(wait).await? else { return Ok(None) };
-        if !root.is_sound(self.tx.mac()?) {
-            return Err(Error::Tampered("its root".into()));
-        }
+        let Some(mut root) = self.any_root(wait).await? else { return Ok(None) };
+        // Another process may have taken up a newer part already: it stays with that.
+        root.signer = root.signer(self.tx.mac()?).ok_or_else(|| Error::Tampered("its root".into()))?;
         match changed_triggers(self.tx.exec()).await?.pop() {
             Some(trigger) => Err(Error::Tampered(format!("the trigger {trigger}"))),
             None => Ok(Some(root)),
@@ -208,7 +220,7 @@ impl WriteSystem<'_> {
         // Later than the last one, whatever the clock says: whether a database was put back is told by it.
         let made_at = (root.made_at + 1).max(self.tx.now().micros());
         (root.before, root.version, root.made_at) = (root.mac, root.version + 1, made_at);
-        root.mac = root.code(mac);
+        root.mac = mac.root(&root.message(mac), root.signer);
         let now = self.table::<audit_root::Entity>().update().set(root.row()).filter(audit_root::Column::Id.eq(1));
         now.exec(&self.tx.writing()).await?;
         let (version, made_at, state) = (root.version, root.made_at, root.state(mac).to_vec());

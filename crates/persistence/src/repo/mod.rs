@@ -23,6 +23,7 @@ pub(crate) mod known_device;
 pub(crate) mod list;
 pub(crate) mod partner;
 pub(crate) mod quota;
+pub(crate) mod renewal;
 mod restore;
 mod retention;
 pub(crate) mod role;

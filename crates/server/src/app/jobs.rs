@@ -63,10 +63,18 @@ impl Outbox {
     /// # Errors
     /// [`Error::Conflict`] when it is not known where the server is found.
     pub(crate) fn link(&self, page: &str, tenant: &Slug, token: &Secret<String>) -> Result<String> {
+        self.link_of(self.links.as_deref().unwrap_or_default(), page, tenant, token)
+    }
+
+    /// The same where somebody asks who has reached the server at an address.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it is not known where the server is found.
+    pub(crate) fn link_of(&self, url: &str, page: &str, tenant: &Slug, token: &Secret<String>) -> Result<String> {
         let unknown =
             "It is not known where a link would have to lead: start the server once, or set GATEHOUSE_PUBLIC_URL.";
-        let links = self.links.as_deref().ok_or(Error::Conflict(unknown.into()))?;
-        Ok(format!("{links}{page}#{tenant}/{}", token.expose()))
+        let known = self.links.as_ref().map(|_| format!("{url}{page}#{tenant}/{}", token.expose()));
+        known.ok_or_else(|| Error::Conflict(unknown.into()))
     }
 
     /// Has links lead elsewhere.

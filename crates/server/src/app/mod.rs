@@ -35,7 +35,8 @@ use crate::{
     env::Env,
     mail::Mailer,
     security::{
-        keyring::{Keyring, MasterKey},
+        keyring::{Keyring, trail_mac},
+        master_key::MasterKey,
         password::Hasher,
         private::private_folder,
         token::Tokens,
@@ -52,6 +53,7 @@ pub struct App {
     db: Db,
     env: Env,
     keyring: Arc<Keyring>,
+    master_key_file: Option<std::path::PathBuf>,
     tokens: Tokens,
     hasher: Hasher,
     defaults: Defaults,
@@ -135,7 +137,9 @@ pub fn prepare_folders(config: &Config) -> Result<(), StartError> {
     }
 }
 
-fn key_file(config: &Config) -> std::path::PathBuf {
+/// The file that has the master key, unless a setting has it.
+#[must_use]
+pub fn key_file(config: &Config) -> std::path::PathBuf {
     config.data_dir.join("master.key")
 }
 
@@ -185,7 +189,7 @@ impl App {
             return Err(StartError::NotMigrated);
         }
         let keyring = Arc::new(Keyring::new(&master_key(config, &db, &env).await?));
-        db.authenticate_with(keyring.audit_mac(), env.event_ids());
+        db.authenticate_with(trail_mac(Arc::clone(&keyring)), env.event_ids());
         let outbox = config.data_dir.join("outbox");
         let mailer = Mailer::new(&config.mail, &config.data_dir).map_err(|error| StartError::File(outbox, error))?;
         let app = Self {
@@ -194,8 +198,9 @@ impl App {
             db,
             newest: platform::newest::Newest::new(config, Arc::clone(&keyring)),
             keyring: Arc::clone(&keyring),
+            master_key_file: config.master_key.is_none().then(|| key_file(config)),
             tokens: Tokens::new(keyring),
-            hasher: Hasher::start(config.hasher, &env).map_err(StartError::Thread)?,
+            hasher: Hasher::start(config.hasher.clone(), &env).map_err(StartError::Thread)?,
             defaults: config.defaults,
             limits: config.limits,
             admission: request::buckets::Admission::new(&config.limits),

@@ -1,9 +1,19 @@
-//! `key`: signing keys of tenants.
+//! `key`: signing keys of tenants, and the master key.
+
+use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command};
 use gatehouse_domain::{authz::SystemReason, id::KeyId, issue::Parse, key::SigningKey};
 
-use crate::cli::{Exit, block_on, config, open, say, tenant, with_few_settings};
+use crate::{
+    app::{self, App, StartError, platform::periodic::SEAL_EVERY},
+    cli::{Exit, block_on, config, open, say, tenant, with_few_settings},
+    config::Config,
+    security::master_key::MasterKey,
+};
+
+/// After how long every running server has taken up what has become of the master key.
+const TAKEN_UP: Duration = SEAL_EVERY.saturating_mul(2);
 
 pub(super) fn command() -> Command {
     let tenant = || Arg::new("tenant").required(true).help("The slug of the tenant");
@@ -22,12 +32,28 @@ pub(super) fn command() -> Command {
         .subcommand(with_few_settings(
             Command::new("withdraw").about("Withdraw a key; tokens of it are invalid within a second").arg(key),
         ))
+        .subcommand(with_few_settings(
+            Command::new("rotate-master")
+                .about("Replace the master key and seal everything anew, while servers run")
+                .long_about(
+                    "Replaces the master key: makes a new one beside the old one, seals with it whatever is sealed in the \
+                     database, some rows at a time, and then leaves the old one no use but to recognise tokens and to check \
+                     the audit trail of before. Nobody is signed out. Servers go on meanwhile. If it is stopped, or ends \
+                     with an error, run it again: it goes on where it was.\n\nWhere the key is in `master.key` of the data \
+                     folder, that is all. Where a setting has it, this prints the value that every server must be given \
+                     first, does the rest when it is run again with that value, and prints the one that ends it.\n\nA backup \
+                     can be restored with the master key of its time only: make one afterwards.",
+                ),
+        ))
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
     let Some((verb, matches)) = matches.subcommand() else { return Ok(()) };
     let config = config(matches)?;
     block_on(async {
+        if verb == "rotate-master" {
+            return rotate_master(&config).await;
+        }
         let app = open(&config).await?;
         let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
         let keys = if verb == "withdraw" {
@@ -44,6 +70,65 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
         app.db().close().await;
         Ok(())
     })
+}
+
+async fn rotate_master(config: &Config) -> Result<(), Exit> {
+    let app = open(config).await?;
+    let path = app::key_file(config);
+    let key = app::existing_master_key(config)?.ok_or_else(|| StartError::NoMasterKey(path.clone()))?;
+    let is_in_a_file = config.master_key.is_none();
+    let save = |key: &MasterKey| {
+        key.save(&path).map_err(|error| Exit::Failed(format!("cannot write {}: {error}", path.display())))
+    };
+    let key = if key.is_rotating() {
+        key
+    } else {
+        let often = || Exit::Failed("this master key was replaced as often as one can be".into());
+        let next = key.rotated(app.env()).ok_or_else(often)?;
+        if !is_in_a_file {
+            say(
+                "Give every server this master key and restart them, one after the other. Then run this again with it.\n",
+            );
+            say(next.line().expose());
+            return Ok(());
+        }
+        save(&next)?;
+        next
+    };
+    reseal(&app).await?;
+    let settled = key.settled();
+    if is_in_a_file {
+        save(&settled)?;
+        say(&format!("{} has the new master key. Backups of before need the old one.\n", path.display()));
+    } else {
+        say("Done. Give every server this master key. Backups of before need the old one.\n");
+        say(settled.line().expose());
+    }
+    app.db().close().await;
+    Ok(())
+}
+
+/// Seals everything with the newest part of the master key, once every server has both.
+async fn reseal(app: &App) -> Result<(), Exit> {
+    let keys = app.master_keys();
+    say("Waiting until every running server has the new master key...\n");
+    tokio::time::sleep(TAKEN_UP).await;
+    keys.follow().await?;
+    keys.rotate().await?;
+    loop {
+        let done = keys.reseal().await?;
+        say(&format!("{} rows sealed anew\n", done.rows));
+        // What a server sealed as before, until it knew, is found the next time.
+        tokio::time::sleep(TAKEN_UP).await;
+        let rest = keys.reseal().await?;
+        if rest.rows == 0 {
+            if rest.unopenable > 0 {
+                say(&format!("{} rows were sealed with none of these keys and stay as they are\n", rest.unopenable));
+            }
+            return Ok(());
+        }
+        say(&format!("{} rows sealed anew\n", rest.rows));
+    }
 }
 
 fn show(key: &SigningKey) {

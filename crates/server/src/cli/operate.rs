@@ -217,10 +217,13 @@ pub(super) fn run(resource: &str, matches: &ArgMatches) -> Result<(), Exit> {
 }
 
 fn perform(resource: &Resource, (_, operation, settled): &Verb, matches: &ArgMatches) -> Result<(), Exit> {
-    let config = config(matches)?;
+    let mut config = config(matches)?;
     let Some(operation) = Operation::find(&fields::document(), operation) else { return Ok(()) };
     block_on(async {
         let app = Data::new(open(&config).await?);
+        if config.public_url.is_none() {
+            config.public_url = app.setup().public_url().await?;
+        }
         let mut call = Call { path: operation.path.clone(), query: Vec::new(), body: operation.empty_body() };
         for field in &operation.fields {
             let values = match settled.iter().find(|(known, _)| *known == field.name) {
@@ -341,14 +344,14 @@ mod tests {
     }
 
     #[test]
-    fn owner_of_an_account_is_invited_by_a_link_or_by_mail() {
+    fn owner_of_an_account_is_invited_by_mail_unless_a_link_is_asked_for() {
         let verb = ("invite", "admin.users.invitation.create", [].as_slice());
         let command = verb_command(&fields::document(), &verb).unwrap();
         for (arguments, delivery) in
-            [(vec!["invite", "usr_1"], "link"), (vec!["invite", "usr_1", "--delivery", "email"], "email")]
+            [(vec!["invite", "usr_1"], None), (vec!["invite", "usr_1", "--delivery", "link"], Some("link"))]
         {
             let matches = command.clone().try_get_matches_from(arguments).unwrap();
-            assert_eq!(matches.get_one::<String>("delivery").map(String::as_str), Some(delivery));
+            assert_eq!(matches.get_one::<String>("delivery").map(String::as_str), delivery);
         }
     }
 

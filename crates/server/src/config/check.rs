@@ -18,8 +18,8 @@ use crate::{
     config::{Config, Database, FirstAdmin, ForwardedHeader, Limits, LogFormat, Problem, Sources, sources::Sourced},
     mail::{MailOptions, Smtp},
     security::{
-        keyring::MasterKey,
-        password::{Cost, HasherOptions},
+        master_key::MasterKey,
+        password::{Cost, HasherOptions, pepper::Peppers},
     },
 };
 
@@ -113,7 +113,11 @@ pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
         docs: get.read("docs", flag, "true or false")?.unwrap_or(true),
         log_addresses: get.read("log_addresses", flag, "true or false")?.unwrap_or(true),
         connections_per_address: usize_of(get.number("connections_per_address", 1, 1_000_000)?.unwrap_or(100)),
-        master_key: get.read("master_key", MasterKey::parse, "32 bytes in hexadecimal or base64")?,
+        master_key: get.read(
+            "master_key",
+            MasterKey::parse,
+            "32 bytes in hexadecimal or base64, or what `gatehouse key rotate-master` made of them",
+        )?,
         admin: first_admin(&get, sources)?,
         defaults: Defaults {
             access_token_minutes: bounded(get.number("access_token_expire_minutes", 1, 15)?.unwrap_or(15)),
@@ -123,6 +127,9 @@ pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
             permits: get.number("hash_permits", 1, 1_024)?.map_or(processors, usize_of),
             queue: usize_of(get.number("hash_queue", 2, 100_000)?.unwrap_or(64)),
             cost,
+            peppers: get
+                .read("password_pepper", Peppers::parse, "32 bytes in hexadecimal or base64, older ones behind commas")?
+                .unwrap_or_default(),
         },
         limits: limits(&get)?,
         geoip_file: get.read("geoip_file", |text| Some(PathBuf::from(text)), "")?,

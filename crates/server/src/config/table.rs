@@ -66,6 +66,13 @@ pub const SETTINGS: &[Setting] = &[
         "32 bytes in hexadecimal or base64; the same for all replicas",
     )
     .secret(),
+    setting(
+        "password_pepper",
+        "GATEHOUSE_PASSWORD_PEPPER",
+        "none",
+        "32 bytes that go into password hashes; the same for all replicas, older ones behind a comma",
+    )
+    .secret(),
     setting("admin_email", "GATEHOUSE_ADMIN_EMAIL", "none", "Makes the first administrator without the setup token"),
     setting("admin_username", "GATEHOUSE_ADMIN_USERNAME", "admin", "User name of that administrator"),
     setting("admin_password", "GATEHOUSE_ADMIN_PASSWORD", "none", "Password of that administrator").secret(),

@@ -241,7 +241,7 @@ fn line(reader: &mut impl BufRead) -> io::Result<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{env::Env, security::keyring::MasterKey};
+    use crate::{env::Env, security::master_key::MasterKey};
 
     /// A folder that goes away with this value.
     struct Folder(PathBuf);

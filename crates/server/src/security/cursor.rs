@@ -70,7 +70,7 @@ pub fn read(keyring: &Keyring, list: &str, text: &str) -> Option<Cursor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::security::keyring::MasterKey;
+    use crate::security::master_key::MasterKey;
 
     fn cursor(value: KeyValue) -> Cursor {
         Cursor {

@@ -5,103 +5,32 @@
 
 use std::{
     fmt,
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
+    sync::{Arc, PoisonError, RwLock},
 };
 
-use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, RandomizedNonceKey},
-    constant_time, digest, hkdf, hmac,
-};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use aws_lc_rs::{constant_time, digest, hmac};
 use gatehouse_domain::{
     id::{JobId, TenantId},
     job::JobKind,
-    secret::{Secret, TokenHash},
+    secret::TokenHash,
 };
-use gatehouse_persistence::{Mac, ThrottleKey};
+use gatehouse_persistence::ThrottleKey;
 
-use crate::env::Env;
+use crate::security::master_key::MasterKey;
+
+mod part;
+mod trail;
+
+use part::{Part, Parts, derive, mac, open_with, seal_with};
+pub use trail::trail_mac;
 
 /// Length of a truncated authentication code: 128 bits.
 pub const TAG_LEN: usize = 16;
-const NONCE_LEN: usize = 12;
-
-/// The secret that every other key derives from.
-#[derive(Debug, Clone)]
-pub struct MasterKey(Secret<[u8; 32]>);
-
-impl MasterKey {
-    /// Reads 32 bytes written as base64url or hexadecimal.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let bytes = if text.len() == 64 {
-            (0..64).step_by(2).map(|i| u8::from_str_radix(text.get(i..i + 2)?, 16).ok()).collect::<Option<Vec<_>>>()
-        } else {
-            URL_SAFE_NO_PAD.decode(text.trim_end_matches('=').replace('+', "-").replace('/', "_")).ok()
-        };
-        bytes?.try_into().ok().map(|key| Self(Secret::new(key)))
-    }
-
-    /// Reads the key of a file, or makes the file if there is none. Of several processes that start at once one makes
-    /// it and the others read it, and one that is killed meanwhile leaves the file whole or not there.
-    ///
-    /// # Errors
-    /// When the file can be neither read nor made, or holds no key.
-    pub fn load_or_create(path: &Path, env: &Env) -> io::Result<Self> {
-        match Self::load(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create(path, env)?;
-                Self::load(path)
-            }
-            key => key,
-        }
-    }
-
-    /// Reads the key of a file.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or holds no key.
-    pub fn load(path: &Path) -> io::Result<Self> {
-        Self::parse(&fs::read_to_string(path)?).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{} holds no master key", path.display()))
-        })
-    }
-
-    /// A key of this value.
-    #[must_use]
-    pub const fn new(key: [u8; 32]) -> Self {
-        Self(Secret::new(key))
-    }
-}
-
-/// Makes the file of a new key, unless another process makes it first.
-fn create(path: &Path, env: &Env) -> io::Result<()> {
-    let key: [u8; 32] = env.random();
-    let spare = path.with_extension(format!("{:032x}", u128::from_be_bytes(env.random())));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&spare)?;
-    writeln!(file, "{}", URL_SAFE_NO_PAD.encode(key))?;
-    file.sync_all()?;
-    // A name for the finished file, given to it only if nothing has that name: unlike renaming, linking never replaces.
-    let linked = fs::hard_link(&spare, path);
-    fs::remove_file(&spare)?;
-    match linked {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        linked => linked?,
-    }
-    // The name is as precious as the key: what is sealed with it cannot be opened without.
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
 
 /// The derived keys.
 pub struct Keyring {
-    seal: [u8; 32],
-    job: [u8; 32],
-    file: [u8; 32],
-    challenge: [u8; 32],
+    parts: RwLock<Parts>,
+    oldest: [u8; 32],
     refresh: hmac::Key,
     cursor: hmac::Key,
     form: hmac::Key,
@@ -111,9 +40,6 @@ pub struct Keyring {
     device: hmac::Key,
     audit: hmac::Key,
     newest: hmac::Key,
-    backup: hmac::Key,
-    check: Vec<u8>,
-    check_before: Vec<u8>,
 }
 
 impl fmt::Debug for Keyring {
@@ -127,34 +53,9 @@ impl fmt::Debug for Keyring {
 #[error("sealed data cannot be opened with this master key")]
 pub struct Unopenable;
 
-fn derive(secret: &[u8], purpose: &[u8]) -> [u8; 32] {
-    let mut key = [0; 32];
-    let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, b"gatehouse v1").extract(secret);
-    // The only error is a length that the algorithm cannot give, and 32 bytes are one block.
-    if prk.expand(&[purpose], hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut key)).is_err() {
-        unreachable!("HKDF-SHA256 gives 32 bytes");
-    }
-    key
-}
-
-fn seal_with(key: &[u8; 32], purpose: &[u8], plain: &[u8]) -> Vec<u8> {
-    let mut text = plain.to_vec();
-    let Ok(nonce) = RandomizedNonceKey::new(&AES_256_GCM, key)
-        .and_then(|key| key.seal_in_place_append_tag(Aad::from(purpose), &mut text))
-    else {
-        unreachable!("AES-256-GCM takes a 32-byte key and any short text");
-    };
-    let mut sealed = nonce.as_ref().to_vec();
-    sealed.append(&mut text);
-    sealed
-}
-
-fn open_with(key: &[u8; 32], purpose: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
-    let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(Unopenable)?;
-    let mut text = text.to_vec();
-    let key = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| Unopenable)?;
-    let plain = key.open_in_place(nonce.into(), Aad::from(purpose), &mut text).map_err(|_| Unopenable)?;
-    Ok(plain.to_vec())
+fn piece(part: &Part, import: JobId, number: u64, sealed: &[u8]) -> Result<(Vec<u8>, bool), Unopenable> {
+    let open = |is_last| Ok((open_with(&part.file, &place(import, number, is_last), sealed)?, is_last));
+    open(false).or_else(|_: Unopenable| open(true))
 }
 
 fn place(import: JobId, number: u64, is_last: bool) -> Vec<u8> {
@@ -167,18 +68,20 @@ fn job(kind: JobKind, id: JobId) -> Vec<u8> {
     [kind.as_bytes(), id.uuid().as_bytes()].concat()
 }
 
+/// The oldest part of a master key: it stays, however often the key is replaced.
+fn oldest(master: &MasterKey) -> [u8; 32] {
+    master.parts().next_back().copied().unwrap_or_default()
+}
+
 impl Keyring {
     /// Derives all keys.
     #[must_use]
     pub fn new(master: &MasterKey) -> Self {
-        let master = master.0.expose();
-        let mac = |purpose: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, &derive(master, purpose));
+        let oldest = oldest(master);
+        let mac = |purpose: &[u8]| mac(&oldest, purpose);
         Self {
-            seal: derive(master, b"seal"),
-            // The name of the first kind there was: what waited then must open.
-            job: derive(master, b"mail"),
-            file: derive(master, b"import file"),
-            challenge: derive(master, b"sign-in challenge"),
+            parts: RwLock::new(Parts::new(master)),
+            oldest,
             refresh: mac(b"refresh token"),
             cursor: mac(b"cursor"),
             form: mac(b"form"),
@@ -188,29 +91,85 @@ impl Keyring {
             device: mac(b"device token"),
             audit: mac(b"audit trail"),
             newest: mac(b"newest instant"),
-            backup: mac(b"backup"),
-            check: derive(master, b"check, audit trail signed from its beginning")[..TAG_LEN].to_vec(),
-            check_before: derive(master, b"check")[..TAG_LEN].to_vec(),
         }
+    }
+
+    fn parts<T>(&self, look: impl FnOnce(&Parts) -> T) -> T {
+        look(&self.parts.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The part that seals.
+    fn current(&self) -> Arc<Part> {
+        self.parts(|parts| Arc::clone(&parts.all[parts.current]))
+    }
+
+    /// Opens with the part that seals, or with the one that it replaces, or that replaces it.
+    fn opened<T>(&self, open: impl Fn(&Part) -> Result<T, Unopenable>) -> Result<T, Unopenable> {
+        let current = self.current();
+        let others = self.parts(|parts| parts.all[..parts.usable].to_vec());
+        let others = others.iter().filter(|other| !Arc::ptr_eq(other, &current));
+        std::iter::once(&current).chain(others).find_map(|part| open(part).ok()).ok_or(Unopenable)
+    }
+
+    /// What was sealed with another part than the one that seals now, sealed with that one; none if it is already.
+    fn renewed<T>(
+        &self,
+        open: impl Fn(&Part) -> Result<T, Unopenable>,
+        seal: impl Fn(&Part, &T) -> Vec<u8>,
+    ) -> Result<Option<Vec<u8>>, Unopenable> {
+        let current = self.current();
+        match open(&current) {
+            Ok(_) => Ok(None),
+            Err(_) => self.opened(open).map(|plain| Some(seal(&current, &plain))),
+        }
+    }
+
+    /// Takes up a master key that is this one with another part, or with one part less that opens something. False, and
+    /// nothing happens, where it is another key.
+    pub fn adopt(&self, master: &MasterKey) -> bool {
+        if !equal(&oldest(master), &self.oldest) {
+            return false;
+        }
+        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
+        let check = parts.all[parts.current].check.clone();
+        let mut new = Parts::new(master);
+        new.current = new.known_by(&check).unwrap_or_default();
+        *parts = new;
+        true
+    }
+
+    /// Seals with the part that the installation knows from now on. False, and nothing happens, where that is none of
+    /// those that open something.
+    pub fn turn_to(&self, check: &[u8]) -> bool {
+        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(current) = parts.known_by(check) else { return false };
+        parts.current = current;
+        true
     }
 
     /// What the database remembers, to recognise the key it was made with.
     #[must_use]
-    pub fn check(&self) -> &[u8] {
-        &self.check
+    pub fn check(&self) -> Vec<u8> {
+        self.current().check.clone()
+    }
+
+    /// What the database remembers once the newest part seals.
+    #[must_use]
+    pub fn newest_check(&self) -> Vec<u8> {
+        self.parts(|parts| parts.all[0].check.clone())
     }
 
     /// The same, as long as the root of its audit trail has not been signed: what releases remembered that did not sign it
     /// when they made it. Nobody finds it in a database that was made later, so nobody can ask for that again.
     #[must_use]
-    pub fn check_before(&self) -> &[u8] {
-        &self.check_before
+    pub fn check_before(&self) -> Vec<u8> {
+        self.current().check_before.clone()
     }
 
     /// Seals a private key (AES-256-GCM); `owner` becomes part of the seal.
     #[must_use]
     pub fn seal(&self, owner: &[u8], plain: &[u8]) -> Vec<u8> {
-        seal_with(&self.seal, owner, plain)
+        seal_with(&self.current().seal, owner, plain)
     }
 
     /// Opens what [`Keyring::seal`] sealed for the same owner.
@@ -218,14 +177,22 @@ impl Keyring {
     /// # Errors
     /// [`Unopenable`] for anything else.
     pub fn open(&self, owner: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
-        open_with(&self.seal, owner, sealed)
+        self.opened(|part| open_with(&part.seal, owner, sealed))
+    }
+
+    /// Seals it anew if the master key has changed since; none if it has not.
+    ///
+    /// # Errors
+    /// [`Unopenable`] as for [`Keyring::open`].
+    pub fn renew(&self, owner: &[u8], sealed: &[u8]) -> Result<Option<Vec<u8>>, Unopenable> {
+        self.renewed(|part| open_with(&part.seal, owner, sealed), |part, plain| seal_with(&part.seal, owner, plain))
     }
 
     /// Seals a piece of the file of an import. Its place and whether it is the last become part of the seal, so that no
     /// piece can be left out, moved, or taken from another file.
     #[must_use]
     pub fn seal_piece(&self, import: JobId, number: u64, is_last: bool, plain: &[u8]) -> Vec<u8> {
-        seal_with(&self.file, &place(import, number, is_last), plain)
+        seal_with(&self.current().file, &place(import, number, is_last), plain)
     }
 
     /// Opens a piece of a file; says whether it is the last.
@@ -233,15 +200,25 @@ impl Keyring {
     /// # Errors
     /// [`Unopenable`] for anything else.
     pub fn open_piece(&self, import: JobId, number: u64, sealed: &[u8]) -> Result<(Vec<u8>, bool), Unopenable> {
-        let open = |is_last| Ok((open_with(&self.file, &place(import, number, is_last), sealed)?, is_last));
-        open(false).or_else(|_: Unopenable| open(true))
+        self.opened(|part| piece(part, import, number, sealed))
+    }
+
+    /// Seals a piece anew, as [`Keyring::renew`] does.
+    ///
+    /// # Errors
+    /// [`Unopenable`] for anything else.
+    pub fn renew_piece(&self, import: JobId, number: u64, sealed: &[u8]) -> Result<Option<Vec<u8>>, Unopenable> {
+        self.renewed(
+            |part| piece(part, import, number, sealed),
+            |part, (plain, is_last)| seal_with(&part.file, &place(import, number, *is_last), plain),
+        )
     }
 
     /// Seals what a job that waits is done with. Its id and kind become part of the seal, so that nothing sealed is taken
     /// for another job, or for a job of another kind.
     #[must_use]
     pub fn seal_job(&self, kind: JobKind, id: JobId, plain: &[u8]) -> Vec<u8> {
-        seal_with(&self.job, &job(kind, id), plain)
+        seal_with(&self.current().job, &job(kind, id), plain)
     }
 
     /// Opens what [`Keyring::seal_job`] sealed for the same job.
@@ -249,13 +226,22 @@ impl Keyring {
     /// # Errors
     /// [`Unopenable`] for anything else.
     pub fn open_job(&self, kind: JobKind, id: JobId, sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
-        open_with(&self.job, &job(kind, id), sealed)
+        self.opened(|part| open_with(&part.job, &job(kind, id), sealed))
+    }
+
+    /// Seals it anew, as [`Keyring::renew`] does.
+    ///
+    /// # Errors
+    /// [`Unopenable`] for anything else.
+    pub fn renew_job(&self, kind: JobKind, id: JobId, sealed: &[u8]) -> Result<Option<Vec<u8>>, Unopenable> {
+        let of = job(kind, id);
+        self.renewed(|part| open_with(&part.job, &of, sealed), |part, plain| seal_with(&part.job, &of, plain))
     }
 
     /// Seals what is known of a sign-in that goes on, for its tenant.
     #[must_use]
     pub fn seal_challenge(&self, tenant: TenantId, plain: &[u8]) -> Vec<u8> {
-        seal_with(&self.challenge, tenant.uuid().as_bytes(), plain)
+        seal_with(&self.current().challenge, tenant.uuid().as_bytes(), plain)
     }
 
     /// Opens what [`Keyring::seal_challenge`] sealed for the same tenant.
@@ -263,7 +249,7 @@ impl Keyring {
     /// # Errors
     /// [`Unopenable`] for anything else.
     pub fn open_challenge(&self, tenant: TenantId, sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
-        open_with(&self.challenge, tenant.uuid().as_bytes(), sealed)
+        self.opened(|part| open_with(&part.challenge, tenant.uuid().as_bytes(), sealed))
     }
 
     /// The authentication code of a refresh token's body.
@@ -299,14 +285,7 @@ impl Keyring {
     /// The authentication code of a backup, to be computed.
     #[must_use]
     pub fn backup_code(&self) -> hmac::Context {
-        hmac::Context::with_key(&self.backup)
-    }
-
-    /// What authenticates the audit trail.
-    #[must_use]
-    pub fn audit_mac(&self) -> Mac {
-        let key = self.audit.clone();
-        Mac::new(move |message| whole(&key, message))
+        hmac::Context::with_key(&self.current().backup)
     }
 
     /// A digest of a request. Keyed, because its body may hold a password.

@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod cursor;
 pub mod keyring;
+pub mod master_key;
 pub mod opaque_token;
 pub mod password;
 pub mod private;

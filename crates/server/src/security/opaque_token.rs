@@ -102,7 +102,7 @@ pub fn mint_device(keyring: &Keyring, env: &Env) -> NewToken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::security::keyring::MasterKey;
+    use crate::security::master_key::MasterKey;
 
     fn fixture() -> (Keyring, SessionId, String) {
         let (keyring, env) = (Keyring::new(&MasterKey::new([1; 32])), Env::system());

@@ -15,7 +15,7 @@ use std::{
 };
 
 use argon2::{
-    Algorithm, Argon2, Block, Params, Version,
+    Algorithm, Block, Version,
     password_hash::phc::{Output, ParamsString, PasswordHash as Phc, Salt},
 };
 use gatehouse_domain::{id::TenantId, issue::Fault, password::Password, secret::PasswordHash};
@@ -23,11 +23,13 @@ use gatehouse_domain::{id::TenantId, issue::Fault, password::Password, secret::P
 use crate::env::Env;
 
 mod cost;
+pub mod pepper;
 mod queue;
 mod stored;
 mod strength;
 mod wrapper;
 
+use pepper::Peppers;
 use queue::Queue;
 use stored::Stored;
 pub use stored::adopt;
@@ -56,7 +58,7 @@ impl Cost {
 }
 
 /// How the hasher works.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct HasherOptions {
     /// Threads that hash.
     pub permits: usize,
@@ -64,6 +66,8 @@ pub struct HasherOptions {
     pub queue: usize,
     /// The cost of new hashes.
     pub cost: Cost,
+    /// What goes into them beside the password.
+    pub peppers: Peppers,
 }
 
 /// Too many passwords are being checked at the moment.
@@ -123,6 +127,7 @@ struct Kit {
     memory: Vec<Block>,
     env: Env,
     cost: Cost,
+    peppers: Peppers,
     hashes: Arc<AtomicU64>,
 }
 
@@ -133,6 +138,7 @@ pub struct Hasher {
     strength: Queue,
     hashes: Arc<AtomicU64>,
     cost: Cost,
+    peppers: Peppers,
     dummy: PasswordHash,
     longest_turn: Duration,
 }
@@ -152,9 +158,15 @@ impl Hasher {
     /// # Errors
     /// When the operating system has no threads left.
     pub fn start(options: HasherOptions, env: &Env) -> std::io::Result<Self> {
-        let HasherOptions { permits, queue, cost } = options;
+        let HasherOptions { permits, queue, cost, peppers } = options;
         let hashes = Arc::new(AtomicU64::new(0));
-        let kit = || Kit { memory: Vec::new(), env: env.clone(), cost, hashes: Arc::clone(&hashes) };
+        let kit = || Kit {
+            memory: Vec::new(),
+            env: env.clone(),
+            cost,
+            peppers: peppers.clone(),
+            hashes: Arc::clone(&hashes),
+        };
         let own = (0..Ord::max(permits, 1)).map(|_| kit()).collect();
         Ok(Self {
             // Requests that need no hash go first. A turn among the hashes of other systems has a length, so it does
@@ -164,9 +176,10 @@ impl Hasher {
             strength: Queue::start("strength", queue, 15, vec![kit()])?,
             // Checked when there is no user of that name, so that it takes as long as when there is one. Its text is
             // random and its output too: no password matches.
-            dummy: phc(cost, &env.random(), &env.random()),
+            dummy: phc(&Peppers::default(), cost, &env.random(), &env.random()),
             hashes,
             cost,
+            peppers,
             longest_turn: LONGEST_TURN,
         })
     }
@@ -209,7 +222,7 @@ impl Hasher {
         let brought = theirs.is_some();
         let has_turn = brought || dearest.is_some();
         let made_here = hash.is_some_and(|hash| hash.cost().is_none());
-        let stays = made_here && theirs.as_ref().is_some_and(|stored| stored.is_as_good_as(self.cost));
+        let stays = made_here && theirs.as_ref().is_some_and(|stored| stored.is_as_good_as(self.cost, &self.peppers));
         let (ours, typed) = (ours.unwrap_or(&self.dummy).clone(), password.clone());
         let own = self.own.enqueue(tenant, move |kit| match brought {
             true => Verified::Upgrade(kit.replacement(&typed)),
@@ -281,14 +294,14 @@ struct Turn {
 }
 
 impl Kit {
-    fn output(&mut self, password: &[u8], salt: &[u8], cost: Cost) -> Option<[u8; 32]> {
-        let params = Params::new(cost.memory_kib, cost.passes, 1, Some(32)).ok()?;
+    fn output(&mut self, password: &[u8], salt: &[u8]) -> Option<[u8; 32]> {
+        let params = self.peppers.params(self.cost)?;
         let blocks = params.block_count();
         if self.memory.len() < blocks {
             self.memory = vec![Block::default(); blocks];
         }
         let mut out = [0; 32];
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let argon2 = self.peppers.argon2(Algorithm::Argon2id, Version::V0x13, params)?;
         self.hashes.fetch_add(1, Ordering::Relaxed);
         argon2.hash_password_into_with_memory(password, salt, &mut out, &mut self.memory[..blocks]).ok()?;
         Some(out)
@@ -296,8 +309,8 @@ impl Kit {
 
     fn hash(&mut self, password: &Password) -> PasswordHash {
         let salt: [u8; 16] = self.env.random();
-        match self.output(password.expose().as_bytes(), &salt, self.cost) {
-            Some(output) => phc(self.cost, &salt, &output),
+        match self.output(password.expose().as_bytes(), &salt) {
+            Some(output) => phc(&self.peppers, self.cost, &salt, &output),
             None => unreachable!("argon2id takes any password of at most 1 KiB with checked parameters"),
         }
     }
@@ -315,9 +328,9 @@ impl Kit {
     fn verify(&mut self, password: &Password, hash: &PasswordHash) -> Verified {
         let Ok(stored) = Stored::read(hash.as_str()) else { return Verified::No };
         self.hashes.fetch_add(1, Ordering::Relaxed);
-        match stored.fits(password, &mut self.memory) {
+        match stored.fits(password, &mut self.memory, &self.peppers) {
             false => Verified::No,
-            true if hash.cost().is_none() => Verified::Yes,
+            true if hash.cost().is_none() && stored.is_peppered(&self.peppers) => Verified::Yes,
             true => Verified::Upgrade(self.hash(password)),
         }
     }
@@ -330,7 +343,7 @@ impl Kit {
             Some(stored) if !stored.is_checked() => (turn.length, Verified::TooDear),
             Some(stored) => {
                 self.hashes.fetch_add(1, Ordering::Relaxed);
-                let fits = stored.fits(password, &mut self.memory);
+                let fits = stored.fits(password, &mut self.memory, &self.peppers);
                 self.memory = Vec::new();
                 (Ord::max(turn.length, stored.cost()), if fits { Verified::Yes } else { Verified::No })
             }
@@ -343,9 +356,9 @@ impl Kit {
     }
 }
 
-fn phc(cost: Cost, salt: &[u8; 16], output: &[u8; 32]) -> PasswordHash {
+fn phc(peppers: &Peppers, cost: Cost, salt: &[u8; 16], output: &[u8; 32]) -> PasswordHash {
     let build = || {
-        let params = Params::new(cost.memory_kib, cost.passes, 1, Some(32)).ok()?;
+        let params = peppers.params(cost)?;
         Some(Phc {
             algorithm: Algorithm::Argon2id.ident(),
             version: Some(Version::V0x13.into()),

@@ -120,10 +120,6 @@ impl std::fmt::Debug for Tokens {
 #[error("a signing key cannot be used")]
 pub struct BadKey;
 
-fn owner(tenant: TenantId, key: KeyId) -> Vec<u8> {
-    [tenant.uuid().as_bytes().as_slice(), key.uuid().as_bytes()].concat()
-}
-
 impl Tokens {
     /// Signs and verifies with keys sealed by this keyring.
     #[must_use]
@@ -143,15 +139,21 @@ impl Tokens {
         Ok(KeyMaterial {
             algorithm: "ES256".to_owned(),
             public_jwk: serde_json::to_string(&jwk).map_err(|_| BadKey)?,
-            private_sealed: self.keyring.seal(&owner(tenant, id), pkcs8.as_ref()),
+            private_sealed: self.keyring.seal(&Self::owner(tenant, id), pkcs8.as_ref()),
         })
+    }
+
+    /// What seals a signing key is over the ids of tenant and key.
+    #[must_use]
+    pub fn owner(tenant: TenantId, key: KeyId) -> Vec<u8> {
+        [tenant.uuid().as_bytes().as_slice(), key.uuid().as_bytes()].concat()
     }
 
     fn signer(&self, key: &SigningKey) -> Result<Arc<EcdsaKeyPair>, BadKey> {
         self.signers
             .try_get_with(key.id, || {
                 let pkcs8 =
-                    self.keyring.open(&owner(key.tenant_id, key.id), &key.private_sealed).map_err(|_| BadKey)?;
+                    self.keyring.open(&Self::owner(key.tenant_id, key.id), &key.private_sealed).map_err(|_| BadKey)?;
                 let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8).map_err(|_| BadKey)?;
                 Ok::<_, BadKey>(Arc::new(pair))
             })

@@ -9,6 +9,7 @@ mod journal;
 mod lifecycle;
 mod logs;
 mod manual;
+mod master_key;
 mod operate;
 mod process;
 mod restore;

@@ -40,6 +40,7 @@ mod mail;
 mod mailbox;
 mod mailboxes_upgrade;
 mod manual;
+mod master_key;
 mod openapi;
 mod operators;
 mod outside;

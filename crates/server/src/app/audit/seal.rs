@@ -55,7 +55,7 @@ impl Trail<'_> {
     /// tampered with stays as it is, for `gatehouse audit verify` to say so.
     pub(crate) async fn upgrade(&self) {
         loop {
-            let check = self.keyring.check().to_vec();
+            let check = self.keyring.check();
             let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).upgrade_trail(&check).await?);
             match self.db.write(self.env.ctx(), work).await {
                 Ok(true) => {}

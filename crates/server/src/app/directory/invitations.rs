@@ -84,7 +84,7 @@ impl NewInvitation {
             self.outbox.post_link(scope, &issued, letter, now).await?;
             return Ok(Invitation { handed: None, expires_at });
         }
-        let url = Secret::new(format!("{}{PAGE}#{}/{}", self.base_url, tenant.slug, token.expose()));
+        let url = Secret::new(self.outbox.link_of(&self.base_url, PAGE, &tenant.slug, token)?);
         Ok(Invitation { handed: Some(HandedLink { url, token: token.clone() }), expires_at })
     }
 }

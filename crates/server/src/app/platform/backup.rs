@@ -52,7 +52,7 @@ impl From<Error> for BackupError {
 /// [`BackupError`] says why there is no file.
 pub async fn back_up(db: &Db, keyring: &Keyring, path: &Path, now: Timestamp) -> Result<u64, BackupError> {
     let found = db.readable().await?.ok_or(BackupError::NoInstallation)?;
-    if ![keyring.check(), keyring.check_before()].contains(&found.key_check.as_slice()) {
+    if !keyring.turn_to(&found.key_check) && keyring.check_before() != found.key_check {
         return Err(StartError::WrongMasterKey.into());
     }
     let mut file = ArchiveWriter::create(path, found.schema.clone(), now, keyring)?;

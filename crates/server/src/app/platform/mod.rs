@@ -4,10 +4,13 @@ pub mod backup;
 pub mod demo;
 pub mod keys;
 mod maintenance;
+pub mod master_key;
 pub(crate) mod newest;
 pub mod periodic;
 pub mod restore;
 pub mod setup;
+
+use std::path::Path;
 
 use gatehouse_domain::settings::Defaults;
 use gatehouse_persistence::Db;
@@ -80,6 +83,16 @@ pub struct Restores<'a> {
     setup: Setup<'a>,
 }
 
+/// The master key while it is replaced.
+#[derive(Debug, Clone, Copy)]
+pub struct MasterKeys<'a> {
+    db: &'a Db,
+    env: &'a Env,
+    keyring: &'a Keyring,
+    /// The file that has it; none where a setting has it.
+    file: Option<&'a Path>,
+}
+
 impl App {
     /// The signing keys of tenants.
     pub const fn keys(&self) -> Keys<'_> {
@@ -98,6 +111,11 @@ impl App {
             states: self.session_states(),
             new_passwords: self.new_passwords(),
         }
+    }
+
+    /// The master key while it is replaced.
+    pub fn master_keys(&self) -> MasterKeys<'_> {
+        MasterKeys { db: &self.db, env: &self.env, keyring: &self.keyring, file: self.master_key_file.as_deref() }
     }
 
     /// What holds after the database was put back.

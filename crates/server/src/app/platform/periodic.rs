@@ -13,8 +13,9 @@ use crate::{
 
 /// How often activity is written: half of what the contract lets it lag.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
-/// How long an event can be removed without a trace, apart from what its row has to do with others.
-const SEAL_EVERY: Duration = Duration::from_secs(5);
+/// How long an event can be removed without a trace, apart from what its row has to do with others; and how long another
+/// master key is not taken up.
+pub const SEAL_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How long a job waits at most for somebody to look for it.
 const JOBS_EVERY: Duration = Duration::from_secs(2);
@@ -42,6 +43,7 @@ pub async fn run(app: Arc<App>) {
         app.refusals().record_left_out(app.env.now().minus(MINUTE)).await.map(drop)
     });
     let seal = every(SEAL_EVERY, "seal the audit trail", async || {
+        app.master_keys().follow().await?;
         app.restores().note_newest().await?;
         app.trail().seal().await?;
         app.trail().watch().await.map(drop)

@@ -65,7 +65,7 @@ impl Setup<'_> {
             }
         }
         match self.db.system(SETUP).installation().await? {
-            Some(installation) if installation.key_check == self.keyring.check() => Ok(()),
+            Some(installation) if self.keyring.turn_to(&installation.key_check) => Ok(()),
             Some(installation) if installation.key_check == self.keyring.check_before() => {
                 self.trail.upgrade().await;
                 Ok(())
@@ -95,7 +95,7 @@ impl Setup<'_> {
         };
         let tenant = Tenant::create(self.env.id(TenantId::from_parts), tenant, &by, now);
         let key = self.keys.new_key(tenant.value().reference(), &by)?;
-        let check = self.keyring.check().to_vec();
+        let check = self.keyring.check();
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(SETUP);
             system.install(&check).await?;
@@ -114,6 +114,14 @@ impl Setup<'_> {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn made_at(&self) -> Result<Option<Timestamp>> {
         Ok(self.db.system(SETUP).installation().await?.map(|installation| installation.created_at))
+    }
+
+    /// Where the server that ran last is found.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn public_url(&self) -> Result<Option<url::Url>> {
+        Ok(self.db.system(SETUP).public_url().await?.and_then(|url| url.parse().ok()))
     }
 
     /// Notes where this server is found.

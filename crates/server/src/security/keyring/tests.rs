@@ -1,8 +1,8 @@
 //! Tests of the keyring.
 
+use gatehouse_persistence::{RootPart, TrailKey};
+
 use super::*;
-use crate::security::private::private_folder;
-use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn sealed_data_opens_for_its_owner_and_key_only() {
@@ -59,48 +59,72 @@ fn answer_opens_for_the_holder_of_the_token_only() {
     assert_eq!(open_for_holder("ghr_b", &sealed), Err(Unopenable));
 }
 
-#[test]
-fn master_key_is_32_bytes_in_hexadecimal_or_base64() {
-    let hex = "00".repeat(31) + "ff";
-    let base64 = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAP8";
-    for text in [hex.as_str(), base64, &format!("{base64}=\n")] {
-        assert_eq!(MasterKey::parse(text).unwrap().0.expose()[31], 255, "{text}");
-    }
-    for bad in ["", "secret", &"0".repeat(63), &"g".repeat(64), &base64[1..]] {
-        assert!(MasterKey::parse(bad).is_none(), "{bad}");
-    }
+fn of(text: &str) -> MasterKey {
+    MasterKey::parse(&text.replace('a', &"0a".repeat(32)).replace('b', &"0b".repeat(32))).unwrap()
 }
 
 #[test]
-fn processes_that_start_at_once_agree_on_one_master_key() {
-    for round in 0..20 {
-        let folder = std::env::temp_dir().join(format!("gatehouse-keys-{}-{round}", std::process::id()));
-        private_folder(&folder).unwrap();
-        let path = folder.join("master.key");
-        let barrier = std::sync::Barrier::new(8);
-        let keys: Vec<_> = std::thread::scope(|scope| {
-            let start = || {
-                barrier.wait();
-                *MasterKey::load_or_create(&path, &Env::system()).unwrap().0.expose()
-            };
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        assert!(keys.iter().all(|key| *key == keys[0]));
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left over");
-        fs::remove_dir_all(&folder).unwrap();
-    }
+fn what_is_sealed_opens_while_its_key_is_replaced_and_not_afterwards() {
+    let id = JobId::from_parts(1, [0; 10]);
+    let before = Keyring::new(&of("a"));
+    let (private, job) = (before.seal(b"owner", b"private"), before.seal_job(JobKind::Mail, id, b"letter"));
+    let piece = before.seal_piece(id, 3, true, b"piece");
+
+    let ring = Keyring::new(&of("b,a"));
+    assert_eq!(ring.open(b"owner", &private).unwrap(), b"private");
+    let private = ring.renew(b"owner", &private).unwrap().expect("it was sealed with the old part");
+    let job = ring.renew_job(JobKind::Mail, id, &job).unwrap().unwrap();
+    let piece = ring.renew_piece(id, 3, &piece).unwrap().unwrap();
+    assert_eq!(ring.renew(b"owner", &private), Ok(None), "once is enough");
+
+    assert!(ring.adopt(&of("b.a")));
+    assert_eq!(ring.open(b"owner", &private).unwrap(), b"private");
+    assert_eq!(ring.open_job(JobKind::Mail, id, &job).unwrap(), b"letter");
+    assert_eq!(ring.open_piece(id, 3, &piece).unwrap(), (b"piece".to_vec(), true));
+    assert_eq!(ring.open(b"owner", &before.seal(b"owner", b"planted")), Err(Unopenable));
+    assert_eq!(ring.renew(b"owner", &before.seal(b"owner", b"planted")), Err(Unopenable));
 }
 
 #[test]
-fn master_key_file_is_made_once_and_private() {
-    let folder = std::env::temp_dir().join(format!("gatehouse-key-{}", std::process::id()));
-    private_folder(&folder).unwrap();
-    let path = folder.join("master.key");
-    let made = MasterKey::load_or_create(&path, &Env::system()).unwrap();
-    let read = MasterKey::load_or_create(&path, &Env::system()).unwrap();
-    assert_eq!(made.0.expose(), read.0.expose());
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
-    fs::remove_dir_all(&folder).unwrap();
+fn key_that_is_being_replaced_seals_as_the_installation_knows_it() {
+    let (before, ring) = (Keyring::new(&of("a")), Keyring::new(&of("b,a")));
+    assert!(ring.turn_to(&before.check()), "not every server has the new part yet");
+    assert_eq!(before.open(b"owner", &ring.seal(b"owner", b"private")).unwrap(), b"private");
+    let newest = ring.newest_check();
+    assert!(ring.turn_to(&newest));
+    assert_eq!(before.open(b"owner", &ring.seal(b"owner", b"private")), Err(Unopenable));
+    assert!(!Keyring::new(&of("b.a")).turn_to(&before.check()), "the old part seals nothing any more");
+    assert!(!Keyring::new(&of("b")).turn_to(&newest), "a part is missing");
+}
+
+#[test]
+fn server_takes_up_a_new_part_and_no_other_key() {
+    let ring = Keyring::new(&of("a"));
+    let check = ring.check();
+    assert!(!ring.adopt(&of("b")));
+    assert!(ring.adopt(&of("b,a")));
+    assert_eq!(ring.check(), check, "it seals as before until the installation knows the new part");
+    assert!(ring.adopt(&of("b.a")));
+    assert_eq!(ring.check(), Keyring::new(&of("b.a")).check());
+}
+
+#[test]
+fn codes_that_clients_hold_stay_when_the_key_is_replaced() {
+    let (before, after) = (Keyring::new(&of("a")), Keyring::new(&of("b.a")));
+    assert_eq!(before.refresh_tag(b"body"), after.refresh_tag(b"body"));
+    assert_eq!(before.device_hash("ghd_a"), after.device_hash("ghd_a"));
+    assert_eq!(before.throttle_key("name", b"alice"), after.throttle_key("name", b"alice"));
+}
+
+#[test]
+fn root_that_the_old_key_signs_holds_until_the_new_one_signs() {
+    let trail = |text: &str| trail::Trail(Arc::new(Keyring::new(&of(text))));
+    let old = trail("a").root(b"root", RootPart::NEWEST);
+    assert_eq!(trail("b.a").part_of(b"root", &old, false), None);
+    assert_eq!(trail("b.a").part_of(b"root", &old, true), Some(RootPart(0)), "as what was");
+    let both = trail("b,a");
+    assert!(both.0.turn_to(&Keyring::new(&of("a")).check()));
+    let new = both.root(b"root", RootPart::NEWEST);
+    assert_eq!(both.part_of(b"root", &old, false), Some(RootPart(0)));
+    assert_eq!(trail("b.a").part_of(b"root", &new, false), Some(RootPart(1)));
 }

@@ -163,7 +163,7 @@ mod tests {
             let stored = Stored::read(&text).unwrap();
             let cost = stored.cost();
             let begun = processor_time();
-            assert!(!stored.fits(&typed, &mut Vec::new()));
+            assert!(!stored.fits(&typed, &mut Vec::new(), &crate::security::password::pepper::Peppers::default()));
             let taken = (processor_time() - begun).as_nanos() * OWN / ARGON2.nanos();
             println!("{text}: {cost} for {taken}");
             assert!(taken <= 2 * u128::from(cost), "{text}: {cost} for {taken}");

@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, fmt, num::NonZeroU32};
 
-use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc::PasswordHash as Phc};
+use argon2::{Algorithm, Block, Params, Version, password_hash::phc::PasswordHash as Phc};
 use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::{
     Engine, alphabet,
@@ -17,6 +17,7 @@ use crate::security::{
     keyring::equal,
     password::{
         Cost,
+        pepper::Peppers,
         wrapper::{foreign, unwrapped},
     },
 };
@@ -75,6 +76,10 @@ pub(super) enum Stored {
 pub fn adopt(text: &str) -> Result<PasswordHash, Fault> {
     let text = unwrapped(text);
     let stored = Stored::read(&text)?;
+    // A key that went into the hash stayed behind.
+    if matches!(&stored, Stored::Argon2 { params, .. } if !params.keyid().is_empty()) {
+        return Err(unknown(""));
+    }
     let hash = PasswordHash::new(text);
     if stored.is_of(Cost::OWASP) {
         return Ok(hash);
@@ -205,8 +210,8 @@ impl Stored {
         // Hashes from before there were versions name none.
         let version = phc.version.map_or(Ok(Version::V0x10), Version::try_from).ok()?;
         let params = Params::try_from(&phc).ok()?;
-        // A key or data that went into the hash stayed behind.
-        if !params.keyid().is_empty() || !params.data().is_empty() {
+        // Data that went into the hash stayed behind.
+        if !params.data().is_empty() {
             return None;
         }
         let (salt, output) = (phc.salt?.as_ref().to_vec(), phc.hash?.as_bytes().to_vec());
@@ -247,16 +252,21 @@ impl Stored {
         }
     }
 
+    /// Whether it has the pepper that new ones have, or none as these.
+    pub(super) fn is_peppered(&self, peppers: &Peppers) -> bool {
+        matches!(self, Self::Argon2 { params, .. } if peppers.is_current(params.keyid()))
+    }
+
     /// Whether it is as good as one that would be made now, and does not cost much more: nobody's sign-in is to hold up
     /// those of all others.
-    pub(super) fn is_as_good_as(&self, cost: Cost) -> bool {
+    pub(super) fn is_as_good_as(&self, cost: Cost, peppers: &Peppers) -> bool {
         match self {
             Self::Argon2 { algorithm: Algorithm::Argon2id, version: Version::V0x13, params, .. } => {
                 let filled = |memory: u32, passes: u32| u64::from(memory) * u64::from(passes);
                 let is_affordable =
                     filled(params.m_cost(), params.t_cost()) <= 4 * filled(cost.memory_kib, cost.passes);
                 let is_enough = params.m_cost() >= cost.memory_kib && params.t_cost() >= cost.passes;
-                is_enough && is_affordable && params.p_cost() == 1
+                is_enough && is_affordable && params.p_cost() == 1 && self.is_peppered(peppers)
             }
             _ => false,
         }
@@ -264,11 +274,11 @@ impl Stored {
 
     /// Whether it is the hash of a password. Other systems hash what was typed; here it is normalised first, and an
     /// argon2 hash may be of either kind.
-    pub(super) fn fits(&self, password: &Password, memory: &mut Vec<Block>) -> bool {
+    pub(super) fn fits(&self, password: &Password, memory: &mut Vec<Block>, peppers: &Peppers) -> bool {
         let typed = password.typed().as_bytes();
         match self {
             Self::Argon2 { algorithm, version, params, salt, output } => {
-                let argon2 = Argon2::new(*algorithm, *version, params.clone());
+                let Some(argon2) = peppers.argon2(*algorithm, *version, params.clone()) else { return false };
                 let forms = [password.expose().as_bytes(), typed];
                 let several = if forms[0] == forms[1] { &forms[..1] } else { &forms };
                 let (blocks, mut computed) = (params.block_count(), vec![0; output.len()]);

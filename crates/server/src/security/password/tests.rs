@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 const CHEAP: Cost = Cost { memory_kib: 64, passes: 1 };
 
 fn hasher(cost: Cost, permits: usize, queue: usize) -> Hasher {
-    Hasher::start(HasherOptions { permits, queue, cost }, &Env::system()).unwrap()
+    Hasher::start(HasherOptions { permits, queue, cost, peppers: Peppers::default() }, &Env::system()).unwrap()
 }
 
 fn tenant(n: u8) -> TenantId {
@@ -66,6 +66,49 @@ async fn raised_cost_upgrades_the_hash_at_the_next_check() {
     assert!(new.as_str().contains("m=128,t=2"));
     assert_eq!(dearer.verify(tenant(1), password(GOOD), of(&new)).await.unwrap(), Verified::Yes);
     assert_eq!(dearer.verify(tenant(1), password("wrong"), of(&old)).await.unwrap(), Verified::No);
+}
+
+fn peppered(text: &str) -> Hasher {
+    let text = text.replace('a', &"0a".repeat(32)).replace('b', &"0b".repeat(32));
+    let peppers = Peppers::parse(&text).unwrap();
+    Hasher::start(HasherOptions { permits: 1, queue: 8, cost: CHEAP, peppers }, &Env::system()).unwrap()
+}
+
+#[tokio::test]
+async fn hash_with_a_pepper_fits_nothing_without_it() {
+    let hash = peppered("a").choose(tenant(1), password(GOOD), vec![]).await.unwrap().unwrap();
+    for (known, verified) in [("a", Verified::Yes), ("b", Verified::No)] {
+        assert_eq!(peppered(known).verify(tenant(1), password(GOOD), of(&hash)).await.unwrap(), verified, "{known}");
+    }
+    assert_eq!(hasher(CHEAP, 1, 8).verify(tenant(1), password(GOOD), of(&hash)).await.unwrap(), Verified::No);
+    assert!(adopt(hash.as_str()).is_err(), "a pepper stays where it is");
+}
+
+#[tokio::test]
+async fn another_pepper_goes_into_the_hash_at_the_next_check() {
+    let plain = hasher(CHEAP, 1, 8).choose(tenant(1), password(GOOD), vec![]).await.unwrap().unwrap();
+    let mut hash = plain;
+    // It comes, is replaced, and goes; the servers that check with it are told before those that make hashes with it.
+    for known in ["a", "b,a", ",b"] {
+        let hasher = peppered(known);
+        assert_eq!(hasher.verify(tenant(1), password("another"), of(&hash)).await.unwrap(), Verified::No, "{known}");
+        let Verified::Upgrade(new) = hasher.verify(tenant(1), password(GOOD), of(&hash)).await.unwrap() else {
+            panic!("no upgrade: {known}")
+        };
+        assert_eq!(hasher.verify(tenant(1), password(GOOD), of(&new)).await.unwrap(), Verified::Yes, "{known}");
+        hash = new;
+    }
+    assert!(!hash.as_str().contains("keyid"));
+}
+
+#[test]
+fn pepper_is_32_bytes_and_there_are_a_few_of_them() {
+    for good in ["00".repeat(32), format!(",{0}", "00".repeat(32)), format!("{0}, {0}", "00".repeat(32))] {
+        assert!(Peppers::parse(&good).is_some(), "{good}");
+    }
+    for bad in ["", ",", "x", &format!("{},", "00".repeat(32)), &vec!["00".repeat(32); 9].join(",")] {
+        assert!(Peppers::parse(bad).is_none(), "{bad}");
+    }
 }
 
 #[tokio::test]

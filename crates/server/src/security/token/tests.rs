@@ -1,7 +1,7 @@
 //! A corpus of tokens that must not verify, each beside the one that does.
 
 use super::*;
-use crate::{env::Env, security::keyring::MasterKey};
+use crate::{env::Env, security::master_key::MasterKey};
 use gatehouse_domain::{
     authz::{By, SystemReason, TenantRef},
     id::PartnerId,

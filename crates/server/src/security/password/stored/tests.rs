@@ -48,8 +48,8 @@ fn password(text: &str) -> Password {
 fn hash_of_another_system_fits_its_password_and_no_other() {
     for (system, hash) in OF_ONE {
         let stored = Stored::read(hash).unwrap_or_else(|fault| panic!("{system}: {fault:?}"));
-        assert!(stored.fits(&password("correct horse"), &mut Vec::new()), "{system}");
-        assert!(!stored.fits(&password("correct horsf"), &mut Vec::new()), "{system}");
+        assert!(stored.fits(&password("correct horse"), &mut Vec::new(), &Peppers::default()), "{system}");
+        assert!(!stored.fits(&password("correct horsf"), &mut Vec::new(), &Peppers::default()), "{system}");
     }
 }
 
@@ -57,12 +57,19 @@ fn hash_of_another_system_fits_its_password_and_no_other() {
 fn only_argon2id_of_todays_cost_is_kept() {
     let cost = Cost { memory_kib: 64, passes: 2 };
     for (system, hash) in OF_ONE {
-        assert_eq!(Stored::read(hash).unwrap().is_as_good_as(cost), system == "argon2id", "{system}");
+        assert_eq!(
+            Stored::read(hash).unwrap().is_as_good_as(cost, &Peppers::default()),
+            system == "argon2id",
+            "{system}"
+        );
     }
     let dearer = Cost { memory_kib: 64, passes: 3 };
-    assert!(!Stored::read(ARGON2ID).unwrap().is_as_good_as(dearer));
+    assert!(!Stored::read(ARGON2ID).unwrap().is_as_good_as(dearer, &Peppers::default()));
     let cheap = Cost { memory_kib: 16, passes: 1 };
-    assert!(!Stored::read(ARGON2ID).unwrap().is_as_good_as(cheap), "what costs far more than ours is replaced, too");
+    assert!(
+        !Stored::read(ARGON2ID).unwrap().is_as_good_as(cheap, &Peppers::default()),
+        "what costs far more than ours is replaced, too"
+    );
 }
 
 #[test]
@@ -195,9 +202,9 @@ fn anything_else_is_no_hash() {
 #[test]
 fn bcrypt_never_looked_behind_72_bytes_and_still_does_not() {
     let stored = Stored::read("$2b$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i").unwrap();
-    assert!(stored.fits(&password(&"x".repeat(72)), &mut Vec::new()));
-    assert!(stored.fits(&password(&format!("{}more", "x".repeat(72))), &mut Vec::new()));
-    assert!(!stored.fits(&password(&"x".repeat(71)), &mut Vec::new()));
+    assert!(stored.fits(&password(&"x".repeat(72)), &mut Vec::new(), &Peppers::default()));
+    assert!(stored.fits(&password(&format!("{}more", "x".repeat(72))), &mut Vec::new(), &Peppers::default()));
+    assert!(!stored.fits(&password(&"x".repeat(71)), &mut Vec::new(), &Peppers::default()));
 }
 
 #[test]
@@ -208,12 +215,12 @@ fn hash_of_another_system_is_of_what_was_typed() {
     let mut output = vec![0; 32];
     pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, typed.as_bytes(), &mut output);
     let stored = Stored::Pbkdf2 { algorithm: pbkdf2::PBKDF2_HMAC_SHA256, rounds, salt, output };
-    assert!(stored.fits(&password(typed), &mut Vec::new()));
+    assert!(stored.fits(&password(typed), &mut Vec::new(), &Peppers::default()));
     let mut output = vec![0; 32];
     let params = Params::new(8, 1, 1, Some(32)).unwrap();
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    let argon2 = argon2::Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
     argon2.hash_password_into(typed.as_bytes(), b"saltsalt", &mut output).unwrap();
     let (algorithm, version, salt) = (Algorithm::Argon2id, Version::V0x13, b"saltsalt".to_vec());
     let stored = Stored::Argon2 { algorithm, version, params, salt, output };
-    assert!(stored.fits(&password(typed), &mut Vec::new()));
+    assert!(stored.fits(&password(typed), &mut Vec::new(), &Peppers::default()));
 }

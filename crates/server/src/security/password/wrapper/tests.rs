@@ -1,6 +1,9 @@
 use gatehouse_domain::{issue::Parse, password::Password};
 
-use crate::security::password::stored::{Stored, adopt};
+use crate::security::password::{
+    pepper::Peppers,
+    stored::{Stored, adopt},
+};
 
 const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e";
 const ARGON2: &str = "$argon2id$v=19$m=64,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$dPtrHTEawLtMiR9+/XloAkXZ+EtyrY+bvmHIbiufhk0";
@@ -46,8 +49,8 @@ fn hash_is_stored_without_what_another_system_puts_around_it_and_fits() {
         let adopted = adopt(wrapped).unwrap_or_else(|fault| panic!("{wrapped}: {fault:?}"));
         assert_eq!(adopted.as_str(), plain);
         let stored = Stored::read(plain).unwrap();
-        assert!(stored.fits(&password("correct horse"), &mut Vec::new()), "{wrapped}");
-        assert!(!stored.fits(&password("correct horsf"), &mut Vec::new()), "{wrapped}");
+        assert!(stored.fits(&password("correct horse"), &mut Vec::new(), &Peppers::default()), "{wrapped}");
+        assert!(!stored.fits(&password("correct horsf"), &mut Vec::new(), &Peppers::default()), "{wrapped}");
     }
 }
 
