@@ -3,7 +3,10 @@
 use std::{
     fs::{self, File, OpenOptions},
     net::TcpListener,
-    os::unix::{fs::chown, process::CommandExt},
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -88,36 +91,45 @@ fn unprivileged() -> Option<(u32, u32)> {
 }
 
 fn launch(folder: &Path, programs: &Path, durability: Durability) -> std::io::Result<String> {
-    let (_, port) = spawn(folder, programs, durability)?;
+    let (_, port) = spawn(folder, programs, durability, NEW)?;
     watch(folder)?;
     wait_for(&port)?;
     fs::write(folder.join("port"), &port)?;
     Ok(server_url(&port))
 }
 
-/// Starts a server; says at what port.
-fn spawn(folder: &Path, programs: &Path, durability: Durability) -> std::io::Result<(Child, String)> {
+/// A program of the server, run by whom it wants to be run.
+fn as_user(programs: &Path, program: &str) -> Command {
+    // Programs of the client may lie elsewhere.
+    let beside = Some(programs.join(program)).filter(|path| path.is_file());
+    let mut command = Command::new(beside.unwrap_or_else(|| program.into()));
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Some((uid, gid)) = unprivileged() {
+        command.uid(uid).gid(gid);
+    }
+    command
+}
+
+/// How an empty database is made.
+const NEW: (&str, &[&str]) = ("initdb", &["-U", "gatehouse", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]);
+
+/// Starts a server on data that a program makes; says at what port.
+fn spawn(
+    folder: &Path,
+    programs: &Path,
+    durability: Durability,
+    (program, arguments): (&str, &[&str]),
+) -> std::io::Result<(Child, String)> {
     let data = folder.join("data");
     drop(fs::remove_dir_all(&data));
     fs::create_dir_all(&data)?;
-    let user = unprivileged();
-    let as_user = |program: &str| {
-        let mut command = Command::new(programs.join(program));
-        command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        if let Some((uid, gid)) = user {
-            command.uid(uid).gid(gid);
-        }
-        command
-    };
-    if let Some((uid, gid)) = user {
+    if let Some((uid, gid)) = unprivileged() {
         chown(&data, Some(uid), Some(gid))?;
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o700))?;
     }
-    let made = as_user("initdb")
-        .args(["-U", "gatehouse", "-A", "trust", "-E", "UTF8", "--locale=C", "-N", "-D"])
-        .arg(&data)
-        .status()?;
-    if !made.success() {
-        return Err(std::io::Error::other("initdb failed"));
+    let made = as_user(programs, program).args(arguments).arg("-D").arg(&data).stderr(Stdio::piped()).output()?;
+    if !made.status.success() {
+        return Err(std::io::Error::other(format!("{program}: {}", String::from_utf8_lossy(&made.stderr))));
     }
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
     let mut settings =
@@ -125,7 +137,7 @@ fn spawn(folder: &Path, programs: &Path, durability: Durability) -> std::io::Res
     if durability == Durability::None {
         settings.extend(["fsync=off", "full_page_writes=off", "synchronous_commit=off"]);
     }
-    let mut server = as_user("postgres");
+    let mut server = as_user(programs, "postgres");
     server.arg("-D").arg(&data).args(["-p", &port]).args(settings.iter().flat_map(|setting| ["-c", setting]));
     // A process group of its own: interrupting the tests must not stop it under other test processes.
     Ok((server.process_group(0).spawn()?, port))
@@ -164,11 +176,42 @@ impl Cluster {
         let programs = programs()?;
         let folder = std::env::temp_dir().join(super::unique());
         fs::create_dir_all(&folder).ok()?;
-        let (server, port) = spawn(&folder, &programs, Durability::None).ok()?;
+        Self::started(folder, &programs, NEW).ok()
+    }
+
+    fn started(folder: PathBuf, programs: &Path, from: (&str, &[&str])) -> std::io::Result<Self> {
+        let (server, port) = spawn(&folder, programs, Durability::None, from)?;
         let cluster = Self { folder, server, url: server_url(&port) };
-        cluster.outlive_nobody().ok()?;
-        wait_for(&port).ok()?;
-        Some(cluster)
+        cluster.outlive_nobody()?;
+        wait_for(&port)?;
+        Ok(cluster)
+    }
+
+    /// A server that follows this one and takes no writes until it is promoted.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a test without its database has nothing to report but that")]
+    pub fn standby(&self) -> Self {
+        let programs = programs().expect("this server runs");
+        let folder = std::env::temp_dir().join(super::unique());
+        fs::create_dir_all(&folder).expect("a temporary folder");
+        let (_, address) = self.url.split_once('@').expect("an address");
+        let (host, port) = address.split_once('/').and_then(|(at, _)| at.split_once(':')).expect("a port");
+        let from = ["-R", "-X", "stream", "-c", "fast", "-h", host, "-p", port, "-U", "gatehouse"];
+        Self::started(folder, &programs, ("pg_basebackup", &from)).expect("a server that follows")
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Ends every process at once.
+    pub fn kill(&self) {
+        signal("-KILL", &self.processes());
     }
 
     /// Starts the process that stops the server where a test was killed.

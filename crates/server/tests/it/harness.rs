@@ -143,6 +143,15 @@ impl World {
         world
     }
 
+    /// Another process on the same database, with a clock of its own that is ahead.
+    pub async fn ahead_by(&self, time: Duration) -> Self {
+        let (env, clock) = Env::manual();
+        clock.advance(time);
+        let mut world = Self::open((*self.config).clone(), env, clock, Rc::clone(&self._scratch)).await;
+        world.people = Rc::clone(&self.people);
+        world
+    }
+
     /// The database as the operating system sees it.
     pub fn target(&self) -> &Target {
         &self._scratch.fresh.target

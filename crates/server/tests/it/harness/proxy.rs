@@ -79,6 +79,14 @@ impl Proxy {
         self.loses_commits.store(lose, Ordering::Relaxed);
     }
 
+    /// Leads to another server from now on.
+    pub async fn turn_to(&mut self, url: &str) {
+        self.cut().await;
+        let (_, rest) = url.split_once('@').unwrap();
+        self.upstream = rest.split_once('/').unwrap().0.to_owned();
+        self.mend().await;
+    }
+
     /// Takes connections again.
     pub async fn mend(&mut self) {
         self.serve(TcpListener::bind(("127.0.0.1", self.port)).await.unwrap());
