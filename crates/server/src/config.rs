@@ -60,6 +60,8 @@ pub struct Config {
     pub connections_per_address: usize,
     /// The secret that everything else derives from, if it is not in a file of the data directory.
     pub master_key: Option<MasterKey>,
+    /// The file that the setting names for it.
+    pub master_key_file: Option<PathBuf>,
     /// The first administrator, made unattended.
     pub admin: Option<FirstAdmin>,
     /// What tenants inherit.

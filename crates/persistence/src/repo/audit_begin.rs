@@ -5,6 +5,7 @@
 use sea_orm::Set;
 
 use crate::{
+    db::mac::RootPart,
     entity::{audit_chain, audit_seal, installation},
     error::{Error, Result},
     repo::{
@@ -36,7 +37,7 @@ impl WriteSystem<'_> {
         let mac = self.tx.mac()?;
         let Some(root) = self.any_root(true).await? else { return Ok(false) };
         if !root.is_sound(mac) {
-            let was_sound = root.was_sound(mac) && root.sum == self.sum_of_chains().await?;
+            let was_sound = root.was_sound(mac) && root.sum == self.sum_of_chains(RootPart::CURRENT).await?;
             if !was_sound || root.is_blank() && !self.has_no_seals().await? {
                 return Err(Error::Tampered("its root".into()));
             }
@@ -58,14 +59,15 @@ impl WriteSystem<'_> {
             && !exists(self.table::<audit_chain::Entity>().select(), db).await?)
     }
 
-    async fn sum_of_chains(&self) -> Result<Sum> {
+    /// What all chains contribute to a root that a part of the master key signs.
+    pub(crate) async fn sum_of_chains(&self, signer: RootPart) -> Result<Sum> {
         let (mut sum, mut last) = (Sum::default(), None);
         loop {
             let chains = self.read().chains_after(last).await?;
             let Some(end) = chains.last() else { return Ok(sum) };
             last = Some(end.tenant);
             let mac = self.tx.mac()?;
-            chains.iter().for_each(|chain| contribute(&mut sum, &chain.codes(mac), true));
+            chains.iter().for_each(|chain| contribute(&mut sum, &chain.contribution(mac, signer), true));
         }
     }
 }

@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, DbErr, FromQueryResult, Iterable, QueryFilter, QueryR
 use uuid::Uuid;
 
 use crate::{
-    db::mac::{Mac, Message, Use},
+    db::mac::{Mac, Message, RootPart, Use},
     entity::audit_chain::{Column, Entity, Model},
     error::{Error, Result},
     repo::{
@@ -86,16 +86,22 @@ impl Chain {
 
     /// Whether these are the ends that Gatehouse noted, now or before.
     pub(crate) fn is_sound(&self, mac: &Mac) -> bool {
-        self.codes(mac)[0] == self.code
+        self.own_code(mac) == self.code
     }
 
-    /// The codes that these ends have: theirs, and another one for the sum.
-    pub(crate) fn codes(&self, mac: &Mac) -> [Code; 2] {
-        [0, 1].map(|which| {
-            let message = Message::new(Use::Chain).number(which).fixed(self.tenant.as_bytes());
-            let message = message.number(self.cut_seq).fixed(&self.cut_mac).number(self.seq).fixed(&self.mac);
-            mac.of(&message)
-        })
+    fn message(&self, which: i64) -> Message {
+        let message = Message::new(Use::Chain).number(which).fixed(self.tenant.as_bytes());
+        message.number(self.cut_seq).fixed(&self.cut_mac).number(self.seq).fixed(&self.mac)
+    }
+
+    fn own_code(&self, mac: &Mac) -> Code {
+        mac.of(&self.message(0))
+    }
+
+    /// What these ends contribute to the sum of a root that a part of the master key signs: two codes by that part. Who
+    /// could compute them could make up for a change of one chain with others.
+    pub(crate) fn contribution(&self, mac: &Mac, signer: RootPart) -> [Code; 2] {
+        [0, 1].map(|which| mac.root(&self.message(which), signer))
     }
 }
 
@@ -128,11 +134,10 @@ impl WriteSystem<'_> {
         let mac = self.tx.mac()?;
         for (old, new) in changed.iter_mut() {
             if old.seq > 0 {
-                contribute(&mut root.sum, &old.codes(mac), false);
+                contribute(&mut root.sum, &old.contribution(mac, root.signer), false);
             }
-            let codes = new.codes(mac);
-            new.code = codes[0];
-            contribute(&mut root.sum, &codes, true);
+            new.code = new.own_code(mac);
+            contribute(&mut root.sum, &new.contribution(mac, root.signer), true);
         }
         for chains in powers_of_two(changed) {
             let rows = chains.iter().map(|(_, chain)| chain.row());

@@ -47,8 +47,8 @@ pub(crate) struct Root {
     before: Code,
     /// Its code.
     pub mac: Code,
-    /// The part of the master key that the code of the next one comes from.
-    signer: RootPart,
+    /// The part of the master key that signs the next one, and that the sum is made with.
+    pub signer: RootPart,
 }
 
 /// What the code of a root is of: of a state, behind another root.
@@ -111,7 +111,7 @@ impl Root {
     }
 
     /// The part of the master key that has signed it; none where it is not as Gatehouse left it.
-    fn signer(&self, mac: &Mac) -> Option<RootPart> {
+    pub(crate) fn signer(&self, mac: &Mac) -> Option<RootPart> {
         mac.part_of(&self.message(mac), &self.mac, false)
     }
 
@@ -120,9 +120,9 @@ impl Root {
         self.signer(mac).is_some()
     }
 
-    /// The same, for the next one to be signed by the newest part of the master key.
-    pub(crate) const fn signed_anew(self) -> Self {
-        Self { signer: RootPart::NEWEST, ..self }
+    /// The same with another sum, for the next one to be signed by the newest part of the master key.
+    pub(crate) const fn signed_anew(self, sum: Sum) -> Self {
+        Self { signer: RootPart::NEWEST, sum, ..self }
     }
 
     /// Whether it is as releases left it that did not chain roots: before the first seal there was nothing to tell by.

@@ -132,7 +132,8 @@ impl Check<'_> {
         let read = async || self.system.root().await;
         let mut equal = false;
         for _ in 0..ROUNDS {
-            let Some(root) = read().await?.filter(|root| root.is_sound(self.mac)) else { break };
+            let Some(root) = read().await? else { break };
+            let Some(signer) = root.signer(self.mac) else { break };
             report.root = Some(root.noted());
             let mut sum = Sum::default();
             let mut last = None;
@@ -140,7 +141,7 @@ impl Check<'_> {
                 let chains = self.system.chains_after(last).await?;
                 let Some(end) = chains.last().map(|chain| chain.tenant).filter(|end| last < Some(*end)) else { break };
                 last = Some(end);
-                chains.iter().for_each(|chain| contribute(&mut sum, &chain.codes(self.mac), true));
+                chains.iter().for_each(|chain| contribute(&mut sum, &chain.contribution(self.mac, signer), true));
             }
             equal = sum == root.sum;
             if equal || read().await?.is_some_and(|now| now.version == root.version) {

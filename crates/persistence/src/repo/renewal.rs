@@ -8,6 +8,7 @@ use gatehouse_domain::{
 use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, Set};
 
 use crate::{
+    db::mac::RootPart,
     entity::{idempotency_key, installation, job, signing_key, user_import_piece},
     error::{Error, Result},
     repo::{
@@ -170,7 +171,11 @@ impl WriteSystem<'_> {
         if !self.put::<installation::Entity>(known, new).await? {
             return Ok(false);
         }
-        self.put_root(root.signed_anew()).await?;
+        if root.sum != self.sum_of_chains(root.signer).await? {
+            return Err(Error::Tampered("the ends of its chains".into()));
+        }
+        let sum = self.sum_of_chains(RootPart::NEWEST).await?;
+        self.put_root(root.signed_anew(sum)).await?;
         self.tx.record(audit::master_key_rotated(self.by())).await?;
         Ok(true)
     }

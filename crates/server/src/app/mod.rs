@@ -82,7 +82,7 @@ pub enum StartError {
     NotMigrated,
     /// The database was made with another master key.
     #[error(
-        "the database was made with another master key: restore the old master.key, or set GATEHOUSE_MASTER_KEY to it"
+        "the database has another master key: give this server the one that the others have, or the one of before if it was replaced here"
     )]
     WrongMasterKey,
     /// The master key of the database is not where it should be.
@@ -137,10 +137,11 @@ pub fn prepare_folders(config: &Config) -> Result<(), StartError> {
     }
 }
 
-/// The file that has the master key, unless a setting has it.
+/// The file that has the master key; none where the setting itself has it.
 #[must_use]
-pub fn key_file(config: &Config) -> std::path::PathBuf {
-    config.data_dir.join("master.key")
+pub fn key_file(config: &Config) -> Option<std::path::PathBuf> {
+    let own = config.master_key.is_none().then(|| config.data_dir.join("master.key"));
+    config.master_key_file.clone().or(own)
 }
 
 /// The configured master key, or that of the data folder, if there is one.
@@ -148,11 +149,10 @@ pub fn key_file(config: &Config) -> std::path::PathBuf {
 /// # Errors
 /// [`StartError::File`] when the file cannot be read.
 pub fn existing_master_key(config: &Config) -> Result<Option<MasterKey>, StartError> {
-    let path = key_file(config);
-    match &config.master_key {
-        Some(key) => Ok(Some(key.clone())),
-        None if path.exists() => MasterKey::load(&path).map(Some).map_err(|error| StartError::File(path, error)),
-        None => Ok(None),
+    match key_file(config) {
+        None => Ok(config.master_key.clone()),
+        Some(path) if path.exists() => MasterKey::load(&path).map(Some).map_err(|error| StartError::File(path, error)),
+        Some(_) => Ok(None),
     }
 }
 
@@ -162,7 +162,7 @@ async fn master_key(config: &Config, db: &Db, env: &Env) -> Result<MasterKey, St
     if let Some(key) = existing_master_key(config)? {
         return Ok(key);
     }
-    let path = key_file(config);
+    let path = key_file(config).unwrap_or_default();
     if db.system(SystemReason::Setup).installation().await?.is_some() {
         return Err(StartError::NoMasterKey(path));
     }
@@ -198,7 +198,7 @@ impl App {
             db,
             newest: platform::newest::Newest::new(config, Arc::clone(&keyring)),
             keyring: Arc::clone(&keyring),
-            master_key_file: config.master_key.is_none().then(|| key_file(config)),
+            master_key_file: key_file(config),
             tokens: Tokens::new(keyring),
             hasher: Hasher::start(config.hasher.clone(), &env).map_err(StartError::Thread)?,
             defaults: config.defaults,

@@ -116,7 +116,7 @@ impl Worker<'_> {
         }
         Ok(match claim.job.kind {
             JobKind::Mail => match self.outbox.open(claim) {
-                None => Err(Outcome::Failed(Failure::never("unreadable"))),
+                None => Err(Outcome::Failed(Failure::again("unreadable"))),
                 Some(Waiting::Letter(letter)) => Ok(Task::Mail(letter)),
                 Some(Waiting::Request(request)) => {
                     let letter = self.recovery.letter(claim, request).await?;

@@ -1,19 +1,26 @@
 //! `key`: signing keys of tenants, and the master key.
 
-use std::time::Duration;
+use std::{
+    fs::{File, OpenOptions},
+    os::unix::fs::OpenOptionsExt,
+    path::PathBuf,
+    time::Duration,
+};
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use gatehouse_domain::{authz::SystemReason, id::KeyId, issue::Parse, key::SigningKey};
 
 use crate::{
-    app::{self, App, StartError, platform::periodic::SEAL_EVERY},
+    app::{self, App, StartError, platform::periodic::FOLLOW_EVERY},
     cli::{Exit, block_on, config, open, say, tenant, with_few_settings},
-    config::Config,
+    config::{Config, Database},
     security::master_key::MasterKey,
 };
 
 /// After how long every running server has taken up what has become of the master key.
-const TAKEN_UP: Duration = SEAL_EVERY.saturating_mul(2);
+const TAKEN_UP: Duration = FOLLOW_EVERY.saturating_mul(2);
+/// How often everything is looked through for what was sealed with the old key meanwhile.
+const ROUNDS: usize = 5;
 
 pub(super) fn command() -> Command {
     let tenant = || Arg::new("tenant").required(true).help("The slug of the tenant");
@@ -39,11 +46,16 @@ pub(super) fn command() -> Command {
                     "Replaces the master key: makes a new one beside the old one, seals with it whatever is sealed in the \
                      database, some rows at a time, and then leaves the old one no use but to recognise tokens and to check \
                      the audit trail of before. Nobody is signed out. Servers go on meanwhile. If it is stopped, or ends \
-                     with an error, run it again: it goes on where it was.\n\nWhere the key is in `master.key` of the data \
-                     folder, that is all. Where a setting has it, this prints the value that every server must be given \
-                     first, does the rest when it is run again with that value, and prints the one that ends it.\n\nA backup \
+                     with an error, run it again: it goes on where it was.\n\nWhere all servers read the same file, that is \
+                     all. Otherwise this prints the value that every server must be given first, does the rest when it \
+                     is run again with that value, and prints the one that ends it.\n\nA backup \
                      can be restored with the master key of its time only: make one afterwards.",
                 ),
+        ).arg(
+            Arg::new("shared-file")
+                .long("shared-file")
+                .action(ArgAction::SetTrue)
+                .help("Every server reads the same file of the master key (always so on SQLite)"),
         ))
 }
 
@@ -52,7 +64,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
     let config = config(matches)?;
     block_on(async {
         if verb == "rotate-master" {
-            return rotate_master(&config).await;
+            return rotate_master(&config, matches.get_flag("shared-file")).await;
         }
         let app = open(&config).await?;
         let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
@@ -72,50 +84,78 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
     })
 }
 
-async fn rotate_master(config: &Config) -> Result<(), Exit> {
+/// Where the new key goes, and who else is kept from replacing it meanwhile.
+struct KeyFile {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl KeyFile {
+    /// The file that every server reads; none where each server has to be given the key.
+    fn of(config: &Config, is_shared: bool) -> Result<Option<Self>, Exit> {
+        let is_one_machine = matches!(config.database, Database::Sqlite(_));
+        let Some(path) = app::key_file(config).filter(|_| is_one_machine || is_shared) else { return Ok(None) };
+        let lock = path.with_extension("rotating");
+        let failed = |error: &dyn std::fmt::Display| Exit::Failed(format!("cannot use {}: {error}", lock.display()));
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock);
+        let lock = lock.map_err(|error| failed(&error))?;
+        lock.try_lock().map_err(|_| Exit::InUse("the master key is being replaced by another process".into()))?;
+        Ok(Some(Self { path, _lock: lock }))
+    }
+
+    fn save(&self, key: &MasterKey) -> Result<(), Exit> {
+        let failed = |error| Exit::Failed(format!("cannot replace {}: {error}", self.path.display()));
+        key.save(&self.path).map_err(failed)
+    }
+}
+
+async fn rotate_master(config: &Config, is_shared: bool) -> Result<(), Exit> {
     let app = open(config).await?;
-    let path = app::key_file(config);
-    let key = app::existing_master_key(config)?.ok_or_else(|| StartError::NoMasterKey(path.clone()))?;
-    let is_in_a_file = config.master_key.is_none();
-    let save = |key: &MasterKey| {
-        key.save(&path).map_err(|error| Exit::Failed(format!("cannot write {}: {error}", path.display())))
-    };
+    let file = KeyFile::of(config, is_shared)?;
+    let key = app::existing_master_key(config)?.ok_or_else(|| StartError::NoMasterKey(config.data_dir.clone()))?;
     let key = if key.is_rotating() {
         key
     } else {
         let often = || Exit::Failed("this master key was replaced as often as one can be".into());
         let next = key.rotated(app.env()).ok_or_else(often)?;
-        if !is_in_a_file {
+        let Some(file) = &file else {
             say(
-                "Give every server this master key and restart them, one after the other. Then run this again with it.\n",
+                "Give every server this master key, and no other that this command has printed. Restart those that have it\n\
+                 from a setting. Then run this again with it.\n",
             );
             say(next.line().expose());
             return Ok(());
-        }
-        save(&next)?;
+        };
+        file.save(&next)?;
         next
     };
-    reseal(&app).await?;
+    let newest = key.newest_check();
+    reseal(&app, &newest).await?;
+    // Nobody gives up the old part while the installation knows another new one.
+    app.master_keys().must_know_the_newest(&newest).await?;
     let settled = key.settled();
-    if is_in_a_file {
-        save(&settled)?;
-        say(&format!("{} has the new master key. Backups of before need the old one.\n", path.display()));
-    } else {
-        say("Done. Give every server this master key. Backups of before need the old one.\n");
-        say(settled.line().expose());
+    match file {
+        Some(file) => {
+            file.save(&settled)?;
+            say(&format!("{} has the new master key. Backups of before need the old one.\n", file.path.display()));
+        }
+        None => {
+            say("Done. Give every server this master key. Backups of before need the old one.\n");
+            say(settled.line().expose());
+        }
     }
     app.db().close().await;
     Ok(())
 }
 
 /// Seals everything with the newest part of the master key, once every server has both.
-async fn reseal(app: &App) -> Result<(), Exit> {
+async fn reseal(app: &App, newest: &[u8]) -> Result<(), Exit> {
     let keys = app.master_keys();
     say("Waiting until every running server has the new master key...\n");
     tokio::time::sleep(TAKEN_UP).await;
     keys.follow().await?;
-    keys.rotate().await?;
-    loop {
+    keys.rotate(newest).await?;
+    for _ in 0..ROUNDS {
         let done = keys.reseal().await?;
         say(&format!("{} rows sealed anew\n", done.rows));
         // What a server sealed as before, until it knew, is found the next time.
@@ -127,8 +167,8 @@ async fn reseal(app: &App) -> Result<(), Exit> {
             }
             return Ok(());
         }
-        say(&format!("{} rows sealed anew\n", rest.rows));
     }
+    Err(Exit::Failed("a server goes on sealing with the old master key: restart it, and run this again".into()))
 }
 
 fn show(key: &SigningKey) {

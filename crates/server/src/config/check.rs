@@ -28,7 +28,7 @@ impl Checker<'_> {
     fn read<T>(&self, key: &str, parse: impl FnOnce(&str) -> Option<T>, expected: &str) -> Result<Option<T>, Problem> {
         match self.0.get(key) {
             None => Ok(None),
-            Some(Sourced { text, place }) => {
+            Some(Sourced { text, place, .. }) => {
                 parse(text.trim()).map(Some).ok_or_else(|| Problem::new(place, format!("must be {expected}")))
             }
         }
@@ -46,7 +46,9 @@ impl Checker<'_> {
     fn valid<T: Parse>(&self, key: &str) -> Result<Option<T>, Problem> {
         match self.0.get(key) {
             None => Ok(None),
-            Some(Sourced { text, place }) => T::parse(text).map(Some).map_err(|fault| Problem::new(place, fault.msg)),
+            Some(Sourced { text, place, .. }) => {
+                T::parse(text).map(Some).map_err(|fault| Problem::new(place, fault.msg))
+            }
         }
     }
 }
@@ -113,6 +115,7 @@ pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
         docs: get.read("docs", flag, "true or false")?.unwrap_or(true),
         log_addresses: get.read("log_addresses", flag, "true or false")?.unwrap_or(true),
         connections_per_address: usize_of(get.number("connections_per_address", 1, 1_000_000)?.unwrap_or(100)),
+        master_key_file: get.0.get("master_key").and_then(|found| found.file.clone()),
         master_key: get.read(
             "master_key",
             MasterKey::parse,

@@ -1,6 +1,10 @@
 //! Where settings come from.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use crate::config::table::{SETTINGS, Setting};
 
@@ -28,6 +32,14 @@ impl Problem {
 pub(super) struct Sourced {
     pub(super) text: String,
     pub(super) place: String,
+    /// The file that has it, where it is the secret of one.
+    pub(super) file: Option<PathBuf>,
+}
+
+impl Sourced {
+    fn new(text: String, place: impl Into<String>) -> Self {
+        Self { text, place: place.into(), file: None }
+    }
 }
 
 /// The value of each setting that is set anywhere.
@@ -41,7 +53,7 @@ const PREFIX: &str = "GATEHOUSE_";
 impl Sources {
     /// Sets a value by program.
     pub fn set(&mut self, key: &'static str, text: String) {
-        self.0.insert(key, Sourced { text, place: key.to_owned() });
+        self.0.insert(key, Sourced::new(text, key));
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Sourced> {
@@ -58,7 +70,7 @@ impl Sources {
     ) -> Result<Self, Problem> {
         let mut sources = Self::default();
         for (key, text) in flags {
-            sources.0.insert(key, Sourced { text, place: format!("--{}", key.replace('_', "-")) });
+            sources.0.insert(key, Sourced::new(text, format!("--{}", key.replace('_', "-"))));
         }
         let mut config_file = None;
         for (name, text) in environment {
@@ -87,7 +99,7 @@ impl Sources {
             if text.is_empty() {
                 continue;
             }
-            let found = if from_file { secret_file(&name, Path::new(&text))? } else { Sourced { text, place: name } };
+            let found = if from_file { secret_file(&name, Path::new(&text))? } else { Sourced::new(text, name) };
             sources.offer(setting, found)?;
         }
         let config_file = sources.0.remove("config").map(|found| found.text).or(config_file);
@@ -138,8 +150,7 @@ impl Sources {
                     ));
                 }
             };
-            let found =
-                if known.is_none() { secret_file(&here, Path::new(&text))? } else { Sourced { text, place: here } };
+            let found = if known.is_none() { secret_file(&here, Path::new(&text))? } else { Sourced::new(text, here) };
             self.offer(setting, found)?;
         }
         Ok(())
@@ -164,7 +175,8 @@ fn is_service_link(name: &str, text: &str) -> bool {
 fn secret_file(place: &str, path: &Path) -> Result<Sourced, Problem> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Problem::new(place, format!("{} cannot be read: {error}", path.display())))?;
-    Ok(Sourced { text: text.trim_end_matches(['\r', '\n']).to_owned(), place: place.to_owned() })
+    let text = text.trim_end_matches(['\r', '\n']).to_owned();
+    Ok(Sourced { file: Some(path.to_owned()), ..Sourced::new(text, place) })
 }
 
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Problem {

@@ -125,7 +125,7 @@ impl Keyring {
     }
 
     /// Takes up a master key that is this one with another part, or with one part less that opens something. False, and
-    /// nothing happens, where it is another key.
+    /// nothing happens, where it is another key, or has not got the part that seals.
     pub fn adopt(&self, master: &MasterKey) -> bool {
         if !equal(&oldest(master), &self.oldest) {
             return false;
@@ -133,7 +133,8 @@ impl Keyring {
         let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
         let check = parts.all[parts.current].check.clone();
         let mut new = Parts::new(master);
-        new.current = new.known_by(&check).unwrap_or_default();
+        let Some(current) = new.known_by(&check) else { return false };
+        new.current = current;
         *parts = new;
         true
     }

@@ -14,7 +14,10 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::secret::Secret;
 
-use crate::{env::Env, security::private::write_private};
+use crate::{
+    env::Env,
+    security::{keyring::Keyring, private::replace_private},
+};
 
 /// How often a master key can be replaced.
 const PARTS: usize = 16;
@@ -77,7 +80,7 @@ impl MasterKey {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        write_private(path, self.line().expose().as_bytes())
+        replace_private(path, self.line().expose().as_bytes())
     }
 
     /// A key of this value.
@@ -103,6 +106,12 @@ impl MasterKey {
     #[must_use]
     pub const fn is_rotating(&self) -> bool {
         self.is_rotating
+    }
+
+    /// What an installation knows its newest part by.
+    #[must_use]
+    pub fn newest_check(&self) -> Vec<u8> {
+        Keyring::new(self).check()
     }
 
     /// Its parts, the newest first.

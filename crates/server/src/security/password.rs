@@ -227,7 +227,7 @@ impl Hasher {
         let own = self.own.enqueue(tenant, move |kit| match brought {
             true => Verified::Upgrade(kit.replacement(&typed)),
             // No password fits nobody's.
-            false => kit.verify(&typed, &ours),
+            false => kit.verify(&typed, &ours, lets_in),
         })?;
         // Whoever leaves drops their end of it.
         let (_stays, leaves) = std::sync::mpsc::channel();
@@ -301,7 +301,7 @@ impl Kit {
             self.memory = vec![Block::default(); blocks];
         }
         let mut out = [0; 32];
-        let argon2 = self.peppers.argon2(Algorithm::Argon2id, Version::V0x13, params)?;
+        let (argon2, _) = self.peppers.argon2(Algorithm::Argon2id, Version::V0x13, params);
         self.hashes.fetch_add(1, Ordering::Relaxed);
         argon2.hash_password_into_with_memory(password, salt, &mut out, &mut self.memory[..blocks]).ok()?;
         Some(out)
@@ -324,12 +324,13 @@ impl Kit {
         self.hash(password)
     }
 
-    /// Whether a hash fits that is made as ours are.
-    fn verify(&mut self, password: &Password, hash: &PasswordHash) -> Verified {
+    /// Whether a hash fits that is made as ours are. Whoever is not let in costs no second hash: its time would tell.
+    fn verify(&mut self, password: &Password, hash: &PasswordHash, lets_in: bool) -> Verified {
         let Ok(stored) = Stored::read(hash.as_str()) else { return Verified::No };
         self.hashes.fetch_add(1, Ordering::Relaxed);
         match stored.fits(password, &mut self.memory, &self.peppers) {
             false => Verified::No,
+            true if !lets_in => Verified::Yes,
             true if hash.cost().is_none() && stored.is_peppered(&self.peppers) => Verified::Yes,
             true => Verified::Upgrade(self.hash(password)),
         }

@@ -152,7 +152,7 @@ api_tests! {
         mails_wait(&world, 2).await;
         world.execute("UPDATE jobs SET sealed = (SELECT o.sealed FROM jobs o ORDER BY o.id LIMIT 1)").await;
         assert_eq!(world.work(JobKind::Mail).await, 1, "the one whose it is");
-        assert_eq!((jobs(&world, JobKind::Mail).await, given_up(&world, "unreadable").await), (0, 1));
+        assert_eq!((jobs(&world, JobKind::Mail).await, given_up(&world, "unreadable").await), (1, 0), "until it is given up");
     }
 
     async fn kind_of_a_later_release_waits_for_whoever_knows_it(world) {

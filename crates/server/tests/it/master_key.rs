@@ -28,7 +28,7 @@ async fn with_new_part(worlds: &[&World]) -> MasterKey {
 
 async fn follow(worlds: &[&World]) {
     for world in worlds {
-        world.app.master_keys().follow().await.unwrap();
+        assert!(world.app.master_keys().follow().await.unwrap());
     }
 }
 
@@ -53,7 +53,7 @@ api_tests! {
         let noted = world.app.db().trail_root().await.unwrap();
 
         let key = with_new_part(&[&world, &other]).await;
-        world.app.master_keys().rotate().await.unwrap();
+        world.app.master_keys().rotate(&key.newest_check()).await.unwrap();
         // A replica that does not know yet goes on as before, and does not undo what the other one did.
         other.tenant("late").await;
         other.app.trail().seal().await.unwrap();
@@ -93,7 +93,7 @@ api_tests! {
         world.app.trail().seal().await.unwrap();
         world.execute("CREATE TABLE kept AS SELECT i.key_check, r.* FROM audit_root r, installation i").await;
         let key = with_new_part(&[&world]).await;
-        world.app.master_keys().rotate().await.unwrap();
+        world.app.master_keys().rotate(&key.newest_check()).await.unwrap();
         world.app.master_keys().reseal().await.unwrap();
         key.settled().save(&file(&world)).unwrap();
         follow(&[&world]).await;
@@ -103,9 +103,42 @@ api_tests! {
         let config = (*world.config).clone();
         assert!(matches!(App::open(&config, world.app.env().clone()).await, Err(StartError::WrongMasterKey)));
         world.execute("UPDATE audit_root SET version = (SELECT version FROM kept), mac = (SELECT mac FROM kept)").await;
-        follow(&[&world]).await;
+        assert!(!world.app.master_keys().follow().await.unwrap(), "a server that is told so stops");
         assert!(world.app.trail().seal().await.is_err());
         world.try_login("acme", &ada.name, PASSWORD).await.expect(200);
+    }
+
+    async fn key_is_not_given_up_for_one_that_the_installation_does_not_know(world) {
+        let first = with_new_part(&[&world]).await;
+        let settled = MasterKey::load(&file(&world)).unwrap();
+        // Somebody else has begun as well, and was faster.
+        let other = MasterKey::parse(first.line().expose().split_once(',').unwrap().1).unwrap();
+        let other = other.rotated(world.app.env()).unwrap();
+        let here = world.app.master_keys();
+        here.rotate(&first.newest_check()).await.unwrap();
+        assert!(here.rotate(&other.newest_check()).await.is_err());
+        other.save(&file(&world)).unwrap();
+        assert!(here.follow().await.unwrap(), "what is in use stays");
+        assert!(here.must_know_the_newest(&other.newest_check()).await.is_err());
+        settled.save(&file(&world)).unwrap();
+        here.must_know_the_newest(&first.newest_check()).await.unwrap();
+    }
+
+    async fn file_that_is_lost_or_of_before_changes_nothing_for_a_server_that_runs(world) {
+        let tenant = world.tenant("acme").await;
+        let ada = world.person(&tenant, "ada").await;
+        let old = std::fs::read(file(&world)).unwrap();
+        let key = with_new_part(&[&world]).await;
+        world.app.master_keys().rotate(&key.newest_check()).await.unwrap();
+        world.app.master_keys().reseal().await.unwrap();
+        key.settled().save(&file(&world)).unwrap();
+        follow(&[&world]).await;
+        std::fs::write(file(&world), old).unwrap();
+        follow(&[&world]).await;
+        std::fs::remove_file(file(&world)).unwrap();
+        follow(&[&world]).await;
+        world.login(&ada).await;
+        assert_sound(&world).await;
     }
 
     async fn rotation_goes_on_where_it_was_stopped(world) {
@@ -113,12 +146,12 @@ api_tests! {
         let ada = world.person(&tenant, "ada").await;
         let signed = world.login(&ada).await;
         let key = with_new_part(&[&world]).await;
-        world.app.master_keys().rotate().await.unwrap();
+        world.app.master_keys().rotate(&key.newest_check()).await.unwrap();
         // It stops here. A server that starts now has both parts, and so has whoever goes on.
         let again = world.replica(|_| {}).await;
         assert_eq!(again.me(&signed).await, 200);
         again.login(&ada).await;
-        again.app.master_keys().rotate().await.unwrap();
+        again.app.master_keys().rotate(&key.newest_check()).await.unwrap();
         assert!(again.app.master_keys().reseal().await.unwrap().rows > 0);
         key.settled().save(&file(&world)).unwrap();
         follow(&[&world, &again]).await;

@@ -22,37 +22,50 @@ pub struct Resealed {
 
 impl MasterKeys<'_> {
     /// Takes up what has become of the master key: a new part in its file, and which part the installation knows it by.
+    /// False where that is none that is known here.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer, [`Error::Internal`] when the file cannot be read.
-    pub async fn follow(&self) -> Result<()> {
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn follow(&self) -> Result<bool> {
         if let Some(file) = self.file {
-            let key = MasterKey::load(file).map_err(|error| Error::Internal(Box::new(error)))?;
-            if !self.keyring.adopt(&key) {
-                tracing::error!(file = %file.display(), "the file of the master key holds another key than the one it had");
+            match MasterKey::load(file) {
+                Ok(key) if self.keyring.adopt(&key) => {}
+                Ok(_) => {
+                    tracing::error!(file = %file.display(), "this file has another master key than the one in use")
+                }
+                Err(error) => {
+                    tracing::error!(file = %file.display(), %error, "the file of the master key cannot be read");
+                }
             }
         }
         let installation = self.db.system(SystemReason::Job).installation().await?;
-        if installation.is_some_and(|found| !self.keyring.turn_to(&found.key_check)) {
-            tracing::error!("the master key was replaced, and this server has not got the new one: stop it");
-        }
-        Ok(())
+        Ok(installation.is_none_or(|found| self.keyring.turn_to(&found.key_check)))
     }
 
-    /// Has the installation know the master key by its newest part, which seals from now on. Nothing happens where it does.
+    /// Has the installation know the master key by its newest part, which seals from now on. `newest` is what
+    /// it will know it by. Nothing happens where it does.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer, [`Error::Internal`] when the audit trail was tampered with.
-    pub async fn rotate(&self) -> Result<()> {
-        let (from, to) = (self.keyring.check(), self.keyring.newest_check());
-        if from == to {
-            return Ok(());
+    /// [`Error::Unavailable`] when the database does not answer, [`Error::Internal`] when the audit trail was tampered with,
+    /// [`Error::Conflict`] when somebody else replaces the key with another one.
+    pub async fn rotate(&self, newest: &[u8]) -> Result<()> {
+        let (from, to) = (self.keyring.check(), newest.to_vec());
+        if from != to && self.keyring.newest_check() == to {
+            let work =
+                async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(CLI).rotate_master_key(&from, &to).await?);
+            self.db.write(self.env.ctx(), work).await?;
         }
-        let (before, after) = (from.clone(), to.clone());
-        let work =
-            async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(CLI).rotate_master_key(&before, &after).await?);
-        self.db.write(self.env.ctx(), work).await?;
-        self.follow().await
+        self.must_know_the_newest(newest).await
+    }
+
+    /// Makes sure that the installation knows the master key by its newest part, which is this one.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it does not: then no other key may be given up.
+    pub async fn must_know_the_newest(&self, newest: &[u8]) -> Result<()> {
+        let known = self.follow().await? && self.keyring.check() == newest && self.keyring.newest_check() == newest;
+        let other = "Somebody else replaces the master key at the same time: the one in use now was not touched.";
+        if known { Ok(()) } else { Err(Error::Conflict(other.into())) }
     }
 
     /// Seals everything anew that was sealed with another part of the master key than the one that seals now, some rows at

@@ -5,6 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use gatehouse_domain::{job::JobKind, time::MINUTE, word::Word};
 use gatehouse_persistence::deadline;
+use rustix::process::{Signal, getpid, kill_process};
 
 use crate::{
     app::{App, Error, Result},
@@ -13,9 +14,10 @@ use crate::{
 
 /// How often activity is written: half of what the contract lets it lag.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
-/// How long an event can be removed without a trace, apart from what its row has to do with others; and how long another
-/// master key is not taken up.
-pub const SEAL_EVERY: Duration = Duration::from_secs(5);
+/// How long an event can be removed without a trace, apart from what its row has to do with others.
+const SEAL_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked whether the master key is being replaced.
+pub const FOLLOW_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How long a job waits at most for somebody to look for it.
 const JOBS_EVERY: Duration = Duration::from_secs(2);
@@ -43,10 +45,17 @@ pub async fn run(app: Arc<App>) {
         app.refusals().record_left_out(app.env.now().minus(MINUTE)).await.map(drop)
     });
     let seal = every(SEAL_EVERY, "seal the audit trail", async || {
-        app.master_keys().follow().await?;
         app.restores().note_newest().await?;
         app.trail().seal().await?;
         app.trail().watch().await.map(drop)
+    });
+    let follow = every(FOLLOW_EVERY, "follow the master key", async || {
+        if !app.master_keys().follow().await? {
+            tracing::error!("the master key was replaced, and this server has not got the new one: it stops");
+            // What it sealed from now on nobody could open.
+            let _ = kill_process(getpid(), Signal::TERM);
+        }
+        Ok(())
     });
     let check = every(CHECK_EVERY, "check the database", async || {
         for unfit in app.db.check(app.env.now()).await? {
@@ -67,7 +76,7 @@ pub async fn run(app: Arc<App>) {
             failed("index for search", &error);
         }
     };
-    let all = async { tokio::join!(flush, sweep, clean, seal, jobs, index, left_out, note, check, measure) };
+    let all = async { tokio::join!(flush, sweep, clean, seal, jobs, index, left_out, note, check, measure, follow) };
     deadline::task(Box::pin(all)).await;
 }
 

@@ -64,15 +64,22 @@ impl Peppers {
         params.build().ok()
     }
 
-    /// The function that makes a hash; none where its pepper is not known.
-    pub(super) fn argon2(&self, algorithm: Algorithm, version: Version, params: Params) -> Option<Argon2<'_>> {
+    /// The function that makes a hash, and whether its pepper is known. Without it the function makes another hash, in the
+    /// same time: no password fits.
+    pub(super) fn argon2(&self, algorithm: Algorithm, version: Version, params: Params) -> (Argon2<'_>, bool) {
+        static SAID: std::sync::Once = std::sync::Once::new();
+        let plain = Argon2::new(algorithm, version, params.clone());
         if params.keyid().is_empty() {
-            return Some(Argon2::new(algorithm, version, params));
+            return (plain, true);
         }
         let Some(pepper) = self.known.iter().find(|pepper| pepper.id == params.keyid()) else {
-            tracing::error!("a password hash needs a pepper that this server has not got: its password fits nothing");
-            return None;
+            let text = "password hashes have a pepper that this server has not got: their passwords fit nothing";
+            SAID.call_once(|| tracing::error!("{text}"));
+            return (plain, false);
         };
-        Argon2::new_with_secret(pepper.secret.expose(), algorithm, version, params).ok()
+        match Argon2::new_with_secret(pepper.secret.expose(), algorithm, version, params) {
+            Ok(peppered) => (peppered, true),
+            Err(_) => (plain, false),
+        }
     }
 }

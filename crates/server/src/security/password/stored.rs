@@ -78,7 +78,8 @@ pub fn adopt(text: &str) -> Result<PasswordHash, Fault> {
     let stored = Stored::read(&text)?;
     // A key that went into the hash stayed behind.
     if matches!(&stored, Stored::Argon2 { params, .. } if !params.keyid().is_empty()) {
-        return Err(unknown(""));
+        let msg = "has a pepper, which stayed where the hash was made: leave the hash out and invite the user";
+        return Err(Fault::new("password_hash_format", msg));
     }
     let hash = PasswordHash::new(text);
     if stored.is_of(Cost::OWASP) {
@@ -278,7 +279,7 @@ impl Stored {
         let typed = password.typed().as_bytes();
         match self {
             Self::Argon2 { algorithm, version, params, salt, output } => {
-                let Some(argon2) = peppers.argon2(*algorithm, *version, params.clone()) else { return false };
+                let (argon2, is_known) = peppers.argon2(*algorithm, *version, params.clone());
                 let forms = [password.expose().as_bytes(), typed];
                 let several = if forms[0] == forms[1] { &forms[..1] } else { &forms };
                 let (blocks, mut computed) = (params.block_count(), vec![0; output.len()]);
@@ -288,7 +289,7 @@ impl Stored {
                 several.iter().any(|form| {
                     let done = argon2.hash_password_into_with_memory(form, salt, &mut computed, &mut memory[..blocks]);
                     done.is_ok() && equal(&computed, output)
-                })
+                }) && is_known
             }
             // bcrypt ignores the input beyond 72 bytes, so the check of the hash must ignore it too.
             Self::Bcrypt { text, digest, .. } => bcrypt::verify(digest.of(typed), text).unwrap_or(false),

@@ -101,6 +101,18 @@ async fn another_pepper_goes_into_the_hash_at_the_next_check() {
     assert!(!hash.as_str().contains("keyid"));
 }
 
+#[tokio::test]
+async fn who_is_not_let_in_costs_one_hash_whatever_the_pepper() {
+    let plain = hasher(CHEAP, 1, 8).choose(tenant(1), password(GOOD), vec![]).await.unwrap().unwrap();
+    let hasher = peppered("a");
+    let suspended = Check { lets_in: false, ..of(&plain) };
+    assert_eq!(hasher.verify(tenant(1), password(GOOD), suspended).await.unwrap(), Verified::Yes);
+    assert_eq!(hasher.hashes(), 1);
+    let unknown = peppered("b").choose(tenant(1), password(GOOD), vec![]).await.unwrap().unwrap();
+    assert_eq!(hasher.verify(tenant(1), password(GOOD), of(&unknown)).await.unwrap(), Verified::No);
+    assert_eq!(hasher.hashes(), 2);
+}
+
 #[test]
 fn pepper_is_32_bytes_and_there_are_a_few_of_them() {
     for good in ["00".repeat(32), format!(",{0}", "00".repeat(32)), format!("{0}, {0}", "00".repeat(32))] {
