@@ -14,7 +14,7 @@ use crate::{
         self, StartError,
         platform::backup::{BackupError, back_up},
     },
-    cli::{Exit, block_on, config, connect, explain, open_or_make, say, start, with_few_settings},
+    cli::{Exit, ask, block_on, config, connect, explain, open_or_make, say, start, with_few_settings},
     config::{Config, Database},
     env::Env,
     security::{
@@ -48,19 +48,29 @@ pub(super) fn commands() -> [Command; 3] {
              there stay so. Everything else, such as addresses and which partner a tenant has, is as in the backup.\n\n\
              Stop every server first, and put the master key in its place.",
         ))
-        .arg(file("The file that `gatehouse backup` made")),
+        .arg(file("The file that `gatehouse backup` made"))
+        .arg(ask::yes()),
         with_few_settings(restored.long_about(
             "Ends what began before, because the database was put back to an earlier state by other means than `gatehouse \
              restore`: sessions and their refresh tokens, links, setup tokens, known devices, imports, mails that wait, and \
              signing keys, each of which is replaced. Stop every server first.\n\nWhoever was suspended after that state is \
              active again, passwords and roles are those of then: look them through.",
-        )),
+        ))
+        .arg(ask::yes()),
     ]
 }
 
 pub(super) fn run(verb: &str, matches: &ArgMatches) -> Result<(), Exit> {
     let config = config(matches)?;
     let file = matches.try_get_one::<String>("file").ok().flatten().map(PathBuf::from).unwrap_or_default();
+    match verb {
+        "restore" => {
+            let what = format!("restore {}: everything in the database is replaced.", file.display());
+            ask::confirm(matches, &what)?;
+        }
+        "restored" => ask::confirm(matches, "restored: every session, link and signing key ends.")?,
+        _ => {}
+    }
     block_on(async {
         match verb {
             "backup" => Box::pin(write(&config, file)).await,

@@ -12,7 +12,7 @@ use gatehouse_domain::{authz::SystemReason, id::KeyId, issue::Parse, key::Signin
 
 use crate::{
     app::{self, App, StartError, platform::periodic::FOLLOW_EVERY},
-    cli::{Exit, block_on, config, open, say, tenant, with_few_settings},
+    cli::{Exit, ask, block_on, config, open, say, tenant, with_few_settings},
     config::{Config, Database},
     security::master_key::MasterKey,
 };
@@ -23,7 +23,7 @@ const TAKEN_UP: Duration = FOLLOW_EVERY.saturating_mul(2);
 const ROUNDS: usize = 5;
 
 pub(super) fn command() -> Command {
-    let tenant = || Arg::new("tenant").required(true).help("The slug of the tenant");
+    let tenant = || Arg::new("tenant").long("tenant").value_name("SLUG").required(true).help("The slug of the tenant");
     let key = Arg::new("key").required(true).help("The id of the key: key_…");
     Command::new("key")
         .about("List, rotate and withdraw signing keys")
@@ -37,7 +37,10 @@ pub(super) fn command() -> Command {
                 .arg(tenant()),
         ))
         .subcommand(with_few_settings(
-            Command::new("withdraw").about("Withdraw a key; tokens of it are invalid within a second").arg(key),
+            Command::new("withdraw")
+                .about("Withdraw a key; tokens of it are invalid within a second")
+                .arg(key)
+                .arg(ask::yes()),
         ))
         .subcommand(with_few_settings(
             Command::new("rotate-master")
@@ -70,6 +73,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
         let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
         let keys = if verb == "withdraw" {
             let id = KeyId::parse(&text("key")).map_err(|fault| Exit::Usage(fault.msg.into_owned()))?;
+            ask::confirm(matches, &format!("key withdraw {id}: every access token of it ends."))?;
             vec![app.keys().withdraw(id, SystemReason::Cli).await?]
         } else {
             let tenant = tenant(&app, &text("tenant")).await?.reference();

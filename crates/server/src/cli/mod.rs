@@ -1,5 +1,6 @@
 //! The command line: parses, calls use cases, prints. Every setting is a flag of the commands that read settings.
 
+mod ask;
 mod audit;
 mod backup;
 mod demo;

@@ -37,9 +37,9 @@ fn populated(place: &Place) -> [String; 3] {
     // Makes the installation, where there is none yet.
     run(place, "setup-token");
     let partner = id(&json(place, "partner create --name Acme --slug acme --max-tenants 3"));
-    let tenant = format!("tenant create --name Shop --slug shop --partner-id {partner} --session-idle-minutes 30");
-    let tenant = id(&json(place, &tenant));
-    let user = id(&json(place, "user create --tenant-id shop --username ada --email ada@shop.example"));
+    let tenant = "tenant create --name Shop --slug shop --partner acme --session-idle-minutes 30";
+    let tenant = id(&json(place, tenant));
+    let user = id(&json(place, "user create --tenant shop --username ada --email ada@shop.example"));
     [partner, tenant, user]
 }
 
@@ -49,7 +49,7 @@ fn links_of_commands_lead_to_the_server_that_ran_last() {
     assert!(place.command().arg("setup-token").output().unwrap().status.success());
     let create = |name: &str| {
         let email = format!("{name}@mail.example");
-        let words = ["user", "create", "--tenant-id", "default", "--delivery", "link", "--json"];
+        let words = ["user", "create", "--tenant", "default", "--delivery", "link", "--json"];
         place.command().args(words).args(["--username", name, "--email", &email]).output().unwrap()
     };
     let refused = create("ada");
@@ -73,10 +73,10 @@ fn operator_does_from_the_command_line_what_the_api_does_and_the_trail_says_so()
         );
         let role = id(&json(
             place,
-            "role create --tenant-id shop --name reader --permissions sessions:read --permissions users:read",
+            "role create --tenant shop --name reader --permissions sessions:read --permissions users:read",
         ));
-        let assign = format!("role assign --user-id shop/ada --role-id {role} --level tenant --tenant-id shop");
-        let assignment = id(&json(place, &assign));
+        let assign = "role assign --user shop/ada --role shop/reader --level tenant --tenant shop";
+        let assignment = id(&json(place, assign));
         assert_eq!(json(place, "session list")["data"].as_array().unwrap().len(), 0);
         let output = run(place, "session show ses_01h455vb4pex5vsknk084sn02q");
         let says = String::from_utf8_lossy(&output.stderr);
@@ -116,7 +116,7 @@ fn operator_does_from_the_command_line_what_the_api_does_and_the_trail_says_so()
 fn list_is_a_table_for_people() {
     on_both(|place| {
         populated(place);
-        let text = String::from_utf8(run(place, "user list --tenant-id shop").stdout).unwrap();
+        let text = String::from_utf8(run(place, "user list --tenant shop").stdout).unwrap();
         let lines: Vec<_> = text.lines().collect();
         assert!(lines.len() == 2 && lines[0].starts_with("ID ") && lines[1].contains("ada@shop.example"), "{text}");
     });
@@ -133,7 +133,7 @@ fn wrong_words_end_with_2_and_refusals_with_1() {
             ("tenant update shop --max-sessions-per-user 0", 2, "max_sessions_per_user"),
             ("tenant update shop --colour red", 2, "--colour"),
             ("user show usr_x?y", 2, "no user_id"),
-            ("user create --tenant-id shop --username ada --email eve@shop.example", 1, ""),
+            ("user create --tenant shop --username ada --email eve@shop.example", 1, ""),
             ("user show usr_01h455vb4pex5vsknk084sn02q", 1, ""),
         ] {
             let output = run(place, command);
@@ -159,7 +159,7 @@ fn operator_works_beside_a_running_server() {
     on_both(|place| {
         let server = place.start();
         populated(place);
-        assert_eq!(json(place, "user list --tenant-id shop")["pagination"]["total_items"], 1);
+        assert_eq!(json(place, "user list --tenant shop")["pagination"]["total_items"], 1);
         drop(server);
     });
 }

@@ -48,9 +48,13 @@ async fn files_that_others_can_read_are_refused_with_the_command_that_mends_it()
 async fn command_beside_the_server_never_makes_an_installation() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let Some(place) = Place::new(engine) else { continue };
-        for command in
-            ["audit verify", "user list", "key list default", "user import --tenant default /dev/null", "tenant list"]
-        {
+        for command in [
+            "audit verify",
+            "user list",
+            "key list --tenant default",
+            "user import --tenant default /dev/null",
+            "tenant list",
+        ] {
             let (code, said) = ends(&place, &command.split(' ').collect::<Vec<_>>());
             assert!(code == Some(2) && said.contains("there is no installation"), "{command}: {said}");
         }

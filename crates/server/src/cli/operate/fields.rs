@@ -1,10 +1,13 @@
 //! Operations of the committed document, and their arguments.
 
 use actix_web::http::Method;
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser};
 use serde_json::{Map, Value};
 
 use crate::{cli::Exit, http::openapi::COMMITTED};
+
+/// How many words of an enumeration the help lists.
+const LISTED: usize = 12;
 
 /// The committed document. While it is being renewed it may be old, or nothing: then there are fewer commands, and the one
 /// that renews it is not among them.
@@ -31,6 +34,7 @@ pub(super) struct Operation {
     pub method: Method,
     pub path: String,
     pub summary: String,
+    pub description: String,
     pub fields: Vec<Field>,
     has_body: bool,
 }
@@ -50,6 +54,10 @@ pub(super) struct Field {
     help: String,
     required: bool,
     schema: Value,
+    /// The words that there are, if not any may stand there.
+    words: Vec<String>,
+    /// Whether `null` takes away what is there.
+    can_be_removed: bool,
 }
 
 impl Operation {
@@ -60,10 +68,15 @@ impl Operation {
             operation["parameters"].as_array().into_iter().flatten().filter_map(|it| parameter(document, it)).collect();
         let body = &operation["requestBody"]["content"]["application/json"]["schema"];
         body_fields(document, body, &[], true, &mut fields);
+        for field in &mut fields {
+            field.can_be_removed = method == "patch" && field.is("null");
+            field.words = field.words(document);
+        }
         Some(Self {
             method: method.to_uppercase().parse().unwrap_or_default(),
             path: path.clone(),
-            summary: operation["summary"].as_str().unwrap_or_default().to_owned(),
+            summary: text(&operation["summary"]),
+            description: description(operation),
             fields,
             has_body: !body.is_null(),
         })
@@ -97,6 +110,8 @@ fn parameter(document: &Value, parameter: &Value) -> Option<Field> {
         help: text(&parameter["description"]),
         required: parameter["required"] == true,
         schema: resolved(document, &parameter["schema"]).clone(),
+        words: Vec::new(),
+        can_be_removed: false,
     })
 }
 
@@ -118,9 +133,18 @@ fn body_fields(document: &Value, schema: &Value, way: &[String], required: bool,
                 help,
                 required,
                 schema: property.clone(),
+                words: Vec::new(),
+                can_be_removed: false,
             });
         }
     }
+}
+
+/// What an operation does; an operator needs no permission.
+fn description(operation: &Value) -> String {
+    let text = text(&operation["description"]);
+    let paragraphs = text.split("\n\n").filter(|paragraph| !paragraph.starts_with("Needs the permission"));
+    paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
 fn text(value: &Value) -> String {
@@ -133,39 +157,67 @@ impl Field {
         kinds == kind || kinds.as_array().is_some_and(|kinds| kinds.contains(&kind.into()))
     }
 
-    /// As an argument: what is part of the path stands by itself, everything else has a name.
-    pub fn arg(&self) -> Arg {
-        let arg = Arg::new(self.name.clone()).help(self.help()).required(self.required);
-        let arg = if self.is("array") { arg.action(ArgAction::Append) } else { arg };
-        match self.place {
-            ParameterIn::Path => arg.value_name(self.name.to_uppercase()),
-            _ if self.is("boolean") => {
-                arg.long(self.flag()).num_args(0..=1).require_equals(true).default_missing_value("true")
-            }
-            _ => arg.long(self.flag()).value_name("VALUE"),
+    /// What the command line calls it: a name may stand in the place of an id.
+    pub fn word(&self) -> &str {
+        match self.name.strip_suffix("_id") {
+            Some(word @ ("tenant" | "partner" | "user" | "role" | "actor")) => word,
+            _ => &self.name,
         }
     }
 
+    /// As an argument of a command for a resource: what names the thing itself stands alone, everything else has a flag.
+    pub fn arg(&self, resource: &str) -> Arg {
+        let arg = Arg::new(self.name.clone()).help(self.help()).required(self.required);
+        let arg = if self.is("array") { arg.action(ArgAction::Append) } else { arg };
+        let value = if self.word() == self.name { "VALUE".to_owned() } else { self.word().to_uppercase() };
+        let arg = match self.place {
+            ParameterIn::Path if self.word() != "tenant" || resource == "tenant" => {
+                return arg.value_name(self.word().to_uppercase());
+            }
+            _ if self.is("boolean") => {
+                arg.long(self.flag()).num_args(0..=1).require_equals(true).default_missing_value("true")
+            }
+            _ => arg.long(self.flag()).value_name(value),
+        };
+        if self.words.is_empty() {
+            return arg;
+        }
+        // Permissions and actions fill pages, and have commands of their own that list them.
+        let is_long = self.words.len() > LISTED;
+        let parser = PossibleValuesParser::new(self.words.clone());
+        arg.value_parser(parser).hide_possible_values(is_long).allow_hyphen_values(true)
+    }
+
     fn flag(&self) -> String {
-        self.name.replace('_', "-")
+        self.word().replace('_', "-")
     }
 
     fn help(&self) -> String {
-        let more = match self.name.as_str() {
-            "tenant_id" => " Its slug will do.",
-            "user_id" => " The tenant's slug, a slash and the user name will do.",
-            _ if matches!(self.place, ParameterIn::Body(_)) && self.is("null") && !self.required => {
-                " `null` removes it."
-            }
-            _ if self.is("array") => " Can be repeated.",
+        let more = match self.word() {
+            "tenant" | "partner" => " Its slug will do.",
+            "user" | "actor" => " TENANT/NAME will do, with the slug of the tenant.",
+            "role" => " Its name will do, of a role of a tenant TENANT/NAME.",
+            _ if self.can_be_removed => " `null` removes it.",
             _ => "",
         };
-        format!("{}{more}", self.help)
+        let repeated = if self.is("array") { " Can be repeated." } else { "" };
+        format!("{}{more}{repeated}", self.help)
     }
 
-    /// What was given.
+    /// The words of an enumeration, or of a list of them.
+    fn words(&self, document: &Value) -> Vec<String> {
+        let items = resolved(document, &self.schema["items"]);
+        let words = [&self.schema["enum"], &items["enum"]].into_iter().find_map(Value::as_array);
+        let mut words: Vec<_> = words.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        if self.can_be_removed && !words.is_empty() {
+            words.push("null".to_owned());
+        }
+        words
+    }
+
+    /// What was given; nothing for what a verb has settled.
     pub fn values(&self, matches: &ArgMatches) -> Vec<String> {
-        matches.get_many::<String>(&self.name).into_iter().flatten().cloned().collect()
+        matches.try_get_many::<String>(&self.name).ok().flatten().into_iter().flatten().cloned().collect()
     }
 
     /// What was given, as the body has it; nothing if nothing was.

@@ -5,10 +5,8 @@ use std::io::Write;
 use actix_web::http::StatusCode;
 use serde_json::Value;
 
+use super::table::table;
 use crate::cli::{Exit, say};
-
-/// The widest that a column gets.
-const WIDEST: usize = 48;
 
 /// Prints what is no JSON.
 pub(super) fn bytes(chunk: &[u8]) {
@@ -28,6 +26,16 @@ pub(super) fn answer(answer: &Value, columns: &[&str]) {
                 eprintln!("{} of {total}. Further on: --cursor {cursor}", rows.len());
             }
         }
+        // Some answers are several lists.
+        Value::Object(lists) if lists.values().all(is_list) => {
+            for (name, rows) in lists {
+                say(&format!(
+                    "{}\n{}\n",
+                    name.to_uppercase(),
+                    table(rows.as_array().map_or(&[], Vec::as_slice), columns)
+                ));
+            }
+        }
         data => {
             let mut lines = Vec::new();
             flatten("", data, &mut lines);
@@ -35,16 +43,24 @@ pub(super) fn answer(answer: &Value, columns: &[&str]) {
             say(&lines.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect::<String>());
         }
     }
-    if let Some(effects) = answer["meta"]["effects"].as_object() {
-        let counts: Vec<_> = effects.iter().map(|(name, n)| format!("{} {n}", name.replace('_', " "))).collect();
-        eprintln!("Ends: {}", counts.join(", "));
-    }
+}
+
+fn is_list(value: &Value) -> bool {
+    value.as_array().is_some_and(|items| items.iter().all(Value::is_object))
+}
+
+/// What a command ends, or would end, if anything.
+pub(super) fn effects(answer: &Value) -> Option<String> {
+    let counts = answer["meta"]["effects"].as_object()?.iter().filter(|(_, count)| **count != 0);
+    let counts: Vec<_> = counts.map(|(name, count)| format!("{} {count}", name.replace('_', " "))).collect();
+    (!counts.is_empty()).then(|| counts.join(", "))
 }
 
 /// Why it was refused.
 pub(super) fn problem(status: StatusCode, problem: &Value) -> Exit {
     let mut text = problem["title"].as_str().unwrap_or("refused").to_owned();
-    if let Some(more) = problem["detail"].as_str() {
+    // The advice on a name that is taken is for who registers.
+    if let Some(more) = problem["detail"].as_str().filter(|_| problem["code"] != "already_registered") {
         text = format!("{text}: {more}");
     }
     // A body or a query that is not valid is answered by what is wrong with it.
@@ -60,32 +76,15 @@ pub(super) fn problem(status: StatusCode, problem: &Value) -> Exit {
 }
 
 /// A value on one line of a terminal: control characters stay where they come from.
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     let text = match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
+        Value::Object(fields) => fields.values().map(plain).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     };
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-fn table(rows: &[Value], columns: &[&str]) -> String {
-    let cell = |row: &Value, column: &&str| plain(column.split('.').fold(row, |at, key| &at[key]));
-    let shorten = |text: String| match text.char_indices().nth(WIDEST - 1) {
-        Some((end, _)) if text.chars().count() > WIDEST => format!("{}…", &text[..end]),
-        _ => text,
-    };
-    let heads = columns.iter().map(|column| column.to_uppercase()).collect();
-    let body = rows.iter().map(|row| columns.iter().map(|column| shorten(cell(row, column))).collect());
-    let lines: Vec<Vec<String>> = std::iter::once(heads).chain(body).collect();
-    let width = |i: usize| lines.iter().map(|line| line[i].chars().count()).max().unwrap_or_default();
-    let widths: Vec<_> = (0..columns.len()).map(width).collect();
-    let line = |line: &Vec<String>| {
-        let cells: Vec<_> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        format!("{}\n", cells.join("  ").trim_end())
-    };
-    lines.iter().map(line).collect()
 }
 
 fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
@@ -102,17 +101,5 @@ fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
             }
         }
         value => lines.push((name.to_owned(), plain(value))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn table_is_aligned_and_shows_nothing_that_moves_the_cursor() {
-        let rows = [json!({"id": "a", "of": {"n": 1}}), json!({"id": "b\u{1b}[2J", "of": {"n": null}})];
-        assert_eq!(table(&rows, &["id", "of.n"]), "ID     OF.N\na      1\nb\u{fffd}[2J  -\n");
     }
 }
