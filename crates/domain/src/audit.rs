@@ -128,6 +128,8 @@ words! {
         UserImported = "user.imported",
         /// A link was made with which the owner of an account sets the first password.
         UserInvited = "user.invited",
+        /// Invitations were asked for, of all users of a tenant who wait for one.
+        UserInvitationsRequested = "user.invitations_requested",
         /// The owner of an account set the first password.
         UserInvitationAccepted = "user.invitation_accepted",
         /// The link of an account stopped working.

@@ -17,6 +17,8 @@ words! {
         Mail = "mail",
         /// A file of users is read in.
         UserImport = "user_import",
+        /// Users of a tenant who wait for it are invited, so many at a time.
+        Invitations = "invitations",
     }
 }
 
@@ -31,7 +33,7 @@ impl JobKind {
     pub const fn at_once(self) -> usize {
         match self {
             Self::Mail => 8,
-            Self::UserImport => 1,
+            Self::UserImport | Self::Invitations => 1,
         }
     }
 
@@ -41,7 +43,7 @@ impl JobKind {
     pub const fn lease(self) -> Duration {
         match self {
             Self::Mail => Duration::from_secs(5 * 60),
-            Self::UserImport => MINUTE,
+            Self::UserImport | Self::Invitations => MINUTE,
         }
     }
 }

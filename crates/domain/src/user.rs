@@ -24,7 +24,7 @@ use crate::{
     word::words,
 };
 
-pub use invitation::{Acceptance, NotInvited};
+pub use invitation::{Acceptance, NotInvited, invitations_requested};
 pub use link::{INVITATION_LIFETIME, Issued, Purpose, RESET_LIFETIME, Useless, VERIFICATION_LIFETIME};
 pub use patch::UserPatch;
 pub use transfer::{Administers, ImportedUser, ORIGINAL_USERNAME, UserCredentials, exported};

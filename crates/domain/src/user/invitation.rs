@@ -2,8 +2,8 @@
 
 use super::{Issued, NotChanged, PasswordSet, Purpose, User, UserStatus};
 use crate::{
-    audit::{Action, Fields},
-    authz::{Authority, By},
+    audit::{Action, Event, Fields, Resource, ResourceKind},
+    authz::{Authority, By, TenantRef},
     change::Changed,
     role::HeldRole,
     secret::PasswordHash,
@@ -90,6 +90,14 @@ impl User {
         let user = Self { username, email_verified, display_name, status: UserStatus::Active, updated_at: now, ..user };
         Ok(Changed::new(PasswordSet { user, hash }, Action::UserInvitationAccepted, resource, &by).with(fields))
     }
+}
+
+/// The event of invitations being asked for, of all users of a tenant who wait for one.
+#[must_use]
+pub fn invitations_requested(tenant: TenantRef, by: By) -> Event {
+    let resource = Resource::set(ResourceKind::User).in_tenant(tenant.partner_id, tenant.id);
+    let (action, fields) = (Action::UserInvitationsRequested, Fields::default());
+    Event { action, resource, by, failure: None, reason: None, fields }
 }
 
 #[cfg(test)]

@@ -140,6 +140,15 @@ impl System<'_> {
         Ok(waiting.select_only().column(Column::Id).limit(u64::from(most)).count(&self.exec).await?)
     }
 
+    /// Whether a job of a kind waits for a tenant that is about all there is: nothing is said with which it is done.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn has_job_about_all(&self, kind: JobKind, tenant: TenantId) -> Result<bool> {
+        let waiting = self.of_kind(kind).filter(Column::TenantId.eq(tenant.uuid()));
+        exists(waiting.filter(Column::Sealed.is_null()), self.exec).await
+    }
+
     fn of_kind(&self, kind: JobKind) -> Select<Entity> {
         self.table::<Entity>().select().filter(Column::Kind.eq(kind.as_str()))
     }
@@ -153,6 +162,24 @@ impl WriteSystem<'_> {
     pub async fn drop_job(&self, claim: &ClaimedJob) -> Result<bool> {
         let dropped = self.table::<Entity>().delete().filter(claim.still()).exec(&self.tx.writing()).await?;
         Ok(dropped.rows_affected == 1)
+    }
+
+    /// Removes the jobs of a kind that wait for a tenant.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn drop_jobs(&self, kind: JobKind, tenant: TenantId) -> Result<()> {
+        let waiting = self.table::<Entity>().delete().filter(Column::Kind.eq(kind.as_str()));
+        waiting.filter(Column::TenantId.eq(tenant.uuid())).exec(&self.tx.writing()).await?;
+        Ok(())
+    }
+
+    /// Has the next step of a job done at some time; false if somebody else has the job by now.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn continue_job(&self, claim: &ClaimedJob, at: Timestamp) -> Result<bool> {
+        self.change(claim, ActiveModel { due_at: Set(at.micros()), attempts: Set(0), ..ActiveModel::default() }).await
     }
 
     /// Puts a job back that could not be done.

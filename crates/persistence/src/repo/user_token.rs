@@ -1,26 +1,29 @@
 //! Links that can be used once.
 
 use gatehouse_domain::{
-    authz::TenantRef,
+    authz::{By, TenantRef},
     change::Changed,
     id::UserId,
     secret::TokenHash,
     text::Email,
     time::Timestamp,
-    user::{Issued, Purpose, User},
+    user::{Issued, Purpose, User, UserStatus, invitations_requested},
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::{OnConflict, Query},
+    ColumnTrait, Condition, ConnectionTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, OnConflict, Query},
 };
 use uuid::Uuid;
 
 use crate::{
-    entity::user_token::{Column, Entity, Model},
+    entity::{
+        assignment, user,
+        user_token::{Column, Entity, Model},
+    },
     error::Result,
-    repo::{Row, sweep::BATCH},
+    repo::{Home, Row, list::Stored, sweep::BATCH},
     scope::{
-        WriteScope,
+        Scope, WriteScope,
         system::{System, WriteSystem},
     },
 };
@@ -43,7 +46,49 @@ fn usable(tenant: TenantRef, purpose: Purpose, hash: TokenHash, now: Timestamp) 
         .add(Column::ExpiresAt.gt(now.micros()))
 }
 
+impl Scope<'_> {
+    /// The first users of a tenant, or of those made since one, who wait to be invited: no link of theirs can be used, and
+    /// they hold no role.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn uninvited(
+        &self,
+        tenant: TenantRef,
+        since: Option<UserId>,
+        now: Timestamp,
+        most: u64,
+    ) -> Result<Vec<User>> {
+        let mut links = Query::select();
+        links.column(Column::UserId).from(Entity).and_where(Column::TenantId.eq(tenant.id.uuid()));
+        links.and_where(Expr::col((Entity, Column::UserId)).equals((user::Entity, user::Column::Id)));
+        links.and_where(Column::Purpose.eq(Purpose::Invitation.as_str()));
+        links.and_where(Column::ExpiresAt.gt(now.micros()));
+        let held = (assignment::Entity, assignment::Column::UserId);
+        let mut roles = Query::select();
+        roles.column(held.1).from(held.0).and_where(Expr::col(held).equals((user::Entity, user::Column::Id)));
+        roles.and_where(assignment::Column::DeletedAt.is_null());
+        let waiting = Condition::all()
+            .add(user::Column::TenantId.eq(tenant.id.uuid()))
+            .add(user::Column::Status.eq(UserStatus::Invited.as_str()))
+            .add_option(since.map(|id| user::Column::Id.gte(id.uuid())))
+            .add(Expr::exists(links).not())
+            .add(Expr::exists(roles).not());
+        let users = self.select::<user::Entity>().filter(waiting).order_by_asc(user::Column::Id).limit(most);
+        users.all(&self.exec).await?.into_iter().map(Stored::read).collect()
+    }
+}
+
 impl WriteScope<'_> {
+    /// Stores the event of invitations being asked for.
+    ///
+    /// # Errors
+    /// [`crate::Error::ScopeViolation`] when the tenant lies outside the scope.
+    pub async fn note_invitations(&self, tenant: TenantRef, by: By) -> Result<()> {
+        self.guard(&Home { partner: tenant.partner_id, tenant: Some(tenant.id), user: None })?;
+        self.tx.record(invitations_requested(tenant, by)).await
+    }
+
     /// Stores the digest of a user's link with the event; one of the same purpose stops working.
     ///
     /// # Errors

@@ -181,6 +181,7 @@ async fn is_hidden(method: &str, scope: &Scope<'_>, of: &Theirs) -> Option<bool>
             let names = [of.user.username.key(), of.user.email.key()];
             hides(scope.taken(tenant, &names[..1], &names[1..]).await, |taken| !taken.is_empty())
         }
+        "uninvited" => hides(scope.uninvited(of.tenant.reference(), None, NOW, 9).await, |users| !users.is_empty()),
         "portable_user" => none(scope.portable_user(user).await),
         "user_feed" => hides(scope.user_feed(of.tenant.reference(), None, NOW, 50).await, |users| {
             users.iter().any(|portable| portable.user.id == user)
@@ -250,6 +251,7 @@ async fn is_refused(method: &str, scope: &WriteScope<'_>, of: &Theirs) -> Option
         "drop_pieces" => refuses(scope.drop_pieces(at, of.import.id).await),
         "put_token" => refuses(scope.put_token(user.issue_reset(NOW.plus(HOUR), &by()).unwrap(), tokens).await),
         "drop_token" => refuses(scope.drop_token(rename(), Purpose::PasswordReset).await),
+        "note_invitations" => refuses(scope.note_invitations(at, by()).await),
         "note_export" => refuses(scope.note_export(at, false, by()).await),
         _ => return None,
     })

@@ -10,7 +10,8 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    id::JobId,
+    id::{JobId, UserId},
+    issue::Parse,
     job::JobKind,
     mail,
     secret::Secret,
@@ -85,6 +86,21 @@ impl Outbox {
     pub(crate) fn mail(&self, waiting: &Waiting, give_up_at: Timestamp) -> Result<NewJob> {
         let (id, kind) = (self.env.id(JobId::from_parts), JobKind::Mail);
         Ok(NewJob { id, kind, sealed: Some(self.seal(id, kind, waiting)?), give_up_at: Some(give_up_at) })
+    }
+
+    /// Invitations to those who wait, or to those of them made since a user.
+    pub(crate) fn invitations(&self, since: Option<UserId>) -> Result<NewJob> {
+        let (id, kind) = (self.env.id(JobId::from_parts), JobKind::Invitations);
+        let sealed = since.map(|since| self.seal(id, kind, &since.to_string())).transpose()?;
+        Ok(NewJob { id, kind, sealed, give_up_at: None })
+    }
+
+    /// Since which user invitations are asked for; none if that cannot be read.
+    pub(crate) fn invited_since(&self, claim: &ClaimedJob) -> Option<Option<UserId>> {
+        if claim.job.sealed.is_none() {
+            return Some(None);
+        }
+        UserId::parse(&self.open::<String>(claim)?).ok().map(Some)
     }
 
     /// Writes a letter to or about a user.

@@ -2,6 +2,7 @@
 
 use gatehouse_domain::{
     authz::SystemReason,
+    id::UserId,
     job::{Failure, JobKind, Next},
 };
 use gatehouse_persistence::{ClaimedJob, Db, WriteTx};
@@ -10,6 +11,7 @@ use crate::{
     app::{
         App, Error, Result,
         account::Recovery,
+        directory::invitations::Invitations,
         jobs::Outbox,
         mail::{self, Mails, Waiting},
         transfer::{Imports, import_jobs::Run},
@@ -31,12 +33,15 @@ pub struct Worker<'a> {
     mails: Mails<'a>,
     recovery: Recovery<'a>,
     imports: Imports<'a>,
+    invitations: Invitations<'a>,
 }
 
 /// What a job is to do.
 enum Task {
     Mail(Box<Letter>),
     UserImport,
+    /// Whoever waits, or has been made since a user.
+    Invitations(Option<UserId>),
 }
 
 /// What became of a job.
@@ -64,6 +69,7 @@ impl App {
             mails: self.mails(),
             recovery: self.recovery(),
             imports: self.imports(),
+            invitations: self.invitations(),
         }
     }
 }
@@ -124,6 +130,10 @@ impl Worker<'_> {
                 }
             },
             JobKind::UserImport => Ok(Task::UserImport),
+            JobKind::Invitations => {
+                let since = self.outbox.invited_since(claim);
+                since.map(Task::Invitations).ok_or(Outcome::Failed(Failure::never("unreadable")))
+            }
         })
     }
 
@@ -138,14 +148,17 @@ impl Worker<'_> {
                 Run::Ended => Outcome::Left,
                 Run::Lost => Outcome::Lost,
             },
+            Ok(Task::Invitations(since)) => {
+                if self.invitations.run(claim, since).await? {
+                    Outcome::Left
+                } else {
+                    Outcome::Lost
+                }
+            }
             Err(outcome) => outcome,
         };
         match outcome {
-            Outcome::Done | Outcome::Idle => {
-                let claim = claim.clone();
-                let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).drop_job(&claim).await?);
-                self.db.write(self.env.ctx(), work).await?;
-            }
+            Outcome::Done | Outcome::Idle => self.drop(claim).await?,
             Outcome::Failed(failure) => self.not_done(claim, failure).await?,
             Outcome::Left | Outcome::Lost => {}
         }
@@ -156,7 +169,7 @@ impl Worker<'_> {
         let next = claim.patience().after(failure, self.env.now());
         match claim.job.kind {
             JobKind::Mail => mail::was_not_sent(claim, failure, next),
-            JobKind::UserImport => {}
+            JobKind::UserImport | JobKind::Invitations => {}
         }
         let at = match next {
             Next::At(at) => at,
@@ -181,6 +194,13 @@ impl Worker<'_> {
                 self.db.write(self.env.ctx(), work).await
             }
             JobKind::UserImport => self.imports.give_up(claim).await,
+            JobKind::Invitations => self.drop(claim).await,
         }
+    }
+
+    async fn drop(&self, claim: &ClaimedJob) -> Result<()> {
+        let claim = claim.clone();
+        let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).drop_job(&claim).await?);
+        self.db.write(self.env.ctx(), work).await.map(drop)
     }
 }

@@ -89,6 +89,8 @@ async fn requests(world: &World, tenant: &Tenant) -> Vec<(String, String, Value)
         ("tenants.users.create", format!("/tenants/{t}/users"), user("new-2")),
         ("admin.users.invitation.create", format!("/admin/users/{invited}/invitation"), link.clone()),
         ("tenants.users.invitation.create", format!("/tenants/{t}/users/{invited}/invitation"), link),
+        ("admin.tenants.users.invite_all", format!("/admin/tenants/{d}/users/invite-all"), all.clone()),
+        ("tenants.users.invite_all", format!("/tenants/{t}/users/invite-all"), all.clone()),
         ("admin.tenants.user_imports.create", format!("/admin/tenants/{d}/user-imports"), file.clone()),
         ("tenants.user_imports.create", format!("/tenants/{t}/user-imports"), file),
         ("admin.tenants.user_imports.cancel", format!("/admin/tenants/{}", imports[0]), all.clone()),

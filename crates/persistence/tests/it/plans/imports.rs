@@ -33,6 +33,14 @@ surveys! {
             scope.insert(Import::queue(id, at, order, &by(), NOW)).await
         }).await.unwrap();
         survey.look("active", scope.active_import(at.id)).await;
+        for since in [None, Some(survey.ada.id)] {
+            survey.look("whom to invite", scope.uninvited(at, since, NOW, 50)).await;
+        }
+        survey.look("invitations", write(&db, NOW, async move |tx| {
+            let (system, kind) = (tx.system(SYSTEM), JobKind::Invitations);
+            system.read().has_job_about_all(kind, at.id).await?;
+            system.drop_jobs(kind, at.id).await
+        })).await;
         survey.look("one", scope.import(import.id)).await;
         let key = |value| PageRequest { start: Start::After(Key { value, id: import.id.uuid() }, page(2, 50).number()), ..page(2, 50) };
         for way in WAYS {

@@ -1,18 +1,19 @@
 //! Invitations: how an account that an administrator made comes to its owner. An administrator never sets or sees a
 //! password.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use gatehouse_domain::{
     authz::{Authority, Grant, SystemReason, WriteUsers},
-    id::UserId,
+    id::{TenantId, UserId},
+    job::JobKind,
     password::Password,
     secret::Secret,
     tenant::Tenant,
     time::Timestamp,
     user::{Acceptance, INVITATION_LIFETIME, NotInvited, Purpose, UserView},
 };
-use gatehouse_persistence::{Db, TenantFacts, WriteScope, WriteTx};
+use gatehouse_persistence::{ClaimedJob, Db, TenantFacts, WriteScope, WriteTx};
 
 use crate::{
     app::{
@@ -29,6 +30,14 @@ use crate::{
 
 /// Where the page is that a link leads to. What follows the fragment sign never leaves the browser.
 pub const PAGE: &str = "/invitation";
+
+const JOB: SystemReason = SystemReason::Job;
+/// How many users are invited in one step, and how long after it the next step is: to a mail server thousands of mails at
+/// once are spam.
+const AT_ONCE: u64 = 50;
+const PAUSE: Duration = Duration::from_secs(5);
+/// While so many mails of the tenant wait, nobody is invited: other mails are not held up.
+const MOST_WAITING: u32 = 200;
 
 /// How the owner of an account gets the invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +159,71 @@ impl Invitations<'_> {
             new.issue(&scope, &tenant, &view, &caller, tx.now()).await
         };
         self.idempotency.write(meta, work).await
+    }
+
+    /// Asks for invitations to all users of a tenant, or to those made since one, who wait for it: they have no link that
+    /// works, and hold no role, because whoever invites somebody with a role must hold it, too. They are mailed, so many at
+    /// a time. While that goes on, asking again adds nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`].
+    pub async fn invite_all(
+        &self,
+        grant: &Grant<WriteUsers>,
+        tenant: TenantId,
+        since: Option<UserId>,
+        meta: &RequestMeta,
+    ) -> Result<()> {
+        let (grant, job) = (grant.clone(), self.outbox.invitations(since)?);
+        let work = async move |tx: &WriteTx<'_>| {
+            let (scope, system) = (tx.scope(&grant).await?, tx.system(JOB));
+            let tenant = scope.tenant(tenant).await?.ok_or(Error::NotFound)?.reference();
+            // One after the other: a tenant has one job of the kind.
+            system.user_quota(tenant).await?;
+            let kind = job.kind;
+            let goes_on = if since.is_some() {
+                system.read().jobs_waiting(kind, tenant.id, 1).await? > 0
+            } else {
+                system.read().has_job_about_all(kind, tenant.id).await?
+            };
+            if !goes_on {
+                system.drop_jobs(kind, tenant.id).await?;
+                scope.enqueue(tenant, None, job.clone()).await?;
+            }
+            Ok::<_, Error>(scope.note_invitations(tenant, grant.by()).await?)
+        };
+        self.idempotency.write(meta, work).await
+    }
+
+    /// Invites the next ones of those who wait; false if somebody else has the job by now.
+    pub(crate) async fn run(&self, claim: &ClaimedJob, since: Option<UserId>) -> Result<bool> {
+        let (claim, outbox) = (claim.clone(), self.outbox.clone());
+        let tokens: Vec<_> = (0..AT_ONCE).map(|_| opaque_token::mint_invitation(self.env)).collect();
+        let work = async move |tx: &WriteTx<'_>| {
+            let (system, now) = (tx.system(JOB), tx.now());
+            // Another job of the tenant waits for this one, and sees whom it has invited.
+            system.user_quota(claim.tenant).await?;
+            if !system.continue_job(&claim, now.plus(PAUSE)).await? {
+                return Ok(false);
+            }
+            let waiting = system.read().jobs_waiting(JobKind::Mail, claim.tenant.id, MOST_WAITING).await?;
+            if waiting >= u64::from(MOST_WAITING) {
+                return Ok(true);
+            }
+            let tenant = system.tenant(claim.tenant.id).await?.ok_or(Error::Stale)?;
+            let users = system.uninvited(claim.tenant, since, now, AT_ONCE).await?;
+            if (users.len() as u64) < AT_ONCE {
+                system.drop_job(&claim).await?;
+            }
+            for (user, token) in users.into_iter().zip(&tokens) {
+                let view = UserView { user, roles: Vec::new() };
+                let new =
+                    NewInvitation { is_mailed: true, token: token.clone(), base_url: "".into(), outbox: outbox.clone() };
+                new.issue(&system, &tenant, &view, &Authority::system(JOB), now).await?;
+            }
+            Ok::<_, Error>(true)
+        };
+        self.db.write(self.env.ctx(), work).await
     }
 
     /// Makes the link of an account stop working.

@@ -11,6 +11,7 @@ use maxminddb::{Reader, geoip2};
 use crate::{
     app::{StartError, request::device},
     config::Config,
+    env::Env,
 };
 
 pub use gatehouse_persistence::{ChangeContext, Clock, Condition};
@@ -29,6 +30,11 @@ pub struct RequestMeta {
 }
 
 impl RequestMeta {
+    /// What there is to say of a command.
+    pub(crate) fn of_command(env: &Env) -> Self {
+        Self { ctx: env.ctx(), declared_device: None, store_response: None, base_url: "".into() }
+    }
+
     /// The issuer of a tenant's tokens.
     #[must_use]
     pub fn issuer(&self, tenant: &Slug) -> String {

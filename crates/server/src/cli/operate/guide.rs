@@ -70,6 +70,7 @@ pub(super) fn next_step(resource: &str, verb: &str, name: &str, made: &Value) ->
         ("role", "create") => {
             format!("Next: gatehouse role assign --user {tenant}/NAME --role {name} --level tenant --tenant {tenant}")
         }
+        ("user", "invite-all") => "The server mails the invitations, ten a second.".to_owned(),
         ("user", "reset-password") => "The owner is mailed a link to set another password.".to_owned(),
         _ => return None,
     })

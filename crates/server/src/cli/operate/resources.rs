@@ -79,6 +79,7 @@ pub(super) const RESOURCES: [Resource; 8] = [
             ("activate", "admin.users.update", ACTIVE),
             ("delete", "admin.users.delete", &[]),
             ("invite", "admin.users.invitation.create", &[]),
+            ("invite-all", "admin.tenants.users.invite_all", &[]),
             ("cancel-invitation", "admin.users.invitation.delete", &[]),
             ("reset-password", "admin.users.password_reset.create", &[]),
             ("unlock", "admin.users.unlock", &[]),

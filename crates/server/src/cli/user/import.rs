@@ -9,7 +9,8 @@ use std::{
 use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser};
 use encoding_rs::Encoding;
 use gatehouse_domain::{
-    authz::{SystemReason, TenantRef},
+    authz::{Area, Grant, SystemReason, TenantRef, WriteUsers, authorize},
+    id::UserId,
     import::{Counts, OnConflict},
     user::ORIGINAL_USERNAME,
     word::Word,
@@ -21,9 +22,10 @@ use crate::{
     app::{
         self, App,
         effects::Mode,
+        request::client::RequestMeta,
         transfer::imports::{BATCH, ImportLine, Importing, Rejected},
     },
-    cli::{Exit, block_on, config, explain, open_or_make, say, start, tenant, user},
+    cli::{Exit, block_on, config, explain, open_or_make, operator::Operator, say, start, tenant, user},
     config::Database,
     transfer::{Line, Lines, Names, ReadError, Reading, RejectFile},
 };
@@ -64,6 +66,7 @@ pub(super) fn command() -> Command {
                 .help("The characters of a file that does not say so, such as windows-1252; UTF-8 and UTF-16 are recognised"),
         )
         .arg(flag("without_password", "Bring users whose hash cannot be checked without it: INVITED instead of rejected"))
+        .arg(flag("invite", "Have the server mail an invitation to whoever comes without a password, ten a second"))
         .arg(flag("dry_run", "Check everything and change nothing"))
         .arg(flag("restart", "Begin anew instead of going on with the import that was stopped"))
         .after_long_help(
@@ -105,6 +108,7 @@ struct Options {
     on_conflict: OnConflict,
     mode: Mode,
     restart: bool,
+    invite: bool,
 }
 
 impl Options {
@@ -125,6 +129,7 @@ impl Options {
                 .map_err(|fault| Exit::Usage(fault.msg.into_owned()))?,
             mode: if matches.get_flag("dry_run") { Mode::DryRun } else { Mode::Real },
             restart: matches.get_flag("restart"),
+            invite: matches.get_flag("invite"),
             file,
         })
     }
@@ -216,7 +221,21 @@ async fn import(
             run.renamed
         );
     }
-    Ok(app.imports().finish(run.importing).await?)
+    let since = UserId::from_parts(run.importing.import().created_at.unix_millis(), [0; 10]);
+    let counts = app.imports().finish(run.importing).await?;
+    if options.invite && options.mode == Mode::Real {
+        invite(app, tenant, since).await?;
+    }
+    Ok(counts)
+}
+
+/// Asks for invitations to those who have come since.
+async fn invite(app: &App, tenant: TenantRef, since: UserId) -> Result<(), Exit> {
+    let grant: Grant<WriteUsers> =
+        authorize(Operator::at_command_line().actor(), &Area::Tenant(tenant)).map_err(app::Error::from)?;
+    app.invitations().invite_all(&grant, tenant.id, Some(since), &RequestMeta::of_command(app.env())).await?;
+    eprintln!("whoever came without a password is mailed an invitation by the server, ten a second");
+    Ok(())
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Exit {

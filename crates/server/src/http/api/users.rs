@@ -166,6 +166,9 @@ impl From<UserPatchRequest> for UserPatch {
     }
 }
 
+const INVITES_ALL: &str = "Whoever is `INVITED`, has no link that works and holds no role is mailed an invitation: ten \
+    users a second, and an event for each. While that goes on, asking again adds nothing.";
+
 pub(super) fn mount(operations: &mut Operations) {
     operations
         .get("/admin/users", "admin.users.list", list::<Directory, (UsersOfQuery, UserQuery)>)
@@ -196,6 +199,9 @@ pub(super) fn mount(operations: &mut Operations) {
     operations
         .delete("/admin/users/{user_id}/invitation", "admin.users.invitation.delete", cancel_invitation::<Directory>)
         .says("Cancel an invitation", "The link stops working; the account stays.");
+    operations
+        .post("/admin/tenants/{tenant_id}/users/invite-all", "admin.tenants.users.invite_all", invite_all::<Directory>)
+        .says("Invite all users of any tenant who wait for it", INVITES_ALL);
     operations.post("/admin/users/{user_id}/unlock", "admin.users.unlock", unlock::<Directory>).says(
         "Unlock an account",
         "Failed sign-ins are forgotten: the next attempt neither waits nor is refused for them.",
@@ -241,6 +247,9 @@ pub(super) fn mount(operations: &mut Operations) {
             cancel_invitation::<InTenant>,
         )
         .says("Cancel an invitation into a tenant", "The link stops working; the account stays.");
+    operations
+        .post("/tenants/{tenant_id}/users/invite-all", "tenants.users.invite_all", invite_all::<InTenant>)
+        .says("Invite all users of a tenant who wait for it", INVITES_ALL);
     operations.post("/tenants/{tenant_id}/users/{user_id}/unlock", "tenants.users.unlock", unlock::<InTenant>).says(
         "Unlock an account of a tenant",
         "Failed sign-ins are forgotten: the next attempt neither waits nor is refused for them.",
@@ -300,6 +309,17 @@ async fn invite<L: Anywhere>(
     let delivery = DeliveryField::of(request.0.delivery).unwrap_or(Delivery::Email);
     let invite = async |meta: &RequestMeta| app.invitations().create(&access, id.0, delivery, meta).await;
     call.idempotent(&app, invite, |made| Created(made.into())).await
+}
+
+async fn invite_all<L: Anywhere>(
+    access: Access<WriteUsers, L>,
+    tenant: PathId<TenantId>,
+    _: NoBody,
+    call: ChangeRequest,
+    app: Data<App>,
+) -> ApiResult<Idempotent<NoContent>> {
+    let invite = async |meta: &RequestMeta| app.invitations().invite_all(&access, tenant.0, None, meta).await;
+    call.idempotent(&app, invite, |()| NoContent).await
 }
 
 async fn cancel_invitation<L: Anywhere>(

@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use super::{Document, none};
 
 /// The last words of operation ids.
-const VERBS: [&str; 23] = [
+const VERBS: [&str; 24] = [
     "cancel",
     "change_email",
     "change_password",
     "create",
     "delete",
     "get",
+    "invite_all",
     "list",
     "login",
     "logout",
