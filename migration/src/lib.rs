@@ -72,6 +72,7 @@ migrations! {
     m20261130_000140_end_links_of_suspended_users,
     m20261130_000141_note_public_url,
     m20261130_000142_index_invited_users,
+    m20261130_000143_sort_users,
 }
 
 pub use m20261129_000070_chain_audit_roots::{AUDIT_TRIGGERS, AuditTrigger};

@@ -40,7 +40,7 @@ pub use repo::{
         session_list::{SessionFilter, SessionSort},
         user_transfer::Taken,
     },
-    user::UserFilter,
+    user::{UserFilter, UserSort},
     user_import::RejectedLine,
     user_token::SpentToken,
 };

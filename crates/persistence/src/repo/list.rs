@@ -5,9 +5,9 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, ExprTrait, ModelTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, ColumnType, Condition, EntityTrait, ExprTrait, ModelTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select,
     Value,
-    sea_query::{Expr, Func, LockType},
+    sea_query::{BinOper, Expr, Func, LockType},
 };
 use uuid::Uuid;
 
@@ -52,7 +52,7 @@ pub trait Stored: Row {
 pub(crate) enum By<C> {
     /// An index has the rows in this order.
     Index(C),
-    /// The rows are found by other indexes than that of the order, which is that of a number.
+    /// The rows are found by other indexes than that of the order.
     Found(C),
 }
 
@@ -102,6 +102,23 @@ pub(crate) async fn count<E: Owned>(exec: Exec<'_>, select: Select<E>) -> Result
     Ok(count.into_tuple::<i64>().one(&exec).await?.map_or(0, unsigned))
 }
 
+/// What rows are sorted by: those without a value come before those with the least one.
+pub(crate) fn sorted_by<C: ColumnTrait>(column: C) -> Expr {
+    if column.def().is_null() {
+        Func::coalesce([column.into_expr(), Expr::cust("0")]).into()
+    } else {
+        column.into_expr()
+    }
+}
+
+/// The same, as something that is calculated.
+fn calculated<C: ColumnTrait>(column: C) -> Expr {
+    match column.def().get_column_type() {
+        ColumnType::String(_) | ColumnType::Text => sorted_by(column).binary(BinOper::Custom("||".into()), Expr::cust("''")),
+        _ => sorted_by(column).add(0),
+    }
+}
+
 /// Fetches one page of a select.
 pub(crate) async fn page<E: Owned>(
     exec: Exec<'_>,
@@ -123,11 +140,11 @@ pub(crate) async fn page<E: Owned>(
     let per_page = request.per_page.get();
     // SQLite takes an index that has the order, and would walk a whole tenant for a handful of rows. What is calculated has
     // no index.
-    let by = if is_found && total <= FEW { Expr::expr(column.into_expr()).add(0) } else { column.into_expr() };
+    let by = if is_found && total <= FEW { calculated(column) } else { sorted_by(column) };
     let mut select =
         select.order_by(by, order.clone()).order_by(E::id(), order).limit(per_page + 1).offset(request.offset());
     if let Some(key) = request.after() {
-        let place = Expr::tuple([column.into_expr(), E::id().into_expr()]);
+        let place = Expr::tuple([sorted_by(column), E::id().into_expr()]);
         let last = Expr::tuple([Expr::value(stored(&key.value)), Expr::value(key.id)]);
         let beyond = match direction {
             Direction::Ascending => place.gt(last),
@@ -144,7 +161,7 @@ pub(crate) async fn page<E: Owned>(
 
 fn key_of<E: Owned>(item: &E::Model, column: E::Column) -> Result<Key> {
     let value = match item.get(column) {
-        Value::BigInt(Some(micros)) => KeyValue::At(Timestamp::from_micros(micros)),
+        Value::BigInt(micros) => KeyValue::At(Timestamp::from_micros(micros.unwrap_or_default())),
         Value::String(Some(text)) => KeyValue::Text(text),
         _ => return Err(Error::Corrupt("sort key")),
     };

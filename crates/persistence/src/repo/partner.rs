@@ -4,7 +4,7 @@ use gatehouse_domain::{
     id::PartnerId,
     page::{Direction, Page, PageRequest},
     partner::{Limit, Partner, Status},
-    search::{Search, Searchable, sort_key},
+    search::{Search, Searchable, fold},
     text::{Email, Name, Slug},
     time::Timestamp,
 };
@@ -95,7 +95,7 @@ impl Versioned for Partner {
     fn updatable(&self) -> Result<ActiveModel> {
         Ok(ActiveModel {
             name: Set(self.name.to_string()),
-            name_key: Set(sort_key(self.name.as_str())),
+            name_key: Set(fold(self.name.as_str())),
             slug: Set(self.slug.to_string()),
             status: Set(self.status.to_string()),
             contact_email: Set(self.contact_email.as_ref().map(Email::to_string)),

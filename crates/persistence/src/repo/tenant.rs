@@ -4,7 +4,7 @@ use gatehouse_domain::{
     id::{PartnerId, TenantId},
     page::{Direction, Page, PageRequest},
     partner::Status,
-    search::{Search, Searchable, sort_key},
+    search::{Search, Searchable, fold},
     tenant::Tenant,
     text::{Email, Name, Slug},
     time::Timestamp,
@@ -88,7 +88,7 @@ impl Versioned for Tenant {
         Ok(ActiveModel {
             partner_id: Set(self.partner_id.uuid()),
             name: Set(self.name.to_string()),
-            name_key: Set(sort_key(self.name.as_str())),
+            name_key: Set(fold(self.name.as_str())),
             slug: Set(self.slug.to_string()),
             status: Set(self.status.to_string()),
             contact_email: Set(self.contact_email.as_ref().map(Email::to_string)),

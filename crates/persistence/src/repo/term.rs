@@ -25,7 +25,7 @@ use crate::{
 pub type Terms = (TermTable, Vec<String>);
 
 /// Terms that one statement stores at most, as a power of two.
-const MOST_AT_ONCE: u32 = 9;
+const MOST_AT_ONCE: u32 = 10;
 
 /// Whose a term is.
 #[derive(Clone, Copy)]

@@ -22,7 +22,7 @@ use crate::{
     error::Result,
     repo::{
         Home, Row, Versioned, from_json,
-        list::{By, Stored, any},
+        list::{By, Stored, any, sorted_by},
         term::{Terms, USER_TERMS},
         to_json, word,
     },
@@ -42,6 +42,35 @@ pub struct UserFilter {
     pub roles: Vec<gatehouse_domain::id::RoleId>,
     /// Found by this.
     pub search: Option<Search>,
+    /// Signed in, and for the last time before this instant.
+    pub last_login_before: Option<Timestamp>,
+}
+
+/// What lists of users are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserSort {
+    /// When they were made.
+    CreatedAt,
+    /// Their user names.
+    Username,
+    /// Their addresses.
+    Email,
+    /// Their last sign-ins; whoever never signed in comes before everybody else.
+    LastLoginAt,
+}
+
+impl UserSort {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::CreatedAt, Self::Username, Self::Email, Self::LastLoginAt];
+
+    const fn column(self) -> Column {
+        match self {
+            Self::CreatedAt => Column::CreatedAt,
+            Self::Username => Column::UsernameKey,
+            Self::Email => Column::EmailKey,
+            Self::LastLoginAt => Column::LastLoginAt,
+        }
+    }
 }
 
 pub(crate) fn domain(row: Model) -> Result<User> {
@@ -260,13 +289,14 @@ impl Scope<'_> {
         Ok(self.about(vec![user], now).await?.pop())
     }
 
-    /// Users with all that administrators see, newest first or oldest first.
+    /// Users with all that administrators see.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn users(
         &self,
         filter: &UserFilter,
+        sort: UserSort,
         direction: Direction,
         page: &PageRequest,
         now: Timestamp,
@@ -283,10 +313,16 @@ impl Scope<'_> {
             .add_option(any(Column::TenantId, filter.tenants.iter().map(|id| id.uuid())))
             .add_option(any(Column::PartnerId, filter.partners.iter().map(|id| id.uuid())))
             .add_option(any(Column::Status, filter.statuses.iter().map(|status| status.as_str())))
-            .add_option(holders);
+            .add_option(holders)
+            .add_option(filter.last_login_before.map(|at| {
+                let before = sorted_by(Column::LastLoginAt).lt(at.micros());
+                Condition::all().add(before).add(Column::LastLoginAt.is_not_null())
+            }));
         let select =
             self.found_users(self.select::<Entity>(), filter.search.as_ref(), &filter.tenants, &filter.partners);
-        let by = if filter.search.is_some() { By::Found(Column::CreatedAt) } else { By::Index(Column::CreatedAt) };
+        let is_found =
+            filter.search.is_some() || (filter.last_login_before.is_some() && sort != UserSort::LastLoginAt);
+        let by = if is_found { By::Found(sort.column()) } else { By::Index(sort.column()) };
         let page = self.page(select.filter(asked), by, direction, page).await?;
         Ok(Page { items: self.about(page.items, now).await?, total: page.total, next: page.next })
     }

@@ -8,7 +8,7 @@ use gatehouse_domain::{
     session::EndReason,
     time::Timestamp,
 };
-use gatehouse_persistence::{Db, Scope, SessionFilter, SessionSort, UserFilter, db_tests};
+use gatehouse_persistence::{Db, Scope, SessionFilter, SessionSort, UserFilter, UserSort, db_tests};
 
 use crate::fixture::*;
 
@@ -83,7 +83,7 @@ db_tests! {
             let list = scope.sessions(&SessionFilter::default(), SessionSort::CreatedAt, Direction::Descending, &page(number, 200), NOW).await.unwrap();
             assert_eq!((list.total, list.items.len(), list.next), (1, 0, None));
         }
-        let list = db.scope(&grant::<ReadUsers>(&Area::Directory)).users(&UserFilter::default(), Direction::Descending, &page(9, 50), NOW).await.unwrap();
+        let list = db.scope(&grant::<ReadUsers>(&Area::Directory)).users(&UserFilter::default(), UserSort::CreatedAt, Direction::Descending, &page(9, 50), NOW).await.unwrap();
         assert_eq!((list.total, list.items.len()), (1, 0));
     }
 

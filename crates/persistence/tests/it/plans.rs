@@ -28,7 +28,7 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::{
     AssignmentFilter, AuditFilter, Db, IdempotencyKey, NewJob, PartnerFilter, RoleFilter, Scope, SearchKind,
-    SessionFilter, SessionSort, TenantFilter, UserFilter,
+    SessionFilter, SessionSort, TenantFilter, UserFilter, UserSort,
     testing::{Engine, Fresh},
 };
 
@@ -193,10 +193,10 @@ surveys! {
                         ("all users", UserFilter::default()),
                         ("users of a tenant", UserFilter { tenants: vec![tenant], ..UserFilter::default() }),
                         ("users of a partner", UserFilter { partners: vec![partner], ..UserFilter::default() }),
-                        ("users with a role", UserFilter { roles: vec![role], ..UserFilter::default() }),
+                        ("users with a role", UserFilter { roles: vec![role], ..UserFilter::default() }), ("used before", UserFilter { tenants: vec![tenant], last_login_before: Some(NOW), ..UserFilter::default() }),
                         ("users of a state", UserFilter { tenants: vec![tenant], statuses: vec![UserStatus::Active], ..UserFilter::default() }),
                     ] {
-                        survey.look(name, scope.users(&filter, way, &at, NOW)).await;
+                        for sort in UserSort::ALL { survey.look(name, scope.users(&filter, sort, way, &at, NOW)).await; }
                     }
                     survey.look("a user", scope.user_view(ada, NOW)).await;
                 }

@@ -156,6 +156,39 @@ api_tests! {
         }
     }
 
+    async fn users_are_sorted_by_name_address_and_last_sign_in(world) {
+        let (tenant, admin) = (world.tenant("acme").await, world.admin().await);
+        for (name, email) in [("zoe", "a@mail.example"), ("Adam", "c@mail.example"), ("mia", "B@mail.example"), ("bob", "d@mail.example")] {
+            let body = json!({"username": name, "email": email, "delivery": "none", "tenant_id": tenant.id});
+            world.post("/admin/users").bearer(&admin).json(body).send().await.expect(201);
+        }
+        let at = |name: &str, micros: i64| format!("UPDATE users SET last_login_at = {micros} WHERE username = '{name}'");
+        for (name, micros) in [("zoe", 2_000_000), ("mia", 1_000_000), ("bob", 3_000_000)] {
+            world.execute(at(name, micros)).await;
+        }
+        let walk = async |list: &str, query: &str| {
+            let (mut names, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let answer = world.get(&format!("{list}per_page=1&{query}{cursor}")).bearer(&admin).send().await.expect(200);
+                names.extend(answer.data().as_array().unwrap().iter().map(|item| item["username"].as_str().unwrap().to_owned()));
+                let Value::String(next) = &answer.json()["pagination"]["next_cursor"] else { break names.join(" ") };
+                cursor = format!("&cursor={next}");
+            }
+        };
+        for list in [format!("/tenants/{}/users?", tenant.id), format!("/admin/users?tenant_id={}&", tenant.id), format!("/admin/users?partner_id={}&", tenant.partner_id)] {
+            for (query, names) in [
+                ("sort=username", "Adam bob mia zoe"), ("sort=-username", "zoe mia bob Adam"),
+                ("sort=email", "zoe mia Adam bob"), ("sort=-email", "bob Adam mia zoe"),
+                ("sort=last_login_at", "Adam mia zoe bob"), ("sort=-last_login_at", "bob zoe mia Adam"),
+                ("sort=username&search=mail", "Adam bob mia zoe"), ("sort=-last_login_at&search=mail", "bob zoe mia Adam"),
+                ("sort=last_login_at&last_login_before=1970-01-01T00:00:03Z", "mia zoe"),
+                ("sort=username&last_login_before=1970-01-01T00:00:03.000001Z", "bob mia zoe"),
+            ] {
+                assert_eq!(walk(&list, query).await, names, "{list}{query}");
+            }
+        }
+    }
+
     async fn cursor_walks_through_the_built_in_roles_too(world) {
         world.tick();
         let tenant = world.tenant("acme").await;

@@ -7,7 +7,7 @@ use gatehouse_domain::{
     search::Search,
     user::{Purpose, UserStatus},
 };
-use gatehouse_persistence::{AssignmentFilter, UserFilter};
+use gatehouse_persistence::{AssignmentFilter, UserFilter, UserSort};
 
 use super::survey::Survey;
 use crate::fixture::*;
@@ -36,12 +36,12 @@ pub async fn users(survey: &mut Survey) {
                     ..searched()
                 },
             ] {
-                for way in [Direction::Descending, Direction::Ascending] {
-                    let first = scope.users(&filter, way, &page(1, 50), NOW).await.unwrap();
-                    survey.look("users that are searched for", scope.users(&filter, way, &page(2, 50), NOW)).await;
+                for (sort, way) in UserSort::ALL.into_iter().zip([Direction::Descending, Direction::Ascending].into_iter().cycle()) {
+                    let first = scope.users(&filter, sort, way, &page(1, 50), NOW).await.unwrap();
+                    survey.look("users that are searched for", scope.users(&filter, sort, way, &page(2, 50), NOW)).await;
                     if let Some(key) = first.next {
                         let request = PageRequest { start: Start::After(key, page(2, 50).number()), ..page(2, 50) };
-                        survey.look("users that are searched for", scope.users(&filter, way, &request, NOW)).await;
+                        survey.look("users that are searched for", scope.users(&filter, sort, way, &request, NOW)).await;
                     }
                 }
             }

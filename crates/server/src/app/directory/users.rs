@@ -29,7 +29,7 @@ use crate::{
     env::Env,
 };
 
-pub use gatehouse_persistence::UserFilter;
+pub use gatehouse_persistence::{UserFilter, UserSort};
 
 /// What an administrator gives to make an account.
 #[derive(Debug, Clone)]
@@ -82,10 +82,11 @@ impl Users<'_> {
         &self,
         grant: &Grant<ReadUsers>,
         filter: &UserFilter,
+        sort: UserSort,
         direction: Direction,
         page: &PageRequest,
     ) -> Result<Page<UserDetail>> {
-        Ok(self.db.scope(grant).users(filter, direction, page, self.env.now()).await?)
+        Ok(self.db.scope(grant).users(filter, sort, direction, page, self.env.now()).await?)
     }
 
     /// One user.

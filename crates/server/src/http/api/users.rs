@@ -8,6 +8,7 @@ use gatehouse_domain::{
     id::{PartnerId, RoleId, TenantId, UserId},
     search::Search,
     text::{DisplayName, Email, Phone, Username},
+    time::Timestamp,
     user::{UserPatch, UserStatus},
 };
 
@@ -16,7 +17,7 @@ use crate::{
         App,
         directory::{
             invitations::Delivery,
-            users::{CreateUser, UserFilter},
+            users::{CreateUser, UserFilter, UserSort},
         },
         effects::Mode,
         request::client::RequestMeta,
@@ -31,7 +32,7 @@ use crate::{
         extract::{
             access::{Access, Anywhere, Directory, InTenant, PathId},
             filtered::Filtered,
-            page::{ByCreation, Listing, Narrow},
+            page::{Listing, Narrow},
             valid::{NoBody, Valid, ValidOrDry},
         },
         idempotency::Idempotent,
@@ -55,12 +56,14 @@ input! {
     /// Filters of users.
     pub struct UserQuery {
         /// Only users with a user name, e-mail address or display name in which words begin like each of these, without
-        /// regard to case and accents.
+        /// regard to case and accents. The parts of the host of an address are words, but for the last.
         search: Option<Search>,
         /// Only users with one of these states.
         status: Vec<UserStatus>,
         /// Only users that hold one of these roles.
         role: Vec<RoleId>,
+        /// Only users who signed in, and for the last time before this instant.
+        last_login_before: Option<Timestamp>,
     }
 }
 
@@ -139,8 +142,14 @@ input! {
 
 impl Narrow<UserFilter> for UserQuery {
     fn narrow(&self) -> UserFilter {
-        let UserQuery { search, status, role } = self;
-        UserFilter { search: search.clone(), statuses: status.clone(), roles: role.clone(), ..UserFilter::default() }
+        let UserQuery { search, status, role, last_login_before } = self;
+        UserFilter {
+            search: search.clone(),
+            statuses: status.clone(),
+            roles: role.clone(),
+            last_login_before: *last_login_before,
+            ..UserFilter::default()
+        }
     }
 }
 
@@ -268,10 +277,11 @@ pub(super) fn mount(operations: &mut Operations) {
 
 async fn list<L: Anywhere, Q: Narrow<UserFilter> + 'static>(
     access: Access<ReadUsers, L>,
-    listing: Listing<Q, ByCreation>,
+    listing: Listing<Q, UserSort>,
     app: Data<App>,
 ) -> ApiResult<UserPage> {
-    let page = app.users().list(&access, &listing.filter.narrow(), listing.direction, &listing.request).await?;
+    let filter = listing.filter.narrow();
+    let page = app.users().list(&access, &filter, listing.sort, listing.direction, &listing.request).await?;
     Ok(listing.respond(&app, page, |view| AdminUserResponse::from(&view)))
 }
 

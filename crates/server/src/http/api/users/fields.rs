@@ -4,7 +4,8 @@ use gatehouse_domain::{issue::Fault, user::UserStatus};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::Type};
 
 use crate::{
-    app::directory::invitations::Delivery,
+    app::directory::{invitations::Delivery, users::UserSort},
+    http::extract::page::Sort,
     input::{At, Field, Raw, text},
 };
 
@@ -23,6 +24,15 @@ impl Field for SettableStatus {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["ACTIVE", "SUSPENDED"])).into()
     }
+}
+
+impl Sort for UserSort {
+    const FIELDS: &'static [(&'static str, Self)] = &[
+        ("created_at", Self::CreatedAt),
+        ("username", Self::Username),
+        ("email", Self::Email),
+        ("last_login_at", Self::LastLoginAt),
+    ];
 }
 
 /// How the owner of an account gets the invitation: `email`, `link`, or, where there may be none, `none`.
