@@ -34,10 +34,24 @@ fn line(text: &str, max: usize) -> Result<(), Fault> {
             "must not hold characters that change the direction of writing",
         ));
     }
+    if text.chars().all(is_blank) {
+        return Err(Fault::new("string_blank", "must have a character that can be seen"));
+    }
     if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
         return Err(Fault::new("string_surrounding_space", "must not begin or end with white space"));
     }
     Ok(())
+}
+
+/// Whether a character shows nothing: white space, what is ignored by default (Unicode, `Default_Ignorable_Code_Point`),
+/// and the empty pattern of Braille.
+const fn is_blank(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Whether a character changes the order in which what follows is shown (Unicode, property `Bidi_Control`): with it a name

@@ -8,6 +8,8 @@ const say = (text) => { message.textContent = text; };
 if (!/^[a-z0-9-]{1,63}$/.test(tenant ?? "") || !/^gh[a-z]_[A-Za-z0-9_-]+$/.test(token ?? "")) {
   form.hidden = true;
   say("This link is not complete. Open it exactly as you were given it.");
+} else {
+  document.getElementById("tenant").textContent = `For your account at ${tenant}.`;
 }
 
 form.addEventListener("submit", async (event) => {

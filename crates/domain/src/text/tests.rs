@@ -67,6 +67,16 @@ fn one_mailbox_is_one_address_however_it_is_typed() {
 }
 
 #[test]
+fn name_has_a_character_that_can_be_seen() {
+    for bad in ["\u{3164}", "\u{115f}", "\u{200b}", "\u{2800}\u{2800}", "\u{feff}\u{2060}", "\u{e0041}", "\u{ad} \u{ffa0}"] {
+        assert!(Name::parse(bad).is_err() && DisplayName::parse(bad).is_err(), "{bad:?}");
+    }
+    for good in ["a\u{200d}b", "\u{1f468}\u{200d}\u{1f469}", "\u{3164}\u{d55c}"] {
+        assert!(Name::parse(good).is_ok(), "{good:?}");
+    }
+}
+
+#[test]
 fn name_cannot_change_the_direction_of_writing() {
     for bad in ["a\u{202e}b", "\u{200f}a", "a\u{2066}b", "\u{61c}a"] {
         assert!(Name::parse(bad).is_err() && DisplayName::parse(bad).is_err(), "{bad:?}");

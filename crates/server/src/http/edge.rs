@@ -374,10 +374,10 @@ fn render<B: MessageBody + 'static>(response: ServiceResponse<B>, seen: &Seen) -
     }
 }
 
-/// Makes `/path/` the same as `/path`, without a redirect.
+/// Makes `/path/` the same as `/path`, without a redirect; not where links of a page are relative to it.
 fn trim_slash(request: &mut ServiceRequest) {
     let path = request.path();
-    if path.len() < 2 || !path.ends_with('/') || !surface::is_api(path) {
+    if path.len() < 2 || !path.ends_with('/') || path == "/docs/" || path.starts_with("/docs/manual/") {
         return;
     }
     let trimmed = path.trim_end_matches('/');

@@ -100,6 +100,7 @@ enum Source {
         rows: csv::Reader<Input>,
         head: csv::ByteRecord,
         columns: Vec<Column>,
+        separator: u8,
         behind: u64,
     },
 }
@@ -173,6 +174,14 @@ impl Lines {
         match &self.source {
             Source::Csv { head, .. } => Some(head),
             Source::Ndjson { .. } => None,
+        }
+    }
+
+    /// What separates the cells of the table.
+    pub(super) const fn separator(&self) -> u8 {
+        match &self.source {
+            Source::Csv { separator, .. } => *separator,
+            Source::Ndjson { .. } => b',',
         }
     }
 
@@ -251,7 +260,7 @@ fn table(input: Input, names: &Names) -> Result<Source, ReadError> {
     }
     let breaks = head.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
     let behind = u64::from(rows.position().line() == 1 + breaks) + lines_before;
-    Ok(Source::Csv { rows, head, columns: headings.into_iter().flatten().collect(), behind })
+    Ok(Source::Csv { rows, head, columns: headings.into_iter().flatten().collect(), separator, behind })
 }
 
 /// What separates cells, by the first line: what `sep=` says, which Excel writes, else what it has most of. Also how long
@@ -319,7 +328,9 @@ fn object(text: &[u8]) -> Result<Vec<(String, input::Raw)>, Vec<LineFault>> {
 }
 
 fn row(columns: &[Column], record: &csv::ByteRecord) -> Result<Vec<(String, input::Raw)>, Vec<LineFault>> {
-    if record.len() != columns.len() {
+    // A separator at the end of each line makes one more cell, with nothing in it.
+    let mut beyond = record.iter().skip(columns.len());
+    if record.len() < columns.len() || beyond.any(|cell| !cell.trim_ascii().is_empty()) {
         return Err(whole("column_count", "must have as many columns as the head"));
     }
     if record.as_slice().len() as u64 > LONGEST_LINE {

@@ -18,14 +18,17 @@ use crate::{
 #[derive(Debug)]
 pub struct RejectFile {
     out: BufWriter<File>,
+    /// What separates the cells of a table: that of the file they come from.
+    separator: u8,
     /// How many columns a table has.
     columns: usize,
     /// Of a table, where the reasons of an earlier time stand.
     earlier: Option<usize>,
 }
 
-fn table(cells: impl IntoIterator<Item: AsRef<[u8]>>) -> io::Result<Vec<u8>> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+fn table(separator: u8, cells: impl IntoIterator<Item: AsRef<[u8]>>) -> io::Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new();
+    let mut writer = writer.delimiter(separator).terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(cells)?;
     writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
 }
@@ -36,7 +39,8 @@ impl RejectFile {
     /// # Errors
     /// When it cannot be written.
     pub fn create(path: &Path, lines: &Lines) -> io::Result<Self> {
-        let mut file = Self { out: BufWriter::new(File::create(path)?), columns: 0, earlier: None };
+        let out = BufWriter::new(File::create(path)?);
+        let mut file = Self { out, separator: lines.separator(), columns: 0, earlier: None };
         if lines.has_encoding() {
             // What is written is UTF-8, whatever is said of the file when it is read again.
             file.out.write_all(b"\xef\xbb\xbf")?;
@@ -44,7 +48,7 @@ impl RejectFile {
         if let Some(head) = lines.head() {
             file.columns = head.len();
             file.earlier = head.iter().position(|name| name == REJECTED.as_bytes());
-            let row = table(file.kept(head).chain([REJECTED.as_bytes()]))?;
+            let row = table(file.separator, file.kept(head).chain([REJECTED.as_bytes()]))?;
             file.out.write_all(&row)?;
         }
         Ok(file)
@@ -61,7 +65,7 @@ impl RejectFile {
     fn reason(&self, line: u64, record: &csv::ByteRecord, faults: &[LineFault]) -> String {
         let mut text = sentence(line, faults);
         let beyond: Vec<_> = record.iter().skip(self.columns).map(String::from_utf8_lossy).collect();
-        if !beyond.is_empty() {
+        if beyond.iter().any(|cell| !cell.trim().is_empty()) {
             text.push_str("; behind the last column: ");
             text.push_str(&beyond.join(", "));
         }
@@ -77,7 +81,7 @@ impl RejectFile {
             Raw::Ndjson(text) => object(line.number, text, faults).into_bytes(),
             Raw::Csv(record) => {
                 let why = self.reason(line.number, record, faults);
-                table(self.kept(record).chain([why.as_bytes()]))?
+                table(self.separator, self.kept(record).chain([why.as_bytes()]))?
             }
         };
         self.out.write_all(&bytes)

@@ -115,7 +115,7 @@ async fn import_beside_a_server_on_the_same_file_is_refused() {
 }
 
 /// Files as other systems write them, and what becomes of them.
-const FOREIGN: [(&str, &[u8], &str); 6] = [
+const FOREIGN: [(&str, &[u8], &str); 7] = [
     (
         "wrapped.ndjson",
         br#"{"username": "padded-char", "email": "padded_char@mail.example", "password_hash": "$2b$08$VjUgluGJDkyjAAPgFBkKe.G4SYrnMY92Zu7znMnht0PNjyrUIC4bW   "}
@@ -145,6 +145,11 @@ const FOREIGN: [(&str, &[u8], &str); 6] = [
     (
         "semicolons.csv",
         "\u{feff}username;email;display_name\r\nann3;ann3@mail.example;\"Müller; Ann\"\r\n".as_bytes(),
+        "1 created, 0 updated, 0 skipped, 0 rejected\n",
+    ),
+    (
+        "separator-at-the-end.csv",
+        b"username;email;\r\nann6;ann6@mail.example;\r\n",
         "1 created, 0 updated, 0 skipped, 0 rejected\n",
     ),
     (

@@ -41,6 +41,17 @@ async fn change(world: &World, token: &Signed, path: &str, if_match: &str, body:
 }
 
 api_tests! {
+    async fn settings_and_what_has_them_do_not_take_the_tags_of_each_other(world) {
+        let (tenant, admin) = (world.tenant("acme").await, world.admin().await);
+        let paths = [format!("/admin/tenants/{}", tenant.id), format!("/admin/tenants/{}/settings", tenant.id)];
+        let bodies = [json!({"name": "One"}), json!({"session_idle_minutes": 60})];
+        let tags = [tag(&get(&world, &admin, &paths[0]).await), tag(&get(&world, &admin, &paths[1]).await)];
+        for (at, other) in [(0, 1), (1, 0)] {
+            change(&world, &admin, &paths[at], &tags[other], &bodies[at]).await.problem(412, "precondition_failed");
+        }
+        change(&world, &admin, &paths[1], &tags[1], &bodies[1]).await.expect(200);
+    }
+
     async fn change_is_made_only_to_what_its_author_has_seen(world) {
         let tenant = world.tenant("acme").await;
         let admin = world.admin().await;
@@ -78,11 +89,11 @@ api_tests! {
         for (path, ..) in &things {
             halves.push(tag(&get(&world, &admin, path).await)[1..23].to_owned());
         }
-        // The same thing by two doors has the same versions, and its settings are the tenant's.
-        assert!(halves[2] == halves[3] && halves[4] == halves[5] && halves[6] == halves[7] && halves[1] == halves[8]);
+        // The same thing by two doors has the same versions; settings have their own beside those of the tenant.
+        assert!(halves[2] == halves[3] && halves[4] == halves[5] && halves[6] == halves[7] && halves[1] != halves[8]);
         halves.sort();
         halves.dedup();
-        assert_eq!(halves.len(), things.len() - 4);
+        assert_eq!(halves.len(), things.len() - 3);
         let other = tag(&get(&world, &admin, &things[0].0).await);
         change(&world, &admin, &things[1].0, &other, &things[1].1).await.problem(412, "precondition_failed");
     }

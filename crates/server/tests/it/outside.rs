@@ -64,6 +64,16 @@ async fn reference_can_be_turned_off() {
 }
 
 #[actix_web::test]
+async fn trailing_slash_of_a_page_is_the_same_path() {
+    let Some(world) = World::new(Engine::Sqlite).await else { return };
+    for path in OTHERS {
+        world.get(&format!("/{path}/")).send().await.expect(200);
+    }
+    world.get("//docs/errors/").send().await.expect(200);
+    world.get("//docs/manual/nothing/").send().await.expect(404);
+}
+
+#[actix_web::test]
 async fn document_is_packed_for_who_unpacks_it_and_not_sent_again_to_who_has_it() {
     let Some(world) = World::new(Engine::Sqlite).await else { return };
     let get = || world.get("//openapi.json");

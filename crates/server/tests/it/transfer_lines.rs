@@ -107,6 +107,29 @@ fn cells_are_separated_by_what_the_head_has_most_of_or_says() {
 }
 
 #[test]
+fn separator_at_the_end_of_each_line_is_no_cell() {
+    let read = table(Format::Csv.into());
+    for text in ["email;display_name;\r\nann@example.com;Ann;\r\n", "email,display_name\nann@example.com,Ann,\n"] {
+        assert_eq!(names(&read(text.as_bytes())), [Some("Ann")], "{text}");
+    }
+    let more = read(b"email,display_name\nann@example.com,Ann,,x\n");
+    assert_eq!(more[0].as_ref().unwrap_err(), "column_count");
+}
+
+#[test]
+fn rejected_rows_are_separated_like_those_of_the_file() {
+    let path = std::env::temp_dir().join(format!("gatehouse-separated-{}.csv", std::process::id()));
+    let mut source = lines("email;display_name\nno;\"Müller; Ann\"\n", Format::Csv);
+    let mut file = RejectFile::create(&path, &source).unwrap();
+    let line = source.next_line().unwrap().unwrap();
+    file.write(&line, &source.read(&line).user.unwrap_err()).unwrap();
+    file.flush().unwrap();
+    let written = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(written.starts_with("email;display_name;rejected\r\nno;\"Müller; Ann\";"), "{written}");
+}
+
+#[test]
 fn characters_are_recognised_or_said() {
     let text = "email,display_name\r\nann@example.com,Müller\r\n";
     let utf16: Vec<u16> = text.encode_utf16().collect();

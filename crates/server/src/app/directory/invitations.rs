@@ -226,17 +226,18 @@ impl Invitations<'_> {
         self.db.write(self.env.ctx(), work).await
     }
 
-    /// Makes the link of an account stop working.
+    /// Makes the link of an account stop working; where there is none, that changes nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such user or no link, [`Error::Conflict`] when the account has its owner.
+    /// [`Error::NotFound`] when there is no such user, [`Error::Conflict`] when the account has its owner.
     pub async fn cancel(&self, grant: &Grant<WriteUsers>, id: UserId, meta: &RequestMeta) -> Result<()> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let user = scope.user(id).await?.ok_or(Error::NotFound)?;
             let changed = user.cancel_invitation(&grant.by())?;
-            if scope.drop_token(changed, Purpose::Invitation).await? { Ok(()) } else { Err(Error::NotFound) }
+            scope.drop_token(changed, Purpose::Invitation).await?;
+            Ok::<_, Error>(())
         };
         self.db.write(meta.ctx.clone(), work).await
     }

@@ -43,11 +43,16 @@ fn letter<const N: usize, const M: usize>(
 /// Invites the owner of an account.
 pub(crate) fn invitation(tenant: &Tenant, issued: &Issued, url: String, now: Timestamp) -> Letter {
     let (user, name) = (&issued.user, inert(&tenant.name));
+    // What an administrator chose of the few letters of a user name is no message to anybody.
+    let username = inert(&user.username);
     letter(
         tenant,
         &user.email,
         format!("Your invitation to {name}"),
-        [format!("An account has been made for you at {name}."), "Choose a password to begin.".to_owned()],
+        [
+            format!("An account has been made for you at {name}."),
+            format!("Your user name is {username}. Choose a password to begin."),
+        ],
         Some(("Accept the invitation", url)),
         [format!(
             "The link works once, for {}. If you did not expect this, do nothing.",

@@ -1,6 +1,7 @@
 //! `user import`: users from another system.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::Read,
     path::{Path, PathBuf},
@@ -23,7 +24,7 @@ use crate::{
         self, App,
         effects::Mode,
         request::client::RequestMeta,
-        transfer::imports::{BATCH, ImportLine, Importing, Rejected},
+        transfer::imports::{BATCH, ImportLine, Importing, LineFault, Rejected},
     },
     cli::{Exit, block_on, config, explain, open_or_make, operator::Operator, say, start, tenant, user},
     config::Database,
@@ -210,10 +211,11 @@ async fn import(
         Some(path) => Some(RejectFile::create(path, &lines).map_err(|error| unwritable(path, &error))?),
         None => None,
     };
-    let mut run = Run { app, importing, lines, rejects, options, bar: bar(size), shown: 0, renamed: 0 };
+    let mut run = Run { app, importing, lines, rejects, options, bar: bar(size), shown: 0, renamed: 0, hints: BTreeSet::new() };
     run.catch_up().await?;
     while run.batch().await? {}
     run.bar.finish_and_clear();
+    run.hints.iter().for_each(|hint| eprintln!("{hint}"));
     if run.renamed > 0 {
         eprintln!(
             "{} lines have names that cannot be user names here: whoever is new signs in with the address, and the name is \
@@ -262,6 +264,19 @@ struct Run<'a> {
     shown: u64,
     /// Users whose name cannot be a user name here.
     renamed: usize,
+    /// What may help with what was rejected.
+    hints: BTreeSet<&'static str>,
+}
+
+/// What may help with a line that was rejected.
+fn hint(fault: &LineFault) -> Option<&'static str> {
+    match &*fault.code {
+        code if code.starts_with("password_hash") => {
+            Some("--without-password brings users whose hash cannot be checked, to be invited")
+        }
+        "extra_forbidden" => Some("--map theirs=ours says what a field is, --ignore-column passes one over"),
+        _ => None,
+    }
 }
 
 impl Run<'_> {
@@ -323,6 +338,7 @@ impl Run<'_> {
 
     /// Writes a rejected line down, or shows it.
     fn keep(&mut self, line: &Line, Rejected { line: number, faults }: &Rejected) -> Result<(), Exit> {
+        self.hints.extend(faults.iter().filter_map(hint));
         if let (Some(file), Some(path)) = (&mut self.rejects, &self.options.rejects) {
             let written = file.write(line, faults).and_then(|()| file.flush());
             return written.map_err(|error| unwritable(path, &error));
