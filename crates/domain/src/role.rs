@@ -15,6 +15,9 @@ use crate::{
 };
 use uuid::Uuid;
 
+/// The most roles that a user is given, those that have run out among them: each answer about a user has all of them.
+pub const MOST_ROLES: u64 = 100;
+
 /// Where an assignment holds; it holds for everything below, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Anchor {

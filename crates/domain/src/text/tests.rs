@@ -68,7 +68,9 @@ fn one_mailbox_is_one_address_however_it_is_typed() {
 
 #[test]
 fn name_has_a_character_that_can_be_seen() {
-    for bad in ["\u{3164}", "\u{115f}", "\u{200b}", "\u{2800}\u{2800}", "\u{feff}\u{2060}", "\u{e0041}", "\u{ad} \u{ffa0}"] {
+    for bad in
+        ["\u{3164}", "\u{115f}", "\u{200b}", "\u{2800}\u{2800}", "\u{feff}\u{2060}", "\u{e0041}", "\u{ad} \u{ffa0}"]
+    {
         assert!(Name::parse(bad).is_err() && DisplayName::parse(bad).is_err(), "{bad:?}");
     }
     for good in ["a\u{200d}b", "\u{1f468}\u{200d}\u{1f469}", "\u{3164}\u{d55c}"] {

@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Result},
     repo::{
         Home, Row, Versioned,
-        list::{Stored, any},
+        list::{Stored, any, count},
         term::Terms,
     },
     scope::Scope,
@@ -157,6 +157,14 @@ impl Scope<'_> {
         let same = same.filter(Column::RoleId.eq(as_this.role_id.uuid()));
         let same = same.filter(Column::AnchorKey.eq(anchor_key(as_this.anchor))).one(&self.exec).await?;
         same.map(Assignment::read).transpose()
+    }
+
+    /// How many roles a user has been given and not lost; some may have run out.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn roles_given(&self, user: UserId) -> Result<u64> {
+        count(self.exec, self.select::<Entity>().filter(Column::UserId.eq(user.uuid()))).await
     }
 
     /// What ties a tenant to its partner: assignments of other people of the partner in the tenant, and of the tenant's

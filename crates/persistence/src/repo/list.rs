@@ -5,8 +5,8 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use sea_orm::{
-    ColumnTrait, ColumnType, Condition, EntityTrait, ExprTrait, ModelTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select,
-    Value,
+    ColumnTrait, ColumnType, Condition, EntityTrait, ExprTrait, ModelTrait, Order, QueryFilter, QueryOrder,
+    QuerySelect, Select, Value,
     sea_query::{BinOper, Expr, Func, LockType},
 };
 use uuid::Uuid;
@@ -114,7 +114,7 @@ pub(crate) fn sorted_by<C: ColumnTrait>(column: C) -> Expr {
 /// The same, as something that is calculated.
 fn calculated<C: ColumnTrait>(column: C) -> Expr {
     match column.def().get_column_type() {
-        ColumnType::String(_) | ColumnType::Text => sorted_by(column).binary(BinOper::Custom("||".into()), Expr::cust("''")),
+        ColumnType::String(_) | ColumnType::Text => sorted_by(column).binary(BinOper::Custom("||"), Expr::cust("''")),
         _ => sorted_by(column).add(0),
     }
 }

@@ -320,8 +320,7 @@ impl Scope<'_> {
             }));
         let select =
             self.found_users(self.select::<Entity>(), filter.search.as_ref(), &filter.tenants, &filter.partners);
-        let is_found =
-            filter.search.is_some() || (filter.last_login_before.is_some() && sort != UserSort::LastLoginAt);
+        let is_found = filter.search.is_some() || (filter.last_login_before.is_some() && sort != UserSort::LastLoginAt);
         let by = if is_found { By::Found(sort.column()) } else { By::Index(sort.column()) };
         let page = self.page(select.filter(asked), by, direction, page).await?;
         Ok(Page { items: self.about(page.items, now).await?, total: page.total, next: page.next })

@@ -7,7 +7,7 @@ use gatehouse_domain::{
     text::DisplayName,
     user::{User, UserPatch},
 };
-use gatehouse_persistence::{Error, SessionFilter, SessionSort, UserFilter, db_tests};
+use gatehouse_persistence::{Error, SessionFilter, SessionSort, UserFilter, UserSort, db_tests};
 
 use crate::fixture::*;
 
@@ -23,7 +23,7 @@ db_tests! {
         assert_eq!(scope.session(foreign.id).await.unwrap(), None);
         assert!(scope.session_view(foreign.id).await.unwrap().is_none());
         assert_eq!(scope.tenant(theirs.id).await.unwrap(), None);
-        assert_eq!(scope.users(&UserFilter::default(), Direction::Descending, &page(1, 50), NOW).await.unwrap().total, 0);
+        assert_eq!(scope.users(&UserFilter::default(), UserSort::CreatedAt, Direction::Descending, &page(1, 50), NOW).await.unwrap().total, 0);
         let filter = SessionFilter { users: vec![stranger.id], ..SessionFilter::default() };
         let list = scope.sessions(&filter, SessionSort::CreatedAt, Direction::Descending, &page(1, 50), NOW).await.unwrap();
         assert_eq!((list.total, list.items.len()), (0, 0));

@@ -25,7 +25,7 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::{
     AssignmentFilter, AuditFilter, Db, Error, NewJob, PartnerFilter, Result, RoleFilter, Scope, SessionFilter,
-    SessionSort, TenantFilter, UserFilter, WriteScope, db_tests,
+    SessionSort, TenantFilter, UserFilter, UserSort, WriteScope, db_tests,
 };
 
 use crate::{fixture::*, text::sources};
@@ -174,13 +174,14 @@ async fn is_hidden(method: &str, scope: &Scope<'_>, of: &Theirs) -> Option<bool>
         "user_detail_even_deleted" => none(scope.user_detail_even_deleted(user, NOW).await),
         "users" => {
             let filter = UserFilter { tenants: vec![tenant], ..UserFilter::default() };
-            let list = scope.users(&filter, WAY, &at, NOW).await;
+            let list = scope.users(&filter, UserSort::CreatedAt, WAY, &at, NOW).await;
             hides(list, |list| list.items.iter().any(|detail| detail.view.user.id == user))
         }
         "taken" => {
             let names = [of.user.username.key(), of.user.email.key()];
             hides(scope.taken(tenant, &names[..1], &names[1..]).await, |taken| !taken.is_empty())
         }
+        "roles_given" => hides(scope.roles_given(user).await, |given| given > 0),
         "uninvited" => hides(scope.uninvited(of.tenant.reference(), None, NOW, 9).await, |users| !users.is_empty()),
         "portable_user" => none(scope.portable_user(user).await),
         "user_feed" => hides(scope.user_feed(of.tenant.reference(), None, NOW, 50).await, |users| {

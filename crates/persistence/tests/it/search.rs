@@ -9,14 +9,14 @@ use gatehouse_domain::{
     user::{User, UserPatch, UserStatus},
 };
 use gatehouse_persistence::{
-    Db, PartnerFilter, Scope, SearchKind, TenantFilter, UserFilter, db_tests, testing::forget_terms,
+    Db, PartnerFilter, Scope, SearchKind, TenantFilter, UserFilter, UserSort, db_tests, testing::forget_terms,
 };
 
 use crate::fixture::*;
 
 async fn found(scope: &Scope<'_>, words: &str, filter: UserFilter) -> Vec<String> {
     let filter = UserFilter { search: Some(Search::parse(words).unwrap()), ..filter };
-    let list = scope.users(&filter, Direction::Ascending, &page(1, 50), NOW).await.unwrap();
+    let list = scope.users(&filter, UserSort::CreatedAt, Direction::Ascending, &page(1, 50), NOW).await.unwrap();
     let names: Vec<_> = list.items.into_iter().map(|detail| detail.view.user.username.to_string()).collect();
     assert_eq!(list.total, names.len() as u64, "{words}");
     names

@@ -11,7 +11,13 @@ async fn count_users(db: &Db) -> u64 {
     };
     let scope = db.scope(&grant::<ReadUsers>(&Area::Directory));
     scope
-        .users(&gatehouse_persistence::UserFilter::default(), gatehouse_persistence::UserSort::CreatedAt, Direction::Descending, &page(1, 1), NOW)
+        .users(
+            &gatehouse_persistence::UserFilter::default(),
+            gatehouse_persistence::UserSort::CreatedAt,
+            Direction::Descending,
+            &page(1, 1),
+            NOW,
+        )
         .await
         .unwrap()
         .total

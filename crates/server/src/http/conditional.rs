@@ -105,10 +105,14 @@ impl Revision for AnyRole {
 
 /// What names a version: the random half of the id, and the number of changes. The settings of something change with it,
 /// and have tags of their own: one says nothing of the other's fields.
-fn version_bytes(request: &HttpRequest, (id, version): (Uuid, i64)) -> [u8; 16] {
+fn version_bytes(of_settings: bool, (id, version): (Uuid, i64)) -> [u8; 16] {
     let (_, random) = id.as_u64_pair();
-    let of_settings = u128::from(request.path().ends_with("/settings")) << 63;
+    let of_settings = u128::from(of_settings) << 63;
     (u128::from(random) << 64 | of_settings | u128::from(version.cast_unsigned())).to_be_bytes()
+}
+
+fn is_about_settings(request: &HttpRequest) -> bool {
+    request.path().ends_with("/settings")
 }
 
 fn app(request: &HttpRequest) -> &App {
@@ -196,7 +200,9 @@ impl<R: Answers> Responder for Versioned<R> {
             Ok(data) => data,
             Err(error) => return HttpResponse::from_error(Failure::from(Error::Internal(Box::new(error)))),
         };
-        let tag = app(request).entity_tags().write(version_bytes(request, revision), data.get().as_bytes());
+        let tag = app(request)
+            .entity_tags()
+            .write(version_bytes(is_about_settings(request), revision), data.get().as_bytes());
         let known = || Tags::read(request.headers(), &IF_NONE_MATCH).ok().flatten();
         let mut response = match (request.method(), known()) {
             (&Method::GET, Some(known)) if known.has(|other| other == tag) => {
@@ -229,13 +235,15 @@ pub fn condition(request: &HttpRequest) -> Result<Option<Condition>, Failure> {
     let read = Tags::read(request.headers(), &IF_MATCH);
     let tags = read.map_err(|Unreadable| Issues::from(fault().at(vec!["header".into(), "If-Match".into()])))?;
     let ours = app(request).entity_tags();
-    let request = request.clone();
+    let of_settings = is_about_settings(request);
     Ok(tags.map(|mut tags| {
         if let Tags::Listed(tags) = &mut tags {
             // A weak tag is none that a change could depend on (section 13.1.1).
             tags.retain(|(tag, is_weak)| !*is_weak && ours.is_ours(tag));
         }
-        Condition::new(move |id, version| tags.has(|tag| entity_tags::names(tag, version_bytes(&request, (id, version)))))
+        Condition::new(move |id, version| {
+            tags.has(|tag| entity_tags::names(tag, version_bytes(of_settings, (id, version))))
+        })
     }))
 }
 

@@ -169,9 +169,9 @@ api_tests! {
         world.give(&ada, &role, json!({"level": "tenant", "tenant_id": tenant.id})).await;
         let id = if world.app.db().is_sqlite() { "randomblob(16)" } else { "gen_random_uuid()" };
         world.execute(format!(
-            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) \
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99) \
              INSERT INTO roles (id, tenant_id, partner_id, name, name_key, permissions, created_at, updated_at, version) \
-             SELECT {id}, tenant_id, partner_id, name || ' of documents ' || i, name_key || i, permissions, created_at, \
+             SELECT {id}, tenant_id, partner_id, name || ' of documents that every office of the company keeps for years ' || i, name_key || i, permissions, created_at, \
              updated_at, 1 FROM roles, n WHERE name = 'Reviewer'"
         ))
         .await;

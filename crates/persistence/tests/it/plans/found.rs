@@ -36,12 +36,18 @@ pub async fn users(survey: &mut Survey) {
                     ..searched()
                 },
             ] {
-                for (sort, way) in UserSort::ALL.into_iter().zip([Direction::Descending, Direction::Ascending].into_iter().cycle()) {
+                for (sort, way) in
+                    UserSort::ALL.into_iter().zip([Direction::Descending, Direction::Ascending].into_iter().cycle())
+                {
                     let first = scope.users(&filter, sort, way, &page(1, 50), NOW).await.unwrap();
-                    survey.look("users that are searched for", scope.users(&filter, sort, way, &page(2, 50), NOW)).await;
+                    survey
+                        .look("users that are searched for", scope.users(&filter, sort, way, &page(2, 50), NOW))
+                        .await;
                     if let Some(key) = first.next {
                         let request = PageRequest { start: Start::After(key, page(2, 50).number()), ..page(2, 50) };
-                        survey.look("users that are searched for", scope.users(&filter, sort, way, &request, NOW)).await;
+                        survey
+                            .look("users that are searched for", scope.users(&filter, sort, way, &request, NOW))
+                            .await;
                     }
                 }
             }
@@ -53,5 +59,6 @@ pub async fn users(survey: &mut Survey) {
     let scope = db.scope(&everywhere);
     let all = scope.assignments(&AssignmentFilter::default(), Direction::Descending, &page(1, 50)).await.unwrap();
     survey.look("the same assignment", scope.same_assignment(&all.items[0])).await;
+    survey.look("how many roles", scope.roles_given(survey.ada.id)).await;
     survey.look("what ties a tenant to its partner", scope.ties(survey.ada.tenant())).await;
 }

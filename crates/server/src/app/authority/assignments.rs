@@ -3,11 +3,12 @@
 
 use gatehouse_domain::{
     authz::{
-        Authority, DeleteAssignments, Grant, Permission, ReadAssignments, TenantRef, WriteAssignments, ends_later,
+        Authority, DeleteAssignments, Grant, Permission, ReadAssignments, SystemReason, TenantRef, WriteAssignments,
+        ends_later,
     },
     id::{AssignmentId, RoleId, UserId},
     page::{Direction, Page, PageRequest},
-    role::{Anchor, AnyRole, Assignment, BuiltinRole, NewAssignment},
+    role::{Anchor, AnyRole, Assignment, BuiltinRole, MOST_ROLES, NewAssignment},
     session::Effects,
     time::Timestamp,
 };
@@ -79,7 +80,8 @@ impl Assignments<'_> {
     ///
     /// # Errors
     /// [`Error::Invalid`] when the grant shows no such user, role or anchor, or the role does not fit the anchor;
-    /// [`Error::Denied`] when the caller does not hold what the role allows, or not for so long; [`Error::Conflict`].
+    /// [`Error::Denied`] when the caller does not hold what the role allows, or not for so long; [`Error::Conflict`];
+    /// [`Error::LimitReached`].
     pub async fn create(
         &self,
         grant: &Grant<WriteAssignments>,
@@ -114,6 +116,11 @@ impl Assignments<'_> {
                 && let Some(cleared) = same.clear_away(&grant.by(), tx.now())
             {
                 scope.update(cleared).await?;
+            }
+            // Exact: the row of the user is locked.
+            if tx.system(SystemReason::Quota).roles_given(user.id).await? >= MOST_ROLES {
+                let most = format!("A user may hold {MOST_ROLES} roles, those that have run out among them.");
+                return Err(Error::LimitReached(most.into()));
             }
             let assignment = scope.insert(created).await?;
             scope.shorten_sessions(user.tenant(), user.id).await?;

@@ -217,8 +217,12 @@ impl Invitations<'_> {
             }
             for (user, token) in users.into_iter().zip(&tokens) {
                 let view = UserView { user, roles: Vec::new() };
-                let new =
-                    NewInvitation { is_mailed: true, token: token.clone(), base_url: "".into(), outbox: outbox.clone() };
+                let new = NewInvitation {
+                    is_mailed: true,
+                    token: token.clone(),
+                    base_url: "".into(),
+                    outbox: outbox.clone(),
+                };
                 new.issue(&system, &tenant, &view, &Authority::system(JOB), now).await?;
             }
             Ok::<_, Error>(true)

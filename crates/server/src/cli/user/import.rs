@@ -211,7 +211,8 @@ async fn import(
         Some(path) => Some(RejectFile::create(path, &lines).map_err(|error| unwritable(path, &error))?),
         None => None,
     };
-    let mut run = Run { app, importing, lines, rejects, options, bar: bar(size), shown: 0, renamed: 0, hints: BTreeSet::new() };
+    let mut run =
+        Run { app, importing, lines, rejects, options, bar: bar(size), shown: 0, renamed: 0, hints: BTreeSet::new() };
     run.catch_up().await?;
     while run.batch().await? {}
     run.bar.finish_and_clear();
