@@ -23,6 +23,18 @@ words! {
     Action {
         /// A change was refused to somebody who lacks a permission. The same refusal is recorded once a minute; `unrecorded_count` says how many came since the one before.
         AccessDenied = "access.denied",
+        /// An application was activated.
+        ApplicationActivated = "application.activated",
+        /// An application was made.
+        ApplicationCreated = "application.created",
+        /// An application was deleted; nothing of it works any more.
+        ApplicationDeleted = "application.deleted",
+        /// An application was given another secret.
+        ApplicationSecretRotated = "application.secret_rotated",
+        /// An application was suspended; nothing of it works meanwhile.
+        ApplicationSuspended = "application.suspended",
+        /// An application was changed.
+        ApplicationUpdated = "application.updated",
         /// Events were removed after their retention.
         AuditEventPurged = "audit_event.purged",
         /// Personal data in events by or about a user was erased.
@@ -170,6 +182,8 @@ words! {
 words! {
     /// What kind of thing something happened to.
     ResourceKind {
+        /// An application.
+        Application = "application",
         /// Events of the audit trail.
         AuditEvent = "audit_event",
         /// Work that takes longer than a request.
@@ -201,6 +215,7 @@ impl ResourceKind {
     /// The prefix of the ids of this kind; there may be only one thing of it, without an id.
     const fn prefix(self) -> Option<&'static str> {
         Some(match self {
+            Self::Application => id::ApplicationId::PREFIX,
             Self::AuditEvent => id::AuditEventId::PREFIX,
             Self::Job => id::JobId::PREFIX,
             Self::Key => id::KeyId::PREFIX,
@@ -332,10 +347,19 @@ impl Event {
     /// Whether nothing came of it: a change to what was there already.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        use Action::{AssignmentUpdated, PartnerUpdated, PlatformUpdated, RoleUpdated, TenantUpdated, UserUpdated};
+        use Action::{
+            ApplicationUpdated, AssignmentUpdated, PartnerUpdated, PlatformUpdated, RoleUpdated, TenantUpdated,
+            UserUpdated,
+        };
         let records_fields = matches!(
             self.action,
-            AssignmentUpdated | PartnerUpdated | PlatformUpdated | RoleUpdated | TenantUpdated | UserUpdated
+            ApplicationUpdated
+                | AssignmentUpdated
+                | PartnerUpdated
+                | PlatformUpdated
+                | RoleUpdated
+                | TenantUpdated
+                | UserUpdated
         );
         records_fields && self.fields.is_empty()
     }

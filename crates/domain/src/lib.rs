@@ -17,7 +17,9 @@
 //! - **factor**: what a user enrolled beside the password to sign in with both; **proof**: the password or a factor, shown
 //!   once at a sign-in.
 //! - **challenge**: a sign-in that needs another proof, between its requests.
-//! - **application**: an OAuth client that a session was used with.
+//! - **application**: an OAuth client of the platform, of a partner or of a tenant: its **owner**. **Public** is one that
+//!   cannot keep a secret, **confidential** one that can.
+//! - **resource**: an API that tokens are for, named by a URI; of audit events, what something happened to.
 //! - **actor**: who acts in a request. Anonymous is the absence of an actor.
 //! - **grant**: the proof that an actor may use a permission within a **reach**; the only way to touch tenant data.
 //! - **authority**: what the caller of a change holds, to be compared with what it gives to others or takes from them.
@@ -48,6 +50,7 @@
 //! 2. A [`change::Changed`] can only be built by a transition of this crate; saving one writes its audit event.
 //! 3. Values parse at construction: a `Username`, `Email` or `Slug` that exists is valid.
 
+pub mod application;
 pub mod audit;
 pub mod authz;
 pub mod bucket;

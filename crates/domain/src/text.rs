@@ -7,7 +7,7 @@ use idna::{
     AsciiDenyList,
     uts46::{DnsLength, Hyphens, Uts46},
 };
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::issue::{Fault, Parse};
@@ -225,7 +225,10 @@ texts! {
     /// How a person is addressed.
     DisplayName { max: 100, pattern: "^[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]([^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069])?$", example: "Ada Lovelace", check: |text| line(text, 100) }
 
-    /// The name of a partner, tenant or role.
+    /// What something is for, in a sentence or two.
+    Description { max: 500, pattern: "^[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]([^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069])?$", example: "Where the team writes things down", check: |text| line(text, 500) }
+
+    /// The name of a partner, tenant, role or application.
     Name { max: 100, pattern: "^[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]([^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069])?$", example: "Example Ltd", check: |text| line(text, 100) }
 
     /// A telephone number as people write it.
@@ -276,6 +279,13 @@ impl Email {
             Some((local, Some(domain))) => format!("{local}@{domain}"),
             _ => self.0.clone(),
         }
+    }
+}
+
+/// Taken back as it was stored, as by `from_stored`.
+impl<'de> Deserialize<'de> for Description {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self)
     }
 }
 

@@ -109,7 +109,7 @@ macro_rules! area_rows {
 #[test]
 fn permissions_reach_as_far_as_the_committed_table_says() {
     let installation = [("of the installation", Installation)];
-    let mut all = area_rows![ReadAudit, WriteAudit].to_vec();
+    let mut all = area_rows![DeleteApplications, ReadApplications, WriteApplications, ReadAudit, WriteAudit].to_vec();
     all.extend([
         (DeletePartners::NAME, rows::<DeletePartners>(&installation)),
         (ReadPartners::NAME, rows::<ReadPartners>(&installation)),

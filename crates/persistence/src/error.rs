@@ -71,6 +71,8 @@ const UNIQUE: &[(&str, &str)] = &[
     ("uq_role_assignments", "role_assignments.user_id, role_assignments.role_id, role_assignments.anchor_key"),
     ("uq_signing_keys_current", "signing_keys.tenant_id"),
     ("uq_user_imports_active", "user_imports.tenant_id"),
+    ("pk_application_resources", "application_resources.owner_id, application_resources.uri"),
+    ("pk_applications", "applications.id"),
     ("pk_installation", "installation.id"),
     ("pk_partners", "partners.id"),
     ("pk_tenants", "tenants.id"),

@@ -22,6 +22,7 @@ pub use db::{
 };
 pub use error::{Error, Result};
 pub use repo::{
+    application::ApplicationFilter,
     assignment::AssignmentFilter,
     audit_list::AuditFilter,
     audit_seal::{SEALED_AT_ONCE, Unsealed},

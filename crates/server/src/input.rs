@@ -6,6 +6,7 @@
 
 mod attributes;
 mod declare;
+mod jwks;
 mod pairs;
 mod presence;
 mod raw;

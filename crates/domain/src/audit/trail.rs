@@ -212,6 +212,6 @@ mod tests {
             let uuid = Uuid::from_u128(7);
             assert_eq!(ResourceId::parse(&kind.text(uuid)).unwrap(), ResourceId { kind: *kind, uuid });
         }
-        assert!(ResourceId::parse("app_01h455vb4pex5vsknk084sn02q").is_err());
+        assert!(ResourceId::parse("whk_01h455vb4pex5vsknk084sn02q").is_err());
     }
 }

@@ -52,6 +52,9 @@ macro_rules! permissions {
 }
 
 permissions! {
+    "applications:delete" DeleteApplications on Area, "Delete applications.";
+    "applications:read" ReadApplications on Area, "See applications.";
+    "applications:write" WriteApplications on Area, "Create, change, suspend and activate applications, and make secrets for them.";
     "audit-events:read" ReadAudit on Area, "See the audit trail.";
     "audit:write" WriteAudit on Area, "Shorten how long audit events and ended sessions are kept. No wildcard stands for it.";
     "partners:delete" DeletePartners on Installation, "Delete partners with all their tenants.";
@@ -86,6 +89,7 @@ const WILDCARDS: &[&str] = &[
     "*:delete",
     "*:read",
     "*:write",
+    "applications:*",
     "audit-events:*",
     "partners:*",
     "permissions:*",

@@ -1,4 +1,4 @@
-//! Applications of tenants.
+//! Applications of the platform, of partners and of tenants.
 
 use sea_orm::entity::prelude::*;
 
@@ -7,10 +7,19 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    pub tenant_id: Uuid,
+    pub owner_id: Uuid,
     pub partner_id: Uuid,
+    pub tenant_id: Option<Uuid>,
     pub name: String,
+    pub application_type: String,
+    pub status: String,
+    pub metadata: String,
+    pub secrets: String,
+    pub last_used_at: Option<i64>,
     pub created_at: i64,
+    pub updated_at: i64,
+    pub deleted_at: Option<i64>,
+    pub version: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,6 +1,7 @@
 //! Rows as SeaORM sees them, one entity for each table. Nothing here leaves the crate.
 
 pub(crate) mod application;
+pub(crate) mod application_resource;
 pub(crate) mod assignment;
 pub(crate) mod audit_chain;
 pub(crate) mod audit_event;
@@ -31,6 +32,8 @@ pub(crate) mod user_import_reject;
 pub(crate) mod user_token;
 
 // Named by text alone so far.
+#[cfg(all(test, feature = "testing"))]
+pub(crate) mod application_term;
 #[cfg(all(test, feature = "testing"))]
 pub(crate) mod partner_term;
 #[cfg(all(test, feature = "testing"))]

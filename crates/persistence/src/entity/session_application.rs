@@ -6,10 +6,12 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "session_applications")]
 pub struct Model {
     pub tenant_id: Uuid,
+    pub partner_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
     pub session_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
     pub application_id: Uuid,
+    pub owner_id: Uuid,
     pub accessed_at: i64,
 }
 
@@ -17,8 +19,8 @@ pub struct Model {
 pub enum Relation {
     #[sea_orm(
         belongs_to = "super::application::Entity",
-        from = "(Column::TenantId, Column::ApplicationId)",
-        to = "(super::application::Column::TenantId, super::application::Column::Id)"
+        from = "(Column::OwnerId, Column::ApplicationId)",
+        to = "(super::application::Column::OwnerId, super::application::Column::Id)"
     )]
     Application,
     #[sea_orm(
@@ -27,6 +29,12 @@ pub enum Relation {
         to = "(super::session::Column::TenantId, super::session::Column::Id)"
     )]
     Session,
+    #[sea_orm(
+        belongs_to = "super::tenant::Entity",
+        from = "(Column::PartnerId, Column::TenantId)",
+        to = "(super::tenant::Column::PartnerId, super::tenant::Column::Id)"
+    )]
+    Tenant,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -1,67 +1,354 @@
-//! The applications that sessions were used with.
+//! Applications: OAuth clients.
 
 use gatehouse_domain::{
+    application::{
+        Application, ApplicationType, ClientSecret, ClientSecrets, Owner, RegisteredMetadata, ResourceUri, ScopeLevel,
+    },
     authz::TenantRef,
-    id::{ApplicationId, SessionId, TenantId},
+    id::{ApplicationId, PartnerId, SessionId, TenantId},
+    page::{Direction, Page, PageRequest},
+    partner::Status,
+    search::{Search, Searchable},
+    secret::TokenHash,
+    text::Name,
+    time::Timestamp,
 };
-use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict};
+use sea_orm::{
+    ColumnTrait, Condition, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Set,
+    sea_query::{Expr, LockType, OnConflict},
+};
+use uuid::Uuid;
 
 use crate::{
-    entity::{application, session_application},
-    error::Result,
-    scope::system::{System, WriteSystem},
+    entity::{
+        application::{ActiveModel, Column, Entity, Model},
+        application_resource as resource, installation, session_application, tenant,
+    },
+    error::{Error, Result},
+    repo::{
+        Home, Row, Versioned, exists, from_json,
+        list::{Stored, any, count},
+        term::{APPLICATION_TERMS, Terms},
+        to_json, word,
+    },
+    scope::{
+        PLATFORM, Scope, WriteScope,
+        system::{System, WriteSystem},
+    },
 };
 
-impl System<'_> {
-    /// The applications of a tenant, at most 200.
+/// The most APIs that are looked at for one application.
+const APIS_MAX: u64 = 100;
+
+/// Which applications are listed; what is empty is not asked for.
+#[derive(Debug, Clone, Default)]
+pub struct ApplicationFilter {
+    /// Of these tenants.
+    pub tenants: Vec<TenantId>,
+    /// Of these partners and of their tenants.
+    pub partners: Vec<PartnerId>,
+    /// With one of these standings.
+    pub statuses: Vec<Status>,
+    /// Of one of these types.
+    pub types: Vec<ApplicationType>,
+    /// Of one of these levels.
+    pub levels: Vec<ScopeLevel>,
+    /// Found by this.
+    pub search: Option<Search>,
+}
+
+fn owner_id(owner: Owner) -> Uuid {
+    owner.tenant().map_or_else(|| partner_id(owner), TenantId::uuid)
+}
+
+fn partner_id(owner: Owner) -> Uuid {
+    owner.partner().map_or(PLATFORM, PartnerId::uuid)
+}
+
+/// The owners of what can be used in a place: itself and those above.
+fn above(owner: Owner) -> [Uuid; 3] {
+    [owner_id(owner), partner_id(owner), PLATFORM]
+}
+
+/// The digest of a secret in hexadecimal digits, when it was made, and when it stops working.
+type StoredSecret = (String, i64, Option<i64>);
+
+fn stored(secret: &ClientSecret) -> StoredSecret {
+    let digest = secret.hash.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    (digest, secret.created_at.micros(), secret.expires_at.map(Timestamp::micros))
+}
+
+fn secret((digest, created_at, expires_at): StoredSecret) -> Result<ClientSecret> {
+    let mut bytes = [0; 32];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        let digits = digest.get(2 * at..2 * at + 2).ok_or(Error::Corrupt("client secret"))?;
+        *byte = u8::from_str_radix(digits, 16).map_err(|_| Error::Corrupt("client secret"))?;
+    }
+    Ok(ClientSecret {
+        hash: TokenHash::new(bytes),
+        created_at: Timestamp::from_micros(created_at),
+        expires_at: expires_at.map(Timestamp::from_micros),
+    })
+}
+
+impl Row for Application {
+    type Entity = Entity;
+    type Active = ActiveModel;
+
+    fn home(&self) -> Home {
+        Home { partner: PartnerId::from_uuid(partner_id(self.owner)), tenant: self.owner.tenant(), user: None }
+    }
+
+    fn terms(&self) -> Option<Terms> {
+        Some((APPLICATION_TERMS, Searchable::terms(self)))
+    }
+
+    fn uuid(&self) -> Uuid {
+        self.id.uuid()
+    }
+
+    fn insertable(&self) -> Result<ActiveModel> {
+        Ok(ActiveModel {
+            id: Set(self.id.uuid()),
+            owner_id: Set(owner_id(self.owner)),
+            partner_id: Set(partner_id(self.owner)),
+            tenant_id: Set(self.owner.tenant().map(TenantId::uuid)),
+            application_type: Set(self.kind.to_string()),
+            last_used_at: Set(None),
+            created_at: Set(self.created_at.micros()),
+            ..self.updatable()?
+        })
+    }
+}
+
+impl Versioned for Application {
+    fn version(&mut self) -> &mut i64 {
+        &mut self.version
+    }
+
+    // Whose it is and what it is never change, and that it was used is no change of it.
+    fn updatable(&self) -> Result<ActiveModel> {
+        Ok(ActiveModel {
+            name: Set(self.name.to_string()),
+            status: Set(self.status.to_string()),
+            metadata: Set(to_json(&self.metadata.draft())?),
+            secrets: Set(to_json(&self.secrets.iter().map(stored).collect::<Vec<_>>())?),
+            updated_at: Set(self.updated_at.micros()),
+            deleted_at: Set(self.deleted_at.map(Timestamp::micros)),
+            version: Set(self.version),
+            ..ActiveModel::default()
+        })
+    }
+}
+
+impl Stored for Application {
+    fn read(row: Model) -> Result<Self> {
+        let partner = PartnerId::from_uuid(row.partner_id);
+        let owner = match row.tenant_id {
+            Some(id) => Owner::Tenant(TenantRef { id: TenantId::from_uuid(id), partner_id: partner }),
+            None if row.partner_id == PLATFORM => Owner::Platform,
+            None => Owner::Partner(partner),
+        };
+        let secrets: Vec<StoredSecret> = from_json(&row.secrets, "client secret")?;
+        Ok(Self {
+            id: ApplicationId::from_uuid(row.id),
+            owner,
+            name: Name::from_stored(row.name),
+            kind: word(&row.application_type, "application type")?,
+            status: word(&row.status, "application status")?,
+            metadata: RegisteredMetadata::from_stored(from_json(&row.metadata, "client metadata")?),
+            secrets: ClientSecrets::from_stored(secrets.into_iter().map(secret).collect::<Result<_>>()?),
+            last_used_at: row.last_used_at.map(Timestamp::from_micros),
+            created_at: Timestamp::from_micros(row.created_at),
+            updated_at: Timestamp::from_micros(row.updated_at),
+            deleted_at: row.deleted_at.map(Timestamp::from_micros),
+            version: row.version,
+        })
+    }
+}
+
+/// The condition that an application is of a level.
+fn of_level(level: ScopeLevel) -> Expr {
+    match level {
+        ScopeLevel::Global => Column::OwnerId.eq(PLATFORM),
+        ScopeLevel::Partner => Column::TenantId.is_null().and(Column::OwnerId.ne(PLATFORM)),
+        ScopeLevel::Tenant => Column::TenantId.is_not_null(),
+    }
+}
+
+impl Scope<'_> {
+    /// One application, within or above.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn applications(&self, tenant: TenantId) -> Result<Vec<ApplicationId>> {
-        let applications = self.table::<application::Entity>().select().select_only().column(application::Column::Id);
-        let applications = applications.filter(application::Column::TenantId.eq(tenant.uuid()));
-        let ids = applications.order_by_asc(application::Column::Id).limit(200).into_tuple().all(&self.exec).await?;
-        Ok(ids.into_iter().map(ApplicationId::from_uuid).collect())
+    pub async fn application(&self, id: ApplicationId) -> Result<Option<Application>> {
+        let row = self.select_applications().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?;
+        row.map(Application::read).transpose()
+    }
+
+    /// One application within, deleted or not.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn application_even_deleted(&self, id: ApplicationId) -> Result<Option<Application>> {
+        self.one_even_deleted(id.uuid()).await
+    }
+
+    /// Applications within and above, by creation.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn applications(
+        &self,
+        filter: &ApplicationFilter,
+        direction: Direction,
+        page: &PageRequest,
+    ) -> Result<Page<Application>> {
+        let levels = filter.levels.iter().map(|level| of_level(*level)).reduce(ExprTrait::or);
+        let asked = Condition::all()
+            .add_option(any(Column::TenantId, filter.tenants.iter().map(|id| id.uuid())))
+            .add_option(any(Column::PartnerId, filter.partners.iter().map(|id| id.uuid())))
+            .add_option(any(Column::Status, filter.statuses.iter().map(|status| status.as_str())))
+            .add_option(any(Column::ApplicationType, filter.types.iter().map(|kind| kind.as_str())))
+            .add_option(levels);
+        let select = self.found_applications(self.select_applications().filter(asked), filter.search.as_ref());
+        self.page(select, Column::CreatedAt, direction, page).await
+    }
+}
+
+impl WriteScope<'_> {
+    /// One application within, locked until the transaction ends.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn application_locked(&self, id: ApplicationId) -> Result<Option<Application>> {
+        self.locked(id.uuid(), LockType::NoKeyUpdate).await
+    }
+
+    /// Makes an application be found by the APIs that it is.
+    ///
+    /// # Errors
+    /// [`Error::ScopeViolation`] when the application lies outside the scope.
+    pub async fn put_resources(&self, application: &Application) -> Result<()> {
+        let (home, owner) = (application.home(), owner_id(application.owner));
+        let former = self.table_of::<resource::Entity>(&home)?.delete();
+        let former = former.filter(resource::Column::OwnerId.eq(owner));
+        former.filter(resource::Column::ApplicationId.eq(application.id.uuid())).exec(&self.tx.writing()).await?;
+        let uris = application.metadata.resource_uris.iter().filter(|_| application.deleted_at.is_none());
+        let rows: Vec<_> = uris
+            .map(|uri| resource::Model { owner_id: owner, uri: uri.key(), application_id: application.id.uuid() })
+            .collect();
+        if !rows.is_empty() {
+            let rows = self.table_of::<resource::Entity>(&home)?.insert_many(rows);
+            rows.exec_without_returning(&self.tx.writing()).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes from the sessions of a tenant that moves the applications of the partner that it leaves.
+    ///
+    /// # Errors
+    /// [`Error::ScopeViolation`] when the tenant lies outside the scope.
+    pub async fn leave_applications(&self, tenant: TenantRef) -> Result<()> {
+        use session_application::Column as Used;
+        let of_partner = self.tx.table::<Entity>().select().select_only().column(Column::Id);
+        let of_partner = of_partner.filter(Column::OwnerId.eq(tenant.partner_id.uuid())).into_query();
+        let used = self.table_of::<session_application::Entity>(&tenant.into())?.delete();
+        let used = used.filter(Used::TenantId.eq(tenant.id.uuid())).filter(Used::ApplicationId.in_subquery(of_partner));
+        used.exec(&self.tx.writing()).await?;
+        Ok(())
+    }
+}
+
+impl System<'_> {
+    /// The applications that are APIs with one of these URIs for an owner: its own, and those of the owners above.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn apis(&self, owner: Owner, uris: &[ResourceUri]) -> Result<Vec<Application>> {
+        let ids = self.table::<resource::Entity>().select().select_only().column(resource::Column::ApplicationId);
+        let ids = ids.filter(resource::Column::OwnerId.is_in(above(owner)));
+        let ids =
+            ids.filter(Condition::all().add_option(any(resource::Column::Uri, uris.iter().map(ResourceUri::key))));
+        let apis = self.select::<Entity>().filter(Column::Id.in_subquery(ids.into_query())).limit(APIS_MAX);
+        apis.all(&self.exec).await?.into_iter().map(Application::read).collect()
     }
 }
 
 impl WriteSystem<'_> {
-    /// Makes an application.
+    /// Lets one transaction at a time say which APIs there are: whether a URI is taken is asked across owners.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn add_application(&self, tenant: TenantRef, id: ApplicationId, name: &str) -> Result<()> {
-        let row = application::Model {
-            id: id.uuid(),
-            tenant_id: tenant.id.uuid(),
-            partner_id: tenant.partner_id.uuid(),
-            name: name.to_owned(),
-            created_at: self.tx.now().micros(),
-        };
-        self.table::<application::Entity>().insert(row).exec_without_returning(&self.tx.writing()).await?;
+    pub async fn lock_resources(&self) -> Result<()> {
+        self.table::<installation::Entity>().select().lock(LockType::NoKeyUpdate).one(&self.exec).await?;
         Ok(())
+    }
+
+    /// Whether another application has one of the URIs of this one, where both can be used: with the same owner, above,
+    /// or below.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn resources_are_taken(&self, application: &Application) -> Result<bool> {
+        use resource::Column as Of;
+        let uris = application.metadata.resource_uris.iter().map(ResourceUri::key);
+        let others = self.table::<resource::Entity>().select().filter(Of::Uri.is_in(uris));
+        let others = others.filter(Of::ApplicationId.ne(application.id.uuid()));
+        let related = match application.owner {
+            Owner::Platform => Condition::all(),
+            Owner::Partner(partner) => {
+                let tenants = self.table::<tenant::Entity>().select().select_only().column(tenant::Column::Id);
+                let tenants = tenants.filter(tenant::Column::PartnerId.eq(partner.uuid())).into_query();
+                Condition::any().add(Of::OwnerId.is_in(above(application.owner))).add(Of::OwnerId.in_subquery(tenants))
+            }
+            Owner::Tenant(_) => Condition::all().add(Of::OwnerId.is_in(above(application.owner))),
+        };
+        exists(others.filter(related), self.exec).await
+    }
+
+    /// Whether a tenant has an API that its partner has too.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn resources_are_shared(&self, tenant: TenantRef) -> Result<bool> {
+        use resource::Column as Of;
+        let of = |owner: Uuid| self.table::<resource::Entity>().select().filter(Of::OwnerId.eq(owner));
+        let of_partner = of(tenant.partner_id.uuid()).select_only().column(Of::Uri).into_query();
+        exists(of(tenant.id.uuid()).filter(Of::Uri.in_subquery(of_partner)), self.exec).await
+    }
+
+    /// How many applications a tenant has.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub(crate) async fn count_applications(&self, tenant: TenantId) -> Result<u64> {
+        let own = self.select::<Entity>().filter(Column::OwnerId.eq(tenant.uuid()));
+        count(self.exec, own.filter(Column::DeletedAt.is_null())).await
     }
 
     /// Notes that a session was used with an application.
     ///
     /// # Errors
-    /// The database refuses the statement, or does not answer in time.
+    /// [`Error::Stale`] and others when the application cannot be used in the tenant: the database refuses the row.
     pub async fn add_session_application(
         &self,
         tenant: TenantRef,
         session: SessionId,
-        application: ApplicationId,
+        application: &Application,
     ) -> Result<()> {
-        use session_application::Column;
+        use session_application::Column as Used;
         let row = session_application::Model {
             tenant_id: tenant.id.uuid(),
+            partner_id: tenant.partner_id.uuid(),
             session_id: session.uuid(),
-            application_id: application.uuid(),
+            application_id: application.id.uuid(),
+            owner_id: owner_id(application.owner),
             accessed_at: self.tx.now().micros(),
         };
-        let mut again = OnConflict::columns([Column::SessionId, Column::ApplicationId]);
+        let mut again = OnConflict::columns([Used::SessionId, Used::ApplicationId]);
         let row = self.table::<session_application::Entity>().insert(row);
-        let row = row.on_conflict(again.update_column(Column::AccessedAt).to_owned());
+        let row = row.on_conflict(again.update_column(Used::AccessedAt).to_owned());
         row.exec_without_returning(&self.tx.writing()).await?;
         Ok(())
     }

@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use crate::{
     entity::{
-        assignment, idempotency_key, job, known_device, role, session, signing_key, tenant, user, user_import,
-        user_token,
+        application, application_resource, assignment, idempotency_key, job, known_device, role, session, signing_key,
+        tenant, user, user_import, user_token,
     },
     error::Result,
     repo::{Home, Row},
@@ -85,14 +85,15 @@ impl WriteScope<'_> {
         self.mark::<assignment::Entity>(&role.home(), of("role_id", role.id.uuid())).await
     }
 
-    /// Deletes what is in a tenant: users, roles, who holds what there, links under way; withdraws its signing
-    /// keys, and ends its imports.
+    /// Deletes what is in a tenant: users, roles, applications, who holds what there, links under way; withdraws its
+    /// signing keys, and ends its imports.
     ///
     /// # Errors
     /// [`crate::Error::ScopeViolation`] when the tenant lies outside the scope.
     pub async fn delete_below_tenant(&self, tenant: &Tenant) -> Result<()> {
         let (home, owned) = (tenant.home(), of("tenant_id", tenant.id.uuid()));
         self.delete_owned(&home, owned.clone(), owned).await?;
+        self.forget_resources(&home, of("owner_id", tenant.id.uuid())).await?;
         self.mark::<assignment::Entity>(&home, of("anchor_tenant_id", tenant.id.uuid())).await
     }
 
@@ -109,6 +110,8 @@ impl WriteScope<'_> {
         let suspended = tenant::ActiveModel { status: Set(Status::Suspended.to_string()), ..Default::default() };
         self.mark_and::<tenant::Entity>(&home, owned.clone(), |rows| rows.set(suspended)).await?;
         self.delete_owned(&home, owned, in_tenants("tenant_id")).await?;
+        self.forget_resources(&home, of("owner_id", id)).await?;
+        self.forget_resources(&home, in_tenants("owner_id")).await?;
         self.mark::<assignment::Entity>(&home, of("anchor_partner_id", id)).await?;
         self.mark::<assignment::Entity>(&home, in_tenants("anchor_tenant_id")).await
     }
@@ -148,6 +151,7 @@ impl WriteScope<'_> {
         let suspended = user::ActiveModel { status: Set(UserStatus::Suspended.to_string()), ..Default::default() };
         self.mark_and::<user::Entity>(home, owned.clone(), |rows| rows.set(suspended)).await?;
         self.mark::<role::Entity>(home, owned.clone()).await?;
+        self.mark::<application::Entity>(home, owned.clone()).await?;
         self.mark::<assignment::Entity>(home, owned).await?;
         let withdrawn = signing_key::ActiveModel {
             state: Set(KeyState::Withdrawn.to_string()),
@@ -168,6 +172,11 @@ impl WriteScope<'_> {
             user_import::Column::State.is_in([ImportState::Queued, ImportState::Running].map(ImportState::as_str));
         again(imports).filter(under_way).filter(of_tenants.clone()).exec(&db).await?;
         self.remove_links_and_devices(home, of_tenants).await
+    }
+
+    async fn forget_resources(&self, home: &Home, rows: Expr) -> Result<()> {
+        self.table_of::<application_resource::Entity>(home)?.delete().filter(rows).exec(&self.tx.writing()).await?;
+        Ok(())
     }
 
     async fn remove_links_and_devices(&self, home: &Home, rows: Expr) -> Result<()> {

@@ -20,14 +20,27 @@ impl WriteSystem<'_> {
     /// # Errors
     /// [`Error::Stale`] when the tenant is gone or moved.
     pub async fn user_quota(&self, tenant: TenantRef) -> Result<Usage> {
-        let users = self.select::<tenant::Entity>().select_only().column(tenant::Column::Users);
-        let users = users.column(partner::Column::MaxUsersPerTenant);
-        let mut users = users
+        self.quota(self.tenant_row(tenant, partner::Column::MaxUsersPerTenant)).await
+    }
+
+    /// The same of applications.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when the tenant is gone or moved.
+    pub async fn application_quota(&self, tenant: TenantRef) -> Result<Usage> {
+        let Usage { most, .. } = self.quota(self.tenant_row(tenant, partner::Column::MaxApplicationsPerTenant)).await?;
+        Ok(Usage { used: self.count_applications(tenant.id).await?, most })
+    }
+
+    /// How many users a tenant has, and a limit of its partner, under the lock of the tenant.
+    fn tenant_row(&self, tenant: TenantRef, limit: partner::Column) -> Select<tenant::Entity> {
+        let row = self.select::<tenant::Entity>().select_only().column(tenant::Column::Users).column(limit);
+        let mut row = row
             .join(JoinType::InnerJoin, tenant::Relation::Partner.def())
             .filter(tenant::Column::Id.eq(tenant.id.uuid()))
             .filter(tenant::Column::PartnerId.eq(tenant.partner_id.uuid()));
-        QueryTrait::query(&mut users).lock_with_tables(LockType::NoKeyUpdate, [tenant::Entity]);
-        self.quota(users).await
+        QueryTrait::query(&mut row).lock_with_tables(LockType::NoKeyUpdate, [tenant::Entity]);
+        row
     }
 
     /// The tenants of a partner and the most that it may have. Held until the transaction ends.

@@ -1,6 +1,7 @@
-//! The terms that users, tenants and partners are found by. A search is a range of one index for each of its words.
+//! The terms that users, applications, tenants and partners are found by. A search is a range of one index for each of its words.
 
 use gatehouse_domain::{
+    authz::Reach,
     id::{PartnerId, TenantId, UserId},
     search::Search,
 };
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     db::WriteTx,
-    entity::{tenant, user},
+    entity::{application, tenant, user},
     error::{Error, Result},
     repo::{Row, list::any, sql::power_of_two},
     scope::{
@@ -43,6 +44,8 @@ pub struct TermTable {
 }
 
 pub(crate) const USER_TERMS: TermTable = TermTable { name: "user_terms", id: "user_id", of_tenant: true };
+pub(crate) const APPLICATION_TERMS: TermTable =
+    TermTable { name: "application_terms", id: "application_id", of_tenant: false };
 pub(crate) const TENANT_TERMS: TermTable = TermTable { name: "tenant_terms", id: "tenant_id", of_tenant: false };
 pub(crate) const PARTNER_TERMS: TermTable = TermTable { name: "partner_terms", id: "partner_id", of_tenant: false };
 
@@ -95,6 +98,30 @@ impl Scope<'_> {
         let within = self.select::<tenant::Entity>().filter(asked);
         let within = within.select_only().column(tenant::Column::Id).into_query();
         select.filter(USER_TERMS.finds::<user::Entity>(search, Some(&within)))
+    }
+}
+
+impl Scope<'_> {
+    /// Those applications that are found. A partner and a tenant see few beside all that there are: each of these is
+    /// asked for its terms, not the terms for theirs.
+    pub(crate) fn found_applications(
+        &self,
+        select: Select<application::Entity>,
+        search: Option<&Search>,
+    ) -> Select<application::Entity> {
+        use sea_orm::QueryFilter;
+        let Some(search) = search.filter(|_| self.reach != Reach::Platform) else {
+            return found(select, APPLICATION_TERMS, search);
+        };
+        let has = |prefix: &str| {
+            let mut has = APPLICATION_TERMS.beginning(prefix);
+            has.and_where(
+                Expr::col((APPLICATION_TERMS.name, APPLICATION_TERMS.id))
+                    .equals((application::Entity, application::Column::Id)),
+            );
+            Expr::exists(has)
+        };
+        select.filter(search.prefixes().fold(Condition::all(), |all, prefix| all.add(has(prefix))))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The only files that may reach for a table: here every statement gets the predicate of its grant.
 
+mod above;
 mod shown;
 pub(crate) mod system;
 mod table;
@@ -7,6 +8,7 @@ pub(crate) mod text;
 
 use std::ops::Deref;
 
+pub(crate) use above::PLATFORM;
 use gatehouse_domain::{
     audit::{Event, Refused},
     authz::{ActorsShown, Grant, Permission, Reach},
@@ -74,6 +76,7 @@ macro_rules! owned {
 }
 
 owned! {
+    application: PartnerId, TenantId, , DeletedAt;
     partner: Id, , , DeletedAt;
     tenant: PartnerId, Id, , DeletedAt;
     user: PartnerId, TenantId, Id, DeletedAt;

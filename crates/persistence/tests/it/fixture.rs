@@ -9,6 +9,7 @@ use std::{
 };
 
 use gatehouse_domain::{
+    application::{Application, ApplicationType, ClientMetadata, NewApplication, Owner, ResourceUri},
     authz::{
         Actor, Area, Authority, By, Grant, Installation, Permission, RevokeSessions, SystemReason, TenantRef,
         WriteTenants, authorize,
@@ -198,6 +199,26 @@ pub fn new_session(user: &User, now: Timestamp) -> NewSession {
         authentication: authentication(user),
         refresh_hash: TokenHash::new(hash),
     }
+}
+
+/// An application that is an API of the same name.
+pub fn new_application(owner: Owner, name: &str) -> Changed<Application> {
+    let mut metadata = ClientMetadata::of(ApplicationType::Service);
+    metadata.resource_uris = vec![ResourceUri::parse(&format!("urn:example:{name}")).unwrap()];
+    let new = NewApplication {
+        id: ApplicationId::from_parts(NOW.unix_millis(), bytes()),
+        owner,
+        name: Name::parse(name).unwrap(),
+        kind: ApplicationType::Service,
+        metadata: metadata.register(ApplicationType::Service).unwrap(),
+        secret: TokenHash::new([9; 32]),
+    };
+    Application::create(new, &caller(), NOW).unwrap()
+}
+
+pub async fn application(db: &Db, owner: Owner, name: &str) -> Application {
+    let changed = new_application(owner, name);
+    write(db, NOW, async move |tx| tx.system(SYSTEM).insert(changed.clone()).await).await.unwrap()
 }
 
 pub async fn session(db: &Db, user: &User, now: Timestamp) -> Session {

@@ -4,6 +4,7 @@
 
 mod fixture;
 
+mod applications;
 mod counts;
 mod deletion;
 mod isolation;

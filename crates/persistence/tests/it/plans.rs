@@ -64,6 +64,7 @@ macro_rules! surveys {
 }
 
 // Behind the macro, which it uses.
+mod applications;
 mod changes;
 mod imports;
 
@@ -287,7 +288,6 @@ surveys! {
         survey.look("facts", system.tenant_facts(at.id, NOW)).await;
         survey.look("facts by slug", system.tenant_facts_by_slug(&survey.tenant.slug.clone(), NOW)).await;
         survey.look("keys", system.keys(at.id)).await;
-        survey.look("applications", system.applications(at.id)).await;
         let (user, hash) = (ada.clone(), PasswordHash::new(HASH.into()));
         survey.look("admit", write(&db, NOW, async move |tx| tx.system(SYSTEM).admit(&user, &hash, &KEYS).await)).await;
         let user = ada.clone();

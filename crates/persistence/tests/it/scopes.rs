@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
+    application::{Application, Owner},
     audit::{Fields, ResourceId, ResourceKind},
     authz::{
         Actor, Area, Grant, Oneself, Permission, PermissionSet, Presence, Right, TenantRef, UserActor, WriteUsers,
@@ -24,8 +25,8 @@ use gatehouse_domain::{
     user::{Purpose, User, UserPatch},
 };
 use gatehouse_persistence::{
-    AssignmentFilter, AuditFilter, Db, Error, NewJob, PartnerFilter, Result, RoleFilter, Scope, SessionFilter,
-    SessionSort, TenantFilter, UserFilter, UserSort, WriteScope, db_tests,
+    ApplicationFilter, AssignmentFilter, AuditFilter, Db, Error, NewJob, PartnerFilter, Result, RoleFilter, Scope,
+    SessionFilter, SessionSort, TenantFilter, UserFilter, UserSort, WriteScope, db_tests,
 };
 
 use crate::{fixture::*, text::sources};
@@ -44,6 +45,7 @@ struct Theirs {
     session: Session,
     role: Role,
     assignment: Assignment,
+    application: Application,
     import: Import,
     event: AuditEventId,
 }
@@ -72,7 +74,9 @@ async fn theirs(db: &Db, partner: &Partner, tenant: &Tenant, name: &str) -> Thei
         ..AuditFilter::default()
     };
     let event = db.system(SYSTEM).audit_events(&events, WAY, &page(1, 1)).await.unwrap().items[0].id;
-    Theirs { event, partner: partner.clone(), tenant: tenant.clone(), user, session, role, assignment, import }
+    let application = application(db, Owner::Tenant(at), "api").await;
+    let (partner, tenant) = (partner.clone(), tenant.clone());
+    Theirs { event, partner, tenant, user, session, role, assignment, application, import }
 }
 
 fn assignment(
@@ -125,6 +129,12 @@ async fn is_hidden(method: &str, scope: &Scope<'_>, of: &Theirs) -> Option<bool>
         ..AuditFilter::default()
     };
     Some(match method {
+        "application" => none(scope.application(of.application.id).await),
+        "application_even_deleted" => none(scope.application_even_deleted(of.application.id).await),
+        "applications" => {
+            let list = scope.applications(&ApplicationFilter::default(), WAY, &at).await;
+            hides(list, |list| list.items.iter().any(|application| application.id == of.application.id))
+        }
         "assignment" => none(scope.assignment(of.assignment.id).await),
         "assignment_even_deleted" => none(scope.assignment_even_deleted(of.assignment.id).await),
         "assignments" => {
@@ -212,6 +222,9 @@ async fn is_refused(method: &str, scope: &WriteScope<'_>, of: &Theirs) -> Option
         "insert" => refuses(scope.insert(new_role()).await),
         "insert_many" => refuses(scope.insert_many(vec![new_role()]).await),
         "update" => refuses(scope.update(rename()).await),
+        "application_locked" => none(scope.application_locked(of.application.id).await),
+        "put_resources" => refuses(scope.put_resources(&of.application).await),
+        "leave_applications" => refuses(scope.leave_applications(at).await),
         "partner_locked" => none(scope.partner_locked(of.partner.id).await),
         "tenant_locked" => none(scope.tenant_locked(of.tenant.id).await),
         "role_locked" => none(scope.role_locked(of.role.id).await),
@@ -303,7 +316,8 @@ async fn everything(db: &Db, of: &Theirs) -> String {
     let session = system.session(of.session.id).await.unwrap();
     let (role, tenant) = (system.role(of.role.id).await.unwrap(), system.tenant(of.tenant.id).await.unwrap());
     let (assignment, import) = (system.assignment(of.assignment.id).await, system.import(of.import.id).await);
-    format!("{user:?} {session:?} {role:?} {tenant:?} {:?} {:?}", assignment.unwrap(), import.unwrap())
+    let application = system.application(of.application.id).await.unwrap();
+    format!("{user:?} {session:?} {role:?} {tenant:?} {application:?} {:?} {:?}", assignment.unwrap(), import.unwrap())
 }
 
 db_tests! {

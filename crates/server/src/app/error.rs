@@ -116,6 +116,7 @@ impl From<Storage> for Error {
             Storage::Conflict("uq_users_username" | "uq_users_email") => Self::AlreadyRegistered,
             Storage::Conflict("uq_partners_slug" | "uq_tenants_slug") => Self::Conflict("The slug is taken.".into()),
             Storage::Conflict("uq_roles_name") => Self::Conflict("The tenant has a role of that name.".into()),
+            Storage::Conflict("pk_application_resources") => Self::Conflict("Another application is that API.".into()),
             Storage::Conflict("uq_role_assignments") => {
                 Self::Conflict("The user holds that role there already.".into())
             }

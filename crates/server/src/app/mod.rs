@@ -8,6 +8,7 @@
 //! is below them.
 
 pub mod account;
+pub mod applications;
 pub mod attempts;
 pub mod audit;
 pub mod authority;

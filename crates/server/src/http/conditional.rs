@@ -16,6 +16,7 @@ use actix_web::{
     web::Data,
 };
 use gatehouse_domain::{
+    application::Application,
     issue::{Fault, Issues},
     partner::Partner,
     role::{Assignment, Role},
@@ -50,6 +51,12 @@ const HEADER_MAX: usize = 4096;
 pub trait Revision {
     /// Its id, and how often it was changed.
     fn revision(&self) -> (Uuid, i64);
+}
+
+impl Revision for Application {
+    fn revision(&self) -> (Uuid, i64) {
+        (self.id.uuid(), self.version)
+    }
 }
 
 impl Revision for Partner {

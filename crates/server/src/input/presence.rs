@@ -104,14 +104,14 @@ impl<const DEFAULT: bool> Field for Flag<DEFAULT> {
     }
 }
 
-/// A list of 1 to `MAX` items.
+/// A list of `MIN` to `MAX` items.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Many<T, const MAX: usize>(pub Vec<T>);
+pub struct Many<T, const MAX: usize, const MIN: usize = 1>(pub Vec<T>);
 
-impl<T: Field, const MAX: usize> Field for Many<T, MAX> {
+impl<T: Field, const MAX: usize, const MIN: usize> Field for Many<T, MAX, MIN> {
     fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
         let Raw::Array(items) = raw else { return at.fault(Fault::new("list_type", "must be a list")) };
-        if items.is_empty() {
+        if items.len() < MIN {
             return at.fault(Fault::new("too_short", "must not be empty"));
         }
         if items.len() > MAX {
@@ -124,7 +124,7 @@ impl<T: Field, const MAX: usize> Field for Many<T, MAX> {
     }
 
     fn schema() -> RefOr<Schema> {
-        ArrayBuilder::new().items(T::schema()).min_items(Some(1)).max_items(Some(MAX)).into()
+        ArrayBuilder::new().items(T::schema()).min_items((MIN > 0).then_some(MIN)).max_items(Some(MAX)).into()
     }
 
     fn referenced(schemas: &mut Vec<(String, RefOr<Schema>)>) {

@@ -1,6 +1,7 @@
 //! How each type is read from a text or from JSON.
 
 use gatehouse_domain::{
+    application::{self, Origin, RedirectUri, ResourceUri, ScopeName},
     audit,
     authz::PermissionPattern,
     id::{ApplicationId, AssignmentId, PartnerId, RoleId, SessionId, TenantId, UserId},
@@ -11,7 +12,7 @@ use gatehouse_domain::{
     search::Search,
     settings::{self, Bounded},
     tenant::{Colour, HttpsUrl},
-    text::{DisplayName, Email, Name, Phone, Slug, Username},
+    text::{Description, DisplayName, Email, Name, Phone, Slug, Username},
     time::Timestamp,
     user,
     word::Word,
@@ -95,81 +96,26 @@ impl<T: Word> Rules<T> for OneOf {
     }
 }
 
-impl Text for Username {
-    type By = Parsed;
+/// Says by which rules types are read.
+macro_rules! texts {
+    ($($rules:ident: $($type:path)*;)*) => {
+        $($(impl Text for $type {
+            type By = $rules;
+        })*)*
+    };
 }
-impl Text for Email {
-    type By = Parsed;
+
+texts! {
+    Parsed:
+    Username Email DisplayName Name Phone Slug Password Timestamp PartnerId TenantId UserId RoleId
+    AssignmentId SessionId ApplicationId HttpsUrl Colour Description RedirectUri Origin ResourceUri ScopeName;
+    OneOf:
+    partner::Status user::UserStatus settings::Registration settings::SessionLimitAction
+    settings::RefreshReuse audit::Action audit::AuditResult audit::ResourceKind application::ScopeLevel
+    application::ApplicationType application::GrantType application::ClientAuthMethod
+    application::SigningAlgorithm application::Profile;
 }
-impl Text for DisplayName {
-    type By = Parsed;
-}
-impl Text for Name {
-    type By = Parsed;
-}
-impl Text for Phone {
-    type By = Parsed;
-}
-impl Text for Slug {
-    type By = Parsed;
-}
-impl Text for Password {
-    type By = Parsed;
-}
-impl Text for Timestamp {
-    type By = Parsed;
-}
-impl Text for PartnerId {
-    type By = Parsed;
-}
-impl Text for TenantId {
-    type By = Parsed;
-}
-impl Text for UserId {
-    type By = Parsed;
-}
-impl Text for RoleId {
-    type By = Parsed;
-}
-impl Text for AssignmentId {
-    type By = Parsed;
-}
-impl Text for SessionId {
-    type By = Parsed;
-}
-impl Text for ApplicationId {
-    type By = Parsed;
-}
-impl Text for HttpsUrl {
-    type By = Parsed;
-}
-impl Text for Colour {
-    type By = Parsed;
-}
-impl Text for partner::Status {
-    type By = OneOf;
-}
-impl Text for user::UserStatus {
-    type By = OneOf;
-}
-impl Text for settings::Registration {
-    type By = OneOf;
-}
-impl Text for settings::SessionLimitAction {
-    type By = OneOf;
-}
-impl Text for settings::RefreshReuse {
-    type By = OneOf;
-}
-impl Text for audit::Action {
-    type By = OneOf;
-}
-impl Text for audit::AuditResult {
-    type By = OneOf;
-}
-impl Text for audit::ResourceKind {
-    type By = OneOf;
-}
+
 fn word_schema<T: Word>() -> RefOr<Schema> {
     let words: Vec<_> = T::ALL.iter().map(|(_, word)| *word).collect();
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()

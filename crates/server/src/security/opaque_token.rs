@@ -1,4 +1,4 @@
-//! Opaque tokens: refresh tokens, setup tokens, those of invitations and other links.
+//! Opaque tokens: refresh tokens, setup tokens, those of invitations and other links, secrets of applications.
 //!
 //! A refresh token is `ghr_` and base64url of: session id (16 bytes), generation (4), 256 random bits, and an
 //! authentication code (16) over these. The code lets a token that was spent long ago be recognised as ours without
@@ -23,6 +23,7 @@ const INVITATION_PREFIX: &str = "ghi_";
 const RESET_PREFIX: &str = "ghw_";
 const VERIFICATION_PREFIX: &str = "ghv_";
 const DEVICE_PREFIX: &str = "ghd_";
+const CLIENT_SECRET_PREFIX: &str = "ghk_";
 const BODY_LEN: usize = 16 + 4 + 32;
 
 /// A fresh refresh token.
@@ -89,6 +90,12 @@ pub fn mint_reset(env: &Env) -> NewToken {
 #[must_use]
 pub fn mint_verification(env: &Env) -> NewToken {
     issue(VERIFICATION_PREFIX, &env.random::<32>())
+}
+
+/// Makes the secret of an application: `ghk_` and 256 random bits.
+#[must_use]
+pub fn mint_client_secret(env: &Env) -> NewToken {
+    issue(CLIENT_SECRET_PREFIX, &env.random::<32>())
 }
 
 /// Makes the token of a device: `ghd_` and 256 random bits. Its digest is keyed.

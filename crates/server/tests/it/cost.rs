@@ -112,13 +112,14 @@ api_tests! {
             let person = world.person(&tenant, &format!("p{i}")).await;
             let role = world.role(&tenant, &format!("r{i}"), &["sessions:read"]).await;
             world.give(&person, &role, json!({"level": "tenant", "tenant_id": tenant.id})).await;
+            world.application(&tenant, &format!("a{i}")).await;
         }
-        for list in ["partners", "tenants", "users", "roles", "role-assignments", "permissions"] {
+        for list in ["partners", "tenants", "users", "roles", "role-assignments", "applications", "permissions"] {
             let [one, all] = [1, 200].map(|per_page| format!("/admin/{list}?per_page={per_page}"));
             let (one, all) = (get(&world, &admin, &one).await, get(&world, &admin, &all).await);
             assert!(one <= 3 && all <= 3, "{list}: {one}, {all}");
         }
-        for search in ["users?search=p", "users?search=p1%20@acme&status=ACTIVE", "tenants?search=a", "partners?search=a"] {
+        for search in ["users?search=p", "users?search=p1%20@acme&status=ACTIVE", "tenants?search=a", "partners?search=a", "applications?search=a1&status=ACTIVE&application_type=SERVICE&scope_level=TENANT"] {
             let [one, all] = [1, 200].map(|per_page| format!("/admin/{search}&per_page={per_page}"));
             let (one, all) = (get(&world, &admin, &one).await, get(&world, &admin, &all).await);
             assert!(one <= 3 && all <= 3, "{search}: {one}, {all}");

@@ -56,6 +56,7 @@ impl Stage {
             role,
             spare_role,
             assignment,
+            application: world.application(&other, "shown").await,
             event: event(world, &other).await,
             import: import(world, &other.id).await,
             email: "m@example.com".to_owned(),

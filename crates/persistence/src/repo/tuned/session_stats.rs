@@ -44,7 +44,7 @@ impl Scope<'_> {
             sql.push(
                 "SELECT a.id, a.name, COUNT(*) AS n FROM session_applications x CROSS JOIN sessions s \
                  CROSS JOIN applications a WHERE s.tenant_id = x.tenant_id AND s.id = x.session_id \
-                 AND s.ended_at IS NULL AND a.tenant_id = x.tenant_id AND a.id = x.application_id AND s.ends_at > ",
+                 AND s.ended_at IS NULL AND a.id = x.application_id AND s.ends_at > ",
             );
             sql.bind(now.micros()).push(" AND x.tenant_id");
         })?;

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnect
 use uuid::Uuid;
 
 /// The tables that grow with a tenant. Those of partners, tenants, keys and counters are short beside them.
-const LARGE: [&str; 13] = [
+const LARGE: [&str; 15] = [
     "idempotency_keys",
     "sessions",
     "users",
@@ -15,6 +15,8 @@ const LARGE: [&str; 13] = [
     "roles",
     "session_applications",
     "applications",
+    "application_terms",
+    "application_resources",
     "jobs",
     "throttles",
     "audit_events",
@@ -93,7 +95,7 @@ async fn sqlite(connection: &mut SqliteConnection, sql: &str) -> Vec<String> {
             let mut words = other.split_whitespace();
             let is_read = matches!(words.next(), Some("SCAN" | "SEARCH"));
             let table = table(sql, words.next().unwrap_or_default());
-            // A session has few applications.
+            // A session has few applications, and so has a tenant.
             is_read && LARGE.contains(&table) && !table.ends_with("applications")
         });
         if step.starts_with("USE TEMP B-TREE FOR ORDER BY") && reads_large && !is_short {

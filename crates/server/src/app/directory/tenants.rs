@@ -16,6 +16,7 @@ use gatehouse_persistence::{Db, WriteTx};
 use crate::{
     app::{
         App, Error, Result,
+        applications::applications_fit,
         effects::{Mode, change, end},
         platform::Keys,
         request::{Idempotency, client::RequestMeta},
@@ -151,9 +152,13 @@ impl Tenants<'_> {
             none_is_loosened(&after, &decided, &SETTINGS, &defaults)?;
             let area = Area::Tenant(TenantRef { id, partner_id: partner });
             evidence_is_kept(tx, &grant, area, [&before, &after], &defaults).await?;
+            if tenant.partner_id != partner {
+                scope.leave_applications(from).await?;
+            }
             let tenant = scope.update(changed).await?;
             if tenant.partner_id != partner {
                 its_users_fit(tx, tenant.reference()).await?;
+                applications_fit(tx, tenant.reference()).await?;
                 // Whoever was giving a role here has done so by now, or waits until the tenant has moved.
                 for tie in scope.ties(from).await? {
                     scope.update(tie.end_with_move(&grant.by(), tx.now())).await?;

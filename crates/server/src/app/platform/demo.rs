@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gatehouse_domain::{
+    application::{Application, ApplicationType, ClientMetadata, NewApplication, Owner},
     authz::{Authority, By, SystemReason},
     change::Changed,
     id::{ApplicationId, AssignmentId, PartnerId, SessionId, TenantId, UserId},
@@ -21,7 +22,10 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::{ChangeContext, WriteTx};
 
-use crate::app::{Error, Result, account::password::password_issue, platform::Demo, sign_in::factor::Factor};
+use crate::{
+    app::{Error, Result, account::password::password_issue, platform::Demo, sign_in::factor::Factor},
+    security::opaque_token,
+};
 
 /// An account to try.
 #[derive(Debug, Clone)]
@@ -50,6 +54,7 @@ const NAMES: [&str; 20] = [
     "ada", "bruno", "carla", "dmitri", "elena", "farid", "greta", "hugo", "ines", "jonas", "kira", "luis", "mara",
     "nils", "olga", "pablo", "quinn", "rosa", "sven", "tara",
 ];
+const APPLICATIONS: [(&str, ApplicationType); 2] = [("Wiki", ApplicationType::Web), ("Mail", ApplicationType::Spa)];
 const AGENTS: [&str; 7] = [
     "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
@@ -117,8 +122,8 @@ impl Demo<'_> {
         let mut logins = Vec::new();
         let mut dice = Dice(42);
         for (name, slug, partner) in TENANTS {
-            let (tenant, users) = self.demo_tenant(name, slug, partner_ids[partner], &hash, now).await?;
-            self.demo_sessions(&tenant, &users, &mut dice, now).await?;
+            let (tenant, users, apps) = self.demo_tenant(name, slug, partner_ids[partner], &hash, now).await?;
+            self.demo_sessions(&tenant, &users, &apps, &mut dice, now).await?;
             if slug == "alder" {
                 self.demo_administrators(&tenant, &users, partner_ids[partner], &mut logins, now).await?;
             }
@@ -133,7 +138,7 @@ impl Demo<'_> {
         partner: PartnerId,
         hash: &PasswordHash,
         now: Timestamp,
-    ) -> Result<(Tenant, Vec<User>)> {
+    ) -> Result<(Tenant, Vec<User>, Vec<Application>)> {
         let (by, created) = (self.db.system(REASON).by(), now.minus(DAY * 45));
         let settings = Settings { registration: Some(Registration::Open), ..Settings::default() };
         let new = NewTenant {
@@ -161,8 +166,10 @@ impl Demo<'_> {
         }
         let stored = tenant.value().clone();
         let people = users.iter().map(|user| user.value().user.clone()).collect();
-        let apps: Vec<_> =
-            ["Wiki", "Mail"].into_iter().map(|name| (self.env.id(ApplicationId::from_parts), name)).collect();
+        let owner = Owner::Tenant(stored.reference());
+        let apps = APPLICATIONS.map(|(name, kind)| self.demo_application(name, kind, owner, slug, created));
+        let apps = apps.into_iter().collect::<Result<Vec<_>>>()?;
+        let made = apps.iter().map(|app| app.value().clone()).collect();
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(REASON);
             system.insert(tenant.clone()).await?;
@@ -170,19 +177,47 @@ impl Demo<'_> {
             for user in &users {
                 system.insert(user.clone()).await?;
             }
-            for (id, name) in &apps {
-                system.add_application(tenant.value().reference(), *id, name).await?;
+            for app in &apps {
+                system.insert(app.clone()).await?;
             }
             Ok::<_, Error>(())
         };
         self.db.write(ChangeContext::at(created), work).await?;
-        Ok((stored, people))
+        Ok((stored, people, made))
+    }
+
+    fn demo_application(
+        &self,
+        name: &str,
+        kind: ApplicationType,
+        owner: Owner,
+        slug: &str,
+        created: Timestamp,
+    ) -> Result<Changed<Application>> {
+        let mut metadata = ClientMetadata::of(kind);
+        metadata.redirect_uris = vec![own(&format!("https://{}.{slug}.example/callback", name.to_lowercase()))?];
+        metadata.allowed_origins = metadata.origins();
+        let new = NewApplication {
+            id: ApplicationId::from_parts(created.unix_millis(), self.env.random()),
+            owner,
+            name: own(name)?,
+            kind,
+            metadata: metadata.register(kind)?,
+            secret: opaque_token::mint_client_secret(self.env).hash,
+        };
+        Ok(Application::create(new, &Authority::system(REASON), created)?)
     }
 
     /// A month of sign-ins, most of them over by now.
-    async fn demo_sessions(&self, tenant: &Tenant, users: &[User], dice: &mut Dice, now: Timestamp) -> Result<()> {
+    async fn demo_sessions(
+        &self,
+        tenant: &Tenant,
+        users: &[User],
+        apps: &[Application],
+        dice: &mut Dice,
+        now: Timestamp,
+    ) -> Result<()> {
         let policy = tenant.settings.policy(self.defaults);
-        let apps = self.db.system(REASON).applications(tenant.id).await?;
         for user in users {
             let proofs = Proofs::<Factor>::password();
             let Judgement::Complete(authentication) = proofs.judge(user, Vec::new(), &policy) else { continue };
@@ -208,7 +243,7 @@ impl Demo<'_> {
                 let session = Session::start(new, &policy, began);
                 let ends = began.plus(HOUR * u32::try_from(1 + dice.roll(200)).unwrap_or(1));
                 let reason = [EndReason::Logout, EndReason::Logout, EndReason::User, EndReason::Admin][dice.roll(4)];
-                let used = if apps.is_empty() { None } else { Some(apps[dice.roll(apps.len())]) };
+                let used = apps.get(dice.roll(apps.len())).cloned();
                 sessions.push((session, (ends < now).then_some((ends, reason)), used));
             }
             let by_user = By::oneself(user.id, None);
@@ -217,7 +252,7 @@ impl Demo<'_> {
                 for (started, end, used) in &sessions {
                     let session = tx.system(REASON).insert(started.clone()).await?;
                     if let Some(application) = used {
-                        tx.system(REASON).add_session_application(tenant, session.id, *application).await?;
+                        tx.system(REASON).add_session_application(tenant, session.id, application).await?;
                     }
                     if let Some((at, reason)) = end
                         && session.status(*at) == SessionStatus::Active

@@ -222,8 +222,13 @@ impl Field {
 
     /// What was given, as the body has it; nothing if nothing was.
     pub fn json(&self, values: Vec<String>) -> Result<Option<Value>, Exit> {
+        let wrong = |value: &str| Exit::Usage(format!("--{} takes JSON of its type, not {value}", self.flag()));
+        let read = |value: String| serde_json::from_str::<Value>(&value).map_err(|_| wrong(&value));
         if self.is("array") && !values.is_empty() {
-            return Ok(Some(values.into()));
+            let are_objects = self.schema["items"]["$ref"].is_string();
+            let items =
+                if are_objects { values.into_iter().map(read).collect::<Result<_, _>>()? } else { values.into() };
+            return Ok(Some(items));
         }
         let Some(value) = values.into_iter().next() else { return Ok(None) };
         if value == "null" && self.is("null") {
@@ -232,7 +237,6 @@ impl Field {
         if self.is("string") || self.schema["enum"].is_array() {
             return Ok(Some(value.into()));
         }
-        let wrong = |_| Exit::Usage(format!("--{} takes JSON of its type, not {value}", self.flag()));
-        serde_json::from_str(&value).map(Some).map_err(wrong)
+        read(value).map(Some)
     }
 }

@@ -21,7 +21,7 @@ const ACTIVE: &[(&str, &str)] = &[("status", "ACTIVE")];
 pub(super) const WITHOUT: [&str; 3] =
     ["admin.me.scope.get", "admin.tenants.user_imports.create", "admin.tenants.users.download"];
 
-pub(super) const RESOURCES: [Resource; 8] = [
+pub(super) const RESOURCES: [Resource; 9] = [
     Resource {
         name: "platform",
         about: "What holds everywhere",
@@ -112,6 +112,21 @@ pub(super) const RESOURCES: [Resource; 8] = [
             ("assignment", "admin.role_assignments.get", &[]),
             ("extend", "admin.role_assignments.update", &[]),
             ("permissions", "admin.permissions.list", &[]),
+        ],
+    },
+    Resource {
+        name: "application",
+        about: "Applications: OAuth clients",
+        columns: &["id", "name", "application_type", "scope_level", "status", "tenant_id"],
+        verbs: &[
+            ("list", "admin.applications.list", &[]),
+            ("show", "admin.applications.get", &[]),
+            ("create", "admin.applications.create", &[]),
+            ("update", "admin.applications.update", &[]),
+            ("suspend", "admin.applications.update", SUSPENDED),
+            ("activate", "admin.applications.update", ACTIVE),
+            ("delete", "admin.applications.delete", &[]),
+            ("rotate-secret", "admin.applications.rotate_secret", &[]),
         ],
     },
     Resource {

@@ -1,6 +1,8 @@
 //! The API: one file per resource, its DTOs and handlers together. What is found both under `/admin` and under
 //! `/tenants/{tenant_id}` is one resource, whose handlers are mounted twice.
 
+pub mod application;
+pub mod applications;
 pub mod assignments;
 pub mod audit;
 pub mod auth;
@@ -38,6 +40,7 @@ pub fn mount(operations: &mut Operations) {
     users::mount(operations);
     roles::mount(operations);
     assignments::mount(operations);
+    applications::mount(operations);
     settings::mount(operations);
     audit::mount(operations);
     partners::mount(operations);

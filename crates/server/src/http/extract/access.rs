@@ -12,7 +12,7 @@ use std::{
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use gatehouse_domain::{
     authz::{Area, Grant, Installation, Oneself, Permission, ReadSessions, RevokeSessions, TenantRef, authorize},
-    id::{AssignmentId, AuditEventId, JobId, PartnerId, RoleId, SessionId, TenantId, UserId},
+    id::{ApplicationId, AssignmentId, AuditEventId, JobId, PartnerId, RoleId, SessionId, TenantId, UserId},
     issue::Parse,
     text::Slug,
 };
@@ -150,6 +150,10 @@ impl InPath for RoleId {
     const PLACEHOLDER: &'static str = "role_id";
 }
 
+impl InPath for ApplicationId {
+    const PLACEHOLDER: &'static str = "application_id";
+}
+
 impl InPath for AssignmentId {
     const PLACEHOLDER: &'static str = "assignment_id";
 }
@@ -173,6 +177,7 @@ pub const PATH_PARAMETERS: &[PathParameter] = &[
     PathParameter::of::<TenantId>("The tenant."),
     PathParameter::of::<UserId>("The user."),
     PathParameter::of::<RoleId>("The role."),
+    PathParameter::of::<ApplicationId>("The application."),
     PathParameter::of::<AssignmentId>("The assignment."),
     PathParameter::of::<SessionId>("The session."),
     PathParameter::of::<AuditEventId>("The event."),

@@ -30,13 +30,25 @@ fn fill_content(content: &mut Value, schemas: &Value) {
     }
 }
 
+/// An example of a body with what it needs besides the fields that are always there.
+fn with_more(name: &str, mut example: Value) -> Value {
+    let tenant = json!("tnt_01h455vb4pex5vsknk084sn02q");
+    let uris = json!(["https://app.example.com/callback"]);
+    match name {
+        "ApplicationCreateRequest" => (example["tenant_id"], example["redirect_uris"]) = (tenant, uris),
+        "TenantApplicationCreateRequest" => example["redirect_uris"] = uris,
+        _ => {}
+    }
+    example
+}
+
 /// An example of a schema.
 fn of(schema: &Value, schemas: &Value, depth: usize) -> Value {
     if depth > 20 {
         return Value::Null;
     }
     if let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next()) {
-        return of(&schemas[name], schemas, depth + 1);
+        return with_more(name, of(&schemas[name], schemas, depth + 1));
     }
     if let Some(example) = schema.get("examples").and_then(|examples| examples.get(0)) {
         return example.clone();

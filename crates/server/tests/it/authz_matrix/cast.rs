@@ -42,6 +42,7 @@ pub struct Target {
     pub role: String,
     pub spare_role: String,
     pub assignment: String,
+    pub application: String,
     pub event: String,
     pub import: String,
     /// Where mail is asked for; nobody's.
@@ -73,6 +74,7 @@ pub struct Cast {
     pub home: Tenant,
     pub foreign: Tenant,
     roles: [String; 2],
+    application: String,
     /// An event and an import of each tenant.
     events: BTreeMap<String, (String, String)>,
     serial: Cell<u32>,
@@ -134,6 +136,7 @@ impl Cast {
             ("sibling", Some(world.tenant_admin(&sibling, "sibling").await), &sibling),
             ("foreign", Some(world.partner_admin(&foreign, "foreign").await), &foreign),
         ];
+        let application = world.application(&home, "shown").await;
         let mut actors = Vec::new();
         for (name, person, tenant) in people {
             let victim = world.person(&home, &format!("victim-{name}")).await;
@@ -147,7 +150,16 @@ impl Cast {
             events.insert(tenant.id.clone(), (event, import));
         }
         world.work(gatehouse_domain::job::JobKind::UserImport).await;
-        Self { world: world.clone(), events, actors, home, foreign, roles: [shown, spare], serial: Cell::default() }
+        Self {
+            world: world.clone(),
+            events,
+            actors,
+            home,
+            foreign,
+            roles: [shown, spare],
+            application,
+            serial: Cell::default(),
+        }
     }
 
     /// A token of an actor that still works, unless it is one that never does.
@@ -192,6 +204,7 @@ impl Cast {
             role: self.roles[0].clone(),
             spare_role: self.roles[1].clone(),
             assignment: actor.assignment.clone(),
+            application: self.application.clone(),
             event: self.events[&tenant.id].0.clone(),
             import: self.events[&tenant.id].1.clone(),
             email: format!("m{serial}@example.com"),
@@ -215,6 +228,9 @@ impl Cast {
             "admin.roles.delete" | "tenants.roles.delete" => {
                 target.role = self.world.role(&self.home, &name, &["sessions:read"]).await;
             }
+            "admin.applications.delete" | "tenants.applications.delete" => {
+                target.application = self.world.application(&self.home, &name).await;
+            }
             "admin.users.delete"
             | "tenants.users.delete"
             | "admin.users.password_reset.create"
@@ -228,7 +244,7 @@ impl Cast {
     /// Everything that a call could have changed, as the platform sees it.
     pub async fn everything(&self) -> Vec<Value> {
         let mut all = Vec::new();
-        for list in ["partners", "tenants", "users", "roles", "role-assignments"] {
+        for list in ["partners", "tenants", "users", "roles", "role-assignments", "applications"] {
             let path = format!("/admin/{list}?per_page=200");
             let answer = self.world.get(&path).bearer(self.world.admin().await).send().await.expect(200);
             assert_eq!(answer.json()["pagination"]["total_pages"], 1, "{list} no longer fit a page");

@@ -1,7 +1,9 @@
 //! What belongs to others does not exist: to everybody, every id of another tenant answers like one that nobody ever
 //! had, byte for byte, whichever place of the path it takes.
 
-use gatehouse_domain::id::{AssignmentId, AuditEventId, JobId, PartnerId, RoleId, SessionId, TenantId, UserId};
+use gatehouse_domain::id::{
+    ApplicationId, AssignmentId, AuditEventId, JobId, PartnerId, RoleId, SessionId, TenantId, UserId,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -13,7 +15,8 @@ use crate::harness::{Tenant, World, api_tests};
 /// The callers who are somebody.
 const CALLERS: [&str; 6] = ["plain", "reader", "deleter", "tenant", "partner", "foreign"];
 
-const IDS: [&str; 7] = ["tenant_id", "user_id", "session_id", "role_id", "assignment_id", "event_id", "import_id"];
+const IDS: [&str; 8] =
+    ["tenant_id", "user_id", "session_id", "role_id", "assignment_id", "application_id", "event_id", "import_id"];
 
 /// Everything of a tenant that none of the callers may see.
 async fn stranger(world: &World) -> Target {
@@ -24,6 +27,7 @@ async fn stranger(world: &World) -> Target {
     let assignment = world.give(&person, &role, anchor).await;
     let signed = world.login(&person).await;
     Target {
+        application: world.application(&tenant, "strange").await,
         event: event(world, &tenant).await,
         import: import(world, &tenant.id).await,
         email: format!("{}@{}.example", person.name, person.slug),
@@ -53,6 +57,7 @@ fn nothing() -> Target {
         role: RoleId::from_parts(1, random).to_string(),
         spare_role: RoleId::from_parts(1, random).to_string(),
         assignment: AssignmentId::from_parts(1, random).to_string(),
+        application: ApplicationId::from_parts(1, random).to_string(),
         event: AuditEventId::from_parts(1, random).to_string(),
         import: JobId::from_parts(1, random).to_string(),
         ..Target::default()
@@ -65,6 +70,7 @@ fn field<'t>(target: &'t mut Target, name: &str) -> &'t mut String {
         "user_id" => &mut target.user,
         "session_id" => &mut target.session,
         "role_id" => &mut target.role,
+        "application_id" => &mut target.application,
         "event_id" => &mut target.event,
         "import_id" => &mut target.import,
         _ => &mut target.assignment,
@@ -114,7 +120,7 @@ async fn compare(cast: &Cast, operation: &Operation, strange: &Target) {
 /// What the platform sees of a tenant.
 async fn seen(world: &World, tenant: &Tenant) -> Vec<Value> {
     let mut all = Vec::new();
-    for list in ["users", "roles", "role-assignments", "sessions"] {
+    for list in ["users", "roles", "role-assignments", "applications", "sessions"] {
         let path = format!("/admin/{list}?tenant_id={}", tenant.id);
         all.push(world.get(&path).bearer(world.admin().await).send().await.expect(200).data());
     }
@@ -178,6 +184,7 @@ api_tests! {
             ("users", &["tenant_id", "partner_id", "role"]),
             ("tenants", &["partner_id"]),
             ("roles", &["tenant_id", "partner_id"]),
+            ("applications", &["tenant_id", "partner_id"]),
             ("role-assignments", &["user_id", "role_id", "tenant_id", "partner_id"]),
             ("audit-events", &["tenant_id", "partner_id", "actor_id", "resource_id"]),
         ] {

@@ -24,7 +24,8 @@ pub struct Operation {
 }
 
 /// Fields that a change of something may change, whatever it is, without ending what others need.
-const CHANGES: [&str; 5] = ["name", "display_name", "expires_at", "delivery", "session_idle_minutes"];
+const CHANGES: [&str; 6] =
+    ["name", "display_name", "expires_at", "delivery", "session_idle_minutes", "expire_previous_in"];
 
 /// What a field stands for in a request about a target, whatever body it is in.
 fn value(name: &str, target: &Target) -> Option<Value> {
@@ -42,6 +43,7 @@ fn value(name: &str, target: &Target) -> Option<Value> {
         "permissions" => json!(["sessions:read"]),
         "expires_at" => json!("2100-01-01T00:00:00Z"),
         "delivery" => json!("link"),
+        "expire_previous_in" => json!(60),
         // A level below may be no looser, so each request is stricter than those before.
         "session_idle_minutes" => json!(10_000 - target.serial),
         _ => return None,
@@ -103,6 +105,7 @@ impl Operation {
             ("session_id", &target.session),
             ("role_id", &target.role),
             ("assignment_id", &target.assignment),
+            ("application_id", &target.application),
             ("event_id", &target.event),
             ("import_id", &target.import),
             ("tenant_slug", &target.slug),

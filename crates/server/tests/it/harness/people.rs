@@ -146,6 +146,12 @@ impl World {
         id_of(&self.post("/admin/roles").bearer(self.admin().await).json(body).send().await.expect(201))
     }
 
+    /// An application of a tenant.
+    pub async fn application(&self, tenant: &Tenant, name: &str) -> String {
+        let body = json!({"name": name, "application_type": "SERVICE", "tenant_id": tenant.id});
+        id_of(&self.post("/admin/applications").bearer(self.admin().await).json(body).send().await.expect(201))
+    }
+
     /// The id of a built-in role.
     pub async fn builtin(&self, name: &str) -> String {
         let path = format!("/admin/roles?name={name}");

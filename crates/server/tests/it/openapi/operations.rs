@@ -22,6 +22,7 @@ const VERBS: [&str; 24] = [
     "register",
     "revoke",
     "revoke_all",
+    "rotate_secret",
     "stats",
     "update",
     "accept",

@@ -1,0 +1,268 @@
+//! Applications: the OAuth clients of the platform, of a partner or of a tenant (RFC 6749, section 2).
+
+mod jwks;
+mod kinds;
+mod metadata;
+mod scope;
+mod secrets;
+mod uri;
+
+pub use jwks::Jwks;
+pub use kinds::{ApplicationType, ClientAuthMethod, GrantType, Profile, SigningAlgorithm};
+pub use metadata::{
+    ClientMetadata, METADATA_BYTES, RefreshTokenSeconds, RegisteredMetadata, ResourceScope, TokenSeconds,
+};
+pub use scope::ScopeName;
+pub use secrets::{ClientSecret, ClientSecrets, PreviousSecret};
+pub use uri::{Origin, RedirectUri, ResourceUri};
+
+use crate::{
+    audit::{Action, Fields, Resource, ResourceKind},
+    authz::{Authority, Denied, Right, TenantRef},
+    change::Changed,
+    id::{ApplicationId, PartnerId, TenantId},
+    partner::Status,
+    role::Anchor,
+    search::Searchable,
+    secret::TokenHash,
+    text::Name,
+    time::Timestamp,
+    word::words,
+};
+
+words! {
+    /// Whose an application is.
+    ScopeLevel {
+        /// The platform's: it can be used in every tenant.
+        Global = "GLOBAL",
+        /// A partner's: it can be used in the tenants of the partner.
+        Partner = "PARTNER",
+        /// A tenant's.
+        Tenant = "TENANT",
+    }
+}
+
+/// Whose an application is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The platform's.
+    Platform,
+    /// A partner's.
+    Partner(PartnerId),
+    /// A tenant's.
+    Tenant(TenantRef),
+}
+
+impl Owner {
+    /// The level.
+    #[must_use]
+    pub const fn level(self) -> ScopeLevel {
+        match self {
+            Self::Platform => ScopeLevel::Global,
+            Self::Partner(_) => ScopeLevel::Partner,
+            Self::Tenant(_) => ScopeLevel::Tenant,
+        }
+    }
+
+    /// The partner, which is also that of the tenant.
+    #[must_use]
+    pub const fn partner(self) -> Option<PartnerId> {
+        match self {
+            Self::Platform => None,
+            Self::Partner(id) => Some(id),
+            Self::Tenant(tenant) => Some(tenant.partner_id),
+        }
+    }
+
+    /// The tenant.
+    #[must_use]
+    pub const fn tenant(self) -> Option<TenantId> {
+        match self {
+            Self::Platform | Self::Partner(_) => None,
+            Self::Tenant(tenant) => Some(tenant.id),
+        }
+    }
+
+    /// Where rights that an application has of its own hold.
+    const fn anchor(self) -> Anchor {
+        match self {
+            Self::Platform => Anchor::Platform,
+            Self::Partner(id) => Anchor::Partner(id),
+            Self::Tenant(tenant) => Anchor::Tenant(tenant.id),
+        }
+    }
+}
+
+/// An application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Application {
+    /// Its id, which is its `client_id` too.
+    pub id: ApplicationId,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Its name.
+    pub name: Name,
+    /// What kind of program it is.
+    pub kind: ApplicationType,
+    /// Whether it may be used.
+    pub status: Status,
+    /// What it is registered with.
+    pub metadata: RegisteredMetadata,
+    /// What it proves its identity with.
+    pub secrets: ClientSecrets,
+    /// When it last proved it.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// When it was deleted.
+    pub deleted_at: Option<Timestamp>,
+    /// Counts the changes; a save that finds another number lost a race.
+    pub version: i64,
+}
+
+/// What is needed to make an application.
+#[derive(Debug, Clone)]
+pub struct NewApplication {
+    /// Its id.
+    pub id: ApplicationId,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Its name.
+    pub name: Name,
+    /// What kind of program it is.
+    pub kind: ApplicationType,
+    /// What it is registered with.
+    pub metadata: RegisteredMetadata,
+    /// The digest of its first secret, if it has secrets.
+    pub secret: TokenHash,
+}
+
+/// What changes of an application.
+#[derive(Debug, Clone, Default)]
+pub struct ApplicationPatch {
+    /// The name.
+    pub name: Option<Name>,
+    /// Whether it may be used.
+    pub status: Option<Status>,
+    /// What it is registered with.
+    pub metadata: Option<RegisteredMetadata>,
+}
+
+impl Searchable for Application {
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        [self.name.as_str()].into_iter()
+    }
+}
+
+impl Application {
+    fn resource(&self) -> Resource {
+        let resource = Resource::of(ResourceKind::Application, self.id.uuid());
+        match self.owner {
+            Owner::Platform => resource,
+            Owner::Partner(partner) => resource.in_partner(partner),
+            Owner::Tenant(tenant) => resource.in_tenant(tenant.partner_id, tenant.id),
+        }
+    }
+
+    /// What its scopes allow it to do by itself. Whoever makes, changes or deletes it, or makes a secret of it, holds
+    /// that too.
+    fn right(&self) -> Right {
+        Right { anchor: self.owner.anchor(), permissions: self.metadata.permissions(), expires_at: None }
+    }
+
+    fn changed(self, action: Action, fields: Fields, caller: &Authority) -> Changed<Self> {
+        let resource = self.resource();
+        Changed::new(self, action, resource, caller.by()).with(fields)
+    }
+
+    /// Makes an application.
+    ///
+    /// # Errors
+    /// [`Denied`] when its scopes open what the caller does not hold.
+    pub fn create(new: NewApplication, caller: &Authority, now: Timestamp) -> Result<Changed<Self>, Denied> {
+        let NewApplication { id, owner, name, kind, metadata, secret } = new;
+        let secrets = if metadata.has_secrets() { ClientSecrets::first(secret, now) } else { ClientSecrets::default() };
+        let application = Self {
+            id,
+            owner,
+            name,
+            kind,
+            status: Status::Active,
+            metadata,
+            secrets,
+            last_used_at: None,
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+            version: 0,
+        };
+        caller.holds_both(None, Some(&application.right()))?;
+        let mut fields = Fields::default();
+        fields
+            .set("name", &application.name)
+            .set("application_type", application.kind)
+            .set("scope_level", owner.level());
+        application.metadata.record(None, &mut fields);
+        Ok(application.changed(Action::ApplicationCreated, fields, caller))
+    }
+
+    /// Changes an application. Once it needs no secret it has none.
+    ///
+    /// # Errors
+    /// [`Denied`] when its scopes open, or will open, what the caller does not hold.
+    pub fn update(self, patch: ApplicationPatch, caller: &Authority, now: Timestamp) -> Result<Changed<Self>, Denied> {
+        let mut next = self.clone();
+        next.name = patch.name.unwrap_or(next.name);
+        next.status = patch.status.unwrap_or(next.status);
+        next.metadata = patch.metadata.unwrap_or(next.metadata);
+        if !next.metadata.has_secrets() {
+            next.secrets = ClientSecrets::default();
+        }
+        caller.holds_both(Some(&self.right()), Some(&next.right()))?;
+        let mut fields = Fields::default();
+        fields.change("name", &self.name, &next.name).change("status", self.status, next.status);
+        next.metadata.record(Some(&self.metadata), &mut fields);
+        if !fields.is_empty() {
+            next.updated_at = now;
+        }
+        let action = match (self.status, next.status) {
+            (Status::Active, Status::Suspended) => Action::ApplicationSuspended,
+            (Status::Suspended, Status::Active) => Action::ApplicationActivated,
+            _ => Action::ApplicationUpdated,
+        };
+        Ok(next.changed(action, fields, caller))
+    }
+
+    /// Gives it another secret. The one before goes on working for a while, all others end.
+    ///
+    /// # Errors
+    /// [`Denied`] when its scopes open what the caller does not hold.
+    pub fn rotate_secret(
+        self,
+        secret: TokenHash,
+        previous: Option<PreviousSecret>,
+        caller: &Authority,
+        now: Timestamp,
+    ) -> Result<Changed<Self>, Denied> {
+        caller.holds_both(Some(&self.right()), Some(&self.right()))?;
+        let mut fields = Fields::default();
+        fields.set("expire_previous_in", previous);
+        let next = Self { secrets: self.secrets.rotate(secret, previous, now), updated_at: now, ..self };
+        Ok(next.changed(Action::ApplicationSecretRotated, fields, caller))
+    }
+
+    /// Deletes it: nothing of it works any more.
+    ///
+    /// # Errors
+    /// [`Denied`] when its scopes open what the caller does not hold.
+    pub fn delete(self, caller: &Authority, now: Timestamp) -> Result<Changed<Self>, Denied> {
+        caller.holds_both(Some(&self.right()), None)?;
+        let next = Self { secrets: ClientSecrets::default(), updated_at: now, deleted_at: Some(now), ..self };
+        Ok(next.changed(Action::ApplicationDeleted, Fields::default(), caller))
+    }
+}
+
+#[cfg(test)]
+mod tests;

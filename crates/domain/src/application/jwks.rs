@@ -1,0 +1,84 @@
+//! Public keys of applications as a JWK set (RFC 7517).
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+
+use crate::issue::Fault;
+
+/// A public key: its members that are texts.
+type Jwk = BTreeMap<String, String>;
+
+/// Public keys: RSA of 2,048 bits or more, P-256, Ed25519.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Jwks {
+    keys: Vec<Jwk>,
+}
+
+/// The members that are kept; others say nothing that is needed.
+const KEPT: [&str; 9] = ["alg", "crv", "e", "kid", "kty", "n", "use", "x", "y"];
+/// The members of a private or a symmetric key (RFC 7518, section 6).
+const PRIVATE: [&str; 8] = ["d", "dp", "dq", "k", "oth", "p", "q", "qi"];
+/// The most bits of an RSA modulus: verifying takes longer with each.
+const RSA_BITS_MAX: usize = 8_192;
+
+impl Jwks {
+    /// The most keys.
+    pub const MAX: usize = 10;
+
+    /// A set of these keys. Members that are no texts are dropped before.
+    ///
+    /// # Errors
+    /// The rule that is broken, by the first key that breaks one.
+    pub fn new(keys: Vec<Jwk>) -> Result<Self, Fault> {
+        let fault = |msg: &'static str| Err(Fault::new("jwks", msg));
+        if keys.is_empty() || keys.len() > Self::MAX {
+            return fault("must have 1 to 10 keys");
+        }
+        for key in &keys {
+            if PRIVATE.iter().any(|member| key.contains_key(*member)) {
+                return fault("must hold public keys only");
+            }
+            if !is_supported(key) {
+                return fault("must hold RSA keys of 2048 to 8192 bits, P-256 keys and Ed25519 keys only");
+            }
+            if key.get("use").is_some_and(|word| word != "sig") {
+                return fault("must hold keys for signatures only");
+            }
+            if KEPT.iter().any(|name| key.get(*name).is_some_and(|text| text.len() > 2_000)) {
+                return fault("has a member that is too long");
+            }
+        }
+        let mut ids: Vec<_> = keys.iter().map(|key| key.get("kid")).collect();
+        ids.sort();
+        if keys.len() > 1 && (ids.contains(&None) || ids.windows(2).any(|pair| pair[0] == pair[1])) {
+            return fault("must name each of several keys by a kid of its own");
+        }
+        let kept = |key: Jwk| key.into_iter().filter(|(name, _)| KEPT.contains(&name.as_str())).collect();
+        Ok(Self { keys: keys.into_iter().map(kept).collect() })
+    }
+}
+
+fn bytes(key: &Jwk, name: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(key.get(name)?).ok()
+}
+
+fn is_supported(key: &Jwk) -> bool {
+    let member = |name: &str| key.get(name).map(String::as_str);
+    let has_32 = |name: &str| bytes(key, name).is_some_and(|bytes| bytes.len() == 32);
+    match (member("kty"), member("crv")) {
+        (Some("RSA"), _) => {
+            let exponent = bytes(key, "e")
+                .is_some_and(|e| (1..=8).contains(&e.len()) && e.last().is_some_and(|b| b & 1 == 1) && e != [1]);
+            let bits = bytes(key, "n").map_or(0, |n| {
+                let zeros = n.first().map_or(0, |first| first.leading_zeros() as usize);
+                n.len() * 8 - zeros
+            });
+            exponent && (2_048..=RSA_BITS_MAX).contains(&bits)
+        }
+        (Some("EC"), Some("P-256")) => has_32("x") && has_32("y"),
+        (Some("OKP"), Some("Ed25519")) => has_32("x"),
+        _ => false,
+    }
+}

@@ -1,0 +1,177 @@
+//! Addresses of applications, in the one form in which they are compared.
+//!
+//! A redirect URI is compared as text (RFC 9700, section 4.1.3), so it is taken only as a URL parser would write it back:
+//! what a browser makes of it is what was registered.
+
+use serde::{Deserialize, Serialize};
+use url::{Host, Position, Url};
+
+use crate::issue::{Fault, Parse};
+
+/// The most characters of a redirect URI or an origin.
+const MAX: usize = 2_000;
+
+/// The parts of a URI of visible characters, without user name, wildcard, fragment and backslash.
+fn parts(text: &str, max: usize) -> Option<Url> {
+    if text.len() > max || !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains(['#', '*', '\\']) {
+        return None;
+    }
+    Url::parse(text).ok().filter(|url| url.username().is_empty() && url.password().is_none())
+}
+
+/// The same of a URI that the parser writes back as it is; an empty path may be missing.
+fn exact(text: &str) -> Option<Url> {
+    let is_written = |url: &Url| {
+        let without_path = || [&url[..Position::BeforePath], &url[Position::AfterPath..]].concat();
+        url.as_str() == text || url.path() == "/" && without_path() == text
+    };
+    parts(text, MAX).filter(is_written)
+}
+
+/// Whether it is `http` at an address of the user's own device (RFC 8252, section 7.3).
+fn is_loopback(url: &Url) -> bool {
+    let own = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address == std::net::Ipv4Addr::LOCALHOST,
+        Some(Host::Ipv6(address)) => address == std::net::Ipv6Addr::LOCALHOST,
+        None => false,
+    };
+    url.scheme() == "http" && own
+}
+
+macro_rules! uris {
+    ($($(#[$doc:meta])* $name:ident { max: $max:expr, pattern: $pattern:literal, example: $example:literal })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// What the text matches (ECMA-262).
+            pub const PATTERN: &'static str = $pattern;
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .max_length(Some($max))
+                    .pattern(Some($pattern))
+                    .examples([serde_json::json!($example)])
+                    .into()
+            }
+        }
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::ToSchema for $name {}
+    )*};
+}
+
+uris! {
+    /// Where an answer may be sent: `https`, `http` on a loopback host, or a private-use scheme (RFC 8252, section 7.1).
+    RedirectUri {
+        max: MAX,
+        pattern: "^[a-z][a-z0-9+.-]*:[!-\"$-)+-\\[\\]-~]+$",
+        example: "https://app.example.com/callback"
+    }
+
+    /// Scheme, host and port of a page that may read answers (RFC 6454).
+    Origin {
+        max: MAX,
+        pattern: "^https?://[a-z0-9.:_\\[\\]-]+$",
+        example: "https://app.example.com"
+    }
+
+    /// An API that tokens are for (RFC 8707).
+    ResourceUri {
+        max: Self::MAX,
+        pattern: "^[A-Za-z][A-Za-z0-9+.-]*:[!-\"$-)+-\\[\\]-~]+$",
+        example: "https://api.example.com/"
+    }
+}
+
+impl RedirectUri {
+    fn url(&self) -> Option<Url> {
+        Url::parse(&self.0).ok()
+    }
+
+    /// Whether the scheme is one that an application on the user's device claims for itself.
+    #[must_use]
+    pub fn is_private_use(&self) -> bool {
+        !self.0.starts_with("https:") && !self.0.starts_with("http:")
+    }
+
+    /// The origin of what is behind it; none behind a private-use scheme.
+    #[must_use]
+    pub fn origin(&self) -> Option<Origin> {
+        self.url().filter(|_| !self.is_private_use()).map(|url| Origin(url.origin().ascii_serialization()))
+    }
+}
+
+impl Parse for RedirectUri {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let is_allowed = |url: &Url| match url.scheme() {
+            "https" => url.has_host(),
+            "http" => is_loopback(url),
+            scheme => scheme.contains('.') && (url.has_host() || !url.path().is_empty()),
+        };
+        let msg = "must be https, http on 127.0.0.1, [::1] or localhost, or a scheme with a dot in its name, without \
+                   fragment, user name and wildcard, as a URL parser writes it, of at most 2000 characters";
+        match exact(text).filter(is_allowed) {
+            Some(_) => Ok(Self(text.to_owned())),
+            None => Err(Fault::new("redirect_uri", msg)),
+        }
+    }
+}
+
+impl Parse for Origin {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let is_origin =
+            |url: &Url| (url.scheme() == "https" || is_loopback(url)) && url.origin().ascii_serialization() == text;
+        let msg = "must be https://host[:port], or http on 127.0.0.1, [::1] or localhost, without a path, as a browser \
+                   writes it";
+        match parts(text, MAX).filter(is_origin) {
+            Some(_) => Ok(Self(text.to_owned())),
+            None => Err(Fault::new("origin", msg)),
+        }
+    }
+}
+
+impl ResourceUri {
+    /// The most characters.
+    pub const MAX: usize = 1_000;
+
+    /// The form that is compared: `https://h` and `https://h/` are one, and so are cases of scheme and host.
+    #[must_use]
+    pub fn key(&self) -> String {
+        Url::parse(&self.0).map_or_else(|_| self.0.clone(), String::from)
+    }
+}
+
+impl Parse for ResourceUri {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        // What a URI may hold (RFC 3986, section 2); the parser takes more.
+        let is_written = !text.contains(['"', '<', '>', '^', '`', '{', '|', '}']);
+        match parts(text, Self::MAX).filter(|url| is_written && (url.has_host() || !url.path().is_empty())) {
+            Some(_) => Ok(Self(text.to_owned())),
+            None => {
+                let msg =
+                    "must be an absolute URI without fragment, user name and wildcard, of at most 1000 characters";
+                Err(Fault::new("resource_uri", msg))
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The APIs that applications are.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "application_resources")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub owner_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub uri: String,
+    pub application_id: Uuid,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::application::Entity",
+        from = "(Column::OwnerId, Column::ApplicationId)",
+        to = "(super::application::Column::OwnerId, super::application::Column::Id)"
+    )]
+    Application,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
