@@ -148,7 +148,7 @@ api_tests! {
         let (tenant, boss, _) = acme(&world).await;
         for (query, fault) in [
             ("action=user.flew", "query.action enum"), ("resource_type=toaster", "query.resource_type enum"), ("result=maybe", "query.result enum"),
-            ("resource_id=app_01h455vb4pex5vsknk084sn02q", "query.resource_id id_parsing"), ("actor_id=system", "query.actor_id id_parsing"),
+            ("resource_id=whk_01h455vb4pex5vsknk084sn02q", "query.resource_id id_parsing"), ("actor_id=system", "query.actor_id id_parsing"),
             ("ip_address=here", "query.ip_address ip_parsing"), ("tenant_id=tnt_01h455vb4pex5vsknk084sn02q", "query.tenant_id extra_forbidden"),
             ("created_after=yesterday", "query.created_after datetime_parsing"), ("sort=action", "query.sort enum"),
         ] {

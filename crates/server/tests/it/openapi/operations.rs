@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Document, none};
 
 /// The last words of operation ids.
-const VERBS: [&str; 24] = [
+const VERBS: [&str; 25] = [
     "cancel",
     "change_email",
     "change_password",
