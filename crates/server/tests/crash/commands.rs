@@ -117,6 +117,19 @@ fn administer(runs: &mut Runs<'_>) {
     runs.ok("role delete shop/reader", "Done");
 }
 
+fn applications(runs: &mut Runs<'_>) {
+    let create = "application create --tenant shop --application-type WEB --name Till --redirect-uris";
+    let id = runs.id(&format!("{create} https://till.example/callback"), "/data/id");
+    let listed = runs.ok("application list --tenant shop", &id);
+    assert!(listed.lines().all(|line| line.chars().count() <= 100), "{listed}");
+    runs.ok(&format!("application show {id}"), "https://till.example/callback");
+    runs.ok(&format!("application update {id} --name Counter"), "Counter");
+    runs.ok(&format!("application suspend {id} --yes"), "SUSPENDED");
+    runs.ok(&format!("application activate {id}"), "ACTIVE");
+    runs.ok(&format!("application rotate-secret {id}"), "ghk_");
+    runs.ok(&format!("application delete {id} --yes"), "Done");
+}
+
 /// Files of users, in and out; on SQLite no server may run.
 fn transfer(runs: &mut Runs<'_>) {
     std::fs::write(runs.place.folder.join("users.csv"), "email\nbob@shop.example\nbroken\n").unwrap();
@@ -205,10 +218,11 @@ async fn run_every_command(engine: Engine) {
     let mut runs = Runs { place: &place, done: BTreeSet::new() };
     alone(&mut runs);
     administer(&mut runs);
+    applications(&mut runs);
     transfer(&mut runs);
     sessions(&mut runs).await;
     audit(&mut runs);
-    runs.ok("key rotate-master", "new master key");
+    runs.ok("key rotate-master --shared-file", "new master key");
     runs.ok("backup kept", "bytes");
     runs.ok("user delete shop/ada", "Done");
     runs.ok("tenant delete shop", "Done");
