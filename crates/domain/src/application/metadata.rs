@@ -158,7 +158,7 @@ impl ClientMetadata {
         distinct(&mut self.allowed_origins);
         distinct(&mut self.allowed_scopes);
         distinct(&mut self.allowed_resources);
-        distinct(&mut self.resource_uris);
+        distinct_by(&mut self.resource_uris, |one, other| one.key() == other.key());
         let broken = self.general(kind).chain(self.of_authentication(kind)).chain(self.of_apis(kind));
         let broken = broken.chain(self.of_profile(kind)).filter(|(is_broken, ..)| *is_broken);
         let issues: Issues = broken.map(|(_, field, msg)| Issue::body(field, "client_metadata", msg)).collect();
@@ -280,9 +280,13 @@ const FAPI_TRUE: &str = "must be true with the profile fapi2";
 
 /// Each once, in the order in which they come first.
 fn distinct<T: PartialEq>(items: &mut Vec<T>) {
+    distinct_by(items, PartialEq::eq);
+}
+
+fn distinct_by<T>(items: &mut Vec<T>, are_equal: impl Fn(&T, &T) -> bool) {
     let all = std::mem::take(items);
     for item in all {
-        if !items.contains(&item) {
+        if !items.iter().any(|known| are_equal(known, &item)) {
             items.push(item);
         }
     }
@@ -301,6 +305,14 @@ impl Deref for RegisteredMetadata {
 }
 
 impl RegisteredMetadata {
+    /// Whether somebody else can be this application than with what it was registered with before: by another key, or at
+    /// another address.
+    pub(super) fn lets_others_in(&self, before: &Self) -> bool {
+        let who =
+            |of: &Self| (of.redirect_uris.clone(), of.token_endpoint_auth_method, of.jwks.clone(), of.jwks_uri.clone());
+        who(self) != who(before)
+    }
+
     /// Takes what is stored back.
     #[must_use]
     pub const fn from_stored(metadata: ClientMetadata) -> Self {

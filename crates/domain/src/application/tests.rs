@@ -43,9 +43,12 @@ fn system() -> Authority {
 
 /// Somebody who holds some permissions in the tenant.
 fn holder(permissions: &[&str]) -> Authority {
+    holder_until(permissions, None)
+}
+
+fn holder_until(permissions: &[&str], expires_at: Option<Timestamp>) -> Authority {
     let patterns = permissions.iter().map(|name| PermissionPattern::parse(name).unwrap()).collect();
-    let right =
-        Right { anchor: Anchor::Tenant(tenant().id), permissions: PermissionSet::new(patterns), expires_at: None };
+    let right = Right { anchor: Anchor::Tenant(tenant().id), permissions: PermissionSet::new(patterns), expires_at };
     let actor = Actor::User(UserActor {
         user_id: UserId::from_parts(1, [3; 10]),
         tenant_id: tenant().id,
@@ -263,4 +266,33 @@ fn public_keys_of_the_known_kinds_are_taken() {
     assert!(Jwks::new(Vec::new()).is_err() && Jwks::new((0..11).map(|n| named(&n.to_string())).collect()).is_err());
     let kept = serde_json::to_value(Jwks::new(vec![with(ed, "x5t", "odd")]).unwrap()).unwrap();
     assert!(kept["keys"][0]["x5t"].is_null());
+}
+
+#[test]
+fn credential_that_stays_is_made_by_who_holds_what_it_opens_for_ever() {
+    let strong =
+        Application::create(new(ApplicationType::Web, &["users:write"]), &system(), NOW).unwrap().into_parts().0;
+    let for_a_time =
+        holder_until(&["applications:write", "users:write"], Some(NOW.plus(std::time::Duration::from_secs(60))));
+    let rotate = |caller: &Authority| strong.clone().rotate_secret(TokenHash::new([2; 32]), None, caller, NOW);
+    assert!(rotate(&for_a_time).is_err() && rotate(&holder(&["applications:write", "users:write"])).is_ok());
+    let patched = |change: fn(&mut ClientMetadata)| {
+        let mut metadata = ClientMetadata::clone(&strong.metadata);
+        change(&mut metadata);
+        let metadata = Some(metadata.register(ApplicationType::Web).unwrap());
+        strong.clone().update(ApplicationPatch { metadata, ..ApplicationPatch::default() }, &for_a_time, NOW)
+    };
+    let elsewhere = |of: &mut ClientMetadata| {
+        of.redirect_uris = vec![RedirectUri::parse("https://evil.example/callback").unwrap()];
+    };
+    assert!(patched(elsewhere).is_err());
+    assert!(patched(|of| of.require_consent = true).is_ok(), "what lets nobody else in");
+}
+
+#[test]
+fn spellings_of_one_resource_are_one() {
+    let mut metadata = metadata(ApplicationType::Service);
+    metadata.resource_uris =
+        ["https://h.example", "https://h.example/"].map(|uri| ResourceUri::parse(uri).unwrap()).to_vec();
+    assert_eq!(metadata.register(ApplicationType::Service).unwrap().resource_uris.len(), 1);
 }

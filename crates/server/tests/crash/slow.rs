@@ -106,7 +106,8 @@ async fn withstands(server: &Server, bytes: fn(usize) -> Vec<u8>) {
     println!("p99 {before:?} before, {meanwhile:?} meanwhile; {} KiB", server.memory());
     assert!(meanwhile <= 2 * before + Duration::from_millis(20), "{before:?} before, {meanwhile:?} meanwhile");
     let mut most = 0;
-    while server.descriptors() > descriptors + 5 {
+    // The database may have more connections than before, each with some files.
+    while server.descriptors() > descriptors + 16 {
         assert!(began.elapsed() < GONE, "{} descriptors of {descriptors}", server.descriptors());
         most = Ord::max(most, server.memory());
         assert!(most <= MEMORY, "{most} KiB");
