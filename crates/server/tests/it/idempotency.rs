@@ -76,6 +76,12 @@ async fn requests(world: &World, tenant: &Tenant) -> Vec<(String, String, Value)
         imports.push(format!("{of}/user-imports/{}/cancel", job.data()["id"].as_str().unwrap()));
     }
     let d = world.tenant("d").await.id;
+    let application = |name: &str| json!({"name": name, "application_type": "SERVICE"});
+    let applications = format!("/tenants/{t}/applications");
+    let service = world.post(&applications).bearer(&admin).json(application("S")).send().await.expect(201).data();
+    let service = service["id"].as_str().unwrap();
+    let mut of_tenant = application("N1");
+    of_tenant["tenant_id"] = json!(t);
     let link = json!({"delivery": "link"});
     let all = json!({});
     [
@@ -105,6 +111,10 @@ async fn requests(world: &World, tenant: &Tenant) -> Vec<(String, String, Value)
         ("tenants.roles.create", format!("/tenants/{t}/roles"), role("N2")),
         ("admin.role_assignments.create", "/admin/role-assignments".to_owned(), gives(&ada.id)),
         ("tenants.role_assignments.create", format!("/tenants/{t}/role-assignments"), gives(&bob.id)),
+        ("admin.applications.create", "/admin/applications".to_owned(), of_tenant),
+        ("tenants.applications.create", applications.clone(), application("N2")),
+        ("admin.applications.rotate_secret", format!("/admin/applications/{service}/rotate-secret"), all.clone()),
+        ("tenants.applications.rotate_secret", format!("{applications}/{service}/rotate-secret"), all.clone()),
         ("admin.sessions.revoke_all", "/admin/sessions/revoke-all".to_owned(), json!({"user_id": ada.id})),
         (
             "tenants.sessions.users.revoke",

@@ -127,6 +127,7 @@ api_tests! {
     async fn file_that_is_lost_or_of_before_changes_nothing_for_a_server_that_runs(world) {
         let tenant = world.tenant("acme").await;
         let ada = world.person(&tenant, "ada").await;
+        world.login(&ada).await;
         let old = std::fs::read(file(&world)).unwrap();
         let key = with_new_part(&[&world]).await;
         world.app.master_keys().rotate(&key.newest_check()).await.unwrap();
