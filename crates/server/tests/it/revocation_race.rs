@@ -80,7 +80,7 @@ async fn race_sign_in(world: &World, victim: &Victim, ending: Ending, round: u64
         if !round.is_multiple_of(2) {
             head_start(round).await;
         }
-        victim.try_sign_in(world).await
+        victim.try_sign_in(world, round).await
     };
     let (_, answer) = join!(end, sign_in);
     if answer.status != 200 {

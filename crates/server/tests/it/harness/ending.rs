@@ -102,11 +102,15 @@ impl Victim {
     }
 
     pub async fn sign_in(&self, world: &World) -> Signed {
-        Signed::of(&self.try_sign_in(world).await.expect(200))
+        Signed::of(&world.try_login(&self.tenant.slug, "ada", &self.password).await.expect(200))
     }
 
-    pub async fn try_sign_in(&self, world: &World) -> Answer {
-        world.try_login(&self.tenant.slug, "ada", &self.password).await
+    /// From an address that was not used for it before: each may fail so often only.
+    pub async fn try_sign_in(&self, world: &World, round: u64) -> Answer {
+        let path = format!("/auth/tenants/{}/login", self.tenant.slug);
+        let form = [("username", "ada"), ("password", self.password.as_str())];
+        let from = std::net::Ipv4Addr::new(198, 51, 100, u8::try_from(round % 256).unwrap());
+        world.post(&path).from(from).form(&form).send().await
     }
 
     /// Signs in everybody that an ending needs.
