@@ -25,6 +25,8 @@ words! {
 
 /// How long a retired key goes on verifying: longer than any access token lives.
 pub const OVERLAP: Duration = HOUR;
+/// For how long a key is there before it signs: a replica may not know it yet for a second.
+pub const KNOWN_AFTER: Duration = Duration::from_secs(2);
 /// How old a key gets before it is replaced.
 pub const ROTATE_AFTER: Duration = Duration::from_secs(90 * 86_400);
 const _: () = assert!(ROTATE_AFTER.as_secs() > DAY.as_secs());
@@ -111,6 +113,17 @@ impl SigningKey {
             KeyState::Retired => self.retired_at.is_some_and(|at| now < at.plus(OVERLAP)),
             KeyState::Withdrawn => false,
         }
+    }
+
+    /// Which of the keys of a tenant signs: the newest that every replica knows. Where there is none, as after a key was
+    /// withdrawn, the newest.
+    #[must_use]
+    pub fn signer(keys: &[Self], now: Timestamp) -> Option<&Self> {
+        let is_known = |key: &&Self| key.verifies(now) && now.since(key.created_at) >= KNOWN_AFTER;
+        keys.iter()
+            .filter(is_known)
+            .max_by_key(|key| (key.created_at, key.state == KeyState::Current))
+            .or_else(|| keys.iter().find(|key| key.verifies(now)))
     }
 
     /// Whether it is old enough to be replaced.

@@ -75,12 +75,16 @@ pub struct Kept {
     pub assignments: u64,
     /// Roles with other permissions.
     pub roles: u64,
+    /// Applications that were suspended or deleted; suspended after the restore.
+    pub applications: u64,
+    /// Applications with other secrets.
+    pub secrets: u64,
 }
 
 impl Restored {
     /// Everything, each by its name.
     #[must_use]
-    pub const fn counts(&self) -> [(&'static str, u64); 12] {
+    pub const fn counts(&self) -> [(&'static str, u64); 14] {
         [
             ("session_count", self.sessions),
             ("key_count", self.keys),
@@ -94,6 +98,8 @@ impl Restored {
             ("password_count", self.kept.passwords),
             ("role_assignment_count", self.kept.assignments),
             ("role_count", self.kept.roles),
+            ("suspended_application_count", self.kept.applications),
+            ("secret_count", self.kept.secrets),
         ]
     }
 

@@ -15,8 +15,9 @@ use crate::{
 };
 use uuid::Uuid;
 
-/// The most roles that a user is given, those that have run out among them: each answer about a user has all of them.
-pub const MOST_ROLES: u64 = 100;
+/// The most roles that a user is given, those that have run out among them: each answer about a user has all of them, and
+/// has at most 64 KiB.
+pub const MOST_ROLES: u64 = 50;
 
 /// Where an assignment holds; it holds for everything below, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

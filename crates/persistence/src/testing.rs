@@ -204,7 +204,7 @@ impl TrailKey for TestKey {
     }
 
     fn part_of(&self, message: &[u8], code: &[u8; 32], _: bool) -> Option<RootPart> {
-        (self.code(message) == *code).then_some(RootPart(0))
+        (self.code(message) == *code).then_some(RootPart::Nth(0))
     }
 }
 

@@ -27,7 +27,13 @@ impl Jwks {
     /// The most keys.
     pub const MAX: usize = 10;
 
-    /// A set of these keys. Members that are no texts are dropped before.
+    /// Whether a member makes a key a private or a symmetric one, whatever its value.
+    #[must_use]
+    pub fn is_private(member: &str) -> bool {
+        PRIVATE.contains(&member)
+    }
+
+    /// A set of these keys. Members that are no texts are dropped before, but those that no public key has.
     ///
     /// # Errors
     /// The rule that is broken, by the first key that breaks one.
@@ -37,11 +43,14 @@ impl Jwks {
             return fault("must have 1 to 10 keys");
         }
         for key in &keys {
-            if PRIVATE.iter().any(|member| key.contains_key(*member)) {
+            if key.keys().any(|member| Self::is_private(member)) {
                 return fault("must hold public keys only");
             }
             if !is_supported(key) {
                 return fault("must hold RSA keys of 2048 to 8192 bits, P-256 keys and Ed25519 keys only");
+            }
+            if !may_verify(key) {
+                return fault("must name an alg that fits the key: RS256 or PS256, ES256, EdDSA");
             }
             if key.get("use").is_some_and(|word| word != "sig") {
                 return fault("must hold keys for signatures only");
@@ -64,6 +73,15 @@ fn bytes(key: &Jwk, name: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(key.get(name)?).ok()
 }
 
+/// Whether what the key says it is for is what assertions are signed with (RFC 7518, section 3.1; RFC 8037).
+fn may_verify(key: &Jwk) -> bool {
+    let member = |name: &str| key.get(name).map(String::as_str);
+    matches!(
+        (member("kty"), member("alg")),
+        (_, None) | (Some("RSA"), Some("RS256" | "PS256")) | (Some("EC"), Some("ES256")) | (Some("OKP"), Some("EdDSA"))
+    )
+}
+
 fn is_supported(key: &Jwk) -> bool {
     let member = |name: &str| key.get(name).map(String::as_str);
     let has_32 = |name: &str| bytes(key, name).is_some_and(|bytes| bytes.len() == 32);
@@ -71,7 +89,8 @@ fn is_supported(key: &Jwk) -> bool {
         (Some("RSA"), _) => {
             let exponent = bytes(key, "e")
                 .is_some_and(|e| (1..=8).contains(&e.len()) && e.last().is_some_and(|b| b & 1 == 1) && e != [1]);
-            let bits = bytes(key, "n").map_or(0, |n| {
+            let is_odd = |n: &Vec<u8>| n.last().is_some_and(|last| last & 1 == 1);
+            let bits = bytes(key, "n").filter(is_odd).map_or(0, |n| {
                 let zeros = n.first().map_or(0, |first| first.leading_zeros() as usize);
                 n.len() * 8 - zeros
             });

@@ -188,9 +188,28 @@ impl ClientMetadata {
                 "require_pkce",
                 "may be false for applications of the type WEB only",
             ),
-            (size > METADATA_BYTES, "description", "is part of more than 32768 bytes that the application is made of"),
+            (size > METADATA_BYTES, self.largest(), "is part of more than 32768 bytes that the application is made of"),
         ]
         .into_iter()
+    }
+
+    /// The field that takes the most room.
+    fn largest(&self) -> &'static str {
+        fn size(of: &impl Serialize) -> usize {
+            serde_json::to_string(of).map_or(usize::MAX, |text| text.len())
+        }
+        let sizes = [
+            ("description", size(&self.description)),
+            ("redirect_uris", size(&self.redirect_uris)),
+            ("post_logout_redirect_uris", size(&self.post_logout_redirect_uris)),
+            ("allowed_origins", size(&self.allowed_origins)),
+            ("allowed_scopes", size(&self.allowed_scopes)),
+            ("allowed_resources", size(&self.allowed_resources)),
+            ("resource_uris", size(&self.resource_uris)),
+            ("resource_scopes", size(&self.resource_scopes)),
+            ("jwks", size(&self.jwks)),
+        ];
+        sizes.into_iter().max_by_key(|(_, size)| *size).map_or("description", |(name, _)| name)
     }
 
     fn of_authentication(&self, kind: ApplicationType) -> impl Iterator<Item = Rule> {

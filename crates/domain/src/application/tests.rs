@@ -136,7 +136,7 @@ fn what_does_not_fit_together_is_refused_field_by_field() {
     assert_eq!(strict, asked);
     let many =
         |n: usize| (0..n).map(|i| RedirectUri::parse(&format!("https://a.example/{i:01900}")).unwrap()).collect();
-    assert_eq!(faults(Web, |it| it.redirect_uris = many(30)), ["description"]);
+    assert_eq!(faults(Web, |it| it.redirect_uris = many(30)), ["redirect_uris"]);
 }
 
 #[test]
@@ -236,7 +236,11 @@ fn public_keys_of_the_known_kinds_are_taken() {
         members.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect::<BTreeMap<_, _>>()
     };
     let b32 = "A".repeat(42) + "E";
-    let n = |bytes: usize| "_".to_owned() + &"A".repeat(bytes.div_ceil(3) * 4 - 1 - (3 - bytes % 3) % 3);
+    // An odd number of so many bytes.
+    let n = |bytes: usize| {
+        let end = ["B", "Q", "E"][bytes % 3];
+        "_".to_owned() + &"A".repeat(bytes.div_ceil(3) * 4 - 2 - (3 - bytes % 3) % 3) + end
+    };
     let ec = key(&[("kty", "EC"), ("crv", "P-256"), ("x", &b32), ("y", &b32)]);
     let ed = key(&[("kty", "OKP"), ("crv", "Ed25519"), ("x", &b32)]);
     let rsa = |bytes| key(&[("kty", "RSA"), ("n", &n(bytes)), ("e", "AQAB")]);
@@ -244,7 +248,14 @@ fn public_keys_of_the_known_kinds_are_taken() {
         key.insert(name.to_owned(), text.to_owned());
         key
     };
-    for good in [ec.clone(), ed.clone(), rsa(256), with(ec.clone(), "use", "sig"), with(ec.clone(), "x5t", "odd")] {
+    for good in [
+        ec.clone(),
+        ed.clone(),
+        rsa(256),
+        with(ec.clone(), "use", "sig"),
+        with(ec.clone(), "x5t", "odd"),
+        with(rsa(256), "alg", "PS256"),
+    ] {
         assert!(Jwks::new(vec![good.clone()]).is_ok(), "{good:?}");
     }
     for bad in [
@@ -256,6 +267,11 @@ fn public_keys_of_the_known_kinds_are_taken() {
         with(ed.clone(), "crv", "X25519"),
         with(ed.clone(), "use", "enc"),
         with(rsa(256), "e", "AQ"),
+        with(rsa(256), "n", &n(256).replace('Q', "A")),
+        with(rsa(256), "alg", "none"),
+        with(rsa(256), "alg", "HS256"),
+        with(ec.clone(), "alg", "RS256"),
+        with(ed.clone(), "d", ""),
         key(&[("kty", "oct"), ("k", &b32)]),
     ] {
         assert!(Jwks::new(vec![bad.clone()]).is_err(), "{bad:?}");

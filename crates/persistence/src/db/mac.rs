@@ -23,15 +23,15 @@ pub(crate) enum Use {
     RootLink,
 }
 
-/// A part of the master key, by how often the key had been replaced when it came.
+/// A part of the master key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RootPart(pub u32);
-
-impl RootPart {
+pub enum RootPart {
     /// The one that came last.
-    pub const NEWEST: Self = Self(u32::MAX);
+    Newest,
     /// The one that seals.
-    pub(crate) const CURRENT: Self = Self(u32::MAX - 1);
+    Current,
+    /// The one that came when the key was replaced for the nth time; 0 is the first key.
+    Nth(usize),
 }
 
 /// Knows the key.
@@ -39,11 +39,12 @@ pub trait TrailKey: Send + Sync {
     /// The code of a message: of an event, a seal, a chain. Its key stays when the master key is replaced.
     fn code(&self, message: &[u8]) -> [u8; 32];
 
-    /// The code of a root with a part of the master key, or with the one that seals where that part came before it.
+    /// The code of a root by a part of the master key. A part that is older than the one that seals signs nothing: then it
+    /// is the code by the one that seals.
     fn root(&self, message: &[u8], part: RootPart) -> [u8; 32];
 
-    /// The part of the master key that a root has its code from; none where that is none of those that may sign it. For
-    /// a past root they are all that there were.
+    /// The part of the master key that has made the code of a root. None where that part may not sign it: the present
+    /// root is signed by the part that seals or a newer one, a past root by any.
     fn part_of(&self, message: &[u8], code: &[u8; 32], past: bool) -> Option<RootPart>;
 }
 

@@ -17,6 +17,7 @@ use sea_orm::{
     ColumnTrait, Condition, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Set,
     sea_query::{Expr, LockType, OnConflict},
 };
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
@@ -70,15 +71,24 @@ fn above(owner: Owner) -> [Uuid; 3] {
     [owner_id(owner), partner_id(owner), PLATFORM]
 }
 
-/// The digest of a secret in hexadecimal digits, when it was made, and when it stops working.
-type StoredSecret = (String, i64, Option<i64>);
-
-fn stored(secret: &ClientSecret) -> StoredSecret {
-    let digest = secret.hash.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    (digest, secret.created_at.micros(), secret.expires_at.map(Timestamp::micros))
+/// A secret as it is stored. What is added needs a default: a row of before has not got it.
+#[derive(Serialize, Deserialize)]
+struct StoredSecret {
+    /// In hexadecimal digits.
+    digest: String,
+    created_at: i64,
+    expires_at: Option<i64>,
 }
 
-fn secret((digest, created_at, expires_at): StoredSecret) -> Result<ClientSecret> {
+fn stored(secret: &ClientSecret) -> StoredSecret {
+    StoredSecret {
+        digest: secret.hash.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect(),
+        created_at: secret.created_at.micros(),
+        expires_at: secret.expires_at.map(Timestamp::micros),
+    }
+}
+
+fn secret(StoredSecret { digest, created_at, expires_at }: StoredSecret) -> Result<ClientSecret> {
     let mut bytes = [0; 32];
     for (at, byte) in bytes.iter_mut().enumerate() {
         let digits = digest.get(2 * at..2 * at + 2).ok_or(Error::Corrupt("client secret"))?;
@@ -290,7 +300,7 @@ impl WriteSystem<'_> {
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn resources_are_taken(&self, application: &Application) -> Result<bool> {
+    pub async fn holder_of_resources(&self, application: &Application) -> Result<Option<ApplicationId>> {
         use resource::Column as Of;
         let uris = application.metadata.resource_uris.iter().map(ResourceUri::key);
         let others = self.table::<resource::Entity>().select().filter(Of::Uri.is_in(uris));
@@ -304,7 +314,8 @@ impl WriteSystem<'_> {
             }
             Owner::Tenant(_) => Condition::all().add(Of::OwnerId.is_in(above(application.owner))),
         };
-        exists(others.filter(related), self.exec).await
+        let holder = others.filter(related).select_only().column(Of::ApplicationId).into_tuple::<Uuid>();
+        Ok(holder.one(&self.exec).await?.map(ApplicationId::from_uuid))
     }
 
     /// Whether a tenant has an API that its partner has too.

@@ -37,7 +37,7 @@ impl WriteSystem<'_> {
         let mac = self.tx.mac()?;
         let Some(root) = self.any_root(true).await? else { return Ok(false) };
         if !root.is_sound(mac) {
-            let was_sound = root.was_sound(mac) && root.sum == self.sum_of_chains(RootPart::CURRENT).await?;
+            let was_sound = root.was_sound(mac) && [root.sum] == self.sums_of_chains([RootPart::Current]).await?;
             if !was_sound || root.is_blank() && !self.has_no_seals().await? {
                 return Err(Error::Tampered("its root".into()));
             }
@@ -59,15 +59,17 @@ impl WriteSystem<'_> {
             && !exists(self.table::<audit_chain::Entity>().select(), db).await?)
     }
 
-    /// What all chains contribute to a root that a part of the master key signs.
-    pub(crate) async fn sum_of_chains(&self, signer: RootPart) -> Result<Sum> {
-        let (mut sum, mut last) = (Sum::default(), None);
+    /// What all chains contribute to roots that these parts of the master key sign.
+    pub(crate) async fn sums_of_chains<const N: usize>(&self, signers: [RootPart; N]) -> Result<[Sum; N]> {
+        let (mut sums, mut last) = ([Sum::default(); N], None);
         loop {
             let chains = self.read().chains_after(last).await?;
-            let Some(end) = chains.last() else { return Ok(sum) };
+            let Some(end) = chains.last() else { return Ok(sums) };
             last = Some(end.tenant);
             let mac = self.tx.mac()?;
-            chains.iter().for_each(|chain| contribute(&mut sum, &chain.contribution(mac, signer), true));
+            for (sum, signer) in sums.iter_mut().zip(signers) {
+                chains.iter().for_each(|chain| contribute(sum, &chain.contribution(mac, signer), true));
+            }
         }
     }
 }

@@ -76,7 +76,7 @@ impl FromQueryResult for Root {
             least_kept: number(row, "least_kept"),
             before: code(row, "before_mac"),
             mac: code(row, "mac"),
-            signer: RootPart::CURRENT,
+            signer: RootPart::Current,
         })
     }
 }
@@ -122,7 +122,7 @@ impl Root {
 
     /// The same with another sum, for the next one to be signed by the newest part of the master key.
     pub(crate) const fn signed_anew(self, sum: Sum) -> Self {
-        Self { signer: RootPart::NEWEST, sum, ..self }
+        Self { signer: RootPart::Newest, sum, ..self }
     }
 
     /// Whether it is as releases left it that did not chain roots: before the first seal there was nothing to tell by.

@@ -140,7 +140,7 @@ impl System<'_> {
         Ok(waiting.select_only().column(Column::Id).limit(u64::from(most)).count(&self.exec).await?)
     }
 
-    /// Whether a job of a kind waits for a tenant that is about all there is: nothing is said with which it is done.
+    /// Whether a job of a kind waits that is about everything in a tenant. Such a job has no payload.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.

@@ -63,7 +63,7 @@ pub struct SealedRow {
 }
 
 impl System<'_> {
-    /// Some rows that are sealed, behind one of the same kind; none behind the last.
+    /// A page of sealed rows of a kind: those that come after a row. Empty after the last.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
@@ -171,10 +171,10 @@ impl WriteSystem<'_> {
         if !self.put::<installation::Entity>(known, new).await? {
             return Ok(false);
         }
-        if root.sum != self.sum_of_chains(root.signer).await? {
+        let [before, sum] = self.sums_of_chains([root.signer, RootPart::Newest]).await?;
+        if root.sum != before {
             return Err(Error::Tampered("the ends of its chains".into()));
         }
-        let sum = self.sum_of_chains(RootPart::NEWEST).await?;
         self.put_root(root.signed_anew(sum)).await?;
         self.tx.record(audit::master_key_rotated(self.by())).await?;
         Ok(true)

@@ -102,8 +102,8 @@ impl Scope<'_> {
 }
 
 impl Scope<'_> {
-    /// Those applications that are found. A partner and a tenant see few beside all that there are: each of these is
-    /// asked for its terms, not the terms for theirs.
+    /// Those applications that are found. A partner and a tenant see few of all that there are: the terms of each of
+    /// these are looked up, not all applications that have a term.
     pub(crate) fn found_applications(
         &self,
         select: Select<application::Entity>,

@@ -116,7 +116,8 @@ impl KeyFile {
 async fn rotate_master(config: &Config, is_shared: bool) -> Result<(), Exit> {
     let app = open(config).await?;
     let file = KeyFile::of(config, is_shared)?;
-    let key = app::existing_master_key(config)?.ok_or_else(|| StartError::NoMasterKey(config.data_dir.clone()))?;
+    let key =
+        app::existing_master_key(config)?.ok_or_else(|| StartError::NoMasterKey(config.data_dir.join("master.key")))?;
     let key = if key.is_rotating() {
         key
     } else {

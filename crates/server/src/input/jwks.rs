@@ -1,8 +1,7 @@
-//! Public keys of applications (RFC 7517). What a member means is for whoever uses it: those that are no texts say
-//! nothing that is needed.
+//! Public keys of applications (RFC 7517). Members that are needed are texts; others are left out.
 
 use gatehouse_domain::{application::Jwks, issue::Fault};
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::Type};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, RefOr, Schema, schema::Type};
 
 use super::{At, Field, Raw};
 
@@ -25,7 +24,8 @@ impl Field for Jwks {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::Object)
-            .max_properties(Some(Self::MAX))
+            .property("keys", ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::Object)).min_items(Some(1)).max_items(Some(Self::MAX)))
+            .required("keys")
             .examples([serde_json::json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]})])
             .into()
     }
@@ -34,6 +34,7 @@ impl Field for Jwks {
 fn text((name, value): (String, Raw)) -> Option<(String, String)> {
     match value {
         Raw::String(text) => Some((name, text)),
+        _ if Jwks::is_private(&name) => Some((name, String::new())),
         _ => None,
     }
 }

@@ -160,8 +160,9 @@ impl Keyring {
         self.parts(|parts| parts.all[0].check.clone())
     }
 
-    /// The same, as long as the root of its audit trail has not been signed: what releases remembered that did not sign it
-    /// when they made it. Nobody finds it in a database that was made later, so nobody can ask for that again.
+    /// What the database remembers where a release made it that did not sign the root of the audit trail. It is replaced by
+    /// [`Keyring::check`] once the root is signed. A database that was made later never has it, so nobody can have its root
+    /// signed a second time.
     #[must_use]
     pub fn check_before(&self) -> Vec<u8> {
         self.current().check_before.clone()

@@ -207,7 +207,8 @@ api_tests! {
         api(of_tenant(&elsewhere)).await.expect(201);
         api(of_tenant(&tenant)).await.problem(409, "conflict");
         api(json!({"scope_level": "PARTNER", "partner_id": tenant.partner_id})).await.problem(409, "conflict");
-        api(json!({"scope_level": "GLOBAL"})).await.problem(409, "conflict");
+        let taken = api(json!({"scope_level": "GLOBAL"})).await.problem(409, "conflict").json()["detail"].to_string();
+        assert!(taken.contains("app_"), "whoever sees it is told which one: {taken}");
         // Whoever gives it up frees it; who moves to where it is taken does not.
         let path = format!("/admin/applications/{first}");
         world.patch(&path).bearer(&admin).json(json!({"resource_uris": []})).send().await.expect(200);

@@ -91,6 +91,13 @@ api_tests! {
         let taken = world.give(&max, &role, anchor.clone()).await;
         world.give(&bob, &role, anchor).await;
         let thief = world.login(&bob).await;
+        let applications = format!("/tenants/{}/applications", acme.id);
+        let mut registered = Vec::new();
+        for name in ["leaks", "suspended", "deleted"] {
+            let body = json!({"name": name, "application_type": "SERVICE"});
+            let made = world.post(&applications).bearer(world.admin().await).json(body).send().await.expect(201).data();
+            registered.push(format!("{applications}/{}", made["id"].as_str().unwrap()));
+        }
         let archive = backup(&world).await;
 
         world.set_status("users", &ada.id, "SUSPENDED").await;
@@ -101,6 +108,11 @@ api_tests! {
         world.delete(&format!("/admin/role-assignments/{taken}")).bearer(&admin).send().await.expect(204);
         let narrowed = json!({"permissions": ["users:read"]});
         world.patch(&format!("/admin/roles/{role}")).bearer(&admin).json(narrowed).send().await.expect(200);
+        world.post(&format!("{}/rotate-secret", registered[0])).bearer(&admin).json(json!({"expire_previous_in": 0})).send().await.expect(200);
+        world.patch(&registered[1]).bearer(&admin).json(json!({"status": "SUSPENDED"})).send().await.expect(200);
+        world.delete(&registered[2]).bearer(&admin).send().await.expect(204);
+        let secrets = "SELECT secrets FROM applications WHERE name = 'leaks'";
+        let rotated = world.text(secrets).await;
         let changed = json!({"current_password": PASSWORD, "new_password": NEW});
         world.post("/me/password").bearer(&thief).json(changed).send().await.expect(204);
         let spent = Signed::of(&world.try_login("acme", "bob", NEW).await.expect(200));
@@ -111,6 +123,8 @@ api_tests! {
             (kept.users, kept.tenants, kept.partners, kept.passwords, kept.assignments, kept.roles),
             (2, 1, 1, 1, 1, 1)
         );
+        assert_eq!((kept.applications, kept.secrets, world.text(secrets).await), (2, 2, rotated));
+        assert_eq!(world.number("SELECT COUNT(*) FROM applications WHERE status = 'SUSPENDED'").await, 2);
         for (what, pair) in [("of the backup", &thief), ("after it", &spent), ("administrator", &admin)] {
             assert_eq!(world.me(pair).await, 401, "{what}");
         }

@@ -90,6 +90,22 @@ api_tests! {
         accept(&world, &token(&has_link["invitation"]), json!({})).await.expect(200);
     }
 
+    async fn nobody_is_invited_to_a_tenant_that_is_suspended_or_deleted_meanwhile(world) {
+        for ending in ["suspended", "deleted"] {
+            let tenant = world.tenant(ending).await;
+            let boss = world.login(&world.tenant_admin(&tenant, "boss").await).await;
+            bring(&world, &tenant, &boss, 3).await;
+            invite_all(&world, &tenant, &boss).await.expect(204);
+            let path = format!("/admin/tenants/{}", tenant.id);
+            let suspended = json!({"status": "SUSPENDED"});
+            let call = if ending == "deleted" { world.delete(&path) } else { world.patch(&path).json(suspended) };
+            assert!(call.bearer(world.admin().await).send().await.status < 300);
+            world.work(JobKind::Invitations).await;
+            assert_eq!(links(&world).await, 0, "{ending}");
+            assert_eq!(world.number("SELECT COUNT(*) FROM jobs WHERE kind = 'invitations'").await, 0, "{ending}");
+        }
+    }
+
     async fn whoever_holds_a_role_is_invited_alone(world) {
         let (tenant, boss) = administered(&world).await;
         let body = json!({"username": "ada", "email": "ada@mail.example", "delivery": "none"});

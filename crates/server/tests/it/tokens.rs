@@ -91,12 +91,28 @@ api_tests! {
     async fn rotated_key_goes_on_verifying_and_the_new_one_signs(world) {
         let (tenant, before) = ada(&world).await;
         world.app.keys().rotate(reference(&tenant), SystemReason::Cli).await.unwrap();
+        world.clock.advance(Duration::from_secs(2));
         let after = Signed::of(&world.refresh("acme", &before.refresh).await.expect(200));
         assert_ne!(kid(&before.access), kid(&after.access));
         assert_eq!((world.me(&before).await, world.me(&after).await), (200, 200));
         // Longer than any access token lives, the old key verifies nothing more.
         world.clock.advance(Duration::from_secs(3_601));
         assert_eq!(world.me(&before).await, 401);
+    }
+
+    async fn key_signs_nothing_until_every_replica_knows_it(world) {
+        let other = world.replica(|_| {}).await;
+        let (tenant, mut before) = ada(&world).await;
+        world.clock.advance(Duration::from_secs(2));
+        assert_eq!(other.me(&before).await, 200);
+        for _ in 0..40 {
+            world.app.keys().rotate(reference(&tenant), SystemReason::Cli).await.unwrap();
+            let after = Signed::of(&world.refresh("acme", &before.refresh).await.expect(200));
+            for replica in [&world, &other] {
+                assert_eq!((replica.me(&before).await, replica.me(&after).await), (200, 200));
+            }
+            before = after;
+        }
     }
 
     async fn withdrawn_key_verifies_nothing_at_once(world) {

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DbBackend};
 use crate::{db::WriteTx, error::Result};
 
 /// Where somebody can lose something.
-const TABLES: [&str; 5] = ["users", "tenants", "partners", "role_assignments", "roles"];
+const TABLES: [&str; 6] = ["users", "tenants", "partners", "role_assignments", "roles", "applications"];
 
 /// A password that became another one, or none, stops working. Who had none before has none to stop.
 const PASSWORDS: &str = "UPDATE users SET password_hash = b.password_hash, password_hash_cost = b.password_hash_cost, \
@@ -20,6 +20,9 @@ const EXPIRY: &str = "UPDATE role_assignments SET expires_at = b.expires_at, upd
      AND b.expires_at < COALESCE(role_assignments.expires_at, b.expires_at + 1)";
 const PERMISSIONS: &str = "UPDATE roles SET permissions = b.permissions, updated_at = b.updated_at, version = roles.version + 1 FROM before_roles b \
      WHERE b.id = roles.id AND b.deleted_at IS NULL AND roles.deleted_at IS NULL AND b.permissions <> roles.permissions";
+/// A secret that was replaced, or ended with its application, stops working; one that was made since goes on.
+const SECRETS: &str = "UPDATE applications SET secrets = b.secrets, updated_at = b.updated_at, version = applications.version + 1 \
+     FROM before_applications b WHERE b.id = applications.id AND b.secrets <> applications.secrets";
 
 impl WriteTx<'_> {
     /// Keeps what has changed since an instant.
@@ -64,6 +67,8 @@ impl WriteTx<'_> {
             passwords: run(PASSWORDS).await?,
             assignments: run(&taken).await? + run(EXPIRY).await?,
             roles: run(PERMISSIONS).await?,
+            applications: run(&suspended("applications", Status::Suspended.as_str())).await?,
+            secrets: run(SECRETS).await?,
         })
     }
 }

@@ -81,7 +81,7 @@ surveys! {
             let system = tx.system(SYSTEM);
             system.lock_resources().await?;
             for owner in [Owner::Platform, Owner::Partner(at.partner_id), Owner::Tenant(at)] {
-                system.resources_are_taken(&Application { owner, ..application.clone() }).await?;
+                system.holder_of_resources(&Application { owner, ..application.clone() }).await?;
             }
             system.application_quota(at).await?;
             system.resources_are_shared(at).await?;

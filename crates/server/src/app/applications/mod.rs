@@ -130,7 +130,7 @@ impl Applications<'_> {
             let (name, metadata) = (new.name.clone(), metadata.clone());
             let new = NewApplication { id, owner, name, kind: new.kind, metadata, secret: secret.hash };
             let made = Application::create(new, &authority(&grant, owner), tx.now())?;
-            apis::judge(tx, None, made.value(), &base_url).await?;
+            apis::judge(tx, &scope, None, made.value(), &base_url).await?;
             let application = scope.insert(made).await?;
             scope.put_resources(&application).await?;
             let shown = application.metadata.has_secrets().then(|| secret.text.clone());
@@ -161,7 +161,7 @@ impl Applications<'_> {
             let patch = ApplicationPatch { name: to.name.clone(), status: to.status, metadata };
             let caller = authority(&grant, before.owner);
             let changed = before.clone().update(patch, &caller, tx.now())?;
-            let names_apis = apis::judge(tx, Some(&before), changed.value(), &base_url).await?;
+            let names_apis = apis::judge(tx, &scope, Some(&before), changed.value(), &base_url).await?;
             let application = scope.update(changed).await?;
             if names_apis {
                 scope.put_resources(&application).await?;

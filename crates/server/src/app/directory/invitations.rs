@@ -178,18 +178,15 @@ impl Invitations<'_> {
         let work = async move |tx: &WriteTx<'_>| {
             let (scope, system) = (tx.scope(&grant).await?, tx.system(JOB));
             let tenant = scope.tenant(tenant).await?.ok_or(Error::NotFound)?.reference();
-            // One after the other: a tenant has one job of the kind.
+            // One after the other: a tenant has one job about all, in the place of those about some.
             system.user_quota(tenant).await?;
-            let kind = job.kind;
-            let goes_on = if since.is_some() {
-                system.read().jobs_waiting(kind, tenant.id, 1).await? > 0
-            } else {
-                system.read().has_job_about_all(kind, tenant.id).await?
-            };
-            if !goes_on {
-                system.drop_jobs(kind, tenant.id).await?;
-                scope.enqueue(tenant, None, job.clone()).await?;
+            if system.read().has_job_about_all(job.kind, tenant.id).await? {
+                return Ok(());
             }
+            if since.is_none() {
+                system.drop_jobs(job.kind, tenant.id).await?;
+            }
+            scope.enqueue(tenant, None, job.clone()).await?;
             Ok::<_, Error>(scope.note_invitations(tenant, grant.by()).await?)
         };
         self.idempotency.write(meta, work).await
@@ -201,6 +198,12 @@ impl Invitations<'_> {
         let tokens: Vec<_> = (0..AT_ONCE).map(|_| opaque_token::mint_invitation(self.env)).collect();
         let work = async move |tx: &WriteTx<'_>| {
             let (system, now) = (tx.system(JOB), tx.now());
+            // Where nobody may sign in links would run out unused: who asks again later invites whoever is left.
+            let facts = system.read().tenant_facts(claim.tenant.id, now).await?.filter(TenantFacts::is_active);
+            let Some(TenantFacts { tenant, .. }) = facts else {
+                system.drop_job(&claim).await?;
+                return Ok(true);
+            };
             // Another job of the tenant waits for this one, and sees whom it has invited.
             system.user_quota(claim.tenant).await?;
             if !system.continue_job(&claim, now.plus(PAUSE)).await? {
@@ -210,7 +213,6 @@ impl Invitations<'_> {
             if waiting >= u64::from(MOST_WAITING) {
                 return Ok(true);
             }
-            let tenant = system.tenant(claim.tenant.id).await?.ok_or(Error::Stale)?;
             let users = system.uninvited(claim.tenant, since, now, AT_ONCE).await?;
             if (users.len() as u64) < AT_ONCE {
                 system.drop_job(&claim).await?;

@@ -2,6 +2,7 @@
 
 use gatehouse_domain::{
     authz::{PermissionPattern, PermissionSet},
+    key::SigningKey,
     role::HeldRole,
     secret::Secret,
     session::Session,
@@ -63,9 +64,10 @@ impl AccessTokens<'_> {
         policy: &Policy,
         meta: &RequestMeta,
     ) -> Result<String> {
-        let key = facts.keys.first().ok_or_else(|| Error::Internal("the tenant has no signing key".into()))?;
         // The sign-in has waited for its hash.
         let now = Ord::max(meta.ctx.now, session.created_at);
+        let key = SigningKey::signer(&facts.keys, now);
+        let key = key.ok_or_else(|| Error::Internal("the tenant has no signing key".into()))?;
         let issuer = meta.issuer(&facts.tenant.slug);
         let mut names: Vec<_> = roles.iter().map(|role| role.name.as_str()).collect();
         names.sort_unstable();

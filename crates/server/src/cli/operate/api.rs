@@ -120,6 +120,11 @@ impl Call {
         self.method == Method::DELETE
     }
 
+    /// Whether something is to be suspended.
+    pub fn suspends(&self) -> bool {
+        self.body.as_ref().is_some_and(|body| body["status"] == "SUSPENDED")
+    }
+
     /// The request, with the operator's credential beside it.
     fn request(&self) -> Result<Request, actix_web::http::uri::InvalidUri> {
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.query).finish();

@@ -17,7 +17,8 @@ pub(super) fn may_ask(verb: &str, operation: &Operation) -> bool {
 }
 
 fn asks_always(verb: &str, call: &Call) -> bool {
-    call.deletes() || matches!(verb, "suspend" | "cancel" | "revoke-all" | "reset-password")
+    let ends = matches!(verb, "suspend" | "cancel" | "revoke-all" | "reset-password" | "rotate-secret");
+    ends || call.deletes() || call.suspends()
 }
 
 /// Asks before something ends. What would end is found out by a dry run, where there is one.

@@ -45,6 +45,10 @@ impl<'a> Names<'a> {
             ("role", None) => self.role(None, &value).await?,
             ("role", Some((slug, name))) => self.role(Some(self.tenant(slug).await?), name).await?,
             ("user" | "actor", Some((slug, name))) => user::find(self.app, slug, name).await?.id.to_string(),
+            // Several may have one name.
+            ("application", _) if !value.starts_with("app_") => {
+                return Err(Exit::Usage(format!("{value} is no application_id: see application list")));
+            }
             ("user" | "actor", None) => {
                 return Err(Exit::Usage(format!(
                     "{value} is no user_id: write TENANT/{value}, with the slug of the tenant"

@@ -81,8 +81,8 @@ impl Narrow<ApplicationFilter> for (ApplicationsOfQuery, ApplicationQuery) {
     }
 }
 
-const CREATES: &str = "A secret is shown once, as `client_secret`. Nobody makes an application with scopes that open what \
-                       they may not.";
+const CREATES: &str = "A secret is shown once, as `client_secret`. The scopes of an application open no more than the \
+                       caller may do.";
 const UPDATES: &str = "An application of another level can be seen and not changed. While it is suspended nothing of it \
                        works. With `dry_run=true` nothing changes, and the answer says what would.";
 const DELETES: &str = "Nothing of it works any more. Deleting it again changes nothing. With `dry_run=true` nothing \

@@ -99,8 +99,13 @@ impl Parts {
         self.all.iter().take(self.usable).position(|part| part.check == check)
     }
 
-    /// How often the key had been replaced when a part came: what a part is called that gets others before it.
-    pub fn age(&self, n: usize) -> u32 {
-        u32::try_from(self.all.len() - 1 - n).unwrap_or(u32::MAX)
+    /// With which replacement of the key a part came. Unlike its place, that stays when the key is replaced again.
+    pub fn nth(&self, place: usize) -> usize {
+        self.all.len() - 1 - place
+    }
+
+    /// The place of the part that came with a replacement.
+    pub fn place(&self, nth: usize) -> Option<usize> {
+        (self.all.len() - 1).checked_sub(nth)
     }
 }

@@ -121,12 +121,12 @@ fn codes_that_clients_hold_stay_when_the_key_is_replaced() {
 #[test]
 fn root_that_the_old_key_signs_holds_until_the_new_one_signs() {
     let trail = |text: &str| trail::Trail(Arc::new(Keyring::new(&of(text))));
-    let old = trail("a").root(b"root", RootPart::NEWEST);
+    let old = trail("a").root(b"root", RootPart::Newest);
     assert_eq!(trail("b.a").part_of(b"root", &old, false), None);
-    assert_eq!(trail("b.a").part_of(b"root", &old, true), Some(RootPart(0)), "as what was");
+    assert_eq!(trail("b.a").part_of(b"root", &old, true), Some(RootPart::Nth(0)), "as what was");
     let both = trail("b,a");
     assert!(both.0.turn_to(&Keyring::new(&of("a")).check()));
-    let new = both.root(b"root", RootPart::NEWEST);
-    assert_eq!(both.part_of(b"root", &old, false), Some(RootPart(0)));
-    assert_eq!(trail("b.a").part_of(b"root", &new, false), Some(RootPart(1)));
+    let new = both.root(b"root", RootPart::Newest);
+    assert_eq!(both.part_of(b"root", &old, false), Some(RootPart::Nth(0)));
+    assert_eq!(trail("b.a").part_of(b"root", &new, false), Some(RootPart::Nth(1)));
 }

@@ -17,8 +17,11 @@ impl TrailKey for Trail {
 
     fn root(&self, message: &[u8], part: RootPart) -> [u8; 32] {
         let part = self.0.parts(|parts| {
-            let known = (0..=parts.current).find(|n| RootPart(parts.age(*n)) == part);
-            let n = if part == RootPart::NEWEST { 0 } else { known.unwrap_or(parts.current) };
+            let n = match part {
+                RootPart::Newest => 0,
+                RootPart::Current => parts.current,
+                RootPart::Nth(nth) => parts.place(nth).map_or(parts.current, |n| n.min(parts.current)),
+            };
             Arc::clone(&parts.all[n])
         });
         whole(&part.root, message)
@@ -28,7 +31,7 @@ impl TrailKey for Trail {
         self.0.parts(|parts| {
             let most = if past { parts.all.len() } else { parts.current + 1 };
             let part = parts.all.iter().take(most).position(|part| whole(&part.root, message) == *code);
-            part.map(|n| RootPart(parts.age(n)))
+            part.map(|n| RootPart::Nth(parts.nth(n)))
         })
     }
 }

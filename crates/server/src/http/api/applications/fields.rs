@@ -90,37 +90,39 @@ macro_rules! bodies {
         impl $name {
             /// Changes what is named.
             fn change(&self, metadata: &mut ClientMetadata) {
+                // Whoever adds a field has to say here what changes it.
+                let ClientMetadata { description, grant_types, redirect_uris, post_logout_redirect_uris, allowed_origins, allowed_scopes, allowed_resources, resource_uris, resource_scopes, open_resource, token_endpoint_auth_method, jwks, jwks_uri, token_lifetime, refresh_token_lifetime, id_token_signed_response_alg, require_pkce, require_consent, require_pushed_authorization_requests, dpop_bound_access_tokens, opens_popup, profile, backchannel_logout_uri, logo_uri, client_uri, policy_uri, tos_uri } = metadata;
                 let scope = |scope: &ResourceScopeRequest| scope.scope();
-                put(&mut metadata.description, &self.description);
-                set(&mut metadata.grant_types, self.grant_types.0.as_ref().map(|list| &list.0));
-                list(&mut metadata.redirect_uris, &self.redirect_uris);
-                list(&mut metadata.post_logout_redirect_uris, &self.post_logout_redirect_uris);
-                list(&mut metadata.allowed_origins, &self.allowed_origins);
-                list(&mut metadata.allowed_scopes, &self.allowed_scopes);
-                list(&mut metadata.allowed_resources, &self.allowed_resources);
-                list(&mut metadata.resource_uris, &self.resource_uris);
+                put(description, &self.description);
+                set(grant_types, self.grant_types.0.as_ref().map(|list| &list.0));
+                list(redirect_uris, &self.redirect_uris);
+                list(post_logout_redirect_uris, &self.post_logout_redirect_uris);
+                list(allowed_origins, &self.allowed_origins);
+                list(allowed_scopes, &self.allowed_scopes);
+                list(allowed_resources, &self.allowed_resources);
+                list(resource_uris, &self.resource_uris);
                 if let Some(scopes) = &self.resource_scopes.0 {
-                    metadata.resource_scopes = scopes.0.iter().map(scope).collect();
+                    *resource_scopes = scopes.0.iter().map(scope).collect();
                 }
-                set(&mut metadata.open_resource, self.open_resource.0.as_ref());
-                set(&mut metadata.token_endpoint_auth_method, self.token_endpoint_auth_method.0.as_ref());
-                put(&mut metadata.jwks, &self.jwks);
-                put(&mut metadata.jwks_uri, &self.jwks_uri);
-                put(&mut metadata.token_lifetime, &self.token_lifetime);
-                put(&mut metadata.refresh_token_lifetime, &self.refresh_token_lifetime);
-                set(&mut metadata.id_token_signed_response_alg, self.id_token_signed_response_alg.0.as_ref());
-                set(&mut metadata.require_pkce, self.require_pkce.0.as_ref());
-                set(&mut metadata.require_consent, self.require_consent.0.as_ref());
+                set(open_resource, self.open_resource.0.as_ref());
+                set(token_endpoint_auth_method, self.token_endpoint_auth_method.0.as_ref());
+                put(jwks, &self.jwks);
+                put(jwks_uri, &self.jwks_uri);
+                put(token_lifetime, &self.token_lifetime);
+                put(refresh_token_lifetime, &self.refresh_token_lifetime);
+                set(id_token_signed_response_alg, self.id_token_signed_response_alg.0.as_ref());
+                set(require_pkce, self.require_pkce.0.as_ref());
+                set(require_consent, self.require_consent.0.as_ref());
                 let pushed = self.require_pushed_authorization_requests.0.as_ref();
-                set(&mut metadata.require_pushed_authorization_requests, pushed);
-                set(&mut metadata.dpop_bound_access_tokens, self.dpop_bound_access_tokens.0.as_ref());
-                set(&mut metadata.opens_popup, self.opens_popup.0.as_ref());
-                set(&mut metadata.profile, self.profile.0.as_ref());
-                put(&mut metadata.backchannel_logout_uri, &self.backchannel_logout_uri);
-                put(&mut metadata.logo_uri, &self.logo_uri);
-                put(&mut metadata.client_uri, &self.client_uri);
-                put(&mut metadata.policy_uri, &self.policy_uri);
-                put(&mut metadata.tos_uri, &self.tos_uri);
+                set(require_pushed_authorization_requests, pushed);
+                set(dpop_bound_access_tokens, self.dpop_bound_access_tokens.0.as_ref());
+                set(opens_popup, self.opens_popup.0.as_ref());
+                set(profile, self.profile.0.as_ref());
+                put(backchannel_logout_uri, &self.backchannel_logout_uri);
+                put(logo_uri, &self.logo_uri);
+                put(client_uri, &self.client_uri);
+                put(policy_uri, &self.policy_uri);
+                put(tos_uri, &self.tos_uri);
             }
         }
     )*};
