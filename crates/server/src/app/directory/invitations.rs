@@ -180,13 +180,12 @@ impl Invitations<'_> {
             let tenant = scope.tenant(tenant).await?.ok_or(Error::NotFound)?.reference();
             // One after the other: a tenant has one job about all, in the place of those about some.
             system.user_quota(tenant).await?;
-            if system.read().has_job_about_all(job.kind, tenant.id).await? {
-                return Ok(());
+            if !system.read().has_job_about_all(job.kind, tenant.id).await? {
+                if since.is_none() {
+                    system.drop_jobs(job.kind, tenant.id).await?;
+                }
+                scope.enqueue(tenant, None, job.clone()).await?;
             }
-            if since.is_none() {
-                system.drop_jobs(job.kind, tenant.id).await?;
-            }
-            scope.enqueue(tenant, None, job.clone()).await?;
             Ok::<_, Error>(scope.note_invitations(tenant, grant.by()).await?)
         };
         self.idempotency.write(meta, work).await

@@ -52,7 +52,7 @@ macro_rules! bodies {
                 open_resource: Set<bool>,
                 /// How it proves its identity: with a secret or a signature for the types WEB and SERVICE, else not.
                 token_endpoint_auth_method: Set<ClientAuthMethod>,
-                /// Its public keys; with `private_key_jwt` these or `jwks_uri`.
+                /// Its public keys, 1 to 10 as `keys`; with `private_key_jwt` these or `jwks_uri`.
                 jwks: Patch<Jwks>,
                 /// Where its public keys are.
                 jwks_uri: Patch<HttpsUrl>,
