@@ -47,15 +47,15 @@ fn usable(tenant: TenantRef, purpose: Purpose, hash: TokenHash, now: Timestamp) 
 }
 
 impl Scope<'_> {
-    /// The first users of a tenant, or of those made since one, who wait to be invited: no link of theirs can be used, and
-    /// they hold no role.
+    /// The first users of a tenant, or of those made from one instant to another, who wait to be invited: no link of theirs
+    /// can be used, and they hold no role.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn uninvited(
         &self,
         tenant: TenantRef,
-        since: Option<UserId>,
+        made: Option<[Timestamp; 2]>,
         now: Timestamp,
         most: u64,
     ) -> Result<Vec<User>> {
@@ -68,10 +68,13 @@ impl Scope<'_> {
         let mut roles = Query::select();
         roles.column(held.1).from(held.0).and_where(Expr::col(held).equals((user::Entity, user::Column::Id)));
         roles.and_where(assignment::Column::DeletedAt.is_null());
+        // Ids begin with the millisecond; when an account was made elsewhere is another matter.
+        let id = |at: Timestamp, rest| UserId::from_parts(at.unix_millis(), rest).uuid();
+        let made = made.map(|[first, last]| user::Column::Id.between(id(first, [0; 10]), id(last, [u8::MAX; 10])));
         let waiting = Condition::all()
             .add(user::Column::TenantId.eq(tenant.id.uuid()))
             .add(user::Column::Status.eq(UserStatus::Invited.as_str()))
-            .add_option(since.map(|id| user::Column::Id.gte(id.uuid())))
+            .add_option(made)
             .add(Expr::exists(links).not())
             .add(Expr::exists(roles).not());
         let users = self.select::<user::Entity>().filter(waiting).order_by_asc(user::Column::Id).limit(most);

@@ -10,8 +10,8 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    id::{JobId, UserId},
-    issue::Parse,
+    id::JobId,
+    import::Import,
     job::JobKind,
     mail,
     secret::Secret,
@@ -20,7 +20,7 @@ use gatehouse_domain::{
     user::{Issued, User},
 };
 use gatehouse_persistence::{ClaimedJob, NewJob, WriteScope};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     app::{Error, Result, mail::Waiting},
@@ -28,6 +28,13 @@ use crate::{
     mail::Letter,
     security::keyring::Keyring,
 };
+
+/// When those were made whom an import has brought, in microseconds since 1970.
+#[derive(Serialize, Deserialize)]
+struct Brought {
+    since: i64,
+    until: i64,
+}
 
 /// Writes jobs; goes along into transactions.
 #[derive(Debug, Clone)]
@@ -88,19 +95,21 @@ impl Outbox {
         Ok(NewJob { id, kind, sealed: Some(self.seal(id, kind, waiting)?), give_up_at: Some(give_up_at) })
     }
 
-    /// Invitations to those who wait, or to those of them made since a user.
-    pub(crate) fn invitations(&self, since: Option<UserId>) -> Result<NewJob> {
+    /// Invitations to those who wait, or to those of them whom an import has brought.
+    pub(crate) fn invitations(&self, import: Option<&Import>) -> Result<NewJob> {
         let (id, kind) = (self.env.id(JobId::from_parts), JobKind::Invitations);
-        let sealed = since.map(|since| self.seal(id, kind, &since.to_string())).transpose()?;
+        let brought = |by: &Import| Brought { since: by.created_at.micros(), until: by.updated_at.micros() };
+        let sealed = import.map(|import| self.seal(id, kind, &brought(import))).transpose()?;
         Ok(NewJob { id, kind, sealed, give_up_at: None })
     }
 
-    /// Since which user invitations are asked for; none if that cannot be read.
-    pub(crate) fn invited_since(&self, claim: &ClaimedJob) -> Option<Option<UserId>> {
+    /// From when to when those were made for whom invitations are asked for, if not for all; none if that cannot be read.
+    pub(crate) fn invited(&self, claim: &ClaimedJob) -> Option<Option<[Timestamp; 2]>> {
         if claim.job.sealed.is_none() {
             return Some(None);
         }
-        UserId::parse(&self.open::<String>(claim)?).ok().map(Some)
+        let Brought { since, until } = self.open(claim)?;
+        Some(Some([since, until].map(Timestamp::from_micros)))
     }
 
     /// Writes a letter to or about a user.

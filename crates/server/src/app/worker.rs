@@ -2,8 +2,8 @@
 
 use gatehouse_domain::{
     authz::SystemReason,
-    id::UserId,
     job::{Failure, JobKind, Next},
+    time::Timestamp,
 };
 use gatehouse_persistence::{ClaimedJob, Db, WriteTx};
 
@@ -40,8 +40,8 @@ pub struct Worker<'a> {
 enum Task {
     Mail(Box<Letter>),
     UserImport,
-    /// Whoever waits, or has been made since a user.
-    Invitations(Option<UserId>),
+    /// Whoever waits, or was made from one instant to another.
+    Invitations(Option<[Timestamp; 2]>),
 }
 
 /// What became of a job.
@@ -131,8 +131,8 @@ impl Worker<'_> {
             },
             JobKind::UserImport => Ok(Task::UserImport),
             JobKind::Invitations => {
-                let since = self.outbox.invited_since(claim);
-                since.map(Task::Invitations).ok_or(Outcome::Failed(Failure::never("unreadable")))
+                let made = self.outbox.invited(claim);
+                made.map(Task::Invitations).ok_or(Outcome::Failed(Failure::never("unreadable")))
             }
         })
     }
@@ -148,8 +148,8 @@ impl Worker<'_> {
                 Run::Ended => Outcome::Left,
                 Run::Lost => Outcome::Lost,
             },
-            Ok(Task::Invitations(since)) => {
-                if self.invitations.run(claim, since).await? {
+            Ok(Task::Invitations(made)) => {
+                if self.invitations.run(claim, made).await? {
                     Outcome::Left
                 } else {
                     Outcome::Lost

@@ -36,6 +36,7 @@ mod held_bodies;
 mod idempotency;
 mod inheritance;
 mod invitations;
+mod invite_all;
 mod jobs;
 mod jobs_upgrade;
 mod known_devices;

@@ -57,6 +57,11 @@ pub const ACME: Import<'static> =
 
 impl Import<'_> {
     pub async fn run(&self, world: &World, text: &str) -> (Counts, Vec<Rejected>) {
+        let (import, rejected) = self.bring(world, text).await;
+        (import.counts, rejected)
+    }
+
+    pub async fn bring(&self, world: &World, text: &str) -> (gatehouse_domain::import::Import, Vec<Rejected>) {
         let mut lines = lines(text, self.format);
         let mut importing = begin(world, self.slug, self.on_conflict, self.mode).await;
         let mut rejected = Vec::new();
@@ -276,7 +281,7 @@ api_tests! {
         assert_eq!(on.import().digest, input.digest());
         assert_eq!(why(&world.app.imports().rejected_lines(&on, 0).await.unwrap()), [(1, vec![": json_invalid".to_owned()])]);
         while step(&world, &mut on, &mut input).await.is_some() {}
-        assert_eq!(world.app.imports().finish(on).await.unwrap(), counts(1_200, 0, 0, 1));
+        assert_eq!(world.app.imports().finish(on).await.unwrap().counts, counts(1_200, 0, 0, 1));
         assert_eq!(users(&world).await, 1_200);
         assert_eq!(world.number("SELECT COUNT(*) FROM user_import_rejects").await, 1, "for a week");
         // Whoever was thought to be dead comes too late.

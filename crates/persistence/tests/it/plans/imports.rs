@@ -33,8 +33,8 @@ surveys! {
             scope.insert(Import::queue(id, at, order, &by(), NOW)).await
         }).await.unwrap();
         survey.look("active", scope.active_import(at.id)).await;
-        for since in [None, Some(survey.ada.id)] {
-            survey.look("whom to invite", scope.uninvited(at, since, NOW, 50)).await;
+        for made in [None, Some([NOW, NOW])] {
+            survey.look("whom to invite", scope.uninvited(at, made, NOW, 50)).await;
         }
         survey.look("invitations", write(&db, NOW, async move |tx| {
             let (system, kind) = (tx.system(SYSTEM), JobKind::Invitations);

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use gatehouse_domain::{
     authz::{Authority, Grant, SystemReason, WriteUsers},
     id::{TenantId, UserId},
+    import::Import,
     job::JobKind,
     password::Password,
     secret::Secret,
@@ -161,9 +162,9 @@ impl Invitations<'_> {
         self.idempotency.write(meta, work).await
     }
 
-    /// Asks for invitations to all users of a tenant, or to those made since one, who wait for it: they have no link that
-    /// works, and hold no role, because whoever invites somebody with a role must hold it, too. They are mailed, so many at
-    /// a time. While that goes on, asking again adds nothing.
+    /// Asks for invitations to all users of a tenant, or to those whom an import has brought, who wait for it: they have no
+    /// link that works, and hold no role, because whoever invites somebody with a role must hold it, too. They are mailed,
+    /// so many at a time. While that goes on, asking again adds nothing.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`].
@@ -171,17 +172,17 @@ impl Invitations<'_> {
         &self,
         grant: &Grant<WriteUsers>,
         tenant: TenantId,
-        since: Option<UserId>,
+        brought_by: Option<&Import>,
         meta: &RequestMeta,
     ) -> Result<()> {
-        let (grant, job) = (grant.clone(), self.outbox.invitations(since)?);
+        let (grant, job, is_about_all) = (grant.clone(), self.outbox.invitations(brought_by)?, brought_by.is_none());
         let work = async move |tx: &WriteTx<'_>| {
             let (scope, system) = (tx.scope(&grant).await?, tx.system(JOB));
             let tenant = scope.tenant(tenant).await?.ok_or(Error::NotFound)?.reference();
             // One after the other: a tenant has one job about all, in the place of those about some.
             system.user_quota(tenant).await?;
             if !system.read().has_job_about_all(job.kind, tenant.id).await? {
-                if since.is_none() {
+                if is_about_all {
                     system.drop_jobs(job.kind, tenant.id).await?;
                 }
                 scope.enqueue(tenant, None, job.clone()).await?;
@@ -192,7 +193,7 @@ impl Invitations<'_> {
     }
 
     /// Invites the next ones of those who wait; false if somebody else has the job by now.
-    pub(crate) async fn run(&self, claim: &ClaimedJob, since: Option<UserId>) -> Result<bool> {
+    pub(crate) async fn run(&self, claim: &ClaimedJob, made: Option<[Timestamp; 2]>) -> Result<bool> {
         let (claim, outbox) = (claim.clone(), self.outbox.clone());
         let tokens: Vec<_> = (0..AT_ONCE).map(|_| opaque_token::mint_invitation(self.env)).collect();
         let work = async move |tx: &WriteTx<'_>| {
@@ -212,7 +213,7 @@ impl Invitations<'_> {
             if waiting >= u64::from(MOST_WAITING) {
                 return Ok(true);
             }
-            let users = system.uninvited(claim.tenant, since, now, AT_ONCE).await?;
+            let users = system.uninvited(claim.tenant, made, now, AT_ONCE).await?;
             if (users.len() as u64) < AT_ONCE {
                 system.drop_job(&claim).await?;
             }

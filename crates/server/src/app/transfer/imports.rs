@@ -14,7 +14,7 @@ use std::{
 use gatehouse_domain::{
     authz::{Actor, Area, Grant, SystemReason, TenantRef, WriteUsers, authorize},
     id::{JobId, UserId},
-    import::{Counts, Import, OnConflict},
+    import::{Import, OnConflict},
     user::ImportedUser,
 };
 use gatehouse_persistence::{ClaimedJob, RejectedLine, WriteScope, WriteTx};
@@ -255,22 +255,20 @@ impl Imports<'_> {
         Ok(rejected)
     }
 
-    /// Every line has been taken in or rejected.
+    /// Every line has been taken in or rejected; returns the import as it has ended.
     ///
     /// # Errors
     /// [`Error::Stale`] when somebody else went on with it.
-    pub async fn finish(&self, importing: Importing) -> Result<Counts> {
+    pub async fn finish(&self, importing: Importing) -> Result<Import> {
         let Importing { grant, mode, import, .. } = importing;
-        let counts = import.counts;
         if mode == Mode::DryRun && import.format.is_none() {
-            return Ok(counts);
+            return Ok(import);
         }
         let work = async move |tx: &WriteTx<'_>| {
-            tx.scope(&grant).await?.update(import.clone().complete(&grant.by(), tx.now())).await?;
-            Ok::<_, Error>(())
+            let completed = import.clone().complete(&grant.by(), tx.now());
+            Ok::<_, Error>(tx.scope(&grant).await?.update(completed).await?)
         };
-        self.db.write(self.env.ctx(), work).await?;
-        Ok(counts)
+        self.db.write(self.env.ctx(), work).await
     }
 
     /// Lines behind one that an import rejected before it was stopped, in their order; none at the end.

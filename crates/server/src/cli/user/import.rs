@@ -11,8 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser};
 use encoding_rs::Encoding;
 use gatehouse_domain::{
     authz::{Area, Grant, SystemReason, TenantRef, WriteUsers, authorize},
-    id::UserId,
-    import::{Counts, OnConflict},
+    import::{Counts, Import, OnConflict},
     user::ORIGINAL_USERNAME,
     word::Word,
 };
@@ -224,19 +223,19 @@ async fn import(
             run.renamed
         );
     }
-    let since = UserId::from_parts(run.importing.import().created_at.unix_millis(), [0; 10]);
-    let counts = app.imports().finish(run.importing).await?;
+    let import = app.imports().finish(run.importing).await?;
     if options.invite && options.mode == Mode::Real {
-        invite(app, tenant, since).await?;
+        invite(app, &import).await?;
     }
-    Ok(counts)
+    Ok(import.counts)
 }
 
-/// Asks for invitations to those who have come since.
-async fn invite(app: &App, tenant: TenantRef, since: UserId) -> Result<(), Exit> {
+/// Asks for invitations to those whom an import has brought.
+async fn invite(app: &App, import: &Import) -> Result<(), Exit> {
     let grant: Grant<WriteUsers> =
-        authorize(Operator::at_command_line().actor(), &Area::Tenant(tenant)).map_err(app::Error::from)?;
-    app.invitations().invite_all(&grant, tenant.id, Some(since), &RequestMeta::of_command(app.env())).await?;
+        authorize(Operator::at_command_line().actor(), &Area::Tenant(import.tenant)).map_err(app::Error::from)?;
+    let meta = RequestMeta::of_command(app.env());
+    app.invitations().invite_all(&grant, import.tenant.id, Some(import), &meta).await?;
     eprintln!("whoever came without a password is mailed an invitation by the server, ten a second");
     Ok(())
 }
