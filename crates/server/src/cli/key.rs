@@ -26,7 +26,7 @@ pub(super) fn command() -> Command {
     let tenant = || Arg::new("tenant").long("tenant").value_name("SLUG").required(true).help("The slug of the tenant");
     let key = Arg::new("key").required(true).help("The id of the key: key_…");
     Command::new("key")
-        .about("List, rotate and withdraw signing keys")
+        .about("Signing keys of tenants, and the master key")
         .subcommand_required(true)
         .subcommand(with_few_settings(
             Command::new("list").about("List the keys of a tenant, newest first").arg(tenant()),

@@ -23,6 +23,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("first-steps", include_str!("../../docs/first-steps.md")),
     ("configuration", include_str!("../../docs/configuration.md")),
     ("settings", include_str!("../../docs/settings.md")),
+    ("applications", include_str!("../../docs/applications.md")),
     ("mail", include_str!("../../docs/mail.md")),
     ("postgresql", include_str!("../../docs/postgresql.md")),
     ("moving", include_str!("../../docs/moving.md")),

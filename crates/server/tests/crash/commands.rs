@@ -118,15 +118,24 @@ fn administer(runs: &mut Runs<'_>) {
 }
 
 fn applications(runs: &mut Runs<'_>) {
-    let create = "application create --tenant shop --application-type WEB --name Till --redirect-uris";
-    let id = runs.id(&format!("{create} https://till.example/callback"), "/data/id");
+    let create = "application create --application-type WEB --name Till --redirect-uris";
+    for (wrong, says) in [
+        ("https://till.example/callback", "--tenant SLUG alone"),
+        ("http://till.example/callback --tenant shop", "redirect_uris.0 must be https"),
+    ] {
+        let [_, beside] = runs.run(2, &format!("{create} {wrong}"));
+        assert!(beside.contains(says), "{beside}");
+    }
+    let made = runs.ok(&format!("{create} https://till.example/callback --tenant shop"), "it is not shown again");
+    assert!(made.lines().last().unwrap().starts_with("client_secret  "), "{made}");
+    let id = runs.id("application list --tenant shop", "/data/0/id");
     let listed = runs.ok("application list --tenant shop", &id);
     assert!(listed.lines().all(|line| line.chars().count() <= 100), "{listed}");
     runs.ok(&format!("application show {id}"), "https://till.example/callback");
     runs.ok(&format!("application update {id} --name Counter"), "Counter");
     runs.ok(&format!("application suspend {id} --yes"), "SUSPENDED");
     runs.ok(&format!("application activate {id}"), "ACTIVE");
-    runs.ok(&format!("application rotate-secret {id}"), "ghk_");
+    assert!(runs.ok(&format!("application rotate-secret {id}"), "it is not shown again").contains("ghk_"));
     runs.ok(&format!("application delete {id} --yes"), "Done");
 }
 

@@ -107,6 +107,11 @@ fn says(printed: &str, all: &[&str]) {
 const README: &str = include_str!("../../../../README.md");
 const FIRST_STEPS: &str = include_str!("../../docs/first-steps.md");
 
+/// The first administrator, with the setup token in a file, and an access token.
+const SIGN_IN: &str = r#"PASSWORD='quarter-moon-over-fjord'
+curl -sS "$API/setup" -H 'Content-Type: application/json' -d "{\"token\":\"$(cat token)\",\"email\":\"you@example.com\",\"username\":\"admin\",\"password\":\"$PASSWORD\"}" >/dev/null
+TOKEN=$(login default admin "$PASSWORD"); TENANT_ID=$(as "$TOKEN" "$API/me" | field tenant_id)"#;
+
 fn on_sqlite() -> Place {
     Place::new(Engine::Sqlite).unwrap()
 }
@@ -146,11 +151,15 @@ fn page_of_moving_runs() {
     let file = r#"gatehouse setup-token >token
 printf '{"username":"ada","email":"ada@example.com","status":"ACTIVE"}\n' > users.ndjson"#;
     let serve = format!("{}\ncargo run --release\n", blocks(FIRST_STEPS)[0]);
-    let sign_in = r#"PASSWORD='quarter-moon-over-fjord'
-curl -sS "$API/setup" -H 'Content-Type: application/json' -d "{\"token\":\"$(cat token)\",\"email\":\"you@example.com\",\"username\":\"admin\",\"password\":\"$PASSWORD\"}" >/dev/null
-TOKEN=$(login default admin "$PASSWORD"); TENANT_ID=$(as "$TOKEN" "$API/me" | field tenant_id)"#;
-    let printed = page(&on_sqlite(), include_str!("../../docs/moving.md"), &[(0, file), (1, &serve), (1, sign_in)]);
+    let printed = page(&on_sqlite(), include_str!("../../docs/moving.md"), &[(0, file), (1, &serve), (1, SIGN_IN)]);
     says(&printed, &["\"state\":"]);
+}
+
+#[test]
+fn page_of_applications_runs() {
+    let serve = format!("gatehouse setup-token >token\n{}\ncargo run --release\n", blocks(FIRST_STEPS)[0]);
+    let printed = page(&on_sqlite(), include_str!("../../docs/applications.md"), &[(0, &serve), (0, SIGN_IN)]);
+    says(&printed, &["SUSPENDED", "\"client_secret\":\"ghk_", "\"token_lifetime\":300", "stock:read"]);
 }
 
 #[test]

@@ -71,6 +71,9 @@ pub(super) fn next_step(resource: &str, verb: &str, name: &str, made: &Value) ->
         ("role", "create") => {
             format!("Next: gatehouse role assign --user {tenant}/NAME --role {name} --level tenant --tenant {tenant}")
         }
+        ("application", "create" | "rotate-secret") if made["client_secret"].is_string() => {
+            "Keep the secret now: it is not shown again.".to_owned()
+        }
         ("user", "invite-all") => "The server mails the invitations, ten a second.".to_owned(),
         ("user", "reset-password") => "The owner is mailed a link to set another password.".to_owned(),
         _ => return None,

@@ -8,6 +8,10 @@ use serde_json::Value;
 use super::table::table;
 use crate::cli::{Exit, say};
 
+/// How a command names the owner of an application.
+const OWNER: &str = "must go with the owner: --tenant SLUG alone, --partner SLUG with --scope-level PARTNER, or \
+                     --scope-level GLOBAL alone";
+
 /// Prints what is no JSON.
 pub(super) fn bytes(chunk: &[u8]) {
     // A reader that has gone away, such as `head`, is no reason to fail.
@@ -39,6 +43,8 @@ pub(super) fn answer(answer: &Value, columns: &[&str]) {
         data => {
             let mut lines = Vec::new();
             flatten("", data, &mut lines);
+            // What is shown once stands where it is seen.
+            lines.sort_by_key(|(name, _)| name == "client_secret");
             let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
             say(&lines.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect::<String>());
         }
@@ -65,8 +71,10 @@ pub(super) fn problem(status: StatusCode, problem: &Value) -> Exit {
     }
     // A body or a query that is not valid is answered by what is wrong with it.
     for issue in problem["detail"].as_array().into_iter().flatten() {
-        let place = issue["loc"].as_array().and_then(|loc| loc.last()).map(plain).unwrap_or_default();
-        text += &format!("; {place} {}", plain(&issue["msg"]));
+        let loc: Vec<_> = issue["loc"].as_array().into_iter().flatten().map(plain).collect();
+        let place = if loc.len() > 1 { loc[1..].join(".") } else { loc.concat() };
+        let msg = if issue["type"] == "application_owner" { OWNER.to_owned() } else { plain(&issue["msg"]) };
+        text += &format!("; {place} {msg}");
     }
     match status {
         StatusCode::UNPROCESSABLE_ENTITY => Exit::Usage(text),
