@@ -74,6 +74,7 @@ migrations! {
     m20261130_000142_index_invited_users,
     m20261130_000143_sort_users,
     m20261130_000150_register_applications,
+    m20261130_000151_publish_next_keys,
 }
 
 pub use m20261129_000070_chain_audit_roots::{AUDIT_TRIGGERS, AuditTrigger};

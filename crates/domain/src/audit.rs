@@ -49,6 +49,8 @@ words! {
         InstallationMasterKeyRotated = "installation.master_key_rotated",
         /// A one-time token for the first administrator was made.
         InstallationSetupTokenCreated = "installation.setup_token_created",
+        /// A signing key that was published before began to sign.
+        KeyActivated = "key.activated",
         /// A signing key was made.
         KeyCreated = "key.created",
         /// A signing key was replaced; it still verifies.

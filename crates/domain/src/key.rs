@@ -1,8 +1,10 @@
-//! Signing keys of tenants and their lifecycle: current → retired → gone, or withdrawn at any time.
+//! Signing keys of tenants and their lifecycle, for each algorithm: next → current → retired → gone, or withdrawn at any
+//! time.
 
 use std::time::Duration;
 
 use crate::{
+    application::SigningAlgorithm,
     audit::{Action, Fields, Resource, ResourceKind},
     authz::{By, TenantRef},
     change::Changed,
@@ -14,8 +16,11 @@ use crate::{
 words! {
     /// Where a key stands.
     KeyState {
-        /// Signs and verifies. A tenant has exactly one.
+        /// Signs and verifies. A tenant has exactly one for each algorithm that it signs with.
         Current = "current",
+        /// Is published and verifies, as a replica may not know yet that it signs. Signs when it has taken the place of
+        /// the current one.
+        Next = "next",
         /// Verifies what it signed, until the last of that has expired.
         Retired = "retired",
         /// Does nothing any more.
@@ -25,10 +30,12 @@ words! {
 
 /// How long a retired key goes on verifying: longer than any access token lives.
 pub const OVERLAP: Duration = HOUR;
-/// For how long a key is there before it signs: a replica may not know it yet for a second.
-pub const KNOWN_AFTER: Duration = Duration::from_secs(2);
-/// How old a key gets before it is replaced.
+/// How long a key signs before it is replaced.
 pub const ROTATE_AFTER: Duration = Duration::from_secs(90 * 86_400);
+/// For how long a key is published before it signs: longer than anybody is told to keep the keys that were read.
+pub const PUBLISHED: Duration = Duration::from_secs(600);
+/// The same for a key that does not wait for readers, as the first of its kind: a replica may not know it yet for a second.
+pub const KNOWN_AFTER: Duration = Duration::from_secs(2);
 const _: () = assert!(ROTATE_AFTER.as_secs() > DAY.as_secs());
 
 /// A signing key; the private part is sealed.
@@ -41,15 +48,17 @@ pub struct SigningKey {
     /// The partner of that tenant.
     pub partner_id: PartnerId,
     /// The JWS algorithm (RFC 7518), fixed for the key's life.
-    pub algorithm: String,
+    pub algorithm: SigningAlgorithm,
     /// The public part as a JWK (RFC 7517).
     pub public_jwk: String,
     /// The private part, sealed with the master key.
     pub private_sealed: Vec<u8>,
     /// Where it stands.
     pub state: KeyState,
-    /// When it was made.
+    /// When it was made, and published.
     pub created_at: Timestamp,
+    /// When it began to sign.
+    pub activated_at: Option<Timestamp>,
     /// When it stopped signing.
     pub retired_at: Option<Timestamp>,
     /// When it stopped verifying.
@@ -62,7 +71,7 @@ pub struct SigningKey {
 #[derive(Debug, Clone)]
 pub struct KeyMaterial {
     /// The JWS algorithm.
-    pub algorithm: String,
+    pub algorithm: SigningAlgorithm,
     /// The public part as a JWK.
     pub public_jwk: String,
     /// The private part, sealed.
@@ -73,12 +82,22 @@ impl SigningKey {
     fn changed(self, action: Action, by: &By) -> Changed<Self> {
         let resource = Resource::of(ResourceKind::Key, self.id.uuid()).in_tenant(self.partner_id, self.tenant_id);
         let mut fields = Fields::default();
-        fields.set("algorithm", &self.algorithm);
+        fields.set("algorithm", self.algorithm);
         Changed::new(self, action, resource, by).with(fields)
     }
 
-    /// Makes a tenant's current key.
+    /// Makes a key that signs at once, because there is no other: the first of its kind.
     pub fn create(id: KeyId, tenant: TenantRef, material: KeyMaterial, by: &By, now: Timestamp) -> Changed<Self> {
+        Self { state: KeyState::Current, activated_at: Some(now), ..Self::new(id, tenant, material, now) }
+            .changed(Action::KeyCreated, by)
+    }
+
+    /// Makes a key that is published, and signs when it takes the place of the current one.
+    pub fn publish(id: KeyId, tenant: TenantRef, material: KeyMaterial, by: &By, now: Timestamp) -> Changed<Self> {
+        Self::new(id, tenant, material, now).changed(Action::KeyCreated, by)
+    }
+
+    fn new(id: KeyId, tenant: TenantRef, material: KeyMaterial, now: Timestamp) -> Self {
         Self {
             id,
             tenant_id: tenant.id,
@@ -86,13 +105,24 @@ impl SigningKey {
             algorithm: material.algorithm,
             public_jwk: material.public_jwk,
             private_sealed: material.private_sealed,
-            state: KeyState::Current,
+            state: KeyState::Next,
             created_at: now,
+            activated_at: None,
             retired_at: None,
             withdrawn_at: None,
             version: 0,
         }
-        .changed(Action::KeyCreated, by)
+    }
+
+    /// Begins to sign.
+    pub fn activate(self, by: &By, now: Timestamp) -> Changed<Self> {
+        Self { state: KeyState::Current, activated_at: Some(now), ..self }.changed(Action::KeyActivated, by)
+    }
+
+    /// From when it may sign: whoever has read the keys before must have read them again.
+    #[must_use]
+    pub fn signs_from(&self) -> Timestamp {
+        self.created_at.plus(PUBLISHED)
     }
 
     /// Replaces it; what it signed stays valid.
@@ -109,27 +139,19 @@ impl SigningKey {
     #[must_use]
     pub fn verifies(&self, now: Timestamp) -> bool {
         match self.state {
-            KeyState::Current => true,
+            KeyState::Current | KeyState::Next => true,
             KeyState::Retired => self.retired_at.is_some_and(|at| now < at.plus(OVERLAP)),
             KeyState::Withdrawn => false,
         }
     }
 
-    /// Which of the keys of a tenant signs: the newest that every replica knows. Where there is none, as after a key was
-    /// withdrawn, the newest.
+    /// Which of the keys of an issuer signs with an algorithm: the current one, as soon as every replica knows it. Until
+    /// then the one before signs, if it still verifies.
     #[must_use]
-    pub fn signer(keys: &[Self], now: Timestamp) -> Option<&Self> {
-        let is_known = |key: &&Self| key.verifies(now) && now.since(key.created_at) >= KNOWN_AFTER;
-        keys.iter()
-            .filter(is_known)
-            .max_by_key(|key| (key.created_at, key.state == KeyState::Current))
-            .or_else(|| keys.iter().find(|key| key.verifies(now)))
-    }
-
-    /// Whether it is old enough to be replaced.
-    #[must_use]
-    pub fn due(&self, now: Timestamp) -> bool {
-        self.state == KeyState::Current && now.since(self.created_at) >= ROTATE_AFTER
+    pub fn signer(keys: &[Self], algorithm: SigningAlgorithm, now: Timestamp) -> Option<&Self> {
+        let signs = |key: &&Self| key.algorithm == algorithm && key.state != KeyState::Next && key.verifies(now);
+        let is_known = |key: &Self| now.since(key.created_at) >= KNOWN_AFTER;
+        keys.iter().filter(signs).max_by_key(|key| (is_known(key), key.state == KeyState::Current, key.retired_at))
     }
 }
 
@@ -142,7 +164,8 @@ mod tests {
 
     fn key() -> SigningKey {
         let tenant = TenantRef { id: TenantId::from_parts(1, [0; 10]), partner_id: PartnerId::from_parts(1, [0; 10]) };
-        let material = KeyMaterial { algorithm: "ES256".into(), public_jwk: "{}".into(), private_sealed: vec![] };
+        let material =
+            KeyMaterial { algorithm: SigningAlgorithm::Es256, public_jwk: "{}".into(), private_sealed: vec![] };
         SigningKey::create(KeyId::from_parts(1, [0; 10]), tenant, material, &By::system(SystemReason::Job), NOW)
             .into_parts()
             .0
@@ -163,7 +186,37 @@ mod tests {
     }
 
     #[test]
-    fn key_is_due_after_ninety_days() {
-        assert!(!key().due(NOW.plus(DAY * 89)) && key().due(NOW.plus(DAY * 90)));
+    fn next_key_verifies_before_it_signs() {
+        let current = key();
+        let material = KeyMaterial { algorithm: current.algorithm, public_jwk: "{}".into(), private_sealed: vec![] };
+        let tenant = TenantRef { id: current.tenant_id, partner_id: current.partner_id };
+        let by = By::system(SystemReason::Job);
+        let next = SigningKey::publish(KeyId::from_parts(2, [0; 10]), tenant, material, &by, NOW).into_parts().0;
+        assert!(next.verifies(NOW) && next.signs_from() == NOW.plus(PUBLISHED));
+        let signer =
+            |keys: &[SigningKey], now| SigningKey::signer(keys, SigningAlgorithm::Es256, now).map(|key| key.id);
+        assert_eq!(signer(&[current.clone(), next.clone()], NOW.plus(DAY)), Some(current.id));
+        assert_eq!(signer(std::slice::from_ref(&next), NOW.plus(DAY)), None);
+        let (activated, event) = next.activate(&by, NOW.plus(DAY)).into_parts();
+        assert_eq!((event.action, activated.activated_at), (Action::KeyActivated, Some(NOW.plus(DAY))));
+        let retired = current.retire(&by, NOW.plus(DAY)).into_parts().0;
+        assert_eq!(signer(&[retired, activated.clone()], NOW.plus(DAY)), Some(activated.id));
+    }
+
+    #[test]
+    fn key_that_does_not_wait_signs_when_every_replica_knows_it_or_there_is_no_other() {
+        let (first, by) = (key(), By::system(SystemReason::Job));
+        let signer =
+            |keys: &[SigningKey], now| SigningKey::signer(keys, SigningAlgorithm::Es256, now).map(|key| key.id);
+        assert_eq!(signer(std::slice::from_ref(&first), NOW), Some(first.id));
+        let later = NOW.plus(DAY);
+        let second = SigningKey { id: KeyId::from_parts(3, [0; 10]), created_at: later, ..first.clone() };
+        let retired = first.clone().retire(&by, later).into_parts().0;
+        let keys = [second.clone(), retired];
+        assert_eq!(signer(&keys, later), Some(first.id));
+        assert_eq!(signer(&keys, later.plus(KNOWN_AFTER)), Some(second.id));
+        let withdrawn = first.withdraw(&by, later).into_parts().0;
+        assert_eq!(signer(&[second.clone(), withdrawn], later), Some(second.id));
+        assert_eq!(SigningKey::signer(&keys, SigningAlgorithm::Rs256, later), None);
     }
 }

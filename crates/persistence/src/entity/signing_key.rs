@@ -17,6 +17,7 @@ pub struct Model {
     pub retired_at: Option<i64>,
     pub withdrawn_at: Option<i64>,
     pub version: i64,
+    pub activated_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

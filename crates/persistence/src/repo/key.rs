@@ -1,6 +1,7 @@
 //! Signing keys, and the tenant as token checks see it.
 
 use gatehouse_domain::{
+    application::SigningAlgorithm,
     authz::TenantRef,
     id::{KeyId, PartnerId, TenantId},
     key::{KeyState, SigningKey},
@@ -10,9 +11,14 @@ use gatehouse_domain::{
     text::Slug,
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect, Set};
+use sea_orm::{
+    ColumnTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    sea_query::{Expr, Func},
+};
+use uuid::Uuid;
 
 use crate::{
+    db::Change,
     entity::signing_key::{ActiveModel, Column, Entity, Model},
     error::Result,
     repo::{Home, Row, Versioned, term::Terms, word},
@@ -28,7 +34,7 @@ pub struct TenantFacts {
     pub partner_status: Status,
     /// What its partner and the platform decide.
     pub above: Layers,
-    /// The keys that verify its tokens, the current one first.
+    /// The keys that are published, those that sign first.
     pub keys: Vec<SigningKey>,
 }
 
@@ -57,11 +63,12 @@ pub(super) fn domain(row: Model) -> Result<SigningKey> {
         id: KeyId::from_uuid(row.id),
         tenant_id: TenantId::from_uuid(row.tenant_id),
         partner_id: PartnerId::from_uuid(row.partner_id),
-        algorithm: row.algorithm,
+        algorithm: word(&row.algorithm, "key algorithm")?,
         public_jwk: row.public_jwk,
         private_sealed: row.private_sealed,
         state: word(&row.state, "key state")?,
         created_at: Timestamp::from_micros(row.created_at),
+        activated_at: row.activated_at.map(Timestamp::from_micros),
         retired_at: row.retired_at.map(Timestamp::from_micros),
         withdrawn_at: row.withdrawn_at.map(Timestamp::from_micros),
         version: row.version,
@@ -72,6 +79,8 @@ impl Row for SigningKey {
     type Entity = Entity;
     type Active = ActiveModel;
 
+    const INSERT_CHANGES: Option<Change> = Some(Change::Everything);
+
     fn home(&self) -> Home {
         Home { partner: self.partner_id, tenant: Some(self.tenant_id), user: None }
     }
@@ -80,7 +89,7 @@ impl Row for SigningKey {
         None
     }
 
-    fn uuid(&self) -> uuid::Uuid {
+    fn uuid(&self) -> Uuid {
         self.id.uuid()
     }
 
@@ -89,7 +98,7 @@ impl Row for SigningKey {
             id: Set(self.id.uuid()),
             tenant_id: Set(self.tenant_id.uuid()),
             partner_id: Set(self.partner_id.uuid()),
-            algorithm: Set(self.algorithm.clone()),
+            algorithm: Set(self.algorithm.to_string()),
             public_jwk: Set(self.public_jwk.clone()),
             private_sealed: Set(self.private_sealed.clone()),
             created_at: Set(self.created_at.micros()),
@@ -106,6 +115,7 @@ impl Versioned for SigningKey {
     fn updatable(&self) -> Result<ActiveModel> {
         Ok(ActiveModel {
             state: Set(self.state.to_string()),
+            activated_at: Set(self.activated_at.map(Timestamp::micros)),
             retired_at: Set(self.retired_at.map(Timestamp::micros)),
             withdrawn_at: Set(self.withdrawn_at.map(Timestamp::micros)),
             version: Set(self.version),
@@ -149,15 +159,47 @@ impl System<'_> {
         rows.all(&self.exec).await?.into_iter().map(domain).collect()
     }
 
-    /// Current keys made before an instant, oldest first, at most 100.
+    /// The keys of a tenant that sign with an algorithm, now and next.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn signing_keys(&self, tenant: TenantId, algorithm: SigningAlgorithm) -> Result<Vec<SigningKey>> {
+        let states = [KeyState::Current, KeyState::Next].map(|state| state.as_str());
+        let rows = self.select::<Entity>().filter(Column::TenantId.eq(tenant.uuid()));
+        let rows = rows.filter(Column::State.is_in(states)).filter(Column::Algorithm.eq(algorithm.as_str()));
+        rows.all(&self.exec).await?.into_iter().map(domain).collect()
+    }
+
+    /// Which tenants have a key that signs and none that signs next, with the algorithm; at most 100.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn without_next_key(&self) -> Result<Vec<(TenantRef, SigningAlgorithm)>> {
+        let columns = [Column::PartnerId, Column::TenantId, Column::Algorithm];
+        let states = [KeyState::Current, KeyState::Next].map(|state| state.as_str());
+        let rows = self.select::<Entity>().select_only().columns(columns).filter(Column::State.is_in(states));
+        let rows = columns.into_iter().fold(rows, QuerySelect::group_by);
+        // The last in the alphabet of the two.
+        let rows = rows.having(Column::State.max().eq(KeyState::Current.as_str())).limit(100);
+        let rows = rows.into_tuple::<(Uuid, Uuid, String)>().all(&self.exec).await?;
+        let tenants = rows.into_iter().map(|(partner, tenant, algorithm)| {
+            let tenant = TenantRef { id: TenantId::from_uuid(tenant), partner_id: PartnerId::from_uuid(partner) };
+            Ok((tenant, word(&algorithm, "key algorithm")?))
+        });
+        tenants.collect()
+    }
+
+    /// Keys that have signed since before an instant, those longest first, at most 100.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn keys_older_than(&self, before: Timestamp) -> Result<Vec<SigningKey>> {
+        // A release of before notes only when a key was made.
+        let since = Func::coalesce([Column::ActivatedAt, Column::CreatedAt].map(|column| Expr::col((Entity, column))));
         let rows = self
             .select::<Entity>()
             .filter(Column::State.eq(KeyState::Current.as_str()))
-            .filter(Column::CreatedAt.lte(before.micros()))
+            .filter(Expr::expr(since).lte(before.micros()))
             .order_by_asc(Column::CreatedAt)
             .limit(100);
         rows.all(&self.exec).await?.into_iter().map(domain).collect()

@@ -76,7 +76,7 @@ pub trait Row: Sized + Send {
     type Entity: Owned + EntityTrait<ActiveModel = Self::Active>;
     /// A row to be written.
     type Active: ActiveModelTrait<Entity = Self::Entity> + Send;
-    /// What a new row invalidates; nothing, unless it gives rights to those who are signed in.
+    /// What a new row invalidates; nothing, unless it gives rights to those who are signed in or is known with its tenant.
     const INSERT_CHANGES: Option<Change> = None;
     /// What it is found by and where that is kept, if it can be searched for. Everything that is stored says so: what
     /// forgot to would be stored and not found.

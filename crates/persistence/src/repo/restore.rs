@@ -1,6 +1,7 @@
 //! What a restore ends: whatever somebody could still use that began before.
 
 use gatehouse_domain::{
+    application::SigningAlgorithm,
     authz::TenantRef,
     id::{PartnerId, TenantId},
     import::ImportState,
@@ -67,7 +68,10 @@ impl WriteSystem<'_> {
         use signing_key::Column;
         let current = self.table::<signing_key::Entity>().select().select_only();
         let current = current.columns([Column::TenantId, Column::PartnerId]);
-        let current = current.filter(Column::State.eq(KeyState::Current.as_str())).into_tuple::<(Uuid, Uuid)>();
+        // Each has one for access tokens; for other algorithms keys are made when they are needed.
+        let current = current.filter(Column::State.eq(KeyState::Current.as_str()));
+        let current = current.filter(Column::Algorithm.eq(SigningAlgorithm::Es256.as_str()));
+        let current = current.into_tuple::<(Uuid, Uuid)>();
         let tenants = current.all(&self.tx.exec()).await?;
         let keys = self.table::<signing_key::Entity>().update();
         let keys = keys.filter(Column::State.ne(KeyState::Withdrawn.as_str()));

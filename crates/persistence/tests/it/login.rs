@@ -216,7 +216,7 @@ db_tests! {
         let tenant = tenant(&db, &partner, "t").await;
         let make = |tenant: TenantRef| SigningKey::create(
             KeyId::from_parts(NOW.unix_millis(), bytes()), tenant,
-            KeyMaterial { algorithm: "ES256".into(), public_jwk: "{}".into(), private_sealed: vec![1] }, &by(), NOW);
+            KeyMaterial { algorithm: gatehouse_domain::application::SigningAlgorithm::Es256, public_jwk: "{}".into(), private_sealed: vec![1] }, &by(), NOW);
         let (first, second) = (make(tenant.reference()), make(tenant.reference()));
         let (old, new) = write(&db, NOW, async move |tx| {
             let system = tx.system(SYSTEM);

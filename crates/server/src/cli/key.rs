@@ -8,10 +8,15 @@ use std::{
 };
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use gatehouse_domain::{authz::SystemReason, id::KeyId, issue::Parse, key::SigningKey};
+use gatehouse_domain::{
+    application::SigningAlgorithm, authz::SystemReason, id::KeyId, issue::Parse, key::SigningKey, word::Word,
+};
 
 use crate::{
-    app::{self, App, StartError, platform::periodic::FOLLOW_EVERY},
+    app::{
+        self, App, StartError,
+        platform::{keys::Activation, periodic::FOLLOW_EVERY},
+    },
     cli::{Exit, ask, block_on, config, open, say, tenant, with_few_settings},
     config::{Config, Database},
     security::master_key::MasterKey,
@@ -24,6 +29,11 @@ const ROUNDS: usize = 5;
 
 pub(super) fn command() -> Command {
     let tenant = || Arg::new("tenant").long("tenant").value_name("SLUG").required(true).help("The slug of the tenant");
+    let words = SigningAlgorithm::ALL.iter().map(|(_, word)| *word).collect::<Vec<_>>();
+    let algorithm = Arg::new("algorithm").long("algorithm").value_parser(words).default_value("ES256");
+    let algorithm = algorithm.help("The algorithm of the key");
+    let now = Arg::new("now").long("now").action(ArgAction::SetTrue);
+    let now = now.help("Do not wait until everybody who keeps the keys has read the next one");
     let key = Arg::new("key").required(true).help("The id of the key: key_…");
     Command::new("key")
         .about("Signing keys of tenants, and the master key")
@@ -33,8 +43,10 @@ pub(super) fn command() -> Command {
         ))
         .subcommand(with_few_settings(
             Command::new("rotate")
-                .about("Replace a tenant's key; tokens of the old one stay valid until they expire")
-                .arg(tenant()),
+                .about("Let a tenant's next key sign; tokens of the old one stay valid until they expire")
+                .arg(tenant())
+                .arg(algorithm)
+                .arg(now),
         ))
         .subcommand(with_few_settings(
             Command::new("withdraw")
@@ -78,7 +90,12 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
         } else {
             let tenant = tenant(&app, &text("tenant")).await?.reference();
             match verb {
-                "rotate" => vec![app.keys().rotate(tenant, SystemReason::Cli).await?],
+                "rotate" => {
+                    let algorithm = SigningAlgorithm::from_word(&text("algorithm"))
+                        .map_err(|fault| Exit::Usage(fault.msg.into_owned()))?;
+                    let when = if matches.get_flag("now") { Activation::AtOnce } else { Activation::Published };
+                    vec![app.keys().rotate(tenant, algorithm, when, SystemReason::Cli).await?]
+                }
                 _ => app.keys().list(tenant.id, SystemReason::Cli).await?,
             }
         };

@@ -1,4 +1,4 @@
-//! The OpenAPI document as it is served: the same bytes for everybody, packed once, and not again to who has them.
+//! Documents that are the same bytes for everybody, packed once, and not sent again to who has them.
 
 use std::{io::Write, sync::OnceLock};
 

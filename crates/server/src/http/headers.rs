@@ -44,7 +44,7 @@ pub(super) fn add(response: &mut ServiceResponse<BoxBody>, site: &Site, request_
         headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
     }
     // A failure outside the API is a page for browsers and JSON for others: no cache may show one to the other.
-    if is_api || is_failure {
+    if is_failure || is_api && !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if is_api {

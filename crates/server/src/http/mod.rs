@@ -15,6 +15,7 @@ mod forwarded;
 mod headers;
 pub mod idempotency;
 pub mod manual;
+pub mod oauth;
 pub mod openapi;
 pub mod operation;
 pub mod ops;
@@ -91,7 +92,7 @@ impl Site {
     fn with_pages(config: &Config, env: &Env, pages: fn(bool) -> Operations) -> Self {
         Self {
             pages,
-            routes: Routes::new(&[Operations::all(), pages(config.docs)]),
+            routes: Routes::new(&[oauth::all(), Operations::all(), pages(config.docs)]),
             docs: config.docs.then(|| Document::new(openapi::served(config.public_url.as_ref()))),
             base_urls: BaseUrls::new(config.public_url.as_ref(), config.bind),
             trusted_proxies: config.trusted_proxies.clone(),
@@ -106,6 +107,8 @@ impl Site {
 
     /// Mounts the operations of the API and the pages.
     fn mount(&self, config: &mut ServiceConfig) {
+        // First, because the scope of the API takes everything below its path.
+        oauth::all().mount(config);
         Operations::all().mount(config);
         (self.pages)(self.docs.is_some()).mount(config);
     }

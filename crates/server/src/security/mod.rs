@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod cursor;
+pub mod key_pair;
 pub mod keyring;
 pub mod master_key;
 pub mod opaque_token;

@@ -1,14 +1,10 @@
-//! Access tokens: signed JWTs of type `at+jwt` (RFC 9068), each tenant with keys of its own.
+//! Signed JWTs, each tenant with keys of its own, and access tokens among them: those of type `at+jwt` (RFC 9068).
 //!
 //! A key fixes its algorithm; the header of a token chooses nothing but the key, by `kid`. A header with anything else
 //! in it than `typ`, `alg` and `kid` is refused, so `jku`, `x5u`, `jwk`, `crit` and the like have no effect.
 
 use std::sync::Arc;
 
-use aws_lc_rs::{
-    rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
-};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
     id::{KeyId, SessionId, TenantId, UserId},
@@ -16,16 +12,20 @@ use gatehouse_domain::{
     key::{KeyMaterial, SigningKey},
     time::Timestamp,
 };
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, jwk::Jwk};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::Jwk};
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::security::keyring::Keyring;
+use crate::security::{
+    key_pair::{KeyPair, Signer},
+    keyring::Keyring,
+};
 
 /// The longest token that is looked at.
 pub const MAX_LEN: usize = 8 * 1024;
 /// The `typ` of access tokens (RFC 9068 section 2.1).
-const TYPE: &str = "at+jwt";
+pub const ACCESS: &str = "at+jwt";
 /// How far another replica's clock may be ahead.
 const SKEW_SECONDS: i64 = 60;
 /// Who the tokens of first-party sign-in are issued to.
@@ -105,7 +105,7 @@ struct StrictClaims {
 /// Signs and verifies.
 pub struct Tokens {
     keyring: Arc<Keyring>,
-    signers: Cache<KeyId, Arc<EcdsaKeyPair>>,
+    signers: Cache<KeyId, Arc<Signer>>,
     decoders: Cache<KeyId, Arc<DecodingKey>>,
 }
 
@@ -127,20 +127,11 @@ impl Tokens {
         Self { keyring, signers: Cache::new(10_000), decoders: Cache::new(10_000) }
     }
 
-    /// Makes the material of a new key: ES256 (P-256), from the operating system's randomness.
-    ///
-    /// # Errors
-    /// [`BadKey`] when the library refuses.
-    pub fn generate(&self, tenant: TenantId, id: KeyId) -> Result<KeyMaterial, BadKey> {
-        let pkcs8 =
-            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).map_err(|_| BadKey)?;
-        let jwk =
-            Jwk::from_encoding_key(&EncodingKey::from_ec_der(pkcs8.as_ref()), Algorithm::ES256).map_err(|_| BadKey)?;
-        Ok(KeyMaterial {
-            algorithm: "ES256".to_owned(),
-            public_jwk: serde_json::to_string(&jwk).map_err(|_| BadKey)?,
-            private_sealed: self.keyring.seal(&Self::owner(tenant, id), pkcs8.as_ref()),
-        })
+    /// Seals a new key.
+    #[must_use]
+    pub fn seal(&self, tenant: TenantId, id: KeyId, pair: KeyPair) -> KeyMaterial {
+        let KeyPair { algorithm, private, public_jwk } = pair;
+        KeyMaterial { algorithm, public_jwk, private_sealed: self.keyring.seal(&Self::owner(tenant, id), &private) }
     }
 
     /// What seals a signing key is over the ids of tenant and key.
@@ -149,13 +140,12 @@ impl Tokens {
         [tenant.uuid().as_bytes().as_slice(), key.uuid().as_bytes()].concat()
     }
 
-    fn signer(&self, key: &SigningKey) -> Result<Arc<EcdsaKeyPair>, BadKey> {
+    fn signer(&self, key: &SigningKey) -> Result<Arc<Signer>, BadKey> {
         self.signers
             .try_get_with(key.id, || {
                 let pkcs8 =
                     self.keyring.open(&Self::owner(key.tenant_id, key.id), &key.private_sealed).map_err(|_| BadKey)?;
-                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8).map_err(|_| BadKey)?;
-                Ok::<_, BadKey>(Arc::new(pair))
+                Signer::open(key.algorithm, &pkcs8).map(Arc::new)
             })
             .map_err(|_| BadKey)
     }
@@ -169,17 +159,14 @@ impl Tokens {
             .map_err(|_| BadKey)
     }
 
-    /// Signs claims.
+    /// Signs claims as a JWT of a type (RFC 7519, section 5.1), with the algorithm of the key.
     ///
     /// # Errors
     /// [`BadKey`] when the key cannot be opened.
-    pub fn sign(&self, key: &SigningKey, claims: &Claims<'_>) -> Result<String, BadKey> {
-        let mut header = Header::new(algorithm(key)?);
-        header.typ = Some(TYPE.to_owned());
-        header.kid = Some(key.id.to_string());
-        let header = serde_json::to_vec(&header).map_err(|_| BadKey)?;
+    pub fn sign(&self, key: &SigningKey, typ: &str, claims: &impl Serialize) -> Result<String, BadKey> {
+        let header = json!({"typ": typ, "alg": key.algorithm.as_str(), "kid": key.id.to_string()}).to_string();
         let claims = serde_json::to_vec(claims).map_err(|_| BadKey)?;
-        self.compact(key, &header, &claims)
+        self.compact(key, header.as_bytes(), &claims)
     }
 
     /// The JWS Compact Serialization (RFC 7515 section 7.1) of texts. `jsonwebtoken::encode` would read and check the
@@ -188,7 +175,7 @@ impl Tokens {
         let mut token = URL_SAFE_NO_PAD.encode(header);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(payload, &mut token);
-        let signature = self.signer(key)?.sign(&SystemRandom::new(), token.as_bytes()).map_err(|_| BadKey)?;
+        let signature = self.signer(key)?.sign(token.as_bytes())?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(token)
@@ -198,7 +185,7 @@ impl Tokens {
     /// and verifies at this time.
     #[must_use]
     pub fn verify(&self, token: &str, key: &SigningKey, now: Timestamp) -> Option<Verified> {
-        let mut validation = Validation::new(algorithm(key).ok()?);
+        let mut validation = Validation::new(Algorithm::ES256);
         // Time and audience are checked below, against our clock and the token's own issuer.
         validation.validate_exp = false;
         validation.validate_aud = false;
@@ -223,13 +210,6 @@ impl Tokens {
     }
 }
 
-fn algorithm(key: &SigningKey) -> Result<Algorithm, BadKey> {
-    match key.algorithm.as_str() {
-        "ES256" => Ok(Algorithm::ES256),
-        _ => Err(BadKey),
-    }
-}
-
 /// What a token says of itself before anything is verified: which key of which tenant to verify it with.
 #[must_use]
 pub fn peek(token: &str) -> Option<(KeyId, TenantId)> {
@@ -246,8 +226,8 @@ pub fn peek(token: &str) -> Option<(KeyId, TenantId)> {
         return None;
     }
     let header: StrictHeader = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
-    // Every key of ours is of this algorithm; a token that claims another was not made by us.
-    if header.typ != TYPE || header.alg != "ES256" {
+    // Every access token of ours is of this algorithm.
+    if header.typ != ACCESS || header.alg != "ES256" {
         return None;
     }
     let hint: Hint = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;

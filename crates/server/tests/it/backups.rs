@@ -55,7 +55,7 @@ async fn schema(world: &World) -> Vec<String> {
 /// The lines of a backup without a column and without tables that an earlier release had not, or had otherwise.
 fn without<'t>(
     lines: impl Iterator<Item = std::io::Result<String>> + 't,
-    column: &'t str,
+    left_out: &'t [&'t str],
     tables: &'t [&'t str],
 ) -> impl Iterator<Item = std::io::Result<String>> + 't {
     let (mut place, mut is_left_out) = (None, false);
@@ -68,7 +68,7 @@ fn without<'t>(
             is_left_out = tables.contains(&table);
         }
         if let Some(columns) = line.get_mut("columns").and_then(Value::as_array_mut) {
-            place = columns.iter().position(|name| name == column);
+            place = columns.iter().position(|name| left_out.iter().any(|column| name == column));
             place.map(|place| columns.remove(place));
         } else if let Some(place) = place {
             line.as_array_mut().unwrap().remove(place);
@@ -195,7 +195,7 @@ api_tests! {
         let earlier = Db::connect(Options { target, connections: 1, on_change: Arc::new(|_| {}) }).await.unwrap();
         earlier.migrate_until(EARLIER).await.unwrap();
         let tables = ["applications", "application_resources", "application_terms", "session_applications"];
-        let lines = without(archive.lines().unwrap(), "public_url", &tables);
+        let lines = without(archive.lines().unwrap(), &["public_url", "activated_at"], &tables);
         let take_in = async |tx: &WriteTx<'_>| tx.take_in(EARLIER, lines).await;
         earlier.write_alone(ChangeContext::at(world.app.env().now()), take_in).await.unwrap();
         back_up(&earlier, &keyring, &path(&world, "earlier"), world.app.env().now()).await.unwrap();

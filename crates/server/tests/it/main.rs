@@ -37,6 +37,7 @@ mod idempotency;
 mod inheritance;
 mod invitations;
 mod invite_all;
+mod issuer_keys;
 mod jobs;
 mod jobs_upgrade;
 mod known_devices;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 impl System<'_> {
-    /// The tenant, what is decided above it, and the keys that verify its tokens, in one statement.
+    /// The tenant, what is decided above it, and its keys that are published, in one statement.
     pub(in crate::repo) async fn facts(
         &self,
         place: &str,
@@ -33,7 +33,8 @@ impl System<'_> {
         sql.push(ABOVE).push(", ").push(&TENANT).push(", ").push(&KEY);
         sql.push(" FROM tenants t JOIN partners p ON p.id = t.partner_id");
         sql.push(" LEFT JOIN signing_keys k ON k.tenant_id = t.id AND (k.state = ");
-        sql.literal(KeyState::Current.as_str()).push(" OR k.state = ").literal(KeyState::Retired.as_str());
+        sql.literal(KeyState::Current.as_str()).push(" OR k.state = ").literal(KeyState::Next.as_str());
+        sql.push(" OR k.state = ").literal(KeyState::Retired.as_str());
         sql.push(" AND k.retired_at > ")
             .bind(now.minus(OVERLAP).micros())
             .push(") WHERE t.deleted_at IS NULL AND ")

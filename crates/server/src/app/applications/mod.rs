@@ -5,10 +5,11 @@ mod apis;
 
 use gatehouse_domain::{
     application::{
-        Application, ApplicationPatch, ApplicationType, ClientMetadata, NewApplication, Owner, PreviousSecret,
+        Application, ApplicationPatch, ApplicationType, ClientMetadata, GrantType, NewApplication, Owner,
+        PreviousSecret,
     },
     authz::{
-        Area, Authority, DeleteApplications, Denied, Grant, Permission, ReadApplications, SystemReason, TenantRef,
+        Area, Authority, By, DeleteApplications, Denied, Grant, Permission, ReadApplications, SystemReason, TenantRef,
         WriteApplications,
     },
     id::{ApplicationId, PartnerId, TenantId},
@@ -18,7 +19,7 @@ use gatehouse_domain::{
     session::Effects,
     text::Name,
 };
-use gatehouse_persistence::{Db, WriteScope, WriteTx};
+use gatehouse_persistence::{ChangeContext, Db, WriteScope, WriteTx};
 
 pub use gatehouse_persistence::ApplicationFilter;
 
@@ -26,6 +27,7 @@ use crate::{
     app::{
         App, Error, Result,
         effects::{Deleted, Mode, change},
+        platform::Keys,
         request::{Idempotency, client::RequestMeta},
         settings::Merge,
     },
@@ -39,12 +41,13 @@ pub struct Applications<'a> {
     db: &'a Db,
     env: &'a Env,
     idempotency: Idempotency<'a>,
+    keys: Keys<'a>,
 }
 
 impl App {
     /// Applications.
     pub const fn applications(&self) -> Applications<'_> {
-        Applications { db: &self.db, env: &self.env, idempotency: self.idempotency() }
+        Applications { db: &self.db, env: &self.env, idempotency: self.idempotency(), keys: self.keys() }
     }
 }
 
@@ -123,7 +126,7 @@ impl Applications<'_> {
         let id = self.env.id(ApplicationId::from_parts);
         let secret = opaque_token::mint_client_secret(self.env);
         let metadata = new.metadata.register(new.kind)?;
-        let (grant, base_url) = (grant.clone(), meta.base_url.clone());
+        let (by, grant, base_url) = (grant.by(), grant.clone(), meta.base_url.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let owner = owner(tx, &scope, &grant, new.owner).await?;
@@ -136,7 +139,9 @@ impl Applications<'_> {
             let shown = application.metadata.has_secrets().then(|| secret.text.clone());
             Ok((application, shown))
         };
-        self.idempotency.write(meta, work).await
+        let made = self.idempotency.write(meta, work).await?;
+        self.ask_for_keys(&made.0, &by, meta).await;
+        Ok(made)
     }
 
     /// Changes an application. While it is suspended nothing of it works.
@@ -151,7 +156,7 @@ impl Applications<'_> {
         mode: Mode,
         meta: &RequestMeta,
     ) -> Result<(Application, Effects)> {
-        let (grant, base_url) = (grant.clone(), meta.base_url.clone());
+        let (by, grant, base_url) = (grant.by(), grant.clone(), meta.base_url.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let before = changeable(&scope, id).await?;
@@ -168,7 +173,26 @@ impl Applications<'_> {
             }
             Ok((application, Effects::default()))
         };
-        change(self.db, meta.ctx.clone(), mode, work).await
+        let (application, effects) = change(self.db, meta.ctx.clone(), mode, work).await?;
+        if mode == Mode::Real {
+            self.ask_for_keys(&application, &by, meta).await;
+        }
+        Ok((application, effects))
+    }
+
+    /// Publishes the keys that ID tokens of an application will need, as early as can be. Where that fails they are made
+    /// when they are needed.
+    async fn ask_for_keys(&self, application: &Application, by: &By, meta: &RequestMeta) {
+        let metadata = &application.metadata;
+        let signs_in = [GrantType::AuthorizationCode, GrantType::DeviceCode];
+        let Owner::Tenant(tenant) = application.owner else { return };
+        if !metadata.grant_types.iter().any(|grant| signs_in.contains(grant)) {
+            return;
+        }
+        let ctx = ChangeContext { condition: None, ..meta.ctx.clone() };
+        if let Err(error) = self.keys.ensure(tenant, metadata.id_token_signed_response_alg, by, ctx).await {
+            tracing::warn!(%error, "a signing key cannot be made yet");
+        }
     }
 
     /// Gives an application another secret. The one before works for as long as is asked, any other ends.

@@ -150,7 +150,7 @@ impl Demo<'_> {
             branding: Branding::default(),
         };
         let tenant = Tenant::create(self.env.id(TenantId::from_parts), new, &by, created);
-        let key = self.keys.new_key(tenant.value().reference(), &by)?;
+        let keys = self.keys.new_keys(tenant.value().reference(), &by)?;
         let mut users = Vec::<Changed<PasswordSet>>::new();
         for i in 0..USERS_PER_TENANT {
             let first = NAMES[i % NAMES.len()];
@@ -173,7 +173,7 @@ impl Demo<'_> {
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(REASON);
             system.insert(tenant.clone()).await?;
-            system.insert(key.clone()).await?;
+            system.insert_many(keys.clone()).await?;
             for user in &users {
                 system.insert(user.clone()).await?;
             }

@@ -1,21 +1,103 @@
-//! Signing keys: made with their tenant, replaced by age, withdrawn by an operator.
+//! Signing keys: for each algorithm one that signs and one that signs next, replaced by age, withdrawn by an operator.
 
 use gatehouse_domain::{
+    application::SigningAlgorithm,
     authz::{By, SystemReason, TenantRef},
     change::Changed,
     id::{KeyId, TenantId},
     key::{KeyState, ROTATE_AFTER, SigningKey},
 };
-use gatehouse_persistence::{Error as Storage, WriteTx};
+use gatehouse_persistence::{ChangeContext, Error as Storage, TenantFacts, WriteTx};
+use serde_json::json;
 
-use crate::app::{Error, Result, platform::Keys};
+use crate::{
+    app::{Error, Result, platform::Keys},
+    security::key_pair::{KeyPair, published},
+};
+
+/// When the next key may begin to sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// When it was published for long enough.
+    Published,
+    /// Whoever has read the keys before or not.
+    AtOnce,
+}
+
+/// The keys of a tenant with one algorithm, of which one signs.
+struct Pair {
+    current: Option<SigningKey>,
+    next: Option<SigningKey>,
+}
 
 impl Keys<'_> {
-    /// A new current key for a tenant; to be inserted.
-    pub(crate) fn new_key(&self, tenant: TenantRef, by: &By) -> Result<Changed<SigningKey>> {
+    fn sealed(&self, tenant: TenantRef, pair: KeyPair, by: &By, signs: bool) -> Changed<SigningKey> {
         let id = self.env.id(KeyId::from_parts);
-        let material = self.tokens.generate(tenant.id, id)?;
-        Ok(SigningKey::create(id, tenant, material, by, self.env.now()))
+        let material = self.tokens.seal(tenant.id, id, pair);
+        let make = if signs { SigningKey::create } else { SigningKey::publish };
+        make(id, tenant, material, by, self.env.now())
+    }
+
+    /// A new key. Those of RS256 take a while, so they are made where nobody waits for the thread.
+    async fn generate(
+        &self,
+        tenant: TenantRef,
+        algorithm: SigningAlgorithm,
+        by: &By,
+        signs: bool,
+    ) -> Result<Changed<SigningKey>> {
+        let pair = tokio::task::spawn_blocking(move || KeyPair::generate(algorithm)).await;
+        let pair = pair.map_err(|error| Error::Internal(Box::new(error)))??;
+        Ok(self.sealed(tenant, pair, by, signs))
+    }
+
+    /// The first keys of a tenant, for its access tokens; to be inserted.
+    pub(crate) fn new_keys(&self, tenant: TenantRef, by: &By) -> Result<Vec<Changed<SigningKey>>> {
+        let pair = || KeyPair::generate(SigningAlgorithm::Es256);
+        Ok(vec![self.sealed(tenant, pair()?, by, true), self.sealed(tenant, pair()?, by, false)])
+    }
+
+    /// Makes sure that a tenant has keys of an algorithm, because an application asks for it: once, whoever asks at the
+    /// same time.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn ensure(
+        &self,
+        tenant: TenantRef,
+        algorithm: SigningAlgorithm,
+        by: &By,
+        ctx: ChangeContext,
+    ) -> Result<()> {
+        const REASON: SystemReason = SystemReason::Inheritance;
+        let has_one = async || Ok::<_, Error>(self.pair(tenant.id, algorithm, REASON).await?.current.is_some());
+        if has_one().await? {
+            return Ok(());
+        }
+        let _others_wait = self.making.lock().await;
+        if has_one().await? {
+            return Ok(());
+        }
+        let keys =
+            vec![self.generate(tenant, algorithm, by, true).await?, self.generate(tenant, algorithm, by, false).await?];
+        let work =
+            async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(REASON).insert_many(keys.clone()).await.map(drop)?);
+        but_for_another(self.db.write(ctx, work).await).map(drop)
+    }
+
+    /// The key that signs for a tenant with an algorithm. It is made if there is none; who can foresee that lets
+    /// [`Self::ensure`] do so earlier, so that every replica publishes it when it first signs.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn signer(&self, tenant: &TenantFacts, algorithm: SigningAlgorithm) -> Result<SigningKey> {
+        const REASON: SystemReason = SystemReason::Authentication;
+        if let Some(key) = SigningKey::signer(&tenant.keys, algorithm, self.env.now()) {
+            return Ok(key.clone());
+        }
+        self.ensure(tenant.reference(), algorithm, &self.db.system(REASON).by(), self.env.ctx()).await?;
+        let made = self.pair(tenant.tenant.id, algorithm, REASON).await?.current;
+        made.ok_or_else(|| Error::Internal("the tenant has no signing key".into()))
     }
 
     /// The keys of a tenant, newest first.
@@ -26,34 +108,95 @@ impl Keys<'_> {
         Ok(self.db.system(reason).keys(tenant).await?)
     }
 
-    /// Replaces a tenant's current key. Tokens that the old one signed stay valid until they expire.
+    /// The keys of a tenant that everybody may know, as a JWK set (RFC 7517): those that verify, and those that sign next.
+    #[must_use]
+    pub fn published(&self, tenant: &TenantFacts) -> String {
+        let now = self.env.now();
+        let keys = tenant.keys.iter().filter(|key| key.verifies(now));
+        let keys: Vec<_> = keys.map(|key| published(&key.public_jwk, &key.id.to_string(), key.algorithm)).collect();
+        json!({ "keys": keys }).to_string()
+    }
+
+    async fn pair(&self, tenant: TenantId, algorithm: SigningAlgorithm, reason: SystemReason) -> Result<Pair> {
+        let keys = self.db.system(reason).signing_keys(tenant, algorithm).await?;
+        let in_state = |state| keys.iter().find(|key| key.state == state).cloned();
+        Ok(Pair { current: in_state(KeyState::Current), next: in_state(KeyState::Next) })
+    }
+
+    /// Lets a tenant's next key sign, and publishes another. Tokens that the one before signed stay valid until they
+    /// expire.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when the tenant has none, [`Error::Stale`] when it was replaced meanwhile.
-    pub async fn rotate(&self, tenant: TenantRef, reason: SystemReason) -> Result<SigningKey> {
-        let keys = self.list(tenant.id, reason).await?;
-        let current = keys.into_iter().find(|key| key.state == KeyState::Current).ok_or(Error::NotFound)?;
+    /// [`Error::NotFound`] when the tenant has none of the algorithm, [`Error::Conflict`] when the next one was not
+    /// published for long enough, [`Error::Stale`] when it was replaced meanwhile.
+    pub async fn rotate(
+        &self,
+        tenant: TenantRef,
+        algorithm: SigningAlgorithm,
+        when: Activation,
+        reason: SystemReason,
+    ) -> Result<SigningKey> {
+        let Pair { current, next } = self.pair(tenant.id, algorithm, reason).await?;
+        let (current, now) = (current.ok_or(Error::NotFound)?, self.env.now());
+        if when == Activation::Published {
+            let from = next.as_ref().map(SigningKey::signs_from);
+            match from {
+                Some(from) if from <= now => {}
+                Some(from) => return Err(Error::Conflict(format!("The next key can sign from {from}.").into())),
+                None => return Err(Error::Conflict("The next key is not published yet.".into())),
+            }
+        }
         let by = self.db.system(reason).by();
-        let (retired, new) = (current.retire(&by, self.env.now()), self.new_key(tenant, &by)?);
+        self.replace(tenant, current.retire(&by, now), next, reason).await.map(|(_, signing)| signing)
+    }
+
+    /// Stores what has become of a key that signed; lets the next one sign, or a new one where there is none, and
+    /// publishes another.
+    async fn replace(
+        &self,
+        tenant: TenantRef,
+        former: Changed<SigningKey>,
+        next: Option<SigningKey>,
+        reason: SystemReason,
+    ) -> Result<(SigningKey, SigningKey)> {
+        let (by, algorithm) = (self.db.system(reason).by(), former.value().algorithm);
+        let published = self.generate(tenant, algorithm, &by, false).await?;
+        let first = if next.is_none() { Some(self.generate(tenant, algorithm, &by, true).await?) } else { None };
+        let activated = next.map(|next| next.activate(&by, self.env.now()));
         let work = async move |tx: &WriteTx<'_>| {
-            tx.system(reason).update(retired.clone()).await?;
-            Ok::<_, Error>(tx.system(reason).insert(new.clone()).await?)
+            let system = tx.system(reason);
+            let former = system.update(former.clone()).await?;
+            let signing = match (&activated, &first) {
+                (Some(next), _) => system.update(next.clone()).await?,
+                (None, Some(first)) => system.insert(first.clone()).await?,
+                (None, None) => return Err(Error::NotFound),
+            };
+            system.insert(published.clone()).await?;
+            Ok((former, signing))
         };
         self.db.write(self.env.ctx(), work).await
     }
 
-    /// Withdraws a key: everything it signed is invalid at once. A current key is replaced in the same step.
+    /// Withdraws a key: everything it signed is invalid at once. One that signs, or will next, is replaced in the same
+    /// step.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such key, [`Error::Stale`] when it was changed meanwhile.
     pub async fn withdraw(&self, id: KeyId, reason: SystemReason) -> Result<SigningKey> {
         let key = self.db.system(reason).key(id).await?.ok_or(Error::NotFound)?;
-        if key.state == KeyState::Withdrawn {
-            return Ok(key);
-        }
         let by = self.db.system(reason).by();
         let tenant = TenantRef { id: key.tenant_id, partner_id: key.partner_id };
-        let replacement = if key.state == KeyState::Current { Some(self.new_key(tenant, &by)?) } else { None };
+        let (state, algorithm) = (key.state, key.algorithm);
+        let replacement = match state {
+            KeyState::Withdrawn => return Ok(key),
+            KeyState::Current => {
+                let next = self.pair(tenant.id, algorithm, reason).await?.next;
+                let withdrawn = key.withdraw(&by, self.env.now());
+                return self.replace(tenant, withdrawn, next, reason).await.map(|(withdrawn, _)| withdrawn);
+            }
+            KeyState::Next => Some(self.generate(tenant, algorithm, &by, false).await?),
+            KeyState::Retired => None,
+        };
         let withdrawn = key.withdraw(&by, self.env.now());
         let work = async move |tx: &WriteTx<'_>| {
             let key = tx.system(reason).update(withdrawn.clone()).await?;
@@ -65,22 +208,36 @@ impl Keys<'_> {
         self.db.write(self.env.ctx(), work).await
     }
 
-    /// Replaces keys that have come of age; returns how many.
+    /// Replaces keys that have come of age, and publishes what is missing to take the place of others; returns how many
+    /// were replaced.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn rotate_due(&self) -> Result<usize> {
-        let due = self.db.system(SystemReason::Job).keys_older_than(self.env.now().minus(ROTATE_AFTER)).await?;
+        const JOB: SystemReason = SystemReason::Job;
+        for (tenant, algorithm) in self.db.system(JOB).without_next_key().await? {
+            let published = self.generate(tenant, algorithm, &self.db.system(JOB).by(), false).await?;
+            let work =
+                async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).insert(published.clone()).await.map(drop)?);
+            but_for_another(self.db.write(self.env.ctx(), work).await)?;
+        }
+        let due = self.db.system(JOB).keys_older_than(self.env.now().minus(ROTATE_AFTER)).await?;
         let mut rotated = 0;
         for key in due {
-            match self.rotate(TenantRef { id: key.tenant_id, partner_id: key.partner_id }, SystemReason::Job).await {
-                Ok(_) => rotated += 1,
-                // Another replica was faster.
-                Err(Error::Stale | Error::NotFound) => {}
-                Err(Error::Internal(error)) if matches!(error.downcast_ref(), Some(Storage::Conflict(_))) => {}
-                Err(error) => return Err(error),
-            }
+            let tenant = TenantRef { id: key.tenant_id, partner_id: key.partner_id };
+            let replaced = self.rotate(tenant, key.algorithm, Activation::Published, JOB).await;
+            rotated += usize::from(but_for_another(replaced)?.is_some());
         }
         Ok(rotated)
+    }
+}
+
+/// Nothing, where another replica was faster, or it is too early.
+fn but_for_another<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Stale | Error::NotFound | Error::Conflict(_)) => Ok(None),
+        Err(Error::Internal(error)) if matches!(error.downcast_ref(), Some(Storage::Conflict(_))) => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -34,6 +34,7 @@ pub struct Keys<'a> {
     db: &'a Db,
     env: &'a Env,
     tokens: &'a Tokens,
+    making: &'a tokio::sync::Mutex<()>,
 }
 
 /// The first start and the first administrator.
@@ -96,7 +97,7 @@ pub struct MasterKeys<'a> {
 impl App {
     /// The signing keys of tenants.
     pub const fn keys(&self) -> Keys<'_> {
-        Keys { db: &self.db, env: &self.env, tokens: &self.tokens }
+        Keys { db: &self.db, env: &self.env, tokens: &self.tokens, making: &self.key_making }
     }
 
     /// The first start and the first administrator.

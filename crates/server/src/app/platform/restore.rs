@@ -27,8 +27,8 @@ impl Restores<'_> {
         let system = tx.system(CLI);
         let tenants = system.end_all_before(&mut restored).await?;
         for tenants in tenants.chunks(KEYS_AT_ONCE) {
-            let keys = tenants.iter().map(|tenant| self.keys.new_key(*tenant, &system.by()));
-            system.insert_many(keys.collect::<Result<Vec<_>>>()?).await?;
+            let keys = tenants.iter().map(|tenant| self.keys.new_keys(*tenant, &system.by()));
+            system.insert_many(keys.collect::<Result<Vec<_>>>()?.concat()).await?;
         }
         system.record_restored(&restored).await?;
         Ok(restored)

@@ -94,7 +94,7 @@ impl Setup<'_> {
             branding: Branding::default(),
         };
         let tenant = Tenant::create(self.env.id(TenantId::from_parts), tenant, &by, now);
-        let key = self.keys.new_key(tenant.value().reference(), &by)?;
+        let keys = self.keys.new_keys(tenant.value().reference(), &by)?;
         let check = self.keyring.check();
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(SETUP);
@@ -102,7 +102,7 @@ impl Setup<'_> {
             system.begin_trail().await?;
             system.insert(partner.clone()).await?;
             system.insert(tenant.clone()).await?;
-            system.insert(key.clone()).await?;
+            system.insert_many(keys.clone()).await?;
             Ok::<_, Error>(())
         };
         self.db.write(self.env.ctx(), work).await

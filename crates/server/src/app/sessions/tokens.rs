@@ -1,6 +1,7 @@
 //! What a client gets for signing in and for each refresh: an access token and the next refresh token.
 
 use gatehouse_domain::{
+    application::SigningAlgorithm,
     authz::{PermissionPattern, PermissionSet},
     key::SigningKey,
     role::HeldRole,
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     app::{Error, Result, request::client::RequestMeta},
     env::Env,
-    security::token::{CLIENT_ID, Claims, Tokens},
+    security::token::{ACCESS, CLIENT_ID, Claims, Tokens},
 };
 
 /// The longest access token that is issued, in bytes: proxies take a head of 8 KiB, in which there is more than a token.
@@ -66,7 +67,7 @@ impl AccessTokens<'_> {
     ) -> Result<String> {
         // The sign-in has waited for its hash.
         let now = Ord::max(meta.ctx.now, session.created_at);
-        let key = SigningKey::signer(&facts.keys, now);
+        let key = SigningKey::signer(&facts.keys, SigningAlgorithm::Es256, now);
         let key = key.ok_or_else(|| Error::Internal("the tenant has no signing key".into()))?;
         let issuer = meta.issuer(&facts.tenant.slug);
         let mut names: Vec<_> = roles.iter().map(|role| role.name.as_str()).collect();
@@ -89,14 +90,14 @@ impl AccessTokens<'_> {
             scope: Some(scope.join(" ")),
         };
         // What a token allows is looked up with its session, so it is as good without these.
-        let mut token = self.tokens.sign(key, &claims)?;
+        let mut token = self.tokens.sign(key, ACCESS, &claims)?;
         if token.len() > LONGEST {
             claims.roles = None;
-            token = self.tokens.sign(key, &claims)?;
+            token = self.tokens.sign(key, ACCESS, &claims)?;
         }
         if token.len() > LONGEST {
             claims.scope = None;
-            token = self.tokens.sign(key, &claims)?;
+            token = self.tokens.sign(key, ACCESS, &claims)?;
         }
         Ok(token)
     }

@@ -3,9 +3,11 @@
 use super::*;
 use crate::{env::Env, security::master_key::MasterKey};
 use gatehouse_domain::{
+    application::SigningAlgorithm,
     authz::{By, SystemReason, TenantRef},
     id::PartnerId,
 };
+use jsonwebtoken::EncodingKey;
 use serde_json::{Value, json};
 
 struct Issuer {
@@ -16,12 +18,16 @@ struct Issuer {
 
 impl Issuer {
     fn new() -> Self {
+        Self::with(SigningAlgorithm::Es256)
+    }
+
+    fn with(algorithm: SigningAlgorithm) -> Self {
         let env = Env::manual().0;
         let master = MasterKey::parse(&"ab".repeat(32)).unwrap();
         let tokens = Tokens::new(Arc::new(Keyring::new(&master)));
         let tenant = TenantRef { id: env.id(TenantId::from_parts), partner_id: env.id(PartnerId::from_parts) };
         let id = env.id(KeyId::from_parts);
-        let material = tokens.generate(tenant.id, id).unwrap();
+        let material = tokens.seal(tenant.id, id, KeyPair::generate(algorithm).unwrap());
         let key = SigningKey::create(id, tenant, material, &By::system(SystemReason::Setup), env.now());
         Self { tokens, key: key.into_parts().0, env }
     }
@@ -60,6 +66,27 @@ impl Issuer {
 fn own_token_verifies() {
     let issuer = Issuer::new();
     assert!(issuer.accepts(&issuer.sign(&issuer.header(), &issuer.claims())));
+}
+
+#[test]
+fn each_algorithm_signs_tokens_of_any_type_and_only_one_those_for_access() {
+    for (algorithm, name) in [
+        (SigningAlgorithm::Es256, Algorithm::ES256),
+        (SigningAlgorithm::Rs256, Algorithm::RS256),
+        (SigningAlgorithm::EdDsa, Algorithm::EdDSA),
+    ] {
+        let issuer = Issuer::with(algorithm);
+        for typ in [ACCESS, "JWT", "logout+jwt"] {
+            let token = issuer.tokens.sign(&issuer.key, typ, &issuer.claims()).unwrap();
+            let mut validation = Validation::new(name);
+            (validation.validate_exp, validation.validate_aud) = (false, false);
+            let read = jsonwebtoken::decode::<Value>(&token, &issuer.tokens.decoder(&issuer.key).unwrap(), &validation);
+            let header = read.unwrap().header;
+            let kid = issuer.key.id.to_string();
+            assert_eq!((header.typ.as_deref(), header.alg, header.kid), (Some(typ), name, Some(kid)));
+            assert_eq!(issuer.accepts(&token), typ == ACCESS && algorithm == SigningAlgorithm::Es256, "{typ} {name:?}");
+        }
+    }
 }
 
 #[test]
