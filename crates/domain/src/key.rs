@@ -1,14 +1,16 @@
-//! Signing keys of tenants and their lifecycle, for each algorithm: next → current → retired → gone, or withdrawn at any
+//! Signing keys of issuers and their lifecycle, for each algorithm: next → current → retired → gone, or withdrawn at any
 //! time.
 
 use std::time::Duration;
+
+use uuid::Uuid;
 
 use crate::{
     application::SigningAlgorithm,
     audit::{Action, Fields, Resource, ResourceKind},
     authz::{By, TenantRef},
     change::Changed,
-    id::{KeyId, PartnerId, TenantId},
+    id::KeyId,
     time::{DAY, HOUR, Timestamp},
     word::words,
 };
@@ -38,15 +40,45 @@ pub const PUBLISHED: Duration = Duration::from_secs(600);
 pub const KNOWN_AFTER: Duration = Duration::from_secs(2);
 const _: () = assert!(ROTATE_AFTER.as_secs() > DAY.as_secs());
 
+/// Whose tokens a key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Issuer {
+    /// The platform's.
+    Platform,
+    /// A tenant's.
+    Tenant(TenantRef),
+}
+
+impl Issuer {
+    /// The tenant.
+    #[must_use]
+    pub const fn tenant(self) -> Option<TenantRef> {
+        match self {
+            Self::Platform => None,
+            Self::Tenant(tenant) => Some(tenant),
+        }
+    }
+
+    /// What stands for it where keys are stored: the id of the tenant, nil for the platform.
+    #[must_use]
+    pub fn uuid(self) -> Uuid {
+        self.tenant().map_or(Uuid::nil(), |tenant| tenant.id.uuid())
+    }
+}
+
+impl From<TenantRef> for Issuer {
+    fn from(tenant: TenantRef) -> Self {
+        Self::Tenant(tenant)
+    }
+}
+
 /// A signing key; the private part is sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningKey {
     /// Its id; the JWK `kid`.
     pub id: KeyId,
-    /// The tenant it signs for.
-    pub tenant_id: TenantId,
-    /// The partner of that tenant.
-    pub partner_id: PartnerId,
+    /// Whose tokens it signs.
+    pub issuer: Issuer,
     /// The JWS algorithm (RFC 7518), fixed for the key's life.
     pub algorithm: SigningAlgorithm,
     /// The public part as a JWK (RFC 7517).
@@ -80,28 +112,30 @@ pub struct KeyMaterial {
 
 impl SigningKey {
     fn changed(self, action: Action, by: &By) -> Changed<Self> {
-        let resource = Resource::of(ResourceKind::Key, self.id.uuid()).in_tenant(self.partner_id, self.tenant_id);
+        let mut resource = Resource::of(ResourceKind::Key, self.id.uuid());
+        if let Some(tenant) = self.issuer.tenant() {
+            resource = resource.in_tenant(tenant.partner_id, tenant.id);
+        }
         let mut fields = Fields::default();
         fields.set("algorithm", self.algorithm);
         Changed::new(self, action, resource, by).with(fields)
     }
 
     /// Makes a key that signs at once, because there is no other: the first of its kind.
-    pub fn create(id: KeyId, tenant: TenantRef, material: KeyMaterial, by: &By, now: Timestamp) -> Changed<Self> {
-        Self { state: KeyState::Current, activated_at: Some(now), ..Self::new(id, tenant, material, now) }
+    pub fn create(id: KeyId, issuer: Issuer, material: KeyMaterial, by: &By, now: Timestamp) -> Changed<Self> {
+        Self { state: KeyState::Current, activated_at: Some(now), ..Self::new(id, issuer, material, now) }
             .changed(Action::KeyCreated, by)
     }
 
     /// Makes a key that is published, and signs when it takes the place of the current one.
-    pub fn publish(id: KeyId, tenant: TenantRef, material: KeyMaterial, by: &By, now: Timestamp) -> Changed<Self> {
-        Self::new(id, tenant, material, now).changed(Action::KeyCreated, by)
+    pub fn publish(id: KeyId, issuer: Issuer, material: KeyMaterial, by: &By, now: Timestamp) -> Changed<Self> {
+        Self::new(id, issuer, material, now).changed(Action::KeyCreated, by)
     }
 
-    fn new(id: KeyId, tenant: TenantRef, material: KeyMaterial, now: Timestamp) -> Self {
+    fn new(id: KeyId, issuer: Issuer, material: KeyMaterial, now: Timestamp) -> Self {
         Self {
             id,
-            tenant_id: tenant.id,
-            partner_id: tenant.partner_id,
+            issuer,
             algorithm: material.algorithm,
             public_jwk: material.public_jwk,
             private_sealed: material.private_sealed,
@@ -163,12 +197,17 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000);
 
     fn key() -> SigningKey {
-        let tenant = TenantRef { id: TenantId::from_parts(1, [0; 10]), partner_id: PartnerId::from_parts(1, [0; 10]) };
         let material =
             KeyMaterial { algorithm: SigningAlgorithm::Es256, public_jwk: "{}".into(), private_sealed: vec![] };
-        SigningKey::create(KeyId::from_parts(1, [0; 10]), tenant, material, &By::system(SystemReason::Job), NOW)
-            .into_parts()
-            .0
+        SigningKey::create(
+            KeyId::from_parts(1, [0; 10]),
+            Issuer::Platform,
+            material,
+            &By::system(SystemReason::Job),
+            NOW,
+        )
+        .into_parts()
+        .0
     }
 
     #[test]
@@ -189,9 +228,9 @@ mod tests {
     fn next_key_verifies_before_it_signs() {
         let current = key();
         let material = KeyMaterial { algorithm: current.algorithm, public_jwk: "{}".into(), private_sealed: vec![] };
-        let tenant = TenantRef { id: current.tenant_id, partner_id: current.partner_id };
         let by = By::system(SystemReason::Job);
-        let next = SigningKey::publish(KeyId::from_parts(2, [0; 10]), tenant, material, &by, NOW).into_parts().0;
+        let next =
+            SigningKey::publish(KeyId::from_parts(2, [0; 10]), Issuer::Platform, material, &by, NOW).into_parts().0;
         assert!(next.verifies(NOW) && next.signs_from() == NOW.plus(PUBLISHED));
         let signer =
             |keys: &[SigningKey], now| SigningKey::signer(keys, SigningAlgorithm::Es256, now).map(|key| key.id);

@@ -70,8 +70,8 @@ const UNIQUE: &[(&str, &str)] = &[
     ("uq_roles_name", "roles.tenant_id, roles.name_key"),
     ("uq_role_assignments", "role_assignments.user_id, role_assignments.role_id, role_assignments.anchor_key"),
     // Either state: SQLite names the columns only.
-    ("uq_signing_keys_current", "signing_keys.tenant_id, signing_keys.algorithm"),
-    ("uq_signing_keys_next", "signing_keys.tenant_id, signing_keys.algorithm"),
+    ("uq_signing_keys_current", "signing_keys.owner_id, signing_keys.algorithm"),
+    ("uq_signing_keys_next", "signing_keys.owner_id, signing_keys.algorithm"),
     ("uq_user_imports_active", "user_imports.tenant_id"),
     ("pk_application_resources", "application_resources.owner_id, application_resources.uri"),
     ("pk_applications", "applications.id"),

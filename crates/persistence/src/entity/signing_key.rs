@@ -7,7 +7,8 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    pub tenant_id: Uuid,
+    pub owner_id: Uuid,
+    pub tenant_id: Option<Uuid>,
     pub partner_id: Uuid,
     pub algorithm: String,
     pub public_jwk: String,

@@ -4,7 +4,7 @@ use gatehouse_domain::{
     application::SigningAlgorithm,
     authz::TenantRef,
     id::{KeyId, PartnerId, TenantId},
-    key::{KeyState, SigningKey},
+    key::{Issuer, KeyState, OVERLAP, SigningKey},
     partner::Status,
     settings::Layers,
     tenant::Tenant,
@@ -22,7 +22,7 @@ use crate::{
     entity::signing_key::{ActiveModel, Column, Entity, Model},
     error::Result,
     repo::{Home, Row, Versioned, term::Terms, word},
-    scope::system::System,
+    scope::{PLATFORM, system::System},
 };
 
 /// What every request needs to know of a tenant.
@@ -58,11 +58,17 @@ impl TenantFacts {
     }
 }
 
+/// The issuer of a row.
+pub(super) fn issuer(tenant: Option<Uuid>, partner: Uuid) -> Issuer {
+    tenant.map_or(Issuer::Platform, |tenant| {
+        Issuer::Tenant(TenantRef { id: TenantId::from_uuid(tenant), partner_id: PartnerId::from_uuid(partner) })
+    })
+}
+
 pub(super) fn domain(row: Model) -> Result<SigningKey> {
     Ok(SigningKey {
         id: KeyId::from_uuid(row.id),
-        tenant_id: TenantId::from_uuid(row.tenant_id),
-        partner_id: PartnerId::from_uuid(row.partner_id),
+        issuer: issuer(row.tenant_id, row.partner_id),
         algorithm: word(&row.algorithm, "key algorithm")?,
         public_jwk: row.public_jwk,
         private_sealed: row.private_sealed,
@@ -82,7 +88,9 @@ impl Row for SigningKey {
     const INSERT_CHANGES: Option<Change> = Some(Change::Everything);
 
     fn home(&self) -> Home {
-        Home { partner: self.partner_id, tenant: Some(self.tenant_id), user: None }
+        let tenant = self.issuer.tenant();
+        let partner = tenant.map_or(PartnerId::from_uuid(PLATFORM), |tenant| tenant.partner_id);
+        Home { partner, tenant: tenant.map(|tenant| tenant.id), user: None }
     }
 
     fn terms(&self) -> Option<Terms> {
@@ -96,8 +104,9 @@ impl Row for SigningKey {
     fn insertable(&self) -> Result<ActiveModel> {
         Ok(ActiveModel {
             id: Set(self.id.uuid()),
-            tenant_id: Set(self.tenant_id.uuid()),
-            partner_id: Set(self.partner_id.uuid()),
+            owner_id: Set(self.issuer.uuid()),
+            tenant_id: Set(self.issuer.tenant().map(|tenant| tenant.id.uuid())),
+            partner_id: Set(self.home().partner.uuid()),
             algorithm: Set(self.algorithm.to_string()),
             public_jwk: Set(self.public_jwk.clone()),
             private_sealed: Set(self.private_sealed.clone()),
@@ -141,7 +150,7 @@ impl System<'_> {
         self.facts("t.slug = ", slug.as_str(), now).await
     }
 
-    /// A signing key, whichever tenant it belongs to.
+    /// A signing key, whose ever it is.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
@@ -149,44 +158,53 @@ impl System<'_> {
         self.select::<Entity>().filter(Column::Id.eq(id.uuid())).one(&self.exec).await?.map(domain).transpose()
     }
 
-    /// The keys of a tenant, newest first; all of them or those in use.
+    /// The keys of an issuer, newest first, at most 100.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn keys(&self, tenant: TenantId) -> Result<Vec<SigningKey>> {
+    pub async fn keys(&self, issuer: Issuer) -> Result<Vec<SigningKey>> {
         let rows =
-            self.select::<Entity>().filter(Column::TenantId.eq(tenant.uuid())).order_by_desc(Column::Id).limit(100);
+            self.select::<Entity>().filter(Column::OwnerId.eq(issuer.uuid())).order_by_desc(Column::Id).limit(100);
         rows.all(&self.exec).await?.into_iter().map(domain).collect()
     }
 
-    /// The keys of a tenant that sign with an algorithm, now and next.
+    /// The keys of the platform that are published, those that sign first.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn signing_keys(&self, tenant: TenantId, algorithm: SigningAlgorithm) -> Result<Vec<SigningKey>> {
+    pub async fn platform_keys(&self, now: Timestamp) -> Result<Vec<SigningKey>> {
+        let lasts = Column::State.is_in([KeyState::Current, KeyState::Next].map(KeyState::as_str));
+        let retired = Column::State.eq(KeyState::Retired.as_str());
+        let retired = retired.and(Column::RetiredAt.gt(now.minus(OVERLAP).micros()));
+        let rows = self.select::<Entity>().filter(Column::OwnerId.eq(PLATFORM)).filter(lasts.or(retired));
+        let rows = rows.order_by_asc(Column::State).order_by_desc(Column::Id).limit(100);
+        rows.all(&self.exec).await?.into_iter().map(domain).collect()
+    }
+
+    /// The keys of an issuer that sign with an algorithm, now and next.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn signing_keys(&self, issuer: Issuer, algorithm: SigningAlgorithm) -> Result<Vec<SigningKey>> {
         let states = [KeyState::Current, KeyState::Next].map(|state| state.as_str());
-        let rows = self.select::<Entity>().filter(Column::TenantId.eq(tenant.uuid()));
+        let rows = self.select::<Entity>().filter(Column::OwnerId.eq(issuer.uuid()));
         let rows = rows.filter(Column::State.is_in(states)).filter(Column::Algorithm.eq(algorithm.as_str()));
         rows.all(&self.exec).await?.into_iter().map(domain).collect()
     }
 
-    /// Which tenants have a key that signs and none that signs next, with the algorithm; at most 100.
+    /// Which issuers have a key that signs and none that signs next, with the algorithm; at most 100.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn without_next_key(&self) -> Result<Vec<(TenantRef, SigningAlgorithm)>> {
+    pub async fn without_next_key(&self) -> Result<Vec<(Issuer, SigningAlgorithm)>> {
         let columns = [Column::PartnerId, Column::TenantId, Column::Algorithm];
         let states = [KeyState::Current, KeyState::Next].map(|state| state.as_str());
         let rows = self.select::<Entity>().select_only().columns(columns).filter(Column::State.is_in(states));
         let rows = columns.into_iter().fold(rows, QuerySelect::group_by);
         // The last in the alphabet of the two.
         let rows = rows.having(Column::State.max().eq(KeyState::Current.as_str())).limit(100);
-        let rows = rows.into_tuple::<(Uuid, Uuid, String)>().all(&self.exec).await?;
-        let tenants = rows.into_iter().map(|(partner, tenant, algorithm)| {
-            let tenant = TenantRef { id: TenantId::from_uuid(tenant), partner_id: PartnerId::from_uuid(partner) };
-            Ok((tenant, word(&algorithm, "key algorithm")?))
-        });
-        tenants.collect()
+        let rows = rows.into_tuple::<(Uuid, Option<Uuid>, String)>().all(&self.exec).await?.into_iter();
+        rows.map(|(partner, tenant, name)| Ok((issuer(tenant, partner), word(&name, "key algorithm")?))).collect()
     }
 
     /// Keys that have signed since before an instant, those longest first, at most 100.

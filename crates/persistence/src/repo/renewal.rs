@@ -6,6 +6,7 @@ use gatehouse_domain::{
     job::JobKind,
 };
 use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, Set};
+use uuid::Uuid;
 
 use crate::{
     db::mac::RootPart,
@@ -43,8 +44,8 @@ impl SealedKind {
 /// Whose a seal is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SealedOf {
-    /// A signing key of a tenant.
-    SigningKey(TenantId, KeyId),
+    /// A signing key, and what stands for its issuer.
+    SigningKey(Uuid, KeyId),
     /// The digest of an idempotency key.
     Answer(Vec<u8>),
     /// A job.
@@ -77,9 +78,7 @@ impl System<'_> {
                     page.after(id.uuid());
                 }
                 let rows = page.first(ROWS).all(&self.exec).await?.into_iter();
-                let of = |row: &signing_key::Model| {
-                    SealedOf::SigningKey(TenantId::from_uuid(row.tenant_id), KeyId::from_uuid(row.id))
-                };
+                let of = |row: &signing_key::Model| SealedOf::SigningKey(row.owner_id, KeyId::from_uuid(row.id));
                 rows.map(|it| row(of(&it), it.private_sealed)).collect()
             }
             SealedKind::Answer => {

@@ -2,10 +2,8 @@
 
 use gatehouse_domain::{
     application::SigningAlgorithm,
-    authz::TenantRef,
-    id::{PartnerId, TenantId},
     import::ImportState,
-    key::KeyState,
+    key::{Issuer, KeyState},
     platform::Restored,
     time::Timestamp,
 };
@@ -18,6 +16,7 @@ use crate::{
     db::Change,
     entity::{job, known_device, session, setup_token, signing_key, user_import, user_import_piece, user_token},
     error::Result,
+    repo::key,
     scope::system::{System, WriteSystem},
 };
 
@@ -33,11 +32,11 @@ impl System<'_> {
 
 impl WriteSystem<'_> {
     /// Ends what began before: sessions come to their end now and are swept later, links, setup tokens, known devices and
-    /// mails that wait are removed, imports are cancelled, signing keys withdrawn. Returns the tenants that need a new key.
+    /// mails that wait are removed, imports are cancelled, signing keys withdrawn. Returns who needs new keys.
     ///
     /// # Errors
     /// The database refuses a statement.
-    pub async fn end_all_before(&self, restored: &mut Restored) -> Result<Vec<TenantRef>> {
+    pub async fn end_all_before(&self, restored: &mut Restored) -> Result<Vec<Issuer>> {
         let (now, db) = (self.tx.now().micros(), self.tx.writing());
         let active = self.table::<session::Entity>().update();
         let active = active.filter(session::Column::EndedAt.is_null()).filter(session::Column::EndsAt.gt(now));
@@ -64,24 +63,22 @@ impl WriteSystem<'_> {
         Ok(cancelled.exec(&self.tx.writing()).await?.rows_affected)
     }
 
-    async fn withdraw_keys(&self, now: i64, restored: &mut Restored) -> Result<Vec<TenantRef>> {
+    async fn withdraw_keys(&self, now: i64, restored: &mut Restored) -> Result<Vec<Issuer>> {
         use signing_key::Column;
         let current = self.table::<signing_key::Entity>().select().select_only();
         let current = current.columns([Column::TenantId, Column::PartnerId]);
         // Each has one for access tokens; for other algorithms keys are made when they are needed.
         let current = current.filter(Column::State.eq(KeyState::Current.as_str()));
         let current = current.filter(Column::Algorithm.eq(SigningAlgorithm::Es256.as_str()));
-        let current = current.into_tuple::<(Uuid, Uuid)>();
-        let tenants = current.all(&self.tx.exec()).await?;
+        let current = current.into_tuple::<(Option<Uuid>, Uuid)>();
+        let issuers = current.all(&self.tx.exec()).await?;
         let keys = self.table::<signing_key::Entity>().update();
         let keys = keys.filter(Column::State.ne(KeyState::Withdrawn.as_str()));
         let withdrawn = keys.col_expr(Column::State, Expr::value(KeyState::Withdrawn.as_str()));
         let withdrawn = set(withdrawn, [(Column::WithdrawnAt, now)]);
         let withdrawn = withdrawn.col_expr(Column::Version, Column::Version.into_simple_expr().add(1));
         restored.keys = withdrawn.exec(&self.tx.writing()).await?.rows_affected;
-        let tenant =
-            |(id, partner)| TenantRef { id: TenantId::from_uuid(id), partner_id: PartnerId::from_uuid(partner) };
-        Ok(tenants.into_iter().map(tenant).collect())
+        Ok(issuers.into_iter().map(|(tenant, partner)| key::issuer(tenant, partner)).collect())
     }
 
     /// Records that a database was restored.

@@ -215,7 +215,7 @@ db_tests! {
         let partner = partner(&db, "p").await;
         let tenant = tenant(&db, &partner, "t").await;
         let make = |tenant: TenantRef| SigningKey::create(
-            KeyId::from_parts(NOW.unix_millis(), bytes()), tenant,
+            KeyId::from_parts(NOW.unix_millis(), bytes()), tenant.into(),
             KeyMaterial { algorithm: gatehouse_domain::application::SigningAlgorithm::Es256, public_jwk: "{}".into(), private_sealed: vec![1] }, &by(), NOW);
         let (first, second) = (make(tenant.reference()), make(tenant.reference()));
         let (old, new) = write(&db, NOW, async move |tx| {

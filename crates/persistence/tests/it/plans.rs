@@ -9,7 +9,6 @@ mod survey;
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    application::SigningAlgorithm,
     authz::{
         Actor, Area, Grant, Installation, Oneself, ReadAssignments, ReadAudit, ReadPartners, ReadRoles, ReadSessions,
         ReadTenants, ReadUsers, RevokeSessions, WriteSettings, WriteUsers, authorize,
@@ -288,8 +287,7 @@ surveys! {
         survey.look("standing", system.session_state(session.id, NOW)).await;
         survey.look("facts", system.tenant_facts(at.id, NOW)).await;
         survey.look("facts by slug", system.tenant_facts_by_slug(&survey.tenant.slug.clone(), NOW)).await;
-        survey.look("keys", system.keys(at.id)).await;
-        survey.look("keys that sign", system.signing_keys(at.id, SigningAlgorithm::Es256)).await;
+        survey.look("keys", system.keys(at.into())).await;
         let (user, hash) = (ada.clone(), PasswordHash::new(HASH.into()));
         survey.look("admit", write(&db, NOW, async move |tx| tx.system(SYSTEM).admit(&user, &hash, &KEYS).await)).await;
         let user = ada.clone();

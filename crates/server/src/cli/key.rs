@@ -9,7 +9,12 @@ use std::{
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use gatehouse_domain::{
-    application::SigningAlgorithm, authz::SystemReason, id::KeyId, issue::Parse, key::SigningKey, word::Word,
+    application::SigningAlgorithm,
+    authz::SystemReason,
+    id::KeyId,
+    issue::Parse,
+    key::{Issuer, SigningKey},
+    word::Word,
 };
 
 use crate::{
@@ -28,7 +33,12 @@ const TAKEN_UP: Duration = FOLLOW_EVERY.saturating_mul(2);
 const ROUNDS: usize = 5;
 
 pub(super) fn command() -> Command {
-    let tenant = || Arg::new("tenant").long("tenant").value_name("SLUG").required(true).help("The slug of the tenant");
+    let tenant = || {
+        let tenant = Arg::new("tenant").long("tenant").value_name("SLUG").help("The slug of the tenant");
+        tenant.required_unless_present("platform").conflicts_with("platform")
+    };
+    let platform =
+        || Arg::new("platform").long("platform").action(ArgAction::SetTrue).help("The platform, instead of a tenant");
     let words = SigningAlgorithm::ALL.iter().map(|(_, word)| *word).collect::<Vec<_>>();
     let algorithm = Arg::new("algorithm").long("algorithm").value_parser(words).default_value("ES256");
     let algorithm = algorithm.help("The algorithm of the key");
@@ -39,12 +49,13 @@ pub(super) fn command() -> Command {
         .about("Signing keys of tenants, and the master key")
         .subcommand_required(true)
         .subcommand(with_few_settings(
-            Command::new("list").about("List the keys of a tenant, newest first").arg(tenant()),
+            Command::new("list").about("List the keys of a tenant, newest first").arg(tenant()).arg(platform()),
         ))
         .subcommand(with_few_settings(
             Command::new("rotate")
                 .about("Let a tenant's next key sign; tokens of the old one stay valid until they expire")
                 .arg(tenant())
+                .arg(platform())
                 .arg(algorithm)
                 .arg(now),
         ))
@@ -88,15 +99,19 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
             ask::confirm(matches, &format!("key withdraw {id}: every access token of it ends."))?;
             vec![app.keys().withdraw(id, SystemReason::Cli).await?]
         } else {
-            let tenant = tenant(&app, &text("tenant")).await?.reference();
+            let issuer = if matches.get_flag("platform") {
+                Issuer::Platform
+            } else {
+                tenant(&app, &text("tenant")).await?.reference().into()
+            };
             match verb {
                 "rotate" => {
                     let algorithm = SigningAlgorithm::from_word(&text("algorithm"))
                         .map_err(|fault| Exit::Usage(fault.msg.into_owned()))?;
                     let when = if matches.get_flag("now") { Activation::AtOnce } else { Activation::Published };
-                    vec![app.keys().rotate(tenant, algorithm, when, SystemReason::Cli).await?]
+                    vec![app.keys().rotate(issuer, algorithm, when, SystemReason::Cli).await?]
                 }
-                _ => app.keys().list(tenant.id, SystemReason::Cli).await?,
+                _ => app.keys().list(issuer, SystemReason::Cli).await?,
             }
         };
         keys.iter().for_each(show);

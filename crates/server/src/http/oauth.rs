@@ -1,4 +1,4 @@
-//! What applications and APIs find at the issuer of a tenant.
+//! What applications and APIs find at issuers.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -8,7 +8,13 @@ use actix_web::{
 
 use crate::{
     app::App,
-    http::{document::Document, extract::access::PathTenant, operation::Operations, surface::OAuth},
+    http::{
+        document::Document,
+        extract::access::{Anybody, PathTenant},
+        operation::Operations,
+        problem::Failure,
+        surface::OAuth,
+    },
 };
 
 /// Everything below issuers.
@@ -16,12 +22,18 @@ use crate::{
 pub fn all() -> Operations {
     let mut operations = Operations::of(&OAuth, "");
     operations.page("/api/v1/auth/tenants/{tenant_slug}/.well-known/jwks.json", jwks);
+    operations.page("/api/v1/platform/.well-known/jwks.json", platform_jwks);
     operations
 }
 
 /// The keys of a tenant (RFC 7517): those that verify, and those that sign next.
 async fn jwks(tenant: PathTenant, request: HttpRequest, app: Data<App>) -> HttpResponse {
-    public(&request, app.keys().published(&tenant.0))
+    public(&request, app.keys().published(&tenant.0.keys))
+}
+
+/// The keys of the platform.
+async fn platform_jwks(_: Anybody, request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Failure> {
+    Ok(public(&request, app.keys().published(&app.session_states().platform_keys().await?)))
 }
 
 /// What everybody may read and keep for five minutes, scripts of any page included.

@@ -1,4 +1,4 @@
-//! Signed JWTs, each tenant with keys of its own, and access tokens among them: those of type `at+jwt` (RFC 9068).
+//! Signed JWTs, each issuer with keys of its own, and access tokens among them: those of type `at+jwt` (RFC 9068).
 //!
 //! A key fixes its algorithm; the header of a token chooses nothing but the key, by `kid`. A header with anything else
 //! in it than `typ`, `alg` and `kid` is refused, so `jku`, `x5u`, `jwk`, `crit` and the like have no effect.
@@ -9,13 +9,14 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
     id::{KeyId, SessionId, TenantId, UserId},
     issue::Parse,
-    key::{KeyMaterial, SigningKey},
+    key::{Issuer, KeyMaterial, SigningKey},
     time::Timestamp,
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::Jwk};
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::security::{
     key_pair::{KeyPair, Signer},
@@ -129,22 +130,28 @@ impl Tokens {
 
     /// Seals a new key.
     #[must_use]
-    pub fn seal(&self, tenant: TenantId, id: KeyId, pair: KeyPair) -> KeyMaterial {
+    pub fn seal(&self, issuer: Issuer, id: KeyId, pair: KeyPair) -> KeyMaterial {
         let KeyPair { algorithm, private, public_jwk } = pair;
-        KeyMaterial { algorithm, public_jwk, private_sealed: self.keyring.seal(&Self::owner(tenant, id), &private) }
+        KeyMaterial {
+            algorithm,
+            public_jwk,
+            private_sealed: self.keyring.seal(&Self::owner(issuer.uuid(), id), &private),
+        }
     }
 
-    /// What seals a signing key is over the ids of tenant and key.
+    /// What seals a signing key is over what stands for its issuer and the id of the key.
     #[must_use]
-    pub fn owner(tenant: TenantId, key: KeyId) -> Vec<u8> {
-        [tenant.uuid().as_bytes().as_slice(), key.uuid().as_bytes()].concat()
+    pub fn owner(issuer: Uuid, key: KeyId) -> Vec<u8> {
+        [issuer.as_bytes().as_slice(), key.uuid().as_bytes()].concat()
     }
 
     fn signer(&self, key: &SigningKey) -> Result<Arc<Signer>, BadKey> {
         self.signers
             .try_get_with(key.id, || {
-                let pkcs8 =
-                    self.keyring.open(&Self::owner(key.tenant_id, key.id), &key.private_sealed).map_err(|_| BadKey)?;
+                let pkcs8 = self
+                    .keyring
+                    .open(&Self::owner(key.issuer.uuid(), key.id), &key.private_sealed)
+                    .map_err(|_| BadKey)?;
                 Signer::open(key.algorithm, &pkcs8).map(Arc::new)
             })
             .map_err(|_| BadKey)
@@ -206,7 +213,7 @@ impl Tokens {
             expires_at: Timestamp::from_micros(claims.exp.checked_mul(1_000_000)?),
             iss: claims.iss,
         };
-        (verified.tenant_id == key.tenant_id).then_some(verified)
+        key.issuer.tenant().is_some_and(|tenant| tenant.id == verified.tenant_id).then_some(verified)
     }
 }
 

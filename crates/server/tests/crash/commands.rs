@@ -181,6 +181,7 @@ async fn sessions(runs: &mut Runs<'_>) {
     runs.ok("session revoke-all --user default/root --dry-run", "sessions 2");
     runs.ok("session revoke-all --user default/root", "Ends: ");
     let key = runs.ok("key list --tenant default", "current");
+    runs.ok("key list --platform", "current");
     runs.ok("key rotate --tenant default --now", "key_");
     runs.ok(&format!("key withdraw {} --yes", key.split(' ').next().unwrap()), "key_");
 }

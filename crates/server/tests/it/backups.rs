@@ -58,7 +58,7 @@ fn without<'t>(
     left_out: &'t [&'t str],
     tables: &'t [&'t str],
 ) -> impl Iterator<Item = std::io::Result<String>> + 't {
-    let (mut place, mut is_left_out) = (None, false);
+    let (mut places, mut is_left_out) = (Vec::new(), false);
     lines.filter_map(move |line| {
         let mut line: Value = match line {
             Ok(line) => serde_json::from_str(&line).unwrap(),
@@ -68,10 +68,11 @@ fn without<'t>(
             is_left_out = tables.contains(&table);
         }
         if let Some(columns) = line.get_mut("columns").and_then(Value::as_array_mut) {
-            place = columns.iter().position(|name| left_out.iter().any(|column| name == column));
-            place.map(|place| columns.remove(place));
-        } else if let Some(place) = place {
-            line.as_array_mut().unwrap().remove(place);
+            let is_new = |place: &usize| left_out.iter().any(|column| columns[*place] == *column);
+            places = (0..columns.len()).rev().filter(is_new).collect();
+            places.iter().for_each(|place| drop(columns.remove(*place)));
+        } else if let Some(row) = line.as_array_mut() {
+            places.iter().for_each(|place| drop(row.remove(*place)));
         }
         (!is_left_out).then(|| Ok(line.to_string()))
     })
@@ -190,12 +191,13 @@ api_tests! {
         const EARLIER: &str = "m20261130_000112_key_names";
         let acme = world.tenant("acme").await;
         let ada = world.person(&acme, "ada").await;
+        world.execute("DELETE FROM signing_keys WHERE tenant_id IS NULL").await;
         let (keyring, target) = (keyring(&world), Target::Sqlite(path(&world, "earlier.db")));
         let archive = backup(&world).await;
         let earlier = Db::connect(Options { target, connections: 1, on_change: Arc::new(|_| {}) }).await.unwrap();
         earlier.migrate_until(EARLIER).await.unwrap();
         let tables = ["applications", "application_resources", "application_terms", "session_applications"];
-        let lines = without(archive.lines().unwrap(), &["public_url", "activated_at"], &tables);
+        let lines = without(archive.lines().unwrap(), &["public_url", "activated_at", "owner_id"], &tables);
         let take_in = async |tx: &WriteTx<'_>| tx.take_in(EARLIER, lines).await;
         earlier.write_alone(ChangeContext::at(world.app.env().now()), take_in).await.unwrap();
         back_up(&earlier, &keyring, &path(&world, "earlier"), world.app.env().now()).await.unwrap();

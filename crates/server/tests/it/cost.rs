@@ -62,6 +62,13 @@ api_tests! {
         assert_eq!(get(&world, &ada, "/me").await, 0);
     }
 
+    async fn keys_of_issuers_take_no_statement(world) {
+        world.tenant("acme").await;
+        for path in ["/auth/tenants/acme/.well-known/jwks.json", "/platform/.well-known/jwks.json"] {
+            assert_eq!(warm(&world, || world.get(path).send()).await, 0, "{path}");
+        }
+    }
+
     async fn refused_caller_costs_no_statement(world) {
         let (tenant, _, _) = administered(&world).await;
         let ada = world.login(&world.person(&tenant, "ada").await).await;

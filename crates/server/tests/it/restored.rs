@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gatehouse_domain::{authz::SystemReason, id::TenantId, issue::Parse};
+use gatehouse_domain::authz::SystemReason;
 use gatehouse_server::app::{Error, StartError};
 use serde_json::{Value, json};
 
@@ -32,8 +32,7 @@ async fn sign_in(world: &World, device: &str) -> Value {
 }
 
 async fn kids(world: &World, tenant: &Tenant) -> Vec<(String, String)> {
-    let id = TenantId::parse(&tenant.id).unwrap();
-    let keys = world.app.keys().list(id, SystemReason::Cli).await.unwrap();
+    let keys = world.app.keys().list(tenant.issuer(), SystemReason::Cli).await.unwrap();
     keys.iter().map(|key| (key.id.to_string(), key.state.to_string())).collect()
 }
 

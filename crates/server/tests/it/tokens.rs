@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use gatehouse_domain::{
-    application::SigningAlgorithm,
-    authz::{SystemReason, TenantRef},
-    id::{KeyId, PartnerId, TenantId},
-    issue::Parse,
-};
+use gatehouse_domain::{application::SigningAlgorithm, authz::SystemReason, id::KeyId, issue::Parse};
 use gatehouse_server::app::platform::keys::Activation;
 use serde_json::{Value, json};
 
@@ -17,10 +12,6 @@ async fn ada(world: &World) -> (Tenant, Signed) {
     let tenant = world.tenant("acme").await;
     let ada = world.person(&tenant, "ada").await;
     (tenant, world.login(&ada).await)
-}
-
-fn reference(tenant: &Tenant) -> TenantRef {
-    TenantRef { id: TenantId::parse(&tenant.id).unwrap(), partner_id: PartnerId::parse(&tenant.partner_id).unwrap() }
 }
 
 fn kid(token: &str) -> KeyId {
@@ -93,7 +84,7 @@ api_tests! {
     async fn rotated_key_goes_on_verifying_and_the_new_one_signs(world) {
         let (tenant, before) = ada(&world).await;
         world.clock.advance(Duration::from_secs(2));
-        world.app.keys().rotate(reference(&tenant), SigningAlgorithm::Es256, Activation::AtOnce, SystemReason::Cli).await.unwrap();
+        world.app.keys().rotate(tenant.issuer(), SigningAlgorithm::Es256, Activation::AtOnce, SystemReason::Cli).await.unwrap();
         let after = Signed::of(&world.refresh("acme", &before.refresh).await.expect(200));
         assert_ne!(kid(&before.access), kid(&after.access));
         assert_eq!((world.me(&before).await, world.me(&after).await), (200, 200));
@@ -108,7 +99,7 @@ api_tests! {
         world.clock.advance(Duration::from_secs(2));
         assert_eq!(world.me(&before).await, 200);
         for _ in 0..40 {
-            signing.app.keys().rotate(reference(&tenant), SigningAlgorithm::Es256, Activation::AtOnce, SystemReason::Cli).await.unwrap();
+            signing.app.keys().rotate(tenant.issuer(), SigningAlgorithm::Es256, Activation::AtOnce, SystemReason::Cli).await.unwrap();
             let after = Signed::of(&signing.refresh("acme", &before.refresh).await.expect(200));
             for replica in [&world, &signing] {
                 assert_eq!((replica.me(&before).await, replica.me(&after).await), (200, 200));
@@ -124,7 +115,7 @@ api_tests! {
         world.get("/me").bearer(&before).send().await.problem(401, "invalid_token");
         let after = Signed::of(&world.refresh("acme", &before.refresh).await.expect(200));
         assert_eq!(world.me(&after).await, 200);
-        assert_eq!(world.app.keys().list(reference(&tenant).id, SystemReason::Cli).await.unwrap().len(), 3);
+        assert_eq!(world.app.keys().list(tenant.issuer(), SystemReason::Cli).await.unwrap().len(), 3);
     }
 
     async fn private_keys_are_sealed_and_public_parts_say_nothing_of_them(world) {

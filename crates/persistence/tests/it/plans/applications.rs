@@ -1,7 +1,7 @@
 //! Applications, of the platform, of a partner and of tenants.
 
 use gatehouse_domain::{
-    application::{Application, ApplicationType, Owner, ResourceUri, ScopeLevel},
+    application::{Application, ApplicationType, Owner, ResourceUri, ScopeLevel, SigningAlgorithm},
     authz::{ReadApplications, WriteApplications},
     tenant::Tenant,
 };
@@ -72,6 +72,9 @@ surveys! {
         let owner = Owner::Tenant(tenant.reference());
         let uris = ["urn:example:wiki1", "urn:example:docs"].map(|uri| ResourceUri::parse(uri).unwrap());
         survey.look("apis", db.system(SYSTEM).apis(owner, &uris)).await;
+        let system = db.system(SYSTEM);
+        survey.look("keys that sign", system.signing_keys(tenant.reference().into(), SigningAlgorithm::Es256)).await;
+        survey.look("keys of the platform", system.platform_keys(NOW)).await;
         let grant = in_tenant::<WriteApplications>(&tenant);
         let at = tenant.reference();
         let change = write(&db, NOW, async move |tx| {

@@ -13,6 +13,7 @@ use gatehouse_domain::{
         WriteApplications,
     },
     id::{ApplicationId, PartnerId, TenantId},
+    key::Issuer,
     page::{Direction, Page, PageRequest},
     partner::Status,
     secret::Secret,
@@ -185,12 +186,17 @@ impl Applications<'_> {
     async fn ask_for_keys(&self, application: &Application, by: &By, meta: &RequestMeta) {
         let metadata = &application.metadata;
         let signs_in = [GrantType::AuthorizationCode, GrantType::DeviceCode];
-        let Owner::Tenant(tenant) = application.owner else { return };
+        let issuer = match application.owner {
+            Owner::Platform => Issuer::Platform,
+            Owner::Tenant(tenant) => Issuer::Tenant(tenant),
+            // That of each tenant which it is used in.
+            Owner::Partner(_) => return,
+        };
         if !metadata.grant_types.iter().any(|grant| signs_in.contains(grant)) {
             return;
         }
         let ctx = ChangeContext { condition: None, ..meta.ctx.clone() };
-        if let Err(error) = self.keys.ensure(tenant, metadata.id_token_signed_response_alg, by, ctx).await {
+        if let Err(error) = self.keys.ensure(issuer, metadata.id_token_signed_response_alg, by, ctx).await {
             tracing::warn!(%error, "a signing key cannot be made yet");
         }
     }

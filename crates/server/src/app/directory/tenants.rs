@@ -85,7 +85,7 @@ impl Tenants<'_> {
     /// [`Error::LimitReached`].
     pub async fn create(&self, grant: &Grant<WriteTenants>, new: NewTenant, meta: &RequestMeta) -> Result<Tenant> {
         let (id, partner) = (self.env.id(TenantId::from_parts), new.partner_id);
-        let keys = self.keys.new_keys(TenantRef { id, partner_id: partner }, &grant.by())?;
+        let keys = self.keys.new_keys(TenantRef { id, partner_id: partner }.into(), &grant.by())?;
         let (grant, defaults) = (grant.clone(), *self.defaults);
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;

@@ -150,7 +150,7 @@ impl Demo<'_> {
             branding: Branding::default(),
         };
         let tenant = Tenant::create(self.env.id(TenantId::from_parts), new, &by, created);
-        let keys = self.keys.new_keys(tenant.value().reference(), &by)?;
+        let keys = self.keys.new_keys(tenant.value().reference().into(), &by)?;
         let mut users = Vec::<Changed<PasswordSet>>::new();
         for i in 0..USERS_PER_TENANT {
             let first = NAMES[i % NAMES.len()];

@@ -2,18 +2,21 @@
 
 use gatehouse_domain::{
     application::SigningAlgorithm,
-    authz::{By, SystemReason, TenantRef},
+    authz::{By, SystemReason},
     change::Changed,
-    id::{KeyId, TenantId},
-    key::{KeyState, ROTATE_AFTER, SigningKey},
+    id::KeyId,
+    key::{Issuer, KeyState, ROTATE_AFTER, SigningKey},
 };
-use gatehouse_persistence::{ChangeContext, Error as Storage, TenantFacts, WriteTx};
+use gatehouse_persistence::{ChangeContext, Error as Storage, WriteTx};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::{
     app::{Error, Result, platform::Keys},
     security::key_pair::{KeyPair, published},
 };
+
+const SIGNING: SystemReason = SystemReason::Authentication;
 
 /// When the next key may begin to sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,53 +27,46 @@ pub enum Activation {
     AtOnce,
 }
 
-/// The keys of a tenant with one algorithm, of which one signs.
+/// The keys of an issuer with one algorithm, of which one signs.
 struct Pair {
     current: Option<SigningKey>,
     next: Option<SigningKey>,
 }
 
 impl Keys<'_> {
-    fn sealed(&self, tenant: TenantRef, pair: KeyPair, by: &By, signs: bool) -> Changed<SigningKey> {
+    fn sealed(&self, issuer: Issuer, pair: KeyPair, by: &By, signs: bool) -> Changed<SigningKey> {
         let id = self.env.id(KeyId::from_parts);
-        let material = self.tokens.seal(tenant.id, id, pair);
+        let material = self.tokens.seal(issuer, id, pair);
         let make = if signs { SigningKey::create } else { SigningKey::publish };
-        make(id, tenant, material, by, self.env.now())
+        make(id, issuer, material, by, self.env.now())
     }
 
     /// A new key. Those of RS256 take a while, so they are made where nobody waits for the thread.
     async fn generate(
         &self,
-        tenant: TenantRef,
+        issuer: Issuer,
         algorithm: SigningAlgorithm,
         by: &By,
         signs: bool,
     ) -> Result<Changed<SigningKey>> {
         let pair = tokio::task::spawn_blocking(move || KeyPair::generate(algorithm)).await;
         let pair = pair.map_err(|error| Error::Internal(Box::new(error)))??;
-        Ok(self.sealed(tenant, pair, by, signs))
+        Ok(self.sealed(issuer, pair, by, signs))
     }
 
-    /// The first keys of a tenant, for its access tokens; to be inserted.
-    pub(crate) fn new_keys(&self, tenant: TenantRef, by: &By) -> Result<Vec<Changed<SigningKey>>> {
+    /// The first keys of an issuer, for access tokens; to be inserted.
+    pub(crate) fn new_keys(&self, issuer: Issuer, by: &By) -> Result<Vec<Changed<SigningKey>>> {
         let pair = || KeyPair::generate(SigningAlgorithm::Es256);
-        Ok(vec![self.sealed(tenant, pair()?, by, true), self.sealed(tenant, pair()?, by, false)])
+        Ok(vec![self.sealed(issuer, pair()?, by, true), self.sealed(issuer, pair()?, by, false)])
     }
 
-    /// Makes sure that a tenant has keys of an algorithm, because an application asks for it: once, whoever asks at the
+    /// Makes sure that an issuer has keys of an algorithm, because an application asks for it: once, whoever asks at the
     /// same time.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn ensure(
-        &self,
-        tenant: TenantRef,
-        algorithm: SigningAlgorithm,
-        by: &By,
-        ctx: ChangeContext,
-    ) -> Result<()> {
-        const REASON: SystemReason = SystemReason::Inheritance;
-        let has_one = async || Ok::<_, Error>(self.pair(tenant.id, algorithm, REASON).await?.current.is_some());
+    pub async fn ensure(&self, issuer: Issuer, algorithm: SigningAlgorithm, by: &By, ctx: ChangeContext) -> Result<()> {
+        let has_one = async || Ok::<_, Error>(self.pair(issuer, algorithm, SIGNING).await?.current.is_some());
         if has_one().await? {
             return Ok(());
         }
@@ -79,64 +75,71 @@ impl Keys<'_> {
             return Ok(());
         }
         let keys =
-            vec![self.generate(tenant, algorithm, by, true).await?, self.generate(tenant, algorithm, by, false).await?];
+            vec![self.generate(issuer, algorithm, by, true).await?, self.generate(issuer, algorithm, by, false).await?];
         let work =
-            async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(REASON).insert_many(keys.clone()).await.map(drop)?);
+            async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(SIGNING).insert_many(keys.clone()).await.map(drop)?);
         but_for_another(self.db.write(ctx, work).await).map(drop)
     }
 
-    /// The key that signs for a tenant with an algorithm. It is made if there is none; who can foresee that lets
-    /// [`Self::ensure`] do so earlier, so that every replica publishes it when it first signs.
+    /// Signs claims as a JWT of a type, for an issuer with an algorithm; `known` are its keys that verify. Keys are made if
+    /// there are none; who can foresee that lets [`Self::ensure`] do so earlier, so that they are published everywhere.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn signer(&self, tenant: &TenantFacts, algorithm: SigningAlgorithm) -> Result<SigningKey> {
-        const REASON: SystemReason = SystemReason::Authentication;
-        if let Some(key) = SigningKey::signer(&tenant.keys, algorithm, self.env.now()) {
-            return Ok(key.clone());
+    pub async fn sign(
+        &self,
+        issuer: Issuer,
+        known: &[SigningKey],
+        algorithm: SigningAlgorithm,
+        typ: &str,
+        claims: &impl Serialize,
+    ) -> Result<String> {
+        if let Some(key) = SigningKey::signer(known, algorithm, self.env.now()) {
+            return Ok(self.tokens.sign(key, typ, claims)?);
         }
-        self.ensure(tenant.reference(), algorithm, &self.db.system(REASON).by(), self.env.ctx()).await?;
-        let made = self.pair(tenant.tenant.id, algorithm, REASON).await?.current;
-        made.ok_or_else(|| Error::Internal("the tenant has no signing key".into()))
+        self.ensure(issuer, algorithm, &self.db.system(SIGNING).by(), self.env.ctx()).await?;
+        let made = self.pair(issuer, algorithm, SIGNING).await?.current;
+        let key = made.ok_or_else(|| Error::Internal("the issuer has no signing key".into()))?;
+        Ok(self.tokens.sign(&key, typ, claims)?)
     }
 
-    /// The keys of a tenant, newest first.
+    /// The keys of an issuer, newest first, at most 100.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn list(&self, tenant: TenantId, reason: SystemReason) -> Result<Vec<SigningKey>> {
-        Ok(self.db.system(reason).keys(tenant).await?)
+    pub async fn list(&self, issuer: Issuer, reason: SystemReason) -> Result<Vec<SigningKey>> {
+        Ok(self.db.system(reason).keys(issuer).await?)
     }
 
-    /// The keys of a tenant that everybody may know, as a JWK set (RFC 7517): those that verify, and those that sign next.
+    /// The keys of an issuer that everybody may know, as a JWK set (RFC 7517): those that verify, and those that sign next.
     #[must_use]
-    pub fn published(&self, tenant: &TenantFacts) -> String {
+    pub fn published(&self, known: &[SigningKey]) -> String {
         let now = self.env.now();
-        let keys = tenant.keys.iter().filter(|key| key.verifies(now));
+        let keys = known.iter().filter(|key| key.verifies(now));
         let keys: Vec<_> = keys.map(|key| published(&key.public_jwk, &key.id.to_string(), key.algorithm)).collect();
         json!({ "keys": keys }).to_string()
     }
 
-    async fn pair(&self, tenant: TenantId, algorithm: SigningAlgorithm, reason: SystemReason) -> Result<Pair> {
-        let keys = self.db.system(reason).signing_keys(tenant, algorithm).await?;
+    async fn pair(&self, issuer: Issuer, algorithm: SigningAlgorithm, reason: SystemReason) -> Result<Pair> {
+        let keys = self.db.system(reason).signing_keys(issuer, algorithm).await?;
         let in_state = |state| keys.iter().find(|key| key.state == state).cloned();
         Ok(Pair { current: in_state(KeyState::Current), next: in_state(KeyState::Next) })
     }
 
-    /// Lets a tenant's next key sign, and publishes another. Tokens that the one before signed stay valid until they
+    /// Lets an issuer's next key sign, and publishes another. Tokens that the one before signed stay valid until they
     /// expire.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when the tenant has none of the algorithm, [`Error::Conflict`] when the next one was not
+    /// [`Error::NotFound`] when it has none of the algorithm, [`Error::Conflict`] when the next one was not
     /// published for long enough, [`Error::Stale`] when it was replaced meanwhile.
     pub async fn rotate(
         &self,
-        tenant: TenantRef,
+        issuer: Issuer,
         algorithm: SigningAlgorithm,
         when: Activation,
         reason: SystemReason,
     ) -> Result<SigningKey> {
-        let Pair { current, next } = self.pair(tenant.id, algorithm, reason).await?;
+        let Pair { current, next } = self.pair(issuer, algorithm, reason).await?;
         let (current, now) = (current.ok_or(Error::NotFound)?, self.env.now());
         if when == Activation::Published {
             let from = next.as_ref().map(SigningKey::signs_from);
@@ -147,21 +150,21 @@ impl Keys<'_> {
             }
         }
         let by = self.db.system(reason).by();
-        self.replace(tenant, current.retire(&by, now), next, reason).await.map(|(_, signing)| signing)
+        self.replace(issuer, current.retire(&by, now), next, reason).await.map(|(_, signing)| signing)
     }
 
     /// Stores what has become of a key that signed; lets the next one sign, or a new one where there is none, and
     /// publishes another.
     async fn replace(
         &self,
-        tenant: TenantRef,
+        issuer: Issuer,
         former: Changed<SigningKey>,
         next: Option<SigningKey>,
         reason: SystemReason,
     ) -> Result<(SigningKey, SigningKey)> {
         let (by, algorithm) = (self.db.system(reason).by(), former.value().algorithm);
-        let published = self.generate(tenant, algorithm, &by, false).await?;
-        let first = if next.is_none() { Some(self.generate(tenant, algorithm, &by, true).await?) } else { None };
+        let published = self.generate(issuer, algorithm, &by, false).await?;
+        let first = if next.is_none() { Some(self.generate(issuer, algorithm, &by, true).await?) } else { None };
         let activated = next.map(|next| next.activate(&by, self.env.now()));
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(reason);
@@ -185,16 +188,15 @@ impl Keys<'_> {
     pub async fn withdraw(&self, id: KeyId, reason: SystemReason) -> Result<SigningKey> {
         let key = self.db.system(reason).key(id).await?.ok_or(Error::NotFound)?;
         let by = self.db.system(reason).by();
-        let tenant = TenantRef { id: key.tenant_id, partner_id: key.partner_id };
-        let (state, algorithm) = (key.state, key.algorithm);
+        let (issuer, state, algorithm) = (key.issuer, key.state, key.algorithm);
         let replacement = match state {
             KeyState::Withdrawn => return Ok(key),
             KeyState::Current => {
-                let next = self.pair(tenant.id, algorithm, reason).await?.next;
+                let next = self.pair(issuer, algorithm, reason).await?.next;
                 let withdrawn = key.withdraw(&by, self.env.now());
-                return self.replace(tenant, withdrawn, next, reason).await.map(|(withdrawn, _)| withdrawn);
+                return self.replace(issuer, withdrawn, next, reason).await.map(|(withdrawn, _)| withdrawn);
             }
-            KeyState::Next => Some(self.generate(tenant, algorithm, &by, false).await?),
+            KeyState::Next => Some(self.generate(issuer, algorithm, &by, false).await?),
             KeyState::Retired => None,
         };
         let withdrawn = key.withdraw(&by, self.env.now());
@@ -215,8 +217,10 @@ impl Keys<'_> {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn rotate_due(&self) -> Result<usize> {
         const JOB: SystemReason = SystemReason::Job;
-        for (tenant, algorithm) in self.db.system(JOB).without_next_key().await? {
-            let published = self.generate(tenant, algorithm, &self.db.system(JOB).by(), false).await?;
+        // An installation of before has none for the platform.
+        self.ensure(Issuer::Platform, SigningAlgorithm::Es256, &self.db.system(JOB).by(), self.env.ctx()).await?;
+        for (issuer, algorithm) in self.db.system(JOB).without_next_key().await? {
+            let published = self.generate(issuer, algorithm, &self.db.system(JOB).by(), false).await?;
             let work =
                 async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).insert(published.clone()).await.map(drop)?);
             but_for_another(self.db.write(self.env.ctx(), work).await)?;
@@ -224,8 +228,7 @@ impl Keys<'_> {
         let due = self.db.system(JOB).keys_older_than(self.env.now().minus(ROTATE_AFTER)).await?;
         let mut rotated = 0;
         for key in due {
-            let tenant = TenantRef { id: key.tenant_id, partner_id: key.partner_id };
-            let replaced = self.rotate(tenant, key.algorithm, Activation::Published, JOB).await;
+            let replaced = self.rotate(key.issuer, key.algorithm, Activation::Published, JOB).await;
             rotated += usize::from(but_for_another(replaced)?.is_some());
         }
         Ok(rotated)

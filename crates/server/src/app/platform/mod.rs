@@ -28,7 +28,7 @@ use crate::{
     security::{keyring::Keyring, password::Hasher, token::Tokens},
 };
 
-/// The signing keys of tenants.
+/// The signing keys of issuers.
 #[derive(Debug, Clone, Copy)]
 pub struct Keys<'a> {
     db: &'a Db,
@@ -95,7 +95,7 @@ pub struct MasterKeys<'a> {
 }
 
 impl App {
-    /// The signing keys of tenants.
+    /// The signing keys of issuers.
     pub const fn keys(&self) -> Keys<'_> {
         Keys { db: &self.db, env: &self.env, tokens: &self.tokens, making: &self.key_making }
     }

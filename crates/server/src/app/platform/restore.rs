@@ -6,7 +6,7 @@ use gatehouse_persistence::WriteTx;
 use crate::app::{Result, platform::Restores};
 
 const CLI: SystemReason = SystemReason::Cli;
-/// Keys that are inserted together.
+/// Issuers whose keys are inserted together.
 const KEYS_AT_ONCE: usize = 100;
 
 impl Restores<'_> {
@@ -25,9 +25,9 @@ impl Restores<'_> {
     /// The part of a restore that is a transaction.
     pub(super) async fn end_all_before(&self, tx: &WriteTx<'_>, mut restored: Restored) -> Result<Restored> {
         let system = tx.system(CLI);
-        let tenants = system.end_all_before(&mut restored).await?;
-        for tenants in tenants.chunks(KEYS_AT_ONCE) {
-            let keys = tenants.iter().map(|tenant| self.keys.new_keys(*tenant, &system.by()));
+        let issuers = system.end_all_before(&mut restored).await?;
+        for issuers in issuers.chunks(KEYS_AT_ONCE) {
+            let keys = issuers.iter().map(|issuer| self.keys.new_keys(*issuer, &system.by()));
             system.insert_many(keys.collect::<Result<Vec<_>>>()?.concat()).await?;
         }
         system.record_restored(&restored).await?;

@@ -7,6 +7,7 @@ use gatehouse_domain::{
     authz::{Authority, SystemReason},
     id::{AssignmentId, PartnerId, TenantId, UserId},
     issue::{Fault, Parse},
+    key::Issuer,
     partner::{NewPartner, Partner},
     password::Password,
     role::{Anchor, AnyRole, Assignment, BuiltinRole, NewAssignment},
@@ -94,7 +95,8 @@ impl Setup<'_> {
             branding: Branding::default(),
         };
         let tenant = Tenant::create(self.env.id(TenantId::from_parts), tenant, &by, now);
-        let keys = self.keys.new_keys(tenant.value().reference(), &by)?;
+        let mut keys = self.keys.new_keys(Issuer::Platform, &by)?;
+        keys.extend(self.keys.new_keys(tenant.value().reference().into(), &by)?);
         let check = self.keyring.check();
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(SETUP);

@@ -71,6 +71,18 @@ impl SessionStates<'_> {
         self.tenant(facts.tenant.id).await
     }
 
+    /// The keys of the platform that verify; at most a second old.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn platform_keys(&self) -> Result<Arc<Vec<SigningKey>>> {
+        if let Some(keys) = self.cache.platform_keys.get(&()) {
+            return Ok(keys);
+        }
+        let load = async || self.db.system(AUTH).platform_keys(self.env.now()).await.map(Some);
+        Ok(self.cache.platform_keys.load((), load).await?.unwrap_or_default())
+    }
+
     /// Attempts something, and once more if its transaction found that the tenant is not what it was: it was given to
     /// another partner.
     pub(crate) async fn again_if_moved<T>(

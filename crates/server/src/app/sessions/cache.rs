@@ -13,6 +13,7 @@ use std::{
 use gatehouse_domain::{
     authz::Actor,
     id::{SessionId, TenantId},
+    key::SigningKey,
     session::{Session, SessionStatus},
     time::Timestamp,
     user::{UserStatus, UserView},
@@ -46,6 +47,7 @@ pub struct SessionCache {
     pub(super) tokens: Cache<[u8; 32], Arc<Verified>>,
     pub(super) callers: TtlCache<SessionId, Caller>,
     pub(super) tenants: TtlCache<TenantId, TenantFacts>,
+    pub(super) platform_keys: TtlCache<(), Vec<SigningKey>>,
     pub(super) slugs: Cache<String, TenantId>,
     seen: Mutex<HashMap<SessionId, Timestamp>>,
 }
@@ -65,6 +67,7 @@ impl Default for SessionCache {
             tokens: Cache::builder().max_capacity(100_000).expire_after(UntilExpiry).build(),
             callers: TtlCache::new(100_000),
             tenants: TtlCache::new(10_000),
+            platform_keys: TtlCache::new(1),
             slugs: Cache::new(10_000),
             seen: Mutex::default(),
         }
@@ -79,6 +82,7 @@ impl SessionCache {
             Change::Everything => {
                 self.callers.forget_all();
                 self.tenants.forget_all();
+                self.platform_keys.forget_all();
             }
         }
     }

@@ -27,9 +27,13 @@ impl Issuer {
         let tokens = Tokens::new(Arc::new(Keyring::new(&master)));
         let tenant = TenantRef { id: env.id(TenantId::from_parts), partner_id: env.id(PartnerId::from_parts) };
         let id = env.id(KeyId::from_parts);
-        let material = tokens.seal(tenant.id, id, KeyPair::generate(algorithm).unwrap());
-        let key = SigningKey::create(id, tenant, material, &By::system(SystemReason::Setup), env.now());
+        let material = tokens.seal(tenant.into(), id, KeyPair::generate(algorithm).unwrap());
+        let key = SigningKey::create(id, tenant.into(), material, &By::system(SystemReason::Setup), env.now());
         Self { tokens, key: key.into_parts().0, env }
+    }
+
+    fn tenant(&self) -> TenantRef {
+        self.key.issuer.tenant().unwrap()
     }
 
     fn claims(&self) -> Value {
@@ -38,7 +42,7 @@ impl Issuer {
         json!({
             "iss": issuer, "aud": issuer, "sub": self.env.id(UserId::from_parts).to_string(), "exp": now + 900, "iat": now,
             "jti": "1", "sid": self.env.id(SessionId::from_parts).to_string(), "client_id": CLIENT_ID,
-            "tenant_id": self.key.tenant_id.to_string(), "partner_id": self.key.partner_id.to_string(), "roles": [], "scope": "",
+            "tenant_id": self.tenant().id.to_string(), "partner_id": self.tenant().partner_id.to_string(), "roles": [], "scope": "",
         })
     }
 
@@ -57,7 +61,7 @@ impl Issuer {
 
     /// As a request is checked: first the peek, which finds the key, then the verification.
     fn accepts(&self, token: &str) -> bool {
-        peek(token).is_some_and(|(kid, tenant)| kid == self.key.id && tenant == self.key.tenant_id)
+        peek(token).is_some_and(|(kid, tenant)| kid == self.key.id && tenant == self.tenant().id)
             && self.tokens.verify(token, &self.key, self.env.now()).is_some()
     }
 }
@@ -268,7 +272,7 @@ fn every_prefix_and_padding_is_refused() {
 fn key_of_another_tenant_signs_for_nobody_else() {
     let (ours, theirs) = (Issuer::new(), Issuer::new());
     let mut claims = theirs.claims();
-    claims["tenant_id"] = json!(ours.key.tenant_id.to_string());
+    claims["tenant_id"] = json!(ours.tenant().id.to_string());
     let mut header = theirs.header();
     assert!(!ours.accepts(&theirs.sign(&header, &claims)), "under their key id");
     header["kid"] = json!(ours.key.id.to_string());

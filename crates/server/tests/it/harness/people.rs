@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 use super::{Answer, PASSWORD, World, claims};
 use gatehouse_domain::{
+    authz::TenantRef,
+    id::{PartnerId, TenantId},
     issue::Parse,
+    key::Issuer,
     password::Password,
     text::{Email, Username},
 };
@@ -16,6 +19,14 @@ pub struct Tenant {
     pub id: String,
     pub slug: String,
     pub partner_id: String,
+}
+
+impl Tenant {
+    /// Its place among issuers.
+    pub fn issuer(&self) -> Issuer {
+        let (id, partner_id) = (TenantId::parse(&self.id).unwrap(), PartnerId::parse(&self.partner_id).unwrap());
+        Issuer::Tenant(TenantRef { id, partner_id })
+    }
 }
 
 /// A user with the password of all tests.
