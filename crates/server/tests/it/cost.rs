@@ -62,9 +62,14 @@ api_tests! {
         assert_eq!(get(&world, &ada, "/me").await, 0);
     }
 
-    async fn keys_of_issuers_take_no_statement(world) {
+    async fn keys_and_metadata_of_issuers_take_no_statement(world) {
         world.tenant("acme").await;
-        for path in ["/auth/tenants/acme/.well-known/jwks.json", "/platform/.well-known/jwks.json"] {
+        for path in [
+            "/auth/tenants/acme/.well-known/jwks.json", "/platform/.well-known/jwks.json",
+            "/auth/tenants/acme/.well-known/openid-configuration",
+            "//.well-known/openid-configuration/api/v1/auth/tenants/acme",
+            "//.well-known/oauth-authorization-server/api/v1/auth/tenants/acme",
+        ] {
             assert_eq!(warm(&world, || world.get(path).send()).await, 0, "{path}");
         }
     }

@@ -38,6 +38,7 @@ mod inheritance;
 mod invitations;
 mod invite_all;
 mod issuer_keys;
+mod issuer_metadata;
 mod jobs;
 mod jobs_upgrade;
 mod known_devices;

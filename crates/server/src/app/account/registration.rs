@@ -110,7 +110,9 @@ impl Accounts<'_> {
         Ok(UserView { user, roles: Vec::new() })
     }
 
-    fn registration(&self, facts: &TenantFacts) -> Registration {
+    /// Who may open an account.
+    #[must_use]
+    pub fn registration(&self, facts: &TenantFacts) -> Registration {
         facts.layers().policy(self.defaults).registration
     }
 
