@@ -157,7 +157,7 @@ impl Searchable for Application {
 }
 
 impl Application {
-    fn resource(&self) -> Resource {
+    pub(crate) fn resource(&self) -> Resource {
         let resource = Resource::of(ResourceKind::Application, self.id.uuid());
         match self.owner {
             Owner::Platform => resource,

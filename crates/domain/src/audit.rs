@@ -2,19 +2,16 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
-use crate::{
-    authz::By,
-    id::{self, PartnerId, TenantId, UserId},
-    word::words,
-};
+use crate::{authz::By, id::UserId, word::words};
 
 mod refused;
+mod resource;
 mod seal;
 mod trail;
 
 pub use refused::{Refused, RefusedKey};
+pub use resource::{Resource, ResourceKind};
 pub use seal::{Damage, Finding, LEAST_RETENTION, TrailRoot, Verification, purged};
 pub use trail::{AuditEvent, AuditResult, FieldChange, ResourceId};
 
@@ -25,6 +22,8 @@ words! {
         AccessDenied = "access.denied",
         /// An application was activated.
         ApplicationActivated = "application.activated",
+        /// An application did not prove who it is. The same refusal is recorded once a minute; `unrecorded_count` says how many came since the one before.
+        ApplicationAuthenticationFailed = "application.authentication_failed",
         /// An application was made.
         ApplicationCreated = "application.created",
         /// An application was deleted; nothing of it works any more.
@@ -91,6 +90,8 @@ words! {
         SessionLoginFailed = "session.login_failed",
         /// Ended sessions were removed after their retention.
         SessionPurged = "session.purged",
+        /// A user proved once more to be who they are, in a session that goes on.
+        SessionReauthenticated = "session.reauthenticated",
         /// An exchange of a refresh token was refused.
         SessionRefreshFailed = "session.refresh_failed",
         /// A refresh token was used twice; the session ended.
@@ -116,6 +117,18 @@ words! {
         TenantTransferred = "tenant.transferred",
         /// A tenant was changed.
         TenantUpdated = "tenant.updated",
+        /// An authorization code was used twice; the tokens that it was exchanged for ended.
+        TokenFamilyCodeReplayed = "token_family.code_replayed",
+        /// An authorization code was exchanged for tokens.
+        TokenFamilyCreated = "token_family.created",
+        /// An exchange of a refresh token of an application was refused. The same refusal is recorded once a minute.
+        TokenFamilyRefreshFailed = "token_family.refresh_failed",
+        /// A refresh token of an application was exchanged. Of each family at most one a minute is recorded; `unrecorded_count` says how many came since the one before.
+        TokenFamilyRefreshed = "token_family.refreshed",
+        /// A refresh token of an application was used twice; the tokens of its family ended.
+        TokenFamilyReuseDetected = "token_family.reuse_detected",
+        /// The tokens of a family were ended.
+        TokenFamilyRevoked = "token_family.revoked",
         /// A user signed in from a device that is known from now on; failures of strangers do not shut it out.
         TrustedDeviceAdded = "trusted_device.added",
         /// A user was activated.
@@ -178,103 +191,6 @@ words! {
         UserUnlocked = "user.unlocked",
         /// A user was changed.
         UserUpdated = "user.updated",
-    }
-}
-
-words! {
-    /// What kind of thing something happened to.
-    ResourceKind {
-        /// An application.
-        Application = "application",
-        /// Events of the audit trail.
-        AuditEvent = "audit_event",
-        /// Work that takes longer than a request.
-        Job = "job",
-        /// A signing key.
-        Key = "key",
-        /// A mail.
-        Mail = "mail",
-        /// A partner.
-        Partner = "partner",
-        /// The platform, of which there is one.
-        Platform = "platform",
-        /// A role.
-        Role = "role",
-        /// A role given to a user.
-        RoleAssignment = "role_assignment",
-        /// A session, or several.
-        Session = "session",
-        /// A tenant.
-        Tenant = "tenant",
-        /// A device that a user signed in from before.
-        TrustedDevice = "trusted_device",
-        /// A user.
-        User = "user",
-    }
-}
-
-impl ResourceKind {
-    /// The prefix of the ids of this kind; there may be only one thing of it, without an id.
-    const fn prefix(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Application => id::ApplicationId::PREFIX,
-            Self::AuditEvent => id::AuditEventId::PREFIX,
-            Self::Job => id::JobId::PREFIX,
-            Self::Key => id::KeyId::PREFIX,
-            Self::Mail => id::MailId::PREFIX,
-            Self::Partner => PartnerId::PREFIX,
-            Self::Role => id::RoleId::PREFIX,
-            Self::RoleAssignment => id::AssignmentId::PREFIX,
-            Self::Session => id::SessionId::PREFIX,
-            Self::Tenant => TenantId::PREFIX,
-            Self::TrustedDevice => id::DeviceId::PREFIX,
-            Self::User => UserId::PREFIX,
-            Self::Platform => return None,
-        })
-    }
-
-    /// An id of this kind as text.
-    #[must_use]
-    pub fn text(self, id: Uuid) -> String {
-        self.prefix().map(|prefix| id::text(prefix, id)).unwrap_or_default()
-    }
-
-    fn parse(self, text: &str) -> Option<Uuid> {
-        id::parse(self.prefix()?, text)
-    }
-}
-
-/// What it happened to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resource {
-    /// The kind.
-    pub kind: ResourceKind,
-    /// Which one, unless it is a set or unknown.
-    pub id: Option<Uuid>,
-    /// The partner it is below.
-    pub partner_id: Option<PartnerId>,
-    /// The tenant it is in.
-    pub tenant_id: Option<TenantId>,
-}
-
-impl Resource {
-    pub(crate) const fn of(kind: ResourceKind, id: Uuid) -> Self {
-        Self { kind, id: Some(id), partner_id: None, tenant_id: None }
-    }
-
-    pub(crate) const fn set(kind: ResourceKind) -> Self {
-        Self { kind, id: None, partner_id: None, tenant_id: None }
-    }
-
-    pub(crate) const fn in_partner(mut self, partner: PartnerId) -> Self {
-        self.partner_id = Some(partner);
-        self
-    }
-
-    pub(crate) const fn in_tenant(mut self, partner: PartnerId, tenant: TenantId) -> Self {
-        self.partner_id = Some(partner);
-        self.tenant_id = Some(tenant);
-        self
     }
 }
 

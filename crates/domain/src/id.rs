@@ -146,6 +146,8 @@ ids! {
     DeviceId = "dev";
     /// An OAuth client.
     ApplicationId = "app";
+    /// What an authorization code was exchanged for.
+    FamilyId = "fam";
     /// A row of the audit trail.
     AuditEventId = "aud";
     /// A signing key; its text form is the JWK `kid`.

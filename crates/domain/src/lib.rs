@@ -19,6 +19,8 @@
 //! - **challenge**: a sign-in that needs another proof, between its requests.
 //! - **application**: an OAuth client of the platform, of a partner or of a tenant: its **owner**. **Public** is one that
 //!   cannot keep a secret, **confidential** one that can.
+//! - **family**: what one authorization code was exchanged for: a chain of refresh tokens and the access tokens made with
+//!   it. **Cookie session**: a session that a browser's cookie opens.
 //! - **resource**: an API that tokens are for, named by a URI; of audit events, what something happened to.
 //! - **actor**: who acts in a request. Anonymous is the absence of an actor.
 //! - **grant**: the proof that an actor may use a permission within a **reach**; the only way to touch tenant data.
@@ -61,6 +63,7 @@ pub mod issue;
 pub mod job;
 pub mod key;
 pub mod mail;
+pub mod oauth;
 pub mod page;
 pub mod partner;
 pub mod password;

@@ -42,6 +42,14 @@ words! {
         Unknown = "unknown",
     }
 
+    /// What opens a session.
+    SessionKind {
+        /// A refresh token of the API.
+        Api = "api",
+        /// The cookie of a browser.
+        Browser = "browser",
+    }
+
     /// How a session ended.
     EndReason {
         /// Its own user signed out.
@@ -140,10 +148,16 @@ pub struct Session {
     pub partner_id: PartnerId,
     /// Its user.
     pub user_id: UserId,
+    /// What opens it.
+    pub kind: SessionKind,
+    /// The digest of the cookie that opens it, if one does.
+    pub cookie: Option<TokenHash>,
     /// Where it began.
     pub client: Client,
     /// How the user signed in.
     pub auth_methods: Vec<AuthMethod>,
+    /// When the user last proved to be who they are.
+    pub authenticated_at: Timestamp,
     /// When it began.
     pub created_at: Timestamp,
     /// When it was last used; lags by up to [`ACTIVITY_LAG`].
@@ -193,6 +207,8 @@ pub struct NewSession {
     pub authentication: Authentication,
     /// The digest of its first refresh token.
     pub refresh_hash: TokenHash,
+    /// The digest of the cookie that opens it, where one does. Then nobody has that refresh token.
+    pub cookie: Option<TokenHash>,
 }
 
 /// What a refresh token is exchanged for.
@@ -217,19 +233,29 @@ impl Session {
     /// Begins a session.
     pub fn start(new: NewSession, policy: &Policy, now: Timestamp) -> Changed<Self> {
         let max_expires_at = now.plus(policy.lifetime_for(new.administers));
+        let (refresh, idle) = (policy.refresh_token_lifetime, policy.idle_for(new.administers));
+        let refreshed_until = Ord::min(now.plus(refresh), max_expires_at);
+        // A browser refreshes nothing: its session lasts as long as it is used at least that often.
+        let (kind, expires_at, idle) = match new.cookie {
+            Some(_) => (SessionKind::Browser, max_expires_at, idle.into_iter().chain([refresh]).min()),
+            None => (SessionKind::Api, refreshed_until, idle),
+        };
         let session = Self {
             id: new.id,
             tenant_id: new.tenant_id,
             partner_id: new.partner_id,
             user_id: new.user_id,
+            kind,
+            cookie: new.cookie,
             client: new.client,
             auth_methods: new.authentication.into_methods(),
+            authenticated_at: now,
             created_at: now,
             last_activity_at: now,
-            expires_at: Ord::min(now.plus(policy.refresh_token_lifetime), max_expires_at),
+            expires_at,
             max_expires_at,
-            refresh: policy.refresh_token_lifetime,
-            idle: policy.idle_for(new.administers),
+            refresh,
+            idle,
             ended: None,
             chain: Chain { generation: 0, current: new.refresh_hash, rotated_at: now, replay: None },
             refreshes: Refreshes::default(),
@@ -239,6 +265,18 @@ impl Session {
         let by = By::oneself(session.user_id, Some(session.id));
         let resource = session.resource();
         Changed::new(session, Action::SessionCreated, resource, &by).with(fields)
+    }
+
+    /// The user has proved once more to be who they are: it goes on, opened by another cookie, so that whoever knows the
+    /// one before is out (OWASP: session fixation).
+    pub fn reauthenticate(self, cookie: TokenHash, now: Timestamp) -> Changed<Self> {
+        let by = By::oneself(self.user_id, Some(self.id));
+        let resource = self.resource();
+        let last_activity_at = Ord::max(now, self.last_activity_at);
+        // Later than before, whatever clock the replica has that this happens at.
+        let authenticated_at = Ord::max(now, self.authenticated_at.plus(Duration::from_micros(1)));
+        let next = Self { cookie: Some(cookie), authenticated_at, last_activity_at, ..self };
+        Changed::new(next, Action::SessionReauthenticated, resource, &by)
     }
 
     /// When it ends by itself.

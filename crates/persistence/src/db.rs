@@ -17,7 +17,11 @@ mod tx;
 
 use std::{future::Future, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use gatehouse_domain::{id::SessionId, secret::Secret, time::Timestamp};
+use gatehouse_domain::{
+    id::{FamilyId, SessionId},
+    secret::Secret,
+    time::Timestamp,
+};
 use sea_orm::{DbBackend, DbErr};
 use uuid::Uuid;
 
@@ -71,6 +75,8 @@ impl std::fmt::Debug for Options {
 pub enum Change {
     /// One session.
     Session(SessionId),
+    /// One family of tokens.
+    Family(FamilyId),
     /// Possibly every session: a user, a role, a tenant, a partner, a key, or many sessions at once.
     Everything,
 }

@@ -114,6 +114,20 @@ impl RedirectUri {
         !self.0.starts_with("https:") && !self.0.starts_with("http:")
     }
 
+    /// Whether an address is this one, as text. On a loopback host any port may do: an application on the user's device
+    /// takes whichever is free (RFC 8252, section 7.3).
+    #[must_use]
+    pub fn matches(&self, text: &str, any_port: bool) -> bool {
+        if self.0 == text {
+            return true;
+        }
+        let without_port =
+            |url: Url| is_loopback(&url).then(|| [&url[..Position::AfterHost], &url[Position::BeforePath..]].concat());
+        let registered = || self.url().and_then(without_port);
+        let shown = || exact(text).and_then(without_port);
+        any_port && registered().is_some_and(|registered| shown().as_ref() == Some(&registered))
+    }
+
     /// The origin of what is behind it; none behind a private-use scheme.
     #[must_use]
     pub fn origin(&self) -> Option<Origin> {

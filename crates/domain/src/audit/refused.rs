@@ -4,8 +4,10 @@ use uuid::Uuid;
 
 use super::{Action, Event, Fields, Resource, ResourceKind, UNRECORDED};
 use crate::{
+    application::Application,
     authz::{By, SystemReason, TenantRef},
     id::{TenantId, UserId},
+    oauth::TokenFamily,
     session::Session,
 };
 
@@ -62,6 +64,20 @@ impl Refused {
         let resource = resource.in_tenant(session.partner_id, session.tenant_id);
         let (by, fields) = (By::system(SystemReason::Authentication), Fields::default());
         Self(Event { action: Action::SessionRefreshFailed, resource, by, failure: Some(why), reason: None, fields })
+    }
+
+    /// An application that did not prove who it is.
+    pub fn application(application: &Application, why: &'static str) -> Self {
+        let (by, fields) = (By::system(SystemReason::Authentication), Fields::default());
+        let (action, resource) = (Action::ApplicationAuthenticationFailed, application.resource());
+        Self(Event { action, resource, by, failure: Some(why), reason: None, fields })
+    }
+
+    /// The exchange of a refresh token of an application that was refused.
+    pub fn family(family: &TokenFamily, why: &'static str) -> Self {
+        let (by, fields) = (By::system(SystemReason::Authentication), Fields::default());
+        let (action, resource) = (Action::TokenFamilyRefreshFailed, family.resource());
+        Self(Event { action, resource, by, failure: Some(why), reason: None, fields })
     }
 
     /// A setup token that is none. What it was is not recorded: it may be another secret.

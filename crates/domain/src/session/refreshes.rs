@@ -26,7 +26,7 @@ impl Refreshes {
 
     /// After one more.
     #[must_use]
-    pub(super) fn next(self, now: Timestamp) -> Self {
+    pub(crate) fn next(self, now: Timestamp) -> Self {
         let Counter { failures, since, .. } = Self::RECORDED.counted(&self.counter(), now);
         Self { since, count: failures }
     }

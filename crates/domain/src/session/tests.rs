@@ -20,6 +20,7 @@ fn session(policy: &Policy, administers: bool) -> Session {
         partner_id: PartnerId::from_parts(1, [0; 10]),
         user_id: UserId::from_parts(1, [0; 10]),
         administers,
+        cookie: None,
         client: Client {
             ip: None,
             user_agent: None,

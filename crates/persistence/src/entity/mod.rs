@@ -1,6 +1,7 @@
 //! Rows as SeaORM sees them, one entity for each table. Nothing here leaves the crate.
 
 pub(crate) mod application;
+pub(crate) mod application_origin;
 pub(crate) mod application_resource;
 pub(crate) mod assignment;
 pub(crate) mod audit_chain;
@@ -9,6 +10,7 @@ pub(crate) mod audit_past_root;
 pub(crate) mod audit_root;
 pub(crate) mod audit_seal;
 pub(crate) mod audit_unsealed;
+pub(crate) mod authorization_code;
 pub(crate) mod idempotency_key;
 pub(crate) mod installation;
 pub(crate) mod job;
@@ -25,6 +27,7 @@ pub(crate) mod setup_token;
 pub(crate) mod signing_key;
 pub(crate) mod tenant;
 pub(crate) mod throttle;
+pub(crate) mod token_family;
 pub(crate) mod user;
 pub(crate) mod user_import;
 pub(crate) mod user_import_piece;

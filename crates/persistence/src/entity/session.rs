@@ -32,6 +32,9 @@ pub struct Model {
     pub refresh_micros: Option<i64>,
     pub refreshes_since: i64,
     pub refreshes: i64,
+    pub kind: String,
+    pub cookie_digest: Option<Vec<u8>>,
+    pub authenticated_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

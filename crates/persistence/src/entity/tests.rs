@@ -72,10 +72,10 @@ db_tests! {
     async fn entities_are_the_tables_columns_and_foreign_keys_of_the_schema(db) {
         let mut entities = BTreeSet::new();
         each! { describe(&mut entities):
-            application application_resource application_term assignment audit_chain audit_event audit_past_root
-            audit_root audit_seal audit_unsealed idempotency_key installation job known_device partner partner_term retention_promise role session
+            application application_origin application_resource application_term assignment audit_chain audit_event audit_past_root
+            audit_root audit_seal audit_unsealed authorization_code idempotency_key installation job known_device partner partner_term retention_promise role session
             session_application session_count session_end session_hour setup_token signing_key tenant tenant_term
-            throttle user user_import user_import_piece user_import_reject user_term user_token
+            throttle token_family user user_import user_import_piece user_import_reject user_term user_token
         }
         let schema = schema(&db).await;
         let [missing, surplus] = [schema.difference(&entities), entities.difference(&schema)].map(Vec::from_iter);

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{
     entity::{
         application::{ActiveModel, Column, Entity, Model},
-        application_resource as resource, installation, session_application, tenant,
+        application_resource as resource, authorization_code, installation, session_application, tenant, token_family,
     },
     error::{Error, Result},
     repo::{
@@ -58,7 +58,7 @@ pub struct ApplicationFilter {
     pub search: Option<Search>,
 }
 
-fn owner_id(owner: Owner) -> Uuid {
+pub(crate) fn owner_id(owner: Owner) -> Uuid {
     owner.tenant().map_or_else(|| partner_id(owner), TenantId::uuid)
 }
 
@@ -255,17 +255,20 @@ impl WriteScope<'_> {
         Ok(())
     }
 
-    /// Takes from the sessions of a tenant that moves the applications of the partner that it leaves.
+    /// Takes from the sessions of a tenant that moves the applications of the partner that it leaves, and from these what
+    /// they were given there.
     ///
     /// # Errors
     /// [`Error::ScopeViolation`] when the tenant lies outside the scope.
     pub async fn leave_applications(&self, tenant: TenantRef) -> Result<()> {
-        use session_application::Column as Used;
         let of_partner = self.tx.table::<Entity>().select().select_only().column(Column::Id);
         let of_partner = of_partner.filter(Column::OwnerId.eq(tenant.partner_id.uuid())).into_query();
-        let used = self.table_of::<session_application::Entity>(&tenant.into())?.delete();
-        let used = used.filter(Used::TenantId.eq(tenant.id.uuid())).filter(Used::ApplicationId.in_subquery(of_partner));
-        used.exec(&self.tx.writing()).await?;
+        let (home, db) = (tenant.into(), self.tx.writing());
+        let theirs = Expr::col("tenant_id").eq(tenant.id.uuid());
+        let theirs = theirs.and(Expr::col("application_id").in_subquery(of_partner));
+        self.table_of::<session_application::Entity>(&home)?.delete().filter(theirs.clone()).exec(&db).await?;
+        self.table_of::<authorization_code::Entity>(&home)?.delete().filter(theirs.clone()).exec(&db).await?;
+        self.table_of::<token_family::Entity>(&home)?.delete().filter(theirs).exec(&db).await?;
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Rows to domain values and back, one file per aggregate; the queries of each.
 
 pub(crate) mod application;
+mod application_origin;
 pub(crate) mod assignment;
 pub(crate) mod audit;
 pub(crate) mod audit_begin;
@@ -14,6 +15,7 @@ pub(crate) mod audit_seal;
 pub(crate) mod audit_surplus;
 pub(crate) mod audit_tag;
 pub(crate) mod audit_verify;
+pub(crate) mod authorization_code;
 pub(crate) mod caller;
 pub(crate) mod deletion;
 pub(crate) mod idempotency;
@@ -34,6 +36,7 @@ pub(crate) mod sweep;
 pub(crate) mod tenant;
 pub(crate) mod term;
 pub(crate) mod throttle;
+pub(crate) mod token_family;
 pub(crate) mod tuned;
 pub(crate) mod user;
 pub(crate) mod user_import;

@@ -4,6 +4,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use gatehouse_domain::{
+    change::Changed,
     id::{ApplicationId, PartnerId, SessionId, TenantId, UserId},
     refresh::Chain,
     secret::TokenHash,
@@ -11,12 +12,13 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use sea_orm::{
-    ColumnTrait, ExprTrait, IntoSimpleExpr, JoinType, QueryFilter, QueryOrder, QuerySelect, RelationTrait, Set,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, ExprTrait, IntoSimpleExpr, JoinType, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, RelationTrait, Set, sea_query::Expr,
 };
 use uuid::Uuid;
 
 use crate::{
+    db::Change,
     entity::{
         application,
         session::{ActiveModel, Column, Entity, Model},
@@ -29,15 +31,20 @@ use crate::{
         term::Terms,
         word,
     },
-    scope::Scope,
+    scope::{Scope, system::WriteSystem},
 };
 
 pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// A stored digest.
+pub(crate) fn digest(bytes: Vec<u8>, what: &'static str) -> Result<TokenHash> {
+    Ok(TokenHash::new(bytes.try_into().map_err(|_| Error::Corrupt(what))?))
+}
+
 pub(crate) fn domain(row: Model) -> Result<Session> {
-    let hash = <[u8; 32]>::try_from(row.refresh_hash).map_err(|_| Error::Corrupt("refresh token digest"))?;
+    let hash = digest(row.refresh_hash, "refresh token digest")?;
     let ended = match (row.ended_at, row.end_reason) {
         (Some(at), Some(reason)) => Some(Ended {
             at: Timestamp::from_micros(at),
@@ -51,6 +58,8 @@ pub(crate) fn domain(row: Model) -> Result<Session> {
         tenant_id: TenantId::from_uuid(row.tenant_id),
         partner_id: PartnerId::from_uuid(row.partner_id),
         user_id: UserId::from_uuid(row.user_id),
+        kind: word(&row.kind, "kind of session")?,
+        cookie: row.cookie_digest.map(|bytes| digest(bytes, "cookie digest")).transpose()?,
         client: Client {
             ip: row.ip_address.map(|ip| ip.parse().map_err(|_| Error::Corrupt("address"))).transpose()?,
             user_agent: row.user_agent,
@@ -62,6 +71,8 @@ pub(crate) fn domain(row: Model) -> Result<Session> {
             .split_ascii_whitespace()
             .map(|m| word(m, "auth method"))
             .collect::<Result<_>>()?,
+        // Older than the column: since it began.
+        authenticated_at: Timestamp::from_micros(row.authenticated_at.unwrap_or(row.created_at)),
         created_at: Timestamp::from_micros(row.created_at),
         last_activity_at: Timestamp::from_micros(row.last_activity_at),
         expires_at: Timestamp::from_micros(row.expires_at),
@@ -72,7 +83,7 @@ pub(crate) fn domain(row: Model) -> Result<Session> {
         ended,
         chain: Chain {
             generation: u32::try_from(row.refresh_generation).map_err(|_| Error::Corrupt("generation"))?,
-            current: TokenHash::new(hash),
+            current: hash,
             rotated_at: Timestamp::from_micros(row.refreshed_at),
             replay: row.refresh_replay,
         },
@@ -106,6 +117,9 @@ impl Row for Session {
             tenant_id: Set(self.tenant_id.uuid()),
             partner_id: Set(self.partner_id.uuid()),
             user_id: Set(self.user_id.uuid()),
+            kind: Set(self.kind.to_string()),
+            cookie_digest: Set(self.cookie.map(|hash| hash.as_bytes().to_vec())),
+            authenticated_at: Set(Some(self.authenticated_at.micros())),
             ip_address: Set(self.client.ip.as_ref().map(IpAddr::to_string)),
             user_agent: Set(self.client.user_agent.clone()),
             device_type: Set(self.client.device.kind.to_string()),
@@ -205,6 +219,27 @@ impl Scope<'_> {
             accessed_at: Timestamp::from_micros(at),
         };
         Ok(rows.into_iter().map(app).collect())
+    }
+}
+
+impl WriteSystem<'_> {
+    /// Stores that the user of a session proved once more to be who they are; whether it had not ended.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn reauthenticate(&self, changed: Changed<Session>) -> Result<bool> {
+        let (session, event) = changed.into_parts();
+        let proved = ActiveModel {
+            cookie_digest: Set(session.cookie.map(|hash| hash.as_bytes().to_vec())),
+            authenticated_at: Set(Some(session.authenticated_at.micros())),
+            last_activity_at: Set(session.last_activity_at.micros()),
+            ends_at: Set(session.ends_at().micros()),
+            ..Default::default()
+        };
+        let update = self.update_where::<Entity>().set(proved).filter(Column::Id.eq(session.id.uuid()));
+        let update = update.filter(Column::EndedAt.is_null()).build(self.exec.get_database_backend());
+        self.tx.changed(Change::Session(session.id));
+        self.tx.update(update, Some(event)).await
     }
 }
 

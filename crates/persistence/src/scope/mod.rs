@@ -84,6 +84,7 @@ owned! {
     assignment: PartnerId, TenantId, UserId, DeletedAt;
     session: PartnerId, TenantId, UserId, ;
     signing_key: PartnerId, TenantId, , ;
+    token_family: PartnerId, TenantId, , ;
     audit_event: PartnerId, TenantId, , => true;
     user_import: PartnerId, TenantId, , ;
 }

@@ -190,6 +190,7 @@ pub fn new_session(user: &User, now: Timestamp) -> NewSession {
         partner_id: user.partner_id,
         user_id: user.id,
         administers: false,
+        cookie: None,
         client: Client {
             ip: Some("203.0.113.10".parse().unwrap()),
             user_agent: Some("test".into()),

@@ -63,10 +63,10 @@ macro_rules! surveys {
     )*};
 }
 
-// Behind the macro, which it uses.
 mod applications;
 mod changes;
 mod imports;
+mod oauth;
 
 const WAYS: [Direction; 2] = [Direction::Descending, Direction::Ascending];
 

@@ -223,6 +223,7 @@ async fn is_refused(method: &str, scope: &WriteScope<'_>, of: &Theirs) -> Option
         "insert_many" => refuses(scope.insert_many(vec![new_role()]).await),
         "update" => refuses(scope.update(rename()).await),
         "application_locked" => none(scope.application_locked(of.application.id).await),
+        "put_origins" => refuses(scope.put_origins(&of.application).await),
         "put_resources" => refuses(scope.put_resources(&of.application).await),
         "leave_applications" => refuses(scope.leave_applications(at).await),
         "partner_locked" => none(scope.partner_locked(of.partner.id).await),

@@ -17,6 +17,7 @@ pub mod effects;
 pub mod error;
 pub mod jobs;
 pub mod mail;
+pub mod oauth;
 pub mod platform;
 pub mod request;
 pub mod sessions;

@@ -11,6 +11,7 @@ use actix_web::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gatehouse_domain::secret::Secret;
+use percent_encoding::percent_decode_str;
 
 use crate::{cli::operator::Operator, http::surface::Surface};
 
@@ -80,8 +81,8 @@ impl<'r> Bearer<'r> {
     }
 }
 
-/// The id and the secret of an application (RFC 6749 section 2.3.1), taken as they are: applications differ in whether
-/// they escape them, and none of ours needs it.
+/// The id and the secret of an application (RFC 6749 section 2.3.1). Libraries differ in whether they escape them: neither
+/// has a percent sign of its own, so both ways are read.
 #[derive(Debug)]
 pub struct ClientSecret {
     /// The id.
@@ -99,7 +100,11 @@ impl ClientSecret {
         let Some(encoded) = authorization(headers, "Basic")? else { return Ok(None) };
         let text = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(Unreadable)?;
         let (id, secret) = text.split_once(':').ok_or(Unreadable)?;
-        Ok(Some(Self { id: id.to_owned(), secret: Secret::new(secret.to_owned()) }))
+        let unescaped = |text: &str| match percent_decode_str(text).decode_utf8() {
+            Ok(text) => Ok(text.into_owned()),
+            Err(_) => Err(Unreadable),
+        };
+        Ok(Some(Self { id: unescaped(id)?, secret: Secret::new(unescaped(secret)?) }))
     }
 }
 
@@ -117,7 +122,7 @@ pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The most sessions that a browser keeps.
-const SESSIONS_MAX: usize = 20;
+pub const SESSIONS_MAX: usize = 20;
 
 /// The cookies by which a browser keeps its sessions, one for each tenant: `gh-s-` and the tenant's id without its prefix.
 pub struct SessionCookies<'r>(Vec<(&'r str, &'r str)>);
@@ -176,14 +181,15 @@ mod tests {
     }
 
     #[test]
-    fn secret_of_an_application_may_have_colons_and_is_not_unescaped() {
+    fn secret_of_an_application_may_have_colons_and_may_be_escaped() {
         let read = |value: &str| {
             let found = ClientSecret::of(&headers(AUTHORIZATION, &[value]))?;
             Ok(found.map(|it| (it.id, it.secret.expose().clone())))
         };
         let encoded = |text: &str| format!("Basic {}", STANDARD.encode(text));
-        assert_eq!(read(&encoded("app_1:a:%20+b")), Ok(Some(("app_1".to_owned(), "a:%20+b".to_owned()))));
-        for bad in [encoded("app_1"), "Basic ***".to_owned(), "Bearer YTpi".to_owned()] {
+        assert_eq!(read(&encoded("app_1:a:+b")), Ok(Some(("app_1".to_owned(), "a:+b".to_owned()))));
+        assert_eq!(read(&encoded("app%5F1:ghk%5fa%2Db")), Ok(Some(("app_1".to_owned(), "ghk_a-b".to_owned()))));
+        for bad in [encoded("app_1"), encoded("app_1:%ff"), "Basic ***".to_owned(), "Bearer YTpi".to_owned()] {
             assert_eq!(read(&bad), Err(Unreadable), "{bad}");
         }
     }

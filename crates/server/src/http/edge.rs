@@ -10,10 +10,7 @@ use std::{
     future::{Ready, ready},
     panic::AssertUnwindSafe,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Instant,
 };
 
@@ -23,7 +20,7 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
     http::{
         Method, Uri,
-        header::{HOST, HeaderMap},
+        header::{HOST, HeaderMap, HeaderValue, ORIGIN},
     },
     web::Data,
 };
@@ -35,7 +32,6 @@ use gatehouse_domain::{
     text::Slug,
     time::Timestamp,
 };
-use uuid::Uuid;
 
 use crate::{
     app::{self, App, deadline, directory::tenants::TenantFacts},
@@ -46,7 +42,7 @@ use crate::{
         context::{Auth, RequestContext},
         credential::{Bearer, Credential},
         forwarded::client_ip,
-        headers::{self, REQUEST_ID},
+        headers,
         operation::Features,
         problem::Failure,
         refusal,
@@ -124,6 +120,8 @@ struct Seen {
     began: Instant,
     client: Option<ClientAddress>,
     trace: Option<String>,
+    /// The origin whose pages may read the answer; `None` where none is looked for.
+    shared_with: Option<Option<HeaderValue>>,
 }
 
 impl Edge {
@@ -132,11 +130,12 @@ impl Edge {
         S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
         B: MessageBody + 'static,
     {
-        let id = request_id(request.headers(), self.site.instance);
+        let id = headers::request_id(request.headers(), self.site.instance);
         let surface = surface::of(request.path()).towards(request.headers());
         let (method, began) = (request.method().clone(), Instant::now());
-        let (client, trace) = (self.client(&request), trace_id(request.headers()));
-        let mut seen = Seen { id: Arc::clone(&id), method, route: None, surface, began, client, trace };
+        let (client, trace) = (self.client(&request), headers::trace_id(request.headers()));
+        let mut seen =
+            Seen { id: Arc::clone(&id), method, route: None, surface, began, client, trace, shared_with: None };
         let serving = request.conn_data::<Arc<Link>>().map(Link::serve);
         trim_slash(&mut request);
         let hold = Hold::take(&mut request);
@@ -186,6 +185,9 @@ impl Edge {
             quota: Rc::clone(quota),
             subject: Rc::default(),
         };
+        if found.as_ref().is_some_and(|found| found.route.is_shared()) {
+            seen.shared_with = Some(self.shared_with(&state, request.headers()).await?);
+        }
         if !features.takes_query && !features.secured {
             no_query(request.query_string())?;
         }
@@ -201,6 +203,13 @@ impl Edge {
         }
         request.extensions_mut().insert(state);
         admitted
+    }
+
+    /// The origin of the page that sends a request, if an application allows it.
+    async fn shared_with(&self, state: &RequestContext, headers: &HeaderMap) -> Result<Option<HeaderValue>, Failure> {
+        let (Some(facts), Some(origin)) = (&state.tenant, headers.get(ORIGIN)) else { return Ok(None) };
+        let Ok(text) = origin.to_str() else { return Ok(None) };
+        Ok(self.app.clients().allows_origin(facts, text).await?.then(|| origin.clone()))
     }
 
     /// Counts the request of somebody who is signed in, and has what is left shown in the answer.
@@ -270,6 +279,9 @@ impl Edge {
     ) {
         let status = response.status().as_u16();
         headers::add(response, &self.site, &seen.id, quota.get());
+        if let Some(origin) = &seen.shared_with {
+            headers::share(response.headers_mut(), origin.as_ref());
+        }
         let extensions = response.request().extensions();
         if extensions.get::<Operator>().is_some() {
             // A command says itself what became of it.
@@ -306,31 +318,6 @@ impl Seen {
             client: self.client,
             trace: self.trace.as_deref(),
         });
-    }
-}
-
-/// The id of the trace that a request belongs to: the second part of `traceparent` (W3C Trace Context, section 3.2).
-fn trace_id(headers: &HeaderMap) -> Option<String> {
-    let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
-    let (version, trace) = (parts.next()?, parts.next()?);
-    let is_hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    let is_good = version.len() == 2 && trace.len() == 32 && is_hex(version) && is_hex(trace) && version != "ff";
-    (is_good && trace.bytes().any(|b| b != b'0')).then(|| trace.to_owned())
-}
-
-/// Takes the caller's request id if it is one, or makes one: unique, and nothing more is asked of it.
-fn request_id(headers: &HeaderMap, prefix: u64) -> Arc<str> {
-    static SERIAL: AtomicU64 = AtomicU64::new(0);
-    let fits = |text: &&str| {
-        (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-    };
-    match headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(fits) {
-        Some(id) => id.into(),
-        None => {
-            let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-            let mut buffer = Uuid::encode_buffer();
-            (&*Uuid::from_u64_pair(prefix, serial).simple().encode_lower(&mut buffer)).into()
-        }
     }
 }
 

@@ -1,14 +1,20 @@
 //! Headers that answers have whatever they are answers to.
 
-use std::sync::atomic::Ordering;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use actix_web::{
     body::BoxBody,
     dev::ServiceResponse,
     http::header::{
-        CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
+        HeaderName, HeaderValue, REFERRER_POLICY, VARY,
     },
 };
+use uuid::Uuid;
 
 use crate::{
     app::attempts::RateLimit,
@@ -40,14 +46,16 @@ pub(super) fn add(response: &mut ServiceResponse<BoxBody>, site: &Site, request_
         headers
             .insert(HeaderName::from_static("strict-transport-security"), HeaderValue::from_static("max-age=31536000"));
     }
-    if !is_api {
-        headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+    let is_page = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let opener = HeaderName::from_static("cross-origin-opener-policy");
+    if (!is_api || is_page) && !headers.contains_key(&opener) {
+        headers.insert(opener, HeaderValue::from_static("same-origin"));
     }
     // A failure outside the API is a page for browsers and JSON for others: no cache may show one to the other.
     if is_failure || is_api && !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    if is_api {
+    if is_api && !headers.contains_key(CONTENT_SECURITY_POLICY) {
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     }
     if is_reference && !headers.contains_key(CONTENT_SECURITY_POLICY) {
@@ -59,6 +67,19 @@ pub(super) fn add(response: &mut ServiceResponse<BoxBody>, site: &Site, request_
     }
     if let Some(quota) = quota {
         rate_limit(headers, &quota);
+    }
+}
+
+/// Lets pages of an origin read the answer, and tells caches that it differs (Fetch, section 3.2).
+pub(super) fn share(headers: &mut HeaderMap, origin: Option<&HeaderValue>) {
+    headers.append(VARY, HeaderValue::from_static("origin"));
+    if let Some(origin) = origin {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    } else {
+        // Nor may they know what they could have sent.
+        headers.remove(ACCESS_CONTROL_ALLOW_METHODS);
+        headers.remove(ACCESS_CONTROL_ALLOW_HEADERS);
+        headers.remove(ACCESS_CONTROL_MAX_AGE);
     }
 }
 
@@ -78,6 +99,31 @@ fn rate_limit(headers: &mut HeaderMap, quota: &RateLimit) {
         }
         if let Ok(value) = HeaderValue::try_from(text) {
             headers.insert(name.clone(), value);
+        }
+    }
+}
+
+/// The id of the trace that a request belongs to: the second part of `traceparent` (W3C Trace Context, section 3.2).
+pub(super) fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
+    let (version, trace) = (parts.next()?, parts.next()?);
+    let is_hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let is_good = version.len() == 2 && trace.len() == 32 && is_hex(version) && is_hex(trace) && version != "ff";
+    (is_good && trace.bytes().any(|b| b != b'0')).then(|| trace.to_owned())
+}
+
+/// Takes the caller's request id if it is one, or makes one: unique, and nothing more is asked of it.
+pub(super) fn request_id(headers: &HeaderMap, prefix: u64) -> Arc<str> {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    let fits = |text: &&str| {
+        (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    match headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(fits) {
+        Some(id) => id.into(),
+        None => {
+            let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+            let mut buffer = Uuid::encode_buffer();
+            (&*Uuid::from_u64_pair(prefix, serial).simple().encode_lower(&mut buffer)).into()
         }
     }
 }

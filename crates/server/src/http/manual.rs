@@ -24,6 +24,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("configuration", include_str!("../../docs/configuration.md")),
     ("settings", include_str!("../../docs/settings.md")),
     ("applications", include_str!("../../docs/applications.md")),
+    ("sign-in", include_str!("../../docs/sign-in.md")),
     ("mail", include_str!("../../docs/mail.md")),
     ("postgresql", include_str!("../../docs/postgresql.md")),
     ("moving", include_str!("../../docs/moving.md")),

@@ -13,6 +13,7 @@ pub mod envelope;
 pub mod extract;
 mod forwarded;
 mod headers;
+pub mod hosted;
 pub mod idempotency;
 pub mod manual;
 pub mod oauth;
@@ -92,7 +93,9 @@ impl Site {
     fn with_pages(config: &Config, env: &Env, pages: fn(bool) -> Operations) -> Self {
         Self {
             pages,
-            routes: Routes::new(&[oauth::all(), Operations::all(), pages(config.docs)]),
+            routes: Routes::new(
+                &oauth::all().into_iter().chain([Operations::all(), pages(config.docs)]).collect::<Vec<_>>(),
+            ),
             docs: config.docs.then(|| Document::new(openapi::served(config.public_url.as_ref()))),
             base_urls: BaseUrls::new(config.public_url.as_ref(), config.bind),
             trusted_proxies: config.trusted_proxies.clone(),
@@ -108,7 +111,7 @@ impl Site {
     /// Mounts the operations of the API and the pages.
     fn mount(&self, config: &mut ServiceConfig) {
         // First, because the scope of the API takes everything below its path.
-        oauth::all().mount(config);
+        oauth::all().into_iter().for_each(|operations| operations.mount(config));
         Operations::all().mount(config);
         (self.pages)(self.docs.is_some()).mount(config);
     }

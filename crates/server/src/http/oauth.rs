@@ -1,39 +1,78 @@
-//! What applications and APIs find at issuers.
+//! What applications, APIs and browsers find at issuers (OAuth 2.1, OpenID Connect Core 1.0).
 
+mod authorize;
+mod interaction;
+mod logout;
 pub mod metadata;
+mod params;
+mod respond;
+mod token;
+mod user_info;
+mod visit;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, HeaderValue},
+    http::header::{
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderValue,
+    },
     web::Data,
 };
 use gatehouse_domain::settings::Registration;
 
 use crate::{
-    app::App,
+    app::{App, Error},
     http::{
         Site,
         document::Document,
         extract::access::{Anybody, PathTenant},
+        hosted::brand,
         oauth::metadata::{ABILITIES, Described},
         operation::Operations,
         problem::Failure,
         request,
-        surface::OAuth,
+        surface::{OAuth, Pages, SentByOthers},
     },
 };
 
+/// Below the path of a tenant's issuer.
+macro_rules! at_issuer {
+    ($path:literal) => {
+        concat!("/api/v1/auth/tenants/{tenant_slug}", $path)
+    };
+}
+
+/// The path of the stylesheet of the pages.
+const STYLE: &str = "/hosted.css";
+
 /// Everything below issuers.
 #[must_use]
-pub fn all() -> Operations {
-    let mut operations = Operations::of(&OAuth, "");
-    operations.page("/api/v1/auth/tenants/{tenant_slug}/.well-known/jwks.json", jwks);
+pub fn all() -> [Operations; 3] {
+    let mut programs = Operations::of(&OAuth, "");
+    programs.page(at_issuer!("/.well-known/jwks.json"), jwks);
     // OpenID Connect puts it behind the issuer, RFC 8414 between host and path, and MCP clients try both names there.
-    operations.page("/api/v1/auth/tenants/{tenant_slug}/.well-known/openid-configuration", configuration);
-    operations.page("/.well-known/openid-configuration/api/v1/auth/tenants/{tenant_slug}", configuration);
-    operations.page("/.well-known/oauth-authorization-server/api/v1/auth/tenants/{tenant_slug}", configuration);
-    operations.page("/api/v1/platform/.well-known/jwks.json", platform_jwks);
-    operations
+    programs.page(at_issuer!("/.well-known/openid-configuration"), configuration);
+    programs.page("/.well-known/openid-configuration/api/v1/auth/tenants/{tenant_slug}", configuration);
+    programs.page("/.well-known/oauth-authorization-server/api/v1/auth/tenants/{tenant_slug}", configuration);
+    programs.page("/api/v1/platform/.well-known/jwks.json", platform_jwks);
+    programs.form(at_issuer!("/oauth/token"), token::token);
+    programs.page(at_issuer!("/oauth/userinfo"), user_info::user_info);
+    programs.form(at_issuer!("/oauth/userinfo"), user_info::user_info);
+    programs.preflight(at_issuer!("/oauth/token"), preflight);
+    programs.preflight(at_issuer!("/oauth/userinfo"), preflight);
+    let mut sent = Operations::of(&SentByOthers, "");
+    sent.page(at_issuer!("/oauth/authorize"), authorize::authorize);
+    sent.form(at_issuer!("/oauth/authorize"), authorize::as_get);
+    sent.page(at_issuer!("/oauth/logout"), logout::logout);
+    sent.form(at_issuer!("/oauth/logout"), authorize::as_get);
+    let mut pages = Operations::of(&Pages, "");
+    pages.form(at_issuer!("/oauth/sign-in"), authorize::sign_in);
+    pages.form(at_issuer!("/oauth/select-account"), authorize::select_account);
+    pages.form(at_issuer!("/oauth/consent"), authorize::consent);
+    pages.form(at_issuer!("/oauth/sign-out"), logout::sign_out);
+    pages.page(at_issuer!("/oauth/brand.css"), brand_style);
+    pages.page(STYLE, style);
+    [programs, sent, pages]
 }
 
 /// What the issuer of a tenant says of itself.
@@ -67,4 +106,30 @@ fn public(request: &HttpRequest, text: String) -> HttpResponse {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
+}
+
+/// What a page of another origin may send, if an application allows it at all: see [`crate::http::edge`].
+async fn preflight(_: PathTenant) -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"))
+        .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, dpop"))
+        .insert_header((ACCESS_CONTROL_MAX_AGE, "600"))
+        .finish()
+}
+
+fn css(text: impl Into<String>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/css; charset=utf-8"))
+        .insert_header((CACHE_CONTROL, "public, max-age=300"))
+        .body(text.into())
+}
+
+async fn style(_: Anybody) -> HttpResponse {
+    css(include_str!("../../assets/hosted.css"))
+}
+
+/// The colours of a tenant's pages.
+async fn brand_style(tenant: PathTenant) -> Result<HttpResponse, Failure> {
+    let colour = tenant.0.tenant.branding.primary_color.as_ref();
+    Ok(css(colour.and_then(|colour| brand::stylesheet(colour.as_str())).ok_or(Error::NotFound)?))
 }

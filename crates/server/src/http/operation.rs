@@ -269,6 +269,11 @@ impl Operations {
         self.post(path, "", handler);
     }
 
+    /// What browsers ask before a page of another origin calls (Fetch, section 4.8).
+    pub fn preflight<A: FromRequest + 'static>(&mut self, path: &'static str, handler: impl Handles<A>) {
+        self.add(Method::OPTIONS, path, "", handler);
+    }
+
     /// One that makes or does something.
     pub fn post<A: FromRequest + 'static>(
         &mut self,

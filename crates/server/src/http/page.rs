@@ -15,7 +15,9 @@ use std::{
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
     dev::Payload,
-    http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, SET_COOKIE},
+    http::header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, REFERRER_POLICY, SET_COOKIE,
+    },
     web::Data,
 };
 use askama::Template;
@@ -70,7 +72,7 @@ pub struct Browser {
 
 impl Browser {
     /// The browser of a request; one that has no cookie of ours yet, or two, gets another.
-    fn of(request: &HttpRequest) -> Self {
+    pub(super) fn of(request: &HttpRequest) -> Self {
         let (app, site) = (request.app_data::<Data<App>>(), request.app_data::<Data<Site>>());
         let (Some(app), Some(site)) = (app, site) else { unreachable!("both are part of every route") };
         let is_https = site.base_urls.is_https();
@@ -80,6 +82,22 @@ impl Browser {
         let made = || BASE64_URL_SAFE_NO_PAD.encode(app.env().random::<32>());
         let id = known.map_or_else(made, str::to_owned);
         Self { id, is_new: known.is_none(), is_https, path: request.path().to_owned() }
+    }
+
+    /// What it is known by.
+    #[must_use]
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Has a browser that was not known before keep what it is known by.
+    pub(super) fn introduce(&self, headers: &mut HeaderMap) {
+        let secure = if self.is_https { "; Secure" } else { "" };
+        let name = cookie_name("gh-browser", self.is_https);
+        let cookie = format!("{name}={}; HttpOnly; SameSite=Lax; Path=/{secure}", self.id);
+        if let (true, Ok(cookie)) = (self.is_new, HeaderValue::try_from(cookie)) {
+            headers.append(SET_COOKIE, cookie);
+        }
     }
 
     /// What a form holds that is sent to the path of this page.
@@ -98,12 +116,7 @@ impl Browser {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // With `no-referrer` browsers would say of our own forms that they come from nowhere.
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-        let secure = if self.is_https { "; Secure" } else { "" };
-        let name = cookie_name("gh-browser", self.is_https);
-        let cookie = format!("{name}={}; HttpOnly; SameSite=Lax; Path=/{secure}", self.id);
-        if let (true, Ok(cookie)) = (self.is_new, HeaderValue::try_from(cookie)) {
-            headers.append(SET_COOKIE, cookie);
-        }
+        self.introduce(headers);
         Ok(response)
     }
 }

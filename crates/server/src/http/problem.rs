@@ -11,11 +11,15 @@ use actix_web::{
 use gatehouse_domain::{
     authz::Denied,
     issue::{Fault, Issues},
+    oauth::RequestFault,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{app, http::surface::Surface};
+use crate::{
+    app::{self, oauth::NotGiven},
+    http::surface::Surface,
+};
 
 /// Why a request has no result.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +39,9 @@ pub enum Failure {
     /// The body is of another type.
     #[error("unsupported media type")]
     UnsupportedMediaType(&'static str),
+    /// An application does not get what it asks for, and is told so in the words of OAuth.
+    #[error("{}: {}", .0.error, .0.description)]
+    OAuth(RequestFault),
     /// Another site had the form sent, or one that is not this browser's.
     #[error("cross-site request")]
     CrossSite,
@@ -52,6 +59,15 @@ impl From<Issues> for Failure {
 impl From<Denied> for Failure {
     fn from(denied: Denied) -> Self {
         Self::App(app::Error::Denied(denied))
+    }
+}
+
+impl From<NotGiven> for Failure {
+    fn from(why: NotGiven) -> Self {
+        match why {
+            NotGiven::Fault(fault) => Self::OAuth(fault),
+            NotGiven::App(error) => Self::App(error),
+        }
     }
 }
 
@@ -191,6 +207,7 @@ impl Failure {
             Self::RequestTimeout => REQUEST_TIMEOUT,
             Self::PayloadTooLarge => PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => UNSUPPORTED_MEDIA_TYPE,
+            Self::OAuth(_) => INVALID,
             Self::CrossSite => CROSS_SITE,
             Self::Panic(..) => INTERNAL,
         }

@@ -47,6 +47,12 @@ impl Route {
         self.methods.iter().find(|(known, _)| known == method).map(|(_, features)| *features)
     }
 
+    /// Whether pages of other origins may call it, where an application allows that (Fetch, section 3.2).
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.operation(&Method::OPTIONS).is_some()
+    }
+
     /// The methods that there are; where there is GET, there is HEAD.
     #[must_use]
     pub fn allowed(&self) -> Vec<Method> {

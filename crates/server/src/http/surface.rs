@@ -11,7 +11,7 @@ use actix_web::{
 };
 
 pub use oauth::OAuth;
-pub use page::Pages;
+pub use page::{Pages, SentByOthers};
 
 use crate::http::{
     credential::{Bearer, Credential, Unreadable},

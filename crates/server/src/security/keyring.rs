@@ -254,6 +254,20 @@ impl Keyring {
         self.opened(|part| open_with(&part.challenge, tenant.uuid().as_bytes(), sealed))
     }
 
+    /// Seals an authorization request that waits for its user, for its tenant.
+    #[must_use]
+    pub fn seal_request(&self, tenant: TenantId, plain: &[u8]) -> Vec<u8> {
+        seal_with(&self.current().request, tenant.uuid().as_bytes(), plain)
+    }
+
+    /// Opens what [`Keyring::seal_request`] sealed for the same tenant.
+    ///
+    /// # Errors
+    /// [`Unopenable`] for anything else.
+    pub fn open_request(&self, tenant: TenantId, sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
+        self.opened(|part| open_with(&part.request, tenant.uuid().as_bytes(), sealed))
+    }
+
     /// The authentication code of a refresh token's body.
     #[must_use]
     pub fn refresh_tag(&self, body: &[u8]) -> [u8; TAG_LEN] {

@@ -1,13 +1,14 @@
-//! Opaque tokens: refresh tokens, setup tokens, those of invitations and other links, secrets of applications.
+//! Opaque tokens: refresh tokens, authorization codes, setup tokens, those of invitations and other links, secrets of
+//! applications, cookies of sessions.
 //!
-//! A refresh token is `ghr_` and base64url of: session id (16 bytes), generation (4), 256 random bits, and an
-//! authentication code (16) over these. The code lets a token that was spent long ago be recognised as ours without
+//! A refresh token is `ghr_`, that of an application `ghg_`, and base64url of: the id of its session or family (16 bytes),
+//! generation (4), 256 random bits, and an authentication code (16) over these. The code lets a token that was spent long ago be recognised as ours without
 //! keeping it; the current one must match the stored digest besides. Exactly one text stands for each token: anything
 //! shorter, longer or re-encoded is refused before the database is asked.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
-    id::SessionId,
+    id::{FamilyId, SessionId},
     refresh::Presented,
     secret::{Secret, TokenHash},
 };
@@ -18,6 +19,8 @@ use crate::{
 };
 
 const PREFIX: &str = "ghr_";
+const FAMILY_PREFIX: &str = "ghg_";
+const CODE_PREFIX: &str = "gha_";
 const SETUP_PREFIX: &str = "ghs_";
 const INVITATION_PREFIX: &str = "ghi_";
 const RESET_PREFIX: &str = "ghw_";
@@ -25,6 +28,7 @@ const VERIFICATION_PREFIX: &str = "ghv_";
 const DEVICE_PREFIX: &str = "ghd_";
 const CLIENT_SECRET_PREFIX: &str = "ghk_";
 const BODY_LEN: usize = 16 + 4 + 32;
+const CODE_LEN: usize = 32;
 
 /// A fresh refresh token.
 #[derive(Debug, Clone)]
@@ -41,31 +45,86 @@ fn issue(prefix: &str, bytes: &[u8]) -> NewToken {
     NewToken { text: Secret::new(text), hash }
 }
 
-/// Makes the refresh token of a generation.
-#[must_use]
-pub fn mint(keyring: &Keyring, env: &Env, session: SessionId, generation: u32) -> NewToken {
-    let mut bytes = Vec::with_capacity(BODY_LEN + TAG_LEN);
-    bytes.extend_from_slice(session.uuid().as_bytes());
-    bytes.extend_from_slice(&generation.to_be_bytes());
-    bytes.extend_from_slice(&env.random::<32>());
-    bytes.extend_from_slice(&keyring.refresh_tag(&bytes));
-    issue(PREFIX, &bytes)
+/// The authentication code of a body. It is over the prefix too, so that no token can be taken for one of another kind;
+/// refresh tokens of sessions are older than that.
+fn tag(keyring: &Keyring, prefix: &str, body: &[u8]) -> [u8; TAG_LEN] {
+    match prefix {
+        PREFIX => keyring.refresh_tag(body),
+        _ => keyring.refresh_tag(&[prefix.as_bytes(), body].concat()),
+    }
 }
 
-/// Reads a refresh token of ours; `None` for anything else.
+fn authenticated(keyring: &Keyring, prefix: &str, mut body: Vec<u8>) -> NewToken {
+    let tag = tag(keyring, prefix, &body);
+    body.extend_from_slice(&tag);
+    issue(prefix, &body)
+}
+
+/// The body of a token of ours.
+fn body(keyring: &Keyring, prefix: &str, length: usize, text: &str) -> Option<Vec<u8>> {
+    let mut bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(prefix)?).ok()?;
+    if bytes.len() != length + TAG_LEN {
+        return None;
+    }
+    let shown = bytes.split_off(length);
+    equal(&shown, &tag(keyring, prefix, &bytes)).then_some(bytes)
+}
+
+fn mint_of_chain(keyring: &Keyring, env: &Env, prefix: &str, owner: uuid::Uuid, generation: u32) -> NewToken {
+    let mut bytes = Vec::with_capacity(BODY_LEN + TAG_LEN);
+    bytes.extend_from_slice(owner.as_bytes());
+    bytes.extend_from_slice(&generation.to_be_bytes());
+    bytes.extend_from_slice(&env.random::<32>());
+    authenticated(keyring, prefix, bytes)
+}
+
+fn read_of_chain(keyring: &Keyring, prefix: &str, text: &str) -> Option<(uuid::Uuid, Presented)> {
+    let bytes = body(keyring, prefix, BODY_LEN, text)?;
+    let generation = u32::from_be_bytes(bytes[16..20].try_into().ok()?);
+    Some((uuid::Uuid::from_slice(&bytes[..16]).ok()?, Presented { generation, hash: token_hash(text) }))
+}
+
+/// Makes the refresh token of a generation of a session.
+#[must_use]
+pub fn mint(keyring: &Keyring, env: &Env, session: SessionId, generation: u32) -> NewToken {
+    mint_of_chain(keyring, env, PREFIX, session.uuid(), generation)
+}
+
+/// Reads a refresh token of a session; `None` for anything else.
 #[must_use]
 pub fn read(keyring: &Keyring, text: &str) -> Option<(SessionId, Presented)> {
-    let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;
-    if bytes.len() != BODY_LEN + TAG_LEN {
-        return None;
-    }
-    let (body, tag) = bytes.split_at(BODY_LEN);
-    if !equal(tag, &keyring.refresh_tag(body)) {
-        return None;
-    }
-    let session = SessionId::from_uuid(uuid::Uuid::from_slice(&body[..16]).ok()?);
-    let generation = u32::from_be_bytes(body[16..20].try_into().ok()?);
-    Some((session, Presented { generation, hash: token_hash(text) }))
+    read_of_chain(keyring, PREFIX, text).map(|(id, presented)| (SessionId::from_uuid(id), presented))
+}
+
+/// Makes the refresh token of a generation of a family.
+#[must_use]
+pub fn mint_of_family(keyring: &Keyring, env: &Env, family: FamilyId, generation: u32) -> NewToken {
+    mint_of_chain(keyring, env, FAMILY_PREFIX, family.uuid(), generation)
+}
+
+/// Reads a refresh token of a family; `None` for anything else.
+#[must_use]
+pub fn read_of_family(keyring: &Keyring, text: &str) -> Option<(FamilyId, Presented)> {
+    read_of_chain(keyring, FAMILY_PREFIX, text).map(|(id, presented)| (FamilyId::from_uuid(id), presented))
+}
+
+/// Makes an authorization code: `gha_`, 256 random bits and an authentication code, so that what is none of ours costs no
+/// statement.
+#[must_use]
+pub fn mint_code(keyring: &Keyring, env: &Env) -> NewToken {
+    authenticated(keyring, CODE_PREFIX, env.random::<CODE_LEN>().to_vec())
+}
+
+/// The digest of an authorization code; `None` for anything else.
+#[must_use]
+pub fn read_code(keyring: &Keyring, text: &str) -> Option<TokenHash> {
+    body(keyring, CODE_PREFIX, CODE_LEN, text).map(|_| token_hash(text))
+}
+
+/// Makes the cookie of a session: 256 random bits.
+#[must_use]
+pub fn mint_cookie(env: &Env) -> NewToken {
+    issue("", &env.random::<32>())
 }
 
 /// Makes a setup token: `ghs_` and 256 random bits.

@@ -7,9 +7,12 @@ use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
-    id::{KeyId, SessionId, TenantId, UserId},
+    application::SigningAlgorithm,
+    id::{ApplicationId, FamilyId, KeyId, SessionId, TenantId, UserId},
     issue::Parse,
     key::{Issuer, KeyMaterial, SigningKey},
+    oauth::Scopes,
+    session::AuthMethod,
     time::Timestamp,
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::Jwk};
@@ -27,6 +30,10 @@ use crate::security::{
 pub const MAX_LEN: usize = 8 * 1024;
 /// The `typ` of access tokens (RFC 9068 section 2.1).
 pub const ACCESS: &str = "at+jwt";
+/// The `typ` of ID tokens (RFC 7519, section 5.1).
+pub const ID: &str = "JWT";
+/// The longest ID token that is looked at: one may have all that is known of a user.
+const ID_MAX: usize = 64 * 1024;
 /// How far another replica's clock may be ahead.
 const SKEW_SECONDS: i64 = 60;
 /// Who the tokens of first-party sign-in are issued to.
@@ -50,7 +57,7 @@ pub struct Claims<'a> {
     /// The session.
     pub sid: SessionId,
     /// Who it was issued to.
-    pub client_id: &'static str,
+    pub client_id: &'a str,
     /// The user's tenant.
     pub tenant_id: TenantId,
     /// The partner of that tenant.
@@ -58,9 +65,25 @@ pub struct Claims<'a> {
     /// Names of the roles held; none where they would not fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<&'a str>>,
-    /// The permissions held, separated by blanks; none where they would not fit.
+    /// What it opens, separated by blanks; none where it would not fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// What only tokens of applications say.
+    #[serde(flatten)]
+    pub of_application: Option<FamilyClaims<'a>>,
+}
+
+/// The claims of an access token that an application got for its user (RFC 9068, section 2.2.1).
+#[derive(Debug, Clone, Serialize)]
+pub struct FamilyClaims<'a> {
+    /// What its code was exchanged for.
+    pub family_id: FamilyId,
+    /// When the user had last proved to be who they are, in seconds since 1970.
+    pub auth_time: i64,
+    /// How well.
+    pub acr: &'static str,
+    /// With what (RFC 8176).
+    pub amr: &'a [AuthMethod],
 }
 
 /// What a verified token says.
@@ -78,6 +101,21 @@ pub struct Verified {
     pub session_id: SessionId,
     /// When it expires.
     pub expires_at: Timestamp,
+    /// The application that got it, if one did.
+    pub application: Option<OfApplication>,
+}
+
+/// What a verified token of an application says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfApplication {
+    /// The application.
+    pub id: ApplicationId,
+    /// What its code was exchanged for.
+    pub family_id: FamilyId,
+    /// Whom the token is for.
+    pub audience: String,
+    /// What it opens.
+    pub scopes: Scopes,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +139,25 @@ struct StrictClaims {
     sid: String,
     client_id: String,
     tenant_id: String,
+    #[serde(default)]
+    family_id: Option<String>,
+    #[serde(default)]
+    scope: Option<String>,
+}
+
+impl StrictClaims {
+    /// Whom the token was issued to, and whether it is for who that uses it with.
+    fn application(&self) -> Option<Option<OfApplication>> {
+        match &self.family_id {
+            None => (self.client_id == CLIENT_ID && self.aud == self.iss).then_some(None),
+            Some(family) => Some(Some(OfApplication {
+                id: ApplicationId::parse(&self.client_id).ok()?,
+                family_id: FamilyId::parse(family).ok()?,
+                audience: self.aud.clone(),
+                scopes: Scopes::read(self.scope.as_deref().unwrap_or_default()),
+            })),
+        }
+    }
 }
 
 /// Signs and verifies.
@@ -202,10 +259,11 @@ impl Tokens {
         let in_time = claims.exp > seconds
             && claims.iat <= seconds + SKEW_SECONDS
             && claims.nbf.is_none_or(|at| at <= seconds + SKEW_SECONDS);
-        if !in_time || claims.aud != claims.iss || claims.client_id != CLIENT_ID || claims.jti.is_empty() {
+        if !in_time || claims.jti.is_empty() {
             return None;
         }
         let verified = Verified {
+            application: claims.application()?,
             kid: key.id,
             user_id: UserId::parse(&claims.sub).ok()?,
             tenant_id: TenantId::parse(&claims.tenant_id).ok()?,
@@ -215,6 +273,56 @@ impl Tokens {
         };
         key.issuer.tenant().is_some_and(|tenant| tenant.id == verified.tenant_id).then_some(verified)
     }
+}
+
+/// What an ID token of ours says that comes back (OpenID Connect Core 1.0, section 3.1.2.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    /// Its issuer.
+    pub iss: String,
+    /// The user.
+    pub user_id: UserId,
+    /// The application that it was issued to.
+    pub application_id: ApplicationId,
+    /// The session that the user was signed in with.
+    pub session_id: SessionId,
+}
+
+impl Tokens {
+    /// Verifies the signature of an ID token, however old it is. `key` is the one that the token names.
+    #[must_use]
+    pub fn hint(&self, token: &str, key: &SigningKey) -> Option<Hint> {
+        #[derive(Deserialize)]
+        struct HintClaims {
+            iss: String,
+            sub: String,
+            aud: String,
+            sid: String,
+        }
+        let mut validation = Validation::new(match key.algorithm {
+            SigningAlgorithm::Es256 => Algorithm::ES256,
+            SigningAlgorithm::Rs256 => Algorithm::RS256,
+            SigningAlgorithm::EdDsa => Algorithm::EdDSA,
+        });
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        validation.required_spec_claims.clear();
+        let claims = jsonwebtoken::decode::<HintClaims>(token, &*self.decoder(key).ok()?, &validation).ok()?.claims;
+        Some(Hint {
+            user_id: UserId::parse(&claims.sub).ok()?,
+            application_id: ApplicationId::parse(&claims.aud).ok()?,
+            session_id: SessionId::parse(&claims.sid).ok()?,
+            iss: claims.iss,
+        })
+    }
+}
+
+/// The key that an ID token names; none for what is none of ours.
+#[must_use]
+pub fn key_of_id_token(token: &str) -> Option<KeyId> {
+    let (header, rest) = token.split_once('.').filter(|_| token.len() <= ID_MAX)?;
+    let header: StrictHeader = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
+    (header.typ == ID && rest.split('.').count() == 2).then(|| KeyId::parse(&header.kid).ok()).flatten()
 }
 
 /// What a token says of itself before anything is verified: which key of which tenant to verify it with.

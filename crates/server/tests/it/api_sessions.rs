@@ -30,7 +30,7 @@ fn keys(value: &Value) -> Vec<&str> {
     keys
 }
 
-const LIST_KEYS: [&str; 15] = [
+const LIST_KEYS: [&str; 16] = [
     "app_count",
     "created_at",
     "device_name",
@@ -39,6 +39,7 @@ const LIST_KEYS: [&str; 15] = [
     "id",
     "ip_address",
     "is_current",
+    "kind",
     "last_activity_at",
     "revoke_reason",
     "revoked_at",

@@ -2,9 +2,11 @@
 //! the API itself.
 
 mod answer;
+mod browser;
 mod direct;
 mod ending;
 mod held;
+pub mod oauth;
 mod people;
 mod post;
 mod proxy;
@@ -40,6 +42,7 @@ use gatehouse_server::{
 use serde_json::Value;
 
 pub use answer::{Answer, MOST, claims};
+pub use browser::{Browser, Form};
 pub use ending::{Ending, Victim};
 pub use held::Held;
 pub use people::{Person, Signed, Tenant};

@@ -175,19 +175,43 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn session_state(&self, id: SessionId, now: Timestamp) -> Result<Option<SessionState>> {
+        let rows = self.state_rows("", "", ("s.id", id.uuid().into())).await?;
+        session_state(&rows, now)
+    }
+
+    /// The session that a cookie opens, likewise.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn session_state_by_cookie(&self, cookie: TokenHash, now: Timestamp) -> Result<Option<SessionState>> {
+        let rows = self.state_rows("", "", ("s.cookie_digest", cookie.as_bytes().to_vec().into())).await?;
+        session_state(&rows, now)
+    }
+
+    /// The rows of a session, its user and the roles held, with more columns of what is joined to the session.
+    pub(super) async fn state_rows(
+        &self,
+        columns: &str,
+        joins: &str,
+        (place, value): (&str, sea_orm::Value),
+    ) -> Result<Vec<QueryResult>> {
         // Text: every token check without a warm cache runs it. Plan: `signing_in_and_being_known_are_found_by_an_index`.
         let mut sql = self.unscoped("SELECT ");
-        sql.push(&sql::SESSION).push(", ").push(&sql::USER).push(", ").push(HELD_COLUMNS);
+        sql.push(columns).push(&sql::SESSION).push(", ").push(&sql::USER).push(", ").push(HELD_COLUMNS);
         sql.push(" FROM sessions s JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id ").push(HELD_JOINS);
-        sql.push(" WHERE s.id = ").bind(id.uuid());
-        let rows = sql.all(self.exec).await?;
-        let Some(first) = rows.first() else { return Ok(None) };
-        Ok(Some(SessionState {
-            session: repo::session::domain(session::Model::from_query_result(first, "s_")?)?,
-            user: repo::user::domain(user::Model::from_query_result(first, "u_")?)?,
-            roles: roles(&rows, now)?,
-        }))
+        sql.push(joins).push(" WHERE ").push(place).push(" = ").bind(value);
+        sql.all(self.exec).await
     }
+}
+
+/// The session of the rows that [`System::state_rows`] finds.
+pub(super) fn session_state(rows: &[QueryResult], now: Timestamp) -> Result<Option<SessionState>> {
+    let Some(first) = rows.first() else { return Ok(None) };
+    Ok(Some(SessionState {
+        session: repo::session::domain(session::Model::from_query_result(first, "s_")?)?,
+        user: repo::user::domain(user::Model::from_query_result(first, "u_")?)?,
+        roles: roles(rows, now)?,
+    }))
 }
 
 impl WriteSystem<'_> {

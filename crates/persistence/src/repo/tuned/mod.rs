@@ -12,6 +12,7 @@ mod facts;
 mod idempotency;
 mod job;
 pub(crate) mod login;
+mod oauth;
 mod owner;
 pub(crate) mod session;
 pub(crate) mod session_end;

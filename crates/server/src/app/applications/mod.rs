@@ -137,6 +137,7 @@ impl Applications<'_> {
             apis::judge(tx, &scope, None, made.value(), &base_url).await?;
             let application = scope.insert(made).await?;
             scope.put_resources(&application).await?;
+            scope.put_origins(&application).await?;
             let shown = application.metadata.has_secrets().then(|| secret.text.clone());
             Ok((application, shown))
         };
@@ -171,6 +172,9 @@ impl Applications<'_> {
             let application = scope.update(changed).await?;
             if names_apis {
                 scope.put_resources(&application).await?;
+            }
+            if application.metadata.allowed_origins != before.metadata.allowed_origins {
+                scope.put_origins(&application).await?;
             }
             Ok((application, Effects::default()))
         };
@@ -250,6 +254,7 @@ impl Applications<'_> {
             let caller = authority(&grant, application.owner);
             let application = scope.update(application.delete(&caller, tx.now())?).await?;
             scope.put_resources(&application).await?;
+            scope.put_origins(&application).await?;
             Ok((application, Effects::default()))
         };
         change(self.db, meta.ctx.clone(), mode, work).await

@@ -239,6 +239,7 @@ impl Demo<'_> {
                     client: self.clients.describe(Some(address.into()), Some(agent), declared),
                     authentication: authentication.clone(),
                     refresh_hash: TokenHash::new(self.env.random()),
+                    cookie: None,
                 };
                 let session = Session::start(new, &policy, began);
                 let ends = began.plus(HOUR * u32::try_from(1 + dice.roll(200)).unwrap_or(1));

@@ -106,6 +106,23 @@ impl SessionStates<'_> {
     pub async fn authenticate(&self, token: &[u8], ours: impl Fn(&str, &Slug) -> bool) -> Result<Arc<Caller>> {
         let now = self.env.now();
         let (verified, facts) = self.verify(token, ours, now).await?;
+        // What an application got opens what the application is for, and not this.
+        if verified.application.is_some() {
+            return Err(Error::InvalidToken);
+        }
+        self.standing(&verified, &facts, now).await
+    }
+
+    /// Who uses the session of a token.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate`].
+    pub(in crate::app) async fn standing(
+        &self,
+        verified: &Verified,
+        facts: &TenantFacts,
+        now: Timestamp,
+    ) -> Result<Arc<Caller>> {
         let caller = match self.cache.callers.get(&verified.session_id) {
             Some(caller) => caller,
             None => self.load_caller(verified.session_id).await?.ok_or(Error::InvalidToken)?,
@@ -120,7 +137,7 @@ impl SessionStates<'_> {
     }
 
     /// What a token of ours says, and the tenant whose key signed it.
-    async fn verify(
+    pub(in crate::app) async fn verify(
         &self,
         token: &[u8],
         ours: impl Fn(&str, &Slug) -> bool,

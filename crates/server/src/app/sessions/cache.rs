@@ -11,9 +11,11 @@ use std::{
 };
 
 use gatehouse_domain::{
+    application::Application,
     authz::Actor,
-    id::{SessionId, TenantId},
+    id::{ApplicationId, FamilyId, SessionId, TenantId},
     key::SigningKey,
+    oauth::TokenFamily,
     session::{Session, SessionStatus},
     time::Timestamp,
     user::{UserStatus, UserView},
@@ -49,6 +51,10 @@ pub struct SessionCache {
     pub(super) tenants: TtlCache<TenantId, TenantFacts>,
     pub(super) platform_keys: TtlCache<(), Vec<SigningKey>>,
     pub(super) slugs: Cache<String, TenantId>,
+    pub(in crate::app) applications: TtlCache<ApplicationId, Application>,
+    pub(in crate::app) apis: TtlCache<(TenantId, [u8; 32]), Application>,
+    pub(in crate::app) origins: TtlCache<(TenantId, [u8; 32]), bool>,
+    pub(in crate::app) families: TtlCache<FamilyId, TokenFamily>,
     seen: Mutex<HashMap<SessionId, Timestamp>>,
 }
 
@@ -69,6 +75,10 @@ impl Default for SessionCache {
             tenants: TtlCache::new(10_000),
             platform_keys: TtlCache::new(1),
             slugs: Cache::new(10_000),
+            applications: TtlCache::new(10_000),
+            apis: TtlCache::new(10_000),
+            origins: TtlCache::new(10_000),
+            families: TtlCache::new(100_000),
             seen: Mutex::default(),
         }
     }
@@ -79,7 +89,12 @@ impl SessionCache {
     pub fn forget(&self, change: Change) {
         match change {
             Change::Session(id) => self.callers.forget(&id),
+            Change::Family(id) => self.families.forget(&id),
             Change::Everything => {
+                self.applications.forget_all();
+                self.apis.forget_all();
+                self.origins.forget_all();
+                self.families.forget_all();
                 self.callers.forget_all();
                 self.tenants.forget_all();
                 self.platform_keys.forget_all();
@@ -92,7 +107,7 @@ impl SessionCache {
         std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect()
     }
 
-    pub(super) fn note(&self, session: SessionId, now: Timestamp) {
+    pub(in crate::app) fn note(&self, session: SessionId, now: Timestamp) {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(session, now);
     }
 }

@@ -155,7 +155,7 @@ impl Sessions<'_> {
 }
 
 /// Ends a session; false if it has ended already, or somebody else ends it at the same moment.
-pub(super) async fn end(
+pub(in crate::app) async fn end(
     scope: &WriteScope<'_>,
     session: Session,
     reason: EndReason,

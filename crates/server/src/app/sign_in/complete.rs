@@ -5,7 +5,7 @@
 
 use gatehouse_domain::{
     audit::Refused,
-    authz::SystemReason,
+    authz::{By, SystemReason},
     id::{DeviceId, SessionId, UserId},
     role::HeldRole,
     secret::{Secret, TokenHash},
@@ -14,14 +14,14 @@ use gatehouse_domain::{
     sign_in::{Authentication, Judgement, Proofs, Refusal},
     throttle::{AttemptRules, KnownDevice},
 };
-use gatehouse_persistence::{Admission, TenantFacts, WriteTx};
+use gatehouse_persistence::{Admission, SessionState, TenantFacts, WriteTx};
 
 use crate::{
     app::{
         Error, Result,
         attempts::{RateLimit, pass},
         request::client::RequestMeta,
-        sessions::tokens::TokenPair,
+        sessions::{revocation::end, tokens::TokenPair},
         sign_in::{
             SignIn,
             factor::{Challenged, Factor},
@@ -33,15 +33,46 @@ use crate::{
 
 const AUTH: SystemReason = SystemReason::Authentication;
 
+/// What is to open the session that a sign-in begins.
+#[derive(Debug, Clone)]
+pub enum Opens {
+    /// Tokens of the API.
+    Tokens,
+    /// The cookie of a browser, which has this session already: it goes on if the same user signs in, and ends otherwise.
+    Cookie(Option<Box<Session>>),
+}
+
+/// What opens the session.
+#[derive(Debug)]
+pub enum Opened {
+    /// Tokens of the API.
+    Tokens(TokenPair),
+    /// The cookie of a browser, and what it opens.
+    Cookie(Box<SessionState>, Secret<String>),
+}
+
 /// What signing in answers.
 #[derive(Debug)]
 pub struct SignedIn {
     /// Who.
     pub user: UserId,
-    /// The tokens of the session.
-    pub pair: TokenPair,
+    /// What opens the session.
+    pub opened: Opened,
     /// What makes the device known from now on, if it was asked for and the device was not known yet.
     pub device_token: Option<Secret<String>>,
+}
+
+impl SignedIn {
+    /// The tokens of the session.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when a cookie opens it.
+    pub fn tokens(self) -> Result<TokenPair> {
+        match self.opened {
+            Opened::Tokens(pair) => Ok(pair),
+            Opened::Cookie(..) => Err(Error::Internal("a cookie opens the session".into())),
+        }
+    }
 }
 
 /// What a proof leads to.
@@ -73,6 +104,8 @@ pub(super) struct Progress {
     pub(super) proofs: Proofs<Factor>,
     /// Whether the client keeps what makes its device known.
     pub(super) keeps_device: bool,
+    /// What is to open the session.
+    pub(super) opens: Opens,
 }
 
 /// A sign-in that waits for its transaction.
@@ -80,6 +113,8 @@ pub(super) struct Progress {
 struct Entry {
     proved: Proved,
     session: NewSession,
+    /// The session that the browser has.
+    former: Option<Box<Session>>,
     device: Option<(DeviceId, TokenHash)>,
     policy: Policy,
     rules: AttemptRules,
@@ -133,14 +168,19 @@ impl SignIn<'_> {
     async fn complete(
         &self,
         facts: &TenantFacts,
-        Progress { proved, keeps_device, .. }: Progress,
+        Progress { proved, keeps_device, opens, .. }: Progress,
         authentication: Authentication,
         policy: Policy,
         meta: &RequestMeta,
     ) -> Result<SignedIn> {
-        let (tenant, user_id) = (facts.reference(), proved.found.user.id);
+        let (tenant, user) = (facts.reference(), proved.found.user.clone());
+        let user_id = user.id;
         let id = self.env.id(SessionId::from_parts);
         let token = opaque_token::mint(self.keyring, self.env, id, 0);
+        let (cookie, former) = match opens {
+            Opens::Tokens => (None, None),
+            Opens::Cookie(former) => (Some(opaque_token::mint_cookie(self.env)), former),
+        };
         let is_new = keeps_device && proved.keys.known.is_none();
         let device = is_new.then(|| opaque_token::mint_device(self.keyring, self.env));
         let session = NewSession {
@@ -152,10 +192,12 @@ impl SignIn<'_> {
             client: self.clients.of(meta),
             authentication,
             refresh_hash: token.hash,
+            cookie: cookie.as_ref().map(|cookie| cookie.hash),
         };
         let entry = Entry {
             proved,
             session,
+            former,
             device: device.as_ref().map(|token| (self.env.id(DeviceId::from_parts), token.hash)),
             policy: policy.clone(),
             rules: self.attempts.rules(),
@@ -166,8 +208,11 @@ impl SignIn<'_> {
             self.refusals.record(Refused::login(tenant, Some(user_id), "session_limit"), meta).await?;
         }
         let (session, roles) = entered?;
-        let pair = self.access_tokens.pair(facts, &session, &roles, &policy, &token.text, meta)?;
-        Ok(SignedIn { user: user_id, pair, device_token: device.map(|token| token.text) })
+        let opened = match cookie {
+            Some(cookie) => Opened::Cookie(Box::new(SessionState { session, user, roles }), cookie.text),
+            None => Opened::Tokens(self.access_tokens.pair(facts, &session, &roles, &policy, &token.text, meta)?),
+        };
+        Ok(SignedIn { user: user_id, opened, device_token: device.map(|token| token.text) })
     }
 }
 
@@ -177,7 +222,10 @@ impl Entry {
         let Proved { found, hash, upgrade, keys } = &self.proved;
         let admission = system.admit(&found.user, hash, keys).await?.ok_or(Error::InvalidCredentials)?;
         pass(self.rules.gate(&admission.failures, now))?;
-        self.make_room(tx, &admission).await?;
+        let goes_on = self.former.as_ref().filter(|former| former.user_id == found.user.id);
+        if goes_on.is_none() {
+            self.make_room(tx, &admission).await?;
+        }
         if admission.failures.account.failures > 0 || admission.failures.own().failures > 0 {
             system.forgive(keys).await?;
         }
@@ -189,6 +237,17 @@ impl Entry {
         } else {
             system.user_view(found.user.id, now).await?.map(|view| view.roles).unwrap_or_default()
         };
+        if let (Some(former), Some(cookie)) = (goes_on, self.session.cookie) {
+            let proved = Session::clone(former).reauthenticate(cookie, now);
+            let session = proved.value().clone();
+            if system.reauthenticate(proved).await? {
+                return Ok((session, roles));
+            }
+        }
+        if let Some(former) = self.former.clone().filter(|former| former.user_id != found.user.id) {
+            let by = By::oneself(former.user_id, Some(former.id));
+            end(&system, *former, EndReason::Logout, &by, now).await?;
+        }
         let new = NewSession { administers: !roles.is_empty(), ..self.session.clone() };
         let session = system.insert(Session::start(new.clone(), &self.policy, now)).await?;
         if let Some((id, hash)) = self.device {

@@ -31,7 +31,7 @@ use crate::{
         request::client::RequestMeta,
         sign_in::{
             SignIn,
-            complete::{Progress, Step},
+            complete::{Opens, Progress, Step},
             password::Proved,
         },
     },
@@ -204,6 +204,7 @@ impl SignIn<'_> {
             proved: Proved { found, hash, upgrade: None, keys: before.keys },
             proofs,
             keeps_device: challenge.keeps_device,
+            opens: Opens::Tokens,
         };
         self.go_on(facts, progress, meta, quota).await
     }

@@ -23,7 +23,7 @@ use crate::{
         request::client::RequestMeta,
         sign_in::{
             Passwords, SignIn,
-            complete::{Progress, Step},
+            complete::{Opens, Progress, Step},
         },
     },
     measure,
@@ -138,18 +138,22 @@ impl SignIn<'_> {
         name: &LoginName,
         password: Password,
         device: Option<&str>,
+        opens: &Opens,
         meta: &RequestMeta,
     ) -> Limited<Step> {
         let mut quota = None;
         let attempt = async |facts: &TenantFacts| {
-            self.try_password(facts, name, password.clone(), device, meta, &mut quota).await
+            let proved = self.prove(facts, name, password.clone(), device, meta, &mut quota).await?;
+            let progress =
+                Progress { proved, proofs: Proofs::password(), keeps_device: device.is_some(), opens: opens.clone() };
+            self.go_on(facts, progress, meta, &mut quota).await
         };
         let result = self.states.again_if_moved(facts, attempt).await;
         measure::sign_in(&result, matches!(result, Ok(Step::Challenged(_))));
         Limited { quota, result }
     }
 
-    async fn try_password(
+    async fn prove(
         &self,
         facts: &TenantFacts,
         name: &LoginName,
@@ -157,11 +161,9 @@ impl SignIn<'_> {
         device: Option<&str>,
         meta: &RequestMeta,
         quota: &mut Option<RateLimit>,
-    ) -> Result<Step> {
+    ) -> Result<Proved> {
         self.must_be_active(facts, meta).await?;
-        let proved = self.passwords.of_name(facts, name, password, device, meta, quota).await?;
-        let progress = Progress { proved, proofs: Proofs::password(), keeps_device: device.is_some() };
-        self.go_on(facts, progress, meta, quota).await
+        self.passwords.of_name(facts, name, password, device, meta, quota).await
     }
 
     /// Nobody signs in where the tenant or its partner is suspended.

@@ -10,7 +10,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{App, account::registration::Register, sessions::tokens::TokenPair as Pair, sign_in::complete::SignedIn},
+    app::{
+        self, App,
+        account::registration::Register,
+        sessions::tokens::TokenPair as Pair,
+        sign_in::complete::{Opens, SignedIn},
+    },
     http::{
         api::{
             login_form::{LoginForm, LoginRequest},
@@ -91,9 +96,12 @@ impl From<Pair> for TokenPair {
     }
 }
 
-impl From<SignedIn> for TokenPair {
-    fn from(SignedIn { pair, device_token, .. }: SignedIn) -> Self {
-        Self { device_token: device_token.map(|token| token.expose().clone()), ..pair.into() }
+impl TryFrom<SignedIn> for TokenPair {
+    type Error = app::Error;
+
+    fn try_from(mut signed_in: SignedIn) -> Result<Self, app::Error> {
+        let device_token = signed_in.device_token.take().map(|token| token.expose().clone());
+        Ok(Self { device_token, ..signed_in.tokens()?.into() })
     }
 }
 
@@ -186,10 +194,10 @@ async fn login(
 ) -> ApiResult<Bare<TokenPair>> {
     let LoginRequest { username, password, device_token } = form.0.0;
     let device = device_token.as_ref().map(|device| device.0.expose().as_str());
-    let step = app.sign_in().password(&tenant.0, &username, password, device, &call.meta).await;
+    let step = app.sign_in().password(&tenant.0, &username, password, device, &Opens::Tokens, &call.meta).await;
     let signed_in = call.limited(step)?.signed_in()?;
     call.subject.set(Some((tenant.0.tenant.id, signed_in.user)));
-    Ok(Bare(signed_in.into()))
+    Ok(Bare(signed_in.try_into()?))
 }
 
 async fn refresh(

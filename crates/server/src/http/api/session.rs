@@ -38,6 +38,10 @@ pub struct SessionListItem {
     /// Its id.
     #[schema(inline)]
     pub id: SessionId,
+    /// What opens it: today `api` (a refresh token of the API) or `browser` (the cookie of a browser, for as many
+    /// applications as are signed in to with it); there may be more.
+    #[schema(max_length = 32, example = "browser")]
+    pub kind: &'static str,
     /// Whose it is.
     #[schema(inline)]
     pub user_id: UserId,
@@ -257,8 +261,11 @@ impl SessionListItem {
             tenant_id: _,
             partner_id: _,
             user_id,
+            kind: opened_by,
+            cookie: _,
             ref client,
             auth_methods: _,
+            authenticated_at: _,
             created_at,
             last_activity_at,
             expires_at,
@@ -274,6 +281,7 @@ impl SessionListItem {
         let revoked = ended.filter(|ended| ended.reason != EndReason::Expired);
         Self {
             id,
+            kind: opened_by.as_str(),
             user_id,
             user_email: Some(view.user_email.clone()),
             ip_address: ip.map(|ip| ip.to_string()),

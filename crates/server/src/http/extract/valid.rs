@@ -29,12 +29,12 @@ pub(in crate::http) fn issue(kind: &'static str, msg: &'static str) -> Failure {
 }
 
 /// The media type of a body, without parameters, in lower case.
-pub(super) fn media_type(request: &HttpRequest) -> Option<String> {
+pub(in crate::http) fn media_type(request: &HttpRequest) -> Option<String> {
     let value = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
-pub(super) fn is_encoded(request: &HttpRequest) -> bool {
+pub(in crate::http) fn is_encoded(request: &HttpRequest) -> bool {
     request.headers().get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 

@@ -43,7 +43,47 @@ pub enum Ability {
 }
 
 /// What works. Whoever adds an endpoint adds it here.
-pub const ABILITIES: &[Ability] = &[];
+pub const ABILITIES: &[Ability] = &[
+    Ability::Authorize,
+    Ability::Token,
+    Ability::UserInfo,
+    Ability::SignOut,
+    Ability::Grant(GrantType::AuthorizationCode),
+    Ability::Grant(GrantType::RefreshToken),
+    Ability::Authentication(ClientAuthMethod::ClientSecretBasic),
+    Ability::Authentication(ClientAuthMethod::None),
+    Ability::Values("response_modes_supported", &["query", "form_post"]),
+    Ability::Values("scopes_supported", &["openid", "profile", "email", "phone", "roles", "attributes"]),
+    Ability::Values("claims_supported", CLAIMS),
+    Ability::Values("prompt_values_supported", &["none", "login", "consent", "select_account"]),
+    Ability::Values("display_values_supported", &["page", "popup"]),
+    Ability::Values("ui_locales_supported", &["en", "es", "de"]),
+    Ability::Values("acr_values_supported", &["aal1"]),
+];
+
+/// What ID tokens and `userinfo` may say.
+const CLAIMS: &[&str] = &[
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "auth_time",
+    "nonce",
+    "acr",
+    "amr",
+    "at_hash",
+    "sid",
+    "tenant_id",
+    "name",
+    "preferred_username",
+    "updated_at",
+    "email",
+    "email_verified",
+    "phone_number",
+    "roles",
+    "attributes",
+];
 
 /// An issuer.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use actix_web::{
         header::{CACHE_CONTROL, HeaderMap, WWW_AUTHENTICATE},
     },
 };
+use gatehouse_domain::oauth::{ErrorCode, RequestFault};
 use serde::Serialize;
 
 use super::Surface;
@@ -32,13 +33,22 @@ impl Surface for OAuth {
 
     fn render(&self, failure: &Failure, _: &str) -> HttpResponse {
         let kind = failure.kind();
-        let (error, status) = error(kind);
+        let (error, description, status) = match failure {
+            Failure::OAuth(RequestFault { error: ErrorCode::InvalidClient, description }) => {
+                ("invalid_client", *description, StatusCode::UNAUTHORIZED)
+            }
+            Failure::OAuth(fault) => (fault.error.as_str(), fault.description, StatusCode::BAD_REQUEST),
+            _ => {
+                let (error, status) = error(kind);
+                (error, kind.title, status)
+            }
+        };
         let mut response = HttpResponse::build(status);
         response.insert_header((CACHE_CONTROL, "no-store"));
         if error == "invalid_client" {
-            response.insert_header((WWW_AUTHENTICATE, "Basic"));
+            response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"gatehouse\""));
         }
-        response.json(Body { error, error_description: kind.title })
+        response.json(Body { error, error_description: description })
     }
 
     fn towards(&self, _: &HeaderMap) -> &'static dyn Surface {
@@ -117,7 +127,7 @@ mod tests {
             response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
         };
         for error in [Error::InvalidCredentials, Error::InvalidToken] {
-            assert_eq!(header(error.into(), WWW_AUTHENTICATE).as_deref(), Some("Basic"));
+            assert_eq!(header(error.into(), WWW_AUTHENTICATE).as_deref(), Some("Basic realm=\"gatehouse\""));
         }
         assert_eq!(header(Error::RateLimited(Duration::from_secs(7)).into(), RETRY_AFTER).as_deref(), Some("7"));
         assert_eq!(header(Failure::MethodNotAllowed(vec![Method::POST]), ALLOW).as_deref(), Some("POST"));

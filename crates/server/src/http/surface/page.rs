@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::{
     HttpResponse,
     http::{
-        Method,
+        Method, StatusCode,
         header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderValue},
     },
 };
@@ -30,6 +30,25 @@ struct FailurePage<'a> {
 #[derive(Debug)]
 pub struct Pages;
 
+/// Browsers that another site sends here on purpose. What comes with a form of that site is believed no more than what is
+/// in an address: it is read again as one.
+#[derive(Debug)]
+pub struct SentByOthers;
+
+impl Surface for SentByOthers {
+    fn credential<'r>(&self, headers: &'r HeaderMap, is_https: bool) -> Result<Option<Credential<'r>>, Unreadable> {
+        Pages.credential(headers, is_https)
+    }
+
+    fn render(&self, failure: &Failure, request_id: &str) -> HttpResponse {
+        Pages.render(failure, request_id)
+    }
+
+    fn towards(&self, headers: &HeaderMap) -> &'static dyn Surface {
+        Pages.towards(headers)
+    }
+}
+
 /// Whether an element of `Accept` asks for HTML (RFC 9110, section 12.5.1); one of weight 0 refuses it.
 fn is_html(element: &str) -> bool {
     let mut parts = element.split(';').map(str::trim);
@@ -47,7 +66,10 @@ impl Surface for Pages {
         let kind = failure.kind();
         let page = page(&FailurePage { title: kind.title, request_id }, READ);
         let mut response = page.unwrap_or_else(|_| HttpResponse::new(kind.status));
-        *response.status_mut() = kind.status;
+        *response.status_mut() = match failure {
+            Failure::OAuth(_) => StatusCode::BAD_REQUEST,
+            _ => kind.status,
+        };
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }

@@ -118,7 +118,19 @@ mod tests {
 
         async fn password(&self, name: &str) -> Step {
             let (name, password) = (LoginName::parse(name).unwrap(), Password::parse(PASSWORD).unwrap());
-            self.app.sign_in().password(&self.facts, &name, password, None, &self.meta()).await.result.unwrap()
+            self.app
+                .sign_in()
+                .password(
+                    &self.facts,
+                    &name,
+                    password,
+                    None,
+                    &crate::app::sign_in::complete::Opens::Tokens,
+                    &self.meta(),
+                )
+                .await
+                .result
+                .unwrap()
         }
 
         async fn challenge(&self) -> Secret<String> {
@@ -154,7 +166,11 @@ mod tests {
         assert_eq!((failures.account.failures, failures.networks[0].failures, failures.tenant.failures), (1, 1, 1));
         let Ok(Step::SignedIn(signed_in)) = stage.show(&challenge, WORD).await else { panic!("not signed in") };
         assert_eq!(stage.failures().await.account.failures, 0, "success forgives");
-        let caller = stage.app.session_states().authenticate(signed_in.pair.access_token.as_bytes(), |_, _| true).await;
+        let caller = stage
+            .app
+            .session_states()
+            .authenticate(signed_in.tokens().unwrap().access_token.as_bytes(), |_, _| true)
+            .await;
         let session = &caller.unwrap().session;
         assert_eq!(session.status(stage.app.env().now()), SessionStatus::Active);
     }

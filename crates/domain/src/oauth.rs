@@ -1,0 +1,24 @@
+//! OAuth 2.1 and OpenID Connect: what an application asks for, what it is given, and for how long.
+
+mod challenge;
+mod claims;
+mod code;
+mod family;
+mod params;
+mod request;
+mod scopes;
+mod step;
+
+pub use challenge::{Challenge, Verifier};
+pub use claims::claims;
+pub use code::{AuthorizationCode, CODE_LIFETIME, CODE_REMEMBERED, CodeVerdict, NewCode, Redeemed};
+pub use family::{FAMILIES_MAX, FamilyEnd, NewFamily, TokenFamily};
+pub use params::Params;
+pub use request::{
+    AuthorizationRequest, Destination, ErrorCode, Prompt, RequestFault, ResponseMode, STATE_MAX, Unanswerable,
+};
+pub use scopes::Scopes;
+pub use step::{Answered, Before, Step};
+
+#[cfg(test)]
+mod tests;

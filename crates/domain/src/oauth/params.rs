@@ -1,0 +1,39 @@
+//! The parameters of a request (RFC 6749, section 3.1): unknown ones are ignored, empty ones count as absent, and none
+//! may be there twice.
+
+/// The parameters of a request that have a value.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// Takes names and values.
+    #[must_use]
+    pub fn new(mut pairs: Vec<(String, String)>) -> Self {
+        pairs.retain(|(_, value)| !value.is_empty());
+        Self(pairs)
+    }
+
+    /// The value of a parameter; of a repeated one the first.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a parameter is there more than once.
+    #[must_use]
+    pub fn repeats(&self, name: &str) -> bool {
+        self.0.iter().filter(|(known, _)| known == name).nth(1).is_some()
+    }
+
+    /// The first parameter that is there more than once.
+    #[must_use]
+    pub fn repeated(&self) -> Option<&str> {
+        self.0.iter().map(|(name, _)| name.as_str()).find(|name| self.repeats(name))
+    }
+
+    /// Names and values in their order.
+    #[must_use]
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+}

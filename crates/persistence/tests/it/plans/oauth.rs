@@ -1,0 +1,117 @@
+//! Codes and families of tokens.
+
+use gatehouse_domain::{
+    application::{Application, Owner},
+    id::FamilyId,
+    oauth::{AuthorizationCode, FamilyEnd, NewFamily, Scopes, TokenFamily},
+    session::Session,
+};
+use gatehouse_persistence::{WriteTx, testing::analyze};
+
+use super::*;
+
+fn digest(n: u32) -> TokenHash {
+    let mut bytes = [9; 32];
+    bytes[..4].copy_from_slice(&n.to_be_bytes());
+    TokenHash::new(bytes)
+}
+
+fn code(session: &Session, application: &Application) -> AuthorizationCode {
+    AuthorizationCode {
+        hash: TokenHash::new(random()),
+        tenant: session.tenant(),
+        session_id: session.id,
+        application_id: application.id,
+        owner: application.owner,
+        family_id: FamilyId::from_parts(NOW.unix_millis(), bytes()),
+        redirect_uri: "https://wiki.example/callback".to_owned(),
+        challenge: None,
+        nonce: None,
+        scopes: Scopes::read("openid"),
+        audience: application.id.to_string(),
+        auth_time: NOW,
+        created_at: NOW,
+        spent_at: None,
+    }
+}
+
+/// Fills sessions of two tenants with codes and families; returns one of each.
+async fn fill(survey: &Survey) -> (AuthorizationCode, TokenFamily, Application) {
+    let db = &survey.db;
+    let other = user(db, &tenant(db, &partner(db, "oauth").await, "oauth").await, "zoe").await;
+    let mut last = None;
+    for (user, sessions) in [(other, 60), (survey.ada.clone(), 40)] {
+        let owner = Owner::Tenant(user.tenant());
+        let application = application(db, owner, "families").await;
+        for _ in 0..sessions {
+            let session = session(db, &user, NOW).await;
+            let mut made = Vec::new();
+            for _ in 0..20 {
+                let code = code(&session, &application);
+                let new = NewFamily {
+                    code: &code,
+                    session: &session,
+                    application: &application,
+                    refresh_hash: TokenHash::new(random()),
+                };
+                made.push((code.clone(), TokenFamily::start(&new, &policy(), NOW)));
+            }
+            last = made.last().map(|(code, family)| (code.clone(), family.value().clone(), application.clone()));
+            let work = async move |tx: &WriteTx<'_>| {
+                let system = tx.system(SYSTEM);
+                for (code, family) in made.iter().cloned() {
+                    system.issue_code(&code).await?;
+                    system.insert(family).await?;
+                }
+                Ok(())
+            };
+            write(db, NOW, work).await.unwrap();
+        }
+    }
+    if !db.is_sqlite() {
+        analyze(db).await.unwrap();
+    }
+    last.unwrap()
+}
+
+fn random() -> [u8; 32] {
+    let mut all = [0; 32];
+    for piece in all.chunks_mut(10) {
+        let length = piece.len();
+        piece.copy_from_slice(&bytes()[..length]);
+    }
+    all
+}
+
+surveys! {
+    async fn codes_and_families_are_found_by_an_index(survey) {
+        let db = survey.db.clone();
+        let (code, family, application) = fill(survey).await;
+        let system = || db.system(SYSTEM);
+        survey.look("a session by its cookie", system().session_state_by_cookie(digest(1), NOW)).await;
+        survey.look("a code", system().code_state(code.hash, NOW)).await;
+        survey.look("a family with its session", system().family_state(family.id, NOW)).await;
+        survey.look("a family", system().token_family(family.id)).await;
+        survey.look("an origin", system().allows_origin(survey.tenant.reference(), "https://wiki.example")).await;
+        let (hash, at) = (code.hash, family.tenant);
+        let next = Successor { hash: digest(2), replay: None };
+        let (session, current) = (survey.session.clone(), family.chain.current);
+        let rotated = family.clone().rotate(next, &session, &application, &policy(), NOW);
+        let fresh = TokenFamily { id: FamilyId::from_parts(NOW.unix_millis(), bytes()), ..family.clone() };
+        let change = write(&db, NOW, async move |tx| {
+            let system = tx.system(SYSTEM);
+            assert!(system.spend_code(hash).await?);
+            system.make_room_for_family(&fresh).await?;
+            let family = system.rotate_family(current, rotated.clone()).await?;
+            system.end_family(family.end(FamilyEnd::Revoked, &by(), NOW).unwrap()).await?;
+            system.put_origins(&application).await?;
+            system.leave_applications(at).await
+        });
+        survey.look("changes of codes and families", change).await;
+        let purge = write(&db, NOW.plus(DAY * 90), async move |tx| {
+            tx.system(SYSTEM).purge_codes().await?;
+            tx.system(SYSTEM).purge_families().await
+        });
+        survey.look("what is purged of codes and families", purge).await;
+    }
+}

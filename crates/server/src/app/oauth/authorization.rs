@@ -1,0 +1,283 @@
+//! Authorization requests: what is asked, what the user has to answer first, and the code in the end.
+//!
+//! While somebody is asked, the request lies sealed in the page that asks: no row waits for it, and the tabs of a browser
+//! do not disturb each other. What it asks for is checked anew whenever the page comes back.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use gatehouse_domain::{
+    application::Application,
+    authz::SystemReason,
+    id::{FamilyId, SessionId, UserId},
+    key::{Issuer, KeyState},
+    oauth::{
+        Answered, AuthorizationCode, AuthorizationRequest, Before, Destination, ErrorCode, NewCode, Params,
+        RequestFault, Unanswerable,
+    },
+    partner::Status,
+    secret::Secret,
+    session::{Session, SessionStatus},
+    time::{HOUR, Timestamp},
+    user::UserStatus,
+};
+pub use gatehouse_persistence::SessionState;
+use gatehouse_persistence::{TenantFacts, WriteTx};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    app::{Error, Result, oauth::Authorization, request::client::RequestMeta, sessions::authentication::actor_of},
+    security::{
+        keyring::token_hash,
+        opaque_token,
+        token::{Hint, key_of_id_token},
+    },
+};
+
+const AUTH: SystemReason = SystemReason::Authentication;
+/// How long a page may wait for its user.
+const PAGE_LIFETIME: Duration = HOUR;
+
+/// A request that can be granted if its user agrees.
+#[derive(Debug)]
+pub struct Asked {
+    /// Who asks.
+    pub application: Arc<Application>,
+    /// For an API: what that is.
+    pub api: Option<Arc<Application>>,
+    /// For what.
+    pub request: AuthorizationRequest,
+    /// Who has to be the user, if the request says so.
+    pub expected: Option<UserId>,
+}
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAsked {
+    /// Nobody is sent anywhere.
+    #[error("it is not known where the answer would go")]
+    Unanswerable(Unanswerable),
+    /// The application is told.
+    #[error("{}: {}", .1.error, .1.description)]
+    Told(Destination, RequestFault),
+    /// Anything else.
+    #[error(transparent)]
+    App(#[from] Error),
+}
+
+/// A request that waits for its user.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The parameters of the request.
+    params: Vec<(String, String)>,
+    /// The browser that got the page.
+    browser: String,
+    /// The session that the browser had when the user was first asked something, and when that had last been proved, in
+    /// microseconds since 1970.
+    before: Option<(Uuid, i64)>,
+    /// When this page was made.
+    made_at: i64,
+    /// The session that the user chose to go on with.
+    selected: Option<Uuid>,
+    /// The session that the page is about.
+    shown: Option<Uuid>,
+    /// What it says that the application is given.
+    given: Option<String>,
+}
+
+/// What a page says that an application is given.
+fn given(request: &AuthorizationRequest) -> String {
+    format!("{} {}", request.resource.as_deref().unwrap_or_default(), request.scopes)
+}
+
+/// Whether an answer counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// It was given to this page, by the browser that got it.
+    Current,
+    /// The page is older than may be.
+    TooOld,
+    /// Another browser got the page.
+    OfAnother,
+}
+
+impl Waiting {
+    /// The parameters of the request.
+    #[must_use]
+    pub fn params(&self) -> Params {
+        Params::new(self.params.clone())
+    }
+
+    /// What the user has answered before.
+    #[must_use]
+    pub fn answered(&self) -> Answered {
+        Answered {
+            before: Some(
+                self.before.map_or(Before::Nobody, |(id, at)| {
+                    Before::User(SessionId::from_uuid(id), Timestamp::from_micros(at))
+                }),
+            ),
+            selected: self.selected.map(SessionId::from_uuid),
+            consented: None,
+        }
+    }
+
+    /// Whether the page was about a session.
+    #[must_use]
+    pub fn is_about(&self, session: SessionId) -> bool {
+        self.shown == Some(session.uuid())
+    }
+
+    /// Whether the page said all that an application is given.
+    #[must_use]
+    pub fn says(&self, request: &AuthorizationRequest) -> bool {
+        self.given.as_ref() == Some(&given(request))
+    }
+
+    /// Whether what comes back from a browser counts.
+    #[must_use]
+    pub fn judge(&self, browser: &str, now: Timestamp) -> Page {
+        if self.browser != browser {
+            Page::OfAnother
+        } else if now.since(Timestamp::from_micros(self.made_at)) > PAGE_LIFETIME {
+            Page::TooOld
+        } else {
+            Page::Current
+        }
+    }
+}
+
+impl Authorization<'_> {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub async fn read(&self, facts: &TenantFacts, params: &Params, meta: &RequestMeta) -> Result<Asked, NotAsked> {
+        let nowhere = |why| Err(NotAsked::Unanswerable(why));
+        if params.repeats("client_id") {
+            return nowhere(Unanswerable::Repeated);
+        }
+        let id = params.get("client_id").unwrap_or_default();
+        let Some(application) = self.clients.application(facts, id).await? else {
+            return nowhere(Unanswerable::ApplicationUnknown);
+        };
+        if application.status != Status::Active {
+            return nowhere(Unanswerable::ApplicationSuspended);
+        }
+        let destination = Destination::of(params, &application).map_err(NotAsked::Unanswerable)?;
+        let api = match params.get("resource") {
+            Some(uri) => self.clients.api(facts, uri).await?,
+            None => None,
+        };
+        let request = AuthorizationRequest::read(params, &application, api.as_deref(), destination.clone());
+        let request = request.map_err(|fault| NotAsked::Told(destination.clone(), fault))?;
+        let expected = match params.get("id_token_hint") {
+            Some(hint) => {
+                let invalid =
+                    RequestFault::new(ErrorCode::InvalidRequest, "id_token_hint is no ID token of this issuer");
+                let hint = self.hint(facts, hint, meta).await?.ok_or(NotAsked::Told(destination, invalid))?;
+                Some(hint.user_id)
+            }
+            None => None,
+        };
+        Ok(Asked { application, api, request, expected })
+    }
+
+    /// What an ID token of this issuer says, however old it is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn hint(&self, facts: &TenantFacts, token: &str, meta: &RequestMeta) -> Result<Option<Hint>> {
+        let Some(id) = key_of_id_token(token) else { return Ok(None) };
+        let known = facts.keys.iter().find(|key| key.id == id).cloned();
+        let key = match known {
+            Some(key) => Some(key),
+            // A session lives longer than a key is published.
+            None => {
+                self.db.system(AUTH).keys(Issuer::Tenant(facts.reference())).await?.into_iter().find(|key| key.id == id)
+            }
+        };
+        let key = key.filter(|key| key.state != KeyState::Withdrawn);
+        let hint = key.and_then(|key| self.tokens.hint(token, &key));
+        Ok(hint.filter(|hint| hint.iss == meta.issuer(&facts.tenant.slug)))
+    }
+
+    /// The session that a browser's cookie opens, if it lasts. That counts as a request of its user.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn session(&self, facts: &TenantFacts, cookie: Option<&str>) -> Result<Option<SessionState>> {
+        let (Some(cookie), true) = (cookie, facts.is_active()) else { return Ok(None) };
+        let now = self.env.now();
+        let state = self.db.system(AUTH).session_state_by_cookie(token_hash(cookie), now).await?;
+        let lasts = |state: &SessionState| {
+            state.session.tenant_id == facts.tenant.id
+                && state.session.status(now) == SessionStatus::Active
+                && state.user.status == UserStatus::Active
+        };
+        let state = state.filter(lasts);
+        if let Some(SessionState { session, roles, .. }) = &state {
+            self.admission.admit(&actor_of(session, roles), now).result?;
+        }
+        Ok(state)
+    }
+
+    /// Issues the code, and notes that the application is used in the session.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn grant(&self, asked: &Asked, session: &Session, meta: &RequestMeta) -> Result<Secret<String>> {
+        let token = opaque_token::mint_code(self.keyring, self.env);
+        let family_id = self.env.id(FamilyId::from_parts);
+        let Asked { application, request, .. } = asked;
+        let new = NewCode { hash: token.hash, family_id, session, application, request };
+        let code = AuthorizationCode::issue(&new, self.env.now());
+        let application = Arc::clone(application);
+        let work = async move |tx: &WriteTx<'_>| {
+            let system = tx.system(AUTH);
+            system.issue_code(&code).await?;
+            Ok::<_, Error>(system.add_session_application(code.tenant, code.session_id, &application).await?)
+        };
+        self.db.write(meta.ctx.clone(), work).await?;
+        self.cache.note(session.id, self.env.now());
+        Ok(token.text)
+    }
+
+    /// Seals a request into a page for a browser.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub fn seal(
+        &self,
+        facts: &TenantFacts,
+        params: &Params,
+        browser: &str,
+        answered: &Answered,
+        shown: Option<SessionId>,
+        request: Option<&AuthorizationRequest>,
+    ) -> Result<String> {
+        let now = self.env.now();
+        let waiting = Waiting {
+            params: params.pairs().to_vec(),
+            browser: browser.to_owned(),
+            before: match answered.before {
+                None | Some(Before::Nobody) => None,
+                Some(Before::User(id, at)) => Some((id.uuid(), at.micros())),
+            },
+            made_at: now.micros(),
+            selected: answered.selected.map(SessionId::uuid),
+            shown: shown.map(SessionId::uuid),
+            given: request.map(given),
+        };
+        let plain = serde_json::to_vec(&waiting).map_err(|error| Error::Internal(Box::new(error)))?;
+        Ok(URL_SAFE_NO_PAD.encode(self.keyring.seal_request(facts.tenant.id, &plain)))
+    }
+
+    /// Opens what [`Self::seal`] sealed for the same tenant; none for anything else.
+    #[must_use]
+    pub fn open(&self, facts: &TenantFacts, sealed: &str) -> Option<Waiting> {
+        let plain = self.keyring.open_request(facts.tenant.id, &URL_SAFE_NO_PAD.decode(sealed).ok()?).ok()?;
+        serde_json::from_slice(&plain).ok()
+    }
+}

@@ -1,0 +1,147 @@
+//! OAuth 2.1 and OpenID Connect: applications ask for codes, exchange them for tokens, and ask about users.
+
+pub mod authorization;
+pub mod clients;
+pub mod issue;
+pub mod sign_out;
+pub mod tokens;
+pub mod user_info;
+
+use gatehouse_domain::{
+    oauth::{ErrorCode, RequestFault},
+    settings::Defaults,
+};
+use gatehouse_persistence::Db;
+
+use crate::{
+    app::{
+        App, Error,
+        audit::Refusals,
+        platform::Keys,
+        request::buckets::Admission,
+        sessions::{SessionStates, cache::SessionCache},
+    },
+    config::Limits,
+    env::Env,
+    security::{keyring::Keyring, token::Tokens},
+};
+
+/// The applications that can be used at an issuer.
+#[derive(Debug, Clone, Copy)]
+pub struct Clients<'a> {
+    db: &'a Db,
+    env: &'a Env,
+    cache: &'a SessionCache,
+    refusals: Refusals<'a>,
+}
+
+/// Authorization requests, and the sessions that browsers have.
+#[derive(Debug, Clone, Copy)]
+pub struct Authorization<'a> {
+    db: &'a Db,
+    env: &'a Env,
+    keyring: &'a Keyring,
+    cache: &'a SessionCache,
+    admission: &'a Admission,
+    tokens: &'a Tokens,
+    clients: Clients<'a>,
+}
+
+/// What codes and refresh tokens of applications are exchanged for.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenEndpoint<'a> {
+    db: &'a Db,
+    env: &'a Env,
+    keyring: &'a Keyring,
+    defaults: &'a Defaults,
+    limits: &'a Limits,
+    cache: &'a SessionCache,
+    keys: Keys<'a>,
+    clients: Clients<'a>,
+    refusals: Refusals<'a>,
+}
+
+/// What applications may know of users.
+#[derive(Debug, Clone, Copy)]
+pub struct UserInfo<'a> {
+    db: &'a Db,
+    env: &'a Env,
+    cache: &'a SessionCache,
+    admission: &'a Admission,
+    states: SessionStates<'a>,
+    clients: Clients<'a>,
+}
+
+impl App {
+    /// The applications that can be used at an issuer.
+    pub fn clients(&self) -> Clients<'_> {
+        Clients { db: &self.db, env: &self.env, cache: &self.session_cache, refusals: self.refusals() }
+    }
+
+    /// Authorization requests.
+    pub fn authorization(&self) -> Authorization<'_> {
+        Authorization {
+            db: &self.db,
+            env: &self.env,
+            keyring: &self.keyring,
+            cache: &self.session_cache,
+            admission: &self.admission,
+            tokens: &self.tokens,
+            clients: self.clients(),
+        }
+    }
+
+    /// What codes and refresh tokens of applications are exchanged for.
+    pub fn token_endpoint(&self) -> TokenEndpoint<'_> {
+        TokenEndpoint {
+            db: &self.db,
+            env: &self.env,
+            keyring: &self.keyring,
+            defaults: &self.defaults,
+            limits: &self.limits,
+            cache: &self.session_cache,
+            keys: self.keys(),
+            clients: self.clients(),
+            refusals: self.refusals(),
+        }
+    }
+
+    /// What applications may know of users.
+    pub fn user_info(&self) -> UserInfo<'_> {
+        UserInfo {
+            db: &self.db,
+            env: &self.env,
+            cache: &self.session_cache,
+            admission: &self.admission,
+            states: self.session_states(),
+            clients: self.clients(),
+        }
+    }
+}
+
+/// Why an application does not get what it asks for.
+#[derive(Debug, thiserror::Error)]
+pub enum NotGiven {
+    /// It is told so in the words of OAuth.
+    #[error("{}: {}", .0.error, .0.description)]
+    Fault(RequestFault),
+    /// Anything else.
+    #[error(transparent)]
+    App(#[from] Error),
+}
+
+impl From<gatehouse_persistence::Error> for NotGiven {
+    fn from(error: gatehouse_persistence::Error) -> Self {
+        Self::App(error.into())
+    }
+}
+
+impl NotGiven {
+    pub(crate) const fn fault(error: ErrorCode, description: &'static str) -> Self {
+        Self::Fault(RequestFault::new(error, description))
+    }
+
+    const fn invalid_grant(description: &'static str) -> Self {
+        Self::fault(ErrorCode::InvalidGrant, description)
+    }
+}

@@ -1,0 +1,242 @@
+//! The hosted pages: what each of them shows.
+
+pub mod brand;
+pub mod texts;
+
+use askama::Template;
+
+use self::texts::Texts;
+
+/// What every hosted page has around it.
+pub struct Frame<'a> {
+    /// The texts of the language of the page.
+    pub t: &'static Texts,
+    /// The name of the tenant.
+    pub tenant: &'a str,
+    /// Where its logo is.
+    pub logo: Option<&'a str>,
+    /// The path of `hosted.css`.
+    pub style: &'a str,
+    /// The path of the stylesheet of the tenant ([`brand::stylesheet`]).
+    pub brand: Option<&'a str>,
+}
+
+/// Asks for user name and password.
+#[derive(Template)]
+#[template(path = "hosted/sign_in.html")]
+pub struct SignInPage<'a> {
+    /// What is around it.
+    pub frame: Frame<'a>,
+    /// The name of the application that the user signs in to.
+    pub application: &'a str,
+    /// Where the form goes.
+    pub action: &'a str,
+    /// The request that waits, sealed.
+    pub request: &'a str,
+    /// The user name that was sent, or that the application expects.
+    pub username: &'a str,
+    /// Why the last attempt failed.
+    pub fault: Option<SignInFault>,
+    /// Why the page is here again.
+    pub notice: Option<Notice>,
+}
+
+impl SignInPage<'_> {
+    /// Whether writing begins in the field of the user name, or else in the one of the password.
+    fn begins_with_username(&self) -> bool {
+        self.username.is_empty() && !matches!(self.fault, Some(SignInFault::MissingPassword))
+    }
+}
+
+/// Why somebody is not signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignInFault {
+    /// User name or password; which of them is not said.
+    Wrong,
+    /// Too many attempts: the next one is taken after so many seconds.
+    Wait(u64),
+    /// The tenant wants addresses to be confirmed first.
+    EmailNotVerified,
+    /// The tenant is suspended.
+    Suspended,
+    /// Too many passwords wait to be checked.
+    Busy,
+    /// The user has as many sessions as the tenant allows.
+    LimitReached,
+    /// The field was empty.
+    MissingUsername,
+    /// The field was empty.
+    MissingPassword,
+    /// The database does not answer.
+    Unavailable,
+}
+
+impl SignInFault {
+    /// What happened, and what can be done.
+    fn words(self, t: &Texts) -> [String; 2] {
+        let words = match self {
+            Self::Wait(seconds) => return [t.too_many_attempts.to_owned(), t.wait(seconds)],
+            Self::Wrong => t.wrong,
+            Self::EmailNotVerified => t.email_not_verified,
+            Self::Suspended => t.sign_in_suspended,
+            Self::Busy => t.busy,
+            Self::LimitReached => t.limit_reached,
+            Self::MissingUsername => [t.missing_username, ""],
+            Self::MissingPassword => [t.missing_password, ""],
+            Self::Unavailable => t.unavailable,
+        };
+        words.map(str::to_owned)
+    }
+
+    /// Whether it is said beside one field, and not above all of them.
+    fn is_of_a_field(self) -> bool {
+        matches!(self, Self::MissingUsername | Self::MissingPassword)
+    }
+
+    fn is_of_username(self) -> bool {
+        matches!(self, Self::Wrong | Self::MissingUsername)
+    }
+
+    fn is_of_password(self) -> bool {
+        matches!(self, Self::Wrong | Self::MissingPassword)
+    }
+}
+
+/// Why a form led back to its own page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// The page was older than a request may wait.
+    TooOld,
+    /// The page was made for another browser, or the cookie of this one is gone.
+    OtherBrowser,
+}
+
+impl Notice {
+    fn words(self, t: &Texts) -> &'static str {
+        match self {
+            Self::TooOld => t.page_too_old,
+            Self::OtherBrowser => t.other_browser,
+        }
+    }
+}
+
+/// Asks who goes on: who is signed in (`answer=continue`), or somebody else (`answer=another`).
+#[derive(Template)]
+#[template(path = "hosted/select_account.html")]
+pub struct SelectAccountPage<'a> {
+    /// What is around it.
+    pub frame: Frame<'a>,
+    /// The name of the application.
+    pub application: &'a str,
+    /// Where the form goes.
+    pub action: &'a str,
+    /// The request that waits, sealed.
+    pub request: &'a str,
+    /// The name of who is signed in.
+    pub name: &'a str,
+    /// The address of who is signed in.
+    pub email: &'a str,
+}
+
+/// Asks whether an application may have what it asks for: `answer` is `allow`, `refuse`, or `another` for somebody who
+/// is not who is signed in.
+#[derive(Template)]
+#[template(path = "hosted/consent.html")]
+pub struct ConsentPage<'a> {
+    /// What is around it.
+    pub frame: Frame<'a>,
+    /// The name of the application.
+    pub application: &'a str,
+    /// Its website.
+    pub client_uri: Option<&'a str>,
+    /// Its privacy policy.
+    pub policy_uri: Option<&'a str>,
+    /// Its terms.
+    pub tos_uri: Option<&'a str>,
+    /// The host that the answer goes to, or the scheme, where that is what names the application.
+    pub redirect_host: &'a str,
+    /// The name of who is signed in.
+    pub name: &'a str,
+    /// The address of who is signed in.
+    pub email: &'a str,
+    /// What is asked for; empty where that is nothing but who somebody is.
+    pub scopes: Vec<ScopeLine<'a>>,
+    /// The API that it is asked for.
+    pub resource: Option<&'a str>,
+    /// Where the form goes.
+    pub action: &'a str,
+    /// The request that waits, sealed.
+    pub request: &'a str,
+}
+
+impl ConsentPage<'_> {
+    fn says_more(&self) -> bool {
+        [self.client_uri, self.policy_uri, self.tos_uri].iter().any(Option::is_some)
+    }
+}
+
+/// A scope in words ([`Texts::scope`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScopeLine<'a> {
+    /// What it allows.
+    pub title: &'a str,
+    /// What that includes.
+    pub detail: Option<&'a str>,
+}
+
+/// Says what happened where there is nowhere to go back to.
+#[derive(Template)]
+#[template(path = "hosted/error.html")]
+pub struct ErrorPage<'a> {
+    /// What is around it.
+    pub frame: Frame<'a>,
+    /// What happened, a text of [`Texts`].
+    pub what: &'a str,
+    /// The id of the HTTP request, by which the logs are found.
+    pub request_id: &'a str,
+}
+
+/// Carries an answer to the application in a form.
+#[derive(Template)]
+#[template(path = "hosted/form_post.html")]
+pub struct FormPostPage<'a> {
+    /// The texts of the language of the page.
+    pub t: &'static Texts,
+    /// The path of `hosted.css`.
+    pub style: &'a str,
+    /// Where the form goes.
+    pub action: &'a str,
+    /// Names and values.
+    pub fields: Vec<(&'a str, &'a str)>,
+    /// `form-post.js`, as it is: the policy of the page names its hash.
+    pub script: &'a str,
+}
+
+/// Asks whether somebody wants to sign out.
+#[derive(Template)]
+#[template(path = "hosted/sign_out.html")]
+pub struct SignOutPage<'a> {
+    /// What is around it.
+    pub frame: Frame<'a>,
+    /// Where the form goes.
+    pub action: &'a str,
+    /// The request that waits, sealed.
+    pub request: &'a str,
+    /// The name of who is signed in.
+    pub name: &'a str,
+}
+
+/// Says that nobody is signed in any more.
+#[derive(Template)]
+#[template(path = "hosted/signed_out.html")]
+pub struct SignedOutPage<'a> {
+    /// What is around it.
+    pub frame: Frame<'a>,
+}
+
+/// What stands for a name where there is no picture: its first letter or digit, else its first visible character.
+fn initial(name: &str) -> String {
+    let letter = name.chars().find(|c| c.is_alphanumeric());
+    let visible = || name.chars().find(|c| !c.is_whitespace() && !c.is_control());
+    letter.or_else(visible).map(|c| c.to_uppercase().collect()).unwrap_or_default()
+}

@@ -1,0 +1,334 @@
+//! A request that somebody answers in a browser: what is shown, and where the browser goes on.
+
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header::RETRY_AFTER},
+};
+use gatehouse_domain::{
+    application::{Application, ResourceScope},
+    oauth::{Answered, AuthorizationRequest, Before, Destination, ErrorCode, Params, RequestFault, Step, Unanswerable},
+    secret::Secret,
+    session::Session,
+    user::User,
+};
+
+use crate::{
+    app::{
+        App,
+        directory::tenants::TenantFacts,
+        oauth::{
+            authorization::{Asked, NotAsked},
+            sign_out::AskedToSignOut,
+        },
+        request::client::{ISSUER_PATH, RequestMeta},
+    },
+    http::{
+        credential::SESSIONS_MAX,
+        hosted::{
+            ConsentPage, ErrorPage, Frame, Notice, SelectAccountPage, SignInFault, SignInPage, SignOutPage,
+            SignedOutPage, texts,
+        },
+        oauth::{
+            STYLE,
+            respond::{self, Policy},
+            visit::{Visit, suffix},
+        },
+        problem::Failure,
+    },
+};
+
+/// A request that somebody answers.
+pub(super) struct Interaction<'a> {
+    pub(super) facts: &'a TenantFacts,
+    pub(super) app: &'a App,
+    pub(super) visit: &'a Visit,
+    pub(super) meta: &'a RequestMeta,
+    pub(super) params: &'a Params,
+    t: &'static texts::Texts,
+    brand: Option<String>,
+}
+
+/// Who is signed in.
+pub(super) struct SignedInUser {
+    pub(super) session: Session,
+    pub(super) user: User,
+}
+
+impl<'a> Interaction<'a> {
+    pub(super) fn new(
+        facts: &'a TenantFacts,
+        app: &'a App,
+        visit: &'a Visit,
+        meta: &'a RequestMeta,
+        params: &'a Params,
+    ) -> Self {
+        let t = texts::choose(params.get("ui_locales"), visit.languages.as_deref());
+        let has_colour = facts.tenant.branding.primary_color.is_some();
+        let brand = has_colour.then(|| format!("{ISSUER_PATH}{}/oauth/brand.css", facts.tenant.slug));
+        Self { facts, app, visit, meta, params, t, brand }
+    }
+
+    fn frame(&self) -> Frame<'_> {
+        Frame {
+            t: self.t,
+            tenant: self.facts.tenant.name.as_str(),
+            logo: self.logo(),
+            style: STYLE,
+            brand: self.brand.as_deref(),
+        }
+    }
+
+    fn logo(&self) -> Option<&str> {
+        self.facts.tenant.branding.logo_url.as_ref().map(|url| url.as_str())
+    }
+
+    fn action(&self, name: &str) -> String {
+        format!("{ISSUER_PATH}{}/oauth/{name}", self.facts.tenant.slug)
+    }
+
+    fn policy(&self, asked: Option<&'a Asked>) -> Policy<'_> {
+        Policy {
+            logo: self.logo(),
+            leads_to: asked.map(|asked| asked.request.destination.redirect_uri.as_str()),
+            keeps_opener: asked.is_some_and(|asked| asked.application.metadata.opens_popup)
+                || self.params.get("display") == Some("popup"),
+        }
+    }
+
+    fn page(
+        &self,
+        template: &impl askama::Template,
+        status: StatusCode,
+        asked: Option<&'a Asked>,
+    ) -> Result<HttpResponse, Failure> {
+        self.with_policy(template, status, &self.policy(asked))
+    }
+
+    fn with_policy(
+        &self,
+        template: &impl askama::Template,
+        status: StatusCode,
+        policy: &Policy<'_>,
+    ) -> Result<HttpResponse, Failure> {
+        let mut response = respond::page(template, status, policy)?;
+        self.visit.browser.introduce(response.headers_mut());
+        Ok(response)
+    }
+
+    /// Goes on with a request: asks what there is to be asked, or answers.
+    pub(super) async fn go_on(
+        &self,
+        asked: &'a Asked,
+        user: Option<&SignedInUser>,
+        answered: &Answered,
+        notice: Option<Notice>,
+    ) -> Result<HttpResponse, Failure> {
+        let before = answered.before.unwrap_or_else(|| Before::of(user.map(|user| &user.session)));
+        let shown = &Answered { before: Some(before), ..*answered };
+        let is_another = |user: &&SignedInUser| asked.expected.is_some_and(|expected| expected != user.user.id);
+        let user = match user.filter(is_another) {
+            Some(another) if answered.has_signed_in(&another.session) => {
+                let fault =
+                    RequestFault::new(ErrorCode::LoginRequired, "another user signed in than id_token_hint names");
+                return self.refuse(&asked.request.destination, fault);
+            }
+            Some(_) => None,
+            None => user,
+        };
+        let session = user.map(|user| &user.session);
+        let step = asked.request.next(&asked.application, session, answered, self.app.env().now());
+        match (step, user) {
+            (Step::SignIn, _) => self.sign_in(asked, shown, "", None, notice),
+            (Step::SelectAccount, Some(user)) => self.select_account(asked, user, shown),
+            (Step::Consent, Some(user)) => self.consent(asked, user, shown),
+            (Step::Grant, Some(user)) => {
+                let code = self.app.authorization().grant(asked, &user.session, self.meta).await?;
+                self.answer(&asked.request.destination, &[("code", code.expose())])
+            }
+            (Step::Refuse(fault), _) => self.refuse(&asked.request.destination, fault),
+            (Step::SelectAccount | Step::Consent | Step::Grant, None) => self.sign_in(asked, shown, "", None, notice),
+        }
+    }
+
+    /// Sends the browser on with an error.
+    pub(super) fn refuse(&self, to: &Destination, fault: RequestFault) -> Result<HttpResponse, Failure> {
+        let error = [("error", fault.error.as_str()), ("error_description", fault.description)];
+        self.answer(to, &error)
+    }
+
+    fn answer(&self, to: &Destination, parameters: &[(&str, &str)]) -> Result<HttpResponse, Failure> {
+        respond::answer(to, parameters, &self.meta.issuer(&self.facts.tenant.slug), self.t)
+    }
+
+    /// The page that asks for user name and password.
+    pub(super) fn sign_in(
+        &self,
+        asked: &'a Asked,
+        answered: &Answered,
+        username: &str,
+        fault: Option<SignInFault>,
+        notice: Option<Notice>,
+    ) -> Result<HttpResponse, Failure> {
+        let request =
+            self.app.authorization().seal(self.facts, self.params, self.visit.browser.id(), answered, None, None)?;
+        let hint = asked.request.login_hint.as_deref().unwrap_or_default();
+        let (status, wait) = match fault {
+            None => (StatusCode::OK, None),
+            Some(SignInFault::Wait(seconds)) => (StatusCode::TOO_MANY_REQUESTS, Some(seconds)),
+            Some(SignInFault::Busy) => (StatusCode::SERVICE_UNAVAILABLE, Some(1)),
+            Some(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
+        };
+        let page = SignInPage {
+            frame: self.frame(),
+            application: asked.application.name.as_str(),
+            action: &self.action("sign-in"),
+            request: &request,
+            username: if username.is_empty() { hint } else { username },
+            fault,
+            notice,
+        };
+        let mut response = self.page(&page, status, Some(asked))?;
+        if let Some(seconds) = wait {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        Ok(response)
+    }
+
+    fn select_account(
+        &self,
+        asked: &'a Asked,
+        SignedInUser { session, user }: &SignedInUser,
+        answered: &Answered,
+    ) -> Result<HttpResponse, Failure> {
+        let page = SelectAccountPage {
+            frame: self.frame(),
+            application: asked.application.name.as_str(),
+            action: &self.action("select-account"),
+            request: &self.sealed(answered, session, Some(&asked.request))?,
+            name: name(user),
+            email: user.email.as_str(),
+        };
+        self.page(&page, StatusCode::OK, Some(asked))
+    }
+
+    fn consent(
+        &self,
+        asked: &'a Asked,
+        SignedInUser { session, user }: &SignedInUser,
+        answered: &Answered,
+    ) -> Result<HttpResponse, Failure> {
+        let Application { metadata, name: application, .. } = &*asked.application;
+        let of_api = asked.api.as_deref().map_or(&[][..], |api| &api.metadata.resource_scopes);
+        let description = |name: &str| {
+            let scope = of_api.iter().find(|ResourceScope { name: known, .. }| known.as_str() == name);
+            scope.and_then(|scope| scope.description.as_ref()).map(|text| text.as_str())
+        };
+        let uri = &asked.request.destination.redirect_uri;
+        let host = url::Url::parse(uri).ok().and_then(|url| url.host_str().map(str::to_owned));
+        let scheme = || uri.split(':').next().unwrap_or_default().to_owned();
+        let page = ConsentPage {
+            frame: self.frame(),
+            application: application.as_str(),
+            client_uri: metadata.client_uri.as_ref().map(|uri| uri.as_str()),
+            policy_uri: metadata.policy_uri.as_ref().map(|uri| uri.as_str()),
+            tos_uri: metadata.tos_uri.as_ref().map(|uri| uri.as_str()),
+            redirect_host: &host.filter(|host| !host.is_empty()).unwrap_or_else(scheme),
+            name: name(user),
+            email: user.email.as_str(),
+            scopes: asked.request.scopes.names().filter_map(|name| self.t.scope(name, description(name))).collect(),
+            resource: asked.request.resource.as_deref(),
+            action: &self.action("consent"),
+            request: &self.sealed(answered, session, Some(&asked.request))?,
+        };
+        self.page(&page, StatusCode::OK, Some(asked))
+    }
+
+    fn sealed(
+        &self,
+        answered: &Answered,
+        session: &Session,
+        request: Option<&AuthorizationRequest>,
+    ) -> Result<String, Failure> {
+        let (params, browser) = (self.params, self.visit.browser.id());
+        Ok(self.app.authorization().seal(self.facts, params, browser, answered, Some(session.id), request)?)
+    }
+
+    /// Has the browser keep what opens a session.
+    pub(super) fn keep(&self, response: &mut HttpResponse, session: &Session, cookie: &Secret<String>) {
+        let (headers, own) = (response.headers_mut(), suffix(self.facts));
+        let left = session.max_expires_at.since(self.app.env().now());
+        self.visit.set(headers, &own, cookie.expose(), left.as_secs());
+        // Browsers send first what they have kept longest.
+        let mut others: Vec<_> =
+            self.visit.sessions.iter().map(|(tenant, _)| tenant).filter(|it| **it != own).collect();
+        others.dedup();
+        for oldest in others.iter().take((others.len() + 1).saturating_sub(SESSIONS_MAX)) {
+            self.visit.set(headers, oldest, "", 0);
+        }
+    }
+
+    /// What is answered where a request cannot be granted whoever asks.
+    pub(super) fn not_asked(&self, why: NotAsked) -> Result<HttpResponse, Failure> {
+        match why {
+            NotAsked::Told(to, fault) => self.refuse(&to, fault),
+            NotAsked::App(error) => Err(error.into()),
+            NotAsked::Unanswerable(why) => {
+                let what = match why {
+                    Unanswerable::ApplicationUnknown => self.t.unknown_application,
+                    Unanswerable::ApplicationSuspended => self.t.application_suspended,
+                    Unanswerable::RedirectMissing => self.t.missing_redirect_uri,
+                    Unanswerable::RedirectUnknown => self.t.unregistered_redirect_uri,
+                    Unanswerable::Repeated => self.t.repeated_parameter,
+                };
+                self.error(StatusCode::BAD_REQUEST, what)
+            }
+        }
+    }
+
+    /// Has the browser keep nothing of the tenant any more.
+    pub(super) fn forget(&self, response: &mut HttpResponse) {
+        self.visit.set(response.headers_mut(), &suffix(self.facts), "", 0);
+    }
+
+    /// The page that asks whether somebody wants to sign out.
+    pub(super) fn sign_out(
+        &self,
+        SignedInUser { session, user }: &SignedInUser,
+        asked: &AskedToSignOut,
+    ) -> Result<HttpResponse, Failure> {
+        let page = SignOutPage {
+            frame: self.frame(),
+            action: &self.action("sign-out"),
+            request: &self.sealed(&Answered::default(), session, None)?,
+            name: name(user),
+        };
+        let leads_to = asked.to.as_ref().map(|(uri, _)| uri.as_str());
+        let policy = Policy { logo: self.logo(), leads_to, keeps_opener: false };
+        self.with_policy(&page, StatusCode::OK, &policy)
+    }
+
+    /// The page that says that nobody is signed in any more.
+    pub(super) fn signed_out(&self) -> Result<HttpResponse, Failure> {
+        self.page(&SignedOutPage { frame: self.frame() }, StatusCode::OK, None)
+    }
+
+    /// Nobody signs in where the tenant or its partner is suspended.
+    pub(super) fn suspended(&self) -> Result<HttpResponse, Failure> {
+        self.error(StatusCode::FORBIDDEN, self.t.tenant_suspended)
+    }
+
+    /// The page was none of ours, or is too old to say which request it was for.
+    pub(super) fn lost(&self) -> Result<HttpResponse, Failure> {
+        self.error(StatusCode::BAD_REQUEST, self.t.request_too_old)
+    }
+
+    fn error(&self, status: StatusCode, what: &str) -> Result<HttpResponse, Failure> {
+        let page = ErrorPage { frame: self.frame(), what, request_id: &self.visit.request_id };
+        self.page(&page, status, None)
+    }
+}
+
+/// How somebody is addressed.
+fn name(user: &User) -> &str {
+    user.display_name.as_ref().map_or(user.username.as_str(), |name| name.as_str())
+}

@@ -1,0 +1,84 @@
+//! What signing in to applications costs, in statements. Transaction control is not counted.
+
+use std::cell::RefCell;
+
+use serde_json::json;
+
+use crate::harness::{
+    Answer, Browser, World, api_tests,
+    oauth::{App, Site, code, text},
+};
+
+/// The statements of a few requests in a row, the least of them: what is remembered is forgotten within a second.
+async fn least(world: &World, status: u16, mut request: impl AsyncFnMut() -> Answer) -> u64 {
+    let mut least = u64::MAX;
+    for _ in 0..4 {
+        let before = world.app.db().statements().0;
+        let answer = request().await;
+        least = least.min(world.app.db().statements().0 - before);
+        answer.expect(status);
+    }
+    least
+}
+
+async fn codes(site: &Site, browser: &Browser, app: &App) -> RefCell<Vec<String>> {
+    let mut codes = Vec::new();
+    for _ in 0..4 {
+        codes.push(code(&browser.get(&site.request(app, &[])).await));
+    }
+    RefCell::new(codes)
+}
+
+api_tests! {
+    async fn warm_user_info_and_page_of_a_sign_in_cost_no_statement(world) {
+        let site = Site::new(&world).await;
+        let (app, browser) = (site.app(json!({})).await, Browser::new(&world));
+        let tokens = site.tokens(&browser, &app, &[]).await;
+        assert_eq!(least(&world, 200, async || site.user_info(text(&tokens, "access_token")).await).await, 0);
+        let stranger = Browser::new(&world);
+        assert_eq!(least(&world, 200, async || stranger.get(&site.request(&app, &[])).await).await, 0);
+    }
+
+    async fn code_from_a_session_takes_four_statements_at_most(world) {
+        let site = Site::new(&world).await;
+        let (app, browser) = (site.app(json!({})).await, Browser::new(&world));
+        site.tokens(&browser, &app, &[]).await;
+        assert_eq!(least(&world, 303, async || browser.get(&site.request(&app, &[])).await).await, 3);
+    }
+
+    async fn sign_in_by_page_with_its_code_takes_eight_statements_and_one_hash(world) {
+        let site = Site::new(&world).await;
+        let app = site.app(json!({})).await;
+        let hashes = world.app.hashing().0;
+        let count = least(&world, 303, async || {
+            let browser = Browser::new(&world);
+            let page = browser.get(&site.request(&app, &[])).await.expect(200);
+            site.submit(&browser, &page).await
+        });
+        assert!(count.await <= 8);
+        assert_eq!(world.app.hashing().0 - hashes, 4);
+    }
+
+    async fn exchange_of_a_code_takes_five_statements_and_a_refresh_three(world) {
+        let site = Site::new(&world).await;
+        let (app, browser) = (site.app(json!({})).await, Browser::new(&world));
+        let last = RefCell::new(site.tokens(&browser, &app, &[]).await);
+        let codes = codes(&site, &browser, &app).await;
+        let exchange = async || {
+            let code = codes.borrow_mut().pop().unwrap();
+            let answer = site.exchange(&app, &code).await;
+            *last.borrow_mut() = answer.json();
+            answer
+        };
+        assert!(least(&world, 200, exchange).await <= 5);
+        let refresh = async || {
+            // Of each minute one refresh is recorded: the dearest.
+            world.clock.advance(std::time::Duration::from_secs(61));
+            let token = text(&last.borrow(), "refresh_token").to_owned();
+            let answer = site.refresh(&app, &token).await;
+            *last.borrow_mut() = answer.json();
+            answer
+        };
+        assert!(least(&world, 200, refresh).await <= 3);
+    }
+}
