@@ -8,6 +8,13 @@ use crate::harness::api_tests;
 /// Makes the tables as they were, with what is in them.
 const BEFORE: &str = "
 CREATE TABLE old_applications AS SELECT id, tenant_id, partner_id, name, created_at FROM applications;
+DROP TABLE token_families;
+DROP TABLE authorization_codes;
+DROP TABLE application_origins;
+DROP INDEX uq_sessions_cookie;
+ALTER TABLE sessions DROP COLUMN kind;
+ALTER TABLE sessions DROP COLUMN cookie_digest;
+ALTER TABLE sessions DROP COLUMN authenticated_at;
 DROP TABLE application_terms;
 DROP TABLE application_resources;
 DROP TABLE session_applications;
@@ -35,7 +42,8 @@ INSERT INTO applications (id, tenant_id, partner_id, name, created_at) SELECT id
 INSERT INTO session_applications (tenant_id, session_id, application_id, accessed_at)
     SELECT s.tenant_id, s.id, a.id, s.created_at FROM sessions s JOIN applications a ON a.tenant_id = s.tenant_id;
 DROP TABLE old_applications;
-DELETE FROM seaql_migrations WHERE version = 'm20261130_000150_register_applications';
+DELETE FROM seaql_migrations
+    WHERE version IN ('m20261130_000150_register_applications', 'm20261130_000160_create_token_families');
 ";
 
 api_tests! {
