@@ -21,7 +21,7 @@ pub enum Credential<'r> {
     /// An access token.
     Bearer(Bearer<'r>),
     /// The cookies by which a browser keeps its sessions.
-    Cookie(SessionCookies<'r>),
+    Cookie(SessionCookies),
     /// The id and the secret of an application.
     Client(ClientSecret),
     /// None is needed: the request was made in this process, by the command line.
@@ -123,32 +123,49 @@ pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
 
 /// The most sessions that a browser keeps.
 pub const SESSIONS_MAX: usize = 20;
+/// The name of such a cookie, without what https adds and without the tenant.
+const SESSION_COOKIE: &str = "gh-s-";
 
-/// The cookies by which a browser keeps its sessions, one for each tenant: `gh-s-` and the tenant's id without its prefix.
-pub struct SessionCookies<'r>(Vec<(&'r str, &'r str)>);
+/// The name of the cookie by which a browser keeps its session of a tenant: `suffix` is the tenant's id without its prefix.
+#[must_use]
+pub fn session_cookie_name(suffix: &str, is_https: bool) -> String {
+    format!("{}{suffix}", cookie_name(SESSION_COOKIE, is_https))
+}
 
-impl fmt::Debug for SessionCookies<'_> {
+/// The cookies by which a browser keeps its sessions, one for each tenant.
+pub struct SessionCookies(Vec<(String, String)>);
+
+impl fmt::Debug for SessionCookies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SessionCookies(…)")
     }
 }
 
-impl<'r> SessionCookies<'r> {
+impl SessionCookies {
     /// The cookies in the headers.
     #[must_use]
-    pub fn of(headers: &'r HeaderMap, is_https: bool) -> Option<Self> {
-        let prefix = cookie_name("gh-s-", is_https);
-        let ours = |(name, value): (&'r str, &'r str)| Some((name.strip_prefix(&*prefix)?, value));
-        let found: Vec<_> = cookies(headers).filter_map(ours).take(SESSIONS_MAX + 1).collect();
-        // With more than a browser keeps, a second cookie of a tenant could be among those that are not looked at.
-        (1..=SESSIONS_MAX).contains(&found.len()).then_some(Self(found))
+    pub fn of(headers: &HeaderMap, is_https: bool) -> Self {
+        let prefix = cookie_name(SESSION_COOKIE, is_https);
+        let ours = |(name, value): (&str, &str)| Some((name.strip_prefix(&*prefix)?.to_owned(), value.to_owned()));
+        Self(cookies(headers).filter_map(ours).collect())
     }
 
     /// The cookie of a tenant. Of two, somebody else may have set one: neither counts.
     #[must_use]
-    pub fn of_tenant(&self, suffix: &str) -> Option<&'r str> {
-        let mut values = self.0.iter().filter(|(tenant, _)| *tenant == suffix).map(|(_, value)| *value);
+    pub fn of_tenant(&self, suffix: &str) -> Option<&str> {
+        let mut values = self.0.iter().filter(|(tenant, _)| *tenant == suffix).map(|(_, value)| value.as_str());
         values.next().filter(|_| values.next().is_none())
+    }
+
+    /// The tenants that it has cookies of, by their suffixes, in the order in which the browser sends them.
+    pub fn tenants(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(tenant, _)| tenant.as_str())
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -197,9 +214,9 @@ mod tests {
     #[test]
     fn browser_keeps_a_session_for_each_tenant() {
         let headers = headers(COOKIE, &["__Host-gh-s-a=1; gh-s-a=2; other=3", "__Host-gh-s-b=4; __Host-gh-s-b=5"]);
-        let (https, http) = (SessionCookies::of(&headers, true).unwrap(), SessionCookies::of(&headers, false).unwrap());
+        let (https, http) = (SessionCookies::of(&headers, true), SessionCookies::of(&headers, false));
         assert_eq!((https.of_tenant("a"), http.of_tenant("a")), (Some("1"), Some("2")));
         assert_eq!((https.of_tenant("b"), https.of_tenant("c")), (None, None), "two of one name, or none");
-        assert!(SessionCookies::of(&HeaderMap::new(), true).is_none());
+        assert!(SessionCookies::of(&HeaderMap::new(), true).is_empty());
     }
 }

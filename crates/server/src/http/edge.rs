@@ -245,7 +245,7 @@ impl Edge {
             Ok(None) => Ok(Auth::Anonymous),
             _ if !features.secured => Ok(Auth::Anonymous),
             Ok(Some(Credential::Bearer(token))) => self.authenticate(&token).await,
-            // There are neither sessions of browsers nor applications yet.
+            // These open pages and the endpoints of applications, which look at them themselves, and nothing else.
             Ok(Some(Credential::Cookie(_) | Credential::Client(_))) | Err(_) => Ok(Auth::Invalid),
         }
     }

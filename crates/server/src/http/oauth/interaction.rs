@@ -259,8 +259,7 @@ impl<'a> Interaction<'a> {
         let left = session.max_expires_at.since(self.app.env().now());
         self.visit.set(headers, &own, cookie.expose(), left.as_secs());
         // Browsers send first what they have kept longest.
-        let mut others: Vec<_> =
-            self.visit.sessions.iter().map(|(tenant, _)| tenant).filter(|it| **it != own).collect();
+        let mut others: Vec<_> = self.visit.sessions.tenants().filter(|tenant| *tenant != own).collect();
         others.dedup();
         for oldest in others.iter().take((others.len() + 1).saturating_sub(SESSIONS_MAX)) {
             self.visit.set(headers, oldest, "", 0);

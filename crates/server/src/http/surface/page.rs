@@ -59,7 +59,8 @@ fn is_html(element: &str) -> bool {
 
 impl Surface for Pages {
     fn credential<'r>(&self, headers: &'r HeaderMap, is_https: bool) -> Result<Option<Credential<'r>>, Unreadable> {
-        Ok(SessionCookies::of(headers, is_https).map(Credential::Cookie))
+        let cookies = SessionCookies::of(headers, is_https);
+        Ok((!cookies.is_empty()).then_some(Credential::Cookie(cookies)))
     }
 
     fn render(&self, failure: &Failure, request_id: &str) -> HttpResponse {
