@@ -278,11 +278,21 @@ proptest! {
             ada.clone().update(patch, true, &roles, &caller, NOW).is_ok(),
             ada.delete(&roles, &caller, NOW).is_ok(),
         ];
-        // At the door of one tenant only what is held there counts.
+        // Whoever administers partners acts in all of them, others in one tenant: what is held elsewhere does not count.
         let (actor, theirs) = (Arc::new(graph.actor(user(who))), graph.holding(user(who)));
-        let may = |area: Area| authorize::<WriteUsers>(&actor, &area).is_ok();
-        let door = [0, 1, 2].map(tenant).into_iter().find(|tenant| may(Area::Tenant(*tenant)));
-        let counts = |at: Anchor| may(Area::Directory) || door.is_some_and(|door| at == Anchor::Tenant(door.id));
+        let writes = |at: Anchor| theirs.contains(&(at, "users:write".to_owned(), false));
+        let directory = authorize::<WriteUsers>(&actor, &Area::Directory).is_ok();
+        let may = |tenant: &TenantRef| authorize::<WriteUsers>(&actor, &Area::Tenant(*tenant)).is_ok();
+        let door = [0, 1, 2].map(tenant).into_iter().find(may).map(|tenant| tenant.id);
+        let counts = |at: Anchor| match at {
+            _ if directory && writes(Anchor::Platform) => true,
+            Anchor::Platform => directory,
+            Anchor::Partner(_) => directory && writes(at),
+            Anchor::Tenant(id) if directory => {
+                [0, 1, 2].map(tenant).iter().any(|tenant| tenant.id == id && writes(Anchor::Partner(tenant.partner_id)))
+            }
+            Anchor::Tenant(id) => door == Some(id),
+        };
         let outranks = graph.holding(user(whom)).iter().filter(|held| !held.2).all(|held| counts(held.0) && theirs.contains(held));
         prop_assert_eq!(done, [outranks; 2]);
     }
