@@ -18,15 +18,16 @@ pub use uri::{Origin, RedirectUri, ResourceUri};
 
 use crate::{
     audit::{Action, Fields, Resource, ResourceKind},
-    authz::{Authority, Denied, Right, TenantRef},
+    authz::{Actor, ApplicationActor, Authority, By, ByWhom, Denied, PermissionSet, Right, TenantRef},
     change::Changed,
     id::{ApplicationId, PartnerId, TenantId},
+    issue::Parse,
     partner::Status,
     role::Anchor,
     search::Searchable,
     secret::TokenHash,
     text::Name,
-    time::Timestamp,
+    time::{MINUTE, Timestamp},
     word::words,
 };
 
@@ -80,6 +81,25 @@ impl Owner {
         match self {
             Self::Platform | Self::Partner(_) => None,
             Self::Tenant(tenant) => Some(tenant.id),
+        }
+    }
+
+    /// Whether its applications can be used in a tenant.
+    #[must_use]
+    pub fn is_at(self, tenant: TenantRef) -> bool {
+        match self {
+            Self::Platform => false,
+            Self::Partner(partner) => partner == tenant.partner_id,
+            Self::Tenant(owner) => owner.id == tenant.id,
+        }
+    }
+
+    /// As what its applications act, in the words of the audit trail.
+    const fn acting_as(self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::Partner(_) => "partner",
+            Self::Tenant(_) => "tenant",
         }
     }
 
@@ -170,6 +190,56 @@ impl Application {
     /// that too.
     fn right(&self) -> Right {
         Right { anchor: self.owner.anchor(), permissions: self.metadata.permissions(), expires_at: None }
+    }
+
+    /// The URI that it is an API by, in the spelling that it was registered with.
+    #[must_use]
+    pub fn resource_uri(&self, asked: &str) -> Option<&ResourceUri> {
+        let asked = ResourceUri::parse(asked).ok()?.key();
+        self.metadata.resource_uris.iter().find(|uri| uri.key() == asked)
+    }
+
+    /// Whether it may ask for an API of others.
+    #[must_use]
+    pub fn may_ask_for(&self, resource: &str) -> bool {
+        let Ok(asked) = ResourceUri::parse(resource) else { return false };
+        self.metadata.allowed_resources.iter().any(|uri| uri.key() == asked.key())
+    }
+
+    /// The application, as what changes that it makes are attributed to.
+    #[must_use]
+    pub const fn by(&self) -> By {
+        By { whom: ByWhom::Application(self.id), acting_as: self.owner.acting_as() }
+    }
+
+    /// The application in its own name, with a token of the issuer of a tenant and what this opens. A scope that the
+    /// application is not registered with any more opens nothing.
+    #[must_use]
+    pub fn actor(&self, tenant: TenantRef, permissions: &PermissionSet) -> Actor {
+        let right = Right {
+            anchor: Anchor::Tenant(tenant.id),
+            permissions: permissions.and(&self.metadata.permissions()),
+            expires_at: None,
+        };
+        Actor::Application(ApplicationActor {
+            application_id: self.id,
+            level: self.owner.acting_as(),
+            tenant,
+            rights: vec![right],
+        })
+    }
+
+    /// It gets a token in its own name. Nothing is to be recorded within a minute of the last time.
+    #[must_use]
+    pub fn use_itself(self, tenant: TenantRef, scope: &str, now: Timestamp) -> Option<Changed<Self>> {
+        if self.last_used_at.is_some_and(|at| now.since(at) < MINUTE && at <= now) {
+            return None;
+        }
+        let resource = Resource::of(ResourceKind::Application, self.id.uuid()).in_tenant(tenant.partner_id, tenant.id);
+        let (by, mut fields) = (self.by(), Fields::default());
+        fields.set("scope", scope);
+        let next = Self { last_used_at: Some(now), ..self };
+        Some(Changed::new(next, Action::ApplicationTokenIssued, resource, &by).with(fields))
     }
 
     fn changed(self, action: Action, fields: Fields, caller: &Authority) -> Changed<Self> {

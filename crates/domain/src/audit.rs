@@ -32,6 +32,8 @@ words! {
         ApplicationSecretRotated = "application.secret_rotated",
         /// An application was suspended; nothing of it works meanwhile.
         ApplicationSuspended = "application.suspended",
+        /// An application got a token in its own name. Of each application at most one a minute is recorded.
+        ApplicationTokenIssued = "application.token_issued",
         /// An application was changed.
         ApplicationUpdated = "application.updated",
         /// Events were removed after their retention.
@@ -117,6 +119,8 @@ words! {
         TenantTransferred = "tenant.transferred",
         /// A tenant was changed.
         TenantUpdated = "tenant.updated",
+        /// An access token was taken back by the application that got it.
+        TokenRevoked = "token.revoked",
         /// An authorization code was used twice; the tokens that it was exchanged for ended.
         TokenFamilyCodeReplayed = "token_family.code_replayed",
         /// An authorization code was exchanged for tokens.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::{
     audit::{Action, Fields, Resource, ResourceKind},
-    authz::{By, ByWhom, TenantRef},
+    authz::{Actor, ActorId, By, Grant, Permission, PermissionSet, TenantRef},
     change::Changed,
-    id::{JobId, SessionId, UserId},
+    id::{ApplicationId, JobId, SessionId, UserId},
     time::{DAY, Timestamp},
     word::words,
 };
@@ -86,13 +86,48 @@ impl Counts {
     }
 }
 
-/// Who asked for an import.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asker {
-    /// The user; none where the reader is not shown who it was. Nobody acts in such a name.
-    pub user_id: Option<UserId>,
-    /// The session that the user acted through.
-    pub session_id: SessionId,
+/// Who asked for an import, and with what it goes on when they are not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asker {
+    /// A user.
+    User {
+        /// The user; none where the reader is not shown who it was. Nobody acts in such a name.
+        user_id: Option<UserId>,
+        /// The session that the user acted through.
+        session_id: SessionId,
+        /// What the token opened of what the user may do, if an application got it.
+        narrowed: Option<PermissionSet>,
+    },
+    /// An application, with what its token opened.
+    Application(ApplicationId, PermissionSet),
+}
+
+impl Asker {
+    /// Who it is, where that is shown.
+    #[must_use]
+    pub fn actor(&self) -> Option<ActorId> {
+        match self {
+            Self::User { user_id, .. } => user_id.map(ActorId::User),
+            Self::Application(id, _) => Some(ActorId::Application(*id)),
+        }
+    }
+
+    /// Whoever acts by a grant; none for Gatehouse itself, which commands act as.
+    #[must_use]
+    pub fn of(actor: &Actor) -> Option<Self> {
+        match actor {
+            Actor::User(user) => Some(Self::User {
+                user_id: Some(user.user_id),
+                session_id: user.session_id,
+                narrowed: user.scope.as_ref().map(|scope| scope.permissions.clone()),
+            }),
+            Actor::Application(it) => {
+                let permissions = PermissionSet::union(it.rights.iter().map(|right| &right.permissions));
+                Some(Self::Application(it.application_id, permissions))
+            }
+            Actor::System(_) => None,
+        }
+    }
 }
 
 /// What is asked for.
@@ -140,11 +175,7 @@ pub struct Import {
 }
 
 impl Import {
-    fn new(id: JobId, tenant: TenantRef, on_conflict: OnConflict, by: &By, now: Timestamp) -> Self {
-        let asker = match by.whom {
-            ByWhom::User(user_id, Some(session_id)) => Some(Asker { user_id: Some(user_id), session_id }),
-            _ => None,
-        };
+    fn new(id: JobId, tenant: TenantRef, on_conflict: OnConflict, asker: Option<Asker>, now: Timestamp) -> Self {
         Self {
             id,
             tenant,
@@ -172,14 +203,20 @@ impl Import {
 
     /// Begins one that a command runs.
     pub fn start(id: JobId, tenant: TenantRef, on_conflict: OnConflict, by: &By, now: Timestamp) -> Changed<Self> {
-        Self::new(id, tenant, on_conflict, by, now).asked(by)
+        Self::new(id, tenant, on_conflict, None, now).asked(by)
     }
 
     /// Asks for one, whose file is here; a [job](crate::job::JobKind::UserImport) of the same id reads it.
-    pub fn queue(id: JobId, tenant: TenantRef, order: Order, by: &By, now: Timestamp) -> Changed<Self> {
+    pub fn queue<P: Permission>(
+        id: JobId,
+        tenant: TenantRef,
+        order: Order,
+        grant: &Grant<P>,
+        now: Timestamp,
+    ) -> Changed<Self> {
         let Order { format, on_conflict, dry_run } = order;
-        let new = Self::new(id, tenant, on_conflict, by, now);
-        Self { state: ImportState::Queued, format: Some(format), dry_run, ..new }.asked(by)
+        let new = Self::new(id, tenant, on_conflict, Asker::of(grant.actor()), now);
+        Self { state: ImportState::Queued, format: Some(format), dry_run, ..new }.asked(&grant.by())
     }
 
     /// Whether it has not come to its end.
@@ -220,33 +257,50 @@ impl Import {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{
-        authz::SystemReason,
+        authz::{Area, Presence, Right, SystemReason, UserActor, WriteUsers, authorize},
         id::{PartnerId, TenantId},
+        role::Anchor,
     };
 
     const NOW: Timestamp = Timestamp::from_micros(1_000_000);
     const USER: UserId = UserId::from_uuid(uuid::Uuid::from_u128(1));
-    const ASKER: Asker = Asker { user_id: Some(USER), session_id: SessionId::from_uuid(uuid::Uuid::from_u128(2)) };
+    const SESSION: SessionId = SessionId::from_uuid(uuid::Uuid::from_u128(2));
 
     fn tenant() -> TenantRef {
         TenantRef { id: TenantId::from_parts(1, [1; 10]), partner_id: PartnerId::from_parts(1, [2; 10]) }
     }
 
     fn by() -> By {
-        By { whom: ByWhom::User(USER, Some(ASKER.session_id)), acting_as: "tenant" }
+        By::oneself(USER, Some(SESSION))
+    }
+
+    fn grant() -> Grant<WriteUsers> {
+        let actor = Actor::User(UserActor {
+            user_id: USER,
+            tenant_id: tenant().id,
+            partner_id: tenant().partner_id,
+            session_id: SESSION,
+            presence: Presence::SignedIn,
+            rights: vec![Right { anchor: Anchor::Platform, permissions: PermissionSet::any(), expires_at: None }],
+            scope: None,
+        });
+        authorize(&Arc::new(actor), &Area::Tenant(tenant())).unwrap()
     }
 
     fn queued() -> Import {
         let order = Order { format: Format::Csv, on_conflict: OnConflict::Skip, dry_run: false };
-        Import::queue(JobId::from_parts(1, [3; 10]), tenant(), order, &by(), NOW).into_parts().0
+        Import::queue(JobId::from_parts(1, [3; 10]), tenant(), order, &grant(), NOW).into_parts().0
     }
 
     #[test]
     fn import_that_is_asked_for_waits_and_knows_who_asked() {
         let import = queued();
-        assert_eq!((import.state, import.forget_at, import.asker), (ImportState::Queued, None, Some(ASKER)));
+        let asker = Asker::User { user_id: Some(USER), session_id: SESSION, narrowed: None };
+        assert_eq!((import.state, import.forget_at, import.asker), (ImportState::Queued, None, Some(asker)));
     }
 
     #[test]

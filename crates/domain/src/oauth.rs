@@ -1,14 +1,17 @@
 //! OAuth 2.1 and OpenID Connect: what an application asks for, what it is given, and for how long.
 
+mod audience;
 mod challenge;
 mod claims;
 mod code;
 mod family;
 mod params;
 mod request;
+mod revoked;
 mod scopes;
 mod step;
 
+pub use audience::Audience;
 pub use challenge::{Challenge, Verifier};
 pub use claims::claims;
 pub use code::{AuthorizationCode, CODE_LIFETIME, CODE_REMEMBERED, CodeVerdict, NewCode, Redeemed};
@@ -17,6 +20,7 @@ pub use params::Params;
 pub use request::{
     AuthorizationRequest, Destination, ErrorCode, Prompt, RequestFault, ResponseMode, STATE_MAX, Unanswerable,
 };
+pub use revoked::RevokedToken;
 pub use scopes::Scopes;
 pub use step::{Answered, Before, Step};
 

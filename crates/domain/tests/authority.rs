@@ -91,6 +91,7 @@ impl Graph {
             session_id: SessionId::from_parts(1, [1; 10]),
             presence: Presence::SignedIn,
             rights: self.held(who).iter().map(HeldRole::right).collect(),
+            scope: None,
         })
     }
 

@@ -77,6 +77,8 @@ pub enum Change {
     Session(SessionId),
     /// One family of tokens.
     Family(FamilyId),
+    /// One access token: it was taken back.
+    Token(Uuid),
     /// Possibly every session: a user, a role, a tenant, a partner, a key, or many sessions at once.
     Everything,
 }

@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    authz::{CATALOGUE, PermissionPattern, PermissionSet},
+    authz::{ACCOUNT_READ, ACCOUNT_WRITE, CATALOGUE, PermissionPattern, PermissionSet, TokenScope},
     issue::{Fault, Parse},
 };
 
-/// The scopes that open no permission: claims of OpenID Connect, sessions of an application's own, one's own account.
-const OTHERS: [&str; 9] =
-    ["account:read", "account:write", "attributes", "email", "offline_access", "openid", "phone", "profile", "roles"];
+/// The scopes that open one's own account: to be seen, and to be changed.
+const OF_ACCOUNT: [&str; 2] = [ACCOUNT_READ, ACCOUNT_WRITE];
+/// The scopes that open nothing of this API: claims of OpenID Connect, and sessions of an application's own.
+const OTHERS: [&str; 7] = ["attributes", "email", "offline_access", "openid", "phone", "profile", "roles"];
 /// The scopes that stand for many permissions.
 const WIDE: [(&str, &str); 2] = [("admin:read", "*:read"), ("admin:write", "*:*")];
 
@@ -43,10 +44,30 @@ impl ScopeName {
         wide.or_else(one).map(|pattern| PermissionPattern::from_stored(pattern.to_owned()))
     }
 
+    /// Whether it opens a permission.
+    #[must_use]
+    pub fn opens_permission(&self) -> bool {
+        self.permission().is_some()
+    }
+
+    /// Whether it opens something of this API.
+    #[must_use]
+    pub fn is_of_api(&self) -> bool {
+        OF_ACCOUNT.contains(&self.as_str()) || self.opens_permission()
+    }
+
+    /// What a token opens of what its user may do.
+    #[must_use]
+    pub fn narrowed<'a>(scopes: impl IntoIterator<Item = &'a Self> + Clone) -> TokenScope {
+        let has = |name: &str| scopes.clone().into_iter().any(|scope| scope.as_str() == name);
+        let [reads_account, changes_account] = OF_ACCOUNT.map(has);
+        TokenScope { permissions: Self::permissions(scopes.clone()), reads_account, changes_account }
+    }
+
     /// Whether it means the same everywhere. Any other is of a resource, and means what that says.
     #[must_use]
     pub fn is_standard(&self) -> bool {
-        OTHERS.contains(&self.as_str()) || self.permission().is_some()
+        OTHERS.contains(&self.as_str()) || self.is_of_api()
     }
 
     /// What an application may do by itself with some of them.

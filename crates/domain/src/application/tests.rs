@@ -56,6 +56,7 @@ fn holder_until(permissions: &[&str], expires_at: Option<Timestamp>) -> Authorit
         session_id: SessionId::from_parts(1, [3; 10]),
         presence: Presence::SignedIn,
         rights: vec![right],
+        scope: None,
     });
     authorize::<WriteApplications>(&Arc::new(actor), &Area::Tenant(tenant())).unwrap().authority([tenant()])
 }

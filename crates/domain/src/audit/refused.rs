@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{Action, Event, Fields, Resource, ResourceKind, UNRECORDED};
 use crate::{
     application::Application,
-    authz::{By, SystemReason, TenantRef},
+    authz::{ActorId, By, SystemReason, TenantRef},
     id::{TenantId, UserId},
     oauth::TokenFamily,
     session::Session,
@@ -23,7 +23,7 @@ pub struct Refused(Event);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RefusedKey {
     action: Action,
-    by: Option<UserId>,
+    by: Option<ActorId>,
     tenant: Option<TenantId>,
     thing: Option<Uuid>,
     failure: Option<&'static str>,
@@ -37,7 +37,7 @@ impl Refused {
         let Event { action, resource, by, failure, fields, .. } = &self.0;
         RefusedKey {
             action: *action,
-            by: by.user_id(),
+            by: by.actor_id(),
             tenant: resource.tenant_id,
             thing: resource.id,
             failure: *failure,

@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use crate::{
     audit::ResourceKind,
-    id::{AuditEventId, PartnerId, SessionId, TenantId, UserId},
+    authz::ActorId,
+    id::{AuditEventId, PartnerId, SessionId, TenantId},
     issue::{Fault, Parse},
     time::Timestamp,
     word::{Word, words},
@@ -32,10 +33,10 @@ pub struct AuditEvent {
     pub tenant_id: Option<TenantId>,
     /// The partner of that tenant at the time, or the one it concerns.
     pub partner_id: Option<PartnerId>,
-    /// `user` or `system`, or [`AuditEvent::OPERATOR`].
+    /// `user`, `application` or `system`, or [`AuditEvent::OPERATOR`].
     pub actor_type: String,
-    /// The user, if it was one.
-    pub actor_id: Option<UserId>,
+    /// The user or application, if it was one.
+    pub actor_id: Option<ActorId>,
     /// The session that was used.
     pub actor_session_id: Option<SessionId>,
     /// As what the actor acted: `platform`, `partner`, `tenant`, `own` or `system`.

@@ -1,8 +1,8 @@
 //! Who acts.
 
 use crate::{
-    authz::permission::PermissionSet,
-    id::{PartnerId, SessionId, TenantId, UserId},
+    authz::{ActorId, permission::PermissionSet, policy::TenantRef},
+    id::{ApplicationId, PartnerId, SessionId, TenantId, UserId},
     role::Anchor,
     time::Timestamp,
 };
@@ -12,6 +12,8 @@ use crate::{
 pub enum Actor {
     /// A signed-in user.
     User(UserActor),
+    /// An application in its own name (RFC 6749, section 4.4).
+    Application(ApplicationActor),
     /// Gatehouse itself; the reason lands in the audit trail.
     System(SystemReason),
 }
@@ -29,9 +31,66 @@ pub struct UserActor {
     pub session_id: SessionId,
     /// Whether the user is there while this is done.
     pub presence: Presence,
-    /// What the user's unexpired assignments give.
+    /// What the user's unexpired assignments give, as far as the token opens it.
+    pub rights: Vec<Right>,
+    /// What the token opens, if an application got it; all of it in first-party sign-in.
+    pub scope: Option<TokenScope>,
+}
+
+/// An application that acts in its own name: without a user, a session, and anything of its own.
+#[derive(Debug, Clone)]
+pub struct ApplicationActor {
+    /// The application.
+    pub application_id: ApplicationId,
+    /// The level that it is registered at, as events name it: `platform`, `partner` or `tenant`.
+    pub level: &'static str,
+    /// The tenant whose issuer gave the token. It acts there and nowhere else.
+    pub tenant: TenantRef,
+    /// What the scopes of the token allow there.
     pub rights: Vec<Right>,
 }
+
+impl ApplicationActor {
+    /// The application, as what changes that it makes are attributed to.
+    #[must_use]
+    pub const fn by(&self) -> By {
+        By { whom: ByWhom::Application(self.application_id), acting_as: self.level }
+    }
+}
+
+/// What a token that an application got opens of what its user may do. It only ever narrows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TokenScope {
+    /// The permissions of its user that it opens.
+    pub permissions: PermissionSet,
+    /// Whether its user's own account can be seen with it.
+    pub reads_account: bool,
+    /// Whether its user's own account can be changed with it.
+    pub changes_account: bool,
+}
+
+impl TokenScope {
+    /// What is left of rights.
+    #[must_use]
+    pub fn narrow(&self, rights: Vec<Right>) -> Vec<Right> {
+        let narrow = |right: Right| Right { permissions: right.permissions.and(&self.permissions), ..right };
+        rights.into_iter().map(narrow).collect()
+    }
+
+    /// Whether it opens a permission, or something of one's own account.
+    pub(super) fn opens(&self, name: &str) -> bool {
+        match name {
+            ACCOUNT_READ => self.reads_account,
+            ACCOUNT_WRITE => self.changes_account,
+            _ => self.permissions.covers(name),
+        }
+    }
+}
+
+/// The scope that opens one's own account to be seen.
+pub(crate) const ACCOUNT_READ: &str = "account:read";
+/// The scope that opens one's own account to be changed.
+pub(crate) const ACCOUNT_WRITE: &str = "account:write";
 
 /// Whether a user is there while something is done in the user's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +124,31 @@ impl Right {
 #[must_use]
 pub fn ends_later(end: Option<Timestamp>, than: Option<Timestamp>) -> bool {
     than.is_some_and(|than| end.is_none_or(|end| end > than))
+}
+
+impl Actor {
+    /// Who it is and the tenant that it belongs to; none for Gatehouse itself.
+    #[must_use]
+    pub const fn id(&self) -> Option<(ActorId, TenantRef)> {
+        match self {
+            Self::User(user) => {
+                let home = TenantRef { id: user.tenant_id, partner_id: user.partner_id };
+                Some((ActorId::User(user.user_id), home))
+            }
+            Self::Application(it) => Some((ActorId::Application(it.application_id), it.tenant)),
+            Self::System(_) => None,
+        }
+    }
+
+    /// Whom a refusal is attributed to: nothing was granted, so it is the actor's own doing.
+    #[must_use]
+    pub const fn by(&self) -> Option<By> {
+        match self {
+            Self::User(user) => Some(By::oneself(user.user_id, Some(user.session_id))),
+            Self::Application(it) => Some(it.by()),
+            Self::System(_) => None,
+        }
+    }
 }
 
 /// Why Gatehouse acts without a user.
@@ -105,6 +189,8 @@ impl SystemReason {
 pub enum ByWhom {
     /// A user, with the session it acted through.
     User(UserId, Option<SessionId>),
+    /// An application in its own name.
+    Application(ApplicationId),
     /// Gatehouse.
     System(SystemReason),
 }
@@ -133,12 +219,22 @@ impl By {
         Self { whom: ByWhom::User(user, session), acting_as: "own" }
     }
 
+    /// The user or application, if it is one.
+    #[must_use]
+    pub const fn actor_id(&self) -> Option<ActorId> {
+        match self.whom {
+            ByWhom::User(id, _) => Some(ActorId::User(id)),
+            ByWhom::Application(id) => Some(ActorId::Application(id)),
+            ByWhom::System(_) => None,
+        }
+    }
+
     /// The user, if a user it is.
     #[must_use]
     pub const fn user_id(&self) -> Option<UserId> {
         match self.whom {
             ByWhom::User(id, _) => Some(id),
-            ByWhom::System(_) => None,
+            ByWhom::Application(_) | ByWhom::System(_) => None,
         }
     }
 
@@ -147,7 +243,7 @@ impl By {
     pub const fn session_id(&self) -> Option<SessionId> {
         match self.whom {
             ByWhom::User(_, session) => session,
-            ByWhom::System(_) => None,
+            ByWhom::Application(_) | ByWhom::System(_) => None,
         }
     }
 }

@@ -21,12 +21,17 @@
 //! ```
 
 mod actor;
+mod actor_id;
 mod authority;
 mod permission;
 mod policy;
 mod shown;
 
-pub use actor::{Actor, By, ByWhom, Presence, Right, SystemReason, UserActor, ends_later};
+pub(crate) use actor::{ACCOUNT_READ, ACCOUNT_WRITE};
+pub use actor::{
+    Actor, ApplicationActor, By, ByWhom, Presence, Right, SystemReason, TokenScope, UserActor, ends_later,
+};
+pub use actor_id::ActorId;
 pub use authority::Authority;
 pub use permission::*;
 pub use policy::{Area, Denied, Grant, Installation, Permission, Reach, TenantRef, authorize};

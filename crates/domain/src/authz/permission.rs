@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     authz::{
-        actor::Actor,
+        actor::{ACCOUNT_READ, ACCOUNT_WRITE, Actor},
         policy::{Area, Denied, Installation, Permission, Reach},
     },
     issue::{Fault, Parse},
@@ -101,17 +101,33 @@ const WILDCARDS: &[&str] = &[
     "users:*",
 ];
 
-/// The permission to do to oneself what needs no permission: read and change one's own profile and sessions.
-#[derive(Debug, Clone, Copy)]
-pub struct Oneself;
+/// `SeeOneself "account:read", "…";` becomes a permission that nobody has to be given: what is one's own is asked for. The
+/// text is the scope that a token of an application needs for it; no scope is needed where it is `own`, which is none.
+macro_rules! own {
+    ($($marker:ident $scope:path, $description:literal;)*) => {$(
+        #[doc = $description]
+        #[derive(Debug, Clone, Copy)]
+        pub struct $marker;
 
-impl Permission for Oneself {
-    type Target = ();
-    const NAME: &'static str = "own";
+        impl Permission for $marker {
+            type Target = ();
+            const NAME: &'static str = OWN;
+            const SCOPE: &'static str = $scope;
 
-    fn reach(actor: &Actor, (): &()) -> Result<Reach, Denied> {
-        actor.own().ok_or(Denied::Forbidden(Self::NAME))
-    }
+            fn reach(actor: &Actor, (): &()) -> Result<Reach, Denied> {
+                actor.own($scope).ok_or(Denied::Forbidden(OWN))
+            }
+        }
+    )*};
+}
+
+/// The name of what needs no permission, because it is one's own.
+pub const OWN: &str = "own";
+
+own! {
+    SeeOneself ACCOUNT_READ, "To see one's own profile and sessions.";
+    Oneself ACCOUNT_WRITE, "To change one's own profile, and end one's own sessions.";
+    ProveOneself OWN, "To change what one signs in with, for which no token of an application is enough.";
 }
 
 /// The permission to learn what one administers, for whoever holds any right in the tenant, or else at the platform or at
@@ -122,9 +138,11 @@ pub struct Administer;
 impl Permission for Administer {
     type Target = Area;
     const NAME: &'static str = "at platform or partner level";
+    const SCOPE: &'static str = "admin:read";
 
     fn reach(actor: &Actor, place: &Area) -> Result<Reach, Denied> {
         match place {
+            _ if actor.opens_nothing() => Err(Denied::Forbidden(Self::NAME)),
             Area::Tenant(tenant) => actor.administers(*tenant, "in the tenant"),
             _ => actor.administered().ok_or(Denied::Forbidden(Self::NAME)),
         }
@@ -152,6 +170,16 @@ impl PermissionPattern {
             return false;
         };
         (resource == "*" || resource == other_resource) && (action == "*" || action == other_action)
+    }
+
+    /// What both stand for.
+    fn and(&self, other: &Self) -> Option<Self> {
+        let ((resource, action), (other_resource, other_action)) = (self.0.split_once(':')?, other.0.split_once(':')?);
+        let common = |one: &str, two: &str| match (one, two) {
+            ("*", other) | (other, "*") => Some(other.to_owned()),
+            (one, two) => (one == two).then(|| one.to_owned()),
+        };
+        Some(Self(format!("{}:{}", common(resource, other_resource)?, common(action, other_action)?)))
     }
 
     /// The text form.
@@ -228,6 +256,20 @@ impl PermissionSet {
         names.find(|name| other.covers(name) && !self.covers(name))
     }
 
+    /// What is in both: a permission or a wildcard that either set has not got is not in it.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let pairs = self.0.iter().flat_map(|one| other.0.iter().filter_map(|two| one.and(two)));
+        let in_both = |pattern: &PermissionPattern| self.covers(pattern.as_str()) && other.covers(pattern.as_str());
+        Self::new(pairs.filter(in_both).collect())
+    }
+
+    /// Whether nothing is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The patterns.
     pub fn iter(&self) -> impl Iterator<Item = &PermissionPattern> {
         self.0.iter()
@@ -237,6 +279,14 @@ impl PermissionSet {
     #[must_use]
     pub fn union<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self {
         Self::new(sets.into_iter().flat_map(|set| set.0.iter().cloned()).collect())
+    }
+}
+
+/// As it is stored: the patterns, with blanks between.
+impl fmt::Display for PermissionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let patterns: Vec<_> = self.0.iter().map(PermissionPattern::as_str).collect();
+        f.write_str(&patterns.join(" "))
     }
 }
 
@@ -282,6 +332,19 @@ mod tests {
             assert!(PermissionSet::any().covers_all(&wide), "{pattern}");
         }
         assert!(PermissionPattern::parse("audit:*").is_err(), "it would stand for nothing");
+    }
+
+    #[test]
+    fn what_is_in_two_sets_is_in_both() {
+        let sets = ["*:*", "*:read", "users:*", "users:write", "sessions:read", "audit:write"].map(|one| set(&[one]));
+        let mixed = [set(&[]), PermissionSet::all(), set(&["*:read", "users:*"]), set(&["audit:write", "sessions:*"])];
+        let sets: Vec<_> = sets.into_iter().chain(mixed).collect();
+        for (one, two) in sets.iter().flat_map(|one| sets.iter().map(move |two| (one, two))) {
+            for name in CATALOGUE.iter().map(|known| known.name).chain(WILDCARDS.iter().copied()) {
+                let both = one.covers(name) && two.covers(name);
+                assert_eq!(one.and(two).covers(name), both, "{one:?} and {two:?}: {name}");
+            }
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::{marker::PhantomData, sync::Arc};
 
 use crate::{
     authz::{
-        PermissionSet,
-        actor::{Actor, By, ByWhom, Right, UserActor},
+        OWN, PermissionSet,
+        actor::{ACCOUNT_READ, ACCOUNT_WRITE, Actor, By, ByWhom, Right},
     },
     id::{PartnerId, SessionId, TenantId, UserId},
     role::Anchor,
@@ -18,6 +18,8 @@ pub trait Permission: Send + Sync + 'static {
     type Target;
     /// `resource:action`.
     const NAME: &'static str;
+    /// The scope that opens it to the token of an application.
+    const SCOPE: &'static str = Self::NAME;
     /// How far the actor may do it.
     ///
     /// # Errors
@@ -32,6 +34,8 @@ pub enum Denied {
     Hidden,
     /// The actor may know, and lacks this permission: 403.
     Forbidden(&'static str),
+    /// The actor may know, and the token lacks this scope (RFC 6750, section 3.1): 403.
+    Scope(&'static str),
 }
 
 /// The rows a grant opens. The ladder is `Platform` ⊃ `Partners` ⊃ `Tenant` ⊃ `Own`.
@@ -104,10 +108,10 @@ impl Installation {
     }
 
     pub(super) fn reach(self, actor: &Actor, name: &'static str) -> Result<Reach, Denied> {
-        match actor {
-            Actor::System(_) => Ok(Reach::Platform),
-            Actor::User(user) if user.holds(name, |anchor| anchor == Anchor::Platform) => Ok(Reach::Platform),
-            Actor::User(_) => Err(Denied::Forbidden(name)),
+        match actor.holder() {
+            None => Ok(Reach::Platform),
+            Some(holder) if holder.holds(name, |anchor| anchor == Anchor::Platform) => Ok(Reach::Platform),
+            Some(_) => Err(Denied::Forbidden(name)),
         }
     }
 }
@@ -124,13 +128,13 @@ impl Area {
             Self::Platform => Installation.reach(actor, name),
             Self::Partner(partner) => actor.partner(partner, name),
             Self::Tenant(tenant) => actor.tenant(tenant, name),
-            Self::UserOf(tenant, user_id) => match actor.own() {
+            Self::UserOf(tenant, user_id) => match actor.own(scope_of_own(name)) {
                 Some(Reach::Own(home, oneself)) if (home.id, oneself) == (tenant.id, user_id) => {
                     Ok(Reach::Own(home, oneself))
                 }
                 _ => actor.tenant(tenant, name),
             },
-            Self::TenantOrOwn(tenant) => match (actor.tenant(tenant, name), actor.own()) {
+            Self::TenantOrOwn(tenant) => match (actor.tenant(tenant, name), actor.own(scope_of_own(name))) {
                 (Err(Denied::Forbidden(_)), Some(Reach::Own(home, oneself))) if home.id == tenant.id => {
                     Ok(Reach::Own(home, oneself))
                 }
@@ -140,12 +144,20 @@ impl Area {
     }
 }
 
-impl UserActor {
-    /// The user's own tenant.
-    const fn tenant(&self) -> TenantRef {
-        TenantRef { id: self.tenant_id, partner_id: self.partner_id }
-    }
+/// The scope with which what is one's own is reached without a permission.
+fn scope_of_own(name: &str) -> &'static str {
+    if name.ends_with(":read") { ACCOUNT_READ } else { ACCOUNT_WRITE }
+}
 
+/// Who has rights at places, be it a user or an application.
+#[derive(Debug, Clone, Copy)]
+struct Holder<'a> {
+    /// The tenant that it belongs to.
+    home: TenantRef,
+    rights: &'a [Right],
+}
+
+impl Holder<'_> {
     fn holds(&self, name: &str, anchored: impl Fn(Anchor) -> bool) -> bool {
         self.rights.iter().any(|right| anchored(right.anchor) && right.permissions.covers(name))
     }
@@ -163,7 +175,7 @@ impl UserActor {
     }
 
     fn reach_tenant(&self, tenant: TenantRef, name: &'static str, may: bool) -> Result<Reach, Denied> {
-        let sees = self.tenant_id == tenant.id || self.rights.iter().any(|right| right.anchor.includes(tenant));
+        let sees = self.home.id == tenant.id || self.rights.iter().any(|right| right.anchor.includes(tenant));
         match (may, sees) {
             (true, _) => Ok(Reach::Tenant(tenant)),
             (false, true) => Err(Denied::Forbidden(name)),
@@ -173,16 +185,46 @@ impl UserActor {
 }
 
 impl Actor {
-    /// What is the actor's own; `None` for the system.
-    pub(super) fn own(&self) -> Option<Reach> {
+    /// Whoever acts, as the holder of rights; `None` for the system, which needs none.
+    fn holder(&self) -> Option<Holder<'_>> {
+        let (_, home) = self.id()?;
+        let rights = match self {
+            Self::User(user) => &user.rights,
+            Self::Application(application) => &application.rights,
+            Self::System(_) => return None,
+        };
+        Some(Holder { home, rights })
+    }
+
+    /// What is the actor's own, as far as a scope opens it; `None` for who is no user.
+    pub(super) fn own(&self, scope: &str) -> Option<Reach> {
+        let (Self::User(user), (_, home)) = (self, self.id()?) else { return None };
+        let is_open = user.scope.as_ref().is_none_or(|narrowed| narrowed.opens(scope));
+        is_open.then_some(Reach::Own(home, user.user_id))
+    }
+
+    /// Whether the token lacks a scope that is needed.
+    fn lacks_scope(&self, scope: &'static str) -> bool {
         match self {
-            Self::User(user) => Some(Reach::Own(user.tenant(), user.user_id)),
-            Self::System(_) => None,
+            Self::User(user) => user.scope.as_ref().is_some_and(|narrowed| !narrowed.opens(scope)),
+            // It has no account, so no scope would help.
+            Self::Application(_) if [ACCOUNT_READ, ACCOUNT_WRITE].contains(&scope) => false,
+            Self::Application(application) => !application.rights.iter().any(|right| right.permissions.covers(scope)),
+            Self::System(_) => false,
+        }
+    }
+
+    /// Whether the token opens no permission at all, whatever its user holds.
+    pub(super) fn opens_nothing(&self) -> bool {
+        match self {
+            Self::User(user) => user.scope.as_ref().is_some_and(|narrowed| narrowed.permissions.is_empty()),
+            Self::Application(application) => application.rights.iter().all(|right| right.permissions.is_empty()),
+            Self::System(_) => false,
         }
     }
 
     pub(super) fn directory(&self, name: &'static str) -> Result<Reach, Denied> {
-        let Self::User(user) = self else { return Ok(Reach::Platform) };
+        let Some(user) = self.holder() else { return Ok(Reach::Platform) };
         if user.holds(name, |anchor| anchor == Anchor::Platform) {
             return Ok(Reach::Platform);
         }
@@ -191,17 +233,15 @@ impl Actor {
 
     /// Where the actor holds any right at the platform or at partners.
     pub(super) fn administered(&self) -> Option<Reach> {
-        match self {
-            Self::System(_) => Some(Reach::Platform),
-            Self::User(user) if user.rights.iter().any(|right| right.anchor == Anchor::Platform) => {
-                Some(Reach::Platform)
-            }
-            Self::User(user) => user.partners(|_| true),
+        match self.holder() {
+            None => Some(Reach::Platform),
+            Some(holder) if holder.rights.iter().any(|right| right.anchor == Anchor::Platform) => Some(Reach::Platform),
+            Some(holder) => holder.partners(|_| true),
         }
     }
 
     fn partner(&self, partner: PartnerId, name: &'static str) -> Result<Reach, Denied> {
-        let Self::User(user) = self else { return Ok(Reach::Partners(vec![partner])) };
+        let Some(user) = self.holder() else { return Ok(Reach::Partners(vec![partner])) };
         let above = |anchor| matches!(anchor, Anchor::Platform) || anchor == Anchor::Partner(partner);
         if user.holds(name, above) {
             return Ok(Reach::Partners(vec![partner]));
@@ -213,17 +253,17 @@ impl Actor {
     }
 
     fn tenant(&self, tenant: TenantRef, name: &'static str) -> Result<Reach, Denied> {
-        match self {
-            Self::System(_) => Ok(Reach::Tenant(tenant)),
-            Self::User(user) => user.reach_tenant(tenant, name, user.holds(name, |anchor| anchor.includes(tenant))),
+        match self.holder() {
+            None => Ok(Reach::Tenant(tenant)),
+            Some(user) => user.reach_tenant(tenant, name, user.holds(name, |anchor| anchor.includes(tenant))),
         }
     }
 
     /// Whether the actor holds any right in a tenant.
     pub(super) fn administers(&self, tenant: TenantRef, name: &'static str) -> Result<Reach, Denied> {
-        match self {
-            Self::System(_) => Ok(Reach::Tenant(tenant)),
-            Self::User(user) => {
+        match self.holder() {
+            None => Ok(Reach::Tenant(tenant)),
+            Some(user) => {
                 user.reach_tenant(tenant, name, user.rights.iter().any(|right| right.anchor.includes(tenant)))
             }
         }
@@ -257,9 +297,9 @@ impl Actor {
         partner_of: impl Fn(TenantId) -> Option<PartnerId>,
         counts: impl Fn(&Right) -> bool,
     ) -> super::PermissionSet {
-        match self {
-            Self::System(_) => super::PermissionSet::all(),
-            Self::User(user) => super::PermissionSet::union(
+        match self.holder() {
+            None => super::PermissionSet::all(),
+            Some(user) => super::PermissionSet::union(
                 user.rights
                     .iter()
                     .filter(|right| counts(right))
@@ -309,7 +349,7 @@ impl<P: Permission> Grant<P> {
     /// # Errors
     /// [`Denied`] when it could not.
     pub fn is_confirmed(&self, rights: &[Right]) -> Result<bool, Denied> {
-        let Actor::User(then) = &*self.actor else { return Ok(true) };
+        let Some(then) = self.actor.holder() else { return Ok(true) };
         let holds = |within: &dyn Fn(Anchor) -> bool| {
             rights.iter().any(|right| within(right.anchor) && right.permissions.covers(P::NAME))
         };
@@ -324,7 +364,7 @@ impl<P: Permission> Grant<P> {
         if !may {
             return Err(Denied::Forbidden(P::NAME));
         }
-        if *rights == then.rights {
+        if *rights == *then.rights {
             return Ok(true);
         }
         let is_left = |right: &Right| {
@@ -348,6 +388,7 @@ impl<P: Permission> Grant<P> {
             Actor::User(user) => {
                 By { whom: ByWhom::User(user.user_id, Some(user.session_id)), acting_as: self.reach.acting_as() }
             }
+            Actor::Application(application) => application.by(),
         }
     }
 
@@ -378,6 +419,9 @@ impl<P: Permission> Grant<P> {
 /// # Errors
 /// [`Denied`] with the answer that the caller may be given.
 pub fn authorize<P: Permission>(actor: &Arc<Actor>, target: &P::Target) -> Result<Grant<P>, Denied> {
-    let reach = P::reach(actor, target)?;
+    let reach = P::reach(actor, target).map_err(|denied| match denied {
+        Denied::Forbidden(_) if P::SCOPE != OWN && actor.lacks_scope(P::SCOPE) => Denied::Scope(P::SCOPE),
+        denied => denied,
+    })?;
     Ok(Grant { actor: Arc::clone(actor), reach, permission: PhantomData })
 }

@@ -6,7 +6,7 @@ use crate::{
     application::{Application, Owner},
     authz::TenantRef,
     id::{ApplicationId, FamilyId, SessionId},
-    oauth::{AuthorizationRequest, Challenge, Scopes},
+    oauth::{Audience, AuthorizationRequest, Challenge, Scopes},
     secret::TokenHash,
     session::Session,
     time::{HOUR, MINUTE, Timestamp},
@@ -41,7 +41,7 @@ pub struct AuthorizationCode {
     /// What the user grants.
     pub scopes: Scopes,
     /// Whom the access tokens are for.
-    pub audience: String,
+    pub audience: Audience,
     /// When the user last proved to be who they are.
     pub auth_time: Timestamp,
     /// When it was issued.
@@ -103,7 +103,7 @@ impl AuthorizationCode {
             challenge: request.challenge.clone(),
             nonce: request.nonce.clone(),
             scopes: request.scopes.clone(),
-            audience: request.resource.clone().unwrap_or_else(|| application.id.to_string()),
+            audience: Audience::of(application, request.resource.as_deref(), &request.scopes),
             auth_time: session.authenticated_at,
             created_at: now,
             spent_at: None,

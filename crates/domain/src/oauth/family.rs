@@ -8,7 +8,7 @@ use crate::{
     authz::{By, TenantRef},
     change::Changed,
     id::{ApplicationId, FamilyId, SessionId},
-    oauth::{AuthorizationCode, Scopes},
+    oauth::{Audience, AuthorizationCode, Scopes},
     refresh::Chain,
     secret::TokenHash,
     session::{Refreshes, Session, Successor},
@@ -50,7 +50,7 @@ pub struct TokenFamily {
     /// What the user granted.
     pub scopes: Scopes,
     /// Whom its access tokens are for.
-    pub audience: String,
+    pub audience: Audience,
     /// When the user had last proved to be who they are.
     pub auth_time: Timestamp,
     /// Its refresh tokens.
@@ -110,7 +110,7 @@ impl TokenFamily {
         };
         let mut fields = Fields::default();
         fields.set("application_id", application.id).set("session_id", session.id);
-        fields.set("scope", family.scopes.to_string()).set("audience", &family.audience);
+        fields.set("scope", family.scopes.to_string()).set("audience", family.audience.to_string());
         let resource = family.resource();
         let by = By::oneself(session.user_id, Some(session.id));
         Changed::new(family, Action::TokenFamilyCreated, resource, &by).with(fields)

@@ -289,12 +289,8 @@ fn resource(
     application: &Application,
     api: Option<&Application>,
 ) -> Result<Option<String>, RequestFault> {
-    use crate::{application::ResourceUri, issue::Parse};
     let Some(text) = params.get("resource") else { return Ok(None) };
-    let asked = ResourceUri::parse(text).map(|uri| uri.key()).unwrap_or_default();
-    let is_asked = |uri: &&ResourceUri| uri.key() == asked;
-    let is_allowed = application.metadata.allowed_resources.iter().any(|uri| is_asked(&uri));
-    let registered = api.filter(|_| is_allowed).and_then(|api| api.metadata.resource_uris.iter().find(is_asked));
+    let registered = api.filter(|_| application.may_ask_for(text)).and_then(|api| api.resource_uri(text));
     match registered {
         Some(uri) => Ok(Some(uri.to_string())),
         None => Err(fault(ErrorCode::InvalidTarget, "the application may not ask for that resource")),

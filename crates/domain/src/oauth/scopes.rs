@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use crate::{
     application::{Application, ScopeName},
+    authz::TokenScope,
     issue::Parse,
 };
 
@@ -21,15 +22,46 @@ impl Scopes {
         Self(text.split(' ').filter_map(|name| ScopeName::parse(name).ok()).collect())
     }
 
-    /// What an application may be given of a user: the scopes that it is registered with. Where it asks for an API, the
-    /// scopes that this has are among them.
+    /// Takes what a program asks for; none if something of it is no name of a scope.
+    #[must_use]
+    pub fn read_all(text: &str) -> Option<Self> {
+        let names = text.split(' ').filter(|name| !name.is_empty());
+        names.map(|name| ScopeName::parse(name).ok()).collect::<Option<_>>().map(Self)
+    }
+
+    /// What an application may be given of a user: the scopes that it is registered with. Where it asks for an API of
+    /// others, the scopes that this has are among them, and none of our own API.
     #[must_use]
     pub fn allowed(application: &Application, api: Option<&Application>) -> Self {
-        let of_api = |name: &ScopeName| {
-            api.is_some_and(|api| api.metadata.resource_scopes.iter().any(|scope| scope.name == *name))
+        let may_have = |name: &&ScopeName| match api {
+            _ if OF_USERS.contains(&name.as_str()) => true,
+            Some(api) => !name.is_standard() && api.metadata.resource_scopes.iter().any(|scope| scope.name == **name),
+            None => name.is_of_api(),
         };
-        let may_have = |name: &&ScopeName| OF_USERS.contains(&name.as_str()) || !name.is_standard() && of_api(name);
         Self(application.metadata.allowed_scopes.iter().filter(may_have).cloned().collect())
+    }
+
+    /// What an application may have in its own name: of our API and of others; where it asks for one of others, what this
+    /// has.
+    #[must_use]
+    pub fn allowed_by_itself(application: &Application, api: Option<&Application>) -> Self {
+        if api.is_some() {
+            return Self::allowed(application, api).of_api();
+        }
+        let may_have = |name: &&ScopeName| !name.is_standard() || name.opens_permission();
+        Self(application.metadata.allowed_scopes.iter().filter(may_have).cloned().collect())
+    }
+
+    /// Whether one of them opens something of our own API.
+    #[must_use]
+    pub fn open_our_api(&self) -> bool {
+        self.0.iter().any(ScopeName::is_of_api)
+    }
+
+    /// What a token with them opens of what its user may do.
+    #[must_use]
+    pub fn narrowed(&self) -> TokenScope {
+        ScopeName::narrowed(&self.0)
     }
 
     /// Those that an application is still registered with.

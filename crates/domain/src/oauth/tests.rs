@@ -165,9 +165,9 @@ fn scopes_are_those_that_are_asked_for_and_allowed() {
     let granted = |scope| read(&application, &[("scope", scope)]).map(|request| request.scopes.to_string());
     assert_eq!(granted("openid").unwrap(), "openid");
     assert_eq!(granted("profile  email openid openid").unwrap(), "email openid");
-    // Those of the API come with tokens for it, and those of another API with tokens for that.
-    assert_eq!(granted("openid users:read admin:write files:read").unwrap(), "openid");
-    assert_eq!(granted("users:read").unwrap_err().error, ErrorCode::InvalidScope);
+    // Those of an API of others come with tokens for that.
+    assert_eq!(granted("openid users:read admin:write files:read").unwrap(), "admin:write openid users:read");
+    assert_eq!(granted("files:read").unwrap_err().error, ErrorCode::InvalidScope);
     assert_eq!(granted("").unwrap_err().error, ErrorCode::InvalidScope);
 }
 

@@ -7,11 +7,7 @@ use std::sync::{
 
 #[cfg(feature = "testing")]
 use gatehouse_domain::session::EndedSession;
-use gatehouse_domain::{
-    authz::Right,
-    id::{AuditEventId, SessionId},
-    time::Timestamp,
-};
+use gatehouse_domain::{authz::Right, id::AuditEventId, time::Timestamp};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, entity::prelude::async_trait};
 
 use super::{
@@ -129,7 +125,7 @@ pub struct WriteTx<'t> {
     met: AtomicBool,
     now: AtomicI64,
     /// By whom a change is made, and the rights that they have in this transaction.
-    caller: Mutex<Option<(SessionId, Vec<Right>)>>,
+    caller: Mutex<Option<(Uuid, Vec<Right>)>>,
     #[cfg(feature = "testing")]
     ended: Mutex<Vec<EndedSession>>,
 }
@@ -177,15 +173,15 @@ impl<'t> WriteTx<'t> {
         }
     }
 
-    /// The rights of a caller that was looked at in this transaction.
-    pub(crate) fn confirmed(&self, session: SessionId) -> Option<Vec<Right>> {
+    /// The rights of a caller that was looked at in this transaction: a session or an application.
+    pub(crate) fn confirmed(&self, id: Uuid) -> Option<Vec<Right>> {
         let caller = self.caller.lock().unwrap_or_else(PoisonError::into_inner);
-        caller.as_ref().filter(|(known, _)| *known == session).map(|(_, rights)| rights.clone())
+        caller.as_ref().filter(|(known, _)| *known == id).map(|(_, rights)| rights.clone())
     }
 
     /// Remembers them.
-    pub(crate) fn confirm_caller(&self, session: SessionId, rights: Vec<Right>) {
-        *self.caller.lock().unwrap_or_else(PoisonError::into_inner) = Some((session, rights));
+    pub(crate) fn confirm_caller(&self, id: Uuid, rights: Vec<Right>) {
+        *self.caller.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, rights));
     }
 
     pub(crate) fn mac(&self) -> Result<&'t Mac> {

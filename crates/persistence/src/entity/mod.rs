@@ -17,6 +17,7 @@ pub(crate) mod job;
 pub(crate) mod known_device;
 pub(crate) mod partner;
 pub(crate) mod retention_promise;
+pub(crate) mod revoked_token;
 pub(crate) mod role;
 pub(crate) mod session;
 pub(crate) mod session_application;

@@ -25,6 +25,8 @@ pub struct Model {
     pub asked_session: Option<Uuid>,
     pub failure: Option<String>,
     pub forget_at: Option<i64>,
+    pub asked_application: Option<Uuid>,
+    pub asked_permissions: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

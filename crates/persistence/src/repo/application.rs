@@ -5,6 +5,7 @@ use gatehouse_domain::{
         Application, ApplicationType, ClientSecret, ClientSecrets, Owner, RegisteredMetadata, ResourceUri, ScopeLevel,
     },
     authz::TenantRef,
+    change::Changed,
     id::{ApplicationId, PartnerId, SessionId, TenantId},
     page::{Direction, Page, PageRequest},
     partner::Status,
@@ -14,7 +15,7 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use sea_orm::{
-    ColumnTrait, Condition, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Set,
+    ColumnTrait, Condition, ConnectionTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Set,
     sea_query::{Expr, LockType, OnConflict},
 };
 use serde::{Deserialize, Serialize};
@@ -223,6 +224,25 @@ impl Scope<'_> {
             .add_option(levels);
         let select = self.found_applications(self.select_applications().filter(asked), filter.search.as_ref());
         self.page(select, Column::CreatedAt, direction, page).await
+    }
+}
+
+impl WriteSystem<'_> {
+    /// Stores that an application was used. Of those who do so at the same time one does.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn use_application(&self, before: Option<Timestamp>, used: Changed<Application>) -> Result<()> {
+        let (application, event) = used.into_parts();
+        let was = match before {
+            Some(at) => Column::LastUsedAt.eq(at.micros()),
+            None => Column::LastUsedAt.is_null(),
+        };
+        let at =
+            ActiveModel { last_used_at: Set(application.last_used_at.map(Timestamp::micros)), ..Default::default() };
+        let update = self.update_where::<Entity>().set(at).filter(Column::Id.eq(application.id.uuid())).filter(was);
+        self.tx.update(update.build(self.exec.get_database_backend()), Some(event)).await?;
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use gatehouse_domain::{
     audit::Event,
-    authz::ByWhom,
+    authz::{ActorId, ByWhom},
     id::{PartnerId, TenantId},
 };
 use sea_orm::{
@@ -69,12 +69,13 @@ impl WriteTx<'_> {
         self.look_at_clock();
         let ctx = self.ctx();
         let (actor_type, actor_id) = match event.by.whom {
-            ByWhom::User(id, _) => ("user", Some(id.uuid())),
+            ByWhom::User(id, _) => (ActorId::USER, Some(id.uuid())),
+            ByWhom::Application(id) => (ActorId::APPLICATION, Some(id.uuid())),
             ByWhom::System(_) => ("system", None),
         };
         let reason = match event.by.whom {
             ByWhom::System(reason) => event.reason.or(Some(reason.as_str())),
-            ByWhom::User(..) => event.reason,
+            ByWhom::User(..) | ByWhom::Application(_) => event.reason,
         };
         let mut row = Model {
             id: self.event_id()?.uuid(),

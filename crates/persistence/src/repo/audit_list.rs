@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use gatehouse_domain::{
     audit::{Action, AuditEvent, AuditResult, FieldChange, ResourceId, ResourceKind},
-    id::{AuditEventId, PartnerId, SessionId, TenantId, UserId},
+    authz::ActorId,
+    id::{AuditEventId, PartnerId, SessionId, TenantId},
     page::{Key, KeyValue},
     time::Timestamp,
     word::Word,
@@ -24,8 +25,8 @@ pub struct AuditFilter {
     pub tenants: Vec<TenantId>,
     /// Below these partners.
     pub partners: Vec<PartnerId>,
-    /// By these users.
-    pub actors: Vec<UserId>,
+    /// By these users and applications.
+    pub actors: Vec<ActorId>,
     /// Of these actions.
     pub actions: Vec<Action>,
     /// About these kinds of things.
@@ -73,8 +74,8 @@ fn domain(row: Model) -> Result<AuditEvent> {
         // What concerns no tenant, or no partner, has the nil UUID there.
         tenant_id: (!row.tenant_id.is_nil()).then(|| TenantId::from_uuid(row.tenant_id)),
         partner_id: (!row.partner_id.is_nil()).then(|| PartnerId::from_uuid(row.partner_id)),
+        actor_id: row.actor_id.map(|id| ActorId::from_stored(&row.actor_type, id)),
         actor_type: row.actor_type,
-        actor_id: row.actor_id.map(UserId::from_uuid),
         actor_session_id: row.actor_session_id.map(SessionId::from_uuid),
         acting_as: row.acting_as,
         action: row.action,
@@ -107,7 +108,13 @@ impl Scope<'_> {
     pub(super) fn event(&self, row: Row) -> Result<AuditEvent> {
         let event = domain(row.event)?;
         let is_shown = self.shows_everybody() || event.actor_id.is_none() || row.is_shown;
-        Ok(if is_shown { event } else { event.by_operator() })
+        Ok(match event.actor_id {
+            _ if is_shown => event,
+            // Whoever sees the tenant sees the applications that are used in it.
+            Some(ActorId::Application(_)) if event.acting_as == "tenant" => event,
+            Some(ActorId::Application(_)) => AuditEvent { ip_address: None, user_agent: None, ..event },
+            _ => event.by_operator(),
+        })
     }
 }
 

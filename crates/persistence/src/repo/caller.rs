@@ -1,8 +1,10 @@
 //! Who makes a change, looked at once more in its transaction: rights and standing are those of the rows as they are then.
 
 use gatehouse_domain::{
-    authz::{Actor, Grant, Permission, Presence, Right, UserActor},
+    application::Application,
+    authz::{Actor, ApplicationActor, Grant, Permission, Presence, Right, SystemReason, UserActor},
     id::UserId,
+    partner::Status,
     role::HeldRole,
     session::EndReason,
 };
@@ -12,6 +14,7 @@ use sea_orm::{
 };
 
 use crate::{
+    TenantFacts,
     db::WriteTx,
     entity::user::{Column, Entity},
     error::{Error, Result},
@@ -43,16 +46,46 @@ impl WriteTx<'_> {
     /// # Errors
     /// [`Error::CallerInactive`], [`Error::Denied`], [`Error::Stale`] when rights have ended that decisions may rest on.
     pub(crate) async fn confirm<P: Permission>(&self, grant: &Grant<P>) -> Result<()> {
-        let Actor::User(user) = grant.actor() else { return Ok(()) };
-        let rights = match self.confirmed(user.session_id) {
+        let id = match grant.actor() {
+            Actor::User(user) => user.session_id.uuid(),
+            Actor::Application(application) => application.application_id.uuid(),
+            Actor::System(_) => return Ok(()),
+        };
+        let rights = match self.confirmed(id) {
             Some(rights) => rights,
             None => {
-                let rights = self.rights_now(user).await?;
-                self.confirm_caller(user.session_id, rights.clone());
+                let rights = self.rights_of(grant.actor()).await?;
+                self.confirm_caller(id, rights.clone());
                 rights
             }
         };
         if grant.is_confirmed(&rights).map_err(Error::Denied)? { Ok(()) } else { Err(Error::Stale) }
+    }
+
+    async fn rights_of(&self, actor: &Actor) -> Result<Vec<Right>> {
+        match actor {
+            Actor::User(user) => {
+                let rights = self.rights_now(user).await?;
+                Ok(user.scope.as_ref().map_or(rights.clone(), |scope| scope.narrow(rights)))
+            }
+            Actor::Application(application) => self.rights_of_application(application).await,
+            Actor::System(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// What is left of what a token of an application opens, as it is registered now. On PostgreSQL its row is locked until
+    /// the transaction ends.
+    async fn rights_of_application(&self, actor: &ApplicationActor) -> Result<Vec<Right>> {
+        let system = self.system(SystemReason::Authentication);
+        let id = actor.application_id.uuid();
+        let application = system.locked::<Application>(id, LockType::Share).await?;
+        self.look_at_clock();
+        let facts = system.read().tenant_facts(actor.tenant.id, self.now()).await?;
+        let facts = facts.filter(TenantFacts::is_active).ok_or(Error::CallerInactive)?;
+        let application = application.filter(|it| it.status == Status::Active && it.owner.is_at(facts.reference()));
+        let permissions = application.ok_or(Error::CallerInactive)?.metadata.permissions();
+        let left = |right: &Right| Right { permissions: right.permissions.and(&permissions), ..right.clone() };
+        Ok(actor.rights.iter().map(left).collect())
     }
 
     async fn rights_now(&self, user: &UserActor) -> Result<Vec<Right>> {

@@ -1,7 +1,8 @@
 //! Answers kept for those who may not have got them, with the change that they answer.
 
 use gatehouse_domain::{
-    id::{TenantId, UserId},
+    authz::ActorId,
+    id::TenantId,
     time::{DAY, Timestamp},
 };
 use sea_orm::{
@@ -27,7 +28,7 @@ pub struct IdempotencyKey {
     /// The tenant of who asks.
     pub tenant: TenantId,
     /// Who asks.
-    pub user: UserId,
+    pub actor: ActorId,
 }
 
 /// What is known of a request that may have been sent before.
@@ -40,7 +41,7 @@ pub struct EarlierRequest {
 }
 
 impl EarlierRequest {
-    /// The most answers that are kept for one user.
+    /// The most answers that are kept for one user or application.
     pub const MOST: u64 = 10_000;
 }
 
@@ -75,7 +76,8 @@ impl WriteTx<'_> {
         let row = idempotency_key::Model {
             key_hash: key.key.to_vec(),
             tenant_id: key.tenant.uuid(),
-            user_id: key.user.uuid(),
+            user_id: matches!(key.actor, ActorId::User(_)).then(|| key.actor.uuid()),
+            application_id: matches!(key.actor, ActorId::Application(_)).then(|| key.actor.uuid()),
             fingerprint: key.fingerprint.to_vec(),
             answer,
             kept_at: self.now().micros(),

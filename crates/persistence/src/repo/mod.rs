@@ -28,6 +28,7 @@ pub(crate) mod quota;
 pub(crate) mod renewal;
 mod restore;
 mod retention;
+pub(crate) mod revoked_token;
 pub(crate) mod role;
 pub(crate) mod session;
 pub(crate) mod settings;

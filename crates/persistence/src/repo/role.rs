@@ -70,11 +70,10 @@ impl Versioned for Role {
     }
 
     fn updatable(&self) -> Result<ActiveModel> {
-        let patterns: Vec<_> = self.permissions.iter().map(PermissionPattern::as_str).collect();
         Ok(ActiveModel {
             name: Set(self.name.to_string()),
             name_key: Set(self.name.as_str().to_lowercase()),
-            permissions: Set(patterns.join(" ")),
+            permissions: Set(self.permissions.to_string()),
             updated_at: Set(self.updated_at.micros()),
             deleted_at: Set(self.deleted_at.map(Timestamp::micros)),
             version: Set(self.version),

@@ -1,8 +1,8 @@
 //! Imports of users: how far they have come, and which lines they rejected.
 
 use gatehouse_domain::{
-    authz::TenantRef,
-    id::{JobId, PartnerId, SessionId, TenantId, UserId},
+    authz::{PermissionSet, TenantRef},
+    id::{ApplicationId, JobId, PartnerId, SessionId, TenantId, UserId},
     import::{Asker, Counts, Import, ImportState},
     page::{Direction, Key, KeyValue, Page, PageRequest},
     time::Timestamp,
@@ -24,6 +24,7 @@ use crate::{
         Home, Row, Versioned, list,
         list::{signed, unsigned},
         removed,
+        role::permissions,
         sweep::BATCH,
         term::Terms,
         word,
@@ -53,7 +54,12 @@ fn optional<T: Word>(text: Option<String>, what: &'static str) -> Result<Option<
 
 pub(crate) fn domain(row: Model) -> Result<Import> {
     let user_id = row.asked_by.map(UserId::from_uuid);
-    let asker = row.asked_session.map(|session| Asker { user_id, session_id: SessionId::from_uuid(session) });
+    let narrowed = row.asked_permissions.as_deref().map(permissions);
+    let asker = match (row.asked_application, row.asked_session) {
+        (Some(id), _) => Some(Asker::Application(ApplicationId::from_uuid(id), narrowed.unwrap_or_default())),
+        (None, Some(session)) => Some(Asker::User { user_id, session_id: SessionId::from_uuid(session), narrowed }),
+        (None, None) => None,
+    };
     Ok(Import {
         id: JobId::from_uuid(row.id),
         tenant: TenantRef { id: TenantId::from_uuid(row.tenant_id), partner_id: PartnerId::from_uuid(row.partner_id) },
@@ -94,6 +100,13 @@ impl Row for Import {
     }
 
     fn insertable(&self) -> Result<ActiveModel> {
+        let (user, session, application, narrowed) = match &self.asker {
+            Some(Asker::User { user_id, session_id, narrowed }) => {
+                (user_id.map(UserId::uuid), Some(session_id.uuid()), None, narrowed.as_ref())
+            }
+            Some(Asker::Application(id, permissions)) => (None, None, Some(id.uuid()), Some(permissions)),
+            None => (None, None, None, None),
+        };
         Ok(ActiveModel {
             id: Set(self.id.uuid()),
             tenant_id: Set(self.tenant.id.uuid()),
@@ -101,8 +114,10 @@ impl Row for Import {
             on_conflict: Set(self.on_conflict.to_string()),
             format: Set(self.format.map(|format| format.to_string())),
             dry_run: Set(self.dry_run),
-            asked_by: Set(self.asker.and_then(|asker| asker.user_id).map(UserId::uuid)),
-            asked_session: Set(self.asker.map(|asker| asker.session_id.uuid())),
+            asked_by: Set(user),
+            asked_session: Set(session),
+            asked_application: Set(application),
+            asked_permissions: Set(narrowed.map(PermissionSet::to_string)),
             created_at: Set(self.created_at.micros()),
             ..self.updatable()?
         })

@@ -263,5 +263,6 @@ pub fn partner_admin(
             permissions: PermissionSet::any(),
             expires_at: None,
         }],
+        scope: None,
     }))
 }

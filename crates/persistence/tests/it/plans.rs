@@ -9,9 +9,10 @@ mod survey;
 use std::sync::Arc;
 
 use gatehouse_domain::{
+    application::Owner,
     authz::{
-        Actor, Area, Grant, Installation, Oneself, ReadAssignments, ReadAudit, ReadPartners, ReadRoles, ReadSessions,
-        ReadTenants, ReadUsers, RevokeSessions, WriteSettings, WriteUsers, authorize,
+        Actor, ActorId, Area, Grant, Installation, Oneself, ReadAssignments, ReadAudit, ReadPartners, ReadRoles,
+        ReadSessions, ReadTenants, ReadUsers, RevokeSessions, WriteSettings, WriteUsers, authorize,
     },
     id::JobId,
     issue::Parse,
@@ -313,8 +314,11 @@ surveys! {
             system.spend_token(at, purpose, hash).await?;
             system.purge_tokens().await
         })).await;
-        let key = IdempotencyKey { key: [5; 32], fingerprint: [6; 32], tenant: at.id, user: survey.ada.id };
+        let key = IdempotencyKey { key: [5; 32], fingerprint: [6; 32], tenant: at.id, actor: ActorId::User(survey.ada.id) };
         survey.look("receipts", db.system(SYSTEM).earlier_request(&key, NOW)).await;
+        let application = application(&db, Owner::Tenant(at), "receipts").await.id;
+        let theirs = IdempotencyKey { actor: ActorId::Application(application), ..key };
+        survey.look("receipts of an application", db.system(SYSTEM).earlier_request(&theirs, NOW)).await;
         survey.look("receipts", write(&db, NOW, async move |tx| {
             tx.store_response(&key, vec![7]).await?;
             tx.system(SYSTEM).purge_idempotency_keys().await

@@ -64,7 +64,13 @@ async fn theirs(db: &Db, partner: &Partner, tenant: &Tenant, name: &str) -> Thei
             system.insert(assignment(at, holder, AnyRole::Custom(role.clone()), Anchor::Tenant(at.id))).await?;
         system.insert(self::assignment(at, holder, AnyRole::Builtin(BuiltinRole::PartnerAdmin), over)).await?;
         let order = Order { format: Format::Csv, on_conflict: OnConflict::Fail, dry_run: false };
-        let import = Import::queue(JobId::from_parts(NOW.unix_millis(), bytes()), at, order, &by(), NOW);
+        let import = Import::queue(
+            JobId::from_parts(NOW.unix_millis(), bytes()),
+            at,
+            order,
+            &grant::<WriteUsers>(&Area::Tenant(at)),
+            NOW,
+        );
         Ok((role, assignment, system.insert(import).await?))
     })
     .await
@@ -340,6 +346,7 @@ db_tests! {
             session_id: session.id,
             presence: Presence::SignedIn,
             rights: vec![right],
+            scope: None,
         }));
         let (near, other) = (theirs(&db, &p, &ours, "near").await, theirs(&db, &p, &sibling, "eve").await);
         let beyond = theirs(&db, &q, &far, "zoe").await;

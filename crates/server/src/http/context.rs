@@ -4,7 +4,7 @@ use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use actix_web::{HttpMessage, HttpRequest};
 use gatehouse_domain::{
-    authz::Actor,
+    authz::{Actor, Denied, OWN},
     id::{TenantId, UserId},
     time::Timestamp,
 };
@@ -28,6 +28,8 @@ pub enum Auth {
     Revoked,
     /// The credential is a valid access token of a session that lasts.
     Caller(Arc<Caller>),
+    /// The credential is an access token of an application that acts in its own name.
+    Application(Arc<Actor>),
     /// The operator of the installation asks, at the command line.
     Operator(Operator),
 }
@@ -69,6 +71,7 @@ impl RequestContext {
     pub fn actor(&self) -> Result<&Arc<Actor>, Failure> {
         match &self.auth {
             Auth::Operator(operator) => Ok(operator.actor()),
+            Auth::Application(actor) => Ok(actor),
             _ => self.caller().map(|caller| &caller.actor),
         }
     }
@@ -80,6 +83,8 @@ impl RequestContext {
     pub fn caller(&self) -> Result<&Arc<Caller>, Failure> {
         match &self.auth {
             Auth::Caller(caller) => Ok(caller),
+            // It has no account and no session.
+            Auth::Application(_) => Err(Denied::Forbidden(OWN).into()),
             Auth::Anonymous | Auth::Operator(_) => Err(app::Error::Unauthenticated.into()),
             Auth::Invalid => Err(app::Error::InvalidToken.into()),
             Auth::Revoked => Err(app::Error::SessionRevoked.into()),

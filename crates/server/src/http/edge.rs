@@ -34,7 +34,7 @@ use gatehouse_domain::{
 };
 
 use crate::{
-    app::{self, App, deadline, directory::tenants::TenantFacts},
+    app::{self, App, deadline, directory::tenants::TenantFacts, sessions::access_token::Authenticated},
     cli::operator::Operator,
     http::{
         Site, body,
@@ -193,7 +193,8 @@ impl Edge {
         }
         // Nobody waits for the body of a request that will be refused whatever it says. One to an unknown tenant is read:
         // it answers like one to a tenant that the caller may not see.
-        let is_known = matches!(state.auth, Auth::Caller(_) | Auth::Operator(_)) || !features.secured;
+        let is_known =
+            matches!(state.auth, Auth::Caller(_) | Auth::Application(_) | Auth::Operator(_)) || !features.secured;
         let reads = admitted.is_ok() && features.takes_body && is_known;
         if reads && body::read(request, self.site.body_timeout).await {
             // What held when the head came may have ended while the body did.
@@ -214,8 +215,12 @@ impl Edge {
 
     /// Counts the request of somebody who is signed in, and has what is left shown in the answer.
     fn admit(&self, auth: &Auth, quota: &Cell<Option<app::attempts::RateLimit>>) -> Result<(), Failure> {
-        let Auth::Caller(caller) = auth else { return Ok(()) };
-        let limited = self.app.admission().admit(&caller.actor, self.app.env().now());
+        let actor = match auth {
+            Auth::Caller(caller) => &caller.actor,
+            Auth::Application(actor) => actor,
+            _ => return Ok(()),
+        };
+        let limited = self.app.admission().admit(actor, self.app.env().now());
         quota.set(limited.quota);
         Ok(limited.result?)
     }
@@ -253,7 +258,8 @@ impl Edge {
     async fn authenticate(&self, bearer: &Bearer<'_>) -> Result<Auth, Failure> {
         let is_issuer = |issuer: &str, tenant: &Slug| self.site.base_urls.is_issuer(issuer, tenant);
         match self.app.session_states().authenticate(bearer.token(), is_issuer).await {
-            Ok(caller) => Ok(Auth::Caller(caller)),
+            Ok(Authenticated::User(caller)) => Ok(Auth::Caller(caller)),
+            Ok(Authenticated::Application(actor)) => Ok(Auth::Application(actor)),
             Err(app::Error::InvalidToken) => Ok(Auth::Invalid),
             Err(app::Error::SessionRevoked) => Ok(Auth::Revoked),
             Err(error) => Err(error.into()),
@@ -291,7 +297,7 @@ impl Edge {
         let user = context.and_then(|context| match &context.auth {
             Auth::Caller(caller) => match &*caller.actor {
                 Actor::User(user) => Some((user.tenant_id, user.user_id)),
-                Actor::System(_) => None,
+                Actor::Application(_) | Actor::System(_) => None,
             },
             _ => context.subject.get(),
         });

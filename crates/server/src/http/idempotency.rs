@@ -2,8 +2,6 @@
 //! repeated when its answer was lost. Only after the caller was found to be allowed, so that a kept answer is not shown
 //! to somebody who may no longer see it; and where nobody is signed in there are no keys.
 
-use std::sync::Arc;
-
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse, Responder,
     body::BoxBody,
@@ -13,10 +11,7 @@ use actix_web::{
     },
 };
 use aws_lc_rs::digest::{SHA256, digest};
-use gatehouse_domain::{
-    authz::Actor,
-    issue::{Fault, Issues},
-};
+use gatehouse_domain::issue::{Fault, Issues};
 
 use crate::{
     app::{
@@ -78,12 +73,12 @@ impl Keyed {
     /// What the request is known by. The body has been read.
     fn key(&self, app: &App) -> Result<IdempotencyKey, Failure> {
         let request = &self.request;
-        let caller = RequestContext::with(request, |state| state.caller().map(|caller| Arc::clone(&caller.actor)))?;
-        let Actor::User(user) = &*caller else { return Err(app::Error::Unauthenticated.into()) };
+        let actor = RequestContext::with(request, |state| state.actor().map(|actor| actor.id()))?;
+        let (actor, home) = actor.ok_or(app::Error::Unauthenticated)?;
         let named = [request.method().as_str(), request.path(), self.key.as_str()].join("\0");
         let body = request.extensions().get::<BodyDigest>().map(|digest| digest.0.clone()).unwrap_or_default();
         let asked = [request.query_string().as_bytes(), &[0], &body].concat();
-        Ok(app.idempotency().key(user, named.as_bytes(), &asked))
+        Ok(app.idempotency().key(actor, home.id, named.as_bytes(), &asked))
     }
 }
 

@@ -120,6 +120,7 @@ codes! {
     REFRESH_TOKEN_SPENT UNAUTHORIZED "refresh_token_spent" "The refresh token has just been used" "Another request was faster; use the token that it got.";
     REFRESH_TOKEN_INVALID UNAUTHORIZED "refresh_token_invalid" "The refresh token is not valid" "It is malformed, expired, or of another tenant. Sign in.";
     MISSING_PERMISSION FORBIDDEN "missing_permission" "A permission is missing" "`detail` names the permission. An administrator can give a role that has it.";
+    INSUFFICIENT_SCOPE FORBIDDEN "insufficient_scope" "The token lacks a scope" "`detail` names the scope. The application has to ask for it when it asks for tokens.";
     CROSS_SITE FORBIDDEN "cross_site" "The form was not sent by its own page" "Open the page again, and send the form that is there.";
     EMAIL_NOT_VERIFIED FORBIDDEN "email_not_verified" "The e-mail address is not verified" "The tenant lets nobody sign in before.";
     REGISTRATION_CLOSED FORBIDDEN "registration_closed" "Registration is closed" "The tenant's setting `registration` opens it.";
@@ -186,6 +187,7 @@ impl Failure {
                 app::Error::RefreshSpent => REFRESH_TOKEN_SPENT,
                 app::Error::RefreshInvalid => REFRESH_TOKEN_INVALID,
                 app::Error::Denied(Denied::Forbidden(_)) => MISSING_PERMISSION,
+                app::Error::Denied(Denied::Scope(_)) => INSUFFICIENT_SCOPE,
                 app::Error::Denied(Denied::Hidden) | app::Error::NotFound => NOT_FOUND,
                 app::Error::RegistrationClosed => REGISTRATION_CLOSED,
                 app::Error::TenantSuspended => TENANT_SUSPENDED,
@@ -216,6 +218,7 @@ impl Failure {
     fn detail(&self, kind: Code) -> String {
         match self {
             Self::App(app::Error::Denied(Denied::Forbidden(permission))) => format!("Missing permission {permission}"),
+            Self::App(app::Error::Denied(Denied::Scope(scope))) => format!("Missing scope {scope}"),
             Self::App(app::Error::Conflict(what) | app::Error::LimitReached(what)) => what.to_string(),
             Self::UnsupportedMediaType(expected) => format!("The body must be {expected}."),
             _ => kind.help.to_owned(),
@@ -285,23 +288,27 @@ impl Failure {
             code: kind.code,
             request_id: request_id.to_owned(),
         };
-        if let Some(challenge) = challenge(kind) {
+        if let Some(challenge) = self.challenge() {
             response.insert_header((WWW_AUTHENTICATE, challenge));
         }
         response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
         response.body(serde_json::to_vec(&problem).unwrap_or_default())
     }
-}
 
-/// The challenge (RFC 6750 section 3): a wrong password is not a wrong token, and a permission is a scope.
-fn challenge(kind: Code) -> Option<HeaderValue> {
-    let challenge = match (kind.status, kind.code) {
-        (StatusCode::UNAUTHORIZED, "invalid_credentials" | "invalid_setup_token") => "Bearer",
-        (StatusCode::UNAUTHORIZED, _) => "Bearer error=\"invalid_token\"",
-        (StatusCode::FORBIDDEN, "missing_permission") => "Bearer error=\"insufficient_scope\"",
-        _ => return None,
-    };
-    Some(HeaderValue::from_static(challenge))
+    /// The challenge (RFC 6750 section 3): a wrong password is not a wrong token, and a permission is a scope.
+    fn challenge(&self) -> Option<HeaderValue> {
+        if let Self::App(app::Error::Denied(Denied::Scope(scope))) = self {
+            return HeaderValue::try_from(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")).ok();
+        }
+        let kind = self.kind();
+        let challenge = match (kind.status, kind.code) {
+            (StatusCode::UNAUTHORIZED, "invalid_credentials" | "invalid_setup_token") => "Bearer",
+            (StatusCode::UNAUTHORIZED, _) => "Bearer error=\"invalid_token\"",
+            (StatusCode::FORBIDDEN, "missing_permission") => "Bearer error=\"insufficient_scope\"",
+            _ => return None,
+        };
+        Some(HeaderValue::from_static(challenge))
+    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,7 @@
 //! anybody could fill the trail with it, without being noticed by what it changes.
 
 use actix_web::{HttpRequest, dev::ServiceResponse};
-use gatehouse_domain::{
-    audit::Refused,
-    authz::{Actor, By, Denied, TenantRef},
-};
+use gatehouse_domain::{audit::Refused, authz::Denied};
 
 use crate::{
     app::{self, App},
@@ -19,7 +16,13 @@ use crate::{
 /// Records a refusal, if the answer is one.
 pub async fn record<B>(app: &App, response: &ServiceResponse<B>) {
     let failure = response.response().error().and_then(|error| error.as_error::<Failure>());
-    let Some(Failure::App(app::Error::Denied(Denied::Forbidden(permission)))) = failure else { return };
+    let denied = failure.and_then(|failure| match failure {
+        Failure::App(app::Error::Denied(Denied::Forbidden(permission) | Denied::Scope(permission))) => {
+            Some(*permission)
+        }
+        _ => None,
+    });
+    let Some(permission) = denied else { return };
     let request = response.request();
     let (false, Some(refused)) = (request.method().is_safe(), refused(request, permission)) else { return };
     if let Err(error) = app.refusals().record(refused, &meta(request)).await {
@@ -31,10 +34,13 @@ pub async fn record<B>(app: &App, response: &ServiceResponse<B>) {
 fn refused(request: &HttpRequest, permission: &'static str) -> Option<Refused> {
     let operation = format!("{} {}", request.method(), request.match_pattern().unwrap_or_default());
     RequestContext::with(request, |state| {
-        let Auth::Caller(caller) = &state.auth else { return None };
-        let Actor::User(user) = &*caller.actor else { return None };
-        let own = TenantRef { id: user.tenant_id, partner_id: user.partner_id };
+        let actor = match &state.auth {
+            Auth::Caller(caller) => &caller.actor,
+            Auth::Application(actor) => actor,
+            _ => return None,
+        };
+        let (_, own) = actor.id()?;
         let tenant = state.tenant.as_ref().map_or(own, |facts| facts.reference());
-        Some(Refused::access(tenant, By::oneself(user.user_id, Some(user.session_id)), permission, &operation))
+        Some(Refused::access(tenant, actor.by()?, permission, &operation))
     })
 }

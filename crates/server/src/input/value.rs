@@ -3,7 +3,7 @@
 use gatehouse_domain::{
     application::{self, Origin, RedirectUri, ResourceUri, ScopeName},
     audit,
-    authz::PermissionPattern,
+    authz::{ActorId, PermissionPattern},
     id::{ApplicationId, AssignmentId, PartnerId, RoleId, SessionId, TenantId, UserId},
     issue::{Fault, Parse},
     page::{PageNumber, PerPage},
@@ -107,7 +107,7 @@ macro_rules! texts {
 
 texts! {
     Parsed:
-    Username Email DisplayName Name Phone Slug Password Timestamp PartnerId TenantId UserId RoleId
+    ActorId Username Email DisplayName Name Phone Slug Password Timestamp PartnerId TenantId UserId RoleId
     AssignmentId SessionId ApplicationId HttpsUrl Colour Description RedirectUri Origin ResourceUri ScopeName;
     OneOf:
     partner::Status user::UserStatus settings::Registration settings::SessionLimitAction

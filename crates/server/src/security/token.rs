@@ -44,8 +44,8 @@ pub const CLIENT_ID: &str = "gatehouse";
 pub struct Claims<'a> {
     /// The tenant's issuer.
     pub iss: &'a str,
-    /// The user.
-    pub sub: UserId,
+    /// The user; of an application in its own name its id.
+    pub sub: String,
     /// Who the token is for: the issuer itself, in first-party sign-in.
     pub aud: &'a str,
     /// When it expires, in seconds since 1970.
@@ -54,11 +54,12 @@ pub struct Claims<'a> {
     pub iat: i64,
     /// Its own id.
     pub jti: String,
-    /// The session.
-    pub sid: SessionId,
+    /// The session; none of an application in its own name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sid: Option<SessionId>,
     /// Who it was issued to.
     pub client_id: &'a str,
-    /// The user's tenant.
+    /// The tenant.
     pub tenant_id: TenantId,
     /// The partner of that tenant.
     pub partner_id: gatehouse_domain::id::PartnerId,
@@ -93,16 +94,32 @@ pub struct Verified {
     pub kid: KeyId,
     /// Its issuer.
     pub iss: String,
-    /// The user.
-    pub user_id: UserId,
     /// The tenant.
     pub tenant_id: TenantId,
-    /// The session.
-    pub session_id: SessionId,
     /// When it expires.
     pub expires_at: Timestamp,
-    /// The application that got it, if one did.
-    pub application: Option<OfApplication>,
+    /// Who acts by it.
+    pub whose: Whose,
+}
+
+/// Who acts by an access token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// A user who signed in here.
+    User(OfUser),
+    /// A user, for whom an application got it; the family is what its code was exchanged for.
+    UserThrough(OfUser, FamilyId, OfApplication),
+    /// An application in its own name.
+    Application(OfApplication),
+}
+
+/// What a verified token of a user says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfUser {
+    /// The user.
+    pub user_id: UserId,
+    /// The session.
+    pub session_id: SessionId,
 }
 
 /// What a verified token of an application says.
@@ -110,8 +127,8 @@ pub struct Verified {
 pub struct OfApplication {
     /// The application.
     pub id: ApplicationId,
-    /// What its code was exchanged for.
-    pub family_id: FamilyId,
+    /// The token's own id.
+    pub token_id: Uuid,
     /// Whom the token is for.
     pub audience: String,
     /// What it opens.
@@ -136,7 +153,8 @@ struct StrictClaims {
     #[serde(default)]
     nbf: Option<i64>,
     jti: String,
-    sid: String,
+    #[serde(default)]
+    sid: Option<String>,
     client_id: String,
     tenant_id: String,
     #[serde(default)]
@@ -146,17 +164,32 @@ struct StrictClaims {
 }
 
 impl StrictClaims {
-    /// Whom the token was issued to, and whether it is for who that uses it with.
-    fn application(&self) -> Option<Option<OfApplication>> {
-        match &self.family_id {
-            None => (self.client_id == CLIENT_ID && self.aud == self.iss).then_some(None),
-            Some(family) => Some(Some(OfApplication {
-                id: ApplicationId::parse(&self.client_id).ok()?,
-                family_id: FamilyId::parse(family).ok()?,
-                audience: self.aud.clone(),
-                scopes: Scopes::read(self.scope.as_deref().unwrap_or_default()),
-            })),
+    /// Who acts by it; none where the claims do not go together.
+    fn whose(&self) -> Option<Whose> {
+        let user = match &self.sid {
+            Some(sid) => {
+                let (user_id, session_id) = (UserId::parse(&self.sub).ok()?, SessionId::parse(sid).ok()?);
+                Some(OfUser { user_id, session_id })
+            }
+            None => None,
+        };
+        match (user, &self.family_id) {
+            (Some(user), None) => (self.client_id == CLIENT_ID && self.aud == self.iss).then_some(Whose::User(user)),
+            (Some(user), Some(family)) => {
+                Some(Whose::UserThrough(user, FamilyId::parse(family).ok()?, self.application()?))
+            }
+            (None, None) if self.sub == self.client_id => self.application().map(Whose::Application),
+            (None, _) => None,
         }
+    }
+
+    fn application(&self) -> Option<OfApplication> {
+        Some(OfApplication {
+            id: ApplicationId::parse(&self.client_id).ok()?,
+            token_id: Uuid::try_parse(&self.jti).ok()?,
+            audience: self.aud.clone(),
+            scopes: Scopes::read(self.scope.as_deref().unwrap_or_default()),
+        })
     }
 }
 
@@ -263,11 +296,9 @@ impl Tokens {
             return None;
         }
         let verified = Verified {
-            application: claims.application()?,
+            whose: claims.whose()?,
             kid: key.id,
-            user_id: UserId::parse(&claims.sub).ok()?,
             tenant_id: TenantId::parse(&claims.tenant_id).ok()?,
-            session_id: SessionId::parse(&claims.sid).ok()?,
             expires_at: Timestamp::from_micros(claims.exp.checked_mul(1_000_000)?),
             iss: claims.iss,
         };

@@ -125,6 +125,7 @@ api_tests! {
             session_id: SessionId::parse(&boss.session()).unwrap(),
             presence: Presence::SignedIn,
             rights: vec![right],
+            scope: None,
         }));
         let grant = authorize::<ReadAudit>(&actor, &Area::Tenant(home)).unwrap();
         let mut export = AuditExport::new(&grant, Area::Tenant(home), AuditFilter::default(), world.app.env().now());

@@ -216,7 +216,7 @@ api_tests! {
             (vec![], "invalid_request"), (vec![("grant_type", "password")], "unsupported_grant_type"),
             (vec![("grant_type", "authorization_code")], "invalid_request"), (vec![("grant_type", "refresh_token")], "invalid_request"),
             (vec![("grant_type", "refresh_token"), ("grant_type", "refresh_token")], "invalid_request"),
-            (vec![("grant_type", "client_credentials")], "unsupported_grant_type"),
+            (vec![("grant_type", "client_credentials")], "unauthorized_client"),
         ] {
             assert_eq!(refused(site.token(&spa, &fields).await, 400), expected, "{fields:?}");
         }

@@ -203,12 +203,13 @@ api_tests! {
             session_id: SessionId::parse(&cast.boss.session()).unwrap(),
             presence: Presence::SignedIn,
             rights: vec![right],
+            scope: None,
         }));
         let grant = authorize::<ReadUsers>(&boss, &Area::Tenant(home)).unwrap();
         let scope = world.app.db().scope(&grant);
         let session_id = SessionId::parse(&cast.root.session()).unwrap();
         for import in [scope.import(id).await.unwrap(), scope.active_import(home.id).await.unwrap()] {
-            assert_eq!(import.unwrap().asker, Some(Asker { user_id: None, session_id }));
+            assert_eq!(import.unwrap().asker, Some(Asker::User { user_id: None, session_id, narrowed: None }));
         }
     }
 

@@ -59,6 +59,7 @@ api_tests! {
             session_id: SessionId::parse(&token.session()).unwrap(),
             presence: Presence::SignedIn,
             rights: vec![right],
+            scope: None,
         }));
         let grant = authorize(&actor, &Area::Tenant(home)).unwrap();
         let mut export = world.app.exports().begin(&grant, home.id, false, ChangeContext::at(world.app.env().now())).await.unwrap();

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use gatehouse_domain::{
     audit::{Action, AuditEvent, AuditResult, ResourceKind},
-    authz::Reach,
+    authz::{ActorId, Reach},
     page::{Direction, Key, Page, PageRequest},
 };
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult};
@@ -205,7 +205,10 @@ impl Scope<'_> {
         if self.shows_everybody() || !(by_actor || by_origin) {
             return;
         }
-        sql.push(" AND (").push(if by_actor { "" } else { "actor_id IS NULL OR " }).push("EXISTS (SELECT 1");
+        sql.push(" AND (").push(if by_actor { "" } else { "actor_id IS NULL OR " });
+        // Of applications from above, the address and the User-Agent are not shown.
+        sql.push("actor_type = ").literal(ActorId::APPLICATION);
+        sql.push(if by_origin { " AND acting_as = 'tenant' OR " } else { " OR " }).push("EXISTS (SELECT 1");
         self.push_shown(sql, "audit_events.actor_id", "audit_events.tenant_id");
         sql.push("))");
     }

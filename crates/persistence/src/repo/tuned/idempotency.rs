@@ -1,5 +1,6 @@
 //! Requests that may have been sent before.
 
+use gatehouse_domain::authz::ActorId;
 use sea_orm::QueryResult;
 
 use crate::{
@@ -19,7 +20,11 @@ impl System<'_> {
         let mut sql = self.unscoped(
             "SELECT k.fingerprint, k.answer, c.n FROM (SELECT COUNT(*) AS n FROM (SELECT 1 FROM idempotency_keys WHERE tenant_id = ",
         );
-        sql.bind(key.tenant.uuid()).push(" AND user_id = ").bind(key.user.uuid());
+        let caller = match key.actor {
+            ActorId::User(_) => " AND user_id = ",
+            ActorId::Application(_) => " AND application_id = ",
+        };
+        sql.bind(key.tenant.uuid()).push(caller).bind(key.actor.uuid());
         sql.push(" AND kept_at > ").bind(since).push(" LIMIT ").bind(signed(EarlierRequest::MOST));
         sql.push(") live) c LEFT JOIN idempotency_keys k ON k.key_hash = ").bind(key.key.to_vec());
         sql.push(" AND k.kept_at > ").bind(since);

@@ -2,6 +2,7 @@
 
 use gatehouse_domain::{
     audit::{Action, AuditResult, ResourceId, ResourceKind},
+    authz::ActorId,
     page::{Direction, PageRequest, Start},
     time::DAY,
 };
@@ -35,7 +36,7 @@ pub async fn feed(scope: &Scope<'_>, filter: &AuditFilter) -> Result<(), gatehou
 pub fn filters(survey: &Survey) -> Vec<(&'static str, AuditFilter)> {
     let none = AuditFilter::default;
     let ada = ResourceId { kind: ResourceKind::User, uuid: survey.ada.id.uuid() };
-    let (action, kind, actor) = (Action::UserRegistered, ResourceKind::User, survey.ada.id);
+    let (action, kind, actor) = (Action::UserRegistered, ResourceKind::User, ActorId::User(survey.ada.id));
     let (failure, success) = (AuditResult::Failure, AuditResult::Success);
     let then = Some(NOW.minus(DAY));
     vec![

@@ -25,12 +25,12 @@ surveys! {
             let scope = tx.scope(&saving).await?;
             for n in 0..200 {
                 let (id, order) = order(n);
-                let import = scope.insert(Import::queue(id, at, order, &by(), NOW)).await?;
+                let import = scope.insert(Import::queue(id, at, order, &saving, NOW)).await?;
                 scope.update(import.cancel(&by(), NOW)).await?;
             }
             let (id, order) = order(200);
             scope.enqueue(at, None, NewJob { id, kind: JobKind::UserImport, sealed: None, give_up_at: None }).await?;
-            scope.insert(Import::queue(id, at, order, &by(), NOW)).await
+            scope.insert(Import::queue(id, at, order, &saving, NOW)).await
         }).await.unwrap();
         survey.look("active", scope.active_import(at.id)).await;
         for made in [None, Some([NOW, NOW])] {

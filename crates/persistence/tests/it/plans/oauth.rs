@@ -1,12 +1,14 @@
 //! Codes and families of tokens.
 
 use gatehouse_domain::{
-    application::{Application, Owner},
+    application::Application,
+    authz::{ApplicationActor, PermissionSet, Right},
     id::FamilyId,
-    oauth::{AuthorizationCode, FamilyEnd, NewFamily, Scopes, TokenFamily},
+    oauth::{Audience, AuthorizationCode, FamilyEnd, NewFamily, RevokedToken, Scopes, TokenFamily},
+    role::Anchor,
     session::Session,
 };
-use gatehouse_persistence::{WriteTx, testing::analyze};
+use gatehouse_persistence::{Error, WriteTx, testing::analyze};
 
 use super::*;
 
@@ -28,7 +30,7 @@ fn code(session: &Session, application: &Application) -> AuthorizationCode {
         challenge: None,
         nonce: None,
         scopes: Scopes::read("openid"),
-        audience: application.id.to_string(),
+        audience: Audience::Application(application.id),
         auth_time: NOW,
         created_at: NOW,
         spent_at: None,
@@ -98,6 +100,7 @@ surveys! {
         let (session, current) = (survey.session.clone(), family.chain.current);
         let rotated = family.clone().rotate(next, &session, &application, &policy(), NOW);
         let fresh = TokenFamily { id: FamilyId::from_parts(NOW.unix_millis(), bytes()), ..family.clone() };
+        let application_id = application.id;
         let change = write(&db, NOW, async move |tx| {
             let system = tx.system(SYSTEM);
             assert!(system.spend_code(hash).await?);
@@ -108,7 +111,23 @@ surveys! {
             system.leave_applications(at).await
         });
         survey.look("changes of codes and families", change).await;
+        let used = system().application(application_id).await.unwrap().unwrap();
+        let right = Right { anchor: Anchor::Tenant(at.id), permissions: PermissionSet::any(), expires_at: None };
+        let actor =
+            ApplicationActor { application_id, level: "tenant", tenant: at, rights: vec![right] };
+        let grant = authorize::<ReadUsers>(&Arc::new(Actor::Application(actor)), &Area::Tenant(at)).unwrap();
+        survey.look("a token that was taken back", system().is_revoked(uuid::Uuid::from_u128(1))).await;
+        survey.look("an application that acts", write(&db, NOW, async move |tx| {
+            let system = tx.system(SYSTEM);
+            let token = RevokedToken { id: uuid::Uuid::from_u128(1), expires_at: NOW };
+            system.revoke_token(token.revoke(&used, at, None)).await?;
+            system.use_application(used.last_used_at, used.clone().use_itself(at, "users:read", NOW).unwrap()).await?;
+            // It is registered with no such scope.
+            assert!(matches!(tx.scope(&grant).await, Err(Error::Denied(_))));
+            Ok(())
+        })).await;
         let purge = write(&db, NOW.plus(DAY * 90), async move |tx| {
+            tx.system(SYSTEM).purge_revoked_tokens().await?;
             tx.system(SYSTEM).purge_codes().await?;
             tx.system(SYSTEM).purge_families().await
         });

@@ -163,6 +163,7 @@ impl Survey {
             session_id: self.session.id,
             presence: Presence::SignedIn,
             rights: vec![right],
+            scope: None,
         }))
     }
 }

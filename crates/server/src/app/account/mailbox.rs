@@ -2,7 +2,7 @@
 
 use gatehouse_domain::{
     audit::Refused,
-    authz::{Grant, Oneself, SystemReason},
+    authz::{Grant, ProveOneself, SystemReason},
     mail,
     password::Password,
     text::Email,
@@ -32,7 +32,7 @@ impl Accounts<'_> {
     /// the account already, [`Error::RateLimited`].
     pub async fn change_email(
         &self,
-        grant: &Grant<Oneself>,
+        grant: &Grant<ProveOneself>,
         facts: &TenantFacts,
         email: Email,
         password: Password,

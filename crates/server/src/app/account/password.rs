@@ -2,7 +2,7 @@
 
 use gatehouse_domain::{
     audit::Refused,
-    authz::{Grant, Oneself, SystemReason},
+    authz::{Grant, ProveOneself, SystemReason},
     issue::{Fault, Issue},
     password::Password,
     secret::PasswordHash,
@@ -112,7 +112,7 @@ impl Accounts<'_> {
     /// these, [`Error::Invalid`] when the new one is too weak.
     pub async fn change_password(
         &self,
-        grant: &Grant<Oneself>,
+        grant: &Grant<ProveOneself>,
         facts: &TenantFacts,
         current: Password,
         new: Password,

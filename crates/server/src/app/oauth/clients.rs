@@ -8,7 +8,7 @@ use gatehouse_domain::{
     authz::SystemReason,
     id::ApplicationId,
     issue::Parse,
-    oauth::{ErrorCode, Scopes},
+    oauth::{Audience, ErrorCode, Scopes},
     partner::Status,
     secret::Secret,
 };
@@ -44,21 +44,10 @@ impl Clients<'_> {
     /// # Errors
     /// [`crate::app::Error::Unavailable`] when the database does not answer.
     pub async fn application(&self, facts: &TenantFacts, id: &str) -> Result<Option<Arc<Application>>> {
-        let Ok(id) = ApplicationId::parse(id) else { return Ok(None) };
-        let found = match self.cache.applications.get(&id) {
-            Some(application) => Some(application),
-            None => {
-                let load = async || self.db.system(AUTH).application(id).await;
-                self.cache.applications.load(id, load).await?
-            }
-        };
-        let tenant = facts.reference();
-        let is_here = |application: &Arc<Application>| match application.owner {
-            Owner::Tenant(owner) => owner.id == tenant.id,
-            Owner::Partner(partner) => partner == tenant.partner_id,
-            Owner::Platform => false,
-        };
-        Ok(found.filter(is_here))
+        match ApplicationId::parse(id) {
+            Ok(id) => self.states.application(facts, id).await,
+            Err(_) => Ok(None),
+        }
     }
 
     /// The application that is an API which can be used in a tenant. At most a second old.
@@ -87,19 +76,28 @@ impl Clients<'_> {
         &self,
         facts: &TenantFacts,
         application: &Application,
-        audience: &str,
+        audience: &Audience,
         scopes: &Scopes,
     ) -> Result<Scopes, NotGiven> {
-        let api = match application.id.to_string() == audience {
-            true => None,
-            false => {
-                let gone = NotGiven::fault(ErrorCode::InvalidTarget, "the application may not ask for that resource");
-                let asked = ResourceUri::parse(audience).map(|uri| uri.key()).unwrap_or_default();
-                let is_allowed = application.metadata.allowed_resources.iter().any(|uri| uri.key() == asked);
-                Some(self.api(facts, audience).await?.filter(|_| is_allowed).ok_or(gone)?)
-            }
+        let api = match audience.resource() {
+            None => None,
+            Some(uri) => Some(self.target(facts, application, uri).await?),
         };
         Ok(scopes.and(&Scopes::allowed(application, api.as_deref())))
+    }
+
+    /// The API of others that an application may ask for by a URI.
+    ///
+    /// # Errors
+    /// `invalid_target` when it may not.
+    pub async fn target(
+        &self,
+        facts: &TenantFacts,
+        application: &Application,
+        uri: &str,
+    ) -> Result<Arc<Application>, NotGiven> {
+        let api = self.api(facts, uri).await?.filter(|_| application.may_ask_for(uri));
+        api.ok_or(NotGiven::fault(ErrorCode::InvalidTarget, "the application may not ask for that resource"))
     }
 
     /// Whether pages of an origin may call the issuer of a tenant. At most a second old.

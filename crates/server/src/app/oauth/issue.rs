@@ -8,7 +8,7 @@ use gatehouse_domain::{
     application::{Application, GrantType, SigningAlgorithm},
     id::{ApplicationId, FamilyId, SessionId, TenantId, UserId},
     key::Issuer,
-    oauth::{Scopes, claims},
+    oauth::{Audience, Scopes, claims},
     secret::Secret,
     session::AuthMethod,
     settings::Policy,
@@ -70,70 +70,116 @@ struct IdClaims<'a> {
     of_scopes: Map<String, Value>,
 }
 
-/// Who and what tokens are made for.
+/// What tokens are made for.
 pub(super) struct Of<'a> {
     pub(super) facts: &'a TenantFacts,
     pub(super) application: &'a Application,
-    pub(super) state: &'a SessionState,
     pub(super) policy: &'a Policy,
-    pub(super) family: FamilyId,
-    pub(super) audience: &'a str,
-    pub(super) auth_time: Timestamp,
+    pub(super) audience: &'a Audience,
     pub(super) scopes: Scopes,
+}
+
+/// What an access token says of a user.
+pub(super) struct ClaimsOfUser<'a> {
+    user_id: UserId,
+    session_id: SessionId,
+    roles: Option<Vec<&'a str>>,
+    family: FamilyClaims<'a>,
+}
+
+/// For whom, where that is a user.
+pub(super) struct OfUser<'a> {
+    pub(super) state: &'a SessionState,
+    pub(super) family: FamilyId,
+    pub(super) auth_time: Timestamp,
     pub(super) nonce: Option<&'a str>,
-    pub(super) refresh_token: Option<&'a Secret<String>>,
+    pub(super) refresh_token: &'a Secret<String>,
+}
+
+impl Of<'_> {
+    /// How long the access token lives.
+    fn lifetime(&self) -> Duration {
+        let asked = self.application.metadata.token_lifetime.map(|it| Duration::from_secs(u64::from(it.get())));
+        let at_others = self.audience.resource().map(|_| AT_OTHERS);
+        asked.into_iter().chain(at_others).chain([self.policy.access_token_lifetime]).min().unwrap_or_default()
+    }
 }
 
 impl TokenEndpoint<'_> {
-    /// Makes the tokens.
-    pub(super) async fn issue(&self, of: Of<'_>, meta: &RequestMeta, now: Timestamp) -> Result<Issued> {
-        let Of { facts, application, state, policy, scopes, .. } = &of;
-        let issuer = meta.issuer(&facts.tenant.slug);
-        let (id, session) = (application.id.to_string(), &state.session);
-        let asked = application.metadata.token_lifetime.map(|it| Duration::from_secs(u64::from(it.get())));
-        let at_others = (of.audience != id).then_some(AT_OTHERS);
-        let lifetime =
-            asked.into_iter().chain(at_others).chain([policy.access_token_lifetime]).min().unwrap_or_default();
-        let expires_at = now.plus(lifetime);
+    /// Makes the tokens of a user.
+    pub(super) async fn issue(
+        &self,
+        of: &Of<'_>,
+        user: &OfUser<'_>,
+        meta: &RequestMeta,
+        now: Timestamp,
+    ) -> Result<Issued> {
+        let OfUser { state, family, auth_time, refresh_token, .. } = *user;
+        let session = &state.session;
         let mut roles: Vec<_> = state.roles.iter().map(|role| role.name.as_str()).collect();
         roles.sort_unstable();
         roles.dedup();
-        let mut access = Claims {
-            iss: &issuer,
-            sub: session.user_id,
-            aud: of.audience,
-            exp: expires_at.unix_seconds(),
-            iat: now.unix_seconds(),
-            jti: uuid::Uuid::from_bytes(self.env.random()).simple().to_string(),
-            sid: session.id,
-            client_id: &id,
-            tenant_id: session.tenant_id,
-            partner_id: session.partner_id,
-            roles: scopes.has("roles").then_some(roles),
-            scope: Some(scopes.to_string()),
-            of_application: Some(FamilyClaims {
-                family_id: of.family,
-                auth_time: of.auth_time.unix_seconds(),
+        let whose = ClaimsOfUser {
+            user_id: session.user_id,
+            session_id: session.id,
+            roles: of.scopes.has("roles").then_some(roles),
+            family: FamilyClaims {
+                family_id: family,
+                auth_time: auth_time.unix_seconds(),
                 acr: ACR,
                 amr: &session.auth_methods,
-            }),
+            },
         };
-        let mut access_token = self.sign(facts, SigningAlgorithm::Es256, ACCESS, &access).await?;
-        if access_token.len() > LONGEST {
-            access.roles = None;
-            access_token = self.sign(facts, SigningAlgorithm::Es256, ACCESS, &access).await?;
+        let mut issued = self.access_token(of, Some(whose), meta, now).await?;
+        if of.scopes.has("openid") {
+            issued.id_token = Some(self.id_token(of, user, &issued, meta, now).await?);
         }
-        let id_token = match scopes.has("openid") {
-            true => Some(self.id_token(&of, &issuer, &access_token, expires_at, now).await?),
-            false => None,
+        let uses_refresh = of.application.metadata.grant_types.contains(&GrantType::RefreshToken);
+        issued.refresh_token = uses_refresh.then(|| refresh_token.expose().clone());
+        Ok(issued)
+    }
+
+    /// Makes an access token: of a user, or of the application in its own name.
+    pub(super) async fn access_token(
+        &self,
+        of: &Of<'_>,
+        user: Option<ClaimsOfUser<'_>>,
+        meta: &RequestMeta,
+        now: Timestamp,
+    ) -> Result<Issued> {
+        let Of { facts, application, audience, scopes, .. } = of;
+        let (issuer, lifetime) = (meta.issuer(&facts.tenant.slug), of.lifetime());
+        let (id, aud) = (application.id.to_string(), audience.claim(&issuer));
+        let (sub, sid, roles, family) = match user {
+            Some(user) => (user.user_id.to_string(), Some(user.session_id), user.roles, Some(user.family)),
+            None => (id.clone(), None, None, None),
         };
-        let uses_refresh = application.metadata.grant_types.contains(&GrantType::RefreshToken);
+        let mut claims = Claims {
+            iss: &issuer,
+            sub,
+            aud: &aud,
+            exp: now.plus(lifetime).unix_seconds(),
+            iat: now.unix_seconds(),
+            jti: uuid::Uuid::from_bytes(self.env.random()).simple().to_string(),
+            sid,
+            client_id: &id,
+            tenant_id: facts.tenant.id,
+            partner_id: facts.tenant.partner_id,
+            roles,
+            scope: Some(scopes.to_string()),
+            of_application: family,
+        };
+        let mut access_token = self.sign(facts, SigningAlgorithm::Es256, ACCESS, &claims).await?;
+        if access_token.len() > LONGEST {
+            claims.roles = None;
+            access_token = self.sign(facts, SigningAlgorithm::Es256, ACCESS, &claims).await?;
+        }
         Ok(Issued {
             access_token,
             token_type: "Bearer".to_owned(),
             expires_in: lifetime.as_secs(),
-            refresh_token: of.refresh_token.filter(|_| uses_refresh).map(|token| token.expose().clone()),
-            id_token,
+            refresh_token: None,
+            id_token: None,
             scope: scopes.to_string(),
         })
     }
@@ -141,24 +187,25 @@ impl TokenEndpoint<'_> {
     async fn id_token(
         &self,
         of: &Of<'_>,
-        issuer: &str,
-        access_token: &str,
-        expires_at: Timestamp,
+        user: &OfUser<'_>,
+        issued: &Issued,
+        meta: &RequestMeta,
         now: Timestamp,
     ) -> Result<String> {
-        let (session, algorithm) = (&of.state.session, of.application.metadata.id_token_signed_response_alg);
-        let view = UserView { user: of.state.user.clone(), roles: of.state.roles.clone() };
+        let SessionState { session, user: account, roles } = user.state;
+        let algorithm = of.application.metadata.id_token_signed_response_alg;
+        let view = UserView { user: account.clone(), roles: roles.clone() };
         let claims = IdClaims {
-            iss: issuer,
+            iss: &meta.issuer(&of.facts.tenant.slug),
             sub: session.user_id,
             aud: of.application.id,
-            exp: expires_at.unix_seconds(),
+            exp: now.plus(of.lifetime()).unix_seconds(),
             iat: now.unix_seconds(),
-            auth_time: of.auth_time.unix_seconds(),
-            nonce: of.nonce,
+            auth_time: user.auth_time.unix_seconds(),
+            nonce: user.nonce,
             acr: ACR,
             amr: &session.auth_methods,
-            at_hash: at_hash(algorithm, access_token),
+            at_hash: at_hash(algorithm, &issued.access_token),
             sid: session.id,
             tenant_id: session.tenant_id,
             of_scopes: claims(&of.scopes, &view),

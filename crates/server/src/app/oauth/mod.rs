@@ -1,9 +1,12 @@
 //! OAuth 2.1 and OpenID Connect: applications ask for codes, exchange them for tokens, and ask about users.
 
 pub mod authorization;
+mod client_credentials;
 pub mod clients;
 pub mod issue;
+mod refresh;
 pub mod sign_out;
+mod token_states;
 pub mod tokens;
 pub mod user_info;
 
@@ -32,6 +35,7 @@ pub struct Clients<'a> {
     db: &'a Db,
     env: &'a Env,
     cache: &'a SessionCache,
+    states: SessionStates<'a>,
     refusals: Refusals<'a>,
 }
 
@@ -57,6 +61,7 @@ pub struct TokenEndpoint<'a> {
     limits: &'a Limits,
     cache: &'a SessionCache,
     keys: Keys<'a>,
+    states: SessionStates<'a>,
     clients: Clients<'a>,
     refusals: Refusals<'a>,
 }
@@ -64,18 +69,21 @@ pub struct TokenEndpoint<'a> {
 /// What applications may know of users.
 #[derive(Debug, Clone, Copy)]
 pub struct UserInfo<'a> {
-    db: &'a Db,
     env: &'a Env,
-    cache: &'a SessionCache,
     admission: &'a Admission,
     states: SessionStates<'a>,
-    clients: Clients<'a>,
 }
 
 impl App {
     /// The applications that can be used at an issuer.
     pub fn clients(&self) -> Clients<'_> {
-        Clients { db: &self.db, env: &self.env, cache: &self.session_cache, refusals: self.refusals() }
+        Clients {
+            db: &self.db,
+            env: &self.env,
+            cache: &self.session_cache,
+            states: self.session_states(),
+            refusals: self.refusals(),
+        }
     }
 
     /// Authorization requests.
@@ -101,6 +109,7 @@ impl App {
             limits: &self.limits,
             cache: &self.session_cache,
             keys: self.keys(),
+            states: self.session_states(),
             clients: self.clients(),
             refusals: self.refusals(),
         }
@@ -108,14 +117,7 @@ impl App {
 
     /// What applications may know of users.
     pub fn user_info(&self) -> UserInfo<'_> {
-        UserInfo {
-            db: &self.db,
-            env: &self.env,
-            cache: &self.session_cache,
-            admission: &self.admission,
-            states: self.session_states(),
-            clients: self.clients(),
-        }
+        UserInfo { env: &self.env, admission: &self.admission, states: self.session_states() }
     }
 }
 

@@ -1,22 +1,19 @@
 //! The UserInfo endpoint (OpenID Connect Core 1.0, section 5.3): what an application may know of its user.
 
-use std::sync::Arc;
-
 use gatehouse_domain::{
-    authz::SystemReason,
-    id::FamilyId,
-    oauth::{ErrorCode, TokenFamily, claims},
-    partner::Status,
+    oauth::{ErrorCode, claims},
     text::Slug,
 };
 use serde_json::{Map, Value};
 
-use crate::app::{
-    Error, Result,
-    oauth::{NotGiven, UserInfo},
+use crate::{
+    app::{
+        Error,
+        oauth::{NotGiven, UserInfo},
+        sessions::access_token::Opened,
+    },
+    security::token::Whose,
 };
-
-const AUTH: SystemReason = SystemReason::Authentication;
 
 const fn invalid_token() -> NotGiven {
     NotGiven::fault(ErrorCode::InvalidToken, "the access token is not valid")
@@ -39,33 +36,21 @@ impl UserInfo<'_> {
             other => NotGiven::App(other),
         };
         let (verified, facts) = self.states.verify(token, ours, now).await.map_err(refused)?;
-        let of = verified.application.as_ref().filter(|_| facts.tenant.slug == *slug).ok_or(invalid_token())?;
-        let id = of.id.to_string();
-        if of.audience != id && of.audience != verified.iss {
+        let of = match &verified.whose {
+            Whose::UserThrough(_, _, of) if facts.tenant.slug == *slug => of,
+            _ => return Err(invalid_token()),
+        };
+        if of.audience != of.id.to_string() && of.audience != verified.iss {
             return Err(invalid_token());
         }
-        let application = self.clients.application(&facts, &id).await?.ok_or(invalid_token())?;
-        let caller = self.states.standing(&verified, &facts, now).await.map_err(refused)?;
+        let Opened { user, scopes, .. } = self.states.opened(&verified, &facts, now).await.map_err(refused)?;
+        let (caller, _) = user.ok_or(invalid_token())?;
         self.admission.admit(&caller.actor, now).result?;
-        let family = self.family(of.family_id).await?.ok_or(invalid_token())?;
-        if application.status != Status::Active || !family.stands() || family.session_id != verified.session_id {
-            return Err(invalid_token());
-        }
-        let scopes = of.scopes.still_allowed(&application);
         if !scopes.has("openid") {
             return Err(NotGiven::fault(ErrorCode::InsufficientScope, "the scope openid is needed"));
         }
         let mut about = claims(&scopes, &caller.view);
-        about.insert("sub".to_owned(), verified.user_id.to_string().into());
+        about.insert("sub".to_owned(), caller.view.user.id.to_string().into());
         Ok(about)
-    }
-
-    /// A family, at most a second old.
-    async fn family(&self, id: FamilyId) -> Result<Option<Arc<TokenFamily>>> {
-        if let Some(family) = self.cache.families.get(&id) {
-            return Ok(Some(family));
-        }
-        let load = async || self.db.system(AUTH).token_family(id).await;
-        Ok(self.cache.families.load(id, load).await?)
     }
 }

@@ -94,15 +94,15 @@ impl Admission {
         }
     }
 
-    /// Counts a request of somebody who is signed in, for the user and for the tenant that the user belongs to. A user
-    /// who has to wait does not use up what the others of the tenant have.
+    /// Counts a request of somebody who is signed in, or of an application, for these and for the tenant that they belong
+    /// to. A user who has to wait does not use up what the others of the tenant have.
     pub fn admit(&self, actor: &Actor, now: Timestamp) -> Limited<()> {
-        let Actor::User(user) = actor else { return Limited { quota: None, result: Ok(()) } };
-        let one = self.users.take(user.user_id.uuid(), now);
+        let Some((id, home)) = actor.id() else { return Limited { quota: None, result: Ok(()) } };
+        let one = self.users.take(id.uuid(), now);
         if one.result.is_err() {
             return one;
         }
-        let all = self.tenants.take(user.tenant_id.uuid(), now);
+        let all = self.tenants.take(home.id.uuid(), now);
         if all.result.is_err() || one.quota.is_none() { all } else { one }
     }
 

@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use gatehouse_domain::authz::{SystemReason, UserActor};
+use gatehouse_domain::{
+    authz::{ActorId, SystemReason},
+    id::TenantId,
+};
 use gatehouse_persistence::{EarlierRequest, WriteTx};
 
 pub use gatehouse_persistence::IdempotencyKey;
@@ -77,14 +80,14 @@ impl Drop for InFlight {
 }
 
 impl Idempotency<'_> {
-    /// The key under which a user sent a request: `named` is what the request is known by, `asked` what it asks for.
+    /// The key under which a user or an application sent a request: `named` is what the request is known by, `asked` what it asks for.
     #[must_use]
-    pub fn key(&self, user: &UserActor, named: &[u8], asked: &[u8]) -> IdempotencyKey {
+    pub fn key(&self, actor: ActorId, tenant: TenantId, named: &[u8], asked: &[u8]) -> IdempotencyKey {
         IdempotencyKey {
-            key: self.keyring.idempotency(&[user.user_id.uuid().as_bytes(), named].concat()),
+            key: self.keyring.idempotency(&[actor.uuid().as_bytes(), named].concat()),
             fingerprint: self.keyring.idempotency(asked),
-            tenant: user.tenant_id,
-            user: user.user_id,
+            tenant,
+            actor,
         }
     }
 

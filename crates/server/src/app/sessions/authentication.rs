@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use gatehouse_domain::{
-    authz::{Actor, Area, Grant, Permission, Presence, SystemReason, TenantRef, UserActor, authorize},
+    authz::{Actor, Area, Grant, Permission, PermissionSet, Presence, SystemReason, TenantRef, UserActor, authorize},
     id::{KeyId, SessionId, TenantId},
     key::SigningKey,
     role::HeldRole,
@@ -22,7 +22,7 @@ use crate::{
         Error, Result,
         sessions::{SessionStates, cache::Caller},
     },
-    security::token::{self, Verified},
+    security::token::{self, OfUser, Verified},
 };
 
 const AUTH: SystemReason = SystemReason::Authentication;
@@ -36,6 +36,7 @@ pub(crate) fn actor_of(session: &Session, roles: &[HeldRole]) -> Actor {
         session_id: session.id,
         presence: Presence::SignedIn,
         rights: roles.iter().map(HeldRole::right).collect(),
+        scope: None,
     })
 }
 
@@ -99,35 +100,21 @@ impl SessionStates<'_> {
         }
     }
 
-    /// Who presents this access token. `ours` says whether an issuer is one that this instance uses for a tenant.
+    /// Who uses the session of a token of this tenant.
     ///
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::SessionRevoked`], or [`Error::Unavailable`] when the database does not answer.
-    pub async fn authenticate(&self, token: &[u8], ours: impl Fn(&str, &Slug) -> bool) -> Result<Arc<Caller>> {
-        let now = self.env.now();
-        let (verified, facts) = self.verify(token, ours, now).await?;
-        // What an application got opens what the application is for, and not this.
-        if verified.application.is_some() {
-            return Err(Error::InvalidToken);
-        }
-        self.standing(&verified, &facts, now).await
-    }
-
-    /// Who uses the session of a token.
-    ///
-    /// # Errors
-    /// As [`Self::authenticate`].
     pub(in crate::app) async fn standing(
         &self,
-        verified: &Verified,
+        OfUser { user_id, session_id }: OfUser,
         facts: &TenantFacts,
         now: Timestamp,
     ) -> Result<Arc<Caller>> {
-        let caller = match self.cache.callers.get(&verified.session_id) {
+        let caller = match self.cache.callers.get(&session_id) {
             Some(caller) => caller,
-            None => self.load_caller(verified.session_id).await?.ok_or(Error::InvalidToken)?,
+            None => self.load_caller(session_id).await?.ok_or(Error::InvalidToken)?,
         };
-        if caller.session.tenant_id != verified.tenant_id || caller.session.user_id != verified.user_id {
+        if caller.session.tenant_id != facts.tenant.id || caller.session.user_id != user_id {
             return Err(Error::InvalidToken);
         }
         if !facts.is_active() || !caller.stands(now) {
@@ -213,13 +200,22 @@ impl SessionStates<'_> {
     where
         P: Permission<Target = Area>,
     {
-        let Some(session) = grant.session_id() else { return Ok(grant.clone()) };
-        let caller = self.caller(session).await?;
+        let actor = match grant.actor() {
+            Actor::System(_) => return Ok(grant.clone()),
+            Actor::User(user) => {
+                let caller = self.caller(user.session_id).await?;
+                user.scope.as_ref().map_or(Arc::clone(&caller.actor), |scope| Arc::new(caller.narrowed(scope)))
+            }
+            Actor::Application(it) => {
+                let permissions = PermissionSet::union(it.rights.iter().map(|right| &right.permissions));
+                Arc::new(self.actor_of_application(it.application_id, it.tenant.id, &permissions).await?)
+            }
+        };
         let area = match area {
             Area::Tenant(tenant) => Area::Tenant(self.tenant(tenant.id).await?.ok_or(Error::NotFound)?.reference()),
             other => other,
         };
-        Ok(authorize(&caller.actor, &area)?)
+        Ok(authorize(&actor, &area)?)
     }
 
     /// The grant for one tenant, and what the policy knows of that.

@@ -12,7 +12,7 @@ use std::{
 
 use gatehouse_domain::{
     application::Application,
-    authz::Actor,
+    authz::{Actor, TokenScope, UserActor},
     id::{ApplicationId, FamilyId, SessionId, TenantId},
     key::SigningKey,
     oauth::TokenFamily,
@@ -22,6 +22,7 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::{Change, TenantFacts};
 use moka::{Expiry, sync::Cache};
+use uuid::Uuid;
 
 use crate::{app::ttl_cache::TtlCache, security::token::Verified};
 
@@ -37,6 +38,13 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The same user through a token of an application, with what this opens.
+    pub(in crate::app) fn narrowed(&self, scope: &TokenScope) -> Actor {
+        let Actor::User(user) = &*self.actor else { return Actor::clone(&self.actor) };
+        let rights = scope.narrow(user.rights.clone());
+        Actor::User(UserActor { rights, scope: Some(scope.clone()), ..user.clone() })
+    }
+
     /// Whether the session can be used.
     pub(super) fn stands(&self, now: Timestamp) -> bool {
         self.session.status(now) == SessionStatus::Active && self.view.user.status == UserStatus::Active
@@ -55,6 +63,7 @@ pub struct SessionCache {
     pub(in crate::app) apis: TtlCache<(TenantId, [u8; 32]), Application>,
     pub(in crate::app) origins: TtlCache<(TenantId, [u8; 32]), bool>,
     pub(in crate::app) families: TtlCache<FamilyId, TokenFamily>,
+    pub(in crate::app) revoked: TtlCache<Uuid, bool>,
     seen: Mutex<HashMap<SessionId, Timestamp>>,
 }
 
@@ -79,6 +88,7 @@ impl Default for SessionCache {
             apis: TtlCache::new(10_000),
             origins: TtlCache::new(10_000),
             families: TtlCache::new(100_000),
+            revoked: TtlCache::new(100_000),
             seen: Mutex::default(),
         }
     }
@@ -90,11 +100,13 @@ impl SessionCache {
         match change {
             Change::Session(id) => self.callers.forget(&id),
             Change::Family(id) => self.families.forget(&id),
+            Change::Token(id) => self.revoked.forget(&id),
             Change::Everything => {
                 self.applications.forget_all();
                 self.apis.forget_all();
                 self.origins.forget_all();
                 self.families.forget_all();
+                self.revoked.forget_all();
                 self.callers.forget_all();
                 self.tenants.forget_all();
                 self.platform_keys.forget_all();

@@ -1,7 +1,7 @@
 //! Seeing sessions.
 
 use gatehouse_domain::{
-    authz::{Denied, Grant, Oneself, Permission, Reach, ReadSessions},
+    authz::{Denied, Grant, OWN, Permission, Reach, ReadSessions},
     id::{SessionId, UserId},
     page::{Direction, Page, PageRequest},
     session::{SessionApp, SessionStats, SessionView},
@@ -81,9 +81,5 @@ impl Sessions<'_> {
 /// What it means that a session is not there: to somebody who reaches the own sessions only, it is somebody else's,
 /// and real and unknown ones must look the same.
 pub(super) fn missing<P: Permission>(grant: &Grant<P>) -> Error {
-    if grant.own().is_some() && P::NAME != Oneself::NAME {
-        Error::Denied(Denied::Forbidden(P::NAME))
-    } else {
-        Error::NotFound
-    }
+    if grant.own().is_some() && P::NAME != OWN { Error::Denied(Denied::Forbidden(P::NAME)) } else { Error::NotFound }
 }

@@ -1,5 +1,6 @@
 //! Sessions after their sign-in: who presents a token, how a session goes on, and how it ends.
 
+pub mod access_token;
 pub mod authentication;
 pub mod cache;
 pub mod list;

@@ -77,12 +77,12 @@ impl AccessTokens<'_> {
         let scope: Vec<_> = permissions.iter().map(PermissionPattern::as_str).collect();
         let mut claims = Claims {
             iss: &issuer,
-            sub: session.user_id,
+            sub: session.user_id.to_string(),
             aud: &issuer,
             exp: now.plus(policy.access_token_lifetime).unix_seconds(),
             iat: now.unix_seconds(),
             jti: uuid::Uuid::from_bytes(self.env.random()).simple().to_string(),
-            sid: session.id,
+            sid: Some(session.id),
             client_id: CLIENT_ID,
             tenant_id: session.tenant_id,
             partner_id: session.partner_id,

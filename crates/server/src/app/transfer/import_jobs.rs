@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    authz::{Actor, Area, Grant, Presence, ReadUsers, SystemReason, UserActor, WriteUsers, authorize},
+    authz::{Actor, Area, Grant, Presence, ReadUsers, SystemReason, TokenScope, UserActor, WriteUsers, authorize},
     id::{JobId, TenantId},
-    import::{Import, ImportFailure, Order},
+    import::{Asker, Import, ImportFailure, Order},
     job::JobKind,
     page::{Direction, Page, PageRequest},
     role::HeldRole,
@@ -67,7 +67,7 @@ impl Imports<'_> {
         let job = NewJob { id, kind: JobKind::UserImport, sealed: None, give_up_at: None };
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
-            let import = scope.insert(Import::queue(id, tenant, order, &grant.by(), tx.now())).await?;
+            let import = scope.insert(Import::queue(id, tenant, order, &grant, tx.now())).await?;
             scope.enqueue(tenant, None, job.clone()).await?;
             Ok(import)
         };
@@ -255,14 +255,22 @@ impl Imports<'_> {
     async fn authority(&self, import: &Import) -> Result<Option<Grant<WriteUsers>>> {
         let Some(tenant) = self.states.tenant(import.tenant.id).await? else { return Ok(None) };
         let place = Area::Tenant(tenant.reference());
-        let Some(asker) = import.asker else {
-            return Ok(authorize(&Arc::new(Actor::System(SystemReason::Cli)), &place).ok());
+        let (user_id, session_id, narrowed) = match &import.asker {
+            None => return Ok(authorize(&Arc::new(Actor::System(SystemReason::Cli)), &place).ok()),
+            Some(Asker::Application(id, permissions)) => {
+                return match self.states.actor_of_application(*id, import.tenant.id, permissions).await {
+                    Ok(actor) => Ok(authorize(&Arc::new(actor), &place).ok()),
+                    Err(Error::SessionRevoked) => Ok(None),
+                    Err(error) => Err(error),
+                };
+            }
+            Some(Asker::User { user_id: None, .. }) => return Ok(None),
+            Some(Asker::User { user_id: Some(id), session_id, narrowed }) => (*id, *session_id, narrowed.clone()),
         };
-        let Some(user_id) = asker.user_id else { return Ok(None) };
         let view = self.db.system(JOB).user_view(user_id, self.env.now()).await?;
         let Some(view) = view.filter(|view| view.user.status == UserStatus::Active) else { return Ok(None) };
         // Signing out takes nothing away. A session that somebody had a reason to end does: it may have been stolen.
-        let session = self.db.system(JOB).session(asker.session_id).await?;
+        let session = self.db.system(JOB).session(session_id).await?;
         if session.and_then(|session| session.ended).is_some_and(|end| !end.reason.is_harmless()) {
             return Ok(None);
         }
@@ -270,13 +278,16 @@ impl Imports<'_> {
         if !home.is_some_and(|home| home.is_active()) {
             return Ok(None);
         }
+        let scope = narrowed.map(|permissions| TokenScope { permissions, ..TokenScope::default() });
+        let rights: Vec<_> = view.roles.iter().map(HeldRole::right).collect();
         let actor = Actor::User(UserActor {
             user_id: view.user.id,
             tenant_id: view.user.tenant_id,
             partner_id: view.user.partner_id,
-            session_id: asker.session_id,
+            session_id,
             presence: Presence::Absent,
-            rights: view.roles.iter().map(HeldRole::right).collect(),
+            rights: scope.as_ref().map_or(rights.clone(), |scope| scope.narrow(rights)),
+            scope,
         });
         Ok(authorize(&Arc::new(actor), &place).ok())
     }

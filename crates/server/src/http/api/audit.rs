@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use actix_web::web::Data;
 use gatehouse_domain::{
     audit::{Action, AuditEvent, AuditResult, ResourceId, ResourceKind},
-    authz::{Area, ReadAudit},
-    id::{AuditEventId, PartnerId, SessionId, TenantId, UserId},
+    authz::{ActorId, Area, ReadAudit},
+    id::{AuditEventId, PartnerId, SessionId, TenantId},
     time::Timestamp,
 };
 use serde::Serialize;
@@ -90,14 +90,14 @@ pub struct AuditEventResponse {
 /// Who did something.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditActorResponse {
-    /// `user`, `system` for Gatehouse itself, or `operator`: somebody from above the tenant whom the reader does not
+    /// `user`, `application` in its own name, `system` for Gatehouse itself, or `operator`: somebody from above the tenant whom the reader does not
     /// administer. Of operators nothing else is shown, nor is anything found by it: no id, session, address or User-Agent.
     #[serde(rename = "type")]
     #[schema(max_length = 32, example = "user")]
     pub kind: String,
-    /// The user, if it was one; null for an operator.
+    /// The user or application, if it was one; null for an operator.
     #[schema(required = true, inline)]
-    pub id: Option<UserId>,
+    pub id: Option<ActorId>,
     /// The session that the user acted through; null for an operator.
     #[schema(required = true, inline)]
     pub session_id: Option<SessionId>,
@@ -130,8 +130,8 @@ input! {
 
     /// Filters of events.
     pub struct AuditQuery {
-        /// Only what these users did, as far as the reader is shown that it was they.
-        actor_id: Vec<UserId>,
+        /// Only what these users and applications did, as far as the reader is shown that it was they.
+        actor_id: Vec<ActorId>,
         /// Only these actions.
         action: Vec<Action>,
         /// Only events about these kinds of things.

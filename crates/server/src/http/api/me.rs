@@ -2,7 +2,7 @@
 
 use actix_web::web::Data;
 use gatehouse_domain::{
-    authz::Oneself,
+    authz::{Oneself, ProveOneself, SeeOneself},
     id::SessionId,
     password::Password,
     text::{DisplayName, Email, Phone},
@@ -92,7 +92,7 @@ pub(super) fn mount(operations: &mut Operations) {
     );
 }
 
-async fn get_me(_access: Access<Oneself, Myself>, me: Me) -> ApiResult<Versioned<ApiResponse<UserResponse>>> {
+async fn get_me(_access: Access<SeeOneself, Myself>, me: Me) -> ApiResult<Versioned<ApiResponse<UserResponse>>> {
     Ok(Versioned::one(&me.0.view, Into::into))
 }
 
@@ -108,7 +108,7 @@ async fn update_me(
 }
 
 async fn change_password(
-    access: Access<Oneself, Myself>,
+    access: Access<ProveOneself, Myself>,
     me: Me,
     change: Choosing<PasswordChange>,
     call: ChangeRequest,
@@ -127,7 +127,7 @@ async fn change_password(
 }
 
 async fn change_email(
-    access: Access<Oneself, Myself>,
+    access: Access<ProveOneself, Myself>,
     me: Me,
     change: Valid<EmailChange>,
     call: ChangeRequest,
@@ -142,7 +142,7 @@ async fn change_email(
 }
 
 async fn list_sessions(
-    access: Access<Oneself, Myself>,
+    access: Access<SeeOneself, Myself>,
     me: Me,
     listing: Listing<OwnSessionQuery, SessionSort>,
     app: Data<App>,
@@ -154,7 +154,7 @@ async fn list_sessions(
 }
 
 async fn get_session(
-    access: Access<Oneself, Myself>,
+    access: Access<SeeOneself, Myself>,
     me: Me,
     id: PathId<SessionId>,
     app: Data<App>,

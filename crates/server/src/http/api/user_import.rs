@@ -7,8 +7,8 @@ use actix_web::{
     web::Data,
 };
 use gatehouse_domain::{
-    authz::{Grant, ReadUsers, WriteUsers},
-    id::{JobId, TenantId, UserId},
+    authz::{ActorId, Grant, ReadUsers, WriteUsers},
+    id::{JobId, TenantId},
     import::{Counts, Format, Import, OnConflict, Order},
     issue::Fault,
     page::Direction,
@@ -85,7 +85,7 @@ pub struct UserImportResponse {
     pub rejected: u64,
     /// Who asked for it; null if that was an operator at the command line, or one whom the reader does not administer.
     #[schema(required = true, inline)]
-    pub created_by: Option<UserId>,
+    pub created_by: Option<ActorId>,
     /// When it was asked for.
     #[schema(inline)]
     pub created_at: Timestamp,
@@ -124,7 +124,7 @@ impl From<Import> for UserImportResponse {
             updated,
             skipped,
             rejected,
-            created_by: asker.and_then(|asker| asker.user_id),
+            created_by: asker.and_then(|asker| asker.actor()),
             created_at,
             updated_at,
         }

@@ -11,7 +11,7 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use gatehouse_domain::{
-    authz::{Area, Grant, Installation, Oneself, Permission, ReadSessions, RevokeSessions, TenantRef, authorize},
+    authz::{Area, Grant, Installation, Permission, ReadSessions, RevokeSessions, TenantRef, authorize},
     id::{ApplicationId, AssignmentId, AuditEventId, JobId, PartnerId, RoleId, SessionId, TenantId, UserId},
     issue::Parse,
     text::Slug,
@@ -226,9 +226,7 @@ impl<P: Permission, T> Describe for Access<P, T> {
 
     fn describe(about: &mut About) {
         about.fails(&[UNAUTHENTICATED, RATE_LIMITED]);
-        if P::NAME != Oneself::NAME {
-            about.fails(&[FORBIDDEN]);
-        }
+        about.fails(&[FORBIDDEN]);
         // What needs none has a name of another form.
         if P::NAME.contains(':') {
             about.needs(P::NAME);
@@ -255,7 +253,7 @@ impl Describe for Me {
     const SECURED: bool = true;
 }
 
-/// The session through which the caller acts. The operator of the installation has none.
+/// The session through which the caller acts. The operator of the installation has none, nor has an application.
 #[derive(Debug)]
 pub struct CurrentSession(pub Option<SessionId>);
 
@@ -265,7 +263,7 @@ impl FromRequest for CurrentSession {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(RequestContext::with(request, |state| match &state.auth {
-            Auth::Operator(_) => Ok(Self(None)),
+            Auth::Operator(_) | Auth::Application(_) => Ok(Self(None)),
             _ => state.caller().map(|caller| Self(Some(caller.session.id))),
         }))
     }

@@ -47,18 +47,35 @@ pub const ABILITIES: &[Ability] = &[
     Ability::Authorize,
     Ability::Token,
     Ability::UserInfo,
+    Ability::Introspect,
+    Ability::Revoke,
     Ability::SignOut,
     Ability::Grant(GrantType::AuthorizationCode),
     Ability::Grant(GrantType::RefreshToken),
+    Ability::Grant(GrantType::ClientCredentials),
     Ability::Authentication(ClientAuthMethod::ClientSecretBasic),
     Ability::Authentication(ClientAuthMethod::None),
     Ability::Values("response_modes_supported", &["query", "form_post"]),
-    Ability::Values("scopes_supported", &["openid", "profile", "email", "phone", "roles", "attributes"]),
+    Ability::Values("scopes_supported", SCOPES),
     Ability::Values("claims_supported", CLAIMS),
     Ability::Values("prompt_values_supported", &["none", "login", "consent", "select_account"]),
     Ability::Values("display_values_supported", &["page", "popup"]),
     Ability::Values("ui_locales_supported", &["en", "es", "de"]),
     Ability::Values("acr_values_supported", &["aal1"]),
+];
+
+/// The scopes that mean the same everywhere, but for the permissions of the catalogue.
+const SCOPES: &[&str] = &[
+    "openid",
+    "profile",
+    "email",
+    "phone",
+    "roles",
+    "attributes",
+    "account:read",
+    "account:write",
+    "admin:read",
+    "admin:write",
 ];
 
 /// What ID tokens and `userinfo` may say.

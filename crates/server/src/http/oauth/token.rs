@@ -1,15 +1,19 @@
 //! The token endpoint, and how applications prove there who they are (RFC 6749, sections 2.3 and 3.2).
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, http::header::CACHE_CONTROL, web::Data};
 use gatehouse_domain::{
+    application::Application,
     oauth::{ErrorCode, Params, RequestFault},
     secret::Secret,
 };
+use serde::Serialize;
 
 use crate::{
     app::{App, oauth::clients::Shown},
     http::{
-        credential::ClientSecret, extract::access::PathTenant, oauth::params::Form, problem::Failure,
+        Site, credential::ClientSecret, extract::access::PathTenant, oauth::params::Form, problem::Failure,
         request::ChangeRequest,
     },
 };
@@ -40,14 +44,14 @@ pub fn shown(request: &HttpRequest, params: &Params) -> Result<Shown, Failure> {
     }
 }
 
-/// Exchanges a code or a refresh token.
-pub async fn token(
-    tenant: PathTenant,
-    form: Form,
-    request: HttpRequest,
-    call: ChangeRequest,
-    app: Data<App>,
-) -> Result<HttpResponse, Failure> {
+/// The application that sends a form, which has proved who it is.
+async fn client(
+    tenant: &PathTenant,
+    form: &Form,
+    request: &HttpRequest,
+    call: &ChangeRequest,
+    app: &App,
+) -> Result<Arc<Application>, Failure> {
     let params = &form.0;
     if params.repeats("resource") {
         return Err(fault(ErrorCode::InvalidTarget, "there may be one resource"));
@@ -55,7 +59,51 @@ pub async fn token(
     if params.repeated().is_some() {
         return Err(fault(ErrorCode::InvalidRequest, "a parameter is there more than once"));
     }
-    let application = app.clients().authenticate(&tenant.0, &shown(&request, params)?, &call.meta).await?;
-    let issued = app.token_endpoint().exchange(&tenant.0, &application, params, &call.meta).await?;
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(issued))
+    Ok(app.clients().authenticate(&tenant.0, &shown(request, params)?, &call.meta).await?)
+}
+
+fn uncached(body: impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body)
+}
+
+/// Gives tokens for a code, for a refresh token, or to an application in its own name.
+pub async fn token(
+    tenant: PathTenant,
+    form: Form,
+    request: HttpRequest,
+    call: ChangeRequest,
+    app: Data<App>,
+) -> Result<HttpResponse, Failure> {
+    let application = client(&tenant, &form, &request, &call, &app).await?;
+    Ok(uncached(app.token_endpoint().exchange(&tenant.0, &application, &form.0, &call.meta).await?))
+}
+
+/// Says what a token counts for (RFC 7662).
+pub async fn introspect(
+    tenant: PathTenant,
+    form: Form,
+    request: HttpRequest,
+    call: ChangeRequest,
+    app: Data<App>,
+    site: Data<Site>,
+) -> Result<HttpResponse, Failure> {
+    let application = client(&tenant, &form, &request, &call, &app).await?;
+    let ours = |issuer: &str, slug: &_| site.base_urls.is_issuer(issuer, slug);
+    let told = app.token_endpoint().introspect(&tenant.0, &application, &form.0, ours, &call.meta).await?;
+    Ok(uncached(told))
+}
+
+/// Takes a token back (RFC 7009).
+pub async fn revoke(
+    tenant: PathTenant,
+    form: Form,
+    request: HttpRequest,
+    call: ChangeRequest,
+    app: Data<App>,
+    site: Data<Site>,
+) -> Result<HttpResponse, Failure> {
+    let application = client(&tenant, &form, &request, &call, &app).await?;
+    let ours = |issuer: &str, slug: &_| site.base_urls.is_issuer(issuer, slug);
+    app.token_endpoint().revoke(&tenant.0, &application, &form.0, ours, &call.meta).await?;
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).finish())
 }

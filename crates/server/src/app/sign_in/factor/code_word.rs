@@ -50,7 +50,8 @@ mod tests {
     use super::super::{CHALLENGE_LIFETIME, Challenged, Shown};
     use crate::{
         app::{
-            App, Error, Result, platform::setup::DEFAULT_TENANT, request::client::RequestMeta, sign_in::complete::Step,
+            App, Error, Result, platform::setup::DEFAULT_TENANT, request::client::RequestMeta,
+            sessions::access_token::Authenticated, sign_in::complete::Step,
         },
         config::Config,
         env::{Env, ManualClock},
@@ -171,7 +172,8 @@ mod tests {
             .session_states()
             .authenticate(signed_in.tokens().unwrap().access_token.as_bytes(), |_, _| true)
             .await;
-        let session = &caller.unwrap().session;
+        let Authenticated::User(caller) = caller.unwrap() else { panic!("no user") };
+        let session = &caller.session;
         assert_eq!(session.status(stage.app.env().now()), SessionStatus::Active);
     }
 

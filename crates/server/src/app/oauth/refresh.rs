@@ -1,0 +1,174 @@
+//! Refresh tokens of applications (RFC 6749, section 6): each is good for one use.
+
+use gatehouse_domain::{
+    application::Application,
+    audit::Refused,
+    authz::By,
+    oauth::{ErrorCode, FamilyEnd, Params, Scopes, TokenFamily},
+    refresh::{Presented, ReuseRules, Verdict},
+    session::Successor,
+    settings::{Policy, RefreshReuse},
+    time::Timestamp,
+};
+use gatehouse_persistence::{Error as Storage, SessionState, TenantFacts, WriteTx};
+
+use crate::{
+    app::{
+        Error, Result,
+        attempts::pass,
+        oauth::{
+            NotGiven, TokenEndpoint,
+            issue::{Issued, Of, OfUser},
+            tokens::AUTH,
+        },
+        request::client::RequestMeta,
+    },
+    measure,
+    security::{
+        keyring::{open_for_holder, seal_for_holder},
+        opaque_token,
+    },
+};
+
+/// How often a race is lost before giving up; each loss means that somebody else changed the family.
+const ROUNDS: usize = 5;
+
+/// Who refreshes, and what is shown for it.
+struct Asked<'a> {
+    facts: &'a TenantFacts,
+    application: &'a Application,
+    params: &'a Params,
+    meta: &'a RequestMeta,
+    policy: &'a Policy,
+    /// The token as it came.
+    text: &'a str,
+    presented: &'a Presented,
+}
+
+fn just_used() -> NotGiven {
+    NotGiven::invalid_grant("the refresh token has just been used")
+}
+
+impl TokenEndpoint<'_> {
+    pub(super) async fn refresh(
+        &self,
+        facts: &TenantFacts,
+        application: &Application,
+        params: &Params,
+        meta: &RequestMeta,
+    ) -> Result<Issued, NotGiven> {
+        let missing = NotGiven::fault(ErrorCode::InvalidRequest, "refresh_token is missing");
+        let text = params.get("refresh_token").ok_or(missing)?;
+        let unknown = || NotGiven::invalid_grant("the refresh token is none of yours");
+        let (id, presented) = opaque_token::read_of_family(self.keyring, text).ok_or_else(unknown)?;
+        let policy = &facts.layers().policy(self.defaults);
+        let asked = Asked { facts, application, params, meta, policy, text, presented: &presented };
+        for _ in 0..ROUNDS {
+            let now = self.env.now();
+            let (family, state) = self.db.system(AUTH).family_state(id, now).await?.ok_or_else(unknown)?;
+            if family.application_id != application.id {
+                return Err(unknown());
+            }
+            let scopes = self.refreshable(&asked, &family, &state, now).await?;
+            match family.chain.judge(&presented, ReuseRules::from(policy), now) {
+                Verdict::Rotate => {
+                    if let Some(issued) = self.rotate(&asked, &family, &state, scopes, now).await? {
+                        return Ok(issued);
+                    }
+                }
+                Verdict::Replay(sealed) => {
+                    let issued = open_for_holder(text, &sealed).map_err(|_| just_used())?;
+                    return Ok(serde_json::from_slice(&issued).map_err(|error| Error::Internal(Box::new(error)))?);
+                }
+                Verdict::Spent => return Err(self.refuse(&family, "refresh_token_spent", just_used(), meta).await),
+                Verdict::Unknown => return Err(unknown()),
+                Verdict::Reused => {
+                    measure::token_reuse();
+                    let request_id = meta.ctx.request_id.as_deref();
+                    tracing::warn!(request_id, tenant_id = %facts.tenant.id, family_id = %id, "a refresh token of an application was used twice: its family ends");
+                    self.end(id, FamilyEnd::ReuseDetected, &By::system(AUTH), meta).await?;
+                    return Err(NotGiven::invalid_grant("the refresh token was used before"));
+                }
+            }
+        }
+        Err(just_used())
+    }
+
+    /// The scopes that a family may still have, if it lasts and the request asks for no more than it has.
+    async fn refreshable(
+        &self,
+        asked: &Asked<'_>,
+        family: &TokenFamily,
+        state: &SessionState,
+        now: Timestamp,
+    ) -> Result<Scopes, NotGiven> {
+        let Asked { facts, application, params, meta, .. } = *asked;
+        if let Err(error) = self.lasts(facts, state, now) {
+            return Err(self.refuse(family, "session_ended", error, meta).await);
+        }
+        if !family.stands() || family.expires_at <= now {
+            let error = NotGiven::invalid_grant("the refresh token has ended");
+            return Err(self.refuse(family, "family_ended", error, meta).await);
+        }
+        family.audience.agrees(params).map_err(NotGiven::Fault)?;
+        let scopes = narrowed(params, family)?;
+        self.clients.still_allowed(facts, application, &family.audience, &scopes).await
+    }
+
+    /// The next tokens; none if somebody else was faster.
+    async fn rotate(
+        &self,
+        asked: &Asked<'_>,
+        family: &TokenFamily,
+        state: &SessionState,
+        scopes: Scopes,
+        now: Timestamp,
+    ) -> Result<Option<Issued>, NotGiven> {
+        let Asked { facts, application, meta, policy, text, presented, .. } = *asked;
+        if let Some(rule) = self.limits.refreshes {
+            pass(rule.gate(&family.refreshes.counter(), now))?;
+        }
+        let next = opaque_token::mint_of_family(self.keyring, self.env, family.id, family.chain.generation + 1);
+        let of = Of { facts, application, policy, audience: &family.audience, scopes };
+        let user =
+            OfUser { state, family: family.id, auth_time: family.auth_time, nonce: None, refresh_token: &next.text };
+        let issued = self.issue(&of, &user, meta, now).await?;
+        let replay = match policy.refresh_reuse {
+            RefreshReuse::Replay => Some(seal_for_holder(text, &to_json(&issued)?)),
+            RefreshReuse::Reject => None,
+        };
+        let successor = Successor { hash: next.hash, replay };
+        let (hash, session) = (presented.hash, &state.session);
+        let rotated = family.clone().rotate(successor, session, application, policy, now);
+        let work = async move |tx: &WriteTx<'_>| match tx.system(AUTH).rotate_family(hash, rotated.clone()).await {
+            Ok(_) => Ok(true),
+            Err(Storage::Stale) => Ok(false),
+            Err(error) => Err(Error::from(error)),
+        };
+        if !self.db.write(meta.ctx.clone(), work).await? {
+            return Ok(None);
+        }
+        self.cache.note(session.id, now);
+        Ok(Some(issued))
+    }
+
+    async fn refuse(&self, family: &TokenFamily, why: &'static str, answer: NotGiven, meta: &RequestMeta) -> NotGiven {
+        match self.refusals.record(Refused::family(family, why), meta).await {
+            Ok(()) => answer,
+            Err(error) => error.into(),
+        }
+    }
+}
+
+/// The scopes that a refresh asks for: fewer than those of the family, or these.
+fn narrowed(params: &Params, family: &TokenFamily) -> Result<Scopes, NotGiven> {
+    let Some(asked) = params.get("scope").map(Scopes::read) else { return Ok(family.scopes.clone()) };
+    if asked.is_within(&family.scopes) && !asked.is_empty() {
+        return Ok(asked);
+    }
+    Err(NotGiven::fault(ErrorCode::InvalidScope, "a refresh cannot ask for more scopes than were granted"))
+}
+
+fn to_json(issued: &Issued) -> Result<Vec<u8>> {
+    serde_json::to_vec(issued).map_err(|error| Error::Internal(Box::new(error)))
+}

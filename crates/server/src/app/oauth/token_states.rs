@@ -1,0 +1,198 @@
+//! What a token counts for, said to applications that ask (RFC 7662), and tokens that applications take back (RFC 7009).
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use gatehouse_domain::{
+    application::{Application, ClientAuthMethod},
+    oauth::{ErrorCode, FamilyEnd, Params, RevokedToken, TokenFamily},
+    refresh::{Presented, ReuseRules, Verdict},
+    text::Slug,
+};
+use gatehouse_persistence::{TenantFacts, WriteTx};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    app::{
+        Error, Result,
+        oauth::{NotGiven, TokenEndpoint, tokens::AUTH},
+        request::client::RequestMeta,
+        sessions::access_token::Opened,
+    },
+    security::{
+        opaque_token,
+        token::{Verified, Whose},
+    },
+};
+
+/// The claims of an access token that are told as they are.
+const TOLD: [&str; 13] =
+    ["client_id", "exp", "iat", "sub", "aud", "iss", "jti", "sid", "tenant_id", "auth_time", "acr", "amr", "act"];
+
+fn token(params: &Params) -> Result<&str, NotGiven> {
+    params.get("token").ok_or(NotGiven::fault(ErrorCode::InvalidRequest, "token is missing"))
+}
+
+/// What the payload of an access token says that was verified.
+fn claims(token: &str) -> Option<Map<String, Value>> {
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice(&payload).ok()
+}
+
+/// `None` for what is not valid; other failures stay what they are.
+fn valid<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::InvalidToken | Error::SessionRevoked) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl TokenEndpoint<'_> {
+    /// What a token counts for, as far as that is the caller's business. `ours` says whether an issuer is one that this
+    /// instance uses for a tenant. What is not, whatever the reason, is told in the same words.
+    ///
+    /// # Errors
+    /// `invalid_client` for who has no secret, `invalid_request`, [`Error::Unavailable`].
+    pub async fn introspect(
+        &self,
+        facts: &TenantFacts,
+        caller: &Application,
+        params: &Params,
+        ours: impl Fn(&str, &Slug) -> bool,
+        meta: &RequestMeta,
+    ) -> Result<Value, NotGiven> {
+        if caller.metadata.token_endpoint_auth_method == ClientAuthMethod::None {
+            return Err(NotGiven::fault(ErrorCode::InvalidClient, "an application without a secret may not ask"));
+        }
+        let token = token(params)?;
+        let told = match opaque_token::read_of_family(self.keyring, token) {
+            Some((id, presented)) => {
+                let found = self.db.system(AUTH).family_state(id, self.env.now()).await?;
+                let found = found.filter(|(family, _)| family.application_id == caller.id);
+                let lasting = found.filter(|(_, state)| self.lasts(facts, state, self.env.now()).is_ok());
+                lasting.and_then(|(family, state)| {
+                    let mut told = self.refresh_token(facts, &family, &presented, meta)?;
+                    told.insert("sub".to_owned(), json!(state.session.user_id));
+                    Some(told)
+                })
+            }
+            None => self.access_token_told(facts, caller, token, ours).await?,
+        };
+        Ok(told.map_or_else(|| json!({"active": false}), Value::Object))
+    }
+
+    async fn access_token_told(
+        &self,
+        facts: &TenantFacts,
+        caller: &Application,
+        token: &str,
+        ours: impl Fn(&str, &Slug) -> bool,
+    ) -> Result<Option<Map<String, Value>>> {
+        let now = self.env.now();
+        let Some((verified, home)) = valid(self.states.verify(token.as_bytes(), ours, now).await)? else {
+            return Ok(None);
+        };
+        let Some(claims) = claims(token).filter(|_| home.tenant.id == facts.tenant.id) else { return Ok(None) };
+        if !concerns(&verified, caller) {
+            return Ok(None);
+        }
+        let (scope, username) = match verified.whose {
+            Whose::User(user) => {
+                let Some(_) = valid(self.states.standing(user, facts, now).await)? else { return Ok(None) };
+                (claims.get("scope").cloned(), None)
+            }
+            _ => {
+                let opened = valid(self.states.opened(&verified, facts, now).await)?;
+                let Some(Opened { user, scopes, .. }) = opened else { return Ok(None) };
+                let user = user.filter(|_| scopes.has("profile"));
+                (Some(json!(scopes.to_string())), user.map(|(caller, _)| caller.view.user.username.to_string()))
+            }
+        };
+        let mut told: Map<_, _> = claims.into_iter().filter(|(name, _)| TOLD.contains(&name.as_str())).collect();
+        told.extend([("active".to_owned(), json!(true)), ("token_type".to_owned(), json!("Bearer"))]);
+        told.extend(scope.map(|scope| ("scope".to_owned(), scope)));
+        told.extend(username.map(|name| ("username".to_owned(), json!(name))));
+        Ok(Some(told))
+    }
+
+    /// What is told of a refresh token that can be used.
+    fn refresh_token(
+        &self,
+        facts: &TenantFacts,
+        family: &TokenFamily,
+        presented: &Presented,
+        meta: &RequestMeta,
+    ) -> Option<Map<String, Value>> {
+        let (now, policy) = (self.env.now(), facts.layers().policy(self.defaults));
+        let is_current = matches!(family.chain.judge(presented, ReuseRules::from(&policy), now), Verdict::Rotate);
+        if !is_current || !family.stands() || family.expires_at <= now {
+            return None;
+        }
+        let issuer = meta.issuer(&facts.tenant.slug);
+        let told = json!({
+            "active": true,
+            "scope": family.scopes.to_string(),
+            "client_id": family.application_id,
+            "exp": family.expires_at.unix_seconds(),
+            "iat": family.chain.rotated_at.unix_seconds(),
+            "aud": family.audience.claim(&issuer),
+            "iss": issuer,
+            "sid": family.session_id,
+            "tenant_id": family.tenant.id,
+            "auth_time": family.auth_time.unix_seconds(),
+        });
+        match told {
+            Value::Object(told) => Some(told),
+            _ => None,
+        }
+    }
+
+    /// Takes back a token of the caller: a refresh token with its whole family, or one access token. Any other is left
+    /// alone, and the caller is not told.
+    ///
+    /// # Errors
+    /// `invalid_request`, [`Error::Unavailable`] when it could not be stored.
+    pub async fn revoke(
+        &self,
+        facts: &TenantFacts,
+        caller: &Application,
+        params: &Params,
+        ours: impl Fn(&str, &Slug) -> bool,
+        meta: &RequestMeta,
+    ) -> Result<(), NotGiven> {
+        let token = token(params)?;
+        if let Some((id, _)) = opaque_token::read_of_family(self.keyring, token) {
+            let family = self.db.system(AUTH).token_family(id).await?;
+            let theirs = family.filter(|it| it.application_id == caller.id && it.tenant.id == facts.tenant.id);
+            if theirs.is_some() {
+                self.end(id, FamilyEnd::Revoked, &caller.by(), meta).await?;
+            }
+            return Ok(());
+        }
+        let verified = valid(self.states.verify(token.as_bytes(), ours, self.env.now()).await)?;
+        let Some((verified, home)) = verified.filter(|(_, home)| home.tenant.id == facts.tenant.id) else {
+            return Ok(());
+        };
+        let (family, of) = match &verified.whose {
+            Whose::UserThrough(_, family, of) if of.id == caller.id => (Some(*family), of),
+            Whose::Application(of) if of.id == caller.id => (None, of),
+            _ => return Ok(()),
+        };
+        let revoked = RevokedToken { id: of.token_id, expires_at: verified.expires_at };
+        let revoked = revoked.revoke(caller, home.reference(), family);
+        let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(AUTH).revoke_token(revoked.clone()).await?);
+        Ok(self.db.write(meta.ctx.clone(), work).await?)
+    }
+}
+
+/// Whether an access token is the business of an application: it is for it or for our API, or was issued to it.
+fn concerns(verified: &Verified, caller: &Application) -> bool {
+    match &verified.whose {
+        Whose::User(_) => true,
+        Whose::UserThrough(_, _, of) | Whose::Application(of) => {
+            of.id == caller.id
+                || of.audience == verified.iss
+                || of.audience == caller.id.to_string()
+                || caller.resource_uri(&of.audience).is_some()
+        }
+    }
+}
