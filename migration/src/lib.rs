@@ -78,6 +78,9 @@ migrations! {
     m20261130_000155_own_keys_of_the_platform,
     m20261130_000160_create_token_families,
     m20261130_000161_let_applications_act,
+    m20261130_000162_remember_consents,
+    m20261130_000163_revoke_tokens_of_applications,
+    m20261130_000164_keep_requested_claims,
 }
 
 pub use m20261129_000070_chain_audit_roots::{AUDIT_TRIGGERS, AuditTrigger};

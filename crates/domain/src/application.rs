@@ -132,6 +132,8 @@ pub struct Application {
     pub secrets: ClientSecrets,
     /// When it last proved it.
     pub last_used_at: Option<Timestamp>,
+    /// Whatever tokens it got until then have ended.
+    pub tokens_revoked_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -263,6 +265,7 @@ impl Application {
             metadata,
             secrets,
             last_used_at: None,
+            tokens_revoked_at: None,
             created_at: now,
             updated_at: now,
             deleted_at: None,
@@ -325,6 +328,23 @@ impl Application {
         fields.set("expire_previous_in", previous);
         let next = Self { secrets: self.secrets.rotate(secret, previous, now), updated_at: now, ..self };
         Ok(next.changed(Action::ApplicationSecretRotated, fields, caller))
+    }
+
+    /// Ends every token that it got until now; so many families of tokens of users were among them. Nobody has to hold what
+    /// its scopes open, as for ending sessions.
+    pub fn revoke_tokens(self, families: u64, by: &By, now: Timestamp) -> Changed<Self> {
+        let resource = self.resource();
+        let mut fields = Fields::default();
+        fields.set("families", families);
+        let next = Self { tokens_revoked_at: Some(now), updated_at: now, ..self };
+        Changed::new(next, Action::ApplicationTokensRevoked, resource, by).with(fields)
+    }
+
+    /// Whether a token in its own name, issued at this instant, has been ended since. Tokens say the second they were issued
+    /// in, so all of that second are.
+    #[must_use]
+    pub fn has_revoked(&self, issued_at: Timestamp) -> bool {
+        self.tokens_revoked_at.is_some_and(|at| issued_at.unix_seconds() <= at.unix_seconds())
     }
 
     /// Deletes it: nothing of it works any more.

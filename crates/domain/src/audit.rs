@@ -34,12 +34,20 @@ words! {
         ApplicationSuspended = "application.suspended",
         /// An application got a token in its own name. Of each application at most one a minute is recorded.
         ApplicationTokenIssued = "application.token_issued",
+        /// Every token that an application got until then was ended.
+        ApplicationTokensRevoked = "application.tokens_revoked",
         /// An application was changed.
         ApplicationUpdated = "application.updated",
         /// Events were removed after their retention.
         AuditEventPurged = "audit_event.purged",
         /// Personal data in events by or about a user was erased.
         AuditEventRedacted = "audit_event.redacted",
+        /// A user let an application have what it asked for.
+        ConsentGiven = "consent.given",
+        /// A user let an application not have what it asked for. The same refusal is recorded once a minute; `unrecorded_count` says how many came since the one before.
+        ConsentRefused = "consent.refused",
+        /// A user took back what an application was let have; its tokens ended.
+        ConsentWithdrawn = "consent.withdrawn",
         /// A backup was restored, or the database was put back by other means: what began before is over.
         InstallationRestored = "installation.restored",
         /// The first administrator was made.

@@ -4,6 +4,7 @@ mod audience;
 mod challenge;
 mod claims;
 mod code;
+mod consent;
 mod family;
 mod params;
 mod request;
@@ -13,8 +14,9 @@ mod step;
 
 pub use audience::Audience;
 pub use challenge::{Challenge, Verifier};
-pub use claims::claims;
+pub use claims::{ACR, ClaimsRequest, claims};
 pub use code::{AuthorizationCode, CODE_LIFETIME, CODE_REMEMBERED, CodeVerdict, NewCode, Redeemed};
+pub use consent::{Consent, Withdrawal};
 pub use family::{FAMILIES_MAX, FamilyEnd, NewFamily, TokenFamily};
 pub use params::Params;
 pub use request::{

@@ -177,12 +177,12 @@ pub enum Direction {
     Descending,
 }
 
-/// A page of a short list that the program itself knows, sorted by names that are unique.
-pub fn of<T: Clone>(
+/// A page of a short list that is known as a whole, sorted by names that are unique.
+pub fn of<T: Clone, N: Ord + AsRef<str>>(
     items: impl Iterator<Item = T>,
     direction: Direction,
     request: &PageRequest,
-    name: impl Fn(&T) -> &'static str,
+    name: impl Fn(&T) -> N,
 ) -> Page<T> {
     let mut all: Vec<_> = items.collect();
     all.sort_by_key(&name);
@@ -191,15 +191,15 @@ pub fn of<T: Clone>(
     }
     let start = match request.after() {
         Some(Key { value: KeyValue::Text(last), .. }) => match direction {
-            Direction::Ascending => all.partition_point(|item| name(item) <= last.as_str()),
-            Direction::Descending => all.partition_point(|item| name(item) >= last.as_str()),
+            Direction::Ascending => all.partition_point(|item| name(item).as_ref() <= last.as_str()),
+            Direction::Descending => all.partition_point(|item| name(item).as_ref() >= last.as_str()),
         },
         _ => usize::try_from(request.offset()).unwrap_or(usize::MAX),
     };
     let per_page = usize::from(request.per_page.0);
     let items: Vec<_> = all.iter().skip(start).take(per_page).cloned().collect();
     let is_last = start.saturating_add(per_page) >= all.len();
-    let key = |item: &T| Key { value: KeyValue::Text(name(item).to_owned()), id: Uuid::nil() };
+    let key = |item: &T| Key { value: KeyValue::Text(name(item).as_ref().to_owned()), id: Uuid::nil() };
     Page { next: items.last().filter(|_| !is_last).map(key), total: all.len() as u64, items }
 }
 
@@ -214,10 +214,10 @@ mod tests {
             let (mut walked, mut start) = (String::new(), Start::Page(PageNumber::FIRST));
             for number in 1..=3 {
                 let request = PageRequest { start, per_page: PerPage(2) };
-                let page = of(names.into_iter(), direction, &request, |name| name);
+                let page = of(names.into_iter(), direction, &request, |name| *name);
                 assert_eq!(page.total, 5);
                 let by_number = PageRequest { start: Start::Page(PageNumber(number)), ..request.clone() };
-                assert_eq!(of(names.into_iter(), direction, &by_number, |name| name), page);
+                assert_eq!(of(names.into_iter(), direction, &by_number, |name| *name), page);
                 walked.extend(page.items);
                 let Some(next) = page.next else { break };
                 start = Start::After(next, request.number().next());
@@ -225,7 +225,7 @@ mod tests {
             assert_eq!(walked, expected);
         }
         let beyond = PageRequest { start: Start::Page(PageNumber(PageNumber::MAX)), per_page: PerPage(200) };
-        assert_eq!(of(names.into_iter(), Direction::Ascending, &beyond, |name| name).items.len(), 0);
+        assert_eq!(of(names.into_iter(), Direction::Ascending, &beyond, |name| *name).items.len(), 0);
     }
 
     #[test]

@@ -73,6 +73,15 @@ impl Refused {
         Self(Event { action, resource, by, failure: Some(why), reason: None, fields })
     }
 
+    /// What an application asked for and the user of a session did not let it have.
+    pub fn consent(session: &Session, application: &Application) -> Self {
+        let by = By::oneself(session.user_id, Some(session.id));
+        let resource = Resource::of(ResourceKind::Application, application.id.uuid());
+        let resource = resource.in_tenant(session.partner_id, session.tenant_id);
+        let (action, failure, fields) = (Action::ConsentRefused, Some("access_denied"), Fields::default());
+        Self(Event { action, resource, by, failure, reason: None, fields })
+    }
+
     /// The exchange of a refresh token of an application that was refused.
     pub fn family(family: &TokenFamily, why: &'static str) -> Self {
         let (by, fields) = (By::system(SystemReason::Authentication), Fields::default());

@@ -6,7 +6,7 @@ use crate::{
     application::{Application, Owner},
     authz::TenantRef,
     id::{ApplicationId, FamilyId, SessionId},
-    oauth::{Audience, AuthorizationRequest, Challenge, Scopes},
+    oauth::{Audience, AuthorizationRequest, Challenge, ClaimsRequest, Scopes},
     secret::TokenHash,
     session::Session,
     time::{HOUR, MINUTE, Timestamp},
@@ -40,6 +40,8 @@ pub struct AuthorizationCode {
     pub nonce: Option<String>,
     /// What the user grants.
     pub scopes: Scopes,
+    /// Single claims besides.
+    pub claims: ClaimsRequest,
     /// Whom the access tokens are for.
     pub audience: Audience,
     /// When the user last proved to be who they are.
@@ -103,6 +105,7 @@ impl AuthorizationCode {
             challenge: request.challenge.clone(),
             nonce: request.nonce.clone(),
             scopes: request.scopes.clone(),
+            claims: request.claims.clone(),
             audience: Audience::of(application, request.resource.as_deref(), &request.scopes),
             auth_time: session.authenticated_at,
             created_at: now,

@@ -8,7 +8,7 @@ use crate::{
     authz::{By, TenantRef},
     change::Changed,
     id::{ApplicationId, FamilyId, SessionId},
-    oauth::{Audience, AuthorizationCode, Scopes},
+    oauth::{Audience, AuthorizationCode, ClaimsRequest, Scopes},
     refresh::Chain,
     secret::TokenHash,
     session::{Refreshes, Session, Successor},
@@ -27,6 +27,10 @@ words! {
         ReuseDetected = "reuse_detected",
         /// Its code was used twice.
         CodeReplayed = "code_replayed",
+        /// Its user took back what the application was let have.
+        ConsentWithdrawn = "consent_withdrawn",
+        /// Every token of its application was ended.
+        ApplicationRevoked = "application_revoked",
         /// Its application gave it back.
         Revoked = "revoked",
         /// There were more of its application in its session than may be.
@@ -49,6 +53,8 @@ pub struct TokenFamily {
     pub owner: Owner,
     /// What the user granted.
     pub scopes: Scopes,
+    /// Single claims besides.
+    pub claims: ClaimsRequest,
     /// Whom its access tokens are for.
     pub audience: Audience,
     /// When the user had last proved to be who they are.
@@ -100,6 +106,7 @@ impl TokenFamily {
             application_id: application.id,
             owner: application.owner,
             scopes: code.scopes.clone(),
+            claims: code.claims.clone(),
             audience: code.audience.clone(),
             auth_time: code.auth_time,
             chain: Chain { generation: 0, current: refresh_hash, rotated_at: now, replay: None },
@@ -161,7 +168,9 @@ impl TokenFamily {
         let action = match how {
             FamilyEnd::ReuseDetected => Action::TokenFamilyReuseDetected,
             FamilyEnd::CodeReplayed => Action::TokenFamilyCodeReplayed,
-            FamilyEnd::Revoked | FamilyEnd::Limit => Action::TokenFamilyRevoked,
+            FamilyEnd::ApplicationRevoked | FamilyEnd::ConsentWithdrawn | FamilyEnd::Revoked | FamilyEnd::Limit => {
+                Action::TokenFamilyRevoked
+            }
         };
         let mut fields = Fields::default();
         fields.set("application_id", self.application_id).set("session_id", self.session_id);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     application::{Application, ApplicationType, GrantType, Profile},
-    oauth::{Challenge, Params, Scopes},
+    oauth::{Challenge, ClaimsRequest, Params, Scopes},
     word::{Word, words},
 };
 
@@ -71,6 +71,9 @@ words! {
         RequestUriNotSupported = "request_uri_not_supported",
         /// The application does not use this grant.
         UnauthorizedClient = "unauthorized_client",
+        /// The user cannot prove to be who they are in the way that is asked for (OpenID Connect Core, Unmet
+        /// Authentication Requirements 1.0).
+        UnmetAuthenticationRequirements = "unmet_authentication_requirements",
         /// There is no such grant.
         UnsupportedGrantType = "unsupported_grant_type",
         /// There is no such response type.
@@ -160,6 +163,8 @@ pub struct AuthorizationRequest {
     pub destination: Destination,
     /// What the application would be given.
     pub scopes: Scopes,
+    /// Single claims besides.
+    pub claims: ClaimsRequest,
     /// The API that the tokens are for, in the spelling that it was registered with.
     pub resource: Option<String>,
     /// What the verifier will be held against.
@@ -219,12 +224,22 @@ impl AuthorizationRequest {
             challenge: challenge(params, metadata.require_pkce)?,
             resource: resource(params, application, api)?,
             scopes: scopes(params, application, api)?,
+            claims: match params.get("claims") {
+                Some(text) => ClaimsRequest::read(text, application)?,
+                None => ClaimsRequest::default(),
+            },
             nonce,
             prompts,
             max_age,
             login_hint: params.get("login_hint").filter(|hint| hint.len() <= HINT_MAX).map(str::to_owned),
             destination,
         })
+    }
+
+    /// What a user who is asked has to know that the application gets.
+    #[must_use]
+    pub fn consent_scopes(&self) -> Scopes {
+        self.scopes.or(&self.claims.scopes())
     }
 
     /// Whether the user is to be asked something.

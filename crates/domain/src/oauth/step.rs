@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     application::Application,
     id::SessionId,
-    oauth::{AuthorizationRequest, ErrorCode, Prompt, RequestFault},
+    oauth::{AuthorizationRequest, Consent, ErrorCode, Prompt, RequestFault},
     session::Session,
     time::Timestamp,
 };
@@ -67,13 +67,15 @@ pub enum Step {
 }
 
 impl AuthorizationRequest {
-    /// What is to be done next, with the session that the browser has, if it has one that lasts.
+    /// What is to be done next, with the session that the browser has, if it has one that lasts, and what its user let the
+    /// application have before.
     #[must_use]
     pub fn next(
         &self,
         application: &Application,
         session: Option<&Session>,
         answered: &Answered,
+        remembered: Option<&Consent>,
         now: Timestamp,
     ) -> Step {
         let is_silent = self.asks(Prompt::None);
@@ -88,7 +90,8 @@ impl AuthorizationRequest {
         if self.asks(Prompt::SelectAccount) && !is_selected {
             return Step::SelectAccount;
         }
-        let is_asked = application.metadata.require_consent || self.asks(Prompt::Consent);
+        let is_remembered = remembered.is_some_and(|consent| consent.covers(self));
+        let is_asked = application.metadata.require_consent && !is_remembered || self.asks(Prompt::Consent);
         match (is_asked && answered.consented != Some(session.id), is_silent) {
             (false, _) => Step::Grant,
             (true, true) => refuse(ErrorCode::ConsentRequired, "the user has to consent"),

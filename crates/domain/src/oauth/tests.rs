@@ -36,6 +36,7 @@ fn application(kind: ApplicationType, change: impl FnOnce(&mut ClientMetadata)) 
         metadata: metadata.register(kind).unwrap(),
         secrets: ClientSecrets::default(),
         last_used_at: None,
+        tokens_revoked_at: None,
         created_at: NOW,
         updated_at: NOW,
         deleted_at: None,
@@ -92,7 +93,7 @@ fn read(application: &Application, more: &[(&str, &str)]) -> Result<Authorizatio
 
 fn next(more: &[(&str, &str)], session: Option<&Session>, answered: Answered) -> Step {
     let application = web();
-    read(&application, more).unwrap().next(&application, session, &answered, NOW)
+    read(&application, more).unwrap().next(&application, session, &answered, None, NOW)
 }
 
 fn error(step: Step) -> Option<ErrorCode> {
@@ -217,7 +218,7 @@ fn account_is_selected_and_consent_given_once_and_for_the_session_that_is_there(
         Step::Consent
     );
     let asking = application(ApplicationType::Web, |metadata| metadata.require_consent = true);
-    let step = |more| read(&asking, more).unwrap().next(&asking, Some(&now), &Answered::default(), NOW);
+    let step = |more| read(&asking, more).unwrap().next(&asking, Some(&now), &Answered::default(), None, NOW);
     assert_eq!(step(&[]), Step::Consent);
     assert_eq!(error(step(&[("prompt", "none")])), Some(ErrorCode::ConsentRequired));
 }

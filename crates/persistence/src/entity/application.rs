@@ -16,6 +16,7 @@ pub struct Model {
     pub metadata: String,
     pub secrets: String,
     pub last_used_at: Option<i64>,
+    pub tokens_revoked_at: Option<i64>,
     pub created_at: i64,
     pub updated_at: i64,
     pub deleted_at: Option<i64>,

@@ -21,6 +21,7 @@ pub struct Model {
     pub auth_time: i64,
     pub created_at: i64,
     pub spent_at: Option<i64>,
+    pub claims: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -11,6 +11,7 @@ pub(crate) mod audit_root;
 pub(crate) mod audit_seal;
 pub(crate) mod audit_unsealed;
 pub(crate) mod authorization_code;
+pub(crate) mod consent;
 pub(crate) mod idempotency_key;
 pub(crate) mod installation;
 pub(crate) mod job;

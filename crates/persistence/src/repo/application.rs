@@ -24,7 +24,8 @@ use uuid::Uuid;
 use crate::{
     entity::{
         application::{ActiveModel, Column, Entity, Model},
-        application_resource as resource, authorization_code, installation, session_application, tenant, token_family,
+        application_resource as resource, authorization_code, consent, installation, session_application, tenant,
+        token_family,
     },
     error::{Error, Result},
     repo::{
@@ -144,6 +145,7 @@ impl Versioned for Application {
             status: Set(self.status.to_string()),
             metadata: Set(to_json(&self.metadata.draft())?),
             secrets: Set(to_json(&self.secrets.iter().map(stored).collect::<Vec<_>>())?),
+            tokens_revoked_at: Set(self.tokens_revoked_at.map(Timestamp::micros)),
             updated_at: Set(self.updated_at.micros()),
             deleted_at: Set(self.deleted_at.map(Timestamp::micros)),
             version: Set(self.version),
@@ -170,6 +172,7 @@ impl Stored for Application {
             metadata: RegisteredMetadata::from_stored(from_json(&row.metadata, "client metadata")?),
             secrets: ClientSecrets::from_stored(secrets.into_iter().map(secret).collect::<Result<_>>()?),
             last_used_at: row.last_used_at.map(Timestamp::from_micros),
+            tokens_revoked_at: row.tokens_revoked_at.map(Timestamp::from_micros),
             created_at: Timestamp::from_micros(row.created_at),
             updated_at: Timestamp::from_micros(row.updated_at),
             deleted_at: row.deleted_at.map(Timestamp::from_micros),
@@ -288,12 +291,22 @@ impl WriteScope<'_> {
         let theirs = theirs.and(Expr::col("application_id").in_subquery(of_partner));
         self.table_of::<session_application::Entity>(&home)?.delete().filter(theirs.clone()).exec(&db).await?;
         self.table_of::<authorization_code::Entity>(&home)?.delete().filter(theirs.clone()).exec(&db).await?;
+        self.table_of::<consent::Entity>(&home)?.delete().filter(theirs.clone()).exec(&db).await?;
         self.table_of::<token_family::Entity>(&home)?.delete().filter(theirs).exec(&db).await?;
         Ok(())
     }
 }
 
 impl System<'_> {
+    /// Applications by their ids, at most so many as are looked at for one user.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn applications_by_id(&self, ids: &[ApplicationId]) -> Result<Vec<Application>> {
+        let named = self.select::<Entity>().filter(Column::Id.is_in(ids.iter().map(|id| id.uuid())));
+        named.all(&self.exec).await?.into_iter().map(Application::read).collect()
+    }
+
     /// The applications that are APIs with one of these URIs for an owner: its own, and those of the owners above.
     ///
     /// # Errors

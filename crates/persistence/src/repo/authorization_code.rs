@@ -4,7 +4,7 @@ use gatehouse_domain::{
     application::Owner,
     authz::TenantRef,
     id::{ApplicationId, FamilyId, PartnerId, SessionId, TenantId},
-    oauth::{Audience, AuthorizationCode, CODE_REMEMBERED, Challenge, Scopes},
+    oauth::{Audience, AuthorizationCode, CODE_REMEMBERED, Challenge, ClaimsRequest, Scopes},
     secret::TokenHash,
     time::Timestamp,
 };
@@ -41,6 +41,7 @@ pub(super) fn domain(row: Model) -> Result<AuthorizationCode> {
         challenge: row.challenge.map(challenge).transpose()?,
         nonce: row.nonce,
         scopes: Scopes::read(&row.scope),
+        claims: ClaimsRequest::from_stored(row.claims.as_deref()),
         audience: Audience::from_stored(row.audience),
         auth_time: Timestamp::from_micros(row.auth_time),
         created_at: Timestamp::from_micros(row.created_at),
@@ -70,6 +71,7 @@ impl WriteSystem<'_> {
             auth_time: code.auth_time.micros(),
             created_at: code.created_at.micros(),
             spent_at: None,
+            claims: code.claims.to_stored(),
         };
         self.table::<Entity>().insert(row).exec_without_returning(&self.tx.writing()).await?;
         Ok(())

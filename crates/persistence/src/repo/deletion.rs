@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use crate::{
     entity::{
-        application, application_resource, assignment, idempotency_key, job, known_device, role, session, signing_key,
-        tenant, user, user_import, user_token,
+        application, application_resource, assignment, consent, idempotency_key, job, known_device, role, session,
+        signing_key, tenant, user, user_import, user_token,
     },
     error::Result,
     repo::{Home, Row},
@@ -142,7 +142,8 @@ impl WriteScope<'_> {
         let theirs = of("tenant_id", user.tenant_id.uuid()).and(of("user_id", user.id.uuid()));
         self.table_of::<session::Entity>(&home)?.update().filter(theirs.clone()).set(origin).exec(&db).await?;
         self.table_of::<job::Entity>(&home)?.delete().filter(theirs.clone()).exec(&db).await?;
-        self.table_of::<idempotency_key::Entity>(&home)?.delete().filter(theirs).exec(&db).await?;
+        self.table_of::<idempotency_key::Entity>(&home)?.delete().filter(theirs.clone()).exec(&db).await?;
+        self.table_of::<consent::Entity>(&home)?.delete().filter(theirs).exec(&db).await?;
         Ok(())
     }
 

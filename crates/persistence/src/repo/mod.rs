@@ -17,6 +17,7 @@ pub(crate) mod audit_tag;
 pub(crate) mod audit_verify;
 pub(crate) mod authorization_code;
 pub(crate) mod caller;
+pub(crate) mod consent;
 pub(crate) mod deletion;
 pub(crate) mod idempotency;
 pub(crate) mod job;

@@ -232,6 +232,7 @@ async fn is_refused(method: &str, scope: &WriteScope<'_>, of: &Theirs) -> Option
         "put_origins" => refuses(scope.put_origins(&of.application).await),
         "put_resources" => refuses(scope.put_resources(&of.application).await),
         "leave_applications" => refuses(scope.leave_applications(at).await),
+        "end_families_of" => refuses(scope.end_families_of(&of.application).await),
         "partner_locked" => none(scope.partner_locked(of.partner.id).await),
         "tenant_locked" => none(scope.tenant_locked(of.tenant.id).await),
         "role_locked" => none(scope.role_locked(of.role.id).await),

@@ -96,6 +96,8 @@ pub struct Verified {
     pub iss: String,
     /// The tenant.
     pub tenant_id: TenantId,
+    /// When it was issued; of which only the second is known.
+    pub issued_at: Timestamp,
     /// When it expires.
     pub expires_at: Timestamp,
     /// Who acts by it.
@@ -299,6 +301,7 @@ impl Tokens {
             whose: claims.whose()?,
             kid: key.id,
             tenant_id: TenantId::parse(&claims.tenant_id).ok()?,
+            issued_at: Timestamp::from_micros(claims.iat.checked_mul(1_000_000)?),
             expires_at: Timestamp::from_micros(claims.exp.checked_mul(1_000_000)?),
             iss: claims.iss,
         };

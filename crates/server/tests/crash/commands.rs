@@ -136,6 +136,7 @@ fn applications(runs: &mut Runs<'_>) {
     runs.ok(&format!("application suspend {id} --yes"), "SUSPENDED");
     runs.ok(&format!("application activate {id}"), "ACTIVE");
     assert!(runs.ok(&format!("application rotate-secret {id}"), "it is not shown again").contains("ghk_"));
+    runs.ok(&format!("application revoke-tokens {id} --yes"), "issued_before");
     runs.ok(&format!("application delete {id} --yes"), "Done");
 }
 

@@ -8,6 +8,23 @@ use crate::harness::api_tests;
 /// Makes the tables as they were, with what is in them.
 const BEFORE: &str = "
 CREATE TABLE old_applications AS SELECT id, tenant_id, partner_id, name, created_at FROM applications;
+DROP TABLE consents;
+DROP TABLE revoked_tokens;
+ALTER TABLE user_imports DROP COLUMN asked_application;
+ALTER TABLE user_imports DROP COLUMN asked_permissions;
+DROP TABLE idempotency_keys;
+CREATE TABLE idempotency_keys (
+    key_hash bytea NOT NULL,
+    tenant_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    fingerprint bytea NOT NULL,
+    answer bytea NOT NULL,
+    kept_at bigint NOT NULL,
+    CONSTRAINT pk_idempotency_keys PRIMARY KEY (key_hash),
+    CONSTRAINT fk_idempotency_keys_user FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, id) ON DELETE CASCADE
+);
+CREATE INDEX ix_idempotency_keys_user ON idempotency_keys (tenant_id, user_id, kept_at);
+CREATE INDEX ix_idempotency_keys_kept ON idempotency_keys (kept_at);
 DROP TABLE token_families;
 DROP TABLE authorization_codes;
 DROP TABLE application_origins;
@@ -43,7 +60,8 @@ INSERT INTO session_applications (tenant_id, session_id, application_id, accesse
     SELECT s.tenant_id, s.id, a.id, s.created_at FROM sessions s JOIN applications a ON a.tenant_id = s.tenant_id;
 DROP TABLE old_applications;
 DELETE FROM seaql_migrations
-    WHERE version IN ('m20261130_000150_register_applications', 'm20261130_000160_create_token_families');
+    WHERE version IN ('m20261130_000150_register_applications', 'm20261130_000160_create_token_families')
+    OR version BETWEEN 'm20261130_000161' AND 'm20261130_000169';
 ";
 
 api_tests! {

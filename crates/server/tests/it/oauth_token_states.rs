@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     Answer, Browser, World, api_tests,
-    oauth::{App, Site, basic, refused, text},
+    oauth::{App, Site, basic, code, refused, text},
 };
 
 const API: &str = "https://files.example/v1";
@@ -36,15 +36,11 @@ async fn at_api(site: &Site, browser: &Browser) -> (App, App, Value) {
     let api = site
         .app(json!({"name": "Files", "application_type": "SERVICE", "redirect_uris": [], "resource_uris": [API],
         "resource_scopes": [{"name": "files:read", "description": null}]}));
-    let api = api_without_callback(api.await);
+    let api = api.await;
     let app =
         site.app(json!({"allowed_resources": [API], "allowed_scopes": ["openid", "profile", "files:read"]})).await;
     let tokens = site.tokens(browser, &app, &[("resource", API), ("scope", "openid profile files:read")]).await;
     (api, app, tokens)
-}
-
-fn api_without_callback(app: App) -> App {
-    App { callback: String::new(), ..app }
 }
 
 api_tests! {
@@ -153,7 +149,7 @@ api_tests! {
 
     async fn token_of_an_application_in_its_own_name_can_be_taken_back(world) {
         let site = Site::new(&world).await;
-        let app = api_without_callback(site.app(json!({"application_type": "SERVICE", "redirect_uris": [], "allowed_scopes": ["users:read"]})).await);
+        let app = site.app(json!({"application_type": "SERVICE", "redirect_uris": [], "allowed_scopes": ["users:read"]})).await;
         let tokens = site.token(&app, &[("grant_type", "client_credentials")]).await.expect(200).json();
         let (token, users) = (text(&tokens, "access_token"), format!("/tenants/{}/users", site.tenant.id));
         world.get(&users).bearer(token).send().await.expect(200);
@@ -161,6 +157,37 @@ api_tests! {
         revoke(&site, &app, token).await.expect(200);
         world.get(&users).bearer(token).send().await.problem(401, "invalid_token");
         assert_eq!(told(&site, &app, token).await, inactive());
+    }
+
+    async fn administrator_ends_every_token_of_an_application_and_nothing_else(world) {
+        let site = Site::new(&world).await;
+        let other = world.replica(|_| ()).await;
+        let scopes = json!({"grant_types": ["authorization_code", "refresh_token", "client_credentials"], "allowed_scopes": ["openid", "users:read"]});
+        let (app, spa, browser) = (site.app(scopes).await, site.spa().await, Browser::new(&world));
+        let tokens = site.tokens(&browser, &app, &[("scope", "openid")]).await;
+        let others = site.tokens(&browser, &spa, &[]).await;
+        let own = site.token(&app, &[("grant_type", "client_credentials")]).await.expect(200).json();
+        let unused = code(&browser.get(&site.request(&app, &[("scope", "openid")])).await);
+        let users = format!("/tenants/{}/users", site.tenant.id);
+        other.get(&users).bearer(text(&own, "access_token")).send().await.expect(200);
+        site.user_info_at(&other, text(&tokens, "access_token")).await.expect(200);
+        let path = format!("/tenants/{}/applications/{}/revoke-tokens", site.tenant.id, app.id);
+        let revoked = world.post(&path).bearer(&site.boss).send().await.expect(200).data();
+        assert_eq!((&revoked["families"], revoked["issued_before"].is_string()), (&json!(1), true));
+        tokio::time::sleep(Duration::from_millis(950)).await;
+        for at in [&world, &other] {
+            site.user_info_at(at, text(&tokens, "access_token")).await.expect(401);
+            at.get(&users).bearer(text(&own, "access_token")).send().await.expect(401);
+        }
+        assert_eq!(refused(site.refresh(&app, text(&tokens, "refresh_token")).await, 400), "invalid_grant");
+        assert_eq!(refused(site.exchange(&app, &unused).await, 400), "invalid_grant");
+        site.user_info(text(&others, "access_token")).await.expect(200);
+        world.clock.advance(Duration::from_secs(1));
+        let own = site.token(&app, &[("grant_type", "client_credentials")]).await.expect(200).json();
+        world.get(&users).bearer(text(&own, "access_token")).send().await.expect(200);
+        site.tokens(&browser, &app, &[("scope", "openid")]).await;
+        let events = format!("/tenants/{}/audit-events?action=application.tokens_revoked", site.tenant.id);
+        assert_eq!(world.get(&events).bearer(&site.boss).send().await.expect(200).total(), 1);
     }
 
     async fn tokens_of_others_are_left_alone_without_a_word(world) {

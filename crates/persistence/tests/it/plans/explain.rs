@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnect
 use uuid::Uuid;
 
 /// The tables that grow with a tenant. Those of partners, tenants, keys and counters are short beside them.
-const LARGE: [&str; 15] = [
+const LARGE: [&str; 17] = [
     "idempotency_keys",
     "sessions",
     "users",
@@ -17,6 +17,8 @@ const LARGE: [&str; 15] = [
     "applications",
     "application_terms",
     "application_resources",
+    "authorization_codes",
+    "token_families",
     "jobs",
     "throttles",
     "audit_events",

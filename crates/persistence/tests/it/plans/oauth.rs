@@ -4,7 +4,9 @@ use gatehouse_domain::{
     application::Application,
     authz::{ApplicationActor, PermissionSet, Right},
     id::FamilyId,
-    oauth::{Audience, AuthorizationCode, FamilyEnd, NewFamily, RevokedToken, Scopes, TokenFamily},
+    oauth::{
+        Audience, AuthorizationCode, ClaimsRequest, FamilyEnd, NewFamily, RevokedToken, Scopes, TokenFamily, Withdrawal,
+    },
     role::Anchor,
     session::Session,
 };
@@ -30,6 +32,7 @@ fn code(session: &Session, application: &Application) -> AuthorizationCode {
         challenge: None,
         nonce: None,
         scopes: Scopes::read("openid"),
+        claims: ClaimsRequest::default(),
         audience: Audience::Application(application.id),
         auth_time: NOW,
         created_at: NOW,
@@ -116,6 +119,20 @@ surveys! {
         let actor =
             ApplicationActor { application_id, level: "tenant", tenant: at, rights: vec![right] };
         let grant = authorize::<ReadUsers>(&Arc::new(Actor::Application(actor)), &Area::Tenant(at)).unwrap();
+        let (session, application) = (survey.session.clone(), used.id);
+        survey.look("a consent", system().consent(&session, application, None)).await;
+        survey.look("consents of a user", system().consents_of(at.id, session.user_id)).await;
+        survey.look("families of a user", system().families_of(at.id, session.user_id, NOW)).await;
+        survey.look("applications by id", system().applications_by_id(&[application])).await;
+        let user_id = session.user_id;
+        let ending = used.clone();
+        survey.look("tokens of an application that end", write(&db, NOW, async move |tx| {
+            tx.system(SYSTEM).end_families_of(&ending).await.map(drop)
+        })).await;
+        survey.look("a consent that is taken back", write(&db, NOW, async move |tx| {
+            let withdrawn = Withdrawal { tenant: at, user_id, application_id: application };
+            tx.system(SYSTEM).withdraw_consent(withdrawn.withdraw(&by())).await.map(drop)
+        })).await;
         survey.look("a token that was taken back", system().is_revoked(uuid::Uuid::from_u128(1))).await;
         survey.look("an application that acts", write(&db, NOW, async move |tx| {
             let system = tx.system(SYSTEM);

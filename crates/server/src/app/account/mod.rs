@@ -1,5 +1,6 @@
 //! One's own account: made, changed, found again.
 
+pub mod authorized_apps;
 pub mod mailbox;
 pub mod password;
 pub mod profile;

@@ -19,6 +19,7 @@ use gatehouse_domain::{
     secret::Secret,
     session::Effects,
     text::Name,
+    time::Timestamp,
 };
 use gatehouse_persistence::{ChangeContext, Db, WriteScope, WriteTx};
 
@@ -227,6 +228,27 @@ impl Applications<'_> {
             let caller = authority(&grant, application.owner);
             let rotated = application.rotate_secret(secret.hash, previous, &caller, tx.now())?;
             Ok((scope.update(rotated).await?, Some(secret.text.clone())))
+        };
+        self.idempotency.write(meta, work).await
+    }
+
+    /// Ends every token that an application got until now, of whatever users. Returns how many families of tokens.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Denied`].
+    pub async fn revoke_tokens(
+        &self,
+        grant: &Grant<WriteApplications>,
+        id: ApplicationId,
+        meta: &RequestMeta,
+    ) -> Result<(u64, Timestamp)> {
+        let grant = grant.clone();
+        let work = async move |tx: &WriteTx<'_>| {
+            let scope = tx.scope(&grant).await?;
+            let application = changeable(&scope, id).await?;
+            let (families, now) = (scope.end_families_of(&application).await?, tx.now());
+            scope.update(application.revoke_tokens(families, &grant.by(), now)).await?;
+            Ok((families, now))
         };
         self.idempotency.write(meta, work).await
     }

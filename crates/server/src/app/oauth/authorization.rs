@@ -8,12 +8,13 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
     application::Application,
+    audit::Refused,
     authz::SystemReason,
     id::{FamilyId, SessionId, UserId},
     key::{Issuer, KeyState},
     oauth::{
-        Answered, AuthorizationCode, AuthorizationRequest, Before, Destination, ErrorCode, NewCode, Params,
-        RequestFault, Unanswerable,
+        Answered, AuthorizationCode, AuthorizationRequest, Before, Consent, Destination, ErrorCode, NewCode, Params,
+        Prompt, RequestFault, Unanswerable,
     },
     partner::Status,
     secret::Secret,
@@ -88,7 +89,7 @@ pub struct Waiting {
 
 /// What a page says that an application is given.
 fn given(request: &AuthorizationRequest) -> String {
-    format!("{} {}", request.resource.as_deref().unwrap_or_default(), request.scopes)
+    format!("{} {}", request.resource.as_deref().unwrap_or_default(), request.consent_scopes())
 }
 
 /// Whether an answer counts.
@@ -223,19 +224,50 @@ impl Authorization<'_> {
         Ok(state)
     }
 
-    /// Issues the code, and notes that the application is used in the session.
+    /// What the user of a session let the application have before, where it is asked at all.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn grant(&self, asked: &Asked, session: &Session, meta: &RequestMeta) -> Result<Secret<String>> {
+    pub async fn remembered(&self, asked: &Asked, session: &Session) -> Result<Option<Consent>> {
+        let Asked { application, request, .. } = asked;
+        if !application.metadata.require_consent || request.asks(Prompt::Consent) {
+            return Ok(None);
+        }
+        Ok(self.db.system(AUTH).consent(session, application.id, request.resource.as_deref()).await?)
+    }
+
+    /// The user of a session does not let the application have what it asks for.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn refuse(&self, asked: &Asked, session: &Session, meta: &RequestMeta) -> Result<()> {
+        self.refusals.record(Refused::consent(session, &asked.application), meta).await
+    }
+
+    /// Issues the code, and notes that the application is used in the session; and that the user consents, if that was
+    /// answered now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn grant(
+        &self,
+        asked: &Asked,
+        session: &Session,
+        consents: bool,
+        meta: &RequestMeta,
+    ) -> Result<Secret<String>> {
         let token = opaque_token::mint_code(self.keyring, self.env);
         let family_id = self.env.id(FamilyId::from_parts);
         let Asked { application, request, .. } = asked;
         let new = NewCode { hash: token.hash, family_id, session, application, request };
         let code = AuthorizationCode::issue(&new, self.env.now());
-        let application = Arc::clone(application);
+        let (application, request, user) = (Arc::clone(application), request.clone(), session.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(AUTH);
+            if consents {
+                let before = system.read().consent(&user, application.id, request.resource.as_deref()).await?;
+                system.give_consent(Consent::give(before, &user, &application, &request, tx.now())).await?;
+            }
             system.issue_code(&code).await?;
             Ok::<_, Error>(system.add_session_application(code.tenant, code.session_id, &application).await?)
         };

@@ -8,7 +8,7 @@ use gatehouse_domain::{
     application::{Application, GrantType, SigningAlgorithm},
     id::{ApplicationId, FamilyId, SessionId, TenantId, UserId},
     key::Issuer,
-    oauth::{Audience, Scopes, claims},
+    oauth::{ACR, Audience, ClaimsRequest, Scopes, claims},
     secret::Secret,
     session::AuthMethod,
     settings::Policy,
@@ -28,8 +28,6 @@ use crate::{
 const AT_OTHERS: Duration = MINUTE.saturating_mul(5);
 /// The longest access token that is issued, in bytes: proxies take a head of 8 KiB, in which there is more than a token.
 const LONGEST: usize = 3 * 1024;
-/// How well a password proves who somebody is (OpenID Connect Core 1.0, section 2).
-const ACR: &str = "aal1";
 
 /// What the token endpoint answers (RFC 6749, section 5.1).
 #[derive(Debug, Serialize, Deserialize)]
@@ -92,6 +90,7 @@ pub(super) struct OfUser<'a> {
     pub(super) state: &'a SessionState,
     pub(super) family: FamilyId,
     pub(super) auth_time: Timestamp,
+    pub(super) claims: &'a ClaimsRequest,
     pub(super) nonce: Option<&'a str>,
     pub(super) refresh_token: &'a Secret<String>,
 }
@@ -208,7 +207,7 @@ impl TokenEndpoint<'_> {
             at_hash: at_hash(algorithm, &issued.access_token),
             sid: session.id,
             tenant_id: session.tenant_id,
-            of_scopes: claims(&of.scopes, &view),
+            of_scopes: claims(&of.scopes, &user.claims.still_allowed(of.application).id_token, &view),
         };
         self.sign(of.facts, algorithm, ID, &claims).await
     }

@@ -49,6 +49,7 @@ pub struct Authorization<'a> {
     admission: &'a Admission,
     tokens: &'a Tokens,
     clients: Clients<'a>,
+    refusals: Refusals<'a>,
 }
 
 /// What codes and refresh tokens of applications are exchanged for.
@@ -96,6 +97,7 @@ impl App {
             admission: &self.admission,
             tokens: &self.tokens,
             clients: self.clients(),
+            refusals: self.refusals(),
         }
     }
 

@@ -100,6 +100,7 @@ impl TokenEndpoint<'_> {
             state: &state,
             family: code.family_id,
             auth_time: code.auth_time,
+            claims: &code.claims,
             nonce: code.nonce.as_deref(),
             refresh_token: &refresh.text,
         };

@@ -43,13 +43,13 @@ impl UserInfo<'_> {
         if of.audience != of.id.to_string() && of.audience != verified.iss {
             return Err(invalid_token());
         }
-        let Opened { user, scopes, .. } = self.states.opened(&verified, &facts, now).await.map_err(refused)?;
-        let (caller, _) = user.ok_or(invalid_token())?;
+        let Opened { application, user, scopes } = self.states.opened(&verified, &facts, now).await.map_err(refused)?;
+        let (caller, family) = user.ok_or(invalid_token())?;
         self.admission.admit(&caller.actor, now).result?;
         if !scopes.has("openid") {
             return Err(NotGiven::fault(ErrorCode::InsufficientScope, "the scope openid is needed"));
         }
-        let mut about = claims(&scopes, &caller.view);
+        let mut about = claims(&scopes, &family.claims.still_allowed(&application).user_info, &caller.view);
         about.insert("sub".to_owned(), caller.view.user.id.to_string().into());
         Ok(about)
     }

@@ -90,6 +90,9 @@ impl SessionStates<'_> {
         };
         let application = self.application(facts, of.id).await?.filter(|it| it.status == Status::Active);
         let application = application.filter(|_| facts.is_active()).ok_or(Error::InvalidToken)?;
+        if user.is_none() && application.has_revoked(verified.issued_at) {
+            return Err(Error::InvalidToken);
+        }
         if self.is_revoked(of.token_id).await? {
             return Err(Error::InvalidToken);
         }

@@ -17,7 +17,8 @@ pub(super) fn may_ask(verb: &str, operation: &Operation) -> bool {
 }
 
 fn asks_always(verb: &str, call: &Call) -> bool {
-    let ends = matches!(verb, "suspend" | "cancel" | "revoke-all" | "reset-password" | "rotate-secret");
+    let ends =
+        matches!(verb, "suspend" | "cancel" | "revoke-all" | "reset-password" | "rotate-secret" | "revoke-tokens");
     ends || call.deletes() || call.suspends()
 }
 

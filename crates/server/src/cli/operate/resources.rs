@@ -127,6 +127,7 @@ pub(super) const RESOURCES: [Resource; 9] = [
             ("activate", "admin.applications.update", ACTIVE),
             ("delete", "admin.applications.delete", &[]),
             ("rotate-secret", "admin.applications.rotate_secret", &[]),
+            ("revoke-tokens", "admin.applications.revoke_tokens", &[]),
         ],
     },
     Resource {

@@ -23,6 +23,20 @@ pub type OneApplication = ApiResponse<ApplicationResponse>;
 /// One application with its new secret.
 pub type OneApplicationSecret = ApiResponse<ApplicationSecretResponse>;
 
+/// Which tokens ended.
+pub type OneTokensRevoked = ApiResponse<TokensRevokedResponse>;
+
+/// Which tokens of an application ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokensRevokedResponse {
+    /// How many families: what codes of users were exchanged for.
+    #[schema(minimum = 0, example = 12)]
+    pub families: u64,
+    /// Whatever it got until then has ended.
+    #[schema(inline)]
+    pub issued_before: Timestamp,
+}
+
 /// An application: an OAuth client.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ApplicationResponse {
@@ -222,6 +236,7 @@ impl From<Application> for ApplicationResponse {
             created_at,
             updated_at,
             deleted_at: _,
+            tokens_revoked_at: _,
             version: _,
         } = application;
         let ClientMetadata {

@@ -19,13 +19,16 @@ use crate::{
         request::client::RequestMeta,
     },
     http::{
-        api::application::{ApplicationPage, ApplicationResponse, ApplicationSecretResponse, OneApplicationSecret},
+        api::application::{
+            ApplicationPage, ApplicationResponse, ApplicationSecretResponse, OneApplicationSecret, OneTokensRevoked,
+            TokensRevokedResponse,
+        },
         conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, Removal, WithEffects},
         extract::{
             access::{Access, Anywhere, Directory, InTenant, PathId},
             page::{ByCreation, Listing, Narrow},
-            valid::{RealOrDry, Valid, ValidOrDry},
+            valid::{NoBody, RealOrDry, Valid, ValidOrDry},
         },
         idempotency::Idempotent,
         operation::Operations,
@@ -90,6 +93,9 @@ const DELETES: &str = "Nothing of it works any more. Deleting it again changes n
 const ROTATES: &str = "The new secret is shown once. The one before works for as long as is asked; any other stops \
                        working at once.";
 
+const REVOKES: &str = "Every token that it got until now, of whatever users and in its own name, ends within a second. Users \
+                       stay signed in here, so that it gets others without a page.";
+
 pub(super) fn mount(operations: &mut Operations) {
     let all = list::<Directory, (ApplicationsOfQuery, ApplicationQuery)>;
     operations
@@ -112,6 +118,13 @@ pub(super) fn mount(operations: &mut Operations) {
             rotate_secret::<Directory>,
         )
         .says("Give an application another secret", ROTATES);
+    operations
+        .post(
+            "/admin/applications/{application_id}/revoke-tokens",
+            "admin.applications.revoke_tokens",
+            revoke_tokens::<Directory>,
+        )
+        .says("End the tokens of an application", REVOKES);
     operations
         .get("/tenants/{tenant_id}/applications", "tenants.applications.list", list::<InTenant, ApplicationQuery>)
         .says("List the applications of a tenant", "Newest first: its own, its partner's and the platform's.");
@@ -138,6 +151,13 @@ pub(super) fn mount(operations: &mut Operations) {
             rotate_secret::<InTenant>,
         )
         .says("Give a tenant's application another secret", ROTATES);
+    operations
+        .post(
+            "/tenants/{tenant_id}/applications/{application_id}/revoke-tokens",
+            "tenants.applications.revoke_tokens",
+            revoke_tokens::<InTenant>,
+        )
+        .says("End the tokens of a tenant's application", REVOKES);
 }
 
 async fn list<L: Anywhere, Q: Narrow<ApplicationFilter> + 'static>(
@@ -211,6 +231,18 @@ async fn rotate_secret<L: Anywhere>(
     let previous = how.0.expire_previous_in.0;
     let rotate = async |meta: &RequestMeta| app.applications().rotate_secret(&access, id.0, previous, meta).await;
     call.idempotent(&app, rotate, |rotated| ApiResponse(rotated.into())).await
+}
+
+async fn revoke_tokens<L: Anywhere>(
+    access: Access<WriteApplications, L>,
+    id: PathId<ApplicationId>,
+    _: NoBody,
+    call: ChangeRequest,
+    app: Data<App>,
+) -> ApiResult<Idempotent<OneTokensRevoked>> {
+    let revoke = async |meta: &RequestMeta| app.applications().revoke_tokens(&access, id.0, meta).await;
+    let show = |(families, issued_before)| ApiResponse(TokensRevokedResponse { families, issued_before });
+    call.idempotent(&app, revoke, show).await
 }
 
 async fn delete_one<L: Anywhere>(

@@ -6,6 +6,7 @@ pub mod applications;
 pub mod assignments;
 pub mod audit;
 pub mod auth;
+pub mod authorized_apps;
 pub mod login_form;
 pub mod me;
 pub mod partners;
@@ -32,6 +33,7 @@ pub const BASE: &str = "/api/v1";
 /// otherwise what is asked most comes first, because the router tries one pattern after the other.
 pub fn mount(operations: &mut Operations) {
     me::mount(operations);
+    authorized_apps::mount(operations);
     auth::mount(operations);
     recovery::mount(operations);
     sessions::mount(operations);

@@ -197,6 +197,9 @@ async fn answered(
         (Some("continue"), Some(_)) => answered.selected = shown,
         (Some("allow"), Some(_)) if waiting.says(&asked.request) => answered.consented = shown,
         (Some("refuse"), Some(_)) => {
+            if let Some(user) = &user {
+                app.authorization().refuse(&asked, &user.session, &call.meta).await?;
+            }
             let refused = RequestFault::new(ErrorCode::AccessDenied, "the user refused");
             return it.refuse(&asked.request.destination, refused);
         }

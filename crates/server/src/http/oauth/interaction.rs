@@ -136,13 +136,20 @@ impl<'a> Interaction<'a> {
             None => user,
         };
         let session = user.map(|user| &user.session);
-        let step = asked.request.next(&asked.application, session, answered, self.app.env().now());
+        let authorization = self.app.authorization();
+        let remembered = match session {
+            Some(session) => authorization.remembered(asked, session).await?,
+            None => None,
+        };
+        let now = self.app.env().now();
+        let step = asked.request.next(&asked.application, session, answered, remembered.as_ref(), now);
         match (step, user) {
             (Step::SignIn, _) => self.sign_in(asked, shown, "", None, notice),
             (Step::SelectAccount, Some(user)) => self.select_account(asked, user, shown),
             (Step::Consent, Some(user)) => self.consent(asked, user, shown),
             (Step::Grant, Some(user)) => {
-                let code = self.app.authorization().grant(asked, &user.session, self.meta).await?;
+                let consents = answered.consented == Some(user.session.id);
+                let code = authorization.grant(asked, &user.session, consents, self.meta).await?;
                 self.answer(&asked.request.destination, &[("code", code.expose())])
             }
             (Step::Refuse(fault), _) => self.refuse(&asked.request.destination, fault),
@@ -223,7 +230,7 @@ impl<'a> Interaction<'a> {
             let scope = of_api.iter().find(|ResourceScope { name: known, .. }| known.as_str() == name);
             scope.and_then(|scope| scope.description.as_ref()).map(|text| text.as_str())
         };
-        let uri = &asked.request.destination.redirect_uri;
+        let (uri, scopes) = (&asked.request.destination.redirect_uri, asked.request.consent_scopes());
         let host = url::Url::parse(uri).ok().and_then(|url| url.host_str().map(str::to_owned));
         let scheme = || uri.split(':').next().unwrap_or_default().to_owned();
         let page = ConsentPage {
@@ -235,7 +242,7 @@ impl<'a> Interaction<'a> {
             redirect_host: &host.filter(|host| !host.is_empty()).unwrap_or_else(scheme),
             name: name(user),
             email: user.email.as_str(),
-            scopes: asked.request.scopes.names().filter_map(|name| self.t.scope(name, description(name))).collect(),
+            scopes: scopes.names().filter_map(|name| self.t.scope(name, description(name))).collect(),
             resource: asked.request.resource.as_deref(),
             action: &self.action("consent"),
             request: &self.sealed(answered, session, Some(&asked.request))?,

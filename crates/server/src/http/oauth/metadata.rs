@@ -50,6 +50,7 @@ pub const ABILITIES: &[Ability] = &[
     Ability::Introspect,
     Ability::Revoke,
     Ability::SignOut,
+    Ability::ClaimsParameter,
     Ability::Grant(GrantType::AuthorizationCode),
     Ability::Grant(GrantType::RefreshToken),
     Ability::Grant(GrantType::ClientCredentials),

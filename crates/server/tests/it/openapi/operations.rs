@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Document, none};
 
 /// The last words of operation ids.
-const VERBS: [&str; 25] = [
+const VERBS: [&str; 26] = [
     "cancel",
     "change_email",
     "change_password",
@@ -22,6 +22,7 @@ const VERBS: [&str; 25] = [
     "register",
     "revoke",
     "revoke_all",
+    "revoke_tokens",
     "rotate_secret",
     "stats",
     "update",
