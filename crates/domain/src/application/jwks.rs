@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::issue::Fault;
 
 /// A public key: its members that are texts.
-type Jwk = BTreeMap<String, String>;
+pub type Jwk = BTreeMap<String, String>;
 
 /// Public keys: RSA of 2,048 bits or more, P-256, Ed25519.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +66,25 @@ impl Jwks {
         }
         let kept = |key: Jwk| key.into_iter().filter(|(name, _)| KEPT.contains(&name.as_str())).collect();
         Ok(Self { keys: keys.into_iter().map(kept).collect() })
+    }
+}
+
+impl Jwks {
+    /// The key that an assertion names, or the only one, if it signs with an algorithm: at most one is ever tried.
+    #[must_use]
+    pub fn key(&self, kid: Option<&str>, algorithm: &str) -> Option<&Jwk> {
+        let named = |key: &&Jwk| match (kid, key.get("kid")) {
+            (Some(asked), Some(kid)) => asked == kid,
+            _ => self.keys.len() == 1,
+        };
+        let fits = match algorithm {
+            "RS256" | "PS256" => "RSA",
+            "ES256" => "EC",
+            "EdDSA" => "OKP",
+            _ => return None,
+        };
+        let key = self.keys.iter().find(named).filter(|key| key.get("kty").is_some_and(|kty| kty == fits));
+        key.filter(|key| key.get("alg").is_none_or(|alg| alg == algorithm))
     }
 }
 

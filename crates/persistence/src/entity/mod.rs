@@ -3,6 +3,7 @@
 pub(crate) mod application;
 pub(crate) mod application_origin;
 pub(crate) mod application_resource;
+pub(crate) mod assertion_id;
 pub(crate) mod assignment;
 pub(crate) mod audit_chain;
 pub(crate) mod audit_event;

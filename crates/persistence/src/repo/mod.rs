@@ -2,6 +2,7 @@
 
 pub(crate) mod application;
 mod application_origin;
+mod assertion_id;
 pub(crate) mod assignment;
 pub(crate) mod audit;
 pub(crate) mod audit_begin;

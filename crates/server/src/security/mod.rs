@@ -1,6 +1,7 @@
 //! Cryptography: passwords, tokens, keys. Nothing outside this module touches a cryptographic library.
 
 pub mod archive;
+pub mod client_assertion;
 pub mod cursor;
 pub mod key_pair;
 pub mod keyring;

@@ -49,6 +49,7 @@ mod mailbox;
 mod mailboxes_upgrade;
 mod manual;
 mod master_key;
+mod oauth_assertions;
 mod oauth_changes;
 mod oauth_consents;
 mod oauth_cors;

@@ -11,8 +11,9 @@ use gatehouse_domain::{
     oauth::{Audience, ErrorCode, Scopes},
     partner::Status,
     secret::Secret,
+    time::Timestamp,
 };
-use gatehouse_persistence::TenantFacts;
+use gatehouse_persistence::{TenantFacts, WriteTx};
 
 use crate::{
     app::{
@@ -20,7 +21,7 @@ use crate::{
         oauth::{Clients, NotGiven},
         request::client::RequestMeta,
     },
-    security::keyring::token_hash,
+    security::{client_assertion, keyring::token_hash},
 };
 
 const AUTH: SystemReason = SystemReason::Authentication;
@@ -32,10 +33,41 @@ pub struct Shown {
     pub id: String,
     /// Its secret, if it shows one.
     pub secret: Option<Secret<String>>,
+    /// What it signed, if it shows that.
+    pub assertion: Option<String>,
 }
 
+const NOT_PROVED: &str = "the application did not prove who it is";
+
 const fn not_proved() -> NotGiven {
-    NotGiven::fault(ErrorCode::InvalidClient, "the application did not prove who it is")
+    NotGiven::fault(ErrorCode::InvalidClient, NOT_PROVED)
+}
+
+/// Why an application did not prove who it is.
+struct Unproved {
+    /// For the audit trail.
+    why: &'static str,
+    /// For the application.
+    told: &'static str,
+}
+
+/// By the secret, or by none where an application has none.
+fn by_secret(
+    application: &Application,
+    method: ClientAuthMethod,
+    shown: &Shown,
+    now: Timestamp,
+) -> Result<(), Unproved> {
+    let hash = shown.secret.as_ref().map(|secret| token_hash(secret.expose()));
+    let why = match (method, hash) {
+        _ if shown.assertion.is_some() => "assertion_instead",
+        (ClientAuthMethod::None, None) => return Ok(()),
+        (ClientAuthMethod::None, Some(_)) => "secret_of_public",
+        (_, Some(hash)) if application.secrets.working(now).any(|known| known.hash == hash) => return Ok(()),
+        (_, Some(_)) => "wrong_secret",
+        (_, None) => "no_secret",
+    };
+    Err(Unproved { why, told: NOT_PROVED })
 }
 
 impl Clients<'_> {
@@ -125,24 +157,45 @@ impl Clients<'_> {
         meta: &RequestMeta,
     ) -> Result<Arc<Application>, NotGiven> {
         let application = self.application(facts, &shown.id).await?.ok_or(not_proved())?;
-        let now = self.env.now();
-        let is_proved = match (application.metadata.token_endpoint_auth_method, &shown.secret) {
-            (ClientAuthMethod::None, None) => Ok(()),
-            (ClientAuthMethod::None, Some(_)) => Err("secret_of_public"),
-            (ClientAuthMethod::ClientSecretBasic, Some(secret)) => {
-                let hash = token_hash(secret.expose());
-                let works = application.secrets.working(now).any(|known| known.hash == hash);
-                if works { Ok(()) } else { Err("wrong_secret") }
-            }
-            (ClientAuthMethod::ClientSecretBasic, None) => Err("no_secret"),
-            (ClientAuthMethod::PrivateKeyJwt, _) => Err("no_assertion"),
+        let proved = match application.metadata.token_endpoint_auth_method {
+            ClientAuthMethod::PrivateKeyJwt => self.by_assertion(facts, &application, shown, meta).await?,
+            method => by_secret(&application, method, shown, self.env.now()),
         };
-        let refused = match (is_proved, application.status) {
+        let refused = match (proved, application.status) {
             (Ok(()), Status::Active) => return Ok(application),
-            (Ok(()), Status::Suspended) => "suspended",
-            (Err(why), _) => why,
+            (Ok(()), Status::Suspended) => Unproved { why: "suspended", told: NOT_PROVED },
+            (Err(unproved), _) => unproved,
         };
-        self.refusals.record(Refused::application(&application, refused), meta).await?;
-        Err(not_proved())
+        self.refusals.record(Refused::application(&application, refused.why), meta).await?;
+        Err(NotGiven::fault(ErrorCode::InvalidClient, refused.told))
+    }
+
+    /// An assertion counts once, whichever replica it comes to.
+    async fn by_assertion(
+        &self,
+        facts: &TenantFacts,
+        application: &Application,
+        shown: &Shown,
+        meta: &RequestMeta,
+    ) -> Result<Result<(), Unproved>> {
+        let unproved = |why, told| Ok(Err(Unproved { why, told }));
+        let Some(assertion) = &shown.assertion else {
+            return unproved("no_assertion", "the application has to send a client_assertion");
+        };
+        let Some(keys) = &application.metadata.jwks else {
+            return unproved("no_keys", "keys at jwks_uri are not read yet: register jwks");
+        };
+        let issuer = meta.issuer(&facts.tenant.slug);
+        let proof = match client_assertion::verify(assertion, keys, &shown.id, &issuer, self.env.now()) {
+            Ok(proof) => proof,
+            Err(told) => return unproved("wrong_assertion", told),
+        };
+        let work = async move |tx: &WriteTx<'_>| {
+            Ok::<_, Error>(tx.system(AUTH).spend_assertion(proof.id, proof.expires_at).await?)
+        };
+        match self.db.write(meta.ctx.clone(), work).await? {
+            true => Ok(Ok(())),
+            false => unproved("assertion_used", "client_assertion was used before"),
+        }
     }
 }

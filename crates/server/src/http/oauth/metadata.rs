@@ -55,6 +55,7 @@ pub const ABILITIES: &[Ability] = &[
     Ability::Grant(GrantType::RefreshToken),
     Ability::Grant(GrantType::ClientCredentials),
     Ability::Authentication(ClientAuthMethod::ClientSecretBasic),
+    Ability::Authentication(ClientAuthMethod::PrivateKeyJwt),
     Ability::Authentication(ClientAuthMethod::None),
     Ability::Values("response_modes_supported", &["query", "form_post"]),
     Ability::Values("scopes_supported", SCOPES),

@@ -16,6 +16,7 @@ use crate::{
         Site, credential::ClientSecret, extract::access::PathTenant, oauth::params::Form, problem::Failure,
         request::ChangeRequest,
     },
+    security::client_assertion,
 };
 
 fn fault(error: ErrorCode, description: &'static str) -> Failure {
@@ -30,16 +31,21 @@ pub fn shown(request: &HttpRequest, params: &Params) -> Result<Shown, Failure> {
     let header = header.map(|it| (it.id, Some(it.secret).filter(|secret| !secret.expose().is_empty())));
     let id = params.get("client_id").map(str::to_owned);
     let secret = params.get("client_secret").map(|secret| Secret::new(secret.to_owned()));
-    let ways = [header.is_some(), secret.is_some(), params.get("client_assertion").is_some()];
+    let assertion = params.get("client_assertion").map(str::to_owned);
+    if assertion.is_some() && params.get("client_assertion_type") != Some(client_assertion::TYPE) {
+        return Err(fault(ErrorCode::InvalidRequest, "client_assertion_type must be that of RFC 7523"));
+    }
+    let ways = [header.is_some(), secret.is_some(), assertion.is_some()];
     if ways.iter().filter(|way| **way).count() > 1 {
         return Err(fault(ErrorCode::InvalidRequest, "the application shows who it is in more than one way"));
     }
+    let id = id.or_else(|| assertion.as_deref().and_then(client_assertion::subject));
     match (header, id) {
         (Some((known, _)), Some(id)) if known != id => {
             Err(fault(ErrorCode::InvalidRequest, "client_id is not that of the header Authorization"))
         }
-        (Some((id, secret)), _) => Ok(Shown { id, secret }),
-        (None, Some(id)) => Ok(Shown { id, secret }),
+        (Some((id, secret)), _) => Ok(Shown { id, secret, assertion }),
+        (None, Some(id)) => Ok(Shown { id, secret, assertion }),
         (None, None) => Err(fault(ErrorCode::InvalidClient, "client_id is missing")),
     }
 }

@@ -1,0 +1,129 @@
+//! Assertions by which applications prove who they are (RFC 7523, section 3; OpenID Connect Core 1.0, section 9).
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use gatehouse_domain::{
+    application::Jwks,
+    secret::TokenHash,
+    time::{MINUTE, Timestamp},
+};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::Jwk};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::security::keyring::token_hash;
+
+/// The only type that the parameter `client_assertion_type` may name.
+pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// The longest assertion that is looked at.
+const LONGEST: usize = 8 * 1024;
+/// How far ahead it may expire.
+const AHEAD: Duration = MINUTE.saturating_mul(5);
+/// How far the clock of an application may differ from ours.
+const SKEW_SECONDS: i64 = 10;
+
+/// What is used up with an assertion that is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof {
+    /// A digest of who made it and of its id.
+    pub id: TokenHash,
+    /// Until when nobody may use it again.
+    pub expires_at: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    #[serde(default)]
+    kid: Option<String>,
+    /// Extensions that have to be understood (RFC 7515, section 4.1.11); none is.
+    #[serde(default)]
+    crit: Option<Value>,
+    #[serde(default)]
+    b64: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    aud: Value,
+    exp: i64,
+    #[serde(default)]
+    nbf: Option<i64>,
+    #[serde(default)]
+    iat: Option<i64>,
+    jti: String,
+}
+
+/// Whom an assertion says that it is of, before anything is verified.
+#[must_use]
+pub fn subject(assertion: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Subject {
+        sub: String,
+    }
+    let payload = assertion.split('.').nth(1).filter(|_| assertion.len() <= LONGEST)?;
+    let subject: Subject = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    Some(subject.sub)
+}
+
+fn header(assertion: &str) -> Option<Header> {
+    let header = assertion.split('.').next().filter(|_| assertion.len() <= LONGEST)?;
+    let header: Header = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
+    (header.crit.is_none() && header.b64.is_none()).then_some(header)
+}
+
+/// Verifies an assertion of an application to an issuer: one signature is checked at most.
+///
+/// # Errors
+/// What is wrong, for the application's developers.
+pub fn verify(
+    assertion: &str,
+    keys: &Jwks,
+    client_id: &str,
+    issuer: &str,
+    now: Timestamp,
+) -> Result<Proof, &'static str> {
+    let header = header(assertion).ok_or("client_assertion cannot be read")?;
+    let algorithm = match header.alg.as_str() {
+        "ES256" => Algorithm::ES256,
+        "RS256" => Algorithm::RS256,
+        "PS256" => Algorithm::PS256,
+        "EdDSA" => Algorithm::EdDSA,
+        _ => return Err("client_assertion must be signed with ES256, RS256, PS256 or EdDSA"),
+    };
+    let unknown = "client_assertion is signed by no key that the application is registered with";
+    let key = keys.key(header.kid.as_deref(), &header.alg).ok_or(unknown)?;
+    let key: Jwk = serde_json::to_value(key).and_then(serde_json::from_value).map_err(|_| unknown)?;
+    let key = DecodingKey::from_jwk(&key).map_err(|_| unknown)?;
+    let mut validation = Validation::new(algorithm);
+    // Time and audience are checked below, by our clock and rules.
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    let claims = jsonwebtoken::decode::<Claims>(assertion, &key, &validation).map_err(|_| unknown)?.claims;
+    if claims.iss != client_id || claims.sub != client_id {
+        return Err("iss and sub of client_assertion must be the client_id");
+    }
+    let is_ours = match &claims.aud {
+        Value::String(aud) => aud == issuer,
+        Value::Array(all) => matches!(&all[..], [Value::String(aud)] if aud == issuer),
+        _ => false,
+    };
+    if !is_ours {
+        return Err("aud of client_assertion must be the issuer and nothing else");
+    }
+    let seconds = now.unix_seconds();
+    let ahead = i64::try_from(AHEAD.as_secs()).unwrap_or(i64::MAX);
+    let begins = [claims.nbf, claims.iat].into_iter().flatten().max().unwrap_or(seconds);
+    if claims.exp <= seconds || claims.exp > seconds + ahead + SKEW_SECONDS || begins > seconds + SKEW_SECONDS {
+        return Err("client_assertion must be valid now, and expire within five minutes");
+    }
+    if claims.jti.is_empty() {
+        return Err("client_assertion must have a jti");
+    }
+    let expires_at = Timestamp::from_micros(claims.exp.saturating_mul(1_000_000));
+    Ok(Proof { id: token_hash(&format!("{client_id}\0{}", claims.jti)), expires_at })
+}
