@@ -60,7 +60,10 @@ const FOR_NATIVE: [&str; 9] = [
 ];
 
 /// Taken for none.
-const FOR_NONE: [&str; 90] = [
+const FOR_NONE: [&str; 93] = [
+    "https://app.example.com/callback?code=mine",
+    "https://app.example.com/callback?a=b&st%61te=mine",
+    "http://127.0.0.1/callback?iss=https://other.example",
     "",
     " ",
     "callback",

@@ -10,6 +10,8 @@ use crate::issue::{Fault, Parse};
 
 /// The most characters of a redirect URI or an origin.
 const MAX: usize = 2_000;
+/// The parameters that answers are made of (RFC 6749, section 4.1.2; RFC 9207).
+const ANSWERS: [&str; 4] = ["code", "error", "iss", "state"];
 
 /// The parts of a URI of visible characters, without user name, wildcard, fragment and backslash.
 fn parts(text: &str, max: usize) -> Option<Url> {
@@ -142,9 +144,12 @@ impl Parse for RedirectUri {
             "http" => is_loopback(url),
             scheme => scheme.contains('.') && (url.has_host() || !url.path().is_empty()),
         };
+        // Beside one of its own an application could take for the answer what was registered.
+        let is_answer = |url: &Url| url.query_pairs().any(|(name, _)| ANSWERS.contains(&name.as_ref()));
         let msg = "must be https, http on 127.0.0.1, [::1] or localhost, or a scheme with a dot in its name, without \
-                   fragment, user name and wildcard, as a URL parser writes it, of at most 2000 characters";
-        match exact(text).filter(is_allowed) {
+                   fragment, user name, wildcard and the parameters code, error, iss and state, as a URL parser writes \
+                   it, of at most 2000 characters";
+        match exact(text).filter(is_allowed).filter(|url| !is_answer(url)) {
             Some(_) => Ok(Self(text.to_owned())),
             None => Err(Fault::new("redirect_uri", msg)),
         }

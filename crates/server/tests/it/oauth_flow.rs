@@ -46,6 +46,22 @@ api_tests! {
         assert_eq!((sessions.len(), &sessions[0]["app_count"], &sessions[0]["kind"]), (1, &json!(2), &json!("browser")));
     }
 
+    async fn application_that_asks_all_the_time_does_not_keep_its_user_signed_in(world) {
+        let site = Site::new(&world).await;
+        world.settings(&site.tenant, json!({"session_idle_minutes": 30})).await;
+        let (app, browser) = (site.app(json!({})).await, Browser::new(&world));
+        let tokens = site.tokens(&browser, &app, &[]).await;
+        for minutes in [10, 20, 30] {
+            world.clock.advance(Duration::from_secs(11 * 60));
+            tokio::time::sleep(Duration::from_millis(920)).await;
+            let answer = site.user_info(text(&tokens, "access_token")).await;
+            assert!([200, 401].contains(&answer.status), "{minutes}");
+            world.app.maintenance().flush_activity().await.unwrap();
+        }
+        assert_eq!(site.sessions().await.len(), 0);
+        browser.get(&site.request(&app, &[])).await.expect(200);
+    }
+
     async fn ended_session_ends_the_tokens_of_every_application_within_a_second_on_every_replica(world) {
         let site = Site::new(&world).await;
         let other = world.replica(|_| ()).await;

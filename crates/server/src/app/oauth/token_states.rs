@@ -97,7 +97,7 @@ impl TokenEndpoint<'_> {
         }
         let (scope, username) = match verified.whose {
             Whose::User(user) => {
-                let Some(_) = valid(self.states.standing(user, facts, now).await)? else { return Ok(None) };
+                let Some(_) = valid(self.states.standing(user, facts, false, now).await)? else { return Ok(None) };
                 (claims.get("scope").cloned(), None)
             }
             _ => {

@@ -54,7 +54,7 @@ impl SessionStates<'_> {
         let now = self.env.now();
         let (verified, facts) = self.verify(token, ours, now).await?;
         let of = match &verified.whose {
-            Whose::User(user) => return self.standing(*user, &facts, now).await.map(Authenticated::User),
+            Whose::User(user) => return self.standing(*user, &facts, true, now).await.map(Authenticated::User),
             Whose::UserThrough(_, _, of) | Whose::Application(of) => of,
         };
         // One that is for its application, or for an API of others, opens nothing here.
@@ -109,7 +109,7 @@ impl SessionStates<'_> {
         facts: &TenantFacts,
         now: Timestamp,
     ) -> Result<(Arc<Caller>, Arc<TokenFamily>)> {
-        let caller = self.standing(user, facts, now).await?;
+        let caller = self.standing(user, facts, false, now).await?;
         let family = self.family(family).await?.ok_or(Error::InvalidToken)?;
         let is_theirs = family.session_id == user.session_id && family.application_id == of.id;
         if is_theirs && family.stands() { Ok((caller, family)) } else { Err(Error::InvalidToken) }

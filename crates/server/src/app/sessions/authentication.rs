@@ -100,7 +100,8 @@ impl SessionStates<'_> {
         }
     }
 
-    /// Who uses the session of a token of this tenant.
+    /// Who uses the session of a token of this tenant. A request of the user is activity in it (`is_activity`); one of an
+    /// application is none, or a program that asks all the time would keep a browser signed in.
     ///
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::SessionRevoked`], or [`Error::Unavailable`] when the database does not answer.
@@ -108,11 +109,12 @@ impl SessionStates<'_> {
         &self,
         OfUser { user_id, session_id }: OfUser,
         facts: &TenantFacts,
+        is_activity: bool,
         now: Timestamp,
     ) -> Result<Arc<Caller>> {
         let caller = match self.cache.callers.get(&session_id) {
             Some(caller) => caller,
-            None => self.load_caller(session_id).await?.ok_or(Error::InvalidToken)?,
+            None => self.load_caller(session_id, is_activity).await?.ok_or(Error::InvalidToken)?,
         };
         if caller.session.tenant_id != facts.tenant.id || caller.session.user_id != user_id {
             return Err(Error::InvalidToken);
@@ -164,14 +166,14 @@ impl SessionStates<'_> {
     pub(crate) async fn caller(&self, session: SessionId) -> Result<Arc<Caller>> {
         let caller = match self.cache.callers.get(&session) {
             Some(caller) => Some(caller),
-            None => self.load_caller(session).await?,
+            None => self.load_caller(session, true).await?,
         };
         let caller = caller.filter(|caller| caller.stands(self.env.now())).ok_or(Error::SessionRevoked)?;
         let facts = self.tenant(caller.session.tenant_id).await?;
         facts.filter(|facts| facts.is_active()).map(|_| caller).ok_or(Error::SessionRevoked)
     }
 
-    async fn load_caller(&self, id: SessionId) -> Result<Option<Arc<Caller>>> {
+    async fn load_caller(&self, id: SessionId, is_activity: bool) -> Result<Option<Arc<Caller>>> {
         let now = self.env.now();
         let load = async || {
             let found = self.db.system(AUTH).session_state(id, now).await?;
@@ -185,6 +187,7 @@ impl SessionStates<'_> {
         // Here and not on every request: an entry lives for less than a second, so this is exact to a second and
         // costs the warm path nothing.
         if let Some(caller) = &caller
+            && is_activity
             && caller.stands(now)
         {
             self.cache.note(id, now);

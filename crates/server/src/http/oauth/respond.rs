@@ -43,16 +43,20 @@ fn scheme(uri: &str) -> &str {
     uri.find(':').map_or("", |end| &uri[..=end])
 }
 
+/// Where a form may lead in the end that leads to an application. Browsers hold every step of a chain of redirects against
+/// it, and applications send people on to other hosts.
+fn forms(uri: &str) -> String {
+    match scheme(uri) {
+        "https:" => " https:".to_owned(),
+        scheme => format!(" https: {scheme}"),
+    }
+}
+
 impl Policy<'_> {
     fn text(&self) -> String {
         let logo = self.logo.and_then(|logo| Url::parse(logo).ok()).map(|url| url.origin().ascii_serialization());
         let pictures = logo.map(|origin| format!(" {origin}")).unwrap_or_default();
-        // Browsers hold every step of a chain of redirects against it, and applications send people on to other hosts.
-        let forms = match self.leads_to.map(scheme) {
-            Some("https:") => " https:".to_owned(),
-            Some(scheme) => format!(" https: {scheme}"),
-            None => String::new(),
-        };
+        let forms = self.leads_to.map(forms).unwrap_or_default();
         format!(
             "default-src 'none'; style-src 'self'; img-src 'self'{pictures}; base-uri 'none'; \
              frame-ancestors 'none'; form-action 'self'{forms}"
@@ -105,8 +109,8 @@ pub fn answer(
             let hash = STANDARD.encode(digest(&SHA256, SCRIPT.as_bytes()));
             let policy = format!(
                 "default-src 'none'; script-src 'sha256-{hash}'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; \
-                 form-action https: {}",
-                scheme(&to.redirect_uri)
+                 form-action{}",
+                forms(&to.redirect_uri)
             );
             let page = FormPostPage { t: texts, style: STYLE, action: &to.redirect_uri, fields, script: SCRIPT };
             html(&page, StatusCode::OK, &policy)

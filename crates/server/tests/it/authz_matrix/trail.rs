@@ -152,6 +152,15 @@ async fn prepare(cast: &Cast, operation: &Operation, target: &mut super::cast::T
         world.work(gatehouse_domain::job::JobKind::UserImport).await;
         target.import = import(world, &target.tenant).await;
     }
+    if operation.id == "me.authorized_apps.delete" {
+        let [tenant, partner, user, application] =
+            [&target.tenant, &target.partner, &target.user, &target.application].map(|id| world.literal(id));
+        let consent = format!(
+            "INSERT INTO consents (tenant_id, partner_id, user_id, application_id, owner_id, resource, scope, consented_at) \
+             VALUES ({tenant}, {partner}, {user}, {application}, {tenant}, '', 'openid', 1)"
+        );
+        world.execute(consent).await;
+    }
     if operation.id == "me.sessions.revoke_all" {
         world.login(cast.actor("plain").person.as_ref().unwrap()).await;
     }
