@@ -7,6 +7,7 @@ mod code;
 mod consent;
 mod family;
 mod params;
+mod pushed;
 mod request;
 mod revoked;
 mod scopes;
@@ -19,6 +20,7 @@ pub use code::{AuthorizationCode, CODE_LIFETIME, CODE_REMEMBERED, CodeVerdict, N
 pub use consent::{Consent, Withdrawal};
 pub use family::{FAMILIES_MAX, FamilyEnd, NewFamily, TokenFamily};
 pub use params::Params;
+pub use pushed::{PUSHED_LIFETIME, PUSHED_REMEMBERED, PUSHED_WAITING, pushed_uri};
 pub use request::{
     AuthorizationRequest, Destination, ErrorCode, Prompt, RequestFault, ResponseMode, STATE_MAX, Unanswerable,
 };

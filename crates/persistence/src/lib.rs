@@ -30,6 +30,7 @@ pub use repo::{
     job::{ClaimedJob, NewJob},
     key::TenantFacts,
     partner::PartnerFilter,
+    pushed_request::PushedRequest,
     renewal::{SealedKind, SealedOf, SealedRow},
     role::RoleFilter,
     sweep::BATCH,

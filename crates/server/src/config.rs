@@ -115,6 +115,8 @@ pub struct Limits {
     pub refreshes: Option<WindowRule>,
     /// Sign-ins of a user with the right password.
     pub sign_ins: Option<BucketRule>,
+    /// Requests to OAuth endpoints from an address that nobody has to prove anything for.
+    pub oauth_starts: Option<BucketRule>,
     /// Failures to prove a password.
     pub attempts: AttemptRules,
     /// Registrations from an address.

@@ -196,7 +196,10 @@ impl AuthorizationRequest {
         if !metadata.grant_types.contains(&GrantType::AuthorizationCode) {
             return Err(fault(ErrorCode::UnauthorizedClient, "the application does not use authorization_code"));
         }
-        if metadata.require_pushed_authorization_requests || metadata.profile == Profile::Fapi2 {
+        if metadata.profile == Profile::Fapi2 {
+            return Err(invalid("the application wants the profile fapi2, and its tokens cannot be bound to a key yet"));
+        }
+        if metadata.require_pushed_authorization_requests && params.pushed().is_none() {
             return Err(invalid("the application has to push its requests"));
         }
         if metadata.dpop_bound_access_tokens {
@@ -262,7 +265,8 @@ fn not_taken(params: &Params) -> Result<(), RequestFault> {
         ("request_uri", ErrorCode::RequestUriNotSupported),
         ("registration", ErrorCode::RegistrationNotSupported),
     ] {
-        if params.get(name).is_some() {
+        // That of a pushed request has been looked up by now.
+        if params.get(name).is_some() && (name != "request_uri" || params.pushed().is_none()) {
             return Err(fault(error, "the parameter is not supported"));
         }
     }

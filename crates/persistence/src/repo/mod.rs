@@ -26,6 +26,7 @@ pub(crate) mod key;
 pub(crate) mod known_device;
 pub(crate) mod list;
 pub(crate) mod partner;
+pub(crate) mod pushed_request;
 pub(crate) mod quota;
 pub(crate) mod renewal;
 mod restore;

@@ -214,6 +214,12 @@ pub const SETTINGS: &[Setting] = &[
         "Sign-ins of one user in a minute with the right password; 0 is no limit",
     ),
     setting(
+        "oauth_starts_per_address",
+        "GATEHOUSE_OAUTH_STARTS_PER_ADDRESS",
+        "300",
+        "Requests that public applications push from one address in 10 minutes; 0 is no limit",
+    ),
+    setting(
         "hash_permits",
         "GATEHOUSE_HASH_PERMITS",
         "one per processor",

@@ -56,11 +56,13 @@ pub fn all() -> [Operations; 3] {
     programs.page("/.well-known/oauth-authorization-server/api/v1/auth/tenants/{tenant_slug}", configuration);
     programs.page("/api/v1/platform/.well-known/jwks.json", platform_jwks);
     programs.form(at_issuer!("/oauth/token"), token::token);
+    programs.form(at_issuer!("/oauth/par"), token::push);
     programs.form(at_issuer!("/oauth/introspect"), token::introspect);
     programs.form(at_issuer!("/oauth/revoke"), token::revoke);
     programs.page(at_issuer!("/oauth/userinfo"), user_info::user_info);
     programs.form(at_issuer!("/oauth/userinfo"), user_info::user_info);
     programs.preflight(at_issuer!("/oauth/token"), preflight);
+    programs.preflight(at_issuer!("/oauth/par"), preflight);
     programs.preflight(at_issuer!("/oauth/revoke"), preflight);
     programs.preflight(at_issuer!("/oauth/userinfo"), preflight);
     let mut sent = Operations::of(&SentByOthers, "");

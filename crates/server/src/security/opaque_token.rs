@@ -115,6 +115,12 @@ pub fn mint_code(keyring: &Keyring, env: &Env) -> NewToken {
     authenticated(keyring, CODE_PREFIX, env.random::<CODE_LEN>().to_vec())
 }
 
+/// Makes what names a pushed request: 256 random bits.
+#[must_use]
+pub fn mint_request(env: &Env) -> NewToken {
+    issue("", &env.random::<32>())
+}
+
 /// The digest of an authorization code; `None` for anything else.
 #[must_use]
 pub fn read_code(keyring: &Keyring, text: &str) -> Option<TokenHash> {

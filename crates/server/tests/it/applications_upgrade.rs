@@ -9,6 +9,7 @@ use crate::harness::api_tests;
 const BEFORE: &str = "
 CREATE TABLE old_applications AS SELECT id, tenant_id, partner_id, name, created_at FROM applications;
 DROP TABLE assertion_ids;
+DROP TABLE pushed_requests;
 DROP TABLE consents;
 DROP TABLE revoked_tokens;
 ALTER TABLE user_imports DROP COLUMN asked_application;

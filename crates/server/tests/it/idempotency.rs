@@ -115,8 +115,8 @@ async fn requests(world: &World, tenant: &Tenant) -> Vec<(String, String, Value)
         ("tenants.applications.create", applications.clone(), application("N2")),
         ("admin.applications.rotate_secret", format!("/admin/applications/{service}/rotate-secret"), all.clone()),
         ("tenants.applications.rotate_secret", format!("{applications}/{service}/rotate-secret"), all.clone()),
-        ("admin.applications.revoke_tokens", format!("/admin/applications/{service}/revoke-tokens"), Value::Null),
-        ("tenants.applications.revoke_tokens", format!("{applications}/{service}/revoke-tokens"), Value::Null),
+        ("admin.applications.revoke_tokens", format!("/admin/applications/{service}/revoke-tokens"), json!({})),
+        ("tenants.applications.revoke_tokens", format!("{applications}/{service}/revoke-tokens"), json!({})),
         ("admin.sessions.revoke_all", "/admin/sessions/revoke-all".to_owned(), json!({"user_id": ada.id})),
         (
             "tenants.sessions.users.revoke",

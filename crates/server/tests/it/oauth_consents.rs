@@ -79,7 +79,8 @@ api_tests! {
         let spa = site.spa().await;
         let others = site.tokens(&browser, &spa, &[("scope", "openid")]).await;
         let ada = world.login(&site.ada).await;
-        let list = apps(&site, &ada).await;
+        let mut list = apps(&site, &ada).await;
+        list.sort_by_key(|it| std::cmp::Reverse(it["application_name"].to_string()));
         let names: Vec<_> = list.iter().map(|it| it["application_name"].as_str().unwrap()).collect();
         assert_eq!(names, ["Wiki", "Mail"]);
         assert_eq!((&list[0]["scopes"], &list[0]["families"], &list[0]["client_uri"]), (&json!(["email", "openid"]), &json!(1), &json!("https://wiki.example")));

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::{
     Answer, Browser, World, api_tests,
-    oauth::{App, Site, code, text},
+    oauth::{App, Site, basic, challenge, code, text},
 };
 
 /// The statements of a few requests in a row, the least of them: what is remembered is forgotten within a second.
@@ -80,5 +80,35 @@ api_tests! {
             answer
         };
         assert!(least(&world, 200, refresh).await <= 3);
+    }
+
+    async fn requests_of_programs_cost_what_is_promised(world) {
+        let site = Site::new(&world).await;
+        let service = json!({"application_type": "SERVICE", "redirect_uris": [], "allowed_scopes": ["users:read"]});
+        let (app, robot, browser) = (site.app(json!({})).await, site.app(service).await, Browser::new(&world));
+        let tokens = site.tokens(&browser, &app, &[]).await;
+        let ask = async || site.token(&robot, &[("grant_type", "client_credentials")]).await;
+        let own = ask().await.expect(200).json();
+        assert_eq!(least(&world, 200, ask).await, 0, "once a minute it is recorded");
+        let users = format!("/tenants/{}/users/{}", site.tenant.id, site.ada.id);
+        let read = async || world.get(&users).bearer(text(&own, "access_token")).send().await;
+        assert_eq!(least(&world, 200, read).await, 1, "the user");
+        let told = async |name: &str| {
+            let call = world.post("/auth/tenants/acme/oauth/introspect");
+            let call = call.header("authorization", &basic(&app.id, app.secret.as_deref().unwrap()));
+            call.form(&[("token", text(&tokens, name))]).send().await
+        };
+        assert_eq!(least(&world, 200, async || told("access_token").await).await, 0);
+        assert_eq!(least(&world, 200, async || told("refresh_token").await).await, 1);
+        let push = async || {
+            let call = world.post("/auth/tenants/acme/oauth/par");
+            let call = call.header("authorization", &basic(&app.id, app.secret.as_deref().unwrap()));
+            let fields = [
+                ("redirect_uri", app.callback.as_str()), ("response_type", "code"), ("scope", "openid"),
+                ("code_challenge", &challenge()), ("code_challenge_method", "S256"),
+            ];
+            call.form(&fields).send().await
+        };
+        assert_eq!(least(&world, 201, push).await, 1);
     }
 }

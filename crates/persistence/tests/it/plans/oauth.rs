@@ -10,7 +10,7 @@ use gatehouse_domain::{
     role::Anchor,
     session::Session,
 };
-use gatehouse_persistence::{Error, WriteTx, testing::analyze};
+use gatehouse_persistence::{Error, PushedRequest, WriteTx, testing::analyze};
 
 use super::*;
 
@@ -129,6 +129,20 @@ surveys! {
         survey.look("tokens of an application that end", write(&db, NOW, async move |tx| {
             tx.system(SYSTEM).end_families_of(&ending).await.map(drop)
         })).await;
+        let request = PushedRequest {
+            hash: TokenHash::new(random()),
+            tenant_id: at.id,
+            application_id: application,
+            sealed: vec![1],
+            expires_at: NOW.plus(DAY),
+        };
+        let hash = request.hash;
+        survey.look("a request that is pushed", write(&db, NOW, async move |tx| {
+            assert!(tx.system(SYSTEM).push_request(&request).await?);
+            assert!(tx.system(SYSTEM).spend_pushed_request(hash).await?);
+            Ok(())
+        })).await;
+        survey.look("a pushed request", system().pushed_request(hash, NOW)).await;
         survey.look("a consent that is taken back", write(&db, NOW, async move |tx| {
             let withdrawn = Withdrawal { tenant: at, user_id, application_id: application };
             tx.system(SYSTEM).withdraw_consent(withdrawn.withdraw(&by())).await.map(drop)
@@ -146,6 +160,7 @@ surveys! {
         let purge = write(&db, NOW.plus(DAY * 90), async move |tx| {
             tx.system(SYSTEM).spend_assertion(TokenHash::new(random()), NOW).await?;
             tx.system(SYSTEM).purge_assertions().await?;
+            tx.system(SYSTEM).purge_pushed_requests().await?;
             tx.system(SYSTEM).purge_revoked_tokens().await?;
             tx.system(SYSTEM).purge_codes().await?;
             tx.system(SYSTEM).purge_families().await

@@ -5,9 +5,11 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Mutex, PoisonError},
 };
 
+use aws_lc_rs::digest::{SHA256, digest};
 use gatehouse_domain::{
     authz::Actor,
     bucket::{BucketRule, Left},
@@ -81,6 +83,7 @@ pub struct Admission {
     users: Buckets,
     tenants: Buckets,
     sign_ins: Buckets,
+    starts: Buckets,
 }
 
 impl Admission {
@@ -91,6 +94,7 @@ impl Admission {
             users: Buckets::new("user", limits.user_requests),
             tenants: Buckets::new("tenant", limits.tenant_requests),
             sign_ins: Buckets::new("sign-in", limits.sign_ins),
+            starts: Buckets::new("oauth-start", limits.oauth_starts),
         }
     }
 
@@ -104,6 +108,21 @@ impl Admission {
         }
         let all = self.tenants.take(home.id.uuid(), now);
         if all.result.is_err() || one.quota.is_none() { all } else { one }
+    }
+
+    /// Counts a request that costs us more than whoever sends it without having proved who they are, by the network that it
+    /// comes from. What comes from no network is not counted.
+    pub(crate) fn start(&self, ip: Option<IpAddr>, now: Timestamp) -> Result<()> {
+        let Some(ip) = ip else { return Ok(()) };
+        // Whoever has one address of IPv6 has all of a /64 (RFC 6177).
+        let bits = match ip.to_canonical() {
+            IpAddr::V4(ip) => u128::from(u32::from(ip)),
+            IpAddr::V6(ip) => u128::from(ip) >> 64 << 64,
+        };
+        let digest = digest(&SHA256, &bits.to_be_bytes());
+        let mut id = [0; 16];
+        id.copy_from_slice(digest.as_ref().split_at(16).0);
+        self.starts.take(Uuid::from_bytes(id), now).result
     }
 
     /// Counts a sign-in of a user whose password was right.

@@ -42,7 +42,9 @@ pub async fn authorize(
     if !tenant.0.is_active() {
         return it.suspended();
     }
-    let asked = match app.authorization().read(&tenant.0, &query.0, &call.meta).await {
+    let Some(params) = app.authorization().brought(&tenant.0, &query.0).await? else { return it.lost() };
+    let it = Interaction::new(&tenant.0, &app, &visit, &call.meta, &params);
+    let asked = match app.authorization().read(&tenant.0, &params, &call.meta).await {
         Ok(asked) => asked,
         Err(why) => return it.not_asked(why),
     };
@@ -200,6 +202,7 @@ async fn answered(
             if let Some(user) = &user {
                 app.authorization().refuse(&asked, &user.session, &call.meta).await?;
             }
+            app.authorization().answered(&params, &call.meta).await?;
             let refused = RequestFault::new(ErrorCode::AccessDenied, "the user refused");
             return it.refuse(&asked.request.destination, refused);
         }

@@ -35,6 +35,7 @@ use crate::{
         },
         problem::Failure,
     },
+    security::keyring::token_hash,
 };
 
 /// A request that somebody answers.
@@ -149,10 +150,16 @@ impl<'a> Interaction<'a> {
             (Step::Consent, Some(user)) => self.consent(asked, user, shown),
             (Step::Grant, Some(user)) => {
                 let consents = answered.consented == Some(user.session.id);
-                let code = authorization.grant(asked, &user.session, consents, self.meta).await?;
-                self.answer(&asked.request.destination, &[("code", code.expose())])
+                let pushed = self.params.pushed().map(token_hash);
+                match authorization.grant(asked, &user.session, consents, pushed, self.meta).await? {
+                    Some(code) => self.answer(&asked.request.destination, &[("code", code.expose())]),
+                    None => self.lost(),
+                }
             }
-            (Step::Refuse(fault), _) => self.refuse(&asked.request.destination, fault),
+            (Step::Refuse(fault), _) => {
+                authorization.answered(self.params, self.meta).await?;
+                self.refuse(&asked.request.destination, fault)
+            }
             (Step::SelectAccount | Step::Consent | Step::Grant, None) => self.sign_in(asked, shown, "", None, notice),
         }
     }

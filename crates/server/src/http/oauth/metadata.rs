@@ -47,6 +47,7 @@ pub const ABILITIES: &[Ability] = &[
     Ability::Authorize,
     Ability::Token,
     Ability::UserInfo,
+    Ability::Push,
     Ability::Introspect,
     Ability::Revoke,
     Ability::SignOut,

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, http::header::CACHE_CONTROL, web::Data};
 use gatehouse_domain::{
     application::Application,
-    oauth::{ErrorCode, Params, RequestFault},
+    oauth::{ErrorCode, PUSHED_LIFETIME, Params, RequestFault, Unanswerable, pushed_uri},
     secret::Secret,
 };
 use serde::Serialize;
+use serde_json::json;
 
 use crate::{
-    app::{App, oauth::clients::Shown},
+    app::{
+        App,
+        oauth::{authorization::NotAsked, clients::Shown},
+    },
     http::{
         Site, credential::ClientSecret, extract::access::PathTenant, oauth::params::Form, problem::Failure,
         request::ChangeRequest,
@@ -82,6 +86,39 @@ pub async fn token(
 ) -> Result<HttpResponse, Failure> {
     let application = client(&tenant, &form, &request, &call, &app).await?;
     Ok(uncached(app.token_endpoint().exchange(&tenant.0, &application, &form.0, &call.meta).await?))
+}
+
+/// Takes a request before a browser brings it (RFC 9126).
+pub async fn push(
+    tenant: PathTenant,
+    form: Form,
+    request: HttpRequest,
+    call: ChangeRequest,
+    app: Data<App>,
+) -> Result<HttpResponse, Failure> {
+    let application = client(&tenant, &form, &request, &call, &app).await?;
+    if form.0.get("request_uri").is_some() {
+        return Err(fault(ErrorCode::InvalidRequest, "a request that is pushed cannot name another"));
+    }
+    let pushed = app.authorization().push(&tenant.0, &application, &form.0, &call.meta).await;
+    let token = pushed.map_err(|why| match why {
+        NotAsked::App(error) => error.into(),
+        NotAsked::Told(_, told) => Failure::OAuth(told),
+        NotAsked::Unanswerable(why) => fault(ErrorCode::InvalidRequest, unanswerable(why)),
+    })?;
+    let body = json!({"request_uri": pushed_uri(token.expose()), "expires_in": PUSHED_LIFETIME.as_secs()});
+    Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(body))
+}
+
+/// What is wrong with where the answer would go.
+const fn unanswerable(why: Unanswerable) -> &'static str {
+    match why {
+        Unanswerable::ApplicationUnknown => "client_id names no application of this issuer",
+        Unanswerable::ApplicationSuspended => "the application is suspended",
+        Unanswerable::RedirectMissing => "redirect_uri is missing",
+        Unanswerable::RedirectUnknown => "redirect_uri is none of the application's",
+        Unanswerable::Repeated => "a parameter is there more than once",
+    }
 }
 
 /// Says what a token counts for (RFC 7662).

@@ -1,0 +1,104 @@
+//! Authorization requests that were pushed (RFC 9126).
+
+use gatehouse_domain::{
+    id::{ApplicationId, TenantId},
+    oauth::{PUSHED_REMEMBERED, PUSHED_WAITING},
+    secret::TokenHash,
+    time::Timestamp,
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, ExprTrait, Iterable, ModelTrait, QueryFilter, QuerySelect, QueryTrait, Set,
+    sea_query::{Expr, Func, Query},
+};
+
+use crate::{
+    entity::pushed_request::{ActiveModel, Column, Entity, Model},
+    error::{Error, Result},
+    repo::{list::signed, removed, sweep::BATCH},
+    scope::system::{System, WriteSystem},
+};
+
+/// An authorization request that was pushed.
+#[derive(Debug, Clone)]
+pub struct PushedRequest {
+    /// A digest of what names it.
+    pub hash: TokenHash,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The application that pushed it.
+    pub application_id: ApplicationId,
+    /// Its parameters, sealed.
+    pub sealed: Vec<u8>,
+    /// Until when it may be brought by a browser.
+    pub expires_at: Timestamp,
+}
+
+impl System<'_> {
+    /// A request that can still be brought: it has not expired, and nothing came of it yet.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn pushed_request(&self, hash: TokenHash, now: Timestamp) -> Result<Option<PushedRequest>> {
+        let request = self.table::<Entity>().select().filter(Column::Digest.eq(hash.as_bytes().to_vec()));
+        let request = request.filter(Column::SpentAt.is_null()).filter(Column::ExpiresAt.gt(now.micros()));
+        let row = request.one(&self.exec).await?;
+        Ok(row.map(|row| PushedRequest {
+            hash,
+            tenant_id: TenantId::from_uuid(row.tenant_id),
+            application_id: ApplicationId::from_uuid(row.application_id),
+            sealed: row.sealed,
+            expires_at: Timestamp::from_micros(row.expires_at),
+        }))
+    }
+}
+
+impl WriteSystem<'_> {
+    /// Keeps a request, unless so many of its application wait already that there may be no more; whether it is kept.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn push_request(&self, request: &PushedRequest) -> Result<bool> {
+        let row = Model {
+            digest: request.hash.as_bytes().to_vec(),
+            tenant_id: request.tenant_id.uuid(),
+            application_id: request.application_id.uuid(),
+            sealed: request.sealed.clone(),
+            expires_at: request.expires_at.micros(),
+            spent_at: None,
+        };
+        let waiting = self.table::<Entity>().select().select_only().expr(Expr::val(1));
+        let waiting = waiting.filter(Column::ApplicationId.eq(request.application_id.uuid()));
+        let waiting = waiting.filter(Column::ExpiresAt.gt(self.tx.now().micros())).limit(PUSHED_WAITING).into_query();
+        let mut count = Query::select();
+        count.expr(Func::count(Expr::val(1))).from_subquery(waiting, "waiting");
+        let mut values = Query::select();
+        let is_room = Expr::SubQuery(None, Box::new(count.into())).lt(signed(PUSHED_WAITING));
+        values.exprs(Column::iter().map(|column| Expr::val(row.get(column)))).and_where(is_room);
+        let mut insert = Query::insert();
+        insert.into_table(Entity).columns(Column::iter()).select_from(values).map_err(|_| Error::Corrupt("request"))?;
+        let db = self.tx.writing();
+        let statement = self.exec.get_database_backend().build(&insert);
+        Ok(db.execute_raw(statement).await?.rows_affected() == 1)
+    }
+
+    /// Uses a request up; whether nobody had.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn spend_pushed_request(&self, hash: TokenHash) -> Result<bool> {
+        let spent = ActiveModel { spent_at: Set(Some(self.tx.now().micros())), ..Default::default() };
+        let request = self.table::<Entity>().update().set(spent).filter(Column::Digest.eq(hash.as_bytes().to_vec()));
+        let result = request.filter(Column::SpentAt.is_null()).exec(&self.tx.writing()).await?;
+        Ok(result.rows_affected == 1)
+    }
+
+    /// Forgets requests of which no page waits any more, at most [`BATCH`]; returns how many.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn purge_pushed_requests(&self) -> Result<usize> {
+        let old = Column::ExpiresAt.lte(self.tx.now().minus(PUSHED_REMEMBERED).micros());
+        let requests = self.table::<Entity>().delete_some(|rows| rows.filter(old).limit(BATCH as u64));
+        Ok(removed(requests.exec(&self.tx.writing()).await?))
+    }
+}
