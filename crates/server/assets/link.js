@@ -1,46 +1,84 @@
 "use strict";
-// The link is /PAGE#TENANT/TOKEN: what follows # stays in the browser. The page says in its form what to do with it.
+// The link is /PAGE#TENANT/TOKEN: what follows # stays in the browser. The page says in its form what to do with it, and
+// has a text for what may come of it.
 const [tenant, token] = location.hash.slice(1).split("/");
-const form = document.getElementById("form");
-const message = document.getElementById("message");
-const say = (text) => { message.textContent = text; };
+const isWhole = /^[a-z0-9-]{1,63}$/.test(tenant ?? "") && /^gh[a-z]_[A-Za-z0-9_-]+$/.test(token ?? "");
+const issuer = `/api/v1/auth/tenants/${tenant}`;
+const own = `${issuer}/${location.pathname.match(/([a-z-]+)\/?$/)[1]}`;
 
-if (!/^[a-z0-9-]{1,63}$/.test(tenant ?? "") || !/^gh[a-z]_[A-Za-z0-9_-]+$/.test(token ?? "")) {
-  form.hidden = true;
-  say("This link is not complete. Open it exactly as you were given it.");
+if (isWhole && location.pathname !== own) {
+  // The tenant has a page with its name and in its colours. Until that is there nothing is shown.
+  document.documentElement.hidden = true;
+  location.replace(own + location.hash);
 } else {
-  document.getElementById("tenant").textContent = `For your account at ${tenant}.`;
+  addEventListener("DOMContentLoaded", begin);
 }
 
-form.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const { action, field, done } = form.dataset;
-  const sent = { token };
-  if (field) {
-    const password = document.getElementById("password").value;
-    if (password !== document.getElementById("again").value) {
-      say("The two passwords differ.");
-      return;
-    }
-    sent[field] = password;
+function begin() {
+  const find = (id) => document.getElementById(id);
+  const [form, message, title] = [find("form"), find("message"), document.title];
+  const fields = [...form.querySelectorAll("input")];
+  const word = (code) => [...find("words").children].find((item) => item.dataset.code === code)?.textContent;
+
+  const say = (text, isBad, field) => {
+    const note = document.createElement("p");
+    note.className = isBad ? "note bad" : "note";
+    note.textContent = text;
+    message.replaceChildren(note);
+    for (const each of fields) each.removeAttribute("aria-invalid");
+    field?.setAttribute("aria-invalid", "true");
+    field?.setAttribute("aria-describedby", "message hint");
+    field?.focus();
+    document.title = isBad ? `${text} ${title}` : title;
+  };
+  const end = (text, isBad) => {
+    form.hidden = true;
+    say(text, isBad);
+  };
+
+  if (!isWhole) {
+    end(word("incomplete"), true);
+    return;
   }
-  say("One moment…");
-  try {
-    const answer = await fetch(`/api/v1/auth/tenants/${tenant}/${action}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(sent),
-    });
-    if (answer.ok) {
-      const name = answer.status === 204 ? "" : (await answer.json()).data.username;
-      form.hidden = true;
-      history.replaceState(null, "", location.pathname);
-      say(name ? `Done. You can sign in as ${name}.` : done);
-      return;
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const { action, field, done } = form.dataset;
+    const sent = { token };
+    const [password, again] = fields;
+    if (field) {
+      if (password.value !== again.value) {
+        say(word("differ"), true, again);
+        return;
+      }
+      sent[field] = password.value;
     }
-    const body = await answer.json();
-    say(answer.status === 422 ? `The password ${body.detail.map((fault) => fault.msg).join("; ")}.` : body.detail);
-  } catch {
-    say("The server cannot be reached. Try again.");
-  }
-});
+    say(word("moment"), false);
+    try {
+      const answer = await fetch(`${issuer}/${action}`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(sent),
+      });
+      if (answer.ok) {
+        const name = answer.status === 204 ? "" : (await answer.json()).data.username;
+        history.replaceState(null, "", location.pathname);
+        end(name ? word("may_sign_in").replace("{}", () => name) : done, false);
+        find("next").hidden = false;
+        return;
+      }
+      const body = await answer.json();
+      if (answer.status === 422) {
+        const texts = body.detail.map((fault) => word(fault.type) ?? word("unreadable"));
+        say([...new Set(texts)].join(" "), true, password);
+      } else if (answer.status === 401) {
+        // No other try with this link will do.
+        end(word("stale"), true);
+      } else {
+        say(word(body.code) ?? word("internal"), true);
+      }
+    } catch {
+      say(word("unreachable"), true);
+    }
+  });
+}

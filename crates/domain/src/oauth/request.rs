@@ -197,7 +197,9 @@ impl AuthorizationRequest {
             return Err(fault(ErrorCode::UnauthorizedClient, "the application does not use authorization_code"));
         }
         if metadata.profile == Profile::Fapi2 {
-            return Err(invalid("the application wants the profile fapi2, and its tokens cannot be bound to a key yet"));
+            return Err(invalid(
+                "the application wants the profile fapi2, and its tokens cannot be bound to a key yet",
+            ));
         }
         if metadata.require_pushed_authorization_requests && params.pushed().is_none() {
             return Err(invalid("the application has to push its requests"));

@@ -6,12 +6,50 @@ pub mod texts;
 use askama::Template;
 
 use self::texts::Texts;
+use crate::app::{directory::tenants::TenantFacts, request::client::ISSUER_PATH};
+
+/// The path of the stylesheet of all pages.
+pub const STYLE: &str = "/hosted.css";
+/// Whose pages those are that are of no tenant.
+const PRODUCT: &str = "Gatehouse";
+
+/// How the pages of a tenant look, in a language.
+#[derive(Debug)]
+pub struct Look<'a> {
+    /// The texts of the language.
+    pub t: &'static Texts,
+    facts: Option<&'a TenantFacts>,
+    brand: Option<String>,
+}
+
+impl<'a> Look<'a> {
+    /// Of a tenant, or of the installation where none is known.
+    #[must_use]
+    pub fn of(facts: Option<&'a TenantFacts>, t: &'static Texts) -> Self {
+        let coloured = facts.filter(|facts| facts.tenant.branding.primary_color.is_some());
+        let brand = coloured.map(|facts| format!("{ISSUER_PATH}{}/oauth/brand.css", facts.tenant.slug));
+        Self { t, facts, brand }
+    }
+
+    /// Where the logo is.
+    #[must_use]
+    pub fn logo(&self) -> Option<&'a str> {
+        self.facts?.tenant.branding.logo_url.as_ref().map(|url| url.as_str())
+    }
+
+    /// What is around a page.
+    #[must_use]
+    pub fn frame(&self) -> Frame<'_> {
+        let tenant = self.facts.map_or(PRODUCT, |facts| facts.tenant.name.as_str());
+        Frame { t: self.t, tenant, logo: self.logo(), style: STYLE, brand: self.brand.as_deref() }
+    }
+}
 
 /// What every hosted page has around it.
 pub struct Frame<'a> {
     /// The texts of the language of the page.
     pub t: &'static Texts,
-    /// The name of the tenant.
+    /// The name of the tenant, or of the product.
     pub tenant: &'a str,
     /// Where its logo is.
     pub logo: Option<&'a str>,
@@ -19,6 +57,14 @@ pub struct Frame<'a> {
     pub style: &'a str,
     /// The path of the stylesheet of the tenant ([`brand::stylesheet`]).
     pub brand: Option<&'a str>,
+}
+
+impl Frame<'_> {
+    /// What stands for the name where there is no logo.
+    #[must_use]
+    pub fn initial(&self) -> String {
+        initial(self.tenant)
+    }
 }
 
 /// Asks for user name and password.
@@ -190,7 +236,9 @@ pub struct ScopeLine<'a> {
 pub struct ErrorPage<'a> {
     /// What is around it.
     pub frame: Frame<'a>,
-    /// What happened, a text of [`Texts`].
+    /// What happened, in a few words.
+    pub title: &'a str,
+    /// The same in a sentence or two.
     pub what: &'a str,
     /// The id of the HTTP request, by which the logs are found.
     pub request_id: &'a str,

@@ -1,5 +1,12 @@
 //! HTTP: routes, extractors, answers. Handlers call use cases and convert; they decide nothing.
 
+/// Below the path of a tenant's issuer.
+macro_rules! at_issuer {
+    ($path:literal) => {
+        concat!("/api/v1/auth/tenants/{tenant_slug}", $path)
+    };
+}
+
 pub mod api;
 mod body;
 pub mod conditional;
@@ -83,6 +90,11 @@ pub struct Site {
     pub probe: [u8; 16],
 }
 
+/// What is below the issuers of tenants, and what belongs to it.
+fn at_issuers() -> impl Iterator<Item = Operations> {
+    oauth::all().into_iter().chain([pages::at_issuers()])
+}
+
 impl Site {
     /// The site of a configuration.
     #[must_use]
@@ -93,9 +105,7 @@ impl Site {
     fn with_pages(config: &Config, env: &Env, pages: fn(bool) -> Operations) -> Self {
         Self {
             pages,
-            routes: Routes::new(
-                &oauth::all().into_iter().chain([Operations::all(), pages(config.docs)]).collect::<Vec<_>>(),
-            ),
+            routes: Routes::new(&at_issuers().chain([Operations::all(), pages(config.docs)]).collect::<Vec<_>>()),
             docs: config.docs.then(|| Document::new(openapi::served(config.public_url.as_ref()))),
             base_urls: BaseUrls::new(config.public_url.as_ref(), config.bind),
             trusted_proxies: config.trusted_proxies.clone(),
@@ -111,7 +121,7 @@ impl Site {
     /// Mounts the operations of the API and the pages.
     fn mount(&self, config: &mut ServiceConfig) {
         // First, because the scope of the API takes everything below its path.
-        oauth::all().into_iter().for_each(|operations| operations.mount(config));
+        at_issuers().for_each(|operations| operations.mount(config));
         Operations::all().mount(config);
         (self.pages)(self.docs.is_some()).mount(config);
     }

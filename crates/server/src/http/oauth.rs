@@ -5,10 +5,10 @@ mod interaction;
 mod logout;
 pub mod metadata;
 mod params;
-mod respond;
+pub(super) mod respond;
 mod token;
 mod user_info;
-mod visit;
+pub(super) mod visit;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -26,7 +26,7 @@ use crate::{
         Site,
         document::Document,
         extract::access::{Anybody, PathTenant},
-        hosted::brand,
+        hosted::{STYLE, brand},
         oauth::metadata::{ABILITIES, Described},
         operation::Operations,
         problem::Failure,
@@ -34,16 +34,6 @@ use crate::{
         surface::{OAuth, Pages, SentByOthers},
     },
 };
-
-/// Below the path of a tenant's issuer.
-macro_rules! at_issuer {
-    ($path:literal) => {
-        concat!("/api/v1/auth/tenants/{tenant_slug}", $path)
-    };
-}
-
-/// The path of the stylesheet of the pages.
-const STYLE: &str = "/hosted.css";
 
 /// Everything below issuers.
 #[must_use]

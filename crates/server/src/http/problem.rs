@@ -252,7 +252,8 @@ impl Failure {
     }
 
     /// After how many seconds it may be tried again, where that helps. Rounded up: whoever waits that long is let through.
-    fn retry_after(&self) -> Option<u64> {
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
         let kind = self.kind();
         match self {
             Self::App(app::Error::RateLimited(delay)) => {

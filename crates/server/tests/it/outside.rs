@@ -11,7 +11,8 @@ use crate::harness::World;
 
 const REFERENCE: [&str; 7] =
     ["/", "/openapi.json", "/docs", "/docs/", "/docs/errors", "/docs/manual/", "/docs/swagger-ui-bundle.js"];
-const OTHERS: [&str; 7] = ["/healthz", "/readyz", "/invitation", "/password-reset", "/email", "/link.js", "/link.css"];
+const OTHERS: [&str; 7] =
+    ["/healthz", "/readyz", "/invitation", "/password-reset", "/email", "/link.js", "/hosted.css"];
 
 fn paths() -> impl Iterator<Item = String> {
     REFERENCE.into_iter().chain(OTHERS).map(|path| format!("/{path}"))

@@ -93,7 +93,13 @@ impl NewPasswords<'_> {
 
     /// Whether a password is long enough.
     pub(crate) fn check_length(&self, facts: &TenantFacts, password: &Password) -> Result<(), Fault> {
-        password.check_length(facts.layers().policy(self.defaults).password_min_length)
+        password.check_length(self.least(facts))
+    }
+
+    /// How many characters a password has at least.
+    #[must_use]
+    pub fn least(&self, facts: &TenantFacts) -> usize {
+        facts.layers().policy(self.defaults).password_min_length
     }
 }
 

@@ -16,21 +16,27 @@ type Both = [Text; 2];
 
 /// A table of `name: type = English, Spanish, German;` becomes the struct and its three values.
 macro_rules! texts {
-    ($($name:ident: $kind:ty = $en:expr, $es:expr, $de:expr;)*) => {
-        /// Every text of the hosted pages in one language.
+    ($(#[$about:meta])* $texts:ident; $($name:ident: $kind:ty = $en:expr, $es:expr, $de:expr;)*) => {
+        $(#[$about])*
         #[derive(Debug)]
-        pub struct Texts { $(#[doc = stringify!($en)] pub $name: $kind,)* }
+        pub struct $texts { $(#[doc = stringify!($en)] pub $name: $kind,)* }
         /// English.
-        pub static EN: Texts = Texts { $($name: $en,)* };
+        pub static EN: $texts = $texts { $($name: $en,)* };
         /// Spanish.
-        pub static ES: Texts = Texts { $($name: $es,)* };
+        pub static ES: $texts = $texts { $($name: $es,)* };
         /// German.
-        pub static DE: Texts = Texts { $($name: $de,)* };
+        pub static DE: $texts = $texts { $($name: $de,)* };
     };
 }
 
+pub mod account;
+
 texts! {
+    /// Every text of the hosted pages in one language.
+    Texts;
+
     lang: Text = "en", "es", "de";
+    account: &'static account::Account = &account::EN, &account::ES, &account::DE;
     secured: Text = "Secured by Gatehouse", "Protegido por Gatehouse", "Geschützt durch Gatehouse";
     to_continue: Around = ["to continue to ", ""], ["para continuar en ", ""], ["um mit ", " fortzufahren"];
 

@@ -25,11 +25,10 @@ use crate::{
     http::{
         credential::SESSIONS_MAX,
         hosted::{
-            ConsentPage, ErrorPage, Frame, Notice, SelectAccountPage, SignInFault, SignInPage, SignOutPage,
-            SignedOutPage, texts,
+            ConsentPage, ErrorPage, Look, Notice, SelectAccountPage, SignInFault, SignInPage, SignOutPage,
+            SignedOutPage,
         },
         oauth::{
-            STYLE,
             respond::{self, Policy},
             visit::{Visit, suffix},
         },
@@ -45,8 +44,7 @@ pub(super) struct Interaction<'a> {
     pub(super) visit: &'a Visit,
     pub(super) meta: &'a RequestMeta,
     pub(super) params: &'a Params,
-    t: &'static texts::Texts,
-    brand: Option<String>,
+    pub(super) look: Look<'a>,
 }
 
 /// Who is signed in.
@@ -63,24 +61,8 @@ impl<'a> Interaction<'a> {
         meta: &'a RequestMeta,
         params: &'a Params,
     ) -> Self {
-        let t = texts::choose(params.get("ui_locales"), visit.languages.as_deref());
-        let has_colour = facts.tenant.branding.primary_color.is_some();
-        let brand = has_colour.then(|| format!("{ISSUER_PATH}{}/oauth/brand.css", facts.tenant.slug));
-        Self { facts, app, visit, meta, params, t, brand }
-    }
-
-    fn frame(&self) -> Frame<'_> {
-        Frame {
-            t: self.t,
-            tenant: self.facts.tenant.name.as_str(),
-            logo: self.logo(),
-            style: STYLE,
-            brand: self.brand.as_deref(),
-        }
-    }
-
-    fn logo(&self) -> Option<&str> {
-        self.facts.tenant.branding.logo_url.as_ref().map(|url| url.as_str())
+        let look = Look::of(Some(facts), visit.texts(params.get("ui_locales")));
+        Self { facts, app, visit, meta, params, look }
     }
 
     fn action(&self, name: &str) -> String {
@@ -89,10 +71,11 @@ impl<'a> Interaction<'a> {
 
     fn policy(&self, asked: Option<&'a Asked>) -> Policy<'_> {
         Policy {
-            logo: self.logo(),
+            logo: self.look.logo(),
             leads_to: asked.map(|asked| asked.request.destination.redirect_uri.as_str()),
             keeps_opener: asked.is_some_and(|asked| asked.application.metadata.opens_popup)
                 || self.params.get("display") == Some("popup"),
+            is_scripted: false,
         }
     }
 
@@ -171,7 +154,7 @@ impl<'a> Interaction<'a> {
     }
 
     fn answer(&self, to: &Destination, parameters: &[(&str, &str)]) -> Result<HttpResponse, Failure> {
-        respond::answer(to, parameters, &self.meta.issuer(&self.facts.tenant.slug), self.t)
+        respond::answer(to, parameters, &self.meta.issuer(&self.facts.tenant.slug), self.look.t)
     }
 
     /// The page that asks for user name and password.
@@ -193,7 +176,7 @@ impl<'a> Interaction<'a> {
             Some(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
         };
         let page = SignInPage {
-            frame: self.frame(),
+            frame: self.look.frame(),
             application: asked.application.name.as_str(),
             action: &self.action("sign-in"),
             request: &request,
@@ -215,7 +198,7 @@ impl<'a> Interaction<'a> {
         answered: &Answered,
     ) -> Result<HttpResponse, Failure> {
         let page = SelectAccountPage {
-            frame: self.frame(),
+            frame: self.look.frame(),
             application: asked.application.name.as_str(),
             action: &self.action("select-account"),
             request: &self.sealed(answered, session, Some(&asked.request))?,
@@ -241,7 +224,7 @@ impl<'a> Interaction<'a> {
         let host = url::Url::parse(uri).ok().and_then(|url| url.host_str().map(str::to_owned));
         let scheme = || uri.split(':').next().unwrap_or_default().to_owned();
         let page = ConsentPage {
-            frame: self.frame(),
+            frame: self.look.frame(),
             application: application.as_str(),
             client_uri: metadata.client_uri.as_ref().map(|uri| uri.as_str()),
             policy_uri: metadata.policy_uri.as_ref().map(|uri| uri.as_str()),
@@ -249,7 +232,7 @@ impl<'a> Interaction<'a> {
             redirect_host: &host.filter(|host| !host.is_empty()).unwrap_or_else(scheme),
             name: name(user),
             email: user.email.as_str(),
-            scopes: scopes.names().filter_map(|name| self.t.scope(name, description(name))).collect(),
+            scopes: scopes.names().filter_map(|name| self.look.t.scope(name, description(name))).collect(),
             resource: asked.request.resource.as_deref(),
             action: &self.action("consent"),
             request: &self.sealed(answered, session, Some(&asked.request))?,
@@ -287,11 +270,11 @@ impl<'a> Interaction<'a> {
             NotAsked::App(error) => Err(error.into()),
             NotAsked::Unanswerable(why) => {
                 let what = match why {
-                    Unanswerable::ApplicationUnknown => self.t.unknown_application,
-                    Unanswerable::ApplicationSuspended => self.t.application_suspended,
-                    Unanswerable::RedirectMissing => self.t.missing_redirect_uri,
-                    Unanswerable::RedirectUnknown => self.t.unregistered_redirect_uri,
-                    Unanswerable::Repeated => self.t.repeated_parameter,
+                    Unanswerable::ApplicationUnknown => self.look.t.unknown_application,
+                    Unanswerable::ApplicationSuspended => self.look.t.application_suspended,
+                    Unanswerable::RedirectMissing => self.look.t.missing_redirect_uri,
+                    Unanswerable::RedirectUnknown => self.look.t.unregistered_redirect_uri,
+                    Unanswerable::Repeated => self.look.t.repeated_parameter,
                 };
                 self.error(StatusCode::BAD_REQUEST, what)
             }
@@ -310,33 +293,34 @@ impl<'a> Interaction<'a> {
         asked: &AskedToSignOut,
     ) -> Result<HttpResponse, Failure> {
         let page = SignOutPage {
-            frame: self.frame(),
+            frame: self.look.frame(),
             action: &self.action("sign-out"),
             request: &self.sealed(&Answered::default(), session, None)?,
             name: name(user),
         };
         let leads_to = asked.to.as_ref().map(|(uri, _)| uri.as_str());
-        let policy = Policy { logo: self.logo(), leads_to, keeps_opener: false };
+        let policy = Policy { logo: self.look.logo(), leads_to, ..Policy::default() };
         self.with_policy(&page, StatusCode::OK, &policy)
     }
 
     /// The page that says that nobody is signed in any more.
     pub(super) fn signed_out(&self) -> Result<HttpResponse, Failure> {
-        self.page(&SignedOutPage { frame: self.frame() }, StatusCode::OK, None)
+        self.page(&SignedOutPage { frame: self.look.frame() }, StatusCode::OK, None)
     }
 
     /// Nobody signs in where the tenant or its partner is suspended.
     pub(super) fn suspended(&self) -> Result<HttpResponse, Failure> {
-        self.error(StatusCode::FORBIDDEN, self.t.tenant_suspended)
+        self.error(StatusCode::FORBIDDEN, self.look.t.tenant_suspended)
     }
 
     /// The page was none of ours, or is too old to say which request it was for.
     pub(super) fn lost(&self) -> Result<HttpResponse, Failure> {
-        self.error(StatusCode::BAD_REQUEST, self.t.request_too_old)
+        self.error(StatusCode::BAD_REQUEST, self.look.t.request_too_old)
     }
 
     fn error(&self, status: StatusCode, what: &str) -> Result<HttpResponse, Failure> {
-        let page = ErrorPage { frame: self.frame(), what, request_id: &self.visit.request_id };
+        let page =
+            ErrorPage { frame: self.look.frame(), title: self.look.t.failed, what, request_id: &self.visit.request_id };
         self.page(&page, status, None)
     }
 }

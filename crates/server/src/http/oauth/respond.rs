@@ -18,8 +18,7 @@ use url::{Url, form_urlencoded};
 use crate::{
     app,
     http::{
-        hosted::{FormPostPage, texts::Texts},
-        oauth::STYLE,
+        hosted::{FormPostPage, STYLE, texts::Texts},
         problem::Failure,
     },
 };
@@ -36,6 +35,8 @@ pub struct Policy<'a> {
     pub leads_to: Option<&'a str>,
     /// Whether who opened its window goes on knowing it.
     pub keeps_opener: bool,
+    /// Whether it has a script of ours, which asks the API.
+    pub is_scripted: bool,
 }
 
 /// The scheme of an address, as a source of a content security policy.
@@ -57,8 +58,9 @@ impl Policy<'_> {
         let logo = self.logo.and_then(|logo| Url::parse(logo).ok()).map(|url| url.origin().ascii_serialization());
         let pictures = logo.map(|origin| format!(" {origin}")).unwrap_or_default();
         let forms = self.leads_to.map(forms).unwrap_or_default();
+        let scripts = if self.is_scripted { "script-src 'self'; connect-src 'self'; " } else { "" };
         format!(
-            "default-src 'none'; style-src 'self'; img-src 'self'{pictures}; base-uri 'none'; \
+            "default-src 'none'; {scripts}style-src 'self'; img-src 'self'{pictures}; base-uri 'none'; \
              frame-ancestors 'none'; form-action 'self'{forms}"
         )
     }

@@ -18,6 +18,7 @@ use crate::{
         Site,
         context::RequestContext,
         credential::{SessionCookies, session_cookie_name},
+        hosted::texts::{self, Texts},
         operation::Describe,
         page::Browser,
         problem::Failure,
@@ -27,11 +28,11 @@ use crate::{
 /// A browser as it comes: with its cookies and its languages.
 #[derive(Debug)]
 pub struct Visit {
-    pub(super) browser: Browser,
+    pub(in crate::http) browser: Browser,
     pub(super) sessions: SessionCookies,
-    pub(super) languages: Option<String>,
+    languages: Option<String>,
     is_https: bool,
-    pub(super) request_id: Arc<str>,
+    pub(in crate::http) request_id: Arc<str>,
 }
 
 impl FromRequest for Visit {
@@ -54,6 +55,11 @@ impl FromRequest for Visit {
 impl Describe for Visit {}
 
 impl Visit {
+    /// The texts of the pages: in a language of `ui_locales`, else in the one that the browser likes best.
+    pub(in crate::http) fn texts(&self, ui_locales: Option<&str>) -> &'static Texts {
+        texts::choose(ui_locales, self.languages.as_deref())
+    }
+
     /// The cookie of a tenant.
     pub(super) fn session(&self, facts: &TenantFacts) -> Option<&str> {
         self.sessions.of_tenant(&suffix(facts))

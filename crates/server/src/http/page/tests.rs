@@ -15,13 +15,18 @@ use super::*;
 use crate::{
     config::Config,
     env::Env,
-    http::{extract::access::Anybody, operation::Operations, pages, service},
+    http::{
+        extract::access::Anybody,
+        hosted::{Frame, Look, texts::EN},
+        operation::Operations,
+        pages, service,
+    },
 };
 
 #[derive(Template)]
 #[template(
     ext = "html",
-    source = r#"{% extends "layout.html" %}
+    source = r#"{% extends "hosted/layout.html" %}
 {% block title %}Say hello{% endblock %}
 {% block main %}<form method="post">
 <input type="hidden" name="form_token" value="{{ form_token }}">
@@ -30,7 +35,8 @@ use crate::{
 </form>
 {% if let Some(name) = name %}<p>Hello, {{ name }}.</p>{% endif %}{% endblock %}"#
 )]
-struct HelloPage {
+struct HelloPage<'a> {
+    frame: Frame<'a>,
     form_token: String,
     name: Option<String>,
 }
@@ -44,12 +50,13 @@ input! {
 }
 
 async fn ask(_: Anybody, browser: Browser, app: Data<App>) -> Result<HttpResponse, Failure> {
-    browser.page(&HelloPage { form_token: browser.form_token(&app), name: None })
+    let look = Look::of(None, &EN);
+    browser.page(&HelloPage { frame: look.frame(), form_token: browser.form_token(&app), name: None })
 }
 
 async fn greet(_: Anybody, sent: Sent<HelloForm>, browser: Browser, app: Data<App>) -> Result<HttpResponse, Failure> {
-    let name = Some(sent.0.name.as_str().to_owned());
-    browser.page(&HelloPage { form_token: browser.form_token(&app), name })
+    let (look, name) = (Look::of(None, &EN), Some(sent.0.name.as_str().to_owned()));
+    browser.page(&HelloPage { frame: look.frame(), form_token: browser.form_token(&app), name })
 }
 
 fn with_hello(with_docs: bool) -> Operations {

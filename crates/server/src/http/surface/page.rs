@@ -6,29 +6,31 @@ use actix_web::{
     HttpResponse,
     http::{
         Method, StatusCode,
-        header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderValue},
+        header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap},
     },
 };
-use askama::Template;
 use url::Url;
 
 use super::{Api, Surface};
 use crate::http::{
     credential::{Credential, SessionCookies, Unreadable},
-    page::{READ, page},
+    hosted::{
+        ErrorPage, Look,
+        texts::{self, Texts},
+    },
+    oauth::respond::{Policy, page},
     problem::Failure,
 };
-
-#[derive(Template)]
-#[template(path = "failure.html")]
-struct FailurePage<'a> {
-    title: &'static str,
-    request_id: &'a str,
-}
 
 /// Browsers, with cookies. They get a page with the request id, by which an operator finds in the log what happened.
 #[derive(Debug)]
 pub struct Pages;
+
+/// Browsers whose people read a language.
+#[derive(Debug)]
+struct Readers(&'static Texts);
+
+static READERS: [Readers; 3] = [Readers(&texts::EN), Readers(&texts::ES), Readers(&texts::DE)];
 
 /// Browsers that another site sends here on purpose. What comes with a form of that site is believed no more than what is
 /// in an address: it is read again as one.
@@ -64,15 +66,7 @@ impl Surface for Pages {
     }
 
     fn render(&self, failure: &Failure, request_id: &str) -> HttpResponse {
-        let kind = failure.kind();
-        let page = page(&FailurePage { title: kind.title, request_id }, READ);
-        let mut response = page.unwrap_or_else(|_| HttpResponse::new(kind.status));
-        *response.status_mut() = match failure {
-            Failure::OAuth(_) => StatusCode::BAD_REQUEST,
-            _ => kind.status,
-        };
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        Readers(&texts::EN).render(failure, request_id)
     }
 
     /// A form can be sent by any site that somebody visits, with the cookies of this one. Browsers say who sent it:
@@ -92,7 +86,52 @@ impl Surface for Pages {
     /// Browsers ask for HTML by its name; programs that look for a page get what the API answers.
     fn towards(&self, headers: &HeaderMap) -> &'static dyn Surface {
         let values = headers.get_all(ACCEPT).filter_map(|value| value.to_str().ok());
-        if values.flat_map(|value| value.split(',')).any(is_html) { &Self } else { &Api }
+        if values.flat_map(|value| value.split(',')).any(is_html) { readers(headers) } else { &Api }
+    }
+}
+
+/// Who reads the page of a failure.
+fn readers(headers: &HeaderMap) -> &'static dyn Surface {
+    let t = texts::choose(None, headers.get(ACCEPT_LANGUAGE).and_then(|languages| languages.to_str().ok()));
+    READERS.iter().find(|readers| readers.0.lang == t.lang).map_or(&Pages, |readers| readers)
+}
+
+impl Readers {
+    /// What happened, in a few words and in a sentence.
+    fn words(&self, failure: &Failure) -> [String; 2] {
+        let Self(t) = self;
+        let words = match failure.kind().status {
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => t.account.not_found,
+            StatusCode::FORBIDDEN => [t.failed, t.cross_site],
+            StatusCode::PAYLOAD_TOO_LARGE => [t.failed, t.too_large],
+            StatusCode::TOO_MANY_REQUESTS => {
+                return [t.too_many_attempts.to_owned(), t.wait(failure.retry_after().unwrap_or(1))];
+            }
+            StatusCode::SERVICE_UNAVAILABLE => [t.failed, t.account.overloaded],
+            status if status.is_server_error() => [t.failed, t.internal],
+            _ => [t.failed, t.account.unreadable],
+        };
+        words.map(str::to_owned)
+    }
+}
+
+impl Surface for Readers {
+    fn credential<'r>(&self, headers: &'r HeaderMap, is_https: bool) -> Result<Option<Credential<'r>>, Unreadable> {
+        Pages.credential(headers, is_https)
+    }
+
+    fn render(&self, failure: &Failure, request_id: &str) -> HttpResponse {
+        let (look, [title, what]) = (Look::of(None, self.0), self.words(failure));
+        let status = match failure {
+            Failure::OAuth(_) => StatusCode::BAD_REQUEST,
+            _ => failure.kind().status,
+        };
+        let shown = ErrorPage { frame: look.frame(), title: &title, what: &what, request_id };
+        page(&shown, status, &Policy::default()).unwrap_or_else(|_| HttpResponse::new(status))
+    }
+
+    fn towards(&self, headers: &HeaderMap) -> &'static dyn Surface {
+        Pages.towards(headers)
     }
 }
 
