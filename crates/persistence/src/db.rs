@@ -18,7 +18,7 @@ mod tx;
 use std::{future::Future, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use gatehouse_domain::{
-    id::{FamilyId, SessionId},
+    id::{ApplicationId, FamilyId, SessionId},
     secret::Secret,
     time::Timestamp,
 };
@@ -77,6 +77,8 @@ pub enum Change {
     Session(SessionId),
     /// One family of tokens.
     Family(FamilyId),
+    /// When one application was last used.
+    Application(ApplicationId),
     /// One access token: it was taken back.
     Token(Uuid),
     /// Possibly every session: a user, a role, a tenant, a partner, a key, or many sessions at once.

@@ -245,6 +245,7 @@ impl WriteSystem<'_> {
             ActiveModel { last_used_at: Set(application.last_used_at.map(Timestamp::micros)), ..Default::default() };
         let update = self.update_where::<Entity>().set(at).filter(Column::Id.eq(application.id.uuid())).filter(was);
         self.tx.update(update.build(self.exec.get_database_backend()), Some(event)).await?;
+        self.tx.changed(crate::Change::Application(application.id));
         Ok(())
     }
 }

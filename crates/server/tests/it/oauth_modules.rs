@@ -89,7 +89,7 @@ async fn oidcc_scope_profile(party: &Party) {
 }
 
 async fn oidcc_scope_email(party: &Party) {
-    party.scope("openid email", &[email(), ("email_verified", json!(true))]).await;
+    party.scope("openid email", &[email(), ("email_verified", json!(false))]).await;
 }
 
 /// There is none: it is left out, as one that is unknown.

@@ -100,6 +100,7 @@ impl SessionCache {
         match change {
             Change::Session(id) => self.callers.forget(&id),
             Change::Family(id) => self.families.forget(&id),
+            Change::Application(id) => self.applications.forget(&id),
             Change::Token(id) => self.revoked.forget(&id),
             Change::Everything => {
                 self.applications.forget_all();
