@@ -33,6 +33,7 @@ function begin() {
   };
   const end = (text, isBad) => {
     form.hidden = true;
+    find("lead").hidden = true;
     say(text, isBad);
   };
 
@@ -74,6 +75,7 @@ function begin() {
       } else if (answer.status === 401) {
         // No other try with this link will do.
         end(word("stale"), true);
+        find("another")?.removeAttribute("hidden");
       } else {
         say(word(body.code) ?? word("internal"), true);
       }

@@ -79,6 +79,12 @@ pub struct SignInPage<'a> {
     pub action: &'a str,
     /// The request that waits, sealed.
     pub request: &'a str,
+    /// The page for a forgotten password.
+    pub forgot: &'a str,
+    /// The page on which an account is created, where the tenant lets anybody do that.
+    pub sign_up: Option<&'a str>,
+    /// The name of who is signed in until somebody signs in here.
+    pub signed_in: Option<&'a str>,
     /// The user name that was sent, or that the application expects.
     pub username: &'a str,
     /// Why the last attempt failed.
@@ -228,6 +234,13 @@ pub struct ScopeLine<'a> {
     pub title: &'a str,
     /// What that includes.
     pub detail: Option<&'a str>,
+}
+
+/// Where a scope stands among others: those of a person come first, and those of APIs last.
+#[must_use]
+pub fn place(scope: &str) -> usize {
+    const ORDER: [&str; 6] = ["profile", "email", "phone", "roles", "attributes", "offline_access"];
+    ORDER.iter().position(|known| *known == scope).unwrap_or(ORDER.len())
 }
 
 /// Says what happened where there is nowhere to go back to.

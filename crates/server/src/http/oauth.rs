@@ -1,10 +1,10 @@
 //! What applications, APIs and browsers find at issuers (OAuth 2.1, OpenID Connect Core 1.0).
 
-mod authorize;
-mod interaction;
+pub(super) mod authorize;
+pub(super) mod interaction;
 mod logout;
 pub mod metadata;
-mod params;
+pub(super) mod params;
 pub(super) mod respond;
 mod token;
 mod user_info;

@@ -106,6 +106,12 @@ impl Browser {
         app.form_tokens().write(&self.id, &self.path)
     }
 
+    /// Whether it got the form that a token came with from the page of this path.
+    #[must_use]
+    pub fn got(&self, app: &App, token: &str) -> bool {
+        app.form_tokens().holds(&self.id, &self.path, token)
+    }
+
     /// A page with a form, for this browser alone.
     ///
     /// # Errors
@@ -154,8 +160,7 @@ impl<T: Object + 'static> FromRequest for Sent<T> {
             let Some(app) = request.app_data::<Data<App>>() else { unreachable!("it is part of every route") };
             let browser = Browser::of(&request);
             let (hidden, fields): (Hidden, T) = read_form(pairs(&request).await?)?;
-            let is_ours = app.form_tokens().holds(&browser.id, &browser.path, &hidden.form_token.0);
-            if is_ours { Ok(Self(fields)) } else { Err(Failure::CrossSite) }
+            if browser.got(app, &hidden.form_token.0) { Ok(Self(fields)) } else { Err(Failure::CrossSite) }
         })
     }
 }

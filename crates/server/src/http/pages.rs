@@ -1,7 +1,10 @@
 //! Pages for people who have nothing but a browser. Their files and templates are part of the program and load nothing
 //! from elsewhere but the logo of a tenant.
 
+mod forgot;
 mod links;
+mod pending;
+mod sign_up;
 
 use actix_web::{
     HttpResponse,
@@ -17,6 +20,7 @@ pub fn all(with_docs: bool) -> Operations {
     ops::mount(&mut pages, with_docs);
     links::mount(&mut pages);
     pages.page("/link.js", script);
+    pages.page("/favicon.ico", icon);
     pages
 }
 
@@ -25,7 +29,19 @@ pub fn all(with_docs: bool) -> Operations {
 pub fn at_issuers() -> Operations {
     let mut pages = Operations::of(&Pages, "");
     links::mount_at_issuers(&mut pages);
+    pages.page(at_issuer!("/forgot"), forgot::ask);
+    pages.form(at_issuer!("/forgot"), forgot::send);
+    pages.page(at_issuer!("/sign-up"), sign_up::ask);
+    pages.form(at_issuer!("/sign-up"), sign_up::register);
     pages
+}
+
+/// What browsers show beside the title of each page. It is drawn in one colour that is seen on light and on dark.
+async fn icon(_: Anybody) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "image/svg+xml"))
+        .insert_header((CACHE_CONTROL, "public, max-age=86400"))
+        .body(include_str!("../../assets/icon.svg"))
 }
 
 async fn script(_: Anybody) -> HttpResponse {

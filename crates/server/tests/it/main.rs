@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod account_pages;
 mod admin;
 mod admin_scope;
 mod answers;

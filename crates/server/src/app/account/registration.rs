@@ -116,6 +116,12 @@ impl Accounts<'_> {
         facts.layers().policy(self.defaults).registration
     }
 
+    /// Whether nobody signs in before the address is confirmed.
+    #[must_use]
+    pub fn wants_confirmation(&self, facts: &TenantFacts) -> bool {
+        facts.layers().policy(self.defaults).require_verified_email
+    }
+
     /// Mails the link of an open invitation to its address once more. Whoever registers has shown no more than that they
     /// know the address, and the account may hold roles already: names and password are chosen with the link, and the
     /// answer tells nothing of its profile. The invitation ends when it would have ended. A link that was handed over

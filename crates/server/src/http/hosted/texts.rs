@@ -89,6 +89,10 @@ texts! {
         "El formulario era de otro navegador, o se borraron las cookies. Empieza de nuevo.",
         "Das Formular kam aus einem anderen Browser, oder die Cookies wurden gelöscht. Es beginnt von vorn.";
 
+    is_signed_in: Around = ["", " is signed in. If somebody else signs in, that session ends."],
+        ["Hay una sesión de ", ". Si entra otra persona, esa sesión se cierra."],
+        ["", " ist angemeldet. Meldet sich jemand anders an, endet diese Sitzung."];
+
     select_account: Text = "Choose an account", "Elige una cuenta", "Konto auswählen";
     continue_as: Around = ["Continue as ", ""], ["Continuar como ", ""], ["Weiter als ", ""];
     another_account: Text = "Use another account", "Usar otra cuenta", "Anderes Konto verwenden";
@@ -189,9 +193,11 @@ texts! {
     too_large: Text = "The application sent more than is taken here. Tell the people who run it.",
         "La aplicación ha enviado más de lo que se acepta aquí. Avisa a quienes la administran.",
         "Die Anwendung hat mehr gesendet, als hier angenommen wird. Sagen Sie es denen, die sie betreiben.";
-    request_too_old: Text = "This sign-in was begun too long ago. Start again at the application.",
-        "Este inicio de sesión empezó hace demasiado tiempo. Empieza de nuevo en la aplicación.",
-        "Diese Anmeldung wurde vor zu langer Zeit begonnen. Beginnen Sie in der Anwendung von vorn.";
+    request_lost: Text =
+        "This page cannot be gone on with: it is not whole, or was not made here. Start again at the application.",
+        "No se puede continuar con esta página: no está completa o no se hizo aquí. Empieza de nuevo en la aplicación.",
+        "Mit dieser Seite geht es nicht weiter: Sie ist nicht vollständig oder nicht von hier. Beginnen Sie in der \
+         Anwendung von vorn.";
     cross_site: Text = "The form was sent from another site, so nothing was changed. Start again at the application.",
         "El formulario se envió desde otro sitio y no se ha cambiado nada. Empieza de nuevo en la aplicación.",
         "Das Formular kam von einer anderen Website. Es wurde nichts geändert. Beginnen Sie in der Anwendung von vorn.";

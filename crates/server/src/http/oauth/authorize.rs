@@ -14,7 +14,7 @@ use crate::{
         self, App,
         directory::tenants::TenantFacts,
         oauth::authorization::{Page, SessionState, Waiting},
-        sign_in::complete::{Opened, Opens},
+        sign_in::complete::Opens,
     },
     http::{
         extract::access::PathTenant,
@@ -58,7 +58,11 @@ pub async fn as_get(_: PathTenant, form: Form, request: HttpRequest) -> Result<H
     Ok(see_other(&format!("{}?{query}", request.path())))
 }
 
-pub(super) async fn signed_in(app: &App, facts: &TenantFacts, visit: &Visit) -> Result<Option<SignedInUser>, Failure> {
+pub(in crate::http) async fn signed_in(
+    app: &App,
+    facts: &TenantFacts,
+    visit: &Visit,
+) -> Result<Option<SignedInUser>, Failure> {
     let state = app.authorization().session(facts, visit.session(facts)).await?;
     Ok(state.map(|SessionState { session, user, .. }| SignedInUser { session, user }))
 }
@@ -127,26 +131,20 @@ pub async fn sign_in(
         return it.go_on(&asked, former.as_ref(), &Answered::default(), notice).await;
     }
     let (answered, username) = (waiting.answered(), form.0.get("username").unwrap_or_default());
-    let again = |fault| it.sign_in(&asked, &answered, username, Some(fault), None);
+    let is_expected = |user: &&SignedInUser| asked.expected.is_none_or(|expected| expected == user.user.id);
+    let shown = former.as_ref().filter(is_expected);
+    let again = |fault| it.sign_in(&asked, &answered, shown, username, Some(fault), None);
     let (name, password) = match typed(&form.0) {
         Ok(typed) => typed,
         Err(fault) => return again(fault),
     };
-    let opens = Opens::Cookie(former.map(|former| Box::new(former.session)));
+    let opens = Opens::Cookie(former.as_ref().map(|former| Box::new(former.session.clone())));
     let step = call.judged(app.sign_in().password(facts, &name, password, None, &opens, &call.meta).await);
     let signed_in = match step.and_then(app::sign_in::complete::Step::signed_in) {
         Ok(signed_in) => signed_in,
         Err(error) => return again(fault(error)?),
     };
-    call.subject.set(Some((facts.tenant.id, signed_in.user)));
-    let Opened::Cookie(state, cookie) = signed_in.opened else {
-        return Err(app::Error::Internal("the session has no cookie".into()).into());
-    };
-    let SessionState { session, user, .. } = *state;
-    let user = SignedInUser { session, user };
-    let mut response = it.go_on(&asked, Some(&user), &answered, None).await?;
-    it.keep(&mut response, &user.session, &cookie);
-    Ok(response)
+    it.enter(&asked, &answered, signed_in, &call).await
 }
 
 /// Somebody who is signed in says which account it is to be.
@@ -206,7 +204,7 @@ async fn answered(
             let refused = RequestFault::new(ErrorCode::AccessDenied, "the user refused");
             return it.refuse(&asked.request.destination, refused);
         }
-        (Some("another"), _) => return it.sign_in(&asked, &answered, "", None, None),
+        (Some("another"), _) => return it.sign_in(&asked, &answered, None, "", None, None),
         // Somebody else is signed in by now than the page was about: what was answered counts for nothing.
         (_, None) => answered = Answered::default(),
         _ => {}

@@ -9,52 +9,55 @@ use gatehouse_domain::{
     oauth::{Answered, AuthorizationRequest, Before, Destination, ErrorCode, Params, RequestFault, Step, Unanswerable},
     secret::Secret,
     session::Session,
+    settings::Registration,
     user::User,
 };
 
 use crate::{
     app::{
-        App,
+        self, App,
         directory::tenants::TenantFacts,
         oauth::{
-            authorization::{Asked, NotAsked},
+            authorization::{Asked, NotAsked, SessionState},
             sign_out::AskedToSignOut,
         },
         request::client::{ISSUER_PATH, RequestMeta},
+        sign_in::complete::{Opened, SignedIn},
     },
     http::{
         credential::SESSIONS_MAX,
         hosted::{
             ConsentPage, ErrorPage, Look, Notice, SelectAccountPage, SignInFault, SignInPage, SignOutPage,
-            SignedOutPage,
+            SignedOutPage, place,
         },
         oauth::{
             respond::{self, Policy},
             visit::{Visit, suffix},
         },
         problem::Failure,
+        request::ChangeRequest,
     },
     security::keyring::token_hash,
 };
 
 /// A request that somebody answers.
-pub(super) struct Interaction<'a> {
-    pub(super) facts: &'a TenantFacts,
-    pub(super) app: &'a App,
-    pub(super) visit: &'a Visit,
-    pub(super) meta: &'a RequestMeta,
-    pub(super) params: &'a Params,
-    pub(super) look: Look<'a>,
+pub(in crate::http) struct Interaction<'a> {
+    pub(in crate::http) facts: &'a TenantFacts,
+    pub(in crate::http) app: &'a App,
+    pub(in crate::http) visit: &'a Visit,
+    pub(in crate::http) meta: &'a RequestMeta,
+    pub(in crate::http) params: &'a Params,
+    pub(in crate::http) look: Look<'a>,
 }
 
 /// Who is signed in.
-pub(super) struct SignedInUser {
-    pub(super) session: Session,
+pub(in crate::http) struct SignedInUser {
+    pub(in crate::http) session: Session,
     pub(super) user: User,
 }
 
 impl<'a> Interaction<'a> {
-    pub(super) fn new(
+    pub(in crate::http) fn new(
         facts: &'a TenantFacts,
         app: &'a App,
         visit: &'a Visit,
@@ -65,8 +68,13 @@ impl<'a> Interaction<'a> {
         Self { facts, app, visit, meta, params, look }
     }
 
+    /// The path of a page of the tenant.
+    pub(in crate::http) fn at_issuer(&self, name: &str) -> String {
+        format!("{ISSUER_PATH}{}/{name}", self.facts.tenant.slug)
+    }
+
     fn action(&self, name: &str) -> String {
-        format!("{ISSUER_PATH}{}/oauth/{name}", self.facts.tenant.slug)
+        self.at_issuer(&format!("oauth/{name}"))
     }
 
     fn policy(&self, asked: Option<&'a Asked>) -> Policy<'_> {
@@ -79,7 +87,7 @@ impl<'a> Interaction<'a> {
         }
     }
 
-    fn page(
+    pub(in crate::http) fn page(
         &self,
         template: &impl askama::Template,
         status: StatusCode,
@@ -128,7 +136,7 @@ impl<'a> Interaction<'a> {
         let now = self.app.env().now();
         let step = asked.request.next(&asked.application, session, answered, remembered.as_ref(), now);
         match (step, user) {
-            (Step::SignIn, _) => self.sign_in(asked, shown, "", None, notice),
+            (Step::SignIn, user) => self.sign_in(asked, shown, user, "", None, notice),
             (Step::SelectAccount, Some(user)) => self.select_account(asked, user, shown),
             (Step::Consent, Some(user)) => self.consent(asked, user, shown),
             (Step::Grant, Some(user)) => {
@@ -143,8 +151,29 @@ impl<'a> Interaction<'a> {
                 authorization.answered(self.params, self.meta).await?;
                 self.refuse(&asked.request.destination, fault)
             }
-            (Step::SelectAccount | Step::Consent | Step::Grant, None) => self.sign_in(asked, shown, "", None, notice),
+            (Step::SelectAccount | Step::Consent | Step::Grant, None) => {
+                self.sign_in(asked, shown, None, "", None, notice)
+            }
         }
+    }
+
+    /// Goes on as somebody who has just signed in, whose session the browser keeps.
+    pub(in crate::http) async fn enter(
+        &self,
+        asked: &'a Asked,
+        answered: &Answered,
+        SignedIn { user, opened, .. }: SignedIn,
+        call: &ChangeRequest,
+    ) -> Result<HttpResponse, Failure> {
+        call.subject.set(Some((self.facts.tenant.id, user)));
+        let Opened::Cookie(state, cookie) = opened else {
+            return Err(app::Error::Internal("the session has no cookie".into()).into());
+        };
+        let SessionState { session, user, .. } = *state;
+        let user = SignedInUser { session, user };
+        let mut response = self.go_on(asked, Some(&user), answered, None).await?;
+        self.keep(&mut response, &user.session, &cookie);
+        Ok(response)
     }
 
     /// Sends the browser on with an error.
@@ -157,18 +186,22 @@ impl<'a> Interaction<'a> {
         respond::answer(to, parameters, &self.meta.issuer(&self.facts.tenant.slug), self.look.t)
     }
 
-    /// The page that asks for user name and password.
+    /// The page that asks for user name and password, and says who is signed in until then.
     pub(super) fn sign_in(
         &self,
         asked: &'a Asked,
         answered: &Answered,
+        user: Option<&SignedInUser>,
         username: &str,
         fault: Option<SignInFault>,
         notice: Option<Notice>,
     ) -> Result<HttpResponse, Failure> {
         let request =
             self.app.authorization().seal(self.facts, self.params, self.visit.browser.id(), answered, None, None)?;
-        let hint = asked.request.login_hint.as_deref().unwrap_or_default();
+        let is_open = self.app.accounts().registration(self.facts) == Registration::Open;
+        let sign_up = is_open.then(|| self.at_issuer("sign-up"));
+        let user = user.map(|user| &user.user);
+        let hint = asked.request.login_hint.as_deref().or(user.map(|user| user.username.as_str()));
         let (status, wait) = match fault {
             None => (StatusCode::OK, None),
             Some(SignInFault::Wait(seconds)) => (StatusCode::TOO_MANY_REQUESTS, Some(seconds)),
@@ -180,7 +213,10 @@ impl<'a> Interaction<'a> {
             application: asked.application.name.as_str(),
             action: &self.action("sign-in"),
             request: &request,
-            username: if username.is_empty() { hint } else { username },
+            forgot: &self.at_issuer("forgot"),
+            sign_up: sign_up.as_deref(),
+            signed_in: user.map(name),
+            username: if username.is_empty() { hint.unwrap_or_default() } else { username },
             fault,
             notice,
         };
@@ -221,6 +257,8 @@ impl<'a> Interaction<'a> {
             scope.and_then(|scope| scope.description.as_ref()).map(|text| text.as_str())
         };
         let (uri, scopes) = (&asked.request.destination.redirect_uri, asked.request.consent_scopes());
+        let mut names: Vec<_> = scopes.names().collect();
+        names.sort_by_key(|name| place(name));
         let host = url::Url::parse(uri).ok().and_then(|url| url.host_str().map(str::to_owned));
         let scheme = || uri.split(':').next().unwrap_or_default().to_owned();
         let page = ConsentPage {
@@ -232,7 +270,7 @@ impl<'a> Interaction<'a> {
             redirect_host: &host.filter(|host| !host.is_empty()).unwrap_or_else(scheme),
             name: name(user),
             email: user.email.as_str(),
-            scopes: scopes.names().filter_map(|name| self.look.t.scope(name, description(name))).collect(),
+            scopes: names.into_iter().filter_map(|name| self.look.t.scope(name, description(name))).collect(),
             resource: asked.request.resource.as_deref(),
             action: &self.action("consent"),
             request: &self.sealed(answered, session, Some(&asked.request))?,
@@ -251,7 +289,7 @@ impl<'a> Interaction<'a> {
     }
 
     /// Has the browser keep what opens a session.
-    pub(super) fn keep(&self, response: &mut HttpResponse, session: &Session, cookie: &Secret<String>) {
+    fn keep(&self, response: &mut HttpResponse, session: &Session, cookie: &Secret<String>) {
         let (headers, own) = (response.headers_mut(), suffix(self.facts));
         let left = session.max_expires_at.since(self.app.env().now());
         self.visit.set(headers, &own, cookie.expose(), left.as_secs());
@@ -309,16 +347,17 @@ impl<'a> Interaction<'a> {
     }
 
     /// Nobody signs in where the tenant or its partner is suspended.
-    pub(super) fn suspended(&self) -> Result<HttpResponse, Failure> {
+    pub(in crate::http) fn suspended(&self) -> Result<HttpResponse, Failure> {
         self.error(StatusCode::FORBIDDEN, self.look.t.tenant_suspended)
     }
 
-    /// The page was none of ours, or is too old to say which request it was for.
+    /// The page does not say which request it was for: it is none of ours, or was changed or cut on its way.
     pub(super) fn lost(&self) -> Result<HttpResponse, Failure> {
-        self.error(StatusCode::BAD_REQUEST, self.look.t.request_too_old)
+        self.error(StatusCode::BAD_REQUEST, self.look.t.request_lost)
     }
 
-    fn error(&self, status: StatusCode, what: &str) -> Result<HttpResponse, Failure> {
+    /// Says what happened, where there is nowhere to go back to.
+    pub(in crate::http) fn error(&self, status: StatusCode, what: &str) -> Result<HttpResponse, Failure> {
         let page =
             ErrorPage { frame: self.look.frame(), title: self.look.t.failed, what, request_id: &self.visit.request_id };
         self.page(&page, status, None)

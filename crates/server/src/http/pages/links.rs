@@ -9,7 +9,7 @@ use askama::Template;
 use gatehouse_domain::settings::PasswordLength;
 
 use crate::{
-    app::{App, directory::tenants::TenantFacts},
+    app::{App, directory::tenants::TenantFacts, request::client::ISSUER_PATH},
     http::{
         extract::access::{Anybody, PathTenant},
         hosted::{Frame, Look},
@@ -39,6 +39,8 @@ struct LinkPage<'a> {
     button: &'static str,
     /// How many characters a password has at least.
     least: usize,
+    /// Where another link can be asked for.
+    another: Option<String>,
 }
 
 /// What a link is for.
@@ -105,6 +107,7 @@ impl Kind {
             done: None,
             button: texts.set_password,
             least,
+            another: None,
         };
         match self {
             Self::Invitation => invitation,
@@ -156,5 +159,7 @@ fn show(kind: Kind, of: Option<(&TenantFacts, usize)>, visit: &Visit) -> Result<
     let look = Look::of(of.map(|(facts, _)| facts), visit.texts(None));
     let least = of.map_or(PasswordLength::LEAST as usize, |(_, least)| least);
     let policy = Policy { logo: look.logo(), is_scripted: true, ..Policy::default() };
-    page(&kind.page(look.frame(), least), StatusCode::OK, &policy)
+    let another = of.filter(|_| kind == Kind::PasswordReset);
+    let another = another.map(|(facts, _)| format!("{ISSUER_PATH}{}/forgot", facts.tenant.slug));
+    page(&LinkPage { another, ..kind.page(look.frame(), least) }, StatusCode::OK, &policy)
 }

@@ -100,9 +100,12 @@ impl Readers {
     /// What happened, in a few words and in a sentence.
     fn words(&self, failure: &Failure) -> [String; 2] {
         let Self(t) = self;
-        let words = match failure.kind().status {
+        let kind = failure.kind();
+        let words = match kind.status {
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => t.account.not_found,
-            StatusCode::FORBIDDEN => [t.failed, t.cross_site],
+            StatusCode::FORBIDDEN if kind.code == "cross_site" => [t.failed, t.cross_site],
+            StatusCode::FORBIDDEN if kind.code == "tenant_suspended" => [t.failed, t.tenant_suspended],
+            StatusCode::FORBIDDEN => [t.failed, t.account.not_possible],
             StatusCode::PAYLOAD_TOO_LARGE => [t.failed, t.too_large],
             StatusCode::TOO_MANY_REQUESTS => {
                 return [t.too_many_attempts.to_owned(), t.wait(failure.retry_after().unwrap_or(1))];

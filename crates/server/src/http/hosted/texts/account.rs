@@ -130,7 +130,9 @@ texts! {
     closed: Text = "Accounts are not created here by oneself. Ask the people who run this service.",
         "Aquí nadie crea su propia cuenta. Pregunta a quienes administran este servicio.",
         "Hier legt niemand selbst ein Konto an. Fragen Sie, wer diesen Dienst betreibt.";
-    created: Text = "Confirm your e-mail address", "Confirma tu correo electrónico", "E-Mail-Adresse bestätigen";
+    created: Both = ["The account is there", "Go on and sign in with it."],
+        ["La cuenta está creada", "Continúa e inicia sesión con ella."],
+        ["Das Konto ist angelegt", "Melden Sie sich jetzt damit an."];
     created_lead: Text = "The account is there. Open the link in the mail that was just sent, then sign in here.",
         "La cuenta está creada. Abre el enlace del mensaje que se acaba de enviar y después inicia sesión aquí.",
         "Das Konto ist angelegt. Öffnen Sie den Link in der eben gesendeten Nachricht und melden Sie sich dann hier an.";

@@ -1,0 +1,79 @@
+//! The request of a sign-in that somebody leaves for another page, to go on with it afterwards. It goes from form to form,
+//! sealed, and is in no address.
+
+use actix_web::{HttpResponse, http::StatusCode};
+use askama::Template;
+use gatehouse_domain::oauth::{Answered, Params};
+
+use crate::{
+    app::{
+        App,
+        directory::tenants::TenantFacts,
+        oauth::authorization::{Asked, NotAsked, Page, Waiting},
+        request::client::RequestMeta,
+    },
+    http::{
+        oauth::{interaction::Interaction, visit::Visit},
+        problem::Failure,
+    },
+};
+
+/// A request that waits.
+#[derive(Default)]
+pub(super) struct Pending {
+    pub(super) params: Params,
+    waiting: Option<(Waiting, Asked)>,
+}
+
+impl Pending {
+    /// The request that is in a form; one that cannot be granted any more is none.
+    pub(super) async fn of(app: &App, facts: &TenantFacts, form: &Params, meta: &RequestMeta) -> Result<Self, Failure> {
+        let sealed = form.get("request").filter(|_| form.repeated().is_none());
+        let Some(waiting) = sealed.and_then(|sealed| app.authorization().open(facts, sealed)) else {
+            return Ok(Self::default());
+        };
+        let params = waiting.params();
+        match app.authorization().read(facts, &params, meta).await {
+            Ok(asked) => Ok(Self { params, waiting: Some((waiting, asked)) }),
+            Err(NotAsked::App(error)) => Err(error.into()),
+            Err(NotAsked::Told(..) | NotAsked::Unanswerable(_)) => Ok(Self { params, waiting: None }),
+        }
+    }
+}
+
+impl Pending {
+    /// What is asked, and what was answered before, if the page of the sign-in still counts in this browser.
+    pub(super) fn current<'p>(&'p self, it: &Interaction<'_>) -> Option<(&'p Asked, Answered)> {
+        let (waiting, asked) = self.waiting.as_ref()?;
+        let page = waiting.judge(it.visit.browser.id(), it.app.env().now());
+        (page == Page::Current).then(|| (asked, waiting.answered()))
+    }
+}
+
+/// Somebody at a page of a tenant's, with the request that waits for them.
+pub(super) struct Visitor<'a> {
+    pub(super) it: Interaction<'a>,
+    pub(super) asked: Option<&'a Asked>,
+    /// The request, sealed.
+    pub(super) request: Option<&'a str>,
+    /// Where the way back to the sign-in begins.
+    pub(super) sign_in: String,
+}
+
+impl<'a> Visitor<'a> {
+    pub(super) fn new(
+        (facts, app, meta): (&'a TenantFacts, &'a App, &'a RequestMeta),
+        visit: &'a Visit,
+        form: &'a Params,
+        pending: &'a Pending,
+    ) -> Self {
+        let asked = pending.waiting.as_ref().map(|(_, asked)| asked);
+        let it = Interaction::new(facts, app, visit, meta, &pending.params);
+        let sign_in = it.at_issuer("oauth/select-account");
+        Self { it, asked, request: asked.and(form.get("request")), sign_in }
+    }
+
+    pub(super) fn page(&self, template: &impl Template, status: StatusCode) -> Result<HttpResponse, Failure> {
+        self.it.page(template, status, self.asked)
+    }
+}
