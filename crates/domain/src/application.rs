@@ -104,7 +104,8 @@ impl Owner {
     }
 
     /// Where rights that an application has of its own hold.
-    const fn anchor(self) -> Anchor {
+    #[must_use]
+    pub const fn anchor(self) -> Anchor {
         match self {
             Self::Platform => Anchor::Platform,
             Self::Partner(id) => Anchor::Partner(id),

@@ -95,8 +95,8 @@ pub enum Asker {
         user_id: Option<UserId>,
         /// The session that the user acted through.
         session_id: SessionId,
-        /// What the token opened of what the user may do, if an application got it.
-        narrowed: Option<PermissionSet>,
+        /// The application that got the token, if one did, and what that opened of what the user may do.
+        narrowed: Option<(ApplicationId, PermissionSet)>,
     },
     /// An application, with what its token opened.
     Application(ApplicationId, PermissionSet),
@@ -119,7 +119,7 @@ impl Asker {
             Actor::User(user) => Some(Self::User {
                 user_id: Some(user.user_id),
                 session_id: user.session_id,
-                narrowed: user.scope.as_ref().map(|scope| scope.permissions.clone()),
+                narrowed: user.scope.as_ref().map(|scope| (scope.application_id, scope.permissions.clone())),
             }),
             Actor::Application(it) => {
                 let permissions = PermissionSet::union(it.rights.iter().map(|right| &right.permissions));

@@ -15,7 +15,7 @@ mod step;
 
 pub use audience::Audience;
 pub use challenge::{Challenge, Verifier};
-pub use claims::{ACR, ClaimsRequest, claims};
+pub use claims::{ACR, ClaimsRequest, claims, subject};
 pub use code::{AuthorizationCode, CODE_LIFETIME, CODE_REMEMBERED, CodeVerdict, NewCode, Redeemed};
 pub use consent::{Consent, Withdrawal};
 pub use family::{FAMILIES_MAX, FamilyEnd, NewFamily, TokenFamily};

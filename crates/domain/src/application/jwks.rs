@@ -70,21 +70,22 @@ impl Jwks {
 }
 
 impl Jwks {
-    /// The key that an assertion names, or the only one, if it signs with an algorithm: at most one is ever tried.
+    /// The key that an assertion names, or the only one of its algorithm: at most one is ever tried.
     #[must_use]
     pub fn key(&self, kid: Option<&str>, algorithm: &str) -> Option<&Jwk> {
-        let named = |key: &&Jwk| match (kid, key.get("kid")) {
-            (Some(asked), Some(kid)) => asked == kid,
-            _ => self.keys.len() == 1,
-        };
         let fits = match algorithm {
             "RS256" | "PS256" => "RSA",
             "ES256" => "EC",
             "EdDSA" => "OKP",
             _ => return None,
         };
-        let key = self.keys.iter().find(named).filter(|key| key.get("kty").is_some_and(|kty| kty == fits));
-        key.filter(|key| key.get("alg").is_none_or(|alg| alg == algorithm))
+        let signs = |key: &&Jwk| {
+            let is_named = kid.is_none_or(|asked| key.get("kid").is_none_or(|kid| kid == asked));
+            let is_for = key.get("alg").is_none_or(|alg| alg == algorithm);
+            is_named && is_for && key.get("kty").is_some_and(|kty| kty == fits)
+        };
+        let mut keys = self.keys.iter().filter(signs);
+        keys.next().filter(|_| keys.next().is_none())
     }
 }
 

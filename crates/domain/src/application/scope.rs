@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    authz::{ACCOUNT_READ, ACCOUNT_WRITE, CATALOGUE, PermissionPattern, PermissionSet, TokenScope},
+    authz::{ACCOUNT_READ, ACCOUNT_WRITE, CATALOGUE, PermissionPattern, PermissionSet},
     issue::{Fault, Parse},
 };
 
@@ -56,12 +56,10 @@ impl ScopeName {
         OF_ACCOUNT.contains(&self.as_str()) || self.opens_permission()
     }
 
-    /// What a token opens of what its user may do.
+    /// Whether scopes open one's own account: to be seen, and to be changed.
     #[must_use]
-    pub fn narrowed<'a>(scopes: impl IntoIterator<Item = &'a Self> + Clone) -> TokenScope {
-        let has = |name: &str| scopes.clone().into_iter().any(|scope| scope.as_str() == name);
-        let [reads_account, changes_account] = OF_ACCOUNT.map(has);
-        TokenScope { permissions: Self::permissions(scopes.clone()), reads_account, changes_account }
+    pub fn open_account<'a>(scopes: impl IntoIterator<Item = &'a Self> + Clone) -> [bool; 2] {
+        OF_ACCOUNT.map(|name| scopes.clone().into_iter().any(|scope| scope.as_str() == name))
     }
 
     /// Whether it means the same everywhere. Any other is of a resource, and means what that says.

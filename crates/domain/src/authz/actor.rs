@@ -58,9 +58,16 @@ impl ApplicationActor {
     }
 }
 
-/// What a token that an application got opens of what its user may do. It only ever narrows.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// What a token that an application got opens of what its user may do. It only ever narrows: to what the scopes say, and to
+/// where the application belongs. Who registers one in a tenant would else act with the rights that its users have above.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenScope {
+    /// The application.
+    pub application_id: ApplicationId,
+    /// Where that belongs.
+    pub within: Anchor,
+    /// The tenant whose issuer gave the token.
+    pub tenant: TenantRef,
     /// The permissions of its user that it opens.
     pub permissions: PermissionSet,
     /// Whether its user's own account can be seen with it.
@@ -73,8 +80,23 @@ impl TokenScope {
     /// What is left of rights.
     #[must_use]
     pub fn narrow(&self, rights: Vec<Right>) -> Vec<Right> {
-        let narrow = |right: Right| Right { permissions: right.permissions.and(&self.permissions), ..right };
-        rights.into_iter().map(narrow).collect()
+        let narrow = |right: Right| {
+            let anchor = self.anchor(right.anchor)?;
+            Some(Right { anchor, permissions: right.permissions.and(&self.permissions), ..right })
+        };
+        rights.into_iter().filter_map(narrow).collect()
+    }
+
+    /// Where a right holds that is held at an anchor; `None` where the application does not belong.
+    fn anchor(&self, held: Anchor) -> Option<Anchor> {
+        match (self.within, held) {
+            (Anchor::Platform, held) => Some(held),
+            (Anchor::Partner(_), Anchor::Platform) => Some(self.within),
+            (Anchor::Partner(_), Anchor::Partner(_)) => (held == self.within).then_some(held),
+            // Of other tenants it is not known whose they are.
+            (Anchor::Partner(_), Anchor::Tenant(id)) => (id == self.tenant.id).then_some(held),
+            (Anchor::Tenant(id), held) => (id == self.tenant.id && held.includes(self.tenant)).then_some(self.within),
+        }
     }
 
     /// Whether it opens a permission, or something of one's own account.
@@ -137,6 +159,18 @@ impl Actor {
             }
             Self::Application(it) => Some((ActorId::Application(it.application_id), it.tenant)),
             Self::System(_) => None,
+        }
+    }
+
+    /// What its token opens, as text: two tokens of one actor that open different things do not get each other's answers.
+    #[must_use]
+    pub fn opens(&self) -> String {
+        match self {
+            Self::User(UserActor { scope: Some(it), .. }) => {
+                format!("{} {} {} {}", it.application_id, it.permissions, it.reads_account, it.changes_account)
+            }
+            Self::Application(it) => PermissionSet::union(it.rights.iter().map(|right| &right.permissions)).to_string(),
+            Self::User(_) | Self::System(_) => String::new(),
         }
     }
 

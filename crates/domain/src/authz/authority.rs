@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::{
     authz::{
         actor::{Actor, By, Right, SystemReason, ends_later},
-        permission::PermissionSet,
+        permission::{OWN, PermissionSet},
         policy::{Denied, Grant, Permission, Reach, TenantRef},
     },
+    id::UserId,
     role::{Anchor, HeldRole},
     time::Timestamp,
 };
@@ -131,8 +132,18 @@ impl Authority {
         roles.iter().try_for_each(|role| self.holds(&role.right(), Held::Now))
     }
 
+    /// What users sign in with they change themselves, and no application does it for them: that would open to it what its
+    /// token does not.
+    pub(crate) fn is_no_program_of(&self, user: UserId) -> Result<(), Denied> {
+        match &*self.actor {
+            Actor::User(actor) if actor.user_id == user && actor.scope.is_some() => Err(Denied::Forbidden(OWN)),
+            _ => Ok(()),
+        }
+    }
+
     /// The same for as long as the user holds it: who could become the user gains nothing.
-    pub(crate) fn could_be(&self, roles: &[HeldRole]) -> Result<(), Denied> {
+    pub(crate) fn could_be(&self, user: UserId, roles: &[HeldRole]) -> Result<(), Denied> {
+        self.is_no_program_of(user)?;
         roles.iter().try_for_each(|role| self.holds(&role.right(), Held::Until(role.expires_at)))
     }
 }

@@ -33,6 +33,14 @@ pub struct ClaimsRequest {
     pub user_info: BTreeSet<&'static str>,
 }
 
+/// Whom the claims of a request insist on (OpenID Connect Core 1.0, section 5.5.1): nobody else may be answered for.
+#[must_use]
+pub fn subject(text: &str) -> Option<String> {
+    let asked: Value = serde_json::from_str(text).ok()?;
+    let of = |place: &str| asked[place]["sub"]["value"].as_str().map(str::to_owned);
+    of("id_token").or_else(|| of("userinfo"))
+}
+
 /// What is asked of one claim.
 #[derive(Deserialize, Default)]
 struct Wish {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use crate::{
     application::{Application, ScopeName},
-    authz::TokenScope,
+    authz::{PermissionSet, TenantRef, TokenScope},
     issue::Parse,
 };
 
@@ -58,10 +58,24 @@ impl Scopes {
         self.0.iter().any(ScopeName::is_of_api)
     }
 
-    /// What a token with them opens of what its user may do.
+    /// What an application may do with them in its own name.
     #[must_use]
-    pub fn narrowed(&self) -> TokenScope {
-        ScopeName::narrowed(&self.0)
+    pub fn permissions(&self) -> PermissionSet {
+        ScopeName::permissions(&self.0)
+    }
+
+    /// What a token with them opens to an application of what its user may do; a tenant's issuer gave it.
+    #[must_use]
+    pub fn narrowed(&self, application: &Application, tenant: TenantRef) -> TokenScope {
+        let [reads_account, changes_account] = ScopeName::open_account(&self.0);
+        TokenScope {
+            application_id: application.id,
+            within: application.owner.anchor(),
+            tenant,
+            permissions: self.permissions(),
+            reads_account,
+            changes_account,
+        }
     }
 
     /// Those that an application is still registered with.

@@ -43,7 +43,7 @@ impl User {
         caller: &Authority,
     ) -> Result<Changed<Issued>, NotChanged<NotInvited>> {
         let user = self.invited().map_err(NotChanged::State)?;
-        caller.could_be(roles)?;
+        caller.could_be(user.id, roles)?;
         let mut fields = Fields::default();
         fields.set("invitation_expires_at", expires_at).set("delivery", if is_mailed { "email" } else { "link" });
         let (resource, mailed_to) = (user.resource(), is_mailed.then(|| user.email.clone()));

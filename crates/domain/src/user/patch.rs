@@ -51,7 +51,7 @@ impl User {
         now: Timestamp,
     ) -> Result<(Changed<Self>, Option<RevokeMany>), Denied> {
         if patch.email.is_some() || patch.email_verified == Some(true) {
-            caller.could_be(roles)?;
+            caller.could_be(self.id, roles)?;
         }
         if patch.username.is_some() || patch.email_verified.is_some() || patch.status.is_some() {
             caller.equals(roles)?;

@@ -48,6 +48,7 @@ impl User {
         now: Timestamp,
     ) -> Result<(Changed<PasswordRemoved>, RevokeMany), NotChanged<Useless>> {
         caller.equals(roles)?;
+        caller.is_no_program_of(self.id)?;
         let (user, by) = (self.active().map_err(NotChanged::State)?, caller.by());
         let ends = RevokeMany { except: None, ..user.password_ends(by) };
         let resource = user.resource();

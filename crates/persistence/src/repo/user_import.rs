@@ -55,9 +55,10 @@ fn optional<T: Word>(text: Option<String>, what: &'static str) -> Result<Option<
 pub(crate) fn domain(row: Model) -> Result<Import> {
     let user_id = row.asked_by.map(UserId::from_uuid);
     let narrowed = row.asked_permissions.as_deref().map(permissions);
-    let asker = match (row.asked_application, row.asked_session) {
-        (Some(id), _) => Some(Asker::Application(ApplicationId::from_uuid(id), narrowed.unwrap_or_default())),
-        (None, Some(session)) => Some(Asker::User { user_id, session_id: SessionId::from_uuid(session), narrowed }),
+    let narrowed = row.asked_application.map(|id| (ApplicationId::from_uuid(id), narrowed.unwrap_or_default()));
+    let asker = match (row.asked_session, narrowed) {
+        (Some(session), narrowed) => Some(Asker::User { user_id, session_id: SessionId::from_uuid(session), narrowed }),
+        (None, Some((id, permissions))) => Some(Asker::Application(id, permissions)),
         (None, None) => None,
     };
     Ok(Import {
@@ -102,7 +103,8 @@ impl Row for Import {
     fn insertable(&self) -> Result<ActiveModel> {
         let (user, session, application, narrowed) = match &self.asker {
             Some(Asker::User { user_id, session_id, narrowed }) => {
-                (user_id.map(UserId::uuid), Some(session_id.uuid()), None, narrowed.as_ref())
+                let (id, permissions) = narrowed.as_ref().map(|(id, permissions)| (id.uuid(), permissions)).unzip();
+                (user_id.map(UserId::uuid), Some(session_id.uuid()), id, permissions)
             }
             Some(Asker::Application(id, permissions)) => (None, None, Some(id.uuid()), Some(permissions)),
             None => (None, None, None, None),

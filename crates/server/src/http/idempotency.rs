@@ -73,9 +73,10 @@ impl Keyed {
     /// What the request is known by. The body has been read.
     fn key(&self, app: &App) -> Result<IdempotencyKey, Failure> {
         let request = &self.request;
-        let actor = RequestContext::with(request, |state| state.actor().map(|actor| actor.id()))?;
+        let known = |state: &RequestContext| state.actor().map(|actor| (actor.id(), actor.opens()));
+        let (actor, opens) = RequestContext::with(request, known)?;
         let (actor, home) = actor.ok_or(app::Error::Unauthenticated)?;
-        let named = [request.method().as_str(), request.path(), self.key.as_str()].join("\0");
+        let named = [request.method().as_str(), request.path(), self.key.as_str(), &opens].join("\0");
         let body = request.extensions().get::<BodyDigest>().map(|digest| digest.0.clone()).unwrap_or_default();
         let asked = [request.query_string().as_bytes(), &[0], &body].concat();
         Ok(app.idempotency().key(actor, home.id, named.as_bytes(), &asked))

@@ -42,7 +42,12 @@ struct Header {
     crit: Option<Value>,
     #[serde(default)]
     b64: Option<Value>,
+    #[serde(default)]
+    typ: Option<String>,
 }
+
+/// What an assertion may say that it is; a token for something else is none (RFC 8725, section 3.11).
+const TYPES: [&str; 2] = ["jwt", "client-authentication+jwt"];
 
 #[derive(Deserialize)]
 struct Claims {
@@ -72,7 +77,8 @@ pub fn subject(assertion: &str) -> Option<String> {
 fn header(assertion: &str) -> Option<Header> {
     let header = assertion.split('.').next().filter(|_| assertion.len() <= LONGEST)?;
     let header: Header = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
-    (header.crit.is_none() && header.b64.is_none()).then_some(header)
+    let fits = header.typ.as_ref().is_none_or(|typ| TYPES.contains(&typ.to_ascii_lowercase().as_str()));
+    (fits && header.crit.is_none() && header.b64.is_none()).then_some(header)
 }
 
 /// Verifies an assertion of an application to an issuer: one signature is checked at most.

@@ -276,6 +276,81 @@ api_tests! {
         world.get(&users).bearer(&writes).send().await.problem(403, "insufficient_scope");
     }
 
+    async fn application_of_a_tenant_opens_nothing_above_it_whoever_signs_in(world) {
+        let site = Site::new(&world).await;
+        let sibling = world.tenant_of(&site.tenant.partner_id, "sibling").await;
+        let chief = world.partner_admin(&site.tenant, "chief").await;
+        let app = site.app(json!({"allowed_scopes": ["openid", "admin:write", "users:write"]})).await;
+        let browser = Browser::new(&world);
+        let page = browser.get(&site.request(&app, &[("scope", "openid admin:write users:write")])).await.expect(200);
+        let form = crate::harness::Form::of(&page);
+        let answer = browser.submit(&form, &[("username", &chief.name), ("password", PASSWORD)]).await;
+        let tokens = site.exchange(&app, &crate::harness::oauth::code(&answer)).await.expect(200).json();
+        let token = text(&tokens, "access_token");
+        world.get(&format!("/tenants/{}/users", site.tenant.id)).bearer(token).send().await.expect(200);
+        for path in ["/admin/users", "/admin/tenants", "/admin/audit-events"] {
+            world.get(path).bearer(token).send().await.expect(403);
+        }
+        world.get(&format!("/tenants/{}/users", sibling.id)).bearer(token).send().await.expect(404);
+        let role = world.builtin("partner_admin").await;
+        let anchor = json!({"level": "partner", "partner_id": site.tenant.partner_id});
+        let gives = json!({"user_id": site.ada.id, "role_id": role, "anchor": anchor});
+        world.post("/admin/role-assignments").bearer(token).json(gives.clone()).send().await.expect(403);
+        let path = format!("/tenants/{}/role-assignments", site.tenant.id);
+        world.post(&path).bearer(token).json(json!({"user_id": site.ada.id, "role_id": role, "anchor": anchor})).send().await.expect(403);
+    }
+
+    async fn token_of_an_application_changes_nothing_that_its_user_signs_in_with(world) {
+        let site = Site::new(&world).await;
+        let app = site.app(json!({"allowed_scopes": ["openid", "admin:write"]})).await;
+        let browser = Browser::new(&world);
+        let page = browser.get(&site.request(&app, &[("scope", "openid admin:write")])).await.expect(200);
+        let form = crate::harness::Form::of(&page);
+        let answer = browser.submit(&form, &[("username", "boss"), ("password", PASSWORD)]).await;
+        let tokens = site.exchange(&app, &crate::harness::oauth::code(&answer)).await.expect(200).json();
+        let token = text(&tokens, "access_token");
+        let boss = format!("/tenants/{}/users/{}", site.tenant.id, site.boss.user());
+        let moved = json!({"email": "mine@evil.example"});
+        world.patch(&boss).bearer(token).json(moved.clone()).send().await.problem(403, "missing_permission");
+        world.post(&format!("{boss}/password-reset")).bearer(token).send().await.problem(403, "missing_permission");
+        let ada = format!("/tenants/{}/users/{}", site.tenant.id, site.ada.id);
+        world.patch(&ada).bearer(token).json(json!({"display_name": "Ada"})).send().await.expect(200);
+    }
+
+    async fn answer_kept_for_one_token_is_not_shown_to_one_that_opens_less(world) {
+        let site = Site::new(&world).await;
+        let app = site.app(json!({"allowed_scopes": ["openid", "applications:write"]})).await;
+        let browser = Browser::new(&world);
+        let page = browser.get(&site.request(&app, &[("scope", "openid applications:write")])).await.expect(200);
+        let form = crate::harness::Form::of(&page);
+        let answer = browser.submit(&form, &[("username", "boss"), ("password", PASSWORD)]).await;
+        let tokens = site.exchange(&app, &crate::harness::oauth::code(&answer)).await.expect(200).json();
+        let path = format!("/tenants/{}/applications", site.tenant.id);
+        let body = json!({"name": "Till", "application_type": "SERVICE", "allowed_scopes": ["admin:write"]});
+        let send = async |token: &str| world.post(&path).bearer(token).header("idempotency-key", "till-1").json(body.clone()).send().await;
+        send(&site.boss.access).await.expect(201);
+        send(text(&tokens, "access_token")).await.problem(403, "missing_permission");
+    }
+
+    async fn import_asked_for_through_an_application_ends_with_that(world) {
+        let site = Site::new(&world).await;
+        let app = site.app(json!({"allowed_scopes": ["openid", "users:write", "users:read"]})).await;
+        let browser = Browser::new(&world);
+        let page = browser.get(&site.request(&app, &[("scope", "openid users:write")])).await.expect(200);
+        let form = crate::harness::Form::of(&page);
+        let answer = browser.submit(&form, &[("username", "boss"), ("password", PASSWORD)]).await;
+        let tokens = site.exchange(&app, &crate::harness::oauth::code(&answer)).await.expect(200).json();
+        let path = format!("/tenants/{}/user-imports", site.tenant.id);
+        let line = json!({"username": "eve", "email": "eve@mail.example"}).to_string();
+        let asked = world.post(&path).bearer(text(&tokens, "access_token")).body("application/x-ndjson", line).send().await.expect(202);
+        let one = format!("/tenants/{}/applications/{}/revoke-tokens", site.tenant.id, app.id);
+        world.post(&one).bearer(&site.boss).send().await.expect(200);
+        world.work(JobKind::UserImport).await;
+        let import = format!("{path}/{}", asked.data()["id"].as_str().unwrap());
+        let failed = world.get(&import).bearer(&site.boss).send().await.expect(200).data();
+        assert_eq!((&failed["state"], &failed["failure"]), (&json!("failed"), &json!("not_allowed")));
+    }
+
     async fn every_operation_answers_an_application_as_its_scopes_say(world) {
         let cast = Cast::new(&world).await;
         let site = Site { world: world.clone(), tenant: cast.home.clone(), boss: world.login(cast.actor("tenant").person.as_ref().unwrap()).await, ada: cast.actor("plain").person.clone().unwrap() };

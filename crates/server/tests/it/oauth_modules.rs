@@ -260,6 +260,8 @@ async fn oidcc_claims_essential(party: &Party) {
     assert_eq!(party.error(&[("claims", &insists)]).await, "unmet_authentication_requirements");
     let content = json!({"id_token": {"acr": {"essential": true, "values": ["aal2", "aal1"]}}}).to_string();
     party.tokens(&[("claims", &content)]).await;
+    let other = json!({"id_token": {"sub": {"value": "usr_01h455vb4pex5vsknk084sn02q"}}}).to_string();
+    assert_eq!(party.error(&[("claims", &other), ("prompt", "none")]).await, "login_required");
     for bad in ["[]", "{", "{\"userinfo\": 1}", "{\"id_token\": {\"acr\": 1}}", &" ".repeat(4_097)] {
         assert_eq!(party.error(&[("claims", bad)]).await, "invalid_request", "{bad}");
     }

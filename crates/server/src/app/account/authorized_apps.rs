@@ -76,7 +76,7 @@ impl Accounts<'_> {
     /// Takes back what an application may have of the user, and ends its tokens.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when it has nothing.
+    /// [`Error::NotFound`] when there is no such application. One that has nothing is none the worse.
     pub async fn withdraw(
         &self,
         grant: &Grant<Oneself>,
@@ -84,14 +84,13 @@ impl Accounts<'_> {
         meta: &RequestMeta,
     ) -> Result<()> {
         let (Some(tenant), Some(user_id)) = (grant.tenant(), grant.own()) else { return Err(Error::NotFound) };
+        let facts = self.states.tenant(tenant.id).await?.ok_or(Error::NotFound)?;
+        self.states.application(&facts, application_id).await?.ok_or(Error::NotFound)?;
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             tx.scope(&grant).await?;
             let withdrawn = Withdrawal { tenant, user_id, application_id }.withdraw(&grant.by());
-            match tx.system(AUTH).withdraw_consent(withdrawn).await? {
-                true => Ok(()),
-                false => Err(Error::NotFound),
-            }
+            Ok::<_, Error>(tx.system(AUTH).withdraw_consent(withdrawn).await.map(drop)?)
         };
         self.db.write(meta.ctx.clone(), work).await
     }

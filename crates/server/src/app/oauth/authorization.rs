@@ -11,10 +11,11 @@ use gatehouse_domain::{
     audit::Refused,
     authz::SystemReason,
     id::{FamilyId, SessionId, UserId},
+    issue::Parse,
     key::{Issuer, KeyState},
     oauth::{
         Answered, AuthorizationCode, AuthorizationRequest, Before, Consent, Destination, ErrorCode, NewCode,
-        PUSHED_LIFETIME, Params, Prompt, RequestFault, Unanswerable,
+        PUSHED_LIFETIME, Params, Prompt, RequestFault, Unanswerable, subject,
     },
     partner::Status,
     secret::{Secret, TokenHash},
@@ -36,6 +37,8 @@ use crate::{
     },
 };
 
+/// A user that there is not.
+const NOBODY: UserId = UserId::from_uuid(Uuid::nil());
 const AUTH: SystemReason = SystemReason::Authentication;
 /// How long a page may wait for its user.
 const PAGE_LIFETIME: Duration = HOUR;
@@ -180,7 +183,8 @@ impl Authorization<'_> {
                 let hint = self.hint(facts, hint, meta).await?.ok_or(NotAsked::Told(destination, invalid))?;
                 Some(hint.user_id)
             }
-            None => None,
+            // One that is no id of a user is nobody's.
+            None => params.get("claims").and_then(subject).map(|sub| UserId::parse(&sub).unwrap_or(NOBODY)),
         };
         Ok(Asked { application, api, request, expected })
     }

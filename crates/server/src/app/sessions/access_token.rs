@@ -62,14 +62,13 @@ impl SessionStates<'_> {
             return Err(Error::InvalidToken);
         }
         let Opened { application, user, scopes } = self.opened(&verified, &facts, now).await?;
-        let narrowed = scopes.narrowed();
         Ok(match user {
             Some((caller, _)) => Authenticated::User(Arc::new(Caller {
-                actor: Arc::new(caller.narrowed(&narrowed)),
+                actor: Arc::new(caller.narrowed(scopes.narrowed(&application, facts.reference()))),
                 view: caller.view.clone(),
                 session: caller.session.clone(),
             })),
-            None => Authenticated::Application(Arc::new(application.actor(facts.reference(), &narrowed.permissions))),
+            None => Authenticated::Application(Arc::new(application.actor(facts.reference(), &scopes.permissions()))),
         })
     }
 

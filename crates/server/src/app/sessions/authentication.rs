@@ -207,7 +207,7 @@ impl SessionStates<'_> {
             Actor::System(_) => return Ok(grant.clone()),
             Actor::User(user) => {
                 let caller = self.caller(user.session_id).await?;
-                user.scope.as_ref().map_or(Arc::clone(&caller.actor), |scope| Arc::new(caller.narrowed(scope)))
+                user.scope.as_ref().map_or(Arc::clone(&caller.actor), |scope| Arc::new(caller.narrowed(scope.clone())))
             }
             Actor::Application(it) => {
                 let permissions = PermissionSet::union(it.rights.iter().map(|right| &right.permissions));

@@ -39,10 +39,10 @@ pub struct Caller {
 
 impl Caller {
     /// The same user through a token of an application, with what this opens.
-    pub(in crate::app) fn narrowed(&self, scope: &TokenScope) -> Actor {
+    pub(in crate::app) fn narrowed(&self, scope: TokenScope) -> Actor {
         let Actor::User(user) = &*self.actor else { return Actor::clone(&self.actor) };
         let rights = scope.narrow(user.rights.clone());
-        Actor::User(UserActor { rights, scope: Some(scope.clone()), ..user.clone() })
+        Actor::User(UserActor { rights, scope: Some(scope), ..user.clone() })
     }
 
     /// Whether the session can be used.

@@ -8,11 +8,15 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    authz::{Actor, Area, Grant, Presence, ReadUsers, SystemReason, TokenScope, UserActor, WriteUsers, authorize},
-    id::{JobId, TenantId},
+    authz::{
+        Actor, Area, Grant, PermissionSet, Presence, ReadUsers, SystemReason, TokenScope, UserActor, WriteUsers,
+        authorize,
+    },
+    id::{ApplicationId, JobId, TenantId},
     import::{Asker, Import, ImportFailure, Order},
     job::JobKind,
     page::{Direction, Page, PageRequest},
+    partner::Status,
     role::HeldRole,
     user::UserStatus,
 };
@@ -278,7 +282,13 @@ impl Imports<'_> {
         if !home.is_some_and(|home| home.is_active()) {
             return Ok(None);
         }
-        let scope = narrowed.map(|permissions| TokenScope { permissions, ..TokenScope::default() });
+        let scope = match narrowed {
+            Some((id, permissions)) => match self.through(import, id, permissions).await? {
+                Some(scope) => Some(scope),
+                None => return Ok(None),
+            },
+            None => None,
+        };
         let rights: Vec<_> = view.roles.iter().map(HeldRole::right).collect();
         let actor = Actor::User(UserActor {
             user_id: view.user.id,
@@ -290,6 +300,32 @@ impl Imports<'_> {
             scope,
         });
         Ok(authorize(&Arc::new(actor), &place).ok())
+    }
+
+    /// What an application opens now by which a user asked for an import; none if it may not be used any more, or its tokens
+    /// were ended since.
+    async fn through(
+        &self,
+        import: &Import,
+        id: ApplicationId,
+        permissions: PermissionSet,
+    ) -> Result<Option<TokenScope>> {
+        let Some(facts) = self.states.tenant(import.tenant.id).await? else { return Ok(None) };
+        let application = self.states.application(&facts, id).await?.filter(|it| it.status == Status::Active);
+        let Some(application) = application else { return Ok(None) };
+        if application.tokens_revoked_at.is_some_and(|at| at >= import.created_at) {
+            return Ok(None);
+        }
+        let permissions = permissions.and(&application.metadata.permissions());
+        let (within, tenant) = (application.owner.anchor(), facts.reference());
+        Ok(Some(TokenScope {
+            application_id: id,
+            within,
+            tenant,
+            permissions,
+            reads_account: false,
+            changes_account: false,
+        }))
     }
 
     async fn fail(&self, import: Import, why: ImportFailure) -> Result<bool> {

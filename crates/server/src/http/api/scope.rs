@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::web::Data;
 use gatehouse_domain::{
-    authz::{Administer, PermissionSet, Reach},
+    authz::{Administer, PermissionSet, Reach, SeeOneself},
     id::{PartnerId, TenantId},
     page::Page,
     partner::Partner,
@@ -186,6 +186,8 @@ async fn get_one<T: Anywhere + Opens<Administer>>(
     me: Me,
     app: Data<App>,
 ) -> ApiResult<OneAdminScope> {
+    // The roles are of the account.
+    access.also::<SeeOneself>(&())?;
     let AdminScope { reach, partners, tenants, permissions } = app.admin_scopes().of(&access).await?;
     let (level, within) = match reach {
         Reach::Platform => ("platform", None),

@@ -21,7 +21,7 @@ use crate::{
         hosted::{Notice, SignInFault},
         oauth::{
             interaction::{Interaction, SignedInUser},
-            params::{Form, Query},
+            params::{Form, QUERY_MAX, Query},
             respond::see_other,
             visit::Visit,
         },
@@ -55,6 +55,9 @@ pub async fn authorize(
 /// The same by POST: as a GET it brings the cookies along, which browsers hold back from a form of another site.
 pub async fn as_get(_: PathTenant, form: Form, request: HttpRequest) -> Result<HttpResponse, Failure> {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(form.0.pairs()).finish();
+    if query.len() > QUERY_MAX {
+        return Err(Failure::PayloadTooLarge);
+    }
     Ok(see_other(&format!("{}?{query}", request.path())))
 }
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The longest query that is read.
-const QUERY_MAX: usize = 16 * 1024;
+pub const QUERY_MAX: usize = 16 * 1024;
 /// The most parameters that are read.
 const PARAMS_MAX: usize = 100;
 
