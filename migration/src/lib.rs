@@ -77,6 +77,7 @@ migrations! {
     m20261130_000151_publish_next_keys,
     m20261130_000155_own_keys_of_the_platform,
     m20261130_000160_create_token_families,
+    m20261130_000180_accept_damage,
 }
 
 pub use m20261129_000070_chain_audit_roots::{AUDIT_TRIGGERS, AuditTrigger};

@@ -4,6 +4,7 @@ pub(crate) mod application;
 mod application_origin;
 pub(crate) mod assignment;
 pub(crate) mod audit;
+pub(crate) mod audit_accept;
 pub(crate) mod audit_begin;
 pub(crate) mod audit_chain;
 pub(crate) mod audit_list;
