@@ -12,7 +12,7 @@ mod trail;
 
 pub use refused::{Refused, RefusedKey};
 pub use resource::{Resource, ResourceKind};
-pub use seal::{Damage, Finding, LEAST_RETENTION, TrailRoot, Verification, purged};
+pub use seal::{Acceptance, Damage, Finding, LEAST_RETENTION, TrailRoot, Verification, purged};
 pub use trail::{AuditEvent, AuditResult, FieldChange, ResourceId};
 
 words! {
@@ -38,6 +38,8 @@ words! {
         ApplicationTokensRevoked = "application.tokens_revoked",
         /// An application was changed.
         ApplicationUpdated = "application.updated",
+        /// An operator accepted that the audit trail is damaged, so that it goes on from what is there.
+        AuditEventDamageAccepted = "audit_event.damage_accepted",
         /// Events were removed after their retention.
         AuditEventPurged = "audit_event.purged",
         /// Personal data in events by or about a user was erased.

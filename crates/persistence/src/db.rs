@@ -30,6 +30,7 @@ use crate::{
     sqlite,
 };
 
+pub use alone::ReplaceLock;
 pub(crate) use alone::unavailable;
 pub use archive::ReadOut;
 pub(crate) use batch::Batch;

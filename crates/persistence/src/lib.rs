@@ -17,8 +17,8 @@ mod sqlite;
 pub mod testing;
 
 pub use db::{
-    Change, ChangeContext, Clock, Condition, Db, EventIds, Mac, MigrationStatus, Options, ReadOut, RootPart, Target,
-    TrailKey, Unfit, WriteTx, deadline,
+    Change, ChangeContext, Clock, Condition, Db, EventIds, Mac, MigrationStatus, Options, ReadOut, ReplaceLock,
+    RootPart, Target, TrailKey, Unfit, WriteTx, deadline,
 };
 pub use error::{Error, Result};
 pub use repo::{

@@ -36,6 +36,7 @@ use crate::{
 };
 
 pub use lock::ServeLock;
+pub(crate) use lock::migrating;
 
 /// Transactions that may wait; beyond that the answer is "not now".
 const QUEUE: usize = 1_024;

@@ -1,5 +1,7 @@
 //! What checking the audit trail finds.
 
+use std::collections::BTreeSet;
+
 use crate::{
     audit::{Action, Event, Fields, Resource, ResourceKind},
     authz::{By, TenantRef},
@@ -41,6 +43,8 @@ words! {
         HistoryChanged = "history_changed",
         /// Retention has removed events that were younger than any setting allows.
         CutTooEarly = "cut_too_early",
+        /// What was accepted is not what was noted of it, or that somebody accepted something is gone.
+        AcceptanceChanged = "acceptance_changed",
         /// A trigger of the trail is gone, disabled or not what was made; or there is one too many.
         TriggerChanged = "trigger_changed",
         /// The trail does not go on from the root that it is known to have had: it was turned back.
@@ -72,6 +76,60 @@ impl Finding {
     #[must_use]
     pub const fn new(damage: Damage) -> Self {
         Self { damage, tenant_id: None, seal: None, event_id: None, version: None, trigger: None }
+    }
+
+    /// Whether it is of the seals and events of one chain. What only waits for its seal is in no chain yet.
+    const fn is_of_a_chain(&self) -> bool {
+        use Damage::{
+            ChainChanged, EventChanged, EventMissing, EventUnsealed, QueueChanged, SealChanged, SealMissing,
+            SealUnknown,
+        };
+        matches!(
+            self.damage,
+            ChainChanged
+                | EventChanged
+                | EventMissing
+                | EventUnsealed
+                | QueueChanged
+                | SealChanged
+                | SealMissing
+                | SealUnknown
+        )
+    }
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.damage.as_str())?;
+        self.tenant_id.iter().try_for_each(|id| write!(f, "  tenant {id}"))?;
+        self.seal.iter().try_for_each(|seal| write!(f, "  seal {seal}"))?;
+        self.event_id.iter().try_for_each(|id| write!(f, "  event {id}"))?;
+        self.version.iter().try_for_each(|version| write!(f, "  root {version}"))?;
+        self.trigger.iter().try_for_each(|trigger| write!(f, "  {trigger}"))
+    }
+}
+
+/// That an operator accepted what was wrong, so that the trail goes on from what was there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acceptance {
+    /// When.
+    pub accepted_at: Timestamp,
+    /// Who, in the operator's own words.
+    pub accepted_by: String,
+    /// How much was wrong.
+    pub damages: u64,
+    /// What was wrong, a line each, as far as [`Verification::NAMED_MAX`] goes.
+    pub findings: Vec<String>,
+}
+
+impl Acceptance {
+    /// Its event, which is the platform's, whatever chains were damaged.
+    #[must_use]
+    pub fn event(&self, by: By) -> Event {
+        let (action, resource) = (Action::AuditEventDamageAccepted, Resource::set(ResourceKind::AuditEvent));
+        let mut fields = Fields::default();
+        fields.set("accepted_by", &self.accepted_by).set("damage_count", self.damages).set("findings", &self.findings);
+        Event { action, resource, by, failure: None, reason: None, fields }
     }
 }
 
@@ -134,6 +192,10 @@ pub struct Verification {
     pub damages: u64,
     /// What is wrong, as far as [`Verification::NAMED_MAX`] goes.
     pub findings: Vec<Finding>,
+    /// Whose chains are damaged; none for that of no tenant.
+    pub damaged_chains: BTreeSet<Option<TenantId>>,
+    /// What was wrong before, and was accepted.
+    pub accepted: Vec<Acceptance>,
 }
 
 impl Verification {
@@ -143,9 +205,24 @@ impl Verification {
     /// Adds a finding.
     pub fn found(&mut self, finding: Finding) {
         self.damages += 1;
+        if finding.is_of_a_chain() {
+            self.damaged_chains.insert(finding.tenant_id);
+        }
         if self.findings.len() < Self::NAMED_MAX {
             self.findings.push(finding);
         }
+    }
+
+    /// What is wrong and does not pass by itself: an event that waits for its seal for long may get it yet.
+    pub fn lasting(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.damage != Damage::EventLate)
+    }
+
+    /// That somebody accepts what is wrong.
+    #[must_use]
+    pub fn accept(&self, accepted_by: &str, accepted_at: Timestamp) -> Acceptance {
+        let findings = self.findings.iter().map(ToString::to_string).collect();
+        Acceptance { accepted_at, accepted_by: accepted_by.to_owned(), damages: self.damages, findings }
     }
 }
 

@@ -2,11 +2,12 @@
 //! nobody else is at the database.
 
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, RuntimeErr, Statement};
 use sqlx::{ConnectOptions, Executor as _};
 
 use super::{ChangeContext, Connection, Db, Exec, Lease, Target, Transaction, WriteTx, deadline, pool};
@@ -20,9 +21,24 @@ const LONG: Duration = Duration::from_secs(24 * 3_600);
 /// No limits of the server but for locks: who has one is not waited for long.
 const UNLIMITED: &str =
     "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = 10000";
-/// Connections of other processes of this program.
-const BESIDE: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-     AND application_name = 'gatehouse' AND pid <> pg_backend_pid()";
+/// Whoever replaces what is in a database has this lock until that is over. It is one of a transaction: a pooler keeps it,
+/// and it ends with the process, however that ends.
+const KEEP_AWAY: &str = "SELECT pg_try_advisory_xact_lock(7305425)";
+/// Whether nobody has it.
+const IS_FREE: &str = "SELECT pg_try_advisory_xact_lock_shared(7305425)";
+/// Connections of other processes of this program; the one that has the lock is this process's.
+const BESIDE: &str = "SELECT count(*) FROM pg_stat_activity a WHERE a.datname = current_database() \
+     AND a.application_name = 'gatehouse' AND a.pid <> pg_backend_pid() AND NOT EXISTS (SELECT 1 FROM pg_locks l \
+     WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.objid = 7305425 AND l.mode = 'ExclusiveLock' AND l.granted)";
+
+/// Keeps servers of PostgreSQL from starting, until it is dropped.
+pub struct ReplaceLock(#[expect(dead_code, reason = "the open transaction is the lock")] Connection);
+
+impl fmt::Debug for ReplaceLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReplaceLock(…)")
+    }
+}
 
 impl Db {
     /// How many connections other processes of this program have to the server. Only this process's own connection may be
@@ -37,6 +53,30 @@ impl Db {
         let row = self.reader().query_one_raw(Statement::from_string(self.backend(), BESIDE)).await?;
         let count = row.and_then(|row| row.try_get_by_index::<i64>(0).ok());
         count.and_then(|count| u64::try_from(count).ok()).ok_or(Error::Corrupt("count"))
+    }
+
+    /// Keeps servers from starting, on PostgreSQL; none where another process does so already. SQLite has
+    /// [`crate::ServeLock`].
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn keep_servers_away(&self) -> Result<Option<ReplaceLock>> {
+        let mut connection = self.own_connection().await?;
+        connection.execute_unprepared("BEGIN").await?;
+        let row = connection.query_one(Statement::from_string(self.backend(), KEEP_AWAY)).await?;
+        Ok(is_true(row)?.then_some(ReplaceLock(connection)))
+    }
+
+    /// Whether a server may start: nobody replaces what is in the database. Who asks has a connection already, so that
+    /// whoever begins to replace it from then on sees that.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn may_be_served(&self) -> Result<bool> {
+        if self.is_sqlite() {
+            return Ok(true);
+        }
+        is_true(self.reader().query_one_raw(Statement::from_string(self.backend(), IS_FREE)).await?)
     }
 
     /// Runs one transaction, once.
@@ -85,6 +125,10 @@ impl Db {
             }
         }
     }
+}
+
+fn is_true(row: Option<QueryResult>) -> Result<bool> {
+    row.and_then(|row| row.try_get_by_index(0).ok()).ok_or(Error::Corrupt("lock"))
 }
 
 /// Work that takes as long as it takes.

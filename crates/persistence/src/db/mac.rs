@@ -21,6 +21,7 @@ pub(crate) enum Use {
     Chain,
     RootState,
     RootLink,
+    Acceptance,
 }
 
 /// A part of the master key.

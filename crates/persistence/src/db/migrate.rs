@@ -68,12 +68,14 @@ impl Db {
             return Ok(status);
         }
         let own = Box::pin(migrating(&self.0.target)).await?;
-        if self.is_sqlite() {
+        if let Target::Sqlite(path) = &self.0.target {
+            let lock = alone(async || sqlite::migrating(path)).await?;
             Migrator::up(&own, None).await?;
+            drop(lock);
         } else {
             // A transaction-scoped lock on a connection beside: released even if this process dies.
             let lock = own.begin().await?;
-            migrates_alone(&lock).await?;
+            alone(async || is_locked(&lock).await).await?;
             self.while_it_answers(async { Migrator::up(&own, None).await.map_err(Error::from) }).await?;
             lock.commit().await?;
         }
@@ -92,15 +94,20 @@ impl Db {
     }
 }
 
-/// Waits until no other process migrates.
-async fn migrates_alone(lock: &impl ConnectionTrait) -> Result<()> {
+/// Takes the lock of PostgreSQL, if no other process has it.
+async fn is_locked(lock: &impl ConnectionTrait) -> Result<Option<()>> {
+    let ask = Statement::from_string(DbBackend::Postgres, "SELECT pg_try_advisory_xact_lock(7305424)");
+    let silent = |_| Error::Unavailable(None);
+    let row = deadline::wait(lock.query_one_raw(ask)).await.map_err(silent)??.ok_or(Error::Corrupt("lock"))?;
+    Ok(row.try_get_by_index::<bool>(0).map_err(|_| Error::Corrupt("lock"))?.then_some(()))
+}
+
+/// Waits until no other process migrates; returns what keeps others from it.
+async fn alone<T>(take: impl AsyncFn() -> Result<Option<T>>) -> Result<T> {
     let began = Instant::now();
     loop {
-        let ask = Statement::from_string(DbBackend::Postgres, "SELECT pg_try_advisory_xact_lock(7305424)");
-        let silent = |_| Error::Unavailable(None);
-        let row = deadline::wait(lock.query_one_raw(ask)).await.map_err(silent)??.ok_or(Error::Corrupt("lock"))?;
-        if row.try_get_by_index(0).map_err(|_| Error::Corrupt("lock"))? {
-            return Ok(());
+        if let Some(lock) = take().await? {
+            return Ok(lock);
         }
         match began.elapsed() {
             waited if waited > MIGRATED_BY_ANOTHER => return Err(Error::Unavailable(None)),

@@ -16,6 +16,7 @@ pub struct Model {
     pub cut_mac: Vec<u8>,
     pub least_kept: i64,
     pub before_mac: Vec<u8>,
+    pub accepted_mac: Vec<u8>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -5,6 +5,7 @@ pub(crate) mod application_origin;
 pub(crate) mod application_resource;
 pub(crate) mod assertion_id;
 pub(crate) mod assignment;
+pub(crate) mod audit_acceptance;
 pub(crate) mod audit_chain;
 pub(crate) mod audit_event;
 pub(crate) mod audit_past_root;

@@ -44,6 +44,8 @@ pub(crate) struct Root {
     pub cut: (i64, Code),
     /// The shortest time for which an event was kept that retention has removed, in microseconds.
     pub least_kept: i64,
+    /// The code of what was accepted last, if anything was.
+    pub accepted: Option<Code>,
     before: Code,
     /// Its code.
     pub mac: Code,
@@ -74,6 +76,10 @@ impl FromQueryResult for Root {
             sum,
             cut: (number(row, "cut_version"), code(row, "cut_mac")),
             least_kept: number(row, "least_kept"),
+            accepted: match row.try_get::<Vec<u8>>("", "accepted_mac") {
+                Ok(bytes) if bytes.is_empty() => None,
+                _ => Some(code(row, "accepted_mac")),
+            },
             before: code(row, "before_mac"),
             mac: code(row, "mac"),
             signer: RootPart::Current,
@@ -94,6 +100,7 @@ impl Root {
             least_kept: Set(self.least_kept),
             before_mac: Set(self.before.to_vec()),
             mac: Set(self.mac.to_vec()),
+            accepted_mac: Set(self.accepted.map(Vec::from).unwrap_or_default()),
         }
     }
 
@@ -103,7 +110,11 @@ impl Root {
 
     fn state(&self, mac: &Mac) -> Code {
         let message = Message::new(Use::RootState).number(self.cut.0).fixed(&self.cut.1).number(self.least_kept);
-        mac.of(&message.number(self.adopts_until).bytes(&self.sum_bytes()))
+        let message = message.number(self.adopts_until).bytes(&self.sum_bytes());
+        mac.of(&match &self.accepted {
+            Some(accepted) => message.fixed(accepted),
+            None => message,
+        })
     }
 
     fn message(&self, mac: &Mac) -> Message {
@@ -140,6 +151,16 @@ impl Root {
     pub(crate) fn beginning(self) -> Self {
         let mac = if self.is_blank() { [0; 32] } else { self.mac };
         Self { adopts_until: 0, cut: (self.version, mac), least_kept: i64::MAX, mac, ..self }
+    }
+
+    /// The same, for the next one to be signed by a part of the master key.
+    pub(crate) const fn signed_by(self, signer: RootPart) -> Self {
+        Self { signer, ..self }
+    }
+
+    /// The beginning of another history behind a version, as this one's is not what it was.
+    pub(crate) const fn behind(self, version: i64) -> Self {
+        Self { version, made_at: 0, adopts_until: 0, cut: (version, self.mac), least_kept: i64::MAX, ..self }
     }
 
     /// How it is noted elsewhere.

@@ -57,7 +57,11 @@ impl Check<'_> {
     }
 
     /// The next events of a tenant, and whether each waits for a seal.
-    async fn events_behind(&self, tenant: Uuid, last: Option<(i64, Uuid)>) -> Result<Vec<(i64, Uuid, bool)>> {
+    pub(crate) async fn events_behind(
+        &self,
+        tenant: Uuid,
+        last: Option<(i64, Uuid)>,
+    ) -> Result<Vec<(i64, Uuid, bool)>> {
         use audit_event::Column;
         let waiting = audit_event::Entity::belongs_to(audit_unsealed::Entity)
             .from(Column::Id)

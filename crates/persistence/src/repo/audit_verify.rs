@@ -58,31 +58,12 @@ impl Db {
         least: Option<TrailRoot>,
         now: Timestamp,
     ) -> Result<Verification> {
-        let check = Check { system: self.system(why), mac: self.mac()? };
-        let mut report = Verification::default();
-        for trigger in changed_triggers(check.system.exec).await? {
-            report.found(Finding { trigger: Some(trigger), ..Finding::new(Damage::TriggerChanged) });
-        }
-        check.root(least, &mut report).await?;
-        let mut next = match only {
-            Some(only) => Some(only.uuid()),
-            None => check.tenant_behind(None).await?,
-        };
-        while let Some(id) = next {
-            if let Some(chain) = check.chain_of(id).await? {
-                report.chains += 1;
-                check.chain(chain, &mut report).await?;
-            }
-            check.surplus(id, &mut report).await?;
-            next = if only.is_some() { None } else { check.tenant_behind(Some(id)).await? };
-        }
-        check.queue(only, now, &mut report).await?;
-        Ok(report)
+        Check { system: &self.system(why), mac: self.mac()? }.verify(only, least, now).await
     }
 }
 
 pub(crate) struct Check<'c> {
-    pub system: System<'c>,
+    pub system: &'c System<'c>,
     pub mac: &'c Mac,
 }
 
@@ -121,6 +102,35 @@ impl System<'_> {
 }
 
 impl Check<'_> {
+    /// Checks the trail of one tenant, or everything.
+    pub(crate) async fn verify(
+        &self,
+        only: Option<TenantId>,
+        least: Option<TrailRoot>,
+        now: Timestamp,
+    ) -> Result<Verification> {
+        let mut report = Verification::default();
+        for trigger in changed_triggers(self.system.exec).await? {
+            report.found(Finding { trigger: Some(trigger), ..Finding::new(Damage::TriggerChanged) });
+        }
+        self.root(least, &mut report).await?;
+        self.acceptances(&mut report).await?;
+        let mut next = match only {
+            Some(only) => Some(only.uuid()),
+            None => self.tenant_behind(None).await?,
+        };
+        while let Some(id) = next {
+            if let Some(chain) = self.chain_of(id).await? {
+                report.chains += 1;
+                self.chain(chain, &mut report).await?;
+            }
+            self.surplus(id, &mut report).await?;
+            next = if only.is_some() { None } else { self.tenant_behind(Some(id)).await? };
+        }
+        self.queue(only, now, &mut report).await?;
+        Ok(report)
+    }
+
     async fn chain_of(&self, tenant: Uuid) -> Result<Option<Chain>> {
         let chain = self.system.table::<audit_chain::Entity>().select();
         let chain = chain.filter(audit_chain::Column::TenantId.eq(tenant));

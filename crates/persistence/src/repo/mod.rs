@@ -5,6 +5,7 @@ mod application_origin;
 mod assertion_id;
 pub(crate) mod assignment;
 pub(crate) mod audit;
+pub(crate) mod audit_accept;
 pub(crate) mod audit_begin;
 pub(crate) mod audit_chain;
 pub(crate) mod audit_list;

@@ -19,6 +19,7 @@ mod session_ends;
 mod sessions;
 mod text;
 mod trail;
+mod trail_accept;
 mod trail_edits;
 mod trail_upgrade;
 mod transactions;

@@ -17,6 +17,11 @@ async fn replicas_that_start_together_migrate_postgres_once() {
     two_processes_migrate_at_once(Engine::Postgres).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_start_together_migrate_sqlite_once() {
+    two_processes_migrate_at_once(Engine::Sqlite).await;
+}
+
 db_tests! {
     async fn migrating_again_changes_nothing(db) {
         let before = db.migration_status().await.unwrap();

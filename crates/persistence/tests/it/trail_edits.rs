@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use gatehouse_domain::{
-    audit::{Damage, Finding, Refused, TrailRoot},
+    audit::{Damage, Finding, Refused, TrailRoot, Verification},
     tenant::Tenant,
     time::DAY,
 };
@@ -16,22 +16,22 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
 use crate::fixture::*;
 
-const TABLES: [&str; 6] =
-    ["audit_events", "audit_unsealed", "audit_seals", "audit_chains", "audit_root", "audit_roots"];
+const TABLES: [&str; 7] =
+    ["audit_events", "audit_unsealed", "audit_seals", "audit_chains", "audit_root", "audit_roots", "audit_acceptances"];
 
 /// How far apart things happen; two of it are longer than the least time for which events are kept.
-const PERIOD: Duration = DAY.saturating_mul(50);
+pub const PERIOD: Duration = DAY.saturating_mul(50);
 
 /// A trail of two tenants over some periods, and somebody at its database.
-struct Trail {
+pub struct Trail {
     fresh: Fresh,
-    db: Db,
+    pub db: Db,
     a: Tenant,
     b: Tenant,
 }
 
 impl Trail {
-    async fn new(engine: Engine) -> Option<Self> {
+    pub async fn new(engine: Engine) -> Option<Self> {
         let fresh = Fresh::new(engine)?;
         let db = fresh.connect().await;
         db.migrate().await.unwrap();
@@ -51,7 +51,7 @@ impl Trail {
         Some(trail)
     }
 
-    async fn happen(&self, period: u32) {
+    pub async fn happen(&self, period: u32) {
         for tenant in [&self.a, &self.b] {
             let refused = Refused::login(tenant.reference(), None, "invalid_credentials");
             let work =
@@ -61,12 +61,12 @@ impl Trail {
         }
     }
 
-    async fn seal(&self, period: u32) -> Result<usize, Error> {
+    pub async fn seal(&self, period: u32) -> Result<usize, Error> {
         write(&self.db, NOW.plus(PERIOD * period), async |tx| tx.system(SYSTEM).seal_events().await).await
     }
 
     /// Keeps two periods.
-    async fn purge(&self, period: u32) -> Result<(), Error> {
+    pub async fn purge(&self, period: u32) -> Result<(), Error> {
         for tenant in [&self.a, &self.b].map(Tenant::reference) {
             let before = NOW.plus(PERIOD * period).minus(PERIOD * 2);
             let work = async move |tx: &gatehouse_persistence::WriteTx<'_>| {
@@ -77,36 +77,40 @@ impl Trail {
         Ok(())
     }
 
-    async fn findings(&self, least: Option<TrailRoot>) -> Vec<Finding> {
+    pub async fn findings(&self, least: Option<TrailRoot>) -> Vec<Finding> {
         self.db.verify_audit(SYSTEM, None, least, NOW.plus(PERIOD * 4)).await.unwrap().findings
     }
 
-    async fn damages(&self, least: Option<TrailRoot>) -> Vec<Damage> {
+    pub async fn verify(&self) -> Verification {
+        self.db.verify_audit(SYSTEM, None, None, NOW.plus(PERIOD * 4)).await.unwrap()
+    }
+
+    pub async fn damages(&self, least: Option<TrailRoot>) -> Vec<Damage> {
         self.findings(least).await.iter().map(|it| it.damage).collect()
     }
 
-    async fn sqlite(&self) -> Option<SqliteConnection> {
+    pub async fn sqlite(&self) -> Option<SqliteConnection> {
         let Target::Sqlite(path) = &self.fresh.target else { return None };
         Some(SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap())
     }
 
-    async fn postgres(&self) -> PgConnection {
+    pub async fn postgres(&self) -> PgConnection {
         let Target::Postgres(url) = &self.fresh.target else { unreachable!("SQLite is asked first") };
         PgConnection::connect(url.expose()).await.unwrap()
     }
 
-    async fn try_execute(&self, sql: &str) -> bool {
+    pub async fn try_execute(&self, sql: &str) -> bool {
         match self.sqlite().await {
             Some(mut connection) => connection.execute(AssertSqlSafe(sql)).await.is_ok(),
             None => self.postgres().await.execute(AssertSqlSafe(sql)).await.is_ok(),
         }
     }
 
-    async fn execute(&self, sql: &str) {
+    pub async fn execute(&self, sql: &str) {
         assert!(self.try_execute(sql).await, "{sql}");
     }
 
-    async fn texts(&self, sql: &str) -> Vec<String> {
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
         match self.sqlite().await {
             Some(mut connection) => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap(),
             None => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut self.postgres().await).await.unwrap(),
@@ -114,7 +118,7 @@ impl Trail {
     }
 
     /// The triggers of the trail, so that tampering can take them away and give them back: statements to do either.
-    async fn triggers(&self) -> [String; 2] {
+    pub async fn triggers(&self) -> [String; 2] {
         if self.db.is_sqlite() {
             let names =
                 self.texts("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_events'").await;
@@ -127,28 +131,37 @@ impl Trail {
     }
 
     /// Writes past the triggers, and leaves no trace of that; false where the database itself refuses.
-    async fn tamper(&self, sql: &str) -> bool {
+    pub async fn tamper(&self, sql: &str) -> bool {
         let [disarm, arm] = self.triggers().await;
         self.try_execute(&format!("BEGIN; {disarm} {sql}; {arm} COMMIT;")).await
     }
 
     /// Keeps what is there now, to be put back.
-    async fn keep(&self) {
+    pub async fn keep(&self) {
+        self.keep_as("kept").await;
+    }
+
+    pub async fn put_back(&self) {
+        self.put_back_from("kept").await;
+    }
+
+    /// Keeps it under another name than the first state.
+    pub async fn keep_as(&self, name: &str) {
         for table in TABLES {
             self.execute(&format!(
-                "DROP TABLE IF EXISTS kept_{table}; CREATE TABLE kept_{table} AS SELECT * FROM {table}"
+                "DROP TABLE IF EXISTS {name}_{table}; CREATE TABLE {name}_{table} AS SELECT * FROM {table}"
             ))
             .await;
         }
     }
 
-    async fn put_back(&self) {
-        let back = |table| format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept_{table};");
+    pub async fn put_back_from(&self, name: &str) {
+        let back = |table| format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM {name}_{table};");
         assert!(self.tamper(&TABLES.map(back).concat()).await);
     }
 
     /// The columns of a table, and whether they are bytes, from the database's own catalogue.
-    async fn columns(&self, table: &str) -> Vec<String> {
+    pub async fn columns(&self, table: &str) -> Vec<String> {
         if self.db.is_sqlite() {
             return self.texts(&format!("SELECT name || ' ' || lower(type) FROM pragma_table_info('{table}')")).await;
         }
@@ -157,7 +170,7 @@ impl Trail {
     }
 
     /// Whether a statement has changed anything.
-    async fn is_changed(&self) -> bool {
+    pub async fn is_changed(&self) -> bool {
         for table in TABLES {
             let count = format!(
                 "SELECT CAST(COUNT(*) AS text) FROM (SELECT * FROM {table} EXCEPT SELECT * FROM kept_{table}) changed UNION ALL \
@@ -171,7 +184,7 @@ impl Trail {
     }
 
     /// Looks at once, and again after everything that a server does; what was never found.
-    async fn unseen(&self, with_traffic: bool) -> Option<&'static str> {
+    pub async fn unseen(&self, with_traffic: bool) -> Option<&'static str> {
         if with_traffic {
             self.happen(4).await;
         }
@@ -208,6 +221,7 @@ fn values(column: &str, kind: &str, table: &str, is_sqlite: bool) -> Vec<String>
 
 async fn every_edit_of_a_column_shows(trail: Trail) {
     let (mut edits, mut unseen) = (0, Vec::new());
+    trail.accept_something().await;
     for table in TABLES {
         for column in trail.columns(table).await {
             let (column, kind) = column.split_once(' ').unwrap();
@@ -231,6 +245,7 @@ async fn every_edit_of_a_column_shows(trail: Trail) {
 }
 
 async fn every_row_that_is_gone_put_back_or_added_shows(trail: Trail) {
+    trail.accept_something().await;
     let mut unseen = Vec::new();
     for table in TABLES {
         let place = if trail.db.is_sqlite() { "rowid" } else { "ctid" };
@@ -262,22 +277,15 @@ async fn every_row_that_is_gone_put_back_or_added_shows(trail: Trail) {
             }
             _ => sql,
         };
-        for kept in TABLES {
-            trail
-                .execute(&format!(
-                    "DROP TABLE IF EXISTS later_{kept}; CREATE TABLE later_{kept} AS SELECT * FROM {kept}"
-                ))
-                .await;
-        }
-        // Roots only come; what was there before still is.
+        trail.keep_as("later").await;
+        // These only come; what was there before still is.
         if trail.tamper(&sql).await
-            && table != "audit_roots"
+            && !["audit_roots", "audit_acceptances"].contains(&table)
             && let Some(when) = trail.unseen(false).await
         {
             unseen.push(format!("{table} copied back: {when}"));
         }
-        let back = |table| format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM later_{table};");
-        assert!(trail.tamper(&TABLES.map(back).concat()).await);
+        trail.put_back_from("later").await;
     }
     assert_eq!(unseen, [""; 0]);
 }
@@ -345,6 +353,7 @@ async fn event_that_waits_for_more_than_a_minute_shows(trail: Trail) {
 }
 
 /// Runs each on both databases.
+#[macro_export]
 macro_rules! on_both {
     ($($name:ident)*) => {$(
         mod $name {

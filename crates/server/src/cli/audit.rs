@@ -2,13 +2,17 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use gatehouse_domain::{
-    audit::{Finding, TrailRoot, Verification},
+    audit::{Acceptance, Finding, TrailRoot, Verification},
     authz::SystemReason,
     issue::Parse,
+    text::Name,
 };
 use serde_json::json;
 
-use crate::cli::{Exit, block_on, config, open, say, tenant, with_few_settings};
+use crate::{
+    app,
+    cli::{Exit, ask, block_on, config, explain, open, say, tenant, with_few_settings},
+};
 
 pub(super) fn verify() -> Command {
     let verify = Command::new("verify")
@@ -31,8 +35,60 @@ pub(super) fn verify() -> Command {
     with_few_settings(verify)
 }
 
+pub(super) fn accept_damage() -> Command {
+    let accept = Command::new("accept-damage")
+        .about("Go on with a trail that is damaged, after looking at what `audit verify` finds")
+        .long_about(
+            "Verifies the audit trail, shows what is wrong, and has the trail go on from what is there. From then on nothing \
+             stops sealing and retention any more, and every `audit verify` says what was accepted, when and by whom; what \
+             is changed later is found as before. Acceptance is an event of the platform, and a new root: note it.\n\nEvents \
+             stay as they are, and nothing that is gone comes back. Keep a backup first: it is the evidence. Changes of a \
+             running server wait meanwhile. A trigger that is gone or changed cannot be accepted: a backup that is restored \
+             has them all.",
+        )
+        .arg(
+            Arg::new("by")
+                .long("by")
+                .value_name("NAME")
+                .required(true)
+                .value_parser(|text: &str| Name::parse(text).map_err(|fault| fault.msg.into_owned()))
+                .help("Who has looked at the damage"),
+        )
+        .arg(ask::yes());
+    with_few_settings(accept)
+}
+
+fn accept(matches: &ArgMatches) -> Result<(), Exit> {
+    let config = config(matches)?;
+    let Some(by) = matches.get_one::<Name>("by") else { return Ok(()) };
+    block_on(async {
+        let app = open(&config).await?;
+        // What only waits is sealed, where that can be.
+        drop(app.trail().seal().await);
+        let seen = app.trail().verify(None, None, SystemReason::Cli).await?;
+        say(&as_text(&seen));
+        if seen.lasting().next().is_none() {
+            say("There is nothing to accept.\n");
+            app.db().close().await;
+            return Ok(());
+        }
+        ask::confirm(matches, "audit accept-damage: the trail goes on from what is there.")?;
+        app.trail().accept_damage(&seen, by).await.map_err(|error| match error {
+            app::Error::Stale => Exit::Damaged("something else is wrong by now: look at it again".into()),
+            app::Error::Internal(_) => Exit::Damaged(explain(&error)),
+            other => other.into(),
+        })?;
+        say(&as_text(&app.trail().verify(None, None, SystemReason::Cli).await?));
+        app.db().close().await;
+        Ok(())
+    })
+}
+
 pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
-    let Some((_, matches)) = matches.subcommand() else { return Ok(()) };
+    let Some((verb, matches)) = matches.subcommand() else { return Ok(()) };
+    if verb == "accept-damage" {
+        return accept(matches);
+    }
     let config = config(matches)?;
     let least = matches.get_one::<TrailRoot>("at_least").copied();
     block_on(async {
@@ -61,6 +117,10 @@ fn as_json(report: &Verification) -> serde_json::Value {
         let event = it.event_id.map(|id| id.to_string());
         json!({"damage": it.damage.as_str(), "tenant_id": tenant, "seal": it.seal, "event_id": event, "version": it.version, "trigger": it.trigger})
     };
+    let accepted = |it: &Acceptance| {
+        let at = it.accepted_at.to_string();
+        json!({"accepted_at": at, "accepted_by": it.accepted_by, "damages": it.damages, "findings": it.findings})
+    };
     json!({
         "intact": report.damages == 0,
         "root": report.root.map(|root| root.to_string()),
@@ -73,7 +133,17 @@ fn as_json(report: &Verification) -> serde_json::Value {
         "oldest": report.oldest.map(|at| at.to_string()),
         "damages": report.damages,
         "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
+        "accepted": report.accepted.iter().map(accepted).collect::<Vec<_>>(),
     })
+}
+
+/// Findings, and how many more there are.
+fn lines<T: std::fmt::Display>(findings: &[T], count: u64) -> String {
+    let named: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+    match count.saturating_sub(findings.len() as u64) {
+        0 => named,
+        more => format!("{named}and {more} more\n"),
+    }
 }
 
 fn as_text(report: &Verification) -> String {
@@ -86,23 +156,18 @@ fn as_text(report: &Verification) -> String {
         text += &format!("Personal data has been erased from {redacted}.\n");
     }
     if *adopted > 0 {
-        text += &format!("{adopted} are from before events were authenticated as they were written.\n");
+        text +=
+            &format!("{adopted} are sealed as they were found: from before events were authenticated, or accepted.\n");
     }
-    for it in &report.findings {
-        text += it.damage.as_str();
-        let parts = [
-            it.tenant_id.map(|id| format!("  tenant {id}")),
-            it.seal.map(|seal| format!("  seal {seal}")),
-            it.event_id.map(|id| format!("  event {id}")),
-            it.version.map(|version| format!("  root {version}")),
-            it.trigger.as_ref().map(|trigger| format!("  {trigger}")),
-        ];
-        parts.into_iter().flatten().for_each(|part| text += &part);
-        text += "\n";
+    for Acceptance { accepted_at, accepted_by, damages, findings } in &report.accepted {
+        text += &format!("Accepted at {accepted_at} by {accepted_by}, {damages} findings:\n");
+        text += &lines(findings, *damages);
     }
-    if *damages > report.findings.len() as u64 {
-        text += &format!("and {} more\n", damages - report.findings.len() as u64);
-    }
-    text += if *damages == 0 { "Intact" } else { "Damaged" };
+    text += &lines(&report.findings, *damages);
+    text += match (*damages, report.accepted.is_empty()) {
+        (0, true) => "Intact",
+        (0, false) => "Intact but for what was accepted",
+        _ => "Damaged",
+    };
     text + &report.root.map_or_else(|| "\n".to_owned(), |root| format!("; root {root}\n"))
 }

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Arg, ArgMatches, Command};
 use gatehouse_domain::platform::Restored;
-use gatehouse_persistence::ServeLock;
+use gatehouse_persistence::{ReplaceLock, ServeLock};
 
 use crate::{
     app::{
@@ -152,13 +152,20 @@ async fn restored(config: &Config) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Makes sure that no server uses the database.
-async fn alone(config: &Config) -> Result<Option<ServeLock>, Exit> {
+/// What keeps servers from starting meanwhile.
+enum Alone {
+    Sqlite(#[expect(dead_code, reason = "held until dropped")] ServeLock),
+    Postgres(#[expect(dead_code, reason = "held until dropped")] ReplaceLock),
+}
+
+/// Makes sure that no server uses the database, and none begins to until what this returns is dropped.
+async fn alone(config: &Config) -> Result<Alone, Exit> {
     app::prepare_folders(config)?;
     if let Database::Sqlite(path) = &config.database {
-        return Ok(Some(ServeLock::take(path)?));
+        return Ok(Alone::Sqlite(ServeLock::take(path)?));
     }
     let db = connect(config).await?;
+    let lock = db.keep_servers_away().await?.ok_or_else(start::is_being_replaced)?;
     let began = Instant::now();
     while db.connections_beside().await? > 0 {
         if began.elapsed() > GONE_WITHIN {
@@ -167,7 +174,7 @@ async fn alone(config: &Config) -> Result<Option<ServeLock>, Exit> {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     db.close().await;
-    Ok(None)
+    Ok(Alone::Postgres(lock))
 }
 
 fn report(restored: &Restored) -> String {

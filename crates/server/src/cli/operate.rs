@@ -42,7 +42,7 @@ fn with_verbs(command: Command) -> Command {
         .collect();
     // Those that are not operations.
     let more = match command.get_name() {
-        "audit" => vec![audit::verify()],
+        "audit" => vec![audit::verify(), audit::accept_damage()],
         "user" => user::commands(),
         _ => Vec::new(),
     };
@@ -150,7 +150,7 @@ async fn show(answer: Answer, columns: &[&str], call: &Call, names: &mut Names<'
         print::answer(&json, columns);
     }
     if json["meta"]["effects"].is_object() {
-        eprintln!("Ends: {}", print::effects(&json).as_deref().unwrap_or("nothing"));
+        eprintln!("Ends: {}", print::effects(&json).as_deref().unwrap_or("no session"));
     }
     if call.is_dry_run() {
         eprintln!("Dry run: nothing was changed.");

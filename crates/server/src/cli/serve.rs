@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     app::{App, platform::periodic, process_start},
-    cli::{Exit, block_on, explain, open_or_make, say, start},
+    cli::{Exit, block_on, connect, explain, open_or_make, say, start},
     config::{Config, Database, LogFormat},
     http::{
         self, Site,
@@ -50,7 +50,13 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
                 crate::app::prepare_folders(&config)?;
                 Some(ServeLock::take(path)?)
             }
-            Database::Postgres(_) => None,
+            Database::Postgres(_) => {
+                // Before anything is looked at. What is opened then asks once more, as a restore may begin in between.
+                let db = connect(&config).await?;
+                let may_serve = db.may_be_served().await?;
+                db.close().await;
+                may_serve.then_some(None).ok_or_else(start::is_being_replaced)?
+            }
         };
         let app = Arc::new(open_or_make(&config).await?);
         start::check(&app).await?;

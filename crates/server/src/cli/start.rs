@@ -66,9 +66,17 @@ pub(super) async fn wait_for<T>(patience: Duration, connect: impl AsyncFn() -> R
     }
 }
 
+/// Why nothing starts while a database is replaced.
+pub(super) fn is_being_replaced() -> Exit {
+    Exit::InUse("another process restores this database: start again when that is over".into())
+}
+
 /// Refuses to serve on a database that lacks something that everything relies on or that was put back, and warns of what is
 /// dangerous.
 pub(super) async fn check(app: &App) -> Result<(), Exit> {
+    if !app.db().may_be_served().await? {
+        return Err(is_being_replaced());
+    }
     app.restores().must_not_be_put_back().await?;
     app.restores().note_newest().await?;
     for Unfit { is_fatal, text } in app.db().check(app.env().now()).await? {

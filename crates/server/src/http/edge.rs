@@ -130,7 +130,7 @@ impl Edge {
         S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
         B: MessageBody + 'static,
     {
-        let id = headers::request_id(request.headers(), self.site.instance);
+        let id = headers::request_id(request.headers(), self.app.env());
         let surface = surface::of(request.path()).towards(request.headers());
         let (method, began) = (request.method().clone(), Instant::now());
         let (client, trace) = (self.client(&request), headers::trace_id(request.headers()));

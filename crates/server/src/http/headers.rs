@@ -1,9 +1,6 @@
 //! Headers that answers have whatever they are answers to.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use actix_web::{
     body::BoxBody,
@@ -14,10 +11,11 @@ use actix_web::{
         HeaderName, HeaderValue, REFERRER_POLICY, VARY,
     },
 };
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use crate::{
     app::attempts::RateLimit,
+    env::Env,
     http::{
         Site,
         ops::{REFERENCE, REFERENCE_POLICY},
@@ -112,18 +110,17 @@ pub(super) fn trace_id(headers: &HeaderMap) -> Option<String> {
     (is_good && trace.bytes().any(|b| b != b'0')).then(|| trace.to_owned())
 }
 
-/// Takes the caller's request id if it is one, or makes one: unique, and nothing more is asked of it.
-pub(super) fn request_id(headers: &HeaderMap, prefix: u64) -> Arc<str> {
-    static SERIAL: AtomicU64 = AtomicU64::new(0);
+/// Takes the caller's request id if it is one, or makes one of random bits (RFC 9562, section 5.4): nobody learns from the
+/// ids of own requests how many others there were.
+pub(super) fn request_id(headers: &HeaderMap, env: &Env) -> Arc<str> {
     let fits = |text: &&str| {
         (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
     };
     match headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(fits) {
         Some(id) => id.into(),
         None => {
-            let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
             let mut buffer = Uuid::encode_buffer();
-            (&*Uuid::from_u64_pair(prefix, serial).simple().encode_lower(&mut buffer)).into()
+            (&*Builder::from_random_bytes(env.random()).into_uuid().simple().encode_lower(&mut buffer)).into()
         }
     }
 }

@@ -84,8 +84,6 @@ pub struct Site {
     pub body_timeout: Duration,
     /// Whether the server is about to stop.
     pub draining: AtomicBool,
-    /// Tells the request ids of this process from those of others.
-    pub instance: u64,
     /// What it writes to find out whether the database takes it.
     pub probe: [u8; 16],
 }
@@ -113,7 +111,6 @@ impl Site {
             logs_addresses: config.log_addresses,
             body_timeout: BODY_TIMEOUT,
             draining: AtomicBool::new(false),
-            instance: u64::from_be_bytes(env.random()),
             probe: env.random(),
         }
     }

@@ -25,6 +25,7 @@ use crate::http::{
         description = "A multi-tenant identity service: registration, sign-in, sessions, and their administration.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
+    external_docs(url = "/docs/manual/", description = "The manual"),
     components(schemas(MetaResponse, PaginationMeta, Problem)),
     servers((url = "/", description = "This instance")),
     tags(

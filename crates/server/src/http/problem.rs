@@ -235,7 +235,13 @@ impl Failure {
                 causes.push(error.to_string());
                 cause = error.source();
             }
-            tracing::error!(request_id, code = kind.code, error = %self, causes = causes.join(": "), "a request failed");
+            let causes = causes.join(": ");
+            if kind == OVERLOADED {
+                // Whoever sends many passwords at once brings it about, and nothing is broken.
+                tracing::warn!(request_id, code = kind.code, error = %self, causes, "a request failed");
+            } else {
+                tracing::error!(request_id, code = kind.code, error = %self, causes, "a request failed");
+            }
         }
         let mut response = surface.render(self, request_id);
         let headers = response.headers_mut();
@@ -314,7 +320,15 @@ impl Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        sync::{Arc, Mutex},
+        time::Duration,
+    };
+
+    use tracing_subscriber::{
+        Layer,
+        layer::{Context, SubscriberExt as _},
+    };
 
     use super::*;
     use crate::http::surface::Api;
@@ -325,6 +339,27 @@ mod tests {
             assert!(code.code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{}", code.code);
             assert!(CODES[..i].iter().all(|other| other.code != code.code), "{}", code.code);
         }
+    }
+
+    /// The levels of the lines that are logged.
+    #[derive(Default, Clone)]
+    struct Levels(Arc<Mutex<Vec<tracing::Level>>>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Levels {
+        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+            self.0.lock().unwrap().push(*event.metadata().level());
+        }
+    }
+
+    #[test]
+    fn full_queue_is_a_warning_and_whatever_is_broken_an_error() {
+        let levels = Levels::default();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(levels.clone()), || {
+            for error in [app::Error::Overloaded, app::Error::Internal("broken".into()), app::Error::NotFound] {
+                Failure::App(error).response(&Api, "id");
+            }
+        });
+        assert_eq!(*levels.0.lock().unwrap(), [tracing::Level::WARN, tracing::Level::ERROR]);
     }
 
     #[test]

@@ -133,7 +133,9 @@ fn applications(runs: &mut Runs<'_>) {
     assert!(listed.lines().all(|line| line.chars().count() <= 100), "{listed}");
     runs.ok(&format!("application show {id}"), "https://till.example/callback");
     runs.ok(&format!("application update {id} --name Counter"), "Counter");
-    runs.ok(&format!("application suspend {id} --yes"), "SUSPENDED");
+    let [shown, beside] = runs.run(0, &format!("application suspend {id} --yes"));
+    assert!(shown.contains("SUSPENDED") && beside.contains("Ends: no session\n"), "{beside}");
+    assert!(beside.contains("nothing of it works"), "{beside}");
     runs.ok(&format!("application activate {id}"), "ACTIVE");
     assert!(runs.ok(&format!("application rotate-secret {id}"), "it is not shown again").contains("ghk_"));
     runs.ok(&format!("application revoke-tokens {id} --yes"), "issued_before");
@@ -187,7 +189,7 @@ async fn sessions(runs: &mut Runs<'_>) {
     runs.ok(&format!("key withdraw {} --yes", key.split(' ').next().unwrap()), "key_");
 }
 
-fn audit(runs: &mut Runs<'_>) {
+async fn audit(runs: &mut Runs<'_>) {
     let events = runs.ok("audit list --action user.created --tenant shop", "shop/ada");
     assert!(events.lines().all(|line| line.chars().count() <= 100), "{events}");
     let event = runs.id("audit list --action user.created --tenant shop", "/data/0/id");
@@ -195,6 +197,14 @@ fn audit(runs: &mut Runs<'_>) {
     runs.ok("audit catalogue", "user.created");
     runs.ok("audit export --format csv", "user.created");
     runs.ok("audit verify", "Intact");
+    runs.ok("audit accept-damage --by Ada --yes", "There is nothing to accept");
+    // Whoever has the database can do that.
+    runs.place.execute("UPDATE audit_seals SET sealed_at = sealed_at + 1").await;
+    runs.run(5, "audit verify");
+    let said = runs.ok("audit accept-damage --by Ada --yes", "seal_changed");
+    assert!(said.contains("Damaged") && said.contains("Intact but for what was accepted"), "{said}");
+    runs.ok("audit verify", "by Ada, ");
+    runs.ok("audit list --action audit_event.damage_accepted", "audit_event.damage_accepted");
 }
 
 /// What needs no installation, or makes one.
@@ -232,7 +242,7 @@ async fn run_every_command(engine: Engine) {
     applications(&mut runs);
     transfer(&mut runs);
     sessions(&mut runs).await;
-    audit(&mut runs);
+    audit(&mut runs).await;
     runs.ok("key rotate-master --shared-file", "new master key");
     runs.ok("backup kept", "bytes");
     runs.ok("user delete shop/ada", "Done");

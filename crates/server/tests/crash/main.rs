@@ -18,4 +18,5 @@ mod restore;
 mod slow;
 mod start;
 mod storm;
+mod upgrade;
 mod wire;

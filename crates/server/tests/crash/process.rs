@@ -11,11 +11,11 @@ use std::{
 };
 
 use gatehouse_persistence::{
-    Target,
+    Db, Target,
     testing::{Cluster, Durability, Engine, Fresh},
 };
 use rustix::process::{Pid, Signal, kill_process};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, sqlite::SqliteConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, sqlite::SqliteConnectOptions};
 
 /// A password that the rules accept.
 pub const PASSWORD: &str = "mountain otter juggles 42 lamps";
@@ -145,6 +145,22 @@ impl Place {
         }
     }
 
+    /// A connection of the program's kind, which migrates nothing.
+    pub async fn connect(&self) -> Db {
+        self.fresh.connect().await
+    }
+
+    /// Runs statements, past the server.
+    pub async fn execute(&self, sql: &str) {
+        let sql = AssertSqlSafe(sql.to_owned());
+        if self.is_sqlite() {
+            let options = SqliteConnectOptions::new().filename(self.file()).busy_timeout(PATIENCE);
+            options.connect().await.unwrap().execute(sql).await.unwrap();
+        } else {
+            self.postgres().await.execute(sql).await.unwrap();
+        }
+    }
+
     /// Nothing in the file is damaged, and nothing refers to what is not there.
     pub async fn assert_sound(&self) {
         if self.is_sqlite() {
@@ -222,6 +238,11 @@ impl Server {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Whether it runs no more.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// The names of its threads.

@@ -113,6 +113,39 @@ async fn restore_beside_a_server_is_refused() {
     }
 }
 
+#[tokio::test]
+async fn no_server_starts_while_postgres_is_restored() {
+    let Some(place) = Place::new(Engine::Postgres) else { return };
+    let server = place.start();
+    let file = backup(&place, "backup");
+    stop(server);
+    // Nobody can empty a table that somebody looks at: the restore waits in its transaction.
+    let mut reader = place.postgres().await;
+    reader.execute("BEGIN; LOCK TABLE audit_unsealed IN SHARE MODE").await.unwrap();
+    let mut restore = Server::spawn(
+        {
+            let mut command = place.command();
+            command.args(["restore", &file]);
+            command
+        },
+        place.port,
+        place.folder.join("restore-log"),
+    );
+    let waits = "SELECT count(*)::text FROM pg_locks WHERE NOT granted AND locktype = 'relation'";
+    let began = std::time::Instant::now();
+    while place.texts(waits).await != ["1"] {
+        assert!(began.elapsed() < PATIENCE, "the restore does not wait");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (code, said) = refused(&place);
+    assert!(code == Some(3) && said.contains("another process restores this database"), "{said}");
+    let (code, said) = run(&place, &["restored"]);
+    assert!(code == Some(3) && said.contains("another process restores this database"), "{said}");
+    reader.execute("ROLLBACK").await.unwrap();
+    assert_eq!(restore.end(PATIENCE).code(), Some(0));
+    place.start().kill();
+}
+
 /// The file of a backup.
 fn backup(place: &Place, name: &str) -> String {
     let file = place.folder.join(name).display().to_string();

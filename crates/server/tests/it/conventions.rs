@@ -29,6 +29,16 @@ api_tests! {
         assert!(docs.text.contains(&format!("id=\"{anchor}\"")), "{page}");
     }
 
+    async fn request_ids_do_not_tell_how_many_requests_there_were(world) {
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..50 {
+            let id = world.get("/me").send().await.header("x-request-id").unwrap().to_owned();
+            // RFC 9562, section 5.4: version 4, and random in each half.
+            assert!(id.len() == 32 && &id[12..13] == "4" && matches!(&id[16..17], "8" | "9" | "a" | "b"), "{id}");
+            assert!(seen.insert(id[..12].to_owned()) && seen.insert(id[17..].to_owned()), "{id}");
+        }
+    }
+
     async fn request_id_of_another_alphabet_is_replaced(world) {
         for bad in ["", "a b", "a\u{e9}", "x;y", "<script>", &"a".repeat(129), "a\tb"] {
             let answer = world.get("/me").header("x-request-id", bad).send().await;

@@ -29,6 +29,14 @@ api_tests! {
         }
     }
 
+    async fn reference_and_manual_lead_to_each_other(world) {
+        let document = world.get("//openapi.json").send().await.expect(200).json();
+        assert_eq!(document["externalDocs"]["url"], "/docs/manual/");
+        for (name, _) in PAGES {
+            assert!(links(&html(&world, name).await).contains(&"/docs/".to_owned()), "{name}");
+        }
+    }
+
     async fn unknown_page_of_the_manual_is_not_found(world) {
         world.get("//docs/manual/nothing").send().await.problem(404, "not_found");
     }

@@ -1,9 +1,10 @@
 //! What keeps the audit trail honest: sealing, checking, and erasing people from it without a gap.
 
 use gatehouse_domain::{
-    audit::{TrailRoot, Verification},
+    audit::{Acceptance, TrailRoot, Verification},
     authz::{By, DeleteUsers, Grant, SystemReason, TenantRef},
     id::{TenantId, UserId},
+    text::Name,
 };
 use gatehouse_persistence::{ChangeContext, SEALED_AT_ONCE, Unsealed, WriteTx};
 
@@ -90,6 +91,17 @@ impl Trail<'_> {
         why: SystemReason,
     ) -> Result<Verification> {
         Ok(self.db.verify_audit(why, tenant, least, self.env.now()).await?)
+    }
+
+    /// Accepts what was seen to be wrong: the trail goes on from what is there. Whoever writes meanwhile waits.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when something else is wrong by now, [`Error::Internal`] when the trail cannot go on with it.
+    pub async fn accept_damage(&self, seen: &Verification, by: &Name) -> Result<Acceptance> {
+        let work = async |tx: &WriteTx<'_>| {
+            Ok::<_, Error>(tx.system(SystemReason::Cli).accept_damage(seen, by.as_str()).await?)
+        };
+        self.db.write_alone(self.env.ctx(), work).await
     }
 
     /// Erases the personal data in events by or about a user, in short transactions, each of which records that: for

@@ -58,11 +58,14 @@ pub(super) fn next_step(resource: &str, verb: &str, name: &str, made: &Value) ->
         ("tenant", "create") => format!("Next: gatehouse user create --tenant {name} --username NAME --email ADDRESS"),
         ("user", "create") => {
             let invited = if made["invitation"]["url"].is_string() {
-                "Whoever has the link above sets the password."
+                "The account has no password yet: whoever has the link above sets it."
             } else if made["invitation"].is_object() {
-                "The owner is mailed a link to set the password."
+                "The account has no password yet: its owner is mailed a link to set it."
             } else {
-                "Nobody was invited; `gatehouse user invite` does so."
+                &format!(
+                    "The account has no password yet. `gatehouse user invite {name}` mails its owner a link to set one; \
+                     with `--delivery link` it prints the link."
+                )
             };
             format!(
                 "{invited}\nNext, for an administrator of the tenant: gatehouse role assign --user {name} --role \
@@ -75,8 +78,28 @@ pub(super) fn next_step(resource: &str, verb: &str, name: &str, made: &Value) ->
         ("application", "create" | "rotate-secret") if made["client_secret"].is_string() => {
             "Keep the secret now: it is not shown again.".to_owned()
         }
+        ("application", "suspend") => "While it is suspended nothing of it works: no sign-in, no token.".to_owned(),
         ("user", "invite-all") => "The server mails the invitations, ten a second.".to_owned(),
         ("user", "reset-password") => "The owner is mailed a link to set another password.".to_owned(),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::next_step;
+
+    #[test]
+    fn who_makes_an_account_is_told_how_its_owner_gets_in() {
+        for (made, says) in [
+            (json!({"invitation": {"url": "https://id.example.com/invitation#x"}}), "whoever has the link above"),
+            (json!({"invitation": {"expires_at": "2030-01-01T00:00:00Z"}}), "its owner is mailed a link"),
+            (json!({"invitation": null}), "`gatehouse user invite shop/ada` mails its owner a link"),
+        ] {
+            let said = next_step("user", "create", "shop/ada", &made).unwrap();
+            assert!(said.starts_with("The account has no password yet") && said.contains(says), "{said}");
+        }
+    }
 }
