@@ -25,6 +25,7 @@ mod actor_id;
 mod authority;
 mod permission;
 mod policy;
+mod reach;
 mod shown;
 
 pub(crate) use actor::{ACCOUNT_READ, ACCOUNT_WRITE};

@@ -5,8 +5,7 @@ use gatehouse_domain::{
         Application, ApplicationType, ClientSecret, ClientSecrets, Owner, RegisteredMetadata, ResourceUri, ScopeLevel,
     },
     authz::TenantRef,
-    change::Changed,
-    id::{ApplicationId, PartnerId, SessionId, TenantId},
+    id::{ApplicationId, PartnerId, TenantId},
     page::{Direction, Page, PageRequest},
     partner::Status,
     search::{Search, Searchable},
@@ -15,8 +14,8 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Set,
-    sea_query::{Expr, LockType, OnConflict},
+    ColumnTrait, Condition, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Set,
+    sea_query::{Expr, LockType},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -230,26 +229,6 @@ impl Scope<'_> {
     }
 }
 
-impl WriteSystem<'_> {
-    /// Stores that an application was used. Of those who do so at the same time one does.
-    ///
-    /// # Errors
-    /// The database refuses the statement, or does not answer in time.
-    pub async fn use_application(&self, before: Option<Timestamp>, used: Changed<Application>) -> Result<()> {
-        let (application, event) = used.into_parts();
-        let was = match before {
-            Some(at) => Column::LastUsedAt.eq(at.micros()),
-            None => Column::LastUsedAt.is_null(),
-        };
-        let at =
-            ActiveModel { last_used_at: Set(application.last_used_at.map(Timestamp::micros)), ..Default::default() };
-        let update = self.update_where::<Entity>().set(at).filter(Column::Id.eq(application.id.uuid())).filter(was);
-        self.tx.update(update.build(self.exec.get_database_backend()), Some(event)).await?;
-        self.tx.changed(crate::Change::Application(application.id));
-        Ok(())
-    }
-}
-
 impl WriteScope<'_> {
     /// One application within, locked until the transaction ends.
     ///
@@ -373,31 +352,5 @@ impl WriteSystem<'_> {
     pub(crate) async fn count_applications(&self, tenant: TenantId) -> Result<u64> {
         let own = self.select::<Entity>().filter(Column::OwnerId.eq(tenant.uuid()));
         count(self.exec, own.filter(Column::DeletedAt.is_null())).await
-    }
-
-    /// Notes that a session was used with an application.
-    ///
-    /// # Errors
-    /// [`Error::Stale`] and others when the application cannot be used in the tenant: the database refuses the row.
-    pub async fn add_session_application(
-        &self,
-        tenant: TenantRef,
-        session: SessionId,
-        application: &Application,
-    ) -> Result<()> {
-        use session_application::Column as Used;
-        let row = session_application::Model {
-            tenant_id: tenant.id.uuid(),
-            partner_id: tenant.partner_id.uuid(),
-            session_id: session.uuid(),
-            application_id: application.id.uuid(),
-            owner_id: owner_id(application.owner),
-            accessed_at: self.tx.now().micros(),
-        };
-        let mut again = OnConflict::columns([Used::SessionId, Used::ApplicationId]);
-        let row = self.table::<session_application::Entity>().insert(row);
-        let row = row.on_conflict(again.update_column(Used::AccessedAt).to_owned());
-        row.exec_without_returning(&self.tx.writing()).await?;
-        Ok(())
     }
 }

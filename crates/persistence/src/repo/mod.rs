@@ -2,6 +2,7 @@
 
 pub(crate) mod application;
 mod application_origin;
+mod application_use;
 mod assertion_id;
 pub(crate) mod assignment;
 pub(crate) mod audit;

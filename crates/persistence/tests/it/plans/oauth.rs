@@ -1,7 +1,7 @@
 //! Codes and families of tokens.
 
 use gatehouse_domain::{
-    application::Application,
+    application::{Application, Owner},
     authz::{ApplicationActor, PermissionSet, Right},
     id::FamilyId,
     oauth::{
@@ -147,6 +147,13 @@ surveys! {
             let withdrawn = Withdrawal { tenant: at, user_id, application_id: application };
             tx.system(SYSTEM).withdraw_consent(withdrawn.withdraw(&by())).await.map(drop)
         })).await;
+        let key = IdempotencyKey {
+            key: [5; 32],
+            fingerprint: [6; 32],
+            tenant: at.id,
+            actor: ActorId::Application(application),
+        };
+        survey.look("receipts of an application", system().earlier_request(&key, NOW)).await;
         survey.look("a token that was taken back", system().is_revoked(uuid::Uuid::from_u128(1))).await;
         survey.look("an application that acts", write(&db, NOW, async move |tx| {
             let system = tx.system(SYSTEM);

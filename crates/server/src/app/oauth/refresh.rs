@@ -3,7 +3,6 @@
 use gatehouse_domain::{
     application::Application,
     audit::Refused,
-    authz::By,
     oauth::{ErrorCode, FamilyEnd, Params, Scopes, TokenFamily},
     refresh::{Presented, ReuseRules, Verdict},
     session::Successor,
@@ -86,7 +85,7 @@ impl TokenEndpoint<'_> {
                     measure::token_reuse();
                     let request_id = meta.ctx.request_id.as_deref();
                     tracing::warn!(request_id, tenant_id = %facts.tenant.id, family_id = %id, "a refresh token of an application was used twice: its family ends");
-                    self.end(id, FamilyEnd::ReuseDetected, &By::system(AUTH), meta).await?;
+                    self.end(id, FamilyEnd::ReuseDetected, None, meta).await?;
                     return Err(NotGiven::invalid_grant("the refresh token was used before"));
                 }
             }

@@ -164,7 +164,7 @@ impl TokenEndpoint<'_> {
             let family = self.db.system(AUTH).token_family(id).await?;
             let theirs = family.filter(|it| it.application_id == caller.id && it.tenant.id == facts.tenant.id);
             if theirs.is_some() {
-                self.end(id, FamilyEnd::Revoked, &caller.by(), meta).await?;
+                self.end(id, FamilyEnd::Revoked, Some(caller.by()), meta).await?;
             }
             return Ok(());
         }

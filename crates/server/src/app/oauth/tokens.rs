@@ -125,18 +125,18 @@ impl TokenEndpoint<'_> {
         let id = code.family_id;
         let request_id = meta.ctx.request_id.as_deref();
         tracing::warn!(request_id, tenant_id = %code.tenant.id, family_id = %id, "an authorization code was used twice: its tokens end");
-        match self.end(id, FamilyEnd::CodeReplayed, &By::system(AUTH), meta).await {
+        match self.end(id, FamilyEnd::CodeReplayed, None, meta).await {
             Ok(()) => NotGiven::invalid_grant("the code has been used"),
             Err(error) => error.into(),
         }
     }
 
-    /// Ends a family. That another end came first makes no difference.
-    pub(super) async fn end(&self, id: FamilyId, how: FamilyEnd, by: &By, meta: &RequestMeta) -> Result<()> {
-        let by = *by;
+    /// Ends a family, for whoever asks, else for Gatehouse itself. That another end came first makes no difference.
+    pub(super) async fn end(&self, id: FamilyId, how: FamilyEnd, by: Option<By>, meta: &RequestMeta) -> Result<()> {
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(AUTH);
             let Some(family) = system.read().token_family(id).await? else { return Ok(()) };
+            let by = by.unwrap_or_else(|| system.by());
             let Some(ended) = family.end(how, &by, tx.now()) else { return Ok(()) };
             match system.end_family(ended).await {
                 Ok(_) | Err(Storage::Stale) => Ok(()),
