@@ -288,7 +288,9 @@ pub fn run() -> ExitCode {
         Some((verb @ ("backup" | "restore" | "restored"), matches)) => backup::run(verb, matches),
         Some(("health", matches)) => config(matches).and_then(|config| health::run(&config)),
         Some(("user", matches)) if user::knows(matches.subcommand_name()) => user::run(matches),
-        Some(("audit", matches)) if matches.subcommand_name() == Some("verify") => audit::run(matches),
+        Some(("audit", matches)) if matches!(matches.subcommand_name(), Some("verify" | "accept-damage")) => {
+            audit::run(matches)
+        }
         Some((resource, matches)) if operate::knows(resource) => operate::run(resource, matches),
         Some(("ops", matches)) => {
             ops::run(matches);
