@@ -201,7 +201,7 @@ api_tests! {
         let earlier = Db::connect(Options { target, connections: 1, on_change: Arc::new(|_| {}) }).await.unwrap();
         earlier.migrate_until(EARLIER).await.unwrap();
         let tables = [
-            "applications", "application_origins", "application_resources", "application_terms", "assertion_ids", "authorization_codes",
+            "applications", "application_origins", "application_resources", "application_terms", "assertion_ids", "audit_acceptances", "authorization_codes",
             "consents", "pushed_requests", "revoked_tokens", "session_applications", "token_families",
         ];
         let columns = ["public_url", "activated_at", "owner_id", "sessions.kind", "cookie_digest", "authenticated_at", "asked_application", "tokens_revoked_at", "asked_permissions", "idempotency_keys.application_id"];

@@ -78,7 +78,7 @@ api_tests! {
             world.get(path).bearer(&ada).send().await.problem(404, "not_found");
         }
         world.get("//api/v2/me").send().await.problem(404, "not_found");
-        world.get("//favicon.ico").send().await.problem(404, "not_found");
+        world.get("//nothing.ico").send().await.problem(404, "not_found");
     }
 
     async fn wrong_method_names_the_right_ones(world) {
