@@ -134,9 +134,10 @@ api_tests! {
             assert!(page.text.contains(shown), "{shown}: {}", page.text);
         }
         assert_eq!(error(&browser.submit(&Form::of(&page), &[("answer", "refuse")]).await), "access_denied");
+        assert_eq!(error(&browser.get(&site.request(&app, &[("prompt", "none")])).await), "consent_required");
         let answer = browser.submit(&Form::of(&page), &[("answer", "allow")]).await;
         site.exchange(&app, &code(&answer)).await.expect(200);
-        assert_eq!(error(&browser.get(&site.request(&app, &[("prompt", "none")])).await), "consent_required");
+        code(&browser.get(&site.request(&app, &[("prompt", "none")])).await);
         let spa = site.spa().await;
         let page = browser.get(&site.request(&spa, &[("prompt", "select_account consent")])).await.expect(200);
         let page = browser.submit(&Form::of(&page), &[("answer", "continue")]).await.expect(200);
