@@ -35,6 +35,7 @@ use crate::http::{
         (name = "auth-email", description = "Showing that an address is one's own."),
         (name = "setup", description = "The first administrator."),
         (name = "me", description = "One's own profile and password."),
+        (name = "me-authorized-apps", description = "The applications that have something of oneself."),
         (name = "me-sessions", description = "One's own sessions."),
         (name = "tenants-sessions", description = "Sessions of a tenant."),
         (name = "tenants-sessions-users", description = "Sessions of a user of a tenant."),
