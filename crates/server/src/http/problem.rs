@@ -1,6 +1,8 @@
 //! Failures, and how callers of the API see them: `application/problem+json` (RFC 9457), or for invalid input the list of
 //! issues. How others see them is in [`crate::http::surface`].
 
+use std::time::Duration;
+
 use actix_web::{
     HttpResponse, ResponseError,
     http::{
@@ -170,6 +172,11 @@ pub struct Problem {
     pub request_id: String,
 }
 
+/// What somebody is told who has to wait, in seconds: rounded up, so that whoever waits that long is let through.
+pub(super) fn wait_seconds(delay: Duration) -> u64 {
+    Ord::max(delay.as_secs() + u64::from(delay.subsec_nanos() > 0), 1)
+}
+
 impl Failure {
     /// The row of the table.
     #[must_use]
@@ -257,14 +264,12 @@ impl Failure {
         response
     }
 
-    /// After how many seconds it may be tried again, where that helps. Rounded up: whoever waits that long is let through.
+    /// After how many seconds it may be tried again, where that helps.
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         let kind = self.kind();
         match self {
-            Self::App(app::Error::RateLimited(delay)) => {
-                Some(Ord::max(delay.as_secs() + u64::from(delay.subsec_nanos() > 0), 1))
-            }
+            Self::App(app::Error::RateLimited(delay)) => Some(wait_seconds(*delay)),
             _ if kind.status == StatusCode::SERVICE_UNAVAILABLE || kind.code == IDEMPOTENCY_IN_PROGRESS.code => Some(1),
             _ => None,
         }

@@ -175,7 +175,13 @@ api_tests! {
             statuses.push(browser.submit(&Form::of(&page), &[("username", "ada"), ("password", "wrong")]).await.status);
         }
         assert_eq!(statuses.last(), Some(&429));
-        world.post("/auth/tenants/acme/login").form(&[("username", "ada"), ("password", PASSWORD)]).send().await.expect(429);
+        world.clock.advance(Duration::from_secs(1));
+        browser.submit(&Form::of(&page), &[("username", "ada"), ("password", "wrong")]).await.expect(422);
+        // Of the two seconds that follow, 1.9 are left.
+        world.clock.advance(Duration::from_millis(100));
+        let at_page = browser.submit(&Form::of(&page), &[("username", "ada"), ("password", PASSWORD)]).await.expect(429);
+        let login = world.post("/auth/tenants/acme/login").form(&[("username", "ada"), ("password", PASSWORD)]).send().await.expect(429);
+        assert_eq!((at_page.header("retry-after"), login.header("retry-after")), (Some("2"), Some("2")));
     }
 
     async fn what_strangers_write_is_shown_and_never_run(world) {

@@ -25,7 +25,7 @@ use crate::{
             respond::see_other,
             visit::Visit,
         },
-        problem::Failure,
+        problem::{Failure, wait_seconds},
         request::ChangeRequest,
     },
 };
@@ -102,7 +102,7 @@ fn typed(form: &Params) -> Result<(LoginName, Password), SignInFault> {
 fn fault(error: app::Error) -> Result<SignInFault, Failure> {
     Ok(match error {
         app::Error::InvalidCredentials => SignInFault::Wrong,
-        app::Error::RateLimited(delay) => SignInFault::Wait(delay.as_secs().max(1)),
+        app::Error::RateLimited(delay) => SignInFault::Wait(wait_seconds(delay)),
         app::Error::EmailNotVerified => SignInFault::EmailNotVerified,
         app::Error::TenantSuspended => SignInFault::Suspended,
         app::Error::LimitReached(_) => SignInFault::LimitReached,

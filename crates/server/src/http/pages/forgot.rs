@@ -16,7 +16,7 @@ use crate::{
         extract::access::PathTenant,
         hosted::{Frame, texts::Texts},
         oauth::{params::Form, visit::Visit},
-        problem::Failure,
+        problem::{Failure, wait_seconds},
         request::ChangeRequest,
     },
 };
@@ -133,10 +133,7 @@ pub(super) async fn send(
             let (frame, sign_in) = (visitor.it.look.frame(), visitor.sign_in.as_str());
             visitor.page(&SentPage { frame, request: visitor.request, sign_in }, StatusCode::OK)
         }
-        Err(app::Error::RateLimited(delay)) => {
-            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
-            shown(&visitor, typed, Some(Fault::Wait(seconds.max(1))), false)
-        }
+        Err(app::Error::RateLimited(delay)) => shown(&visitor, typed, Some(Fault::Wait(wait_seconds(delay))), false),
         Err(app::Error::TenantSuspended) => visitor.it.suspended(),
         Err(error) => Err(error.into()),
     }

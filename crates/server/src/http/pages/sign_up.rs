@@ -21,7 +21,7 @@ use crate::{
         extract::access::PathTenant,
         hosted::{Frame, texts::Texts},
         oauth::{authorize::signed_in, params::Form, visit::Visit},
-        problem::Failure,
+        problem::{Failure, wait_seconds},
         request::ChangeRequest,
     },
 };
@@ -124,7 +124,7 @@ impl Faults {
                 Self { wait: Some(1), ..Self::whole(StatusCode::SERVICE_UNAVAILABLE, t.account.overloaded) }
             }
             app::Error::RateLimited(delay) => {
-                let seconds = (delay.as_secs() + u64::from(delay.subsec_nanos() > 0)).max(1);
+                let seconds = wait_seconds(delay);
                 let text = format!("{} {}", t.too_many_attempts, t.wait(seconds));
                 Self { wait: Some(seconds), ..Self::whole(StatusCode::TOO_MANY_REQUESTS, text) }
             }
