@@ -148,6 +148,25 @@ api_tests! {
         browser.get(&bring(&site, &app, &uri, &[])).await.expect(400);
     }
 
+    async fn another_user_than_is_asked_for_uses_a_pushed_request_up(world) {
+        let site = Site::new(&world).await;
+        let (app, browser) = (site.app(json!({})).await, Browser::new(&world));
+        let claims = json!({"id_token": {"sub": {"value": "usr_01h455vb4pex5vsknk084sn02q"}}}).to_string();
+        let uri = pushed(&site, &app, &[("claims", &claims)]).await;
+        let page = browser.get(&bring(&site, &app, &uri, &[])).await.expect(200);
+        assert_eq!(error(&site.submit(&browser, &page).await), "login_required");
+        browser.get(&bring(&site, &app, &uri, &[])).await.expect(400);
+    }
+
+    async fn request_that_is_refused_when_it_is_brought_is_used_up(world) {
+        let site = Site::new(&world).await;
+        let (app, browser) = (site.app(json!({})).await, Browser::new(&world));
+        let uri = pushed(&site, &app, &[]).await;
+        site.change(&app, json!({"allowed_scopes": ["profile"]})).await;
+        assert_eq!(error(&browser.get(&bring(&site, &app, &uri, &[])).await), "invalid_scope");
+        browser.get(&bring(&site, &app, &uri, &[])).await.expect(400);
+    }
+
     async fn strangers_push_no_more_than_an_address_may(world) {
         let limited = world.replica(|config| config.limits.oauth_starts = gatehouse_domain::bucket::BucketRule::of(3, 3, Duration::from_secs(600))).await;
         let site = Site::new(&limited).await;

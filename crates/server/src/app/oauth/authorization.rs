@@ -241,11 +241,11 @@ impl Authorization<'_> {
         Ok(pairs.map(|pairs| Params::brought_by(pairs, token)))
     }
 
-    /// Uses a pushed request up that is answered without a code; any other is none.
+    /// Uses up the pushed request that was brought, if one was: it is answered without a code.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn answered(&self, params: &Params, meta: &RequestMeta) -> Result<()> {
+    pub async fn use_up_pushed(&self, params: &Params, meta: &RequestMeta) -> Result<()> {
         let Some(hash) = params.pushed().map(token_hash) else { return Ok(()) };
         let work =
             async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(AUTH).spend_pushed_request(hash).await.map(drop)?);

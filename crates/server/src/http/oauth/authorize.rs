@@ -46,7 +46,7 @@ pub async fn authorize(
     let it = Interaction::new(&tenant.0, &app, &visit, &call.meta, &params);
     let asked = match app.authorization().read(&tenant.0, &params, &call.meta).await {
         Ok(asked) => asked,
-        Err(why) => return it.not_asked(why),
+        Err(why) => return it.not_asked(why).await,
     };
     let user = signed_in(&app, &tenant.0, &visit).await?;
     it.go_on(&asked, user.as_ref(), &Answered::default(), None).await
@@ -127,7 +127,7 @@ pub async fn sign_in(
     let it = Interaction::new(facts, &app, &visit, &call.meta, &params);
     let asked = match app.authorization().read(facts, &params, &call.meta).await {
         Ok(asked) => asked,
-        Err(why) => return it.not_asked(why),
+        Err(why) => return it.not_asked(why).await,
     };
     let former = signed_in(&app, facts, &visit).await?;
     if notice.is_some() {
@@ -188,7 +188,7 @@ async fn answered(
     let it = Interaction::new(facts, app, visit, &call.meta, &params);
     let asked = match app.authorization().read(facts, &params, &call.meta).await {
         Ok(asked) => asked,
-        Err(why) => return it.not_asked(why),
+        Err(why) => return it.not_asked(why).await,
     };
     let user = signed_in(app, facts, visit).await?;
     if notice.is_some() {
@@ -203,9 +203,8 @@ async fn answered(
             if let Some(user) = &user {
                 app.authorization().refuse(&asked, &user.session, &call.meta).await?;
             }
-            app.authorization().answered(&params, &call.meta).await?;
             let refused = RequestFault::new(ErrorCode::AccessDenied, "the user refused");
-            return it.refuse(&asked.request.destination, refused);
+            return it.refuse(&asked.request.destination, refused).await;
         }
         (Some("another"), _) => return it.sign_in(&asked, &answered, None, "", None, None),
         // Somebody else is signed in by now than the page was about: what was answered counts for nothing.

@@ -121,8 +121,8 @@ impl<'a> Interaction<'a> {
         let user = match user.filter(is_another) {
             Some(another) if answered.has_signed_in(&another.session) => {
                 let fault =
-                    RequestFault::new(ErrorCode::LoginRequired, "another user signed in than id_token_hint names");
-                return self.refuse(&asked.request.destination, fault);
+                    RequestFault::new(ErrorCode::LoginRequired, "another user signed in than the request names");
+                return self.refuse(&asked.request.destination, fault).await;
             }
             Some(_) => None,
             None => user,
@@ -147,10 +147,7 @@ impl<'a> Interaction<'a> {
                     None => self.lost(),
                 }
             }
-            (Step::Refuse(fault), _) => {
-                authorization.answered(self.params, self.meta).await?;
-                self.refuse(&asked.request.destination, fault)
-            }
+            (Step::Refuse(fault), _) => self.refuse(&asked.request.destination, fault).await,
             (Step::SelectAccount | Step::Consent | Step::Grant, None) => {
                 self.sign_in(asked, shown, None, "", None, notice)
             }
@@ -176,8 +173,9 @@ impl<'a> Interaction<'a> {
         Ok(response)
     }
 
-    /// Sends the browser on with an error.
-    pub(super) fn refuse(&self, to: &Destination, fault: RequestFault) -> Result<HttpResponse, Failure> {
+    /// Sends the browser on with an error. A request that was pushed is used up by that.
+    pub(super) async fn refuse(&self, to: &Destination, fault: RequestFault) -> Result<HttpResponse, Failure> {
+        self.app.authorization().use_up_pushed(self.params, self.meta).await?;
         let error = [("error", fault.error.as_str()), ("error_description", fault.description)];
         self.answer(to, &error)
     }
@@ -302,9 +300,9 @@ impl<'a> Interaction<'a> {
     }
 
     /// What is answered where a request cannot be granted whoever asks.
-    pub(super) fn not_asked(&self, why: NotAsked) -> Result<HttpResponse, Failure> {
+    pub(super) async fn not_asked(&self, why: NotAsked) -> Result<HttpResponse, Failure> {
         match why {
-            NotAsked::Told(to, fault) => self.refuse(&to, fault),
+            NotAsked::Told(to, fault) => self.refuse(&to, fault).await,
             NotAsked::App(error) => Err(error.into()),
             NotAsked::Unanswerable(why) => {
                 let what = match why {
