@@ -22,10 +22,11 @@ use crate::http::{
     info(
         title = "Gatehouse",
         contact(name = "The Gatehouse maintainers"),
-        description = "A multi-tenant identity service: registration, sign-in, sessions, and their administration.",
+        // `externalDocs.url` would have to be a whole URL, and the document is the same at every installation.
+        description = "A multi-tenant identity service: registration, sign-in, sessions, and their administration. \
+                       See also [the manual](/docs/manual/).",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    external_docs(url = "/docs/manual/", description = "The manual"),
     components(schemas(MetaResponse, PaginationMeta, Problem)),
     servers((url = "/", description = "This instance")),
     tags(
