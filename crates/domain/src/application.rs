@@ -94,6 +94,16 @@ impl Owner {
         }
     }
 
+    /// One of its applications, in the words of the audit trail.
+    pub(crate) fn resource(self, application: ApplicationId) -> Resource {
+        let resource = Resource::of(ResourceKind::Application, application.uuid());
+        match self {
+            Self::Platform => resource,
+            Self::Partner(partner) => resource.in_partner(partner),
+            Self::Tenant(tenant) => resource.in_tenant(tenant.partner_id, tenant.id),
+        }
+    }
+
     /// As what its applications act, in the words of the audit trail.
     const fn acting_as(self) -> &'static str {
         match self {
@@ -181,12 +191,7 @@ impl Searchable for Application {
 
 impl Application {
     pub(crate) fn resource(&self) -> Resource {
-        let resource = Resource::of(ResourceKind::Application, self.id.uuid());
-        match self.owner {
-            Owner::Platform => resource,
-            Owner::Partner(partner) => resource.in_partner(partner),
-            Owner::Tenant(tenant) => resource.in_tenant(tenant.partner_id, tenant.id),
-        }
+        self.owner.resource(self.id)
     }
 
     /// What its scopes allow it to do by itself. Whoever makes, changes or deletes it, or makes a secret of it, holds

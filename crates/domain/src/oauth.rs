@@ -25,7 +25,7 @@ pub use request::{
     AuthorizationRequest, Destination, ErrorCode, Prompt, RequestFault, ResponseMode, STATE_MAX, Unanswerable,
 };
 pub use revoked::RevokedToken;
-pub use scopes::Scopes;
+pub use scopes::{OFFLINE_ACCESS, Scopes};
 pub use step::{Answered, Before, Step};
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Sessions: one sign-in of one user on one device.
 
+mod own;
 mod refreshes;
 mod revocation;
 mod tighten;
@@ -11,7 +12,7 @@ use crate::{
     audit::{Action, Fields, Resource, ResourceKind, UNRECORDED},
     authz::{By, TenantRef},
     change::Changed,
-    id::{PartnerId, SessionId, TenantId, UserId},
+    id::{ApplicationId, PartnerId, SessionId, TenantId, UserId},
     refresh::Chain,
     secret::TokenHash,
     settings::Policy,
@@ -20,6 +21,7 @@ use crate::{
     word::words,
 };
 
+pub use own::NewOwnSession;
 pub use refreshes::Refreshes;
 pub use revocation::{Effects, EndedSession, RevokeMany, RevokeTarget, Revoked, expired, purged};
 pub use tighten::{Cap, Caps, Tighten, Within};
@@ -48,6 +50,10 @@ words! {
         Api = "api",
         /// The cookie of a browser.
         Browser = "browser",
+        /// A refresh token of an application that may stay connected without the browser (`offline_access`).
+        Offline = "offline",
+        /// A refresh token of an application on a device that has no browser (RFC 8628).
+        Device = "device",
     }
 
     /// How a session ended.
@@ -150,6 +156,8 @@ pub struct Session {
     pub user_id: UserId,
     /// What opens it.
     pub kind: SessionKind,
+    /// The application whose own it is, if it is one's.
+    pub application_id: Option<ApplicationId>,
     /// The digest of the cookie that opens it, if one does.
     pub cookie: Option<TokenHash>,
     /// Where it began.
@@ -246,6 +254,7 @@ impl Session {
             partner_id: new.partner_id,
             user_id: new.user_id,
             kind,
+            application_id: None,
             cookie: new.cookie,
             client: new.client,
             auth_methods: new.authentication.into_methods(),
@@ -260,11 +269,14 @@ impl Session {
             chain: Chain { generation: 0, current: new.refresh_hash, rotated_at: now, replay: None },
             refreshes: Refreshes::default(),
         };
-        let mut fields = Fields::default();
-        fields.set("device_type", session.client.device.kind).set("auth_methods", &session.auth_methods);
-        let by = By::oneself(session.user_id, Some(session.id));
-        let resource = session.resource();
-        Changed::new(session, Action::SessionCreated, resource, &by).with(fields)
+        session.created(Fields::default())
+    }
+
+    fn created(self, mut fields: Fields) -> Changed<Self> {
+        fields.set("device_type", self.client.device.kind).set("auth_methods", &self.auth_methods);
+        let by = By::oneself(self.user_id, Some(self.id));
+        let resource = self.resource();
+        Changed::new(self, Action::SessionCreated, resource, &by).with(fields)
     }
 
     /// The user has proved once more to be who they are: it goes on, opened by another cookie, so that whoever knows the

@@ -104,6 +104,8 @@ words! {
 pub type AccessTokenMinutes = Bounded<1, 15>;
 /// 1 to 30 days: the greatest lifetime of a remembered session (NIST SP 800-63B-4, 2.1.3).
 pub type Days30 = Bounded<1, 30>;
+/// 1 to 365 days.
+pub type OfflineDays = Bounded<1, 365>;
 /// One minute to 30 days.
 pub type IdleMinutes = Bounded<1, 43_200>;
 /// 1 to 10,000 sessions.
@@ -139,6 +141,8 @@ pub struct Policy {
     pub refresh_token_lifetime: Duration,
     /// Greatest lifetime of a session.
     pub session_lifetime: Duration,
+    /// Greatest lifetime of a session of an application's own.
+    pub offline_lifetime: Duration,
     /// Time without activity that ends a session.
     pub session_idle: Option<Duration>,
     /// Greatest number of active sessions of a user.
@@ -172,6 +176,7 @@ impl From<Values> for Policy {
             access_token_lifetime: minutes(values.access_token_minutes.get()),
             refresh_token_lifetime: days(values.refresh_token_days.get()),
             session_lifetime: days(values.session_max_days.get()),
+            offline_lifetime: days(values.offline_max_days.get()),
             session_idle: values.session_idle_minutes.map(|n| minutes(n.get())),
             max_sessions_per_user: values.max_sessions_per_user.get(),
             session_limit_action: values.session_limit_action,
@@ -199,6 +204,12 @@ impl Policy {
     pub fn lifetime_for(&self, administers: bool) -> Duration {
         if administers { Ord::min(self.session_lifetime, ADMIN_SESSION_LIFETIME) } else { self.session_lifetime }
     }
+
+    /// The greatest lifetime of a session of an application's own, likewise.
+    #[must_use]
+    pub fn offline_lifetime_for(&self, administers: bool) -> Duration {
+        if administers { Ord::min(self.offline_lifetime, ADMIN_SESSION_LIFETIME) } else { self.offline_lifetime }
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +225,7 @@ mod tests {
         assert_eq!(policy.access_token_lifetime, Duration::from_secs(900));
         assert_eq!(policy.refresh_token_lifetime, DAY * 7);
         assert_eq!((policy.session_lifetime, policy.session_idle), (DAY * 30, None));
+        assert_eq!(policy.offline_lifetime, DAY * 90);
         assert_eq!((policy.max_sessions_per_user, policy.session_limit_action), (100, SessionLimitAction::EndOldest));
         assert_eq!(
             (policy.refresh_reuse, policy.refresh_reuse_window),
@@ -228,6 +240,7 @@ mod tests {
         let policy = Settings::default().policy(&DEFAULTS);
         assert_eq!((policy.idle_for(true), policy.lifetime_for(true)), (Some(HOUR), DAY));
         assert_eq!((policy.idle_for(false), policy.lifetime_for(false)), (None, DAY * 30));
+        assert_eq!((policy.offline_lifetime_for(true), policy.offline_lifetime_for(false)), (DAY, DAY * 90));
         let strict = Settings { session_idle_minutes: Some(Bounded(5)), ..Settings::default() }.policy(&DEFAULTS);
         assert_eq!(strict.idle_for(true), Some(Duration::from_secs(300)));
     }

@@ -8,10 +8,10 @@ use crate::{
     authz::{By, TenantRef},
     change::Changed,
     id::{ApplicationId, FamilyId, SessionId},
-    oauth::{Audience, AuthorizationCode, ClaimsRequest, Scopes},
+    oauth::{Audience, ClaimsRequest, Scopes},
     refresh::Chain,
     secret::TokenHash,
-    session::{Refreshes, Session, Successor},
+    session::{EndReason, Refreshes, Session, Successor},
     settings::Policy,
     time::Timestamp,
     word::words,
@@ -38,6 +38,20 @@ words! {
     }
 }
 
+impl FamilyEnd {
+    /// How the session ends that an application had for the family alone.
+    #[must_use]
+    pub const fn of_own_session(self) -> EndReason {
+        match self {
+            Self::ReuseDetected | Self::CodeReplayed => EndReason::ReuseDetected,
+            Self::ConsentWithdrawn => EndReason::User,
+            Self::ApplicationRevoked => EndReason::Admin,
+            Self::Revoked => EndReason::Logout,
+            Self::Limit => EndReason::SessionLimit,
+        }
+    }
+}
+
 /// What a code was exchanged for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenFamily {
@@ -47,6 +61,9 @@ pub struct TokenFamily {
     pub tenant: TenantRef,
     /// The session that it is under: it works for as long as that.
     pub session_id: SessionId,
+    /// The session that somebody signed in to, which ID tokens name: another one where the application has a session of
+    /// its own.
+    pub sid: SessionId,
     /// The application that has its tokens.
     pub application_id: ApplicationId,
     /// Whose that application is.
@@ -74,19 +91,30 @@ pub struct TokenFamily {
 /// What is needed to begin a family.
 #[derive(Debug)]
 pub struct NewFamily<'a> {
-    /// The code that is exchanged.
-    pub code: &'a AuthorizationCode,
-    /// The session that it was issued in.
+    /// The id to be.
+    pub id: FamilyId,
+    /// The session that somebody signed in to.
+    pub sid: SessionId,
+    /// What the user granted.
+    pub scopes: &'a Scopes,
+    /// Single claims besides.
+    pub claims: &'a ClaimsRequest,
+    /// Whom its access tokens are for.
+    pub audience: &'a Audience,
+    /// The session that it is to be under: that of the code, or one of the application's own.
     pub session: &'a Session,
     /// The application.
     pub application: &'a Application,
+    /// When the user had last proved to be who they are.
+    pub auth_time: Timestamp,
     /// The digest of the first refresh token.
     pub refresh_hash: TokenHash,
 }
 
 impl TokenFamily {
     /// How long each of its refresh tokens lives: as its tenant decides, or as its application asks for less.
-    fn lifetime(application: &Application, policy: &Policy) -> Duration {
+    #[must_use]
+    pub fn lifetime(application: &Application, policy: &Policy) -> Duration {
         let asked = application.metadata.refresh_token_lifetime.map(|it| Duration::from_secs(u64::from(it.get())));
         asked.into_iter().chain([policy.refresh_token_lifetime]).min().unwrap_or_default()
     }
@@ -98,17 +126,18 @@ impl TokenFamily {
 
     /// Begins a family.
     pub fn start(new: &NewFamily<'_>, policy: &Policy, now: Timestamp) -> Changed<Self> {
-        let &NewFamily { code, session, application, refresh_hash } = new;
+        let &NewFamily { id, sid, scopes, claims, audience, session, application, refresh_hash, auth_time } = new;
         let family = Self {
-            id: code.family_id,
-            tenant: code.tenant,
+            id,
+            tenant: session.tenant(),
             session_id: session.id,
+            sid,
             application_id: application.id,
             owner: application.owner,
-            scopes: code.scopes.clone(),
-            claims: code.claims.clone(),
-            audience: code.audience.clone(),
-            auth_time: code.auth_time,
+            scopes: scopes.clone(),
+            claims: claims.clone(),
+            audience: audience.clone(),
+            auth_time,
             chain: Chain { generation: 0, current: refresh_hash, rotated_at: now, replay: None },
             refreshes: Refreshes::default(),
             expires_at: Ord::min(now.plus(Self::lifetime(application, policy)), session.max_expires_at),

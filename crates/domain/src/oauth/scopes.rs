@@ -3,13 +3,15 @@
 use std::{collections::BTreeSet, fmt};
 
 use crate::{
-    application::{Application, ScopeName},
+    application::{Application, GrantType, ScopeName},
     authz::{PermissionSet, TenantRef, TokenScope},
     issue::Parse,
 };
 
 /// The scopes that open what a user is, to the application that the user signed in to.
 const OF_USERS: [&str; 6] = ["attributes", "email", "openid", "phone", "profile", "roles"];
+/// The scope that lets an application stay connected when its user has signed out of the browser.
+pub const OFFLINE_ACCESS: &str = "offline_access";
 
 /// A set of scopes, as text in alphabetical order with blanks between.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,7 +35,9 @@ impl Scopes {
     /// others, the scopes that this has are among them, and none of our own API.
     #[must_use]
     pub fn allowed(application: &Application, api: Option<&Application>) -> Self {
+        let uses_refresh = application.metadata.grant_types.contains(&GrantType::RefreshToken);
         let may_have = |name: &&ScopeName| match api {
+            _ if name.as_str() == OFFLINE_ACCESS => uses_refresh,
             _ if OF_USERS.contains(&name.as_str()) => true,
             Some(api) => !name.is_standard() && api.metadata.resource_scopes.iter().any(|scope| scope.name == **name),
             None => name.is_of_api(),

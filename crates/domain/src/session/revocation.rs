@@ -1,9 +1,10 @@
 //! Ending many sessions at once.
 
 use crate::{
+    application::Owner,
     audit::{Action, Event, Fields, Resource, ResourceKind},
     authz::{By, TenantRef},
-    id::{PartnerId, SessionId, UserId},
+    id::{ApplicationId, PartnerId, SessionId, UserId},
 };
 
 use super::{EndReason, Session};
@@ -19,6 +20,10 @@ pub enum RevokeTarget {
     Tenant(TenantRef),
     /// All of one partner's tenants.
     Partner(PartnerId),
+    /// Those that an application has of its own for a user.
+    OwnFor(TenantRef, UserId, ApplicationId),
+    /// Those that an application has of its own.
+    OwnOf(Owner, ApplicationId),
 }
 
 /// Ends many sessions at once: one statement, one event.
@@ -45,13 +50,16 @@ impl RevokeMany {
     #[must_use]
     pub fn event(&self, ended: u64) -> Event {
         let resource = match &self.target {
-            RevokeTarget::User(tenant, user) | RevokeTarget::Named(tenant, user, _) => {
+            RevokeTarget::User(tenant, user)
+            | RevokeTarget::Named(tenant, user, _)
+            | RevokeTarget::OwnFor(tenant, user, _) => {
                 Resource::of(ResourceKind::User, user.uuid()).in_tenant(tenant.partner_id, tenant.id)
             }
             RevokeTarget::Tenant(tenant) => {
                 Resource::of(ResourceKind::Tenant, tenant.id.uuid()).in_tenant(tenant.partner_id, tenant.id)
             }
             RevokeTarget::Partner(partner) => Resource::of(ResourceKind::Partner, partner.uuid()).in_partner(*partner),
+            RevokeTarget::OwnOf(owner, id) => owner.resource(*id),
         };
         bulk(Action::SessionRevokedAll, resource, self.by, Some(self.reason.as_str()), ended)
     }

@@ -23,8 +23,10 @@ pub struct Cap<T> {
 /// What sessions that are there may have at most; `None` leaves them what they have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Caps {
-    /// The time from its beginning to its end.
+    /// The time from the beginning to the end of a session that somebody signed in to.
     pub lifetime: Option<Cap<Duration>>,
+    /// The same of a session of an application's own.
+    pub offline: Option<Cap<Duration>>,
     /// The time from one exchange of its refresh token to the next.
     pub refresh: Option<Cap<Duration>>,
     /// The time without activity.
@@ -49,6 +51,7 @@ impl Caps {
         }
         Self {
             lifetime: stricter(Some(before.session_lifetime), Some(after.session_lifetime)),
+            offline: stricter(Some(before.offline_lifetime), Some(after.offline_lifetime)),
             refresh: stricter(Some(before.refresh_token_lifetime), Some(after.refresh_token_lifetime)),
             idle: stricter(before.session_idle, after.session_idle),
             per_user: stricter(Some(before.max_sessions_per_user), Some(after.max_sessions_per_user)),
@@ -83,6 +86,13 @@ impl Caps {
                 after.session_max_days,
                 Some(values.session_max_days),
                 Some(policy.session_lifetime),
+            ),
+            offline: stricter(
+                "offline_max_days",
+                before.offline_max_days,
+                after.offline_max_days,
+                Some(values.offline_max_days),
+                Some(policy.offline_lifetime),
             ),
             refresh: stricter(
                 "refresh_token_days",

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessTokenMinutes, AuditRetentionDays, Bounded, Days30, Defaults, IdleMinutes, PasswordLength, Policy,
-    RefreshReuse, Registration, SessionCount, SessionLimitAction, SessionRetentionDays, WindowSeconds,
+    AccessTokenMinutes, AuditRetentionDays, Bounded, Days30, Defaults, IdleMinutes, OfflineDays, PasswordLength,
+    Policy, RefreshReuse, Registration, SessionCount, SessionLimitAction, SessionRetentionDays, WindowSeconds,
 };
 use crate::{
     audit::{FieldChange, Fields},
@@ -195,6 +195,8 @@ settings! {
     refresh_token_days: Days30 => Days30, Least, Configuration |it| it.refresh_token_days;
     /// Greatest lifetime of a session.
     session_max_days: Days30 => Days30, Least, Default |_| Bounded(30);
+    /// Greatest lifetime of a session of an application's own, which outlives signing out of the browser.
+    offline_max_days: OfflineDays => OfflineDays, Least, Default |_| Bounded(90);
     /// Time without activity that ends a session.
     session_idle_minutes: IdleMinutes => Option<IdleMinutes>, Least, Default |_| None;
     /// Greatest number of active sessions of a user.
@@ -344,12 +346,9 @@ mod tests {
             effective.refresh_reuse_window_seconds.rule,
         ];
         assert_eq!(least, [Rule::Least; 8]);
-        let greatest = [
-            effective.require_verified_email.rule,
-            effective.password_min_length.rule,
-            effective.audit_retention_days.rule,
-        ];
-        assert_eq!(greatest, [Rule::Greatest; 3]);
+        assert_eq!(effective.offline_max_days.rule, Rule::Least);
+        let greatest = [effective.require_verified_email.rule, effective.password_min_length.rule];
+        assert_eq!((greatest, effective.audit_retention_days.rule), ([Rule::Greatest; 2], Rule::Greatest));
         assert_eq!([effective.session_limit_action.rule, effective.session_retention_days.rule], [Rule::Nearest; 2]);
         assert!(Registration::Closed < Registration::Invite && Registration::Invite < Registration::Open);
         assert!(RefreshReuse::Reject < RefreshReuse::Replay);

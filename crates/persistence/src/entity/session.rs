@@ -35,6 +35,7 @@ pub struct Model {
     pub kind: String,
     pub cookie_digest: Option<Vec<u8>>,
     pub authenticated_at: Option<i64>,
+    pub application_id: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

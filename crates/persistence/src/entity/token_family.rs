@@ -26,6 +26,7 @@ pub struct Model {
     pub ended_at: Option<i64>,
     pub end_reason: Option<String>,
     pub claims: Option<String>,
+    pub sid: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

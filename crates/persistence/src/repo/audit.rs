@@ -21,7 +21,12 @@ use crate::{
 impl WriteTx<'_> {
     /// Writes an event into the trail.
     pub(crate) async fn record(&self, event: Event) -> Result<()> {
-        self.writing().execute_raw(self.recording([event])?).await?;
+        self.record_all([event]).await
+    }
+
+    /// Writes several events into the trail, by one statement.
+    pub(crate) async fn record_all(&self, events: impl IntoIterator<Item = Event>) -> Result<()> {
+        self.writing().execute_raw(self.recording(events)?).await?;
         Ok(())
     }
 

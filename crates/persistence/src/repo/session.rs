@@ -59,6 +59,7 @@ pub(crate) fn domain(row: Model) -> Result<Session> {
         partner_id: PartnerId::from_uuid(row.partner_id),
         user_id: UserId::from_uuid(row.user_id),
         kind: word(&row.kind, "kind of session")?,
+        application_id: row.application_id.map(ApplicationId::from_uuid),
         cookie: row.cookie_digest.map(|bytes| digest(bytes, "cookie digest")).transpose()?,
         client: Client {
             ip: row.ip_address.map(|ip| ip.parse().map_err(|_| Error::Corrupt("address"))).transpose()?,
@@ -118,6 +119,7 @@ impl Row for Session {
             partner_id: Set(self.partner_id.uuid()),
             user_id: Set(self.user_id.uuid()),
             kind: Set(self.kind.to_string()),
+            application_id: Set(self.application_id.map(ApplicationId::uuid)),
             cookie_digest: Set(self.cookie.map(|hash| hash.as_bytes().to_vec())),
             authenticated_at: Set(Some(self.authenticated_at.micros())),
             ip_address: Set(self.client.ip.as_ref().map(IpAddr::to_string)),

@@ -1,13 +1,14 @@
 //! Families of tokens. How one is read with its session is in `tuned/oauth.rs`.
 
 use gatehouse_domain::{
+    application::Application,
     authz::TenantRef,
     change::Changed,
     id::{ApplicationId, FamilyId, PartnerId, SessionId, TenantId},
     oauth::{Audience, ClaimsRequest, FAMILIES_MAX, FamilyEnd, Scopes, TokenFamily},
     refresh::Chain,
     secret::TokenHash,
-    session::Refreshes,
+    session::{Refreshes, Session},
     time::{DAY, Timestamp},
 };
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set};
@@ -19,7 +20,7 @@ use crate::{
         Home, Row, application::owner_id, authorization_code::owner, list::Stored, removed, session::digest,
         sweep::BATCH, term::Terms, word,
     },
-    scope::system::WriteSystem,
+    scope::{insertion, system::WriteSystem},
 };
 
 impl Row for TokenFamily {
@@ -44,6 +45,7 @@ impl Row for TokenFamily {
             tenant_id: Set(self.tenant.id.uuid()),
             partner_id: Set(self.tenant.partner_id.uuid()),
             session_id: Set(self.session_id.uuid()),
+            sid: Set(Some(self.sid.uuid()).filter(|_| self.sid != self.session_id)),
             application_id: Set(self.application_id.uuid()),
             owner_id: Set(owner_id(self.owner)),
             scope: Set(self.scopes.to_string()),
@@ -84,6 +86,7 @@ impl Stored for TokenFamily {
             id: FamilyId::from_uuid(row.id),
             tenant,
             session_id: SessionId::from_uuid(row.session_id),
+            sid: SessionId::from_uuid(row.sid.unwrap_or(row.session_id)),
             application_id: ApplicationId::from_uuid(row.application_id),
             owner: owner(tenant, row.owner_id),
             scopes: Scopes::read(&row.scope),
@@ -130,6 +133,23 @@ impl WriteSystem<'_> {
         let update = update.filter(Column::EndedAt.is_null()).build(self.exec.get_database_backend());
         let event = family.refreshes.is_recorded().then_some(event);
         if self.tx.update(update, event).await? { Ok(family) } else { Err(Error::Stale) }
+    }
+
+    /// Stores a session of an application's own with its family: a statement for each row, and one for their events.
+    ///
+    /// # Errors
+    /// The database refuses a statement, or does not answer in time.
+    pub async fn begin_own(
+        &self,
+        session: Changed<Session>,
+        family: Changed<TokenFamily>,
+        application: &Application,
+    ) -> Result<()> {
+        let (session, began) = session.into_parts();
+        let (family, event) = family.into_parts();
+        self.tx.writing().execute_raw(insertion(self.tx, &session)?).await?;
+        self.tx.insert_many(insertion(self.tx, &family)?, [began, event]).await?;
+        self.add_session_application(family.tenant, session.id, application).await
     }
 
     /// Stores the end of a family.

@@ -302,7 +302,7 @@ fn still_there<E: Owned>(tenant: E::Column, partners: &[PartnerId]) -> Condition
 
 /// The statement that inserts a row; the caller has checked that it may.
 #[expect(clippy::disallowed_methods, reason = "the one place that inserts")]
-fn insertion<T: Row>(tx: &WriteTx<'_>, value: &T) -> Result<Statement> {
+pub(crate) fn insertion<T: Row>(tx: &WriteTx<'_>, value: &T) -> Result<Statement> {
     Ok(T::Entity::insert(value.insertable()?).build(tx.exec().get_database_backend()))
 }
 

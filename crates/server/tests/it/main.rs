@@ -59,6 +59,7 @@ mod oauth_flow;
 mod oauth_logout;
 mod oauth_machines;
 mod oauth_modules;
+mod oauth_offline;
 mod oauth_pages;
 mod oauth_push;
 mod oauth_races;

@@ -82,6 +82,32 @@ api_tests! {
         assert!(least(&world, 200, refresh).await <= 3);
     }
 
+    async fn exchange_with_a_session_of_its_own_takes_six_statements_and_giving_it_back_three(world) {
+        let site = Site::new(&world).await;
+        let app = site.app(json!({"allowed_scopes": ["openid", "offline_access"]})).await;
+        let browser = Browser::new(&world);
+        let asked = site.request(&app, &[("scope", "openid offline_access")]);
+        let page = browser.get(&asked).await.expect(200);
+        let mut codes = vec![code(&site.submit(&browser, &page).await)];
+        for _ in 0..3 {
+            codes.push(code(&browser.get(&asked).await));
+        }
+        let (codes, given) = (RefCell::new(codes), RefCell::new(Vec::new()));
+        let exchange = async || {
+            let code = codes.borrow_mut().pop().unwrap();
+            let answer = site.exchange(&app, &code).await;
+            given.borrow_mut().push(text(&answer.json(), "refresh_token").to_owned());
+            answer
+        };
+        assert!(least(&world, 200, exchange).await <= 6);
+        let give_back = async || {
+            let token = given.borrow_mut().pop().unwrap();
+            let call = world.post("/auth/tenants/acme/oauth/revoke");
+            call.header("authorization", &basic(&app.id, app.secret.as_deref().unwrap())).form(&[("token", &token)]).send().await
+        };
+        assert!(least(&world, 200, give_back).await <= 3);
+    }
+
     async fn requests_of_programs_cost_what_is_promised(world) {
         let site = Site::new(&world).await;
         let service = json!({"application_type": "SERVICE", "redirect_uris": [], "allowed_scopes": ["users:read"]});

@@ -63,6 +63,8 @@ pub struct SessionState {
     pub user: User,
     /// The roles held.
     pub roles: Vec<HeldRole>,
+    /// How often the user had been given a role when these were read.
+    pub roles_given: i64,
 }
 
 /// A sign-in that the database lets pass.
@@ -197,7 +199,7 @@ impl System<'_> {
     ) -> Result<Vec<QueryResult>> {
         // Text: every token check without a warm cache runs it. Plan: `signing_in_and_being_known_are_found_by_an_index`.
         let mut sql = self.unscoped("SELECT ");
-        sql.push(columns).push(&sql::SESSION).push(", ").push(&sql::USER).push(", ").push(HELD_COLUMNS);
+        sql.push(columns).push(&sql::SESSION).push(", ").push(&sql::USER).push(", u.roles_given, ").push(HELD_COLUMNS);
         sql.push(" FROM sessions s JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id ").push(HELD_JOINS);
         sql.push(joins).push(" WHERE ").push(place).push(" = ").bind(value);
         sql.all(self.exec).await
@@ -211,6 +213,7 @@ pub(super) fn session_state(rows: &[QueryResult], now: Timestamp) -> Result<Opti
         session: repo::session::domain(session::Model::from_query_result(first, "s_")?)?,
         user: repo::user::domain(user::Model::from_query_result(first, "u_")?)?,
         roles: roles(rows, now)?,
+        roles_given: first.try_get("", "roles_given")?,
     }))
 }
 

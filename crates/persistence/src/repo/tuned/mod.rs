@@ -12,7 +12,7 @@ mod facts;
 mod idempotency;
 mod job;
 pub(crate) mod login;
-mod oauth;
+pub(crate) mod oauth;
 mod owner;
 pub(crate) mod session;
 pub(crate) mod session_end;

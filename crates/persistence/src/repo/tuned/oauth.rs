@@ -3,21 +3,24 @@
 use gatehouse_domain::{
     id::FamilyId,
     oauth::{AuthorizationCode, TokenFamily},
+    partner::Status,
     secret::TokenHash,
+    session::Session,
     time::Timestamp,
+    user::UserStatus,
 };
-use sea_orm::FromQueryResult;
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 
 use crate::{
     entity::{authorization_code, token_family},
     error::{Error, Result},
     repo::{
         authorization_code::domain,
-        list::Stored,
-        sql::{CODE, FAMILY},
+        list::{Stored, unsigned},
+        sql::{CODE, FAMILY, Sql},
         tuned::login::{SessionState, session_state},
     },
-    scope::system::System,
+    scope::system::{System, WriteSystem},
 };
 
 const CODE_JOIN: &str = " JOIN authorization_codes c ON c.tenant_id = s.tenant_id AND c.session_id = s.id";
@@ -50,5 +53,65 @@ impl System<'_> {
         let Some(first) = rows.first() else { return Ok(None) };
         let family = TokenFamily::read(token_family::Model::from_query_result(first, "f_")?)?;
         Ok(Some((family, session_state(&rows, now)?.ok_or(Error::Corrupt("family"))?)))
+    }
+}
+
+/// A user for whom one more session may begin, and who stays so until the transaction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// How many sessions the user has, including those that have run out and are not swept yet.
+    pub sessions: u64,
+    /// How often the user has been given a role.
+    pub roles_given: i64,
+}
+
+impl WriteSystem<'_> {
+    /// Spends a code if nobody had and its session, user, tenant and partner stand. On PostgreSQL these stay so until the
+    /// transaction ends: a session of the application's own may begin.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn spend_code_within(&self, hash: TokenHash, session: &Session) -> Result<Option<Held>> {
+        // Text: an update from a query that locks. Plan: `codes_and_families_are_found_by_an_index`.
+        let mut sql = self.unscoped("UPDATE authorization_codes SET spent_at = ");
+        sql.bind(self.tx.now().micros());
+        self.push_held(&mut sql, session);
+        sql.push(" WHERE digest = ").bind(hash.as_bytes().to_vec()).push(" AND spent_at IS NULL");
+        self.push_returning_held(&mut sql, session);
+        let Some(row) = sql.one(self.tx.writing()).await? else { return Ok(None) };
+        Ok(Some(Held {
+            sessions: unsigned(row.try_get("", "active_sessions")?),
+            roles_given: row.try_get("", "roles_given")?,
+        }))
+    }
+
+    /// The user of a session that stands, as `held`. The user is locked first, as everywhere; a row that was waited for is
+    /// looked at anew.
+    fn push_held(&self, sql: &mut Sql, session: &Session) {
+        sql.push(
+            " FROM (SELECT u.active_sessions, u.roles_given FROM users u \
+             JOIN sessions s ON s.tenant_id = u.tenant_id AND s.user_id = u.id \
+             JOIN tenants t ON t.id = u.tenant_id JOIN partners p ON p.id = t.partner_id WHERE s.id = ",
+        );
+        sql.bind(session.id.uuid()).push(" AND s.ended_at IS NULL AND s.ends_at > ").bind(self.tx.now().micros());
+        sql.push(" AND u.tenant_id = ").bind(session.tenant_id.uuid()).push(" AND u.id = ").bind(session.user_id.uuid());
+        sql.push(" AND u.deleted_at IS NULL AND u.status = ").bind(UserStatus::Active.as_str());
+        sql.push(" AND t.status = ").bind(Status::Active.as_str());
+        sql.push(" AND p.status = ").bind(Status::Active.as_str());
+        if self.exec.get_database_backend() == DbBackend::Postgres {
+            sql.push(" FOR NO KEY UPDATE OF u FOR SHARE OF t, p, s");
+        }
+        sql.push(") held");
+    }
+
+    /// What is returned of `held`. On SQLite that cannot be named there; its one writer reads the same row once more.
+    fn push_returning_held(&self, sql: &mut Sql, session: &Session) {
+        if self.exec.get_database_backend() == DbBackend::Postgres {
+            sql.push(" RETURNING held.active_sessions, held.roles_given");
+            return;
+        }
+        let id = session.user_id.uuid();
+        sql.push(" RETURNING (SELECT active_sessions FROM users WHERE id = ").bind(id).push(") AS active_sessions");
+        sql.push(", (SELECT roles_given FROM users WHERE id = ").bind(id).push(") AS roles_given");
     }
 }

@@ -1,18 +1,27 @@
 //! How sessions end. Whatever ends them, and however many, [`WriteScope::sessions_ended`] is told which.
 
 use gatehouse_domain::{
+    application::Owner,
     audit::Event,
     authz::TenantRef,
     change::Changed,
     id::{PartnerId, SessionId, TenantId, UserId},
+    oauth::TokenFamily,
     session::{self, EndReason, EndedSession, RevokeMany, RevokeTarget, Revoked, Session},
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryResult, QueryTrait, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryResult, QueryTrait, Statement,
+    sea_query::{Expr, IntoTableRef, LockType, Query, SelectStatement, SimpleExpr},
+};
 
 use crate::{
     db::Change,
-    entity::session::{Column, Entity},
+    entity::{
+        partner,
+        session::{Column, Entity},
+        tenant,
+    },
     error::{Error, Result},
     repo::{
         Row,
@@ -148,18 +157,54 @@ impl WriteScope<'_> {
     pub async fn end(&self, changed: Changed<Session>) -> Result<Session> {
         let (session, event) = changed.into_parts();
         self.guard(&session.home())?;
-        let update = self
-            .update_where::<Entity>()
-            .set(ended(&session))
-            .filter(Column::Id.eq(session.id.uuid()))
-            .filter(Column::EndedAt.is_null())
-            .filter(Expr::exists(user_lock(session.user_id)))
-            .build(self.exec.get_database_backend());
-        if !self.tx.update(update, event).await? {
+        if !self.tx.update(self.ending_one(&session), event).await? {
             return Err(Error::Stale);
         }
         self.sessions_ended(EndedSession::of(&session).as_slice(), Vec::new()).await?;
         Ok(session)
+    }
+
+    /// Stores the end of a session of an application's own. That is the end of its family too, which needs no statement of
+    /// its own: it works for as long as its session.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when it has ended meanwhile.
+    pub async fn end_own(&self, session: Changed<Session>, family: Changed<TokenFamily>) -> Result<()> {
+        let (session, event) = session.into_parts();
+        let (_, of_family) = family.into_parts();
+        self.guard(&session.home())?;
+        if self.tx.writing().execute_raw(self.ending_one(&session)).await?.rows_affected() == 0 {
+            return Err(Error::Stale);
+        }
+        self.tx.record_all([of_family, event]).await?;
+        self.sessions_ended(EndedSession::of(&session).as_slice(), Vec::new()).await
+    }
+
+    /// On PostgreSQL holds back the sessions that are about to begin where others end: an application may be getting one of
+    /// its own out of one that ends here. A statement of its own, as the next one sees what was committed while this one
+    /// waited.
+    async fn hold_back(&self, target: &RevokeTarget) -> Result<()> {
+        if self.exec.get_database_backend() != DbBackend::Postgres {
+            return Ok(());
+        }
+        let lock = match target {
+            RevokeTarget::User(_, user) => user_lock(*user),
+            RevokeTarget::Tenant(tenant) => lock_of(tenant::Entity, tenant::Column::Id.eq(tenant.id.uuid())),
+            RevokeTarget::Partner(partner) => lock_of(partner::Entity, partner::Column::Id.eq(partner.uuid())),
+            // What is named is there; and codes are taken from an application before its sessions.
+            RevokeTarget::Named(..) | RevokeTarget::OwnFor(..) | RevokeTarget::OwnOf(..) => return Ok(()),
+        };
+        self.exec.query_one(&lock).await.map(drop)?;
+        Ok(())
+    }
+
+    fn ending_one(&self, session: &Session) -> Statement {
+        self.update_where::<Entity>()
+            .set(ended(session))
+            .filter(Column::Id.eq(session.id.uuid()))
+            .filter(Column::EndedAt.is_null())
+            .filter(Expr::exists(user_lock(session.user_id)))
+            .build(self.exec.get_database_backend())
     }
 
     /// Ends many sessions with one event: those of a user in one statement, others a batch at a time.
@@ -167,16 +212,19 @@ impl WriteScope<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn revoke_many(&self, many: &RevokeMany) -> Result<Revoked> {
+        self.hold_back(&many.target).await?;
         let (now, backend) = (self.tx.now(), self.exec.get_database_backend());
         let end = End::now(now, many.reason, many.by.user_id());
         let ending = match &many.target {
-            RevokeTarget::User(_, user) | RevokeTarget::Named(_, user, _) => self.ending(end, false, |sql| {
-                push_target(sql, many, now);
-                sql.push(" AND EXISTS (");
-                push_user_lock(sql, *user, backend);
-                sql.push(")");
-            }),
-            RevokeTarget::Tenant(_) | RevokeTarget::Partner(_) => {
+            RevokeTarget::User(_, user) | RevokeTarget::Named(_, user, _) | RevokeTarget::OwnFor(_, user, _) => {
+                self.ending(end, false, |sql| {
+                    push_target(sql, many, now);
+                    sql.push(" AND EXISTS (");
+                    push_user_lock(sql, *user, backend);
+                    sql.push(")");
+                })
+            }
+            RevokeTarget::Tenant(_) | RevokeTarget::Partner(_) | RevokeTarget::OwnOf(..) => {
                 self.ending(end, true, |sql| push_target(sql, many, now))
             }
         };
@@ -209,6 +257,13 @@ impl WriteSystem<'_> {
     }
 }
 
+/// Locks a row against everything but that children refer to it.
+fn lock_of(table: impl IntoTableRef, which: SimpleExpr) -> SelectStatement {
+    let mut lock = Query::select();
+    lock.expr(Expr::val(1)).from(table).and_where(which).lock(LockType::NoKeyUpdate);
+    lock
+}
+
 /// Which active sessions a bulk revocation ends.
 pub(crate) fn push_target(sql: &mut Sql, many: &RevokeMany, now: Timestamp) {
     match &many.target {
@@ -225,6 +280,22 @@ pub(crate) fn push_target(sql: &mut Sql, many: &RevokeMany, now: Timestamp) {
         }
         RevokeTarget::Partner(partner) => {
             sql.push(" AND partner_id = ").bind(partner.uuid());
+        }
+        RevokeTarget::OwnFor(tenant, user, application) => {
+            sql.push(" AND tenant_id = ").bind(tenant.id.uuid()).push(" AND user_id = ").bind(user.uuid());
+            sql.push(" AND application_id = ").bind(application.uuid());
+        }
+        RevokeTarget::OwnOf(owner, application) => {
+            sql.push(" AND application_id = ").bind(application.uuid());
+            match owner {
+                Owner::Platform => {}
+                Owner::Partner(partner) => {
+                    sql.push(" AND partner_id = ").bind(partner.uuid());
+                }
+                Owner::Tenant(tenant) => {
+                    sql.push(" AND tenant_id = ").bind(tenant.id.uuid());
+                }
+            }
         }
     }
     if let Some(kept) = many.except {

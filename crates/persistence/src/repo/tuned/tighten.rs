@@ -26,6 +26,9 @@ use crate::{
     scope::{Scope, WriteScope},
 };
 
+/// More than any cap, in microseconds; it can be added to an instant.
+const ANYTHING: i64 = i64::MAX / 4;
+
 /// What the columns of a session become, as expressions over the row as it was: each is spelled out where another one
 /// depends on it.
 struct Shortened {
@@ -62,9 +65,19 @@ fn bound<T>(cap: Option<&Cap<T>>, within: Within, backend: DbBackend, most: impl
     let cap = cap?;
     let most = most(&cap.most);
     Some(match undecided(cap, within, backend) {
-        Some(condition) => format!("(CASE WHEN {condition} THEN {most} ELSE {} END)", i64::MAX / 4),
+        Some(condition) => format!("(CASE WHEN {condition} THEN {most} ELSE {ANYTHING} END)"),
         None => most.to_string(),
     })
+}
+
+/// A cap for each kind of sessions, those of the API, of browsers, and applications' own; what has none may have anything.
+fn by_kind([of_api, of_browser, own]: [Option<String>; 3]) -> Option<String> {
+    if of_api.is_none() && of_browser.is_none() && own.is_none() {
+        return None;
+    }
+    let [of_api, of_browser, own] =
+        [of_api, of_browser, own].map(|cap| cap.unwrap_or_else(|| ANYTHING.to_string()));
+    Some(format!("(CASE kind WHEN 'api' THEN {of_api} WHEN 'browser' THEN {of_browser} ELSE {own} END)"))
 }
 
 impl Shortened {
@@ -84,15 +97,23 @@ impl Shortened {
             }
         };
         let caps = &tighten.caps;
-        let lifetime = bound(&caps.lifetime).map(|most| format!("created_at + {most}"));
-        let max_expires_at = capped("max_expires_at", lifetime);
-        let refresh_micros = capped("COALESCE(refresh_micros, expires_at - refreshed_at)", bound(&caps.refresh));
-        let expires_at = least(&["expires_at", &max_expires_at, &format!("refreshed_at + {refresh_micros}")]);
-        let (idle_micros, ends_at) = match bound(&caps.idle) {
+        let (lifetime, refresh) = (bound(&caps.lifetime), bound(&caps.refresh));
+        let longest = by_kind([lifetime.clone(), lifetime, bound(&caps.offline)]);
+        let max_expires_at = capped("max_expires_at", longest.map(|most| format!("created_at + {most}")));
+        let refresh_micros = capped("COALESCE(refresh_micros, expires_at - refreshed_at)", refresh.clone());
+        // Only the API's own refresh tokens are those of the session: others idle for as long as one lives.
+        let refreshed_until = format!("CASE WHEN kind = 'api' THEN refreshed_at + {refresh_micros} ELSE expires_at END");
+        let expires_at = least(&["expires_at", &max_expires_at, &refreshed_until]);
+        let idle = bound(&caps.idle);
+        let of_browser = match (&idle, &refresh) {
+            (Some(idle), Some(refresh)) => Some(least(&[idle, refresh])),
+            (one, other) => one.clone().or_else(|| other.clone()),
+        };
+        let (idle_micros, ends_at) = match by_kind([idle, of_browser, refresh]) {
             Some(most) => {
-                let idle = capped(&format!("COALESCE(idle_micros, {})", i64::MAX / 4), Some(most));
+                let idle = capped(&format!("COALESCE(idle_micros, {ANYTHING})"), Some(most));
                 let deadline = format!("last_activity_at + {idle} + {}", micros(ACTIVITY_LAG));
-                (idle, least(&[&expires_at, &deadline]))
+                (format!("NULLIF({idle}, {ANYTHING})"), least(&[&expires_at, &deadline]))
             }
             None => {
                 let deadline = format!("last_activity_at + idle_micros + {}", micros(ACTIVITY_LAG));

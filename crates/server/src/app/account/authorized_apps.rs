@@ -7,6 +7,7 @@ use gatehouse_domain::{
     authz::{Grant, Oneself, SeeOneself, SystemReason},
     id::ApplicationId,
     oauth::{Scopes, Withdrawal},
+    session::{EndReason, RevokeMany, RevokeTarget},
     time::Timestamp,
 };
 use gatehouse_persistence::WriteTx;
@@ -89,8 +90,11 @@ impl Accounts<'_> {
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             tx.scope(&grant).await?;
-            let withdrawn = Withdrawal { tenant, user_id, application_id }.withdraw(&grant.by());
-            Ok::<_, Error>(tx.system(AUTH).withdraw_consent(withdrawn).await.map(drop)?)
+            let (system, by) = (tx.system(AUTH), grant.by());
+            system.withdraw_consent(Withdrawal { tenant, user_id, application_id }.withdraw(&by)).await?;
+            let target = RevokeTarget::OwnFor(tenant, user_id, application_id);
+            system.revoke_many(&RevokeMany { target, except: None, reason: EndReason::User, by }).await?;
+            Ok::<_, Error>(())
         };
         self.db.write(meta.ctx.clone(), work).await
     }

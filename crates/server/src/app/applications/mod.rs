@@ -17,7 +17,7 @@ use gatehouse_domain::{
     page::{Direction, Page, PageRequest},
     partner::Status,
     secret::Secret,
-    session::Effects,
+    session::{Effects, EndReason, RevokeMany, RevokeTarget},
     text::Name,
     time::Timestamp,
 };
@@ -247,6 +247,7 @@ impl Applications<'_> {
             let scope = tx.scope(&grant).await?;
             let application = changeable(&scope, id).await?;
             let (families, now) = (scope.end_families_of(&application).await?, tx.now());
+            scope.revoke_many(&own_sessions(&application, EndReason::Admin, grant.by())).await?;
             scope.update(application.revoke_tokens(families, &grant.by(), now)).await?;
             Ok((families, now))
         };
@@ -277,10 +278,16 @@ impl Applications<'_> {
             let application = scope.update(application.delete(&caller, tx.now())?).await?;
             scope.put_resources(&application).await?;
             scope.put_origins(&application).await?;
+            scope.revoke_many(&own_sessions(&application, EndReason::Deleted, grant.by())).await?;
             Ok((application, Effects::default()))
         };
         change(self.db, meta.ctx.clone(), mode, work).await
     }
+}
+
+/// The end of the sessions that an application has of its own.
+const fn own_sessions(application: &Application, reason: EndReason, by: By) -> RevokeMany {
+    RevokeMany { target: RevokeTarget::OwnOf(application.owner, application.id), except: None, reason, by }
 }
 
 /// What the caller holds where an application belongs.

@@ -6,11 +6,11 @@ use aws_lc_rs::digest::{self, SHA256, SHA512, digest};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
     application::{Application, GrantType, SigningAlgorithm},
-    id::{ApplicationId, FamilyId, SessionId, TenantId, UserId},
+    id::{ApplicationId, SessionId, TenantId, UserId},
     key::Issuer,
-    oauth::{ACR, Audience, ClaimsRequest, Scopes, claims},
+    oauth::{ACR, Audience, Scopes, TokenFamily, claims},
     secret::Secret,
-    session::AuthMethod,
+    session::{AuthMethod, Session},
     settings::Policy,
     time::{MINUTE, Timestamp},
     user::UserView,
@@ -87,10 +87,11 @@ pub(super) struct ClaimsOfUser<'a> {
 
 /// For whom, where that is a user.
 pub(super) struct OfUser<'a> {
+    /// The user with the roles held.
     pub(super) state: &'a SessionState,
-    pub(super) family: FamilyId,
-    pub(super) auth_time: Timestamp,
-    pub(super) claims: &'a ClaimsRequest,
+    /// The session that the family is under.
+    pub(super) session: &'a Session,
+    pub(super) family: &'a TokenFamily,
     pub(super) nonce: Option<&'a str>,
     pub(super) refresh_token: &'a Secret<String>,
 }
@@ -113,8 +114,7 @@ impl TokenEndpoint<'_> {
         meta: &RequestMeta,
         now: Timestamp,
     ) -> Result<Issued> {
-        let OfUser { state, family, auth_time, refresh_token, .. } = *user;
-        let session = &state.session;
+        let OfUser { state, session, family, refresh_token, .. } = *user;
         let mut roles: Vec<_> = state.roles.iter().map(|role| role.name.as_str()).collect();
         roles.sort_unstable();
         roles.dedup();
@@ -123,8 +123,8 @@ impl TokenEndpoint<'_> {
             session_id: session.id,
             roles: of.scopes.has("roles").then_some(roles),
             family: FamilyClaims {
-                family_id: family,
-                auth_time: auth_time.unix_seconds(),
+                family_id: family.id,
+                auth_time: family.auth_time.unix_seconds(),
                 acr: ACR,
                 amr: &session.auth_methods,
             },
@@ -194,7 +194,7 @@ impl TokenEndpoint<'_> {
         meta: &RequestMeta,
         now: Timestamp,
     ) -> Result<String> {
-        let SessionState { session, user: account, roles } = user.state;
+        let OfUser { state: SessionState { user: account, roles, .. }, session, family, .. } = *user;
         let algorithm = of.application.metadata.id_token_signed_response_alg;
         let view = UserView { user: account.clone(), roles: roles.clone() };
         let claims = IdClaims {
@@ -203,14 +203,14 @@ impl TokenEndpoint<'_> {
             aud: of.application.id,
             exp: now.plus(of.lifetime()).unix_seconds(),
             iat: now.unix_seconds(),
-            auth_time: user.auth_time.unix_seconds(),
+            auth_time: family.auth_time.unix_seconds(),
             nonce: user.nonce,
             acr: ACR,
             amr: &session.auth_methods,
             at_hash: at_hash(algorithm, &issued.access_token),
-            sid: session.id,
+            sid: family.sid,
             tenant_id: session.tenant_id,
-            of_scopes: claims(&of.scopes, &user.claims.still_allowed(of.application).id_token, &view),
+            of_scopes: claims(&of.scopes, &family.claims.still_allowed(of.application).id_token, &view),
         };
         self.sign(of.facts, algorithm, ID, &claims).await
     }

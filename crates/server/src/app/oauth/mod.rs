@@ -4,6 +4,7 @@ pub mod authorization;
 mod client_credentials;
 pub mod clients;
 pub mod issue;
+mod own_session;
 mod refresh;
 pub mod sign_out;
 mod token_states;
@@ -21,7 +22,7 @@ use crate::{
         App, Error,
         audit::Refusals,
         platform::Keys,
-        request::buckets::Admission,
+        request::{self, buckets::Admission},
         sessions::{SessionStates, cache::SessionCache},
     },
     config::Limits,
@@ -60,6 +61,7 @@ pub struct TokenEndpoint<'a> {
     keyring: &'a Keyring,
     defaults: &'a Defaults,
     limits: &'a Limits,
+    devices: &'a request::client::Clients,
     cache: &'a SessionCache,
     keys: Keys<'a>,
     states: SessionStates<'a>,
@@ -109,6 +111,7 @@ impl App {
             keyring: &self.keyring,
             defaults: &self.defaults,
             limits: &self.limits,
+            devices: &self.clients,
             cache: &self.session_cache,
             keys: self.keys(),
             states: self.session_states(),

@@ -18,7 +18,7 @@ use crate::{
         oauth::{
             NotGiven, TokenEndpoint,
             issue::{Issued, Of, OfUser},
-            tokens::AUTH,
+            tokens::{AUTH, ROUNDS},
         },
         request::client::RequestMeta,
     },
@@ -28,9 +28,6 @@ use crate::{
         opaque_token,
     },
 };
-
-/// How often a race is lost before giving up; each loss means that somebody else changed the family.
-const ROUNDS: usize = 5;
 
 /// Who refreshes, and what is shown for it.
 struct Asked<'a> {
@@ -85,7 +82,7 @@ impl TokenEndpoint<'_> {
                     measure::token_reuse();
                     let request_id = meta.ctx.request_id.as_deref();
                     tracing::warn!(request_id, tenant_id = %facts.tenant.id, family_id = %id, "a refresh token of an application was used twice: its family ends");
-                    self.end(id, FamilyEnd::ReuseDetected, None, meta).await?;
+                    self.end(family, state.session, FamilyEnd::ReuseDetected, None, meta).await?;
                     return Err(NotGiven::invalid_grant("the refresh token was used before"));
                 }
             }
@@ -131,9 +128,8 @@ impl TokenEndpoint<'_> {
         let of = Of { facts, application, policy, audience: &family.audience, scopes };
         let user = OfUser {
             state,
-            family: family.id,
-            auth_time: family.auth_time,
-            claims: &family.claims,
+            session: &state.session,
+            family,
             nonce: None,
             refresh_token: &next.text,
         };

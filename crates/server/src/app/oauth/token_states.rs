@@ -161,10 +161,10 @@ impl TokenEndpoint<'_> {
     ) -> Result<(), NotGiven> {
         let token = token(params)?;
         if let Some((id, _)) = opaque_token::read_of_family(self.keyring, token) {
-            let family = self.db.system(AUTH).token_family(id).await?;
-            let theirs = family.filter(|it| it.application_id == caller.id && it.tenant.id == facts.tenant.id);
-            if theirs.is_some() {
-                self.end(id, FamilyEnd::Revoked, Some(caller.by()), meta).await?;
+            let found = self.db.system(AUTH).family_state(id, self.env.now()).await?;
+            let theirs = found.filter(|(it, _)| it.application_id == caller.id && it.tenant.id == facts.tenant.id);
+            if let Some((family, state)) = theirs {
+                self.end(family, state.session, FamilyEnd::Revoked, Some(caller.by()), meta).await?;
             }
             return Ok(());
         }

@@ -2,20 +2,22 @@
 //! applications get in their own name in `client_credentials.rs`.
 //!
 //! An exchange of a code takes five statements: the code with its session, user and roles is read, judged by the domain,
-//! and spent, and a family begins, with its audit event. A refresh takes three, a token of an application of its own at
+//! and spent, and a family begins, with its audit event; six with a session of its own. A refresh takes three, a token of an application of its own at
 //! most two, once a minute.
+
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
     application::{Application, GrantType},
     authz::{By, SystemReason},
-    id::FamilyId,
+    change::Changed,
     oauth::{
-        AuthorizationCode, Challenge, CodeVerdict, ErrorCode, FamilyEnd, NewFamily, Params, Redeemed, TokenFamily,
+        AuthorizationCode, Challenge, CodeVerdict, ErrorCode, FamilyEnd, NewFamily, OFFLINE_ACCESS, Params, Redeemed, TokenFamily,
         Verifier,
     },
-    session::SessionStatus,
+    session::{Session, SessionKind, SessionStatus},
     time::Timestamp,
     user::UserStatus,
     word::Word,
@@ -28,6 +30,7 @@ use crate::{
         oauth::{
             NotGiven, TokenEndpoint,
             issue::{Issued, Of, OfUser},
+            own_session::Beginning,
         },
         request::client::RequestMeta,
     },
@@ -35,6 +38,8 @@ use crate::{
 };
 
 pub(super) const AUTH: SystemReason = SystemReason::Authentication;
+/// How often a race is lost before giving up; each loss means that somebody else changed what is exchanged.
+pub(super) const ROUNDS: usize = 5;
 /// The grants that there are.
 pub const GRANTS: [GrantType; 3] =
     [GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::ClientCredentials];
@@ -47,7 +52,7 @@ impl TokenEndpoint<'_> {
     pub async fn exchange(
         &self,
         facts: &TenantFacts,
-        application: &Application,
+        application: &Arc<Application>,
         params: &Params,
         meta: &RequestMeta,
     ) -> Result<Issued, NotGiven> {
@@ -68,7 +73,7 @@ impl TokenEndpoint<'_> {
     async fn code(
         &self,
         facts: &TenantFacts,
-        application: &Application,
+        application: &Arc<Application>,
         params: &Params,
         meta: &RequestMeta,
     ) -> Result<Issued, NotGiven> {
@@ -80,44 +85,80 @@ impl TokenEndpoint<'_> {
             Some(text) => Some(challenge(text).ok_or(NotGiven::invalid_grant("code_verifier has a wrong form"))?),
             None => None,
         };
-        let now = self.env.now();
-        let (code, state) = self.db.system(AUTH).code_state(hash, now).await?.ok_or_else(unknown)?;
-        let shown = Redeemed { application, redirect_uri: params.get("redirect_uri"), challenge: challenge.as_ref() };
-        match code.judge(&shown, now) {
-            CodeVerdict::Exchange => {}
-            CodeVerdict::Invalid(why) => return Err(NotGiven::invalid_grant(why)),
-            CodeVerdict::Replayed => return Err(self.replayed(&code, meta).await),
+        let (redirect_uri, challenge) = (params.get("redirect_uri"), challenge.as_ref());
+        let shown = Redeemed { application, redirect_uri, challenge };
+        for _ in 0..ROUNDS {
+            let now = self.env.now();
+            let (code, state) = self.db.system(AUTH).code_state(hash, now).await?.ok_or_else(unknown)?;
+            match code.judge(&shown, now) {
+                CodeVerdict::Exchange => {}
+                CodeVerdict::Invalid(why) => return Err(NotGiven::invalid_grant(why)),
+                CodeVerdict::Replayed => return Err(self.replayed(&code, meta).await),
+            }
+            code.audience.agrees(params).map_err(NotGiven::Fault)?;
+            self.lasts(facts, &state, now)?;
+            if let Some(issued) = self.redeem(facts, application, &code, &state, meta, now).await? {
+                return Ok(issued);
+            }
         }
-        code.audience.agrees(params).map_err(NotGiven::Fault)?;
-        self.lasts(facts, &state, now)?;
-        let scopes = self.clients.still_allowed(facts, application, &code.audience, &code.scopes).await?;
+        Err(NotGiven::invalid_grant("the code is being used"))
+    }
+
+    /// The first tokens for a code; none if it has been spent meanwhile, or its session or user have changed.
+    async fn redeem(
+        &self,
+        facts: &TenantFacts,
+        application: &Arc<Application>,
+        code: &AuthorizationCode,
+        state: &SessionState,
+        meta: &RequestMeta,
+        now: Timestamp,
+    ) -> Result<Option<Issued>, NotGiven> {
         let policy = facts.layers().policy(self.defaults);
+        let scopes = self.clients.still_allowed(facts, application, &code.audience, &code.scopes).await?;
+        let own = scopes
+            .has(OFFLINE_ACCESS)
+            .then(|| self.own_session(SessionKind::Offline, application, state, &policy, meta, now));
+        let under = own.as_ref().map_or(&state.session, Changed::value);
         let refresh = opaque_token::mint_of_family(self.keyring, self.env, code.family_id, 0);
-        let new = NewFamily { code: &code, session: &state.session, application, refresh_hash: refresh.hash };
+        let new = NewFamily {
+            id: code.family_id,
+            sid: code.session_id,
+            scopes: &code.scopes,
+            claims: &code.claims,
+            audience: &code.audience,
+            session: under,
+            application,
+            auth_time: code.auth_time,
+            refresh_hash: refresh.hash,
+        };
         let family = TokenFamily::start(&new, &policy, now);
         let of = Of { facts, application, policy: &policy, audience: &code.audience, scopes };
         let user = OfUser {
-            state: &state,
-            family: code.family_id,
-            auth_time: code.auth_time,
-            claims: &code.claims,
+            state,
+            session: under,
+            family: family.value(),
             nonce: code.nonce.as_deref(),
             refresh_token: &refresh.text,
         };
         let issued = self.issue(&of, &user, meta, now).await?;
-        let work = async move |tx: &WriteTx<'_>| {
-            let system = tx.system(AUTH);
-            if !system.spend_code(hash).await? {
-                return Ok(false);
+        let hash = code.hash;
+        let is_stored = match own {
+            None => {
+                let work = async move |tx: &WriteTx<'_>| {
+                    let system = tx.system(AUTH);
+                    if !system.spend_code(hash).await? {
+                        return Ok(false);
+                    }
+                    system.make_room_for_family(family.value()).await?;
+                    system.insert(family.clone()).await?;
+                    Ok::<_, Error>(true)
+                };
+                self.db.write(meta.ctx.clone(), work).await?
             }
-            system.make_room_for_family(family.value()).await?;
-            system.insert(family.clone()).await?;
-            Ok::<_, Error>(true)
+            Some(session) => self.begin_own(Beginning { session, family, application, state, policy: &policy, hash }, meta).await?,
         };
-        match self.db.write(meta.ctx.clone(), work).await? {
-            true => Ok(issued),
-            false => Err(self.replayed(&code, meta).await),
-        }
+        Ok(is_stored.then_some(issued))
     }
 
     /// Ends what a code was exchanged for that is shown again.
@@ -125,21 +166,38 @@ impl TokenEndpoint<'_> {
         let id = code.family_id;
         let request_id = meta.ctx.request_id.as_deref();
         tracing::warn!(request_id, tenant_id = %code.tenant.id, family_id = %id, "an authorization code was used twice: its tokens end");
-        match self.end(id, FamilyEnd::CodeReplayed, None, meta).await {
+        let end = async || {
+            let Some((family, state)) = self.db.system(AUTH).family_state(id, self.env.now()).await? else { return Ok(()) };
+            self.end(family, state.session, FamilyEnd::CodeReplayed, None, meta).await
+        };
+        match end().await {
             Ok(()) => NotGiven::invalid_grant("the code has been used"),
             Err(error) => error.into(),
         }
     }
 
-    /// Ends a family, for whoever asks, else for Gatehouse itself. That another end came first makes no difference.
-    pub(super) async fn end(&self, id: FamilyId, how: FamilyEnd, by: Option<By>, meta: &RequestMeta) -> Result<()> {
+    /// Ends a family, for whoever asks, else for Gatehouse itself, and its session if that is for it alone. That another end
+    /// came first makes no difference.
+    pub(super) async fn end(
+        &self,
+        family: TokenFamily,
+        session: Session,
+        how: FamilyEnd,
+        by: Option<By>,
+        meta: &RequestMeta,
+    ) -> Result<()> {
         let work = async move |tx: &WriteTx<'_>| {
-            let system = tx.system(AUTH);
-            let Some(family) = system.read().token_family(id).await? else { return Ok(()) };
+            let (system, now) = (tx.system(AUTH), tx.now());
             let by = by.unwrap_or_else(|| system.by());
-            let Some(ended) = family.end(how, &by, tx.now()) else { return Ok(()) };
-            match system.end_family(ended).await {
-                Ok(_) | Err(Storage::Stale) => Ok(()),
+            let Some(ended) = family.clone().end(how, &by, now) else { return Ok(()) };
+            let stored = if session.kind.is_own() {
+                let Ok(session) = session.clone().revoke(how.of_own_session(), &by, now) else { return Ok(()) };
+                system.end_own(session, ended).await
+            } else {
+                system.end_family(ended).await.map(drop)
+            };
+            match stored {
+                Ok(()) | Err(Storage::Stale) => Ok(()),
                 Err(error) => Err(Error::from(error)),
             }
         };

@@ -4,9 +4,11 @@ use gatehouse_domain::{
     authz::{By, Grant, Oneself, Permission, RevokeSessions},
     id::{SessionId, TenantId, UserId},
     session::{Effects, EndReason, RevokeMany, RevokeTarget, Revoked, Session},
+    settings::{Policy, SessionLimitAction},
     time::Timestamp,
+    user::User,
 };
-use gatehouse_persistence::{Error as Storage, WriteScope, WriteTx};
+use gatehouse_persistence::{Error as Storage, WriteScope, WriteSystem, WriteTx};
 
 use crate::app::{
     Error, Result,
@@ -167,6 +169,42 @@ pub(in crate::app) async fn end(
         Ok(_) => Ok(true),
         Err(Storage::Stale) => Ok(false),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Sees to it that a user who has so many sessions may have one more: ends the oldest, or refuses. The user is locked.
+///
+/// # Errors
+/// [`Error::LimitReached`].
+pub(in crate::app) async fn make_room(
+    system: &WriteSystem<'_>,
+    user: &User,
+    sessions: u64,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<()> {
+    let max = u64::from(policy.max_sessions_per_user);
+    let over = (sessions + 1).saturating_sub(max);
+    if over == 0 {
+        return Ok(());
+    }
+    // The counter includes sessions that have run out but were not swept; what counts is the active ones.
+    let active = system.oldest_sessions(user.id, max + over, now).await?;
+    let over = (active.len() as u64 + 1).saturating_sub(max);
+    if over == 0 {
+        return Ok(());
+    }
+    match policy.session_limit_action {
+        SessionLimitAction::Refuse => Err(Error::LimitReached(
+            format!("The user has {max} sessions, which is the most the tenant allows.").into(),
+        )),
+        SessionLimitAction::EndOldest => {
+            let oldest = active.into_iter().take(usize::try_from(over).unwrap_or(usize::MAX)).collect();
+            let target = RevokeTarget::Named(user.tenant(), user.id, oldest);
+            let many = RevokeMany { target, except: None, reason: EndReason::SessionLimit, by: system.by() };
+            system.revoke_many(&many).await?;
+            Ok(())
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use gatehouse_domain::{
     id::{DeviceId, SessionId, UserId},
     role::HeldRole,
     secret::{Secret, TokenHash},
-    session::{EndReason, NewSession, RevokeMany, RevokeTarget, Session},
-    settings::{Policy, SessionLimitAction},
+    session::{EndReason, NewSession, Session},
+    settings::Policy,
     sign_in::{Authentication, Judgement, Proofs, Refusal},
     throttle::{AttemptRules, KnownDevice},
 };
@@ -21,7 +21,10 @@ use crate::{
         Error, Result,
         attempts::{RateLimit, pass},
         request::client::RequestMeta,
-        sessions::{revocation::end, tokens::TokenPair},
+        sessions::{
+            revocation::{end, make_room},
+            tokens::TokenPair,
+        },
         sign_in::{
             SignIn,
             factor::{Challenged, Factor},
@@ -173,8 +176,7 @@ impl SignIn<'_> {
         policy: Policy,
         meta: &RequestMeta,
     ) -> Result<SignedIn> {
-        let (tenant, user) = (facts.reference(), proved.found.user.clone());
-        let user_id = user.id;
+        let (tenant, user_id) = (facts.reference(), proved.found.user.id);
         let id = self.env.id(SessionId::from_parts);
         let token = opaque_token::mint(self.keyring, self.env, id, 0);
         let (cookie, former) = match opens {
@@ -207,24 +209,27 @@ impl SignIn<'_> {
         if let Err(Error::LimitReached(_)) = &entered {
             self.refusals.record(Refused::login(tenant, Some(user_id), "session_limit"), meta).await?;
         }
-        let (session, roles) = entered?;
+        let state = entered?;
         let opened = match cookie {
-            Some(cookie) => Opened::Cookie(Box::new(SessionState { session, user, roles }), cookie.text),
-            None => Opened::Tokens(self.access_tokens.pair(facts, &session, &roles, &policy, &token.text, meta)?),
+            Some(cookie) => Opened::Cookie(Box::new(state), cookie.text),
+            None => {
+                let SessionState { session, roles, .. } = &state;
+                Opened::Tokens(self.access_tokens.pair(facts, session, roles, &policy, &token.text, meta)?)
+            }
         };
         Ok(SignedIn { user: user_id, opened, device_token: device.map(|token| token.text) })
     }
 }
 
 impl Entry {
-    async fn enter(&self, tx: &WriteTx<'_>) -> Result<(Session, Vec<HeldRole>)> {
+    async fn enter(&self, tx: &WriteTx<'_>) -> Result<SessionState> {
         let (system, now) = (tx.system(AUTH), tx.now());
         let Proved { found, hash, upgrade, keys } = &self.proved;
         let admission = system.admit(&found.user, hash, keys).await?.ok_or(Error::InvalidCredentials)?;
         pass(self.rules.gate(&admission.failures, now))?;
         let goes_on = self.former.as_ref().filter(|former| former.user_id == found.user.id);
         if goes_on.is_none() {
-            self.make_room(tx, &admission).await?;
+            make_room(&system, &found.user, admission.sessions, &self.policy, now).await?;
         }
         if admission.failures.account.failures > 0 || admission.failures.own().failures > 0 {
             system.forgive(keys).await?;
@@ -241,7 +246,7 @@ impl Entry {
             let proved = Session::clone(former).reauthenticate(cookie, now);
             let session = proved.value().clone();
             if system.reauthenticate(proved).await? {
-                return Ok((session, roles));
+                return Ok(self.state(session, roles, &admission));
             }
         }
         if let Some(former) = self.former.clone().filter(|former| former.user_id != found.user.id) {
@@ -253,38 +258,10 @@ impl Entry {
         if let Some((id, hash)) = self.device {
             system.know_device(KnownDevice::add(id, hash, &new, now)).await?;
         }
-        Ok((session, roles))
+        Ok(self.state(session, roles, &admission))
     }
 
-    /// Sees to it that one more session fits: ends the oldest, or refuses.
-    async fn make_room(&self, tx: &WriteTx<'_>, admission: &Admission) -> Result<()> {
-        let (system, user) = (tx.system(AUTH), &self.proved.found.user);
-        let max = u64::from(self.policy.max_sessions_per_user);
-        let over = (admission.sessions + 1).saturating_sub(max);
-        if over == 0 {
-            return Ok(());
-        }
-        // The counter includes sessions that have run out but were not swept; what counts is the active ones.
-        let active = system.oldest_sessions(user.id, max + over, tx.now()).await?;
-        let over = (active.len() as u64 + 1).saturating_sub(max);
-        if over == 0 {
-            return Ok(());
-        }
-        match self.policy.session_limit_action {
-            SessionLimitAction::Refuse => Err(Error::LimitReached(
-                format!("The user has {max} sessions, which is the most the tenant allows.").into(),
-            )),
-            SessionLimitAction::EndOldest => {
-                let oldest = active.into_iter().take(usize::try_from(over).unwrap_or(usize::MAX)).collect();
-                let many = RevokeMany {
-                    target: RevokeTarget::Named(user.tenant(), user.id, oldest),
-                    except: None,
-                    reason: EndReason::SessionLimit,
-                    by: system.by(),
-                };
-                system.revoke_many(&many).await?;
-                Ok(())
-            }
-        }
+    fn state(&self, session: Session, roles: Vec<HeldRole>, admission: &Admission) -> SessionState {
+        SessionState { session, user: self.proved.found.user.clone(), roles, roles_given: admission.roles_given }
     }
 }

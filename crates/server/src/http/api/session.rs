@@ -38,10 +38,14 @@ pub struct SessionListItem {
     /// Its id.
     #[schema(inline)]
     pub id: SessionId,
-    /// What opens it: today `api` (a refresh token of the API) or `browser` (the cookie of a browser, for as many
-    /// applications as are signed in to with it); there may be more.
+    /// What opens it: today `api` (a refresh token of the API), `browser` (the cookie of a browser, for as many
+    /// applications as are signed in to with it), `offline` or `device` (a refresh token of one application, which stays
+    /// signed in without a browser or never had one); there may be more.
     #[schema(max_length = 32, example = "browser")]
     pub kind: &'static str,
+    /// The application whose own it is, with `offline` and `device`.
+    #[schema(required = true, inline)]
+    pub application_id: Option<ApplicationId>,
     /// Whose it is.
     #[schema(inline)]
     pub user_id: UserId,
@@ -262,6 +266,7 @@ impl SessionListItem {
             partner_id: _,
             user_id,
             kind: opened_by,
+            application_id,
             cookie: _,
             ref client,
             auth_methods: _,
@@ -282,6 +287,7 @@ impl SessionListItem {
         Self {
             id,
             kind: opened_by.as_str(),
+            application_id,
             user_id,
             user_email: Some(view.user_email.clone()),
             ip_address: ip.map(|ip| ip.to_string()),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use gatehouse_domain::{
     id::{PartnerId, TenantId},
     settings::{
-        AccessTokenMinutes, AuditRetentionDays, Bounded, Days30, Effective, Holding, IdleMinutes, Level,
+        AccessTokenMinutes, AuditRetentionDays, Bounded, Days30, Effective, Holding, IdleMinutes, Level, OfflineDays,
         PasswordLength, RefreshReuse, Registration, Rule, SessionCount, SessionLimitAction, SessionRetentionDays,
         Settings, WindowSeconds,
     },
@@ -97,6 +97,8 @@ settings! {
     refresh_token_days: Days30 => u32, |n| n.get(), EffectiveNumberResponse;
     /// Greatest lifetime of a session; default 30.
     session_max_days: Days30 => u32, |n| n.get(), EffectiveNumberResponse;
+    /// Greatest lifetime of a session of an application's own, which outlives signing out of the browser; default 90.
+    offline_max_days: OfflineDays => u32, |n| n.get(), EffectiveNumberResponse;
     /// Time without activity that ends a session; default none.
     session_idle_minutes: IdleMinutes => u32, |n| n.get(), EffectiveNumberResponse;
     /// Greatest number of active sessions of a user; default 100.

@@ -75,6 +75,7 @@ const SCOPES: &[&str] = &[
     "phone",
     "roles",
     "attributes",
+    "offline_access",
     "account:read",
     "account:write",
     "admin:read",
