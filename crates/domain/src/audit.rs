@@ -50,6 +50,10 @@ words! {
         ConsentRefused = "consent.refused",
         /// A user took back what an application was let have; its tokens ended.
         ConsentWithdrawn = "consent.withdrawn",
+        /// A user signed a device in with the code that it showed.
+        DeviceApproved = "device.approved",
+        /// A user did not sign a device in that showed a code.
+        DeviceRefused = "device.refused",
         /// A backup was restored, or the database was put back by other means: what began before is over.
         InstallationRestored = "installation.restored",
         /// The first administrator was made.
@@ -135,6 +139,8 @@ words! {
         TokenFamilyCodeReplayed = "token_family.code_replayed",
         /// An authorization code was exchanged for tokens.
         TokenFamilyCreated = "token_family.created",
+        /// An application got an access token of a family in exchange for one that was for it.
+        TokenFamilyExchanged = "token_family.exchanged",
         /// An exchange of a refresh token of an application was refused. The same refusal is recorded once a minute.
         TokenFamilyRefreshFailed = "token_family.refresh_failed",
         /// A refresh token of an application was exchanged. Of each family at most one a minute is recorded; `unrecorded_count` says how many came since the one before.

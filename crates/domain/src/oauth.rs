@@ -5,6 +5,8 @@ mod challenge;
 mod claims;
 mod code;
 mod consent;
+mod device;
+mod exchange;
 mod family;
 mod params;
 mod pushed;
@@ -18,6 +20,10 @@ pub use challenge::{Challenge, Verifier};
 pub use claims::{ACR, ClaimsRequest, claims, subject};
 pub use code::{AuthorizationCode, CODE_LIFETIME, CODE_REMEMBERED, CodeVerdict, NewCode, Redeemed};
 pub use consent::{Consent, Withdrawal};
+pub use device::{
+    DEVICE_LIFETIME, DEVICE_REMEMBERED, DEVICES_WAITING, DeviceAnswer, DeviceRequest, NewDeviceRequest, Polled, UserCode,
+};
+pub use exchange::Act;
 pub use family::{FAMILIES_MAX, FamilyEnd, NewFamily, TokenFamily};
 pub use params::Params;
 pub use pushed::{PUSHED_LIFETIME, PUSHED_REMEMBERED, PUSHED_WAITING, pushed_uri};

@@ -39,7 +39,7 @@ pub use repo::{
     throttle::{AttemptKeys, NetworkKeys, ThrottleKey},
     tuned::{
         login::{Admission, Attempt, Credentials, SessionState},
-        oauth::Held,
+        oauth::{Exchanged, Held},
         session_list::{SessionFilter, SessionSort},
         user_transfer::Taken,
     },

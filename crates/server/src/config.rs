@@ -117,6 +117,8 @@ pub struct Limits {
     pub sign_ins: Option<BucketRule>,
     /// Requests to OAuth endpoints from an address that nobody has to prove anything for.
     pub oauth_starts: Option<BucketRule>,
+    /// Wrong codes of devices from an address.
+    pub user_codes: Option<BucketRule>,
     /// Failures to prove a password.
     pub attempts: AttemptRules,
     /// Registrations from an address.

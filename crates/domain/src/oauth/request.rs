@@ -45,8 +45,12 @@ words! {
         AccessDenied = "access_denied",
         /// The user has to be asked which account it is, and must not be.
         AccountSelectionRequired = "account_selection_required",
+        /// Nobody has signed the device in yet (RFC 8628).
+        AuthorizationPending = "authorization_pending",
         /// The user has to be asked for consent, and must not be.
         ConsentRequired = "consent_required",
+        /// The device has waited for too long (RFC 8628).
+        ExpiredToken = "expired_token",
         /// The application did not prove who it is.
         InvalidClient = "invalid_client",
         /// The code or the token is none, or none any more.
@@ -69,6 +73,8 @@ words! {
         RequestNotSupported = "request_not_supported",
         /// Requests that lie elsewhere are not fetched.
         RequestUriNotSupported = "request_uri_not_supported",
+        /// The device asks too often (RFC 8628).
+        SlowDown = "slow_down",
         /// The application does not use this grant.
         UnauthorizedClient = "unauthorized_client",
         /// The user cannot prove to be who they are in the way that is asked for (OpenID Connect Core, Unmet
@@ -94,6 +100,8 @@ pub enum Unanswerable {
     RedirectUnknown,
     /// `client_id` or `redirect_uri` is there twice.
     Repeated,
+    /// Nobody waits with that code any more, or somebody else has opened it.
+    CodeUnknown,
 }
 
 /// Why a request is refused, told to the application.
@@ -133,6 +141,11 @@ pub struct Destination {
 }
 
 impl Destination {
+    /// No address: nothing is sent on.
+    const fn nowhere() -> Self {
+        Self { redirect_uri: String::new(), response_mode: ResponseMode::Query, state: None }
+    }
+
     /// Where the answer to a request of an application goes.
     ///
     /// # Errors
@@ -241,6 +254,22 @@ impl AuthorizationRequest {
         })
     }
 
+    /// What a device asks for that shows a code: its answer goes nowhere by way of the browser.
+    #[must_use]
+    pub(crate) fn of_device(scopes: Scopes, resource: Option<String>) -> Self {
+        Self {
+            destination: Destination::nowhere(),
+            scopes,
+            claims: ClaimsRequest::default(),
+            resource,
+            challenge: None,
+            nonce: None,
+            prompts: BTreeSet::new(),
+            max_age: None,
+            login_hint: None,
+        }
+    }
+
     /// What a user who is asked has to know that the application gets.
     #[must_use]
     pub fn consent_scopes(&self) -> Scopes {
@@ -252,6 +281,18 @@ impl AuthorizationRequest {
     pub fn asks(&self, prompt: Prompt) -> bool {
         self.prompts.contains(&prompt)
     }
+}
+
+/// What a program asks for that brings no browser along: scopes, and the API that the tokens are for.
+///
+/// # Errors
+/// What the application is told.
+pub(super) fn of_program(
+    params: &Params,
+    application: &Application,
+    api: Option<&Application>,
+) -> Result<(Scopes, Option<String>), RequestFault> {
+    Ok((scopes(params, application, api)?, resource(params, application, api)?))
 }
 
 /// What no request may have here.

@@ -14,6 +14,7 @@ pub(crate) mod audit_seal;
 pub(crate) mod audit_unsealed;
 pub(crate) mod authorization_code;
 pub(crate) mod consent;
+pub(crate) mod device_request;
 pub(crate) mod idempotency_key;
 pub(crate) mod installation;
 pub(crate) mod job;

@@ -22,6 +22,7 @@ pub(crate) mod authorization_code;
 pub(crate) mod caller;
 pub(crate) mod consent;
 pub(crate) mod deletion;
+pub(crate) mod device_request;
 pub(crate) mod idempotency;
 pub(crate) mod job;
 pub(crate) mod key;

@@ -7,7 +7,8 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, ExprTrait, Iterable, ModelTrait, QueryFilter, QuerySelect, QueryTrait, Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, Iterable, ModelTrait, QueryFilter, QuerySelect, QueryTrait,
+    Select, Set,
     sea_query::{Expr, Func, Query},
 };
 
@@ -66,19 +67,24 @@ impl WriteSystem<'_> {
             expires_at: request.expires_at.micros(),
             spent_at: None,
         };
-        let waiting = self.table::<Entity>().select().select_only().expr(Expr::val(1));
-        let waiting = waiting.filter(Column::ApplicationId.eq(request.application_id.uuid()));
-        let waiting = waiting.filter(Column::ExpiresAt.gt(self.tx.now().micros())).limit(PUSHED_WAITING).into_query();
+        let waiting = self.table::<Entity>().select().filter(Column::ApplicationId.eq(request.application_id.uuid()));
+        let waiting = waiting.filter(Column::ExpiresAt.gt(self.tx.now().micros()));
+        self.insert_among::<Entity>(&row, waiting, PUSHED_WAITING).await
+    }
+
+    /// Stores a row if there are fewer than so many of others; whether it did.
+    pub(super) async fn insert_among<E: EntityTrait>(&self, row: &E::Model, others: Select<E>, most: u64) -> Result<bool> {
+        let others = others.select_only().expr(Expr::val(1)).limit(most).into_query();
         let mut count = Query::select();
-        count.expr(Func::count(Expr::val(1))).from_subquery(waiting, "waiting");
+        count.expr(Func::count(Expr::val(1))).from_subquery(others, "others");
         let mut values = Query::select();
-        let is_room = Expr::SubQuery(None, Box::new(count.into())).lt(signed(PUSHED_WAITING));
-        values.exprs(Column::iter().map(|column| Expr::val(row.get(column)))).and_where(is_room);
+        let is_room = Expr::SubQuery(None, Box::new(count.into())).lt(signed(most));
+        values.exprs(E::Column::iter().map(|column| Expr::val(row.get(column)))).and_where(is_room);
         let mut insert = Query::insert();
-        insert.into_table(Entity).columns(Column::iter()).select_from(values).map_err(|_| Error::Corrupt("request"))?;
-        let db = self.tx.writing();
+        let columns = insert.into_table(E::default()).columns(E::Column::iter());
+        columns.select_from(values).map_err(|_| Error::Corrupt("row"))?;
         let statement = self.exec.get_database_backend().build(&insert);
-        Ok(db.execute_raw(statement).await?.rows_affected() == 1)
+        Ok(self.tx.writing().execute_raw(statement).await?.rows_affected() == 1)
     }
 
     /// Uses a request up; whether nobody had.

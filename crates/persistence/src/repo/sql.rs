@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use sea_orm::{EntityTrait, Iden, Iterable};
 
-use crate::entity::{audit_event, authorization_code, session, signing_key, tenant, token_family, user};
+use crate::entity::{audit_event, authorization_code, device_request, session, signing_key, tenant, token_family, user};
 pub(crate) use crate::scope::text::Sql;
 
 /// The values, repeated to a power of two, so that a handful of prepared statements serve every length.
@@ -43,5 +43,7 @@ pub(crate) static AUDIT_EVENT: LazyLock<String> = LazyLock::new(|| columns::<aud
 pub(crate) static KEY: LazyLock<String> = LazyLock::new(|| columns::<signing_key::Entity>("k", "k_"));
 /// The columns of `authorization_codes c`, prefixed `c_`.
 pub(crate) static CODE: LazyLock<String> = LazyLock::new(|| columns::<authorization_code::Entity>("c", "c_"));
+/// The columns of `device_requests d`, prefixed `d_`.
+pub(crate) static DEVICE: LazyLock<String> = LazyLock::new(|| columns::<device_request::Entity>("d", "d_"));
 /// The columns of `token_families f`, prefixed `f_`.
 pub(crate) static FAMILY: LazyLock<String> = LazyLock::new(|| columns::<token_family::Entity>("f", "f_"));

@@ -152,6 +152,14 @@ impl WriteSystem<'_> {
         self.add_session_application(family.tenant, session.id, application).await
     }
 
+    /// Stores that an access token of a family was exchanged, which changes nothing of it.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn note_exchange(&self, exchanged: Changed<TokenFamily>) -> Result<()> {
+        self.tx.record(exchanged.into_parts().1).await
+    }
+
     /// Stores the end of a family.
     ///
     /// # Errors

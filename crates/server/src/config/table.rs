@@ -217,7 +217,14 @@ pub const SETTINGS: &[Setting] = &[
         "oauth_starts_per_address",
         "GATEHOUSE_OAUTH_STARTS_PER_ADDRESS",
         "300",
-        "Requests that public applications push from one address in 10 minutes; 0 is no limit",
+        "Devices that ask to be signed in, and requests that public applications push, from one address in 10 minutes; 0 is no \
+         limit",
+    ),
+    setting(
+        "user_codes_per_address",
+        "GATEHOUSE_USER_CODES_PER_ADDRESS",
+        "20",
+        "Wrong codes of devices that are typed at one address in 10 minutes, of which one browser has half; 0 is no limit",
     ),
     setting(
         "hash_permits",

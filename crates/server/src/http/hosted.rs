@@ -296,7 +296,7 @@ pub struct SignedOutPage<'a> {
 }
 
 /// What stands for a name where there is no picture: its first letter or digit, else its first visible character.
-fn initial(name: &str) -> String {
+pub fn initial(name: &str) -> String {
     let letter = name.chars().find(|c| c.is_alphanumeric());
     let visible = || name.chars().find(|c| !c.is_whitespace() && !c.is_control());
     letter.or_else(visible).map(|c| c.to_uppercase().collect()).unwrap_or_default()

@@ -1,6 +1,7 @@
 //! What applications, APIs and browsers find at issuers (OAuth 2.1, OpenID Connect Core 1.0).
 
 pub(super) mod authorize;
+mod device;
 pub(super) mod interaction;
 mod logout;
 pub mod metadata;
@@ -47,12 +48,14 @@ pub fn all() -> [Operations; 3] {
     programs.page("/api/v1/platform/.well-known/jwks.json", platform_jwks);
     programs.form(at_issuer!("/oauth/token"), token::token);
     programs.form(at_issuer!("/oauth/par"), token::push);
+    programs.form(at_issuer!("/oauth/device_authorization"), token::device_authorization);
     programs.form(at_issuer!("/oauth/introspect"), token::introspect);
     programs.form(at_issuer!("/oauth/revoke"), token::revoke);
     programs.page(at_issuer!("/oauth/userinfo"), user_info::user_info);
     programs.form(at_issuer!("/oauth/userinfo"), user_info::user_info);
     programs.preflight(at_issuer!("/oauth/token"), preflight);
     programs.preflight(at_issuer!("/oauth/par"), preflight);
+    programs.preflight(at_issuer!("/oauth/device_authorization"), preflight);
     programs.preflight(at_issuer!("/oauth/revoke"), preflight);
     programs.preflight(at_issuer!("/oauth/userinfo"), preflight);
     let mut sent = Operations::of(&SentByOthers, "");
@@ -65,6 +68,11 @@ pub fn all() -> [Operations; 3] {
     pages.form(at_issuer!("/oauth/select-account"), authorize::select_account);
     pages.form(at_issuer!("/oauth/consent"), authorize::consent);
     pages.form(at_issuer!("/oauth/sign-out"), logout::sign_out);
+    pages.page(at_issuer!("/oauth/device"), device::ask_at_issuer);
+    pages.form(at_issuer!("/oauth/device"), device::typed_at_issuer);
+    pages.form(at_issuer!("/oauth/device/answer"), device::answer);
+    pages.page(device::PAGE, device::ask);
+    pages.form(device::PAGE, device::typed);
     pages.page(at_issuer!("/oauth/brand.css"), brand_style);
     pages.page(STYLE, style);
     [programs, sent, pages]

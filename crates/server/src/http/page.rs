@@ -90,6 +90,12 @@ impl Browser {
         &self.id
     }
 
+    /// The path that it asks for.
+    #[must_use]
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Has a browser that was not known before keep what it is known by.
     pub(super) fn introduce(&self, headers: &mut HeaderMap) {
         let secure = if self.is_https { "; Secure" } else { "" };

@@ -26,6 +26,7 @@ const INVITATION_PREFIX: &str = "ghi_";
 const RESET_PREFIX: &str = "ghw_";
 const VERIFICATION_PREFIX: &str = "ghv_";
 const DEVICE_PREFIX: &str = "ghd_";
+const DEVICE_CODE_PREFIX: &str = "ghc_";
 const CLIENT_SECRET_PREFIX: &str = "ghk_";
 const BODY_LEN: usize = 16 + 4 + 32;
 const CODE_LEN: usize = 32;
@@ -113,6 +114,18 @@ pub fn read_of_family(keyring: &Keyring, text: &str) -> Option<(FamilyId, Presen
 #[must_use]
 pub fn mint_code(keyring: &Keyring, env: &Env) -> NewToken {
     authenticated(keyring, CODE_PREFIX, env.random::<CODE_LEN>().to_vec())
+}
+
+/// Makes what a device asks with that waits: `ghc_`, 256 random bits and an authentication code.
+#[must_use]
+pub fn mint_device_code(keyring: &Keyring, env: &Env) -> NewToken {
+    authenticated(keyring, DEVICE_CODE_PREFIX, env.random::<CODE_LEN>().to_vec())
+}
+
+/// The digest of what a device asks with; `None` for anything else.
+#[must_use]
+pub fn read_device_code(keyring: &Keyring, text: &str) -> Option<TokenHash> {
+    body(keyring, DEVICE_CODE_PREFIX, CODE_LEN, text).map(|_| token_hash(text))
 }
 
 /// Makes what names a pushed request: 256 random bits.

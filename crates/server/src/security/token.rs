@@ -11,7 +11,7 @@ use gatehouse_domain::{
     id::{ApplicationId, FamilyId, KeyId, SessionId, TenantId, UserId},
     issue::Parse,
     key::{Issuer, KeyMaterial, SigningKey},
-    oauth::Scopes,
+    oauth::{Act, Scopes},
     session::AuthMethod,
     time::Timestamp,
 };
@@ -85,6 +85,9 @@ pub struct FamilyClaims<'a> {
     pub acr: &'static str,
     /// With what (RFC 8176).
     pub amr: &'a [AuthMethod],
+    /// Which application acts for the user with it, where that is not the one that the user signed in to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub act: Option<Act>,
 }
 
 /// What a verified token says.
@@ -135,6 +138,8 @@ pub struct OfApplication {
     pub audience: String,
     /// What it opens.
     pub scopes: Scopes,
+    /// Which applications act for the user one behind the other, if it got the token in exchange.
+    pub act: Option<Act>,
 }
 
 #[derive(Deserialize)]
@@ -163,6 +168,8 @@ struct StrictClaims {
     family_id: Option<String>,
     #[serde(default)]
     scope: Option<String>,
+    #[serde(default)]
+    act: Option<Act>,
 }
 
 impl StrictClaims {
@@ -191,6 +198,7 @@ impl StrictClaims {
             token_id: Uuid::try_parse(&self.jti).ok()?,
             audience: self.aud.clone(),
             scopes: Scopes::read(self.scope.as_deref().unwrap_or_default()),
+            act: self.act.clone(),
         })
     }
 }

@@ -11,6 +11,7 @@ CREATE TABLE old_applications AS SELECT id, tenant_id, partner_id, name, created
 DROP TABLE assertion_ids;
 DROP TABLE pushed_requests;
 DROP TABLE consents;
+DROP TABLE device_requests;
 DROP TABLE revoked_tokens;
 ALTER TABLE user_imports DROP COLUMN asked_application;
 ALTER TABLE user_imports DROP COLUMN asked_permissions;
@@ -31,6 +32,8 @@ DROP TABLE token_families;
 DROP TABLE authorization_codes;
 DROP TABLE application_origins;
 DROP INDEX uq_sessions_cookie;
+DROP INDEX ix_sessions_application;
+ALTER TABLE sessions DROP COLUMN application_id;
 ALTER TABLE sessions DROP COLUMN kind;
 ALTER TABLE sessions DROP COLUMN cookie_digest;
 ALTER TABLE sessions DROP COLUMN authenticated_at;

@@ -78,6 +78,9 @@ pub struct Admission {
     pub failures: Failures,
 }
 
+/// Sessions with their users.
+pub(super) const SESSIONS: &str = "sessions s JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id";
+
 fn roles(rows: &[QueryResult], now: Timestamp) -> Result<Vec<HeldRole>> {
     rows.iter().filter_map(|row| held(row, now).transpose()).collect()
 }
@@ -177,7 +180,7 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn session_state(&self, id: SessionId, now: Timestamp) -> Result<Option<SessionState>> {
-        let rows = self.state_rows("", "", ("s.id", id.uuid().into())).await?;
+        let rows = self.state_rows("", SESSIONS, ("s.id", id.uuid().into())).await?;
         session_state(&rows, now)
     }
 
@@ -186,22 +189,22 @@ impl System<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn session_state_by_cookie(&self, cookie: TokenHash, now: Timestamp) -> Result<Option<SessionState>> {
-        let rows = self.state_rows("", "", ("s.cookie_digest", cookie.as_bytes().to_vec().into())).await?;
+        let rows = self.state_rows("", SESSIONS, ("s.cookie_digest", cookie.as_bytes().to_vec().into())).await?;
         session_state(&rows, now)
     }
 
-    /// The rows of a session, its user and the roles held, with more columns of what is joined to the session.
+    /// The rows of a session, its user and the roles held, with more columns of what else is in the query.
     pub(super) async fn state_rows(
         &self,
         columns: &str,
-        joins: &str,
+        from: &str,
         (place, value): (&str, sea_orm::Value),
     ) -> Result<Vec<QueryResult>> {
         // Text: every token check without a warm cache runs it. Plan: `signing_in_and_being_known_are_found_by_an_index`.
         let mut sql = self.unscoped("SELECT ");
         sql.push(columns).push(&sql::SESSION).push(", ").push(&sql::USER).push(", u.roles_given, ").push(HELD_COLUMNS);
-        sql.push(" FROM sessions s JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id ").push(HELD_JOINS);
-        sql.push(joins).push(" WHERE ").push(place).push(" = ").bind(value);
+        sql.push(" FROM ").push(from).push(" ").push(HELD_JOINS);
+        sql.push(" WHERE ").push(place).push(" = ").bind(value);
         sql.all(self.exec).await
     }
 }

@@ -2,7 +2,7 @@
 
 use gatehouse_domain::{
     id::FamilyId,
-    oauth::{AuthorizationCode, TokenFamily},
+    oauth::{AuthorizationCode, DeviceRequest, TokenFamily},
     partner::Status,
     secret::TokenHash,
     session::Session,
@@ -12,19 +12,25 @@ use gatehouse_domain::{
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 
 use crate::{
-    entity::{authorization_code, token_family},
+    entity::{self, authorization_code, token_family},
     error::{Error, Result},
     repo::{
         authorization_code::domain,
+        device_request,
         list::{Stored, unsigned},
-        sql::{CODE, FAMILY, Sql},
+        sql::{CODE, DEVICE, FAMILY, Sql},
         tuned::login::{SessionState, session_state},
     },
     scope::system::{System, WriteSystem},
 };
 
-const CODE_JOIN: &str = " JOIN authorization_codes c ON c.tenant_id = s.tenant_id AND c.session_id = s.id";
-const FAMILY_JOIN: &str = " JOIN token_families f ON f.tenant_id = s.tenant_id AND f.session_id = s.id";
+const CODES: &str = "authorization_codes c JOIN sessions s ON s.tenant_id = c.tenant_id AND s.id = c.session_id \
+     JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id";
+const FAMILIES: &str = "token_families f JOIN sessions s ON s.tenant_id = f.tenant_id AND s.id = f.session_id \
+     JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id";
+/// Devices, with the session of whoever opened what they ask for.
+const DEVICES: &str = "device_requests d LEFT JOIN sessions s ON s.tenant_id = d.tenant_id AND s.id = d.session_id \
+     LEFT JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id";
 
 impl System<'_> {
     /// A code with its session, user and roles, in one statement.
@@ -37,7 +43,7 @@ impl System<'_> {
         now: Timestamp,
     ) -> Result<Option<(AuthorizationCode, SessionState)>> {
         let columns = format!("{}, ", *CODE);
-        let rows = self.state_rows(&columns, CODE_JOIN, ("c.digest", hash.as_bytes().to_vec().into())).await?;
+        let rows = self.state_rows(&columns, CODES, ("c.digest", hash.as_bytes().to_vec().into())).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let code = domain(authorization_code::Model::from_query_result(first, "c_")?)?;
         Ok(Some((code, session_state(&rows, now)?.ok_or(Error::Corrupt("code"))?)))
@@ -49,11 +55,39 @@ impl System<'_> {
     /// The database refuses the statement, or does not answer in time.
     pub async fn family_state(&self, id: FamilyId, now: Timestamp) -> Result<Option<(TokenFamily, SessionState)>> {
         let columns = format!("{}, ", *FAMILY);
-        let rows = self.state_rows(&columns, FAMILY_JOIN, ("f.id", id.uuid().into())).await?;
+        let rows = self.state_rows(&columns, FAMILIES, ("f.id", id.uuid().into())).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let family = TokenFamily::read(token_family::Model::from_query_result(first, "f_")?)?;
         Ok(Some((family, session_state(&rows, now)?.ok_or(Error::Corrupt("family"))?)))
     }
+}
+
+impl System<'_> {
+    /// A device that waits, with the session, user and roles of whoever opened what it asks for, in one statement.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn device_state(
+        &self,
+        hash: TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<(DeviceRequest, Option<SessionState>)>> {
+        let columns = format!("{}, ", *DEVICE);
+        let rows = self.state_rows(&columns, DEVICES, ("d.digest", hash.as_bytes().to_vec().into())).await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let request = device_request::domain(entity::device_request::Model::from_query_result(first, "d_")?)?;
+        let state = if request.opened_by.is_some() { session_state(&rows, now)? } else { None };
+        Ok(Some((request, state)))
+    }
+}
+
+/// What is exchanged for a session of an application's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exchanged {
+    /// An authorization code.
+    Code(TokenHash),
+    /// What a device asked with, and was answered.
+    Device(TokenHash),
 }
 
 /// A user for whom one more session may begin, and who stays so until the transaction ends.
@@ -66,15 +100,19 @@ pub struct Held {
 }
 
 impl WriteSystem<'_> {
-    /// Spends a code if nobody had and its session, user, tenant and partner stand. On PostgreSQL these stay so until the
-    /// transaction ends: a session of the application's own may begin.
+    /// Spends what is exchanged if nobody had and the session of whoever agreed to it stands, with user, tenant and partner.
+    /// On PostgreSQL these stay so until the transaction ends: a session of the application's own may begin.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn spend_code_within(&self, hash: TokenHash, session: &Session) -> Result<Option<Held>> {
+    pub async fn spend_within(&self, exchanged: Exchanged, session: &Session) -> Result<Option<Held>> {
+        let (table, hash) = match exchanged {
+            Exchanged::Code(hash) => ("authorization_codes", hash),
+            Exchanged::Device(hash) => ("device_requests", hash),
+        };
         // Text: an update from a query that locks. Plan: `codes_and_families_are_found_by_an_index`.
-        let mut sql = self.unscoped("UPDATE authorization_codes SET spent_at = ");
-        sql.bind(self.tx.now().micros());
+        let mut sql = self.unscoped("UPDATE ");
+        sql.push(table).push(" SET spent_at = ").bind(self.tx.now().micros());
         self.push_held(&mut sql, session);
         sql.push(" WHERE digest = ").bind(hash.as_bytes().to_vec()).push(" AND spent_at IS NULL");
         self.push_returning_held(&mut sql, session);

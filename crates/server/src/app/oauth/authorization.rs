@@ -14,8 +14,8 @@ use gatehouse_domain::{
     issue::Parse,
     key::{Issuer, KeyState},
     oauth::{
-        Answered, AuthorizationCode, AuthorizationRequest, Before, Consent, Destination, ErrorCode, NewCode,
-        PUSHED_LIFETIME, Params, Prompt, RequestFault, Unanswerable, subject,
+        Answered, AuthorizationCode, AuthorizationRequest, Before, Consent, Destination, DeviceRequest, ErrorCode, NewCode,
+        PUSHED_LIFETIME, Params, Prompt, RequestFault, Unanswerable, UserCode, subject,
     },
     partner::Status,
     secret::{Secret, TokenHash},
@@ -54,6 +54,8 @@ pub struct Asked {
     pub request: AuthorizationRequest,
     /// Who has to be the user, if the request says so.
     pub expected: Option<UserId>,
+    /// The device that waits for it, where it is no browser that brought the request.
+    pub device: Option<DeviceRequest>,
 }
 
 /// Why a request is refused.
@@ -75,6 +77,9 @@ pub enum NotAsked {
 pub struct Waiting {
     /// The parameters of the request.
     params: Vec<(String, String)>,
+    /// The code of the device that asks, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
     /// The browser that got the page.
     browser: String,
     /// The session that the browser had when the user was first asked something, and when that had last been proved, in
@@ -110,7 +115,8 @@ impl Waiting {
     /// The parameters of the request.
     #[must_use]
     pub fn params(&self) -> Params {
-        Params::new(self.params.clone())
+        let device = self.device.as_deref().and_then(UserCode::read);
+        device.map_or_else(|| Params::new(self.params.clone()), Params::of_device)
     }
 
     /// What the user has answered before.
@@ -158,6 +164,9 @@ impl Authorization<'_> {
     /// # Errors
     /// Why it is refused.
     pub async fn read(&self, facts: &TenantFacts, params: &Params, meta: &RequestMeta) -> Result<Asked, NotAsked> {
+        if let Some(code) = params.device() {
+            return self.read_device(facts, code).await;
+        }
         let nowhere = |why| Err(NotAsked::Unanswerable(why));
         if params.repeats("client_id") {
             return nowhere(Unanswerable::Repeated);
@@ -186,7 +195,7 @@ impl Authorization<'_> {
             // One that is no id of a user is nobody's.
             None => params.get("claims").and_then(subject).map(|sub| UserId::parse(&sub).unwrap_or(NOBODY)),
         };
-        Ok(Asked { application, api, request, expected })
+        Ok(Asked { application, api, request, expected, device: None })
     }
 
     /// Keeps a request that an application pushes, which is checked as a whole. Returns what names it.
@@ -366,6 +375,7 @@ impl Authorization<'_> {
         let now = self.env.now();
         let waiting = Waiting {
             params: params.pairs().to_vec(),
+            device: params.device().map(|code| code.letters().to_owned()),
             browser: browser.to_owned(),
             before: match answered.before {
                 None | Some(Before::Nobody) => None,

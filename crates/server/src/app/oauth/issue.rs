@@ -9,6 +9,7 @@ use gatehouse_domain::{
     id::{ApplicationId, SessionId, TenantId, UserId},
     key::Issuer,
     oauth::{ACR, Audience, Scopes, TokenFamily, claims},
+    role::HeldRole,
     secret::Secret,
     session::{AuthMethod, Session},
     settings::Policy,
@@ -46,6 +47,9 @@ pub struct Issued {
     pub id_token: Option<String>,
     /// What was granted.
     pub scope: String,
+    /// What kind of token it is, where it was got in exchange (RFC 8693, section 2.2.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<String>,
 }
 
 /// The claims of an ID token (OpenID Connect Core 1.0, section 2) but for those that scopes open.
@@ -79,10 +83,20 @@ pub(super) struct Of<'a> {
 
 /// What an access token says of a user.
 pub(super) struct ClaimsOfUser<'a> {
-    user_id: UserId,
-    session_id: SessionId,
-    roles: Option<Vec<&'a str>>,
-    family: FamilyClaims<'a>,
+    pub(super) user_id: UserId,
+    pub(super) session_id: SessionId,
+    pub(super) roles: Option<Vec<&'a str>>,
+    pub(super) family: FamilyClaims<'a>,
+    /// The end of the token that it is got in exchange for.
+    pub(super) until: Option<Timestamp>,
+}
+
+/// The names of roles.
+pub(super) fn names(roles: &[HeldRole]) -> Vec<&str> {
+    let mut names: Vec<_> = roles.iter().map(|role| role.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// For whom, where that is a user.
@@ -115,19 +129,18 @@ impl TokenEndpoint<'_> {
         now: Timestamp,
     ) -> Result<Issued> {
         let OfUser { state, session, family, refresh_token, .. } = *user;
-        let mut roles: Vec<_> = state.roles.iter().map(|role| role.name.as_str()).collect();
-        roles.sort_unstable();
-        roles.dedup();
         let whose = ClaimsOfUser {
             user_id: session.user_id,
             session_id: session.id,
-            roles: of.scopes.has("roles").then_some(roles),
+            roles: of.scopes.has("roles").then(|| names(&state.roles)),
             family: FamilyClaims {
                 family_id: family.id,
                 auth_time: family.auth_time.unix_seconds(),
                 acr: ACR,
                 amr: &session.auth_methods,
+                act: None,
             },
+            until: None,
         };
         let mut issued = self.access_token(of, Some(whose), meta, now).await?;
         if of.scopes.has("openid") {
@@ -147,7 +160,9 @@ impl TokenEndpoint<'_> {
         now: Timestamp,
     ) -> Result<Issued> {
         let Of { facts, application, audience, scopes, .. } = of;
-        let (issuer, lifetime) = (meta.issuer(&facts.tenant.slug), of.lifetime());
+        let until = user.as_ref().and_then(|user| user.until).map(|until| until.since(now));
+        let lifetime = until.map_or(of.lifetime(), |left| Ord::min(left, of.lifetime()));
+        let issuer = meta.issuer(&facts.tenant.slug);
         let (id, aud) = (application.id.to_string(), audience.claim(&issuer));
         // Tokens say the second they were issued in; all of that in which tokens were ended are.
         let revoked_at = application.tokens_revoked_at.filter(|_| user.is_none());
@@ -183,6 +198,7 @@ impl TokenEndpoint<'_> {
             refresh_token: None,
             id_token: None,
             scope: scopes.to_string(),
+            issued_token_type: None,
         })
     }
 

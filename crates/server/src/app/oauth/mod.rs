@@ -3,6 +3,8 @@
 pub mod authorization;
 mod client_credentials;
 pub mod clients;
+pub mod device;
+mod exchange;
 pub mod issue;
 mod own_session;
 mod refresh;
@@ -61,6 +63,7 @@ pub struct TokenEndpoint<'a> {
     keyring: &'a Keyring,
     defaults: &'a Defaults,
     limits: &'a Limits,
+    admission: &'a Admission,
     devices: &'a request::client::Clients,
     cache: &'a SessionCache,
     keys: Keys<'a>,
@@ -111,6 +114,7 @@ impl App {
             keyring: &self.keyring,
             defaults: &self.defaults,
             limits: &self.limits,
+            admission: &self.admission,
             devices: &self.clients,
             cache: &self.session_cache,
             keys: self.keys(),

@@ -12,7 +12,7 @@ use gatehouse_domain::{
     settings::Policy,
     time::Timestamp,
 };
-use gatehouse_persistence::{SessionState, WriteTx};
+use gatehouse_persistence::{Exchanged, SessionState, WriteTx};
 
 use crate::app::{
     Error, Result,
@@ -33,8 +33,8 @@ pub(super) struct Beginning<'a> {
     pub(super) state: &'a SessionState,
     /// What holds in the tenant.
     pub(super) policy: &'a Policy,
-    /// The code that is exchanged.
-    pub(super) hash: TokenHash,
+    /// What is exchanged for it.
+    pub(super) exchanged: Exchanged,
 }
 
 impl TokenEndpoint<'_> {
@@ -67,11 +67,11 @@ impl TokenEndpoint<'_> {
     /// # Errors
     /// `invalid_grant` when the user may have no more sessions.
     pub(super) async fn begin_own(&self, new: Beginning<'_>, meta: &RequestMeta) -> Result<bool, NotGiven> {
-        let Beginning { session, family, application, state, policy, hash } = new;
+        let Beginning { session, family, application, state, policy, exchanged } = new;
         let (application, policy, state) = (Arc::clone(application), policy.clone(), state.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let system = tx.system(AUTH);
-            let Some(held) = system.spend_code_within(hash, &state.session).await? else { return Ok(false) };
+            let Some(held) = system.spend_within(exchanged, &state.session).await? else { return Ok(false) };
             if held.roles_given != state.roles_given {
                 return Err(Error::Stale);
             }

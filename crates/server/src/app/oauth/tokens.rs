@@ -22,7 +22,7 @@ use gatehouse_domain::{
     user::UserStatus,
     word::Word,
 };
-use gatehouse_persistence::{Error as Storage, SessionState, TenantFacts, WriteTx};
+use gatehouse_persistence::{Error as Storage, Exchanged, SessionState, TenantFacts, WriteTx};
 
 use crate::{
     app::{
@@ -40,9 +40,6 @@ use crate::{
 pub(super) const AUTH: SystemReason = SystemReason::Authentication;
 /// How often a race is lost before giving up; each loss means that somebody else changed what is exchanged.
 pub(super) const ROUNDS: usize = 5;
-/// The grants that there are.
-pub const GRANTS: [GrantType; 3] =
-    [GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::ClientCredentials];
 
 impl TokenEndpoint<'_> {
     /// Exchanges what a request shows, of an application that has proved who it is.
@@ -59,14 +56,16 @@ impl TokenEndpoint<'_> {
         let grant =
             params.get("grant_type").ok_or(NotGiven::fault(ErrorCode::InvalidRequest, "grant_type is missing"))?;
         let unsupported = NotGiven::fault(ErrorCode::UnsupportedGrantType, "there is no such grant here");
-        let grant = GrantType::from_word(grant).ok().filter(|grant| GRANTS.contains(grant)).ok_or(unsupported)?;
+        let grant = GrantType::from_word(grant).map_err(|_| unsupported)?;
         if !application.metadata.grant_types.contains(&grant) {
             return Err(NotGiven::fault(ErrorCode::UnauthorizedClient, "the application does not use this grant"));
         }
         match grant {
             GrantType::AuthorizationCode => self.code(facts, application, params, meta).await,
             GrantType::ClientCredentials => self.client_credentials(facts, application, params, meta).await,
-            _ => self.refresh(facts, application, params, meta).await,
+            GrantType::DeviceCode => self.device(facts, application, params, meta).await,
+            GrantType::TokenExchange => self.exchange_token(facts, application, params, meta).await,
+            GrantType::RefreshToken => self.refresh(facts, application, params, meta).await,
         }
     }
 
@@ -156,7 +155,7 @@ impl TokenEndpoint<'_> {
                 };
                 self.db.write(meta.ctx.clone(), work).await?
             }
-            Some(session) => self.begin_own(Beginning { session, family, application, state, policy: &policy, hash }, meta).await?,
+            Some(session) => self.begin_own(Beginning { session, family, application, state, policy: &policy, exchanged: Exchanged::Code(hash) }, meta).await?,
         };
         Ok(is_stored.then_some(issued))
     }

@@ -64,6 +64,38 @@ impl Buckets {
             Err(wait) => Limited { quota: Some(quota(0, wait)), result: Err(Error::RateLimited(wait)) },
         }
     }
+
+    /// Puts a token back that was taken for nothing.
+    fn give_back(&self, id: Uuid) {
+        let Some(rule) = self.rule else { return };
+        let part = &self.parts[usize::from(id.as_bytes()[15]) % PARTS];
+        let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(full_at) = part.get_mut(&id) {
+            *full_at = full_at.minus(rule.period);
+        }
+    }
+}
+
+/// Half as much in the same time.
+fn half(rule: BucketRule) -> BucketRule {
+    BucketRule { burst: rule.burst.div_ceil(2), period: rule.period.saturating_mul(2) }
+}
+
+/// What stands for text in a table.
+fn id_of(text: &[u8]) -> Uuid {
+    let digest = digest(&SHA256, text);
+    let mut id = [0; 16];
+    id.copy_from_slice(digest.as_ref().split_at(16).0);
+    Uuid::from_bytes(id)
+}
+
+/// What stands for the network of an address: whoever has one address of IPv6 has all of a /64 (RFC 6177).
+fn network(ip: IpAddr) -> Uuid {
+    let bits = match ip.to_canonical() {
+        IpAddr::V4(ip) => u128::from(u32::from(ip)),
+        IpAddr::V6(ip) => u128::from(ip) >> 64 << 64,
+    };
+    id_of(&bits.to_be_bytes())
 }
 
 /// Drops full buckets when there are many; where most are in use all start anew, as nobody may be shut out for want of
@@ -84,6 +116,15 @@ pub struct Admission {
     tenants: Buckets,
     sign_ins: Buckets,
     starts: Buckets,
+    codes_of_address: Buckets,
+    codes_of_browser: Buckets,
+}
+
+/// An attempt to name a device, at an address and in a browser.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TriedCode {
+    browser: Uuid,
+    network: Option<Uuid>,
 }
 
 impl Admission {
@@ -95,6 +136,8 @@ impl Admission {
             tenants: Buckets::new("tenant", limits.tenant_requests),
             sign_ins: Buckets::new("sign-in", limits.sign_ins),
             starts: Buckets::new("oauth-start", limits.oauth_starts),
+            codes_of_address: Buckets::new("user-code", limits.user_codes),
+            codes_of_browser: Buckets::new("user-code", limits.user_codes.map(half)),
         }
     }
 
@@ -113,16 +156,28 @@ impl Admission {
     /// Counts a request that costs us more than whoever sends it without having proved who they are, by the network that it
     /// comes from. What comes from no network is not counted.
     pub(crate) fn start(&self, ip: Option<IpAddr>, now: Timestamp) -> Result<()> {
-        let Some(ip) = ip else { return Ok(()) };
-        // Whoever has one address of IPv6 has all of a /64 (RFC 6177).
-        let bits = match ip.to_canonical() {
-            IpAddr::V4(ip) => u128::from(u32::from(ip)),
-            IpAddr::V6(ip) => u128::from(ip) >> 64 << 64,
-        };
-        let digest = digest(&SHA256, &bits.to_be_bytes());
-        let mut id = [0; 16];
-        id.copy_from_slice(digest.as_ref().split_at(16).0);
-        self.starts.take(Uuid::from_bytes(id), now).result
+        ip.map_or(Ok(()), |ip| self.starts.take(network(ip), now).result)
+    }
+
+    /// Counts an attempt to name a device that waits, which does not count if it was right.
+    pub(crate) fn try_user_code(&self, ip: Option<IpAddr>, browser: &str, now: Timestamp) -> Result<TriedCode> {
+        let (browser, network) = (id_of(browser.as_bytes()), ip.map(network));
+        self.codes_of_browser.take(browser, now).result?;
+        if let Some(network) = network
+            && let Err(error) = self.codes_of_address.take(network, now).result
+        {
+            self.codes_of_browser.give_back(browser);
+            return Err(error);
+        }
+        Ok(TriedCode { browser, network })
+    }
+
+    /// Takes back that an attempt was counted.
+    pub(crate) fn was_right(&self, TriedCode { browser, network }: TriedCode) {
+        self.codes_of_browser.give_back(browser);
+        if let Some(network) = network {
+            self.codes_of_address.give_back(network);
+        }
     }
 
     /// Counts a sign-in of a user whose password was right.

@@ -110,7 +110,15 @@ impl SessionStates<'_> {
     ) -> Result<(Arc<Caller>, Arc<TokenFamily>)> {
         let caller = self.standing(user, facts, false, now).await?;
         let family = self.family(family).await?.ok_or(Error::InvalidToken)?;
-        let is_theirs = family.session_id == user.session_id && family.application_id == of.id;
+        let is_theirs = match of.act {
+            None => family.application_id == of.id,
+            // Got in exchange by another one: it works as long as the one that its user signed in to.
+            Some(_) => {
+                let origin = self.application(facts, family.application_id).await?;
+                origin.is_some_and(|origin| origin.status == Status::Active)
+            }
+        };
+        let is_theirs = is_theirs && family.session_id == user.session_id;
         if is_theirs && family.stands() { Ok((caller, family)) } else { Err(Error::InvalidToken) }
     }
 

@@ -30,6 +30,7 @@ macro_rules! texts {
 }
 
 pub mod account;
+pub mod device;
 
 texts! {
     /// Every text of the hosted pages in one language.
@@ -37,6 +38,7 @@ texts! {
 
     lang: Text = "en", "es", "de";
     account: &'static account::Account = &account::EN, &account::ES, &account::DE;
+    device: &'static device::Device = &device::EN, &device::ES, &device::DE;
     secured: Text = "Secured by Gatehouse", "Protegido por Gatehouse", "Geschützt durch Gatehouse";
     to_continue: Around = ["to continue to ", ""], ["para continuar en ", ""], ["um mit ", " fortzufahren"];
 
@@ -219,6 +221,17 @@ impl Texts {
             MINUTES_FROM.. => (self.wait_minutes, seconds.div_ceil(60)),
         };
         format!("{before}{number}{after}")
+    }
+
+    /// How long ago something was, in whole minutes.
+    #[must_use]
+    pub fn ago(&self, minutes: u64) -> String {
+        let [before, after] = match minutes {
+            0 => return self.device.just_now.to_owned(),
+            1 => return self.device.minute_ago.to_owned(),
+            _ => self.device.minutes_ago,
+        };
+        format!("{before}{minutes}{after}")
     }
 
     /// A scope in words. One of an API is shown by its name, with what the API says of it; `openid` is not shown,

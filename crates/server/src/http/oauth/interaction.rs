@@ -6,7 +6,10 @@ use actix_web::{
 };
 use gatehouse_domain::{
     application::{Application, ResourceScope},
-    oauth::{Answered, AuthorizationRequest, Before, Destination, ErrorCode, Params, RequestFault, Step, Unanswerable},
+    oauth::{
+        Answered, AuthorizationRequest, Before, Destination, ErrorCode, Params, RequestFault, Scopes, Step,
+        Unanswerable,
+    },
     secret::Secret,
     session::Session,
     settings::Registration,
@@ -27,7 +30,7 @@ use crate::{
     http::{
         credential::SESSIONS_MAX,
         hosted::{
-            ConsentPage, ErrorPage, Look, Notice, SelectAccountPage, SignInFault, SignInPage, SignOutPage,
+            ConsentPage, ErrorPage, Look, Notice, ScopeLine, SelectAccountPage, SignInFault, SignInPage, SignOutPage,
             SignedOutPage, place,
         },
         oauth::{
@@ -73,14 +76,14 @@ impl<'a> Interaction<'a> {
         format!("{ISSUER_PATH}{}/{name}", self.facts.tenant.slug)
     }
 
-    fn action(&self, name: &str) -> String {
+    pub(super) fn action(&self, name: &str) -> String {
         self.at_issuer(&format!("oauth/{name}"))
     }
 
     fn policy(&self, asked: Option<&'a Asked>) -> Policy<'_> {
         Policy {
             logo: self.look.logo(),
-            leads_to: asked.map(|asked| asked.request.destination.redirect_uri.as_str()),
+            leads_to: asked.filter(|it| it.device.is_none()).map(|it| it.request.destination.redirect_uri.as_str()),
             keeps_opener: asked.is_some_and(|asked| asked.application.metadata.opens_popup)
                 || self.params.get("display") == Some("popup"),
             is_scripted: false,
@@ -127,6 +130,12 @@ impl<'a> Interaction<'a> {
             Some(_) => None,
             None => user,
         };
+        if let Some(device) = &asked.device {
+            return match user {
+                Some(user) => self.device(asked, device, user, shown).await,
+                None => self.sign_in(asked, shown, None, "", None, notice),
+            };
+        }
         let session = user.map(|user| &user.session);
         let authorization = self.app.authorization();
         let remembered = match session {
@@ -249,14 +258,7 @@ impl<'a> Interaction<'a> {
         answered: &Answered,
     ) -> Result<HttpResponse, Failure> {
         let Application { metadata, name: application, .. } = &*asked.application;
-        let of_api = asked.api.as_deref().map_or(&[][..], |api| &api.metadata.resource_scopes);
-        let description = |name: &str| {
-            let scope = of_api.iter().find(|ResourceScope { name: known, .. }| known.as_str() == name);
-            scope.and_then(|scope| scope.description.as_ref()).map(|text| text.as_str())
-        };
         let (uri, scopes) = (&asked.request.destination.redirect_uri, asked.request.consent_scopes());
-        let mut names: Vec<_> = scopes.names().collect();
-        names.sort_by_key(|name| place(name));
         let host = url::Url::parse(uri).ok().and_then(|url| url.host_str().map(str::to_owned));
         let scheme = || uri.split(':').next().unwrap_or_default().to_owned();
         let page = ConsentPage {
@@ -268,7 +270,7 @@ impl<'a> Interaction<'a> {
             redirect_host: &host.filter(|host| !host.is_empty()).unwrap_or_else(scheme),
             name: name(user),
             email: user.email.as_str(),
-            scopes: names.into_iter().filter_map(|name| self.look.t.scope(name, description(name))).collect(),
+            scopes: self.lines(asked, &scopes),
             resource: asked.request.resource.as_deref(),
             action: &self.action("consent"),
             request: &self.sealed(answered, session, Some(&asked.request))?,
@@ -276,7 +278,19 @@ impl<'a> Interaction<'a> {
         self.page(&page, StatusCode::OK, Some(asked))
     }
 
-    fn sealed(
+    /// Scopes in words, in the order in which people look for them.
+    pub(super) fn lines<'s>(&self, asked: &'s Asked, scopes: &'s Scopes) -> Vec<ScopeLine<'s>> {
+        let of_api = asked.api.as_deref().map_or(&[][..], |api| &api.metadata.resource_scopes);
+        let description = |name: &str| {
+            let scope = of_api.iter().find(|ResourceScope { name: known, .. }| known.as_str() == name);
+            scope.and_then(|scope| scope.description.as_ref()).map(|text| text.as_str())
+        };
+        let mut names: Vec<_> = scopes.names().collect();
+        names.sort_by_key(|name| place(name));
+        names.into_iter().filter_map(|name| self.look.t.scope(name, description(name))).collect()
+    }
+
+    pub(super) fn sealed(
         &self,
         answered: &Answered,
         session: &Session,
@@ -311,6 +325,7 @@ impl<'a> Interaction<'a> {
                     Unanswerable::RedirectMissing => self.look.t.missing_redirect_uri,
                     Unanswerable::RedirectUnknown => self.look.t.unregistered_redirect_uri,
                     Unanswerable::Repeated => self.look.t.repeated_parameter,
+                    Unanswerable::CodeUnknown => self.look.t.device.gone,
                 };
                 self.error(StatusCode::BAD_REQUEST, what)
             }
@@ -363,6 +378,6 @@ impl<'a> Interaction<'a> {
 }
 
 /// How somebody is addressed.
-fn name(user: &User) -> &str {
+pub(super) fn name(user: &User) -> &str {
     user.display_name.as_ref().map_or(user.username.as_str(), |name| name.as_str())
 }

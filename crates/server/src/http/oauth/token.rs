@@ -110,6 +110,27 @@ pub async fn push(
     Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(body))
 }
 
+/// Has a device wait until somebody has signed it in (RFC 8628, section 3.1).
+pub async fn device_authorization(
+    tenant: PathTenant,
+    form: Form,
+    request: HttpRequest,
+    call: ChangeRequest,
+    app: Data<App>,
+) -> Result<HttpResponse, Failure> {
+    let application = client(&tenant, &form, &request, &call, &app).await?;
+    let waits = app.token_endpoint().await_device(&tenant.0, &application, &form.0, &call.meta).await?;
+    let page = format!("{}{}", call.meta.base_url, super::device::PAGE);
+    Ok(uncached(json!({
+        "device_code": waits.device_code.expose(),
+        "user_code": waits.user_code.to_string(),
+        "verification_uri": page,
+        "verification_uri_complete": format!("{page}?user_code={}", waits.user_code),
+        "expires_in": waits.lifetime.as_secs(),
+        "interval": waits.interval.as_secs(),
+    })))
+}
+
 /// What is wrong with where the answer would go.
 const fn unanswerable(why: Unanswerable) -> &'static str {
     match why {
@@ -118,6 +139,7 @@ const fn unanswerable(why: Unanswerable) -> &'static str {
         Unanswerable::RedirectMissing => "redirect_uri is missing",
         Unanswerable::RedirectUnknown => "redirect_uri is none of the application's",
         Unanswerable::Repeated => "a parameter is there more than once",
+        Unanswerable::CodeUnknown => "no device waits with that code",
     }
 }
 
