@@ -164,22 +164,6 @@ impl WriteScope<'_> {
         Ok(session)
     }
 
-    /// Stores the end of a session of an application's own. That is the end of its family too, which needs no statement of
-    /// its own: it works for as long as its session.
-    ///
-    /// # Errors
-    /// [`Error::Stale`] when it has ended meanwhile.
-    pub async fn end_own(&self, session: Changed<Session>, family: Changed<TokenFamily>) -> Result<()> {
-        let (session, event) = session.into_parts();
-        let (_, of_family) = family.into_parts();
-        self.guard(&session.home())?;
-        if self.tx.writing().execute_raw(self.ending_one(&session)).await?.rows_affected() == 0 {
-            return Err(Error::Stale);
-        }
-        self.tx.record_all([of_family, event]).await?;
-        self.sessions_ended(EndedSession::of(&session).as_slice(), Vec::new()).await
-    }
-
     /// On PostgreSQL holds back the sessions that are about to begin where others end: an application may be getting one of
     /// its own out of one that ends here. A statement of its own, as the next one sees what was committed while this one
     /// waited.
@@ -233,6 +217,22 @@ impl WriteScope<'_> {
 }
 
 impl WriteSystem<'_> {
+    /// Stores the end of a session of an application's own. That is the end of its family too, which needs no statement of
+    /// its own: it works for as long as its session.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when it has ended meanwhile.
+    pub async fn end_own(&self, session: Changed<Session>, family: Changed<TokenFamily>) -> Result<()> {
+        let (session, event) = session.into_parts();
+        let (_, of_family) = family.into_parts();
+        self.guard(&session.home())?;
+        if self.tx.writing().execute_raw(self.ending_one(&session)).await?.rows_affected() == 0 {
+            return Err(Error::Stale);
+        }
+        self.tx.record_all([of_family, event]).await?;
+        self.sessions_ended(EndedSession::of(&session).as_slice(), Vec::new()).await
+    }
+
     /// Marks sessions that have reached their end, at most [`BATCH`]; returns how many.
     ///
     /// # Errors

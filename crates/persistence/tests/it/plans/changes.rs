@@ -39,7 +39,7 @@ surveys! {
         ] {
             let cap = |most| Some(Cap { most, unless_decided });
             let (lifetime, refresh, idle) = (cap(DAY * 20), cap(DAY * 5), cap(DAY));
-            let caps = Caps { lifetime, refresh, idle, per_user: Some(Cap { most: 50, unless_decided }) };
+            let caps = Caps { lifetime, offline: lifetime, refresh, idle, per_user: Some(Cap { most: 50, unless_decided }) };
             let tighten = Tighten { within, caps, by: by() };
             let grant = grant.clone();
             survey.look(name, db.scope(&grant).tightening(&tighten, NOW)).await;

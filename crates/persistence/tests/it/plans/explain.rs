@@ -56,7 +56,14 @@ impl Explainer {
     /// What is wrong with the plan of a statement.
     pub async fn faults(&mut self, sql: &str) -> Vec<String> {
         match self {
-            Self::Sqlite(connection) => sqlite(connection, sql).await,
+            // `EXPLAIN` is of the first statement of a text, and those behind it would be run.
+            Self::Sqlite(connection) => {
+                let mut faults = Vec::new();
+                for sql in sql.split("; ") {
+                    faults.extend(sqlite(connection, sql).await);
+                }
+                faults
+            }
             Self::Postgres(connection) => postgres(connection, sql).await,
         }
     }

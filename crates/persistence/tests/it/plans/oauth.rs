@@ -1,16 +1,19 @@
 //! Codes and families of tokens.
 
+use std::time::Duration;
+
 use gatehouse_domain::{
     application::{Application, Owner},
     authz::{ApplicationActor, PermissionSet, Right},
-    id::FamilyId,
+    id::{FamilyId, SessionId},
     oauth::{
-        Audience, AuthorizationCode, ClaimsRequest, FamilyEnd, NewFamily, RevokedToken, Scopes, TokenFamily, Withdrawal,
+        Audience, AuthorizationCode, ClaimsRequest, DeviceAnswer, DeviceRequest, FamilyEnd, NewFamily, RevokedToken,
+        Scopes, TokenFamily, UserCode, Withdrawal,
     },
     role::Anchor,
-    session::Session,
+    session::{EndReason, NewOwnSession, RevokeMany, RevokeTarget, Session, SessionKind},
 };
-use gatehouse_persistence::{Error, PushedRequest, WriteTx, testing::analyze};
+use gatehouse_persistence::{Error, Exchanged, PushedRequest, WriteTx, testing::analyze};
 
 use super::*;
 
@@ -54,7 +57,12 @@ async fn fill(survey: &Survey) -> (AuthorizationCode, TokenFamily, Application) 
             for _ in 0..20 {
                 let code = code(&session, &application);
                 let new = NewFamily {
-                    code: &code,
+                    id: code.family_id,
+                    sid: session.id,
+                    scopes: &code.scopes,
+                    claims: &code.claims,
+                    audience: &code.audience,
+                    auth_time: NOW,
                     session: &session,
                     application: &application,
                     refresh_hash: TokenHash::new(random()),
@@ -143,6 +151,71 @@ surveys! {
             Ok(())
         })).await;
         survey.look("a pushed request", system().pushed_request(hash, NOW)).await;
+        let user_code = UserCode::of(&[1; 8]).unwrap();
+        let device = DeviceRequest {
+            hash: TokenHash::new(random()),
+            user_code: user_code.clone(),
+            tenant: at,
+            application_id: application,
+            owner: used.owner,
+            scopes: Scopes::read("openid"),
+            audience: Audience::Application(application),
+            ip: None,
+            interval: Duration::from_secs(5),
+            polled_at: Some(NOW),
+            opened_by: None,
+            answer: None,
+            is_spent: false,
+            created_at: NOW,
+            expires_at: NOW.plus(DAY),
+        };
+        let (asked, by_whom, theirs) = (device.clone(), survey.session.clone(), used.clone());
+        survey.look("a device that waits", write(&db, NOW, async move |tx| {
+            let system = tx.system(SYSTEM);
+            assert!(system.await_device(&asked).await?);
+            assert!(system.open_device(&asked, &by_whom).await?);
+            assert!(system.leave_device(&asked, &by_whom).await?);
+            assert!(system.open_device(&asked, &by_whom).await?);
+            system.device_polled(&asked).await?;
+            assert!(system.answer_device(asked.clone().answer(DeviceAnswer::Approved, &by_whom), &by_whom).await?);
+            let held = system.spend_within(Exchanged::Device(asked.hash), &by_whom).await?.unwrap();
+            assert!(held.sessions > 0);
+            let new = NewOwnSession {
+                id: SessionId::from_parts(NOW.unix_millis(), bytes()),
+                kind: SessionKind::Device,
+                application_id: application,
+                from: &by_whom,
+                administers: false,
+                client: by_whom.client.clone(),
+                idle: DAY,
+                refresh_hash: TokenHash::new(random()),
+            };
+            let session = Session::start_own(new, &policy(), NOW);
+            let own = session.value().clone();
+            let new = NewFamily {
+                id: FamilyId::from_parts(NOW.unix_millis(), bytes()),
+                sid: own.id,
+                scopes: &asked.scopes,
+                claims: &ClaimsRequest::default(),
+                audience: &asked.audience,
+                session: &own,
+                application: &theirs,
+                auth_time: NOW,
+                refresh_hash: TokenHash::new(random()),
+            };
+            let family = TokenFamily::start(&new, &policy(), NOW);
+            let begun = family.value().clone();
+            system.begin_own(session, family, &theirs).await?;
+            system.note_exchange(begun.clone().exchange(&theirs, &asked.audience, &asked.scopes)).await?;
+            let ended = own.revoke(EndReason::Logout, &by(), NOW).unwrap();
+            system.end_own(ended, begun.end(FamilyEnd::Revoked, &by(), NOW).unwrap()).await?;
+            for target in [RevokeTarget::OwnFor(at, user_id, application), RevokeTarget::OwnOf(theirs.owner, application)] {
+                system.revoke_many(&RevokeMany { target, except: None, reason: EndReason::Admin, by: by() }).await?;
+            }
+            Ok(())
+        })).await;
+        survey.look("a device by its code", system().device_request(&user_code)).await;
+        survey.look("a device that asks", system().device_state(device.hash, NOW)).await;
         survey.look("a consent that is taken back", write(&db, NOW, async move |tx| {
             let withdrawn = Withdrawal { tenant: at, user_id, application_id: application };
             tx.system(SYSTEM).withdraw_consent(withdrawn.withdraw(&by())).await.map(drop)
@@ -168,6 +241,7 @@ surveys! {
             tx.system(SYSTEM).spend_assertion(TokenHash::new(random()), NOW).await?;
             tx.system(SYSTEM).purge_assertions().await?;
             tx.system(SYSTEM).purge_pushed_requests().await?;
+            tx.system(SYSTEM).purge_device_requests().await?;
             tx.system(SYSTEM).purge_revoked_tokens().await?;
             tx.system(SYSTEM).purge_codes().await?;
             tx.system(SYSTEM).purge_families().await
