@@ -84,6 +84,7 @@ migrations! {
     m20261130_000165_spend_client_assertions,
     m20261130_000166_keep_pushed_requests,
     m20261130_000180_accept_damage,
+    m20261130_000200_deliver_logouts,
 }
 
 pub use m20261129_000070_chain_audit_roots::{AUDIT_TRIGGERS, AuditTrigger};

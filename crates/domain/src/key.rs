@@ -187,6 +187,16 @@ impl SigningKey {
         let is_known = |key: &Self| now.since(key.created_at) >= KNOWN_AFTER;
         keys.iter().filter(signs).max_by_key(|key| (is_known(key), key.state == KeyState::Current, key.retired_at))
     }
+
+    /// Which of the keys of an issuer that is gone signed with an algorithm until the end: none of them does anything any
+    /// more, and none that was withdrawn before is among them.
+    #[must_use]
+    pub fn last_signer(keys: &[Self], algorithm: SigningAlgorithm) -> Option<&Self> {
+        let last = keys.iter().filter(|key| key.algorithm == algorithm).max_by_key(|key| {
+            (key.withdrawn_at, key.activated_at.is_some() && key.retired_at.is_none(), key.activated_at)
+        });
+        last.filter(|key| key.state == KeyState::Withdrawn)
+    }
 }
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ pub const ABILITIES: &[Ability] = &[
     Ability::Introspect,
     Ability::Revoke,
     Ability::SignOut,
+    Ability::BackChannel,
     Ability::ClaimsParameter,
     Ability::Grant(GrantType::AuthorizationCode),
     Ability::Grant(GrantType::RefreshToken),
