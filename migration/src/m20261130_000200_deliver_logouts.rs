@@ -3,8 +3,8 @@
 //! Triggers write what is to be told: whichever statement ends a session, today's or one that is written later, does so in
 //! the same transaction and with no statement more. A row refers to nothing: session and user may be gone before everybody
 //! is told, tenants and applications are never removed, and what a row names was checked when the session was used with the
-//! application. Ten thousand sessions end in one statement, and looking up four rows more for each of their applications
-//! would take longer than ending them.
+//! application. Ten thousand sessions end in one statement, and looking up more rows for each of their applications would take
+//! longer than ending them. For the same reason there is one index: by whom is told next, and when.
 //!
 //! PostgreSQL runs the trigger once for a statement. What it inserts is planned anew each time, for one session as for
 //! thousands: a plan that was kept from the first statement of a connection would be wrong for most others.
@@ -23,16 +23,15 @@ const SQL: &str = "
 ALTER TABLE applications ADD COLUMN backchannel_logout_uri text;
 
 CREATE TABLE logout_deliveries (
-    session_id uuid NOT NULL,
     application_id uuid NOT NULL,
+    due_at bigint NOT NULL,
+    session_id uuid NOT NULL,
     tenant_id uuid NOT NULL,
     user_id uuid NOT NULL,
-    due_at bigint NOT NULL,
     attempts bigint NOT NULL,
     lease bigint NOT NULL,
-    CONSTRAINT pk_logout_deliveries PRIMARY KEY (session_id, application_id)
+    CONSTRAINT pk_logout_deliveries PRIMARY KEY (application_id, due_at, session_id)
 );
-CREATE INDEX ix_logout_deliveries_due ON logout_deliveries (application_id, due_at, session_id);
 ";
 
 // What applications are registered with is JSON, which each database reads in its own way.
@@ -41,19 +40,19 @@ UPDATE applications SET backchannel_logout_uri = json_extract(metadata, '$.backc
 
 CREATE TRIGGER tg_sessions_ended_told AFTER UPDATE OF ended_at ON sessions
 WHEN OLD.ended_at IS NULL AND NEW.ended_at IS NOT NULL BEGIN
-    INSERT INTO logout_deliveries (session_id, application_id, tenant_id, user_id, due_at, attempts, lease)
-        SELECT NEW.id, x.application_id, NEW.tenant_id, NEW.user_id, NEW.ended_at, 0, 0
+    INSERT INTO logout_deliveries (application_id, due_at, session_id, tenant_id, user_id, attempts, lease)
+        SELECT x.application_id, NEW.ended_at, NEW.id, NEW.tenant_id, NEW.user_id, 0, 0
         FROM session_applications x JOIN applications a ON a.id = x.application_id
         WHERE x.session_id = NEW.id AND a.backchannel_logout_uri IS NOT NULL AND a.deleted_at IS NULL
-        ON CONFLICT (session_id, application_id) DO NOTHING;
+        ON CONFLICT DO NOTHING;
 END;
 
 CREATE TRIGGER tg_sessions_deleted_told BEFORE DELETE ON sessions WHEN OLD.ended_at IS NULL BEGIN
-    INSERT INTO logout_deliveries (session_id, application_id, tenant_id, user_id, due_at, attempts, lease)
-        SELECT OLD.id, x.application_id, OLD.tenant_id, OLD.user_id, OLD.last_activity_at, 0, 0
+    INSERT INTO logout_deliveries (application_id, due_at, session_id, tenant_id, user_id, attempts, lease)
+        SELECT x.application_id, OLD.last_activity_at, OLD.id, OLD.tenant_id, OLD.user_id, 0, 0
         FROM session_applications x JOIN applications a ON a.id = x.application_id
         WHERE x.session_id = OLD.id AND a.backchannel_logout_uri IS NOT NULL AND a.deleted_at IS NULL
-        ON CONFLICT (session_id, application_id) DO NOTHING;
+        ON CONFLICT DO NOTHING;
 END;
 ";
 
@@ -64,23 +63,23 @@ CREATE FUNCTION tell_sessions_ended() RETURNS trigger LANGUAGE plpgsql AS $$ BEG
     IF NOT EXISTS (SELECT 1 FROM new_rows WHERE ended_at IS NOT NULL) THEN
         RETURN NULL;
     END IF;
-    EXECUTE 'INSERT INTO logout_deliveries (session_id, application_id, tenant_id, user_id, due_at, attempts, lease)
-        SELECT n.id, x.application_id, n.tenant_id, n.user_id, n.ended_at, 0, 0
+    EXECUTE 'INSERT INTO logout_deliveries (application_id, due_at, session_id, tenant_id, user_id, attempts, lease)
+        SELECT x.application_id, n.ended_at, n.id, n.tenant_id, n.user_id, 0, 0
         FROM new_rows n JOIN old_rows o ON o.id = n.id JOIN session_applications x ON x.session_id = n.id
         JOIN applications a ON a.id = x.application_id
         WHERE o.ended_at IS NULL AND n.ended_at IS NOT NULL AND a.backchannel_logout_uri IS NOT NULL AND a.deleted_at IS NULL
-        ON CONFLICT (session_id, application_id) DO NOTHING';
+        ON CONFLICT DO NOTHING';
     RETURN NULL;
 END $$;
 CREATE TRIGGER tg_sessions_ended_told AFTER UPDATE ON sessions
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION tell_sessions_ended();
 
 CREATE FUNCTION tell_session_deleted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    INSERT INTO logout_deliveries (session_id, application_id, tenant_id, user_id, due_at, attempts, lease)
-        SELECT OLD.id, x.application_id, OLD.tenant_id, OLD.user_id, OLD.last_activity_at, 0, 0
+    INSERT INTO logout_deliveries (application_id, due_at, session_id, tenant_id, user_id, attempts, lease)
+        SELECT x.application_id, OLD.last_activity_at, OLD.id, OLD.tenant_id, OLD.user_id, 0, 0
         FROM session_applications x JOIN applications a ON a.id = x.application_id
         WHERE x.session_id = OLD.id AND a.backchannel_logout_uri IS NOT NULL AND a.deleted_at IS NULL
-        ON CONFLICT (session_id, application_id) DO NOTHING;
+        ON CONFLICT DO NOTHING;
     RETURN OLD;
 END $$;
 CREATE TRIGGER tg_sessions_deleted_told BEFORE DELETE ON sessions

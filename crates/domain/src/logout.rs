@@ -21,13 +21,8 @@ pub const LEASE: Duration = Duration::from_secs(30);
 pub const MOST_CLAIMS: i64 = 100;
 
 /// How long it is waited after each attempt that failed; the one behind the last delay is the last.
-const DELAYS: [Duration; 5] = [
-    Duration::from_secs(5),
-    Duration::from_secs(30),
-    Duration::from_secs(2 * 60),
-    Duration::from_secs(10 * 60),
-    HOUR,
-];
+const DELAYS: [Duration; 5] =
+    [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(2 * 60), Duration::from_secs(10 * 60), HOUR];
 /// The longest that an application may ask to be left alone.
 const MOST_PATIENCE: Duration = HOUR;
 
@@ -120,10 +115,7 @@ mod tests {
     fn delivery(attempts: u32) -> Delivery {
         Delivery {
             application: ApplicationId::from_parts(1, [1; 10]),
-            tenant: TenantRef {
-                id: TenantId::from_parts(1, [2; 10]),
-                partner_id: PartnerId::from_parts(1, [3; 10]),
-            },
+            tenant: TenantRef { id: TenantId::from_parts(1, [2; 10]), partner_id: PartnerId::from_parts(1, [3; 10]) },
             session: SessionId::from_parts(1, [4; 10]),
             user: UserId::from_parts(1, [5; 10]),
             attempts,

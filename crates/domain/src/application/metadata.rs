@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     application::{
-        ApplicationType, ClientAuthMethod, GrantType, Jwks, LogoutUri, Origin, Profile, RedirectUri, ResourceUri, ScopeName,
-        SigningAlgorithm,
+        ApplicationType, ClientAuthMethod, GrantType, Jwks, LogoutUri, Origin, Profile, RedirectUri, ResourceUri,
+        ScopeName, SigningAlgorithm,
     },
     audit::Fields,
     authz::PermissionSet,

@@ -6,12 +6,13 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "logout_deliveries")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub session_id: Uuid,
-    #[sea_orm(primary_key, auto_increment = false)]
     pub application_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub due_at: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub session_id: Uuid,
     pub tenant_id: Uuid,
     pub user_id: Uuid,
-    pub due_at: i64,
     pub attempts: i64,
     pub lease: i64,
 }

@@ -9,7 +9,9 @@ use gatehouse_domain::{
     tenant::Tenant,
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, Condition, ExprTrait, PaginatorTrait, QueryFilter, QueryResult, QuerySelect, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, Condition, ExprTrait, PaginatorTrait, QueryFilter, QueryResult, QuerySelect, sea_query::Expr,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -25,6 +27,8 @@ pub struct ClaimedDelivery {
     pub delivery: Delivery,
     /// Which claim this is. Whoever claims the delivery next has another number.
     pub lease: i64,
+    /// When that ends.
+    until: i64,
 }
 
 pub(super) fn claimed(application: ApplicationId, row: &QueryResult) -> Result<ClaimedDelivery> {
@@ -39,14 +43,15 @@ pub(super) fn claimed(application: ApplicationId, row: &QueryResult) -> Result<C
         user: UserId::from_uuid(row.try_get::<Uuid>("", "user_id")?),
         attempts: u32::try_from(row.try_get::<i64>("", "attempts")?).unwrap_or(u32::MAX),
     };
-    Ok(ClaimedDelivery { delivery, lease: row.try_get("", "lease")? })
+    Ok(ClaimedDelivery { delivery, lease: row.try_get("", "lease")?, until: row.try_get("", "due_at")? })
 }
 
 /// The rows of claims, only while nobody else has claimed them.
 fn still(claims: &[ClaimedDelivery]) -> Condition {
     let one = |claim: &ClaimedDelivery| {
         let of = Column::ApplicationId.eq(claim.delivery.application.uuid());
-        of.and(Column::SessionId.eq(claim.delivery.session.uuid())).and(Column::Lease.eq(claim.lease))
+        let of = of.and(Column::DueAt.eq(claim.until)).and(Column::SessionId.eq(claim.delivery.session.uuid()));
+        of.and(Column::Lease.eq(claim.lease))
     };
     claims.iter().fold(Condition::any(), |all, claim| all.add(one(claim)))
 }

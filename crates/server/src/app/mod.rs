@@ -203,7 +203,8 @@ impl App {
         let app = Self {
             outbox: jobs::Outbox::new(Arc::clone(&keyring), env.clone(), Some(config.links())),
             mailer,
-            outbound: Outbound::new(&config.outbound).map_err(|error| StartError::App(Error::Internal(error.into())))?,
+            outbound: Outbound::new(&config.outbound)
+                .map_err(|error| StartError::App(Error::Internal(error.into())))?,
             lanes: back_channel::Lanes::default(),
             base_url: config.links(),
             db,

@@ -70,7 +70,8 @@ impl Told {
 }
 
 pub async fn app_at(site: &Site, receiver: &Receiver, more: Value) -> App {
-    let mut body = json!({"backchannel_logout_uri": receiver.uri(), "post_logout_redirect_uris": ["https://wiki.example/bye"]});
+    let mut body =
+        json!({"backchannel_logout_uri": receiver.uri(), "post_logout_redirect_uris": ["https://wiki.example/bye"]});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     site.app(body).await
 }

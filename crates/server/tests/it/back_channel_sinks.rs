@@ -216,7 +216,11 @@ async fn measure(engine: Engine) {
         assert_eq!(world.number("SELECT COUNT(*) FROM logout_deliveries").await, 30_000);
         let began = Instant::now();
         let told = tell(&world).await;
-        println!("{told} deliveries in {:?}: {:.0} a second", began.elapsed(), 30_000.0 / began.elapsed().as_secs_f64());
+        println!(
+            "{told} deliveries in {:?}: {:.0} a second",
+            began.elapsed(),
+            30_000.0 / began.elapsed().as_secs_f64()
+        );
         assert_eq!((told, receiver.sessions().len()), (30_000, 30_000));
     }
 }

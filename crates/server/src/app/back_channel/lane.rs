@@ -52,9 +52,8 @@ impl BackChannel<'_> {
         loop {
             let slots = self.slots(self.lanes.width(application)).await?;
             let most = slots.num_permits();
-            let claim = async move |tx: &WriteTx<'_>| {
-                Ok::<_, Error>(tx.system(JOB).claim_deliveries(application, most).await?)
-            };
+            let claim =
+                async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).claim_deliveries(application, most).await?);
             let claims = self.db.write(self.env.ctx(), claim).await?;
             if claims.is_empty() {
                 return Ok(told);

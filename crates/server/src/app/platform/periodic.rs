@@ -78,7 +78,8 @@ pub async fn run(app: Arc<App>) {
             failed("index for search", &error);
         }
     };
-    let all = async { tokio::join!(flush, sweep, clean, seal, jobs, tell, index, left_out, note, check, measure, follow) };
+    let all =
+        async { tokio::join!(flush, sweep, clean, seal, jobs, tell, index, left_out, note, check, measure, follow) };
     deadline::task(Box::pin(all)).await;
 }
 
