@@ -25,8 +25,10 @@ impl System<'_> {
     pub async fn applications_to_tell(&self, now: Timestamp) -> Result<Vec<ApplicationId>> {
         // Text: recursive, from one application to the next. Plan: `deliveries_of_logouts_are_found_by_an_index`.
         let mut sql = self.unscoped(
-            "WITH RECURSIVE told (id) AS (SELECT (SELECT application_id FROM logout_deliveries ORDER BY application_id LIMIT 1) \
-             UNION ALL SELECT (SELECT d.application_id FROM logout_deliveries d WHERE d.application_id > told.id \
+            "WITH RECURSIVE told (id) AS (SELECT (SELECT d.application_id FROM logout_deliveries d WHERE d.application_id > ",
+        );
+        sql.bind(Uuid::nil()).push(
+            " ORDER BY d.application_id LIMIT 1) UNION ALL SELECT (SELECT d.application_id FROM logout_deliveries d WHERE d.application_id > told.id \
              ORDER BY d.application_id LIMIT 1) FROM told WHERE told.id IS NOT NULL) \
              SELECT told.id FROM told WHERE told.id IS NOT NULL AND EXISTS \
              (SELECT 1 FROM logout_deliveries d WHERE d.application_id = told.id AND d.due_at <= ",
