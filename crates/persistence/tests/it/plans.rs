@@ -66,7 +66,6 @@ macro_rules! surveys {
 mod applications;
 mod changes;
 mod imports;
-mod logouts;
 mod oauth;
 
 const WAYS: [Direction; 2] = [Direction::Descending, Direction::Ascending];

@@ -1,5 +1,7 @@
 //! Codes and families of tokens.
 
+mod logouts;
+
 use gatehouse_domain::{
     application::{Application, Owner},
     authz::{ApplicationActor, PermissionSet, Right},

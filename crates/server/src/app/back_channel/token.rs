@@ -52,8 +52,10 @@ impl BackChannel<'_> {
                 (facts.tenant.slug, Some(key))
             }
             None => {
-                let Some(deleted) = system.tenant_even_deleted(tenant.id).await? else { return Ok(None) };
-                (deleted.slug, SigningKey::last_signer(&system.keys(issuer).await?, algorithm).cloned())
+                let Some(gone) = system.tenant_even_deleted(tenant.id).await? else { return Ok(None) };
+                let keys = system.keys(issuer).await?;
+                let key = gone.deleted_at.and_then(|at| SigningKey::last_signer(&keys, algorithm, at));
+                (gone.slug, key.cloned())
             }
         };
         Ok(key.map(|key| Signing { issuer: format!("{}{ISSUER_PATH}{slug}", self.base_url), key }))
