@@ -14,7 +14,7 @@ pub use metadata::{
 };
 pub use scope::ScopeName;
 pub use secrets::{ClientSecret, ClientSecrets, PreviousSecret};
-pub use uri::{Origin, RedirectUri, ResourceUri};
+pub use uri::{LogoutUri, Origin, RedirectUri, ResourceUri};
 
 use crate::{
     audit::{Action, Fields, Resource, ResourceKind},

@@ -28,6 +28,8 @@ words! {
         ApplicationCreated = "application.created",
         /// An application was deleted; nothing of it works any more.
         ApplicationDeleted = "application.deleted",
+        /// An application could not be told that a session had ended; it may think that somebody is still signed in.
+        ApplicationLogoutGivenUp = "application.logout_given_up",
         /// An application was given another secret.
         ApplicationSecretRotated = "application.secret_rotated",
         /// An application was suspended; nothing of it works meanwhile.

@@ -187,6 +187,15 @@ impl SigningKey {
         let is_known = |key: &Self| now.since(key.created_at) >= KNOWN_AFTER;
         keys.iter().filter(signs).max_by_key(|key| (is_known(key), key.state == KeyState::Current, key.retired_at))
     }
+
+    /// Which of the keys of an issuer signed with an algorithm until it was gone: none of them does anything any more, and
+    /// none that was withdrawn before is among them.
+    #[must_use]
+    pub fn last_signer(keys: &[Self], algorithm: SigningAlgorithm, gone_at: Timestamp) -> Option<&Self> {
+        let went_along = |key: &&Self| key.algorithm == algorithm && key.withdrawn_at.is_some_and(|at| at >= gone_at);
+        let signed = |key: &&Self| (key.activated_at.is_some() && key.retired_at.is_none(), key.created_at);
+        keys.iter().filter(went_along).max_by_key(signed)
+    }
 }
 
 #[cfg(test)]
@@ -257,5 +266,25 @@ mod tests {
         let withdrawn = first.withdraw(&by, later).into_parts().0;
         assert_eq!(signer(&[second.clone(), withdrawn], later), Some(second.id));
         assert_eq!(SigningKey::signer(&keys, SigningAlgorithm::Rs256, later), None);
+    }
+
+    #[test]
+    fn issuer_that_is_gone_signed_last_with_the_key_that_went_along() {
+        let (first, by, gone_at) = (key(), By::system(SystemReason::Job), NOW.plus(DAY));
+        let with = |id: u8, state: KeyState, withdrawn_at: Timestamp| SigningKey {
+            id: KeyId::from_parts(1, [id; 10]),
+            activated_at: (state != KeyState::Next).then_some(NOW),
+            retired_at: (state == KeyState::Retired).then_some(NOW),
+            ..first.clone().withdraw(&by, withdrawn_at).into_parts().0
+        };
+        let last =
+            |keys: &[SigningKey]| SigningKey::last_signer(keys, SigningAlgorithm::Es256, gone_at).map(|key| key.id);
+        let leaked = with(1, KeyState::Current, NOW);
+        let [retired, current, next] = [(2, KeyState::Retired), (3, KeyState::Current), (4, KeyState::Next)]
+            .map(|(id, was)| with(id, was, gone_at));
+        assert_eq!(last(&[next.clone(), retired, leaked.clone(), current.clone()]), Some(current.id));
+        assert_eq!(last(&[leaked.clone(), next.clone()]), Some(next.id));
+        assert_eq!(last(&[leaked, first]), None);
+        assert_eq!(SigningKey::last_signer(&[current], SigningAlgorithm::Rs256, gone_at), None);
     }
 }

@@ -62,6 +62,7 @@ pub mod import;
 pub mod issue;
 pub mod job;
 pub mod key;
+pub mod logout;
 pub mod mail;
 pub mod oauth;
 pub mod page;

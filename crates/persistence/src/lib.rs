@@ -29,6 +29,7 @@ pub use repo::{
     idempotency::{EarlierRequest, IdempotencyKey},
     job::{ClaimedJob, NewJob},
     key::TenantFacts,
+    logout_delivery::ClaimedDelivery,
     partner::PartnerFilter,
     pushed_request::PushedRequest,
     renewal::{SealedKind, SealedOf, SealedRow},

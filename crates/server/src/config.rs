@@ -21,6 +21,7 @@ use ipnet::IpNet;
 
 use crate::{
     mail::MailOptions,
+    outbound::OutboundOptions,
     security::{master_key::MasterKey, password::HasherOptions},
 };
 
@@ -72,6 +73,8 @@ pub struct Config {
     pub limits: Limits,
     /// How mail is sent.
     pub mail: MailOptions,
+    /// Which addresses may be called that others chose.
+    pub outbound: OutboundOptions,
     /// A MaxMind DB of places.
     pub geoip_file: Option<PathBuf>,
     /// Threads that answer requests.

@@ -44,6 +44,12 @@ const MAILS: Counter = Counter(
     "result",
     &["sent", "postponed", "given_up"],
 );
+const LOGOUTS: Counter = Counter(
+    "gatehouse_logout_deliveries_total",
+    "Attempts to tell an application that a session has ended, by their result",
+    "result",
+    &["delivered", "postponed", "given_up"],
+);
 const DROPPED: Counter = Counter(
     "gatehouse_connections_dropped_total",
     "Connections refused (address: it has enough) or given up",
@@ -53,7 +59,7 @@ const DROPPED: Counter = Counter(
 
 /// Says what every figure means, and shows those that count at zero.
 pub fn describe() {
-    for Counter(name, help, label, values) in [SIGN_INS, REFRESHES, ALARMS, THROTTLED, MAILS, DROPPED] {
+    for Counter(name, help, label, values) in [SIGN_INS, REFRESHES, ALARMS, THROTTLED, MAILS, LOGOUTS, DROPPED] {
         describe_counter!(name, help);
         for value in values {
             counter!(name, label => *value).increment(0);
@@ -62,8 +68,17 @@ pub fn describe() {
     describe_gauge!("gatehouse_active_sessions", "Sessions that have not ended");
     describe_gauge!("gatehouse_jobs_waiting", "Jobs that wait, by kind");
     describe_gauge!("gatehouse_jobs_oldest_seconds", Unit::Seconds, "How long the oldest job of a kind has waited");
+    describe_gauge!(
+        "gatehouse_logout_deliveries_waiting",
+        "What applications are still to be told: one for each session that has ended and each application"
+    );
     describe_gauge!("gatehouse_database_connections", "Connections to the database: in_use and most");
-    for gauge in ["gatehouse_active_sessions", "gatehouse_audit_unsealed_events", "gatehouse_audit_unsealed_seconds"] {
+    for gauge in [
+        "gatehouse_active_sessions",
+        "gatehouse_audit_unsealed_events",
+        "gatehouse_audit_unsealed_seconds",
+        "gatehouse_logout_deliveries_waiting",
+    ] {
         gauge!(gauge).set(0.0);
     }
     for (_, kind) in JobKind::ALL {
@@ -111,6 +126,17 @@ pub fn throttled(limit: Option<&'static str>) {
 /// Counts an attempt to send a mail.
 pub fn mail(result: &'static str) {
     MAILS.add(result);
+}
+
+/// Counts an attempt to tell an application that a session has ended.
+pub fn logout_delivery(result: &'static str) {
+    LOGOUTS.add(result);
+}
+
+/// How much applications are still to be told.
+pub fn logout_deliveries_waiting(waiting: u64) {
+    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+    gauge!("gatehouse_logout_deliveries_waiting").set(waiting as f64);
 }
 
 /// Counts a connection that was refused or given up.

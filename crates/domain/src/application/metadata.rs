@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     application::{
-        ApplicationType, ClientAuthMethod, GrantType, Jwks, Origin, Profile, RedirectUri, ResourceUri, ScopeName,
-        SigningAlgorithm,
+        ApplicationType, ClientAuthMethod, GrantType, Jwks, LogoutUri, Origin, Profile, RedirectUri, ResourceUri,
+        ScopeName, SigningAlgorithm,
     },
     audit::Fields,
     authz::PermissionSet,
@@ -84,7 +84,7 @@ pub struct ClientMetadata {
     /// Which set of rules it keeps.
     pub profile: Profile,
     /// Where it is told that a session has ended.
-    pub backchannel_logout_uri: Option<HttpsUrl>,
+    pub backchannel_logout_uri: Option<LogoutUri>,
     /// Its logo.
     pub logo_uri: Option<HttpsUrl>,
     /// Its home page.

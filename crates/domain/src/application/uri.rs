@@ -97,11 +97,40 @@ uris! {
         example: "https://app.example.com"
     }
 
+    /// Where an application is told that sessions have ended (OpenID Connect Back-Channel Logout 1.0, section 2.2): `https`,
+    /// or `http` where the server may call private addresses.
+    LogoutUri {
+        max: MAX,
+        pattern: "^https?://[!-\"$-)+-\\[\\]-~]+$",
+        example: "https://app.example.com/backchannel-logout"
+    }
+
     /// An API that tokens are for (RFC 8707).
     ResourceUri {
         max: Self::MAX,
         pattern: "^[A-Za-z][A-Za-z0-9+.-]*:[!-\"$-)+-\\[\\]-~]+$",
         example: "https://api.example.com/"
+    }
+}
+
+impl LogoutUri {
+    /// Whether what is sent there can be read by others on the way.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.0.starts_with("http:")
+    }
+}
+
+impl Parse for LogoutUri {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let is_web = |url: &Url| matches!(url.scheme(), "https" | "http") && url.has_host();
+        match exact(text).filter(is_web) {
+            Some(_) => Ok(Self(text.to_owned())),
+            None => Err(Fault::new(
+                "url_parsing",
+                "must be an https address of at most 2000 characters without user name and fragment, as a URL parser writes it",
+            )),
+        }
     }
 }
 

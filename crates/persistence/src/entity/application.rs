@@ -14,6 +14,7 @@ pub struct Model {
     pub application_type: String,
     pub status: String,
     pub metadata: String,
+    pub backchannel_logout_uri: Option<String>,
     pub secrets: String,
     pub last_used_at: Option<i64>,
     pub tokens_revoked_at: Option<i64>,

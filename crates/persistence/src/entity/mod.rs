@@ -19,6 +19,7 @@ pub(crate) mod idempotency_key;
 pub(crate) mod installation;
 pub(crate) mod job;
 pub(crate) mod known_device;
+pub(crate) mod logout_delivery;
 pub(crate) mod partner;
 pub(crate) mod pushed_request;
 pub(crate) mod retention_promise;

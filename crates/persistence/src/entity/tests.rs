@@ -73,7 +73,7 @@ db_tests! {
         let mut entities = BTreeSet::new();
         each! { describe(&mut entities):
             application application_origin application_resource application_term assertion_id assignment audit_acceptance audit_chain audit_event audit_past_root
-            audit_root audit_seal audit_unsealed authorization_code consent device_request idempotency_key installation job known_device partner partner_term pushed_request retention_promise revoked_token role session
+            audit_root audit_seal audit_unsealed authorization_code consent device_request idempotency_key installation job known_device logout_delivery partner partner_term pushed_request retention_promise revoked_token role session
             session_application session_count session_end session_hour setup_token signing_key tenant tenant_term
             throttle token_family user user_import user_import_piece user_import_reject user_term user_token
         }

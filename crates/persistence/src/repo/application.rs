@@ -143,6 +143,7 @@ impl Versioned for Application {
             name: Set(self.name.to_string()),
             status: Set(self.status.to_string()),
             metadata: Set(to_json(&self.metadata.draft())?),
+            backchannel_logout_uri: Set(self.metadata.backchannel_logout_uri.as_ref().map(ToString::to_string)),
             secrets: Set(to_json(&self.secrets.iter().map(stored).collect::<Vec<_>>())?),
             tokens_revoked_at: Set(self.tokens_revoked_at.map(Timestamp::micros)),
             updated_at: Set(self.updated_at.micros()),

@@ -28,6 +28,7 @@ pub(crate) mod job;
 pub(crate) mod key;
 pub(crate) mod known_device;
 pub(crate) mod list;
+pub(crate) mod logout_delivery;
 pub(crate) mod partner;
 pub(crate) mod pushed_request;
 pub(crate) mod quota;

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// How many statements may be text.
-const TUNED: usize = 45;
+const TUNED: usize = 47;
 
 /// The lines of all files below a folder, with the name of each.
 fn files(folder: &Path, found: &mut Vec<(String, String)>) {

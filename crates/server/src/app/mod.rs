@@ -12,6 +12,7 @@ pub mod applications;
 pub mod attempts;
 pub mod audit;
 pub mod authority;
+pub mod back_channel;
 pub mod directory;
 pub mod effects;
 pub mod error;
@@ -36,6 +37,7 @@ use crate::{
     config::{Config, Database, Limits},
     env::Env,
     mail::Mailer,
+    outbound::Outbound,
     security::{
         keyring::{Keyring, trail_mac},
         master_key::MasterKey,
@@ -64,6 +66,9 @@ pub struct App {
     session_cache: Arc<sessions::cache::SessionCache>,
     clients: request::client::Clients,
     mailer: Mailer,
+    outbound: Outbound,
+    lanes: back_channel::Lanes,
+    base_url: Arc<str>,
     outbox: jobs::Outbox,
     in_flight_keys: request::idempotency::InFlightKeys,
     admission: request::buckets::Admission,
@@ -198,6 +203,10 @@ impl App {
         let app = Self {
             outbox: jobs::Outbox::new(Arc::clone(&keyring), env.clone(), Some(config.links())),
             mailer,
+            outbound: Outbound::new(&config.outbound)
+                .map_err(|error| StartError::App(Error::Internal(error.into())))?,
+            lanes: back_channel::Lanes::default(),
+            base_url: config.links(),
             db,
             newest: platform::newest::Newest::new(config, Arc::clone(&keyring)),
             keyring: Arc::clone(&keyring),

@@ -25,6 +25,7 @@ use crate::{
         ops,
         server::{self, Running},
     },
+    outbound::CONNECTIONS,
     telemetry,
 };
 
@@ -150,7 +151,8 @@ fn descriptors() -> Option<u64> {
 
 /// What connections may do. There are always descriptors left for files, the database and the process itself.
 fn rules(config: &Config, descriptors: Option<u64>) -> Rules {
-    let spare = SPARE_DESCRIPTORS + u64::from(config.database_connections);
+    let outgoing = u64::try_from(CONNECTIONS).unwrap_or(u64::MAX);
+    let spare = SPARE_DESCRIPTORS + outgoing + u64::from(config.database_connections);
     let most = descriptors.map_or(MOST_CONNECTIONS, |most| most.saturating_sub(spare));
     let most = usize::try_from(most.clamp(FEWEST_CONNECTIONS, MOST_CONNECTIONS)).unwrap_or(usize::MAX);
     Rules {
@@ -243,7 +245,7 @@ mod tests {
     fn connections_leave_descriptors_to_spare() {
         let config = Config::defaults("data".into()).unwrap();
         for (descriptors, expected) in
-            [(Some(1_024), 956), (Some(10), 64), (Some(4_096), 4_028), (Some(1_048_576), 10_000), (None, 10_000)]
+            [(Some(1_024), 700), (Some(10), 64), (Some(4_096), 3_772), (Some(1_048_576), 10_000), (None, 10_000)]
         {
             assert_eq!(rules(&config, descriptors).most, expected, "{descriptors:?}");
         }

@@ -17,6 +17,7 @@ use ipnet::IpNet;
 use crate::{
     config::{Config, Database, FirstAdmin, ForwardedHeader, Limits, LogFormat, Problem, Sources, sources::Sourced},
     mail::{MailOptions, Smtp},
+    outbound::OutboundOptions,
     security::{
         master_key::MasterKey,
         password::{Cost, HasherOptions, pepper::Peppers},
@@ -135,6 +136,12 @@ pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
                 .unwrap_or_default(),
         },
         limits: limits(&get)?,
+        outbound: OutboundOptions {
+            allow: get
+                .read("outbound_allow", networks, "networks such as 127.0.0.0/8,10.1.0.0/16, separated by commas")?
+                .unwrap_or_default(),
+            ..OutboundOptions::default()
+        },
         geoip_file: get.read("geoip_file", |text| Some(PathBuf::from(text)), "")?,
         workers: get.number("workers", 1, 1_024)?.map_or(processors, usize_of),
         shutdown_grace: Duration::from_secs(get.number("shutdown_grace_seconds", 0, 3_600)?.unwrap_or(8)),

@@ -130,6 +130,12 @@ pub const SETTINGS: &[Setting] = &[
         "Sender of mail, such as no-reply@example.com; without a name it has the tenant's",
     ),
     setting(
+        "outbound_allow",
+        "GATEHOUSE_OUTBOUND_ALLOW",
+        "none",
+        "Private networks, separated by commas, that may be called for applications, over http too",
+    ),
+    setting(
         "login_failures_per_account",
         "GATEHOUSE_LOGIN_FAILURES_PER_ACCOUNT",
         "10",

@@ -1,7 +1,7 @@
 //! How each type is read from a text or from JSON.
 
 use gatehouse_domain::{
-    application::{self, Origin, RedirectUri, ResourceUri, ScopeName},
+    application::{self, LogoutUri, Origin, RedirectUri, ResourceUri, ScopeName},
     audit,
     authz::{ActorId, PermissionPattern},
     id::{ApplicationId, AssignmentId, PartnerId, RoleId, SessionId, TenantId, UserId},
@@ -108,7 +108,8 @@ macro_rules! texts {
 texts! {
     Parsed:
     ActorId Username Email DisplayName Name Phone Slug Password Timestamp PartnerId TenantId UserId RoleId
-    AssignmentId SessionId ApplicationId HttpsUrl Colour Description RedirectUri Origin ResourceUri ScopeName;
+    AssignmentId SessionId ApplicationId HttpsUrl Colour Description RedirectUri LogoutUri Origin ResourceUri
+    ScopeName;
     OneOf:
     partner::Status user::UserStatus settings::Registration settings::SessionLimitAction
     settings::RefreshReuse audit::Action audit::AuditResult audit::ResourceKind application::ScopeLevel

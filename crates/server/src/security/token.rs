@@ -32,6 +32,8 @@ pub const MAX_LEN: usize = 8 * 1024;
 pub const ACCESS: &str = "at+jwt";
 /// The `typ` of ID tokens (RFC 7519, section 5.1).
 pub const ID: &str = "JWT";
+/// The `typ` of logout tokens (OpenID Connect Back-Channel Logout 1.0, section 2.4).
+pub const LOGOUT: &str = "logout+jwt";
 /// The longest ID token that is looked at: one may have all that is known of a user.
 const ID_MAX: usize = 64 * 1024;
 /// How far another replica's clock may be ahead.

@@ -183,6 +183,8 @@ async fn figures_are_there_from_the_start_and_count_what_happens() {
         "gatehouse_alarms_total{alarm=\"token_reuse\"} 0",
         "gatehouse_throttled_requests_total{limit=\"user\"} 0",
         "gatehouse_mails_total{result=\"given_up\"} 0",
+        "gatehouse_logout_deliveries_total{result=\"given_up\"} 0",
+        "gatehouse_logout_deliveries_waiting 0",
         "gatehouse_connections_dropped_total{reason=\"address\"} 0",
         "gatehouse_jobs_waiting{kind=\"mail\"} 0",
         "gatehouse_database_connections{state=\"most\"} 4",

@@ -41,7 +41,7 @@ async fn once(world: &World, token: &Signed, request: impl Future<Output = Answe
     count
 }
 
-async fn fill(world: &World, person: &Person, sessions: u64) {
+pub async fn fill(world: &World, person: &Person, sessions: u64) {
     let system = Arc::new(Actor::System(SystemReason::Job));
     let grant = authorize::<ReadUsers>(&system, &Area::Directory).unwrap();
     let user = world.app.users().get(&grant, UserId::parse(&person.id).unwrap()).await.unwrap().view.user;

@@ -10,6 +10,7 @@ pub mod oauth;
 mod people;
 mod post;
 mod proxy;
+mod receiver;
 mod smtp;
 
 use std::{
@@ -48,6 +49,7 @@ pub use held::Held;
 pub use people::{Person, Signed, Tenant};
 pub use post::Mail;
 pub use proxy::Proxy;
+pub use receiver::{Manner, Receiver};
 pub use smtp::{MailServer, Mood};
 
 /// A password that the rules accept.

@@ -118,6 +118,15 @@ api_tests! {
         user.confirm(user.ask(&[("id_token_hint", &modified), ("post_logout_redirect_uri", AFTER)]).await).await;
     }
 
+    async fn oidcc_rp_initiated_logout_discovery_endpoint_verification(world) {
+        let world = world.replica(|config| config.public_url = Some("https://id.example.com".parse().unwrap())).await;
+        world.tenant("acme").await;
+        let says = world.get("/auth/tenants/acme/.well-known/openid-configuration").send().await.expect(200).json();
+        let at = "https://id.example.com/api/v1/auth/tenants/acme/oauth/logout";
+        assert_eq!(says["end_session_endpoint"], at);
+        world.get(&at.replace("https://id.example.com", "/")).header("accept", "text/html").send().await.expect(200);
+    }
+
     async fn hint_of_another_session_or_application_asks_first(world) {
         let user = SignedIn::new(&world).await;
         let other = Browser::new(&world);

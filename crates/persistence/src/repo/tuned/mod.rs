@@ -12,6 +12,7 @@ mod facts;
 mod idempotency;
 mod job;
 pub(crate) mod login;
+mod logout_delivery_claim;
 pub(crate) mod oauth;
 mod owner;
 pub(crate) mod session;

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnect
 use uuid::Uuid;
 
 /// The tables that grow with a tenant. Those of partners, tenants, keys and counters are short beside them.
-const LARGE: [&str; 17] = [
+const LARGE: [&str; 18] = [
     "idempotency_keys",
     "sessions",
     "users",
@@ -20,6 +20,7 @@ const LARGE: [&str; 17] = [
     "authorization_codes",
     "token_families",
     "jobs",
+    "logout_deliveries",
     "throttles",
     "audit_events",
     "audit_seals",

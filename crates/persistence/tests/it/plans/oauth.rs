@@ -1,5 +1,7 @@
 //! Codes and families of tokens.
 
+mod logouts;
+
 use std::time::Duration;
 
 use gatehouse_domain::{

@@ -5,7 +5,7 @@ mod apis;
 
 use gatehouse_domain::{
     application::{
-        Application, ApplicationPatch, ApplicationType, ClientMetadata, GrantType, NewApplication, Owner,
+        Application, ApplicationPatch, ApplicationType, ClientMetadata, GrantType, LogoutUri, NewApplication, Owner,
         PreviousSecret,
     },
     authz::{
@@ -13,6 +13,7 @@ use gatehouse_domain::{
         WriteApplications,
     },
     id::{ApplicationId, PartnerId, TenantId},
+    issue::Issue,
     key::Issuer,
     page::{Direction, Page, PageRequest},
     partner::Status,
@@ -34,6 +35,7 @@ use crate::{
         settings::Merge,
     },
     env::Env,
+    outbound::Outbound,
     security::opaque_token,
 };
 
@@ -44,12 +46,19 @@ pub struct Applications<'a> {
     env: &'a Env,
     idempotency: Idempotency<'a>,
     keys: Keys<'a>,
+    outbound: &'a Outbound,
 }
 
 impl App {
     /// Applications.
     pub const fn applications(&self) -> Applications<'_> {
-        Applications { db: &self.db, env: &self.env, idempotency: self.idempotency(), keys: self.keys() }
+        Applications {
+            db: &self.db,
+            env: &self.env,
+            idempotency: self.idempotency(),
+            keys: self.keys(),
+            outbound: &self.outbound,
+        }
     }
 }
 
@@ -128,6 +137,7 @@ impl Applications<'_> {
         let id = self.env.id(ApplicationId::from_parts);
         let secret = opaque_token::mint_client_secret(self.env);
         let metadata = new.metadata.register(new.kind)?;
+        may_be_told_at(self.outbound.allows_plain(), metadata.backchannel_logout_uri.as_ref())?;
         let (by, grant, base_url) = (grant.by(), grant.clone(), meta.base_url.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
@@ -160,12 +170,17 @@ impl Applications<'_> {
         meta: &RequestMeta,
     ) -> Result<(Application, Effects)> {
         let (by, grant, base_url) = (grant.by(), grant.clone(), meta.base_url.clone());
+        let allows_plain = self.outbound.allows_plain();
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let before = changeable(&scope, id).await?;
             let mut metadata = before.metadata.draft();
             (to.metadata)(&mut metadata);
-            let metadata = Some(metadata.register(before.kind)?);
+            let metadata = metadata.register(before.kind)?;
+            if metadata.backchannel_logout_uri != before.metadata.backchannel_logout_uri {
+                may_be_told_at(allows_plain, metadata.backchannel_logout_uri.as_ref())?;
+            }
+            let metadata = Some(metadata);
             let patch = ApplicationPatch { name: to.name.clone(), status: to.status, metadata };
             let caller = authority(&grant, before.owner);
             let changed = before.clone().update(patch, &caller, tx.now())?;
@@ -288,6 +303,16 @@ impl Applications<'_> {
 /// The end of the sessions that an application has of its own.
 const fn own_sessions(application: &Application, reason: EndReason, by: By) -> RevokeMany {
     RevokeMany { target: RevokeTarget::OwnOf(application.owner, application.id), except: None, reason, by }
+}
+
+/// An application is told over http that a session has ended only where private addresses may be called at all.
+fn may_be_told_at(allows_plain: bool, uri: Option<&LogoutUri>) -> Result<()> {
+    match uri {
+        Some(uri) if uri.is_plain() && !allows_plain => Err(Error::Invalid(
+            Issue::body("backchannel_logout_uri", "client_metadata", "must be an https address").into(),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// What the caller holds where an application belongs.

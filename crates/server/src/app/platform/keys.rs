@@ -13,7 +13,10 @@ use serde_json::json;
 
 use crate::{
     app::{Error, Result, platform::Keys},
-    security::key_pair::{KeyPair, published},
+    security::{
+        key_pair::{KeyPair, published},
+        token::BadKey,
+    },
 };
 
 const SIGNING: SystemReason = SystemReason::Authentication;
@@ -97,10 +100,38 @@ impl Keys<'_> {
         if let Some(key) = SigningKey::signer(known, algorithm, self.env.now()) {
             return Ok(self.tokens.sign(key, typ, claims)?);
         }
+        Ok(self.tokens.sign(&self.made(issuer, algorithm).await?, typ, claims)?)
+    }
+
+    /// The key that signs for an issuer with an algorithm; as in [`Self::sign`].
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub(crate) async fn signer(
+        &self,
+        issuer: Issuer,
+        known: &[SigningKey],
+        algorithm: SigningAlgorithm,
+    ) -> Result<SigningKey> {
+        match SigningKey::signer(known, algorithm, self.env.now()) {
+            Some(key) => Ok(key.clone()),
+            None => self.made(issuer, algorithm).await,
+        }
+    }
+
+    /// Signs claims as a JWT of a type with a key.
+    ///
+    /// # Errors
+    /// [`BadKey`] when the key cannot be opened.
+    pub(crate) fn sign_with(&self, key: &SigningKey, typ: &str, claims: &impl Serialize) -> Result<String, BadKey> {
+        self.tokens.sign(key, typ, claims)
+    }
+
+    /// The key that signs for an issuer with an algorithm, which is made if there is none.
+    async fn made(&self, issuer: Issuer, algorithm: SigningAlgorithm) -> Result<SigningKey> {
         self.ensure(issuer, algorithm, &self.db.system(SIGNING).by(), self.env.ctx()).await?;
         let made = self.pair(issuer, algorithm, SIGNING).await?.current;
-        let key = made.ok_or_else(|| Error::Internal("the issuer has no signing key".into()))?;
-        Ok(self.tokens.sign(&key, typ, claims)?)
+        made.ok_or_else(|| Error::Internal("the issuer has no signing key".into()))
     }
 
     /// The keys of an issuer, newest first, at most 100.

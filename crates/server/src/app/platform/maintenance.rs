@@ -78,6 +78,7 @@ impl Maintenance<'_> {
     pub async fn measure(&self) -> Result<()> {
         let (system, now) = (self.db.system(JOB), self.env.now());
         measure::active_sessions(system.active_sessions().await?);
+        measure::logout_deliveries_waiting(system.deliveries_waiting().await?);
         let waiting = system.waiting_jobs().await?;
         for (kind, word) in JobKind::ALL {
             let of_kind = waiting.iter().find(|(other, ..)| other == kind);

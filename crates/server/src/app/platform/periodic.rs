@@ -71,12 +71,15 @@ pub async fn run(app: Arc<App>) {
         .iter()
         .map(|(kind, name)| every(JOBS_EVERY, name, async || app.worker().run_due(*kind).await.map(drop)));
     let jobs = futures_util::future::join_all(jobs);
+    let back_channel = app.back_channel();
+    let tell = back_channel.run();
     let index = async {
         if let Err(error) = app.maintenance().index_for_search().await {
             failed("index for search", &error);
         }
     };
-    let all = async { tokio::join!(flush, sweep, clean, seal, jobs, index, left_out, note, check, measure, follow) };
+    let all =
+        async { tokio::join!(flush, sweep, clean, seal, jobs, tell, index, left_out, note, check, measure, follow) };
     deadline::task(Box::pin(all)).await;
 }
 

@@ -43,6 +43,18 @@ fn wider_networks_follow_the_address_until_they_are_set() {
 }
 
 #[test]
+fn networks_that_may_be_called_are_named_and_none_without() {
+    let allowed = |text: &str| load(&[], &[("GATEHOUSE_OUTBOUND_ALLOW", text)]).map(|config| config.outbound.allow);
+    let both = ["127.0.0.0/8".parse().unwrap(), "10.1.2.3/32".parse().unwrap()];
+    assert_eq!(allowed("127.0.0.0/8, 10.1.2.3").unwrap(), both);
+    assert_eq!(load(&[], &[]).unwrap().outbound.allow, []);
+    for wrong in ["localhost", "10.1.0.0/33", "10.1.*"] {
+        let says = allowed(wrong).unwrap_err();
+        assert!(says.contains("GATEHOUSE_OUTBOUND_ALLOW") && says.contains("networks"), "{says}");
+    }
+}
+
+#[test]
 fn nothing_needs_to_be_set() {
     let config = load(&[], &[]).unwrap();
     assert_eq!(config.bind, "127.0.0.1:8000".parse().unwrap());

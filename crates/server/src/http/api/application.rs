@@ -299,7 +299,7 @@ impl From<Application> for ApplicationResponse {
             dpop_bound_access_tokens,
             opens_popup,
             profile: profile.as_str(),
-            backchannel_logout_uri: url(backchannel_logout_uri),
+            backchannel_logout_uri: backchannel_logout_uri.map(|uri| uri.to_string()),
             logo_uri: url(logo_uri),
             client_uri: url(client_uri),
             policy_uri: url(policy_uri),

@@ -52,6 +52,7 @@ pub const ABILITIES: &[Ability] = &[
     Ability::Revoke,
     Ability::Device,
     Ability::SignOut,
+    Ability::BackChannel,
     Ability::ClaimsParameter,
     Ability::Grant(GrantType::AuthorizationCode),
     Ability::Grant(GrantType::RefreshToken),

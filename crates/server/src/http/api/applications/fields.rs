@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gatehouse_domain::{
     application::{
-        ApplicationType, ClientAuthMethod, ClientMetadata, GrantType, Jwks, Origin, PreviousSecret, Profile,
+        ApplicationType, ClientAuthMethod, ClientMetadata, GrantType, Jwks, LogoutUri, Origin, PreviousSecret, Profile,
         RedirectUri, RefreshTokenSeconds, ResourceScope, ResourceUri, ScopeLevel, ScopeName, SigningAlgorithm,
         TokenSeconds,
     },
@@ -93,8 +93,8 @@ macro_rules! bodies {
                 opens_popup: Set<bool>,
                 /// Which set of rules it keeps.
                 profile: Set<Profile>,
-                /// Where it is told that a session has ended.
-                backchannel_logout_uri: Patch<HttpsUrl>,
+                /// Where it is told that a session has ended: https; http only while the server may call private addresses.
+                backchannel_logout_uri: Patch<LogoutUri>,
                 /// Its logo.
                 logo_uri: Patch<HttpsUrl>,
                 /// Its home page.
