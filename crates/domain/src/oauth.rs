@@ -21,7 +21,8 @@ pub use claims::{ACR, ClaimsRequest, claims, subject};
 pub use code::{AuthorizationCode, CODE_LIFETIME, CODE_REMEMBERED, CodeVerdict, NewCode, Redeemed};
 pub use consent::{Consent, Withdrawal};
 pub use device::{
-    DEVICE_LIFETIME, DEVICE_REMEMBERED, DEVICES_WAITING, DeviceAnswer, DeviceRequest, NewDeviceRequest, Polled, UserCode,
+    DEVICE_LIFETIME, DEVICE_REMEMBERED, DEVICES_WAITING, DeviceAnswer, DeviceRequest, NewDeviceRequest, Polled,
+    UserCode,
 };
 pub use exchange::Act;
 pub use family::{FAMILIES_MAX, FamilyEnd, NewFamily, TokenFamily};

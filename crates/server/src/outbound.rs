@@ -25,7 +25,11 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, ServerName},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -55,13 +59,15 @@ const AGENT: &str = concat!("Gatehouse/", env!("CARGO_PKG_VERSION"));
 pub struct OutboundOptions {
     /// Networks that may be called although they are private, over http too.
     pub allow: Vec<IpNet>,
+    /// Certificates that are trusted besides those of the authorities that browsers trust.
+    pub authorities: Vec<CertificateDer<'static>>,
     /// How long a call may take.
     pub timeout: Duration,
 }
 
 impl Default for OutboundOptions {
     fn default() -> Self {
-        Self { allow: Vec::new(), timeout: TIMEOUT }
+        Self { allow: Vec::new(), authorities: Vec::new(), timeout: TIMEOUT }
     }
 }
 
@@ -135,9 +141,12 @@ impl Outbound {
     /// Calls over the network.
     ///
     /// # Errors
-    /// When the TLS library refuses its own defaults.
+    /// When a certificate cannot be trusted, or the TLS library refuses its own defaults.
     pub fn new(options: &OutboundOptions) -> Result<Self, rustls::Error> {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        for authority in &options.authorities {
+            roots.add(authority.clone())?;
+        }
         Self::with(options, Box::new(SystemResolver::default()), roots)
     }
 

@@ -70,6 +70,14 @@ impl Jwks {
 }
 
 impl Jwks {
+    /// The keys of a set that somebody publishes which signatures can be verified with, the first [`Jwks::MAX`] of them. What
+    /// else is there is left out (RFC 7517, section 5); none where nothing is left, or where one cannot tell them apart.
+    #[must_use]
+    pub fn of_published(keys: Vec<Jwk>) -> Option<Self> {
+        let fits = |key: &Jwk| Self::new(vec![key.clone()]).is_ok();
+        Self::new(keys.into_iter().filter(fits).take(Self::MAX).collect()).ok()
+    }
+
     /// The key that an assertion names, or the only one of its algorithm: at most one is ever tried.
     #[must_use]
     pub fn key(&self, kid: Option<&str>, algorithm: &str) -> Option<&Jwk> {

@@ -48,7 +48,9 @@ impl UserCode {
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let mut code = String::with_capacity(Self::LENGTH);
-        for letter in text.chars().filter(|letter| !letter.is_whitespace() && !matches!(letter, '-' | '\u{2010}'..='\u{2015}')) {
+        for letter in
+            text.chars().filter(|letter| !letter.is_whitespace() && !matches!(letter, '-' | '\u{2010}'..='\u{2015}'))
+        {
             let letter = letter.to_ascii_uppercase();
             let is_one = u8::try_from(letter).is_ok_and(|letter| Self::LETTERS.contains(&letter));
             if !is_one || code.len() == Self::LENGTH {

@@ -73,7 +73,12 @@ impl WriteSystem<'_> {
     }
 
     /// Stores a row if there are fewer than so many of others; whether it did.
-    pub(super) async fn insert_among<E: EntityTrait>(&self, row: &E::Model, others: Select<E>, most: u64) -> Result<bool> {
+    pub(super) async fn insert_among<E: EntityTrait>(
+        &self,
+        row: &E::Model,
+        others: Select<E>,
+        most: u64,
+    ) -> Result<bool> {
         let others = others.select_only().expr(Expr::val(1)).limit(most).into_query();
         let mut count = Query::select();
         count.expr(Func::count(Expr::val(1))).from_subquery(others, "others");

@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use sea_orm::{EntityTrait, Iden, Iterable};
 
-use crate::entity::{audit_event, authorization_code, device_request, session, signing_key, tenant, token_family, user};
+use crate::entity::{
+    audit_event, authorization_code, device_request, session, signing_key, tenant, token_family, user,
+};
 pub(crate) use crate::scope::text::Sql;
 
 /// The values, repeated to a power of two, so that a handful of prepared statements serve every length.

@@ -67,6 +67,7 @@ pub struct App {
     clients: request::client::Clients,
     mailer: Mailer,
     outbound: Outbound,
+    published_keys: oauth::published_keys::PublishedKeys,
     lanes: back_channel::Lanes,
     base_url: Arc<str>,
     outbox: jobs::Outbox,
@@ -205,6 +206,7 @@ impl App {
             mailer,
             outbound: Outbound::new(&config.outbound)
                 .map_err(|error| StartError::App(Error::Internal(error.into())))?,
+            published_keys: oauth::published_keys::PublishedKeys::default(),
             lanes: back_channel::Lanes::default(),
             base_url: config.links(),
             db,

@@ -13,6 +13,7 @@ use gatehouse_domain::{
     time::{HOUR, MINUTE},
 };
 use ipnet::IpNet;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
     config::{Config, Database, FirstAdmin, ForwardedHeader, Limits, LogFormat, Problem, Sources, sources::Sourced},
@@ -140,6 +141,9 @@ pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
             allow: get
                 .read("outbound_allow", networks, "networks such as 127.0.0.0/8,10.1.0.0/16, separated by commas")?
                 .unwrap_or_default(),
+            authorities: get
+                .read("outbound_ca_file", certificates, "a file of certificates in PEM that can be read")?
+                .unwrap_or_default(),
             ..OutboundOptions::default()
         },
         geoip_file: get.read("geoip_file", |text| Some(PathBuf::from(text)), "")?,
@@ -238,6 +242,12 @@ fn first_admin(get: &Checker<'_>, sources: &Sources) -> Result<Option<FirstAdmin
 
 fn place(sources: &Sources, key: &str) -> String {
     sources.get(key).map_or_else(|| key.to_owned(), |found| found.place.clone())
+}
+
+/// The certificates of a file; none where it has none that can be read.
+fn certificates(path: &str) -> Option<Vec<CertificateDer<'static>>> {
+    let found = CertificateDer::pem_file_iter(path).ok()?.collect::<Result<Vec<_>, _>>().ok()?;
+    Some(found).filter(|found| !found.is_empty())
 }
 
 fn limits(get: &Checker<'_>) -> Result<Limits, Problem> {

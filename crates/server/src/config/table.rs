@@ -136,6 +136,12 @@ pub const SETTINGS: &[Setting] = &[
         "Private networks, separated by commas, that may be called for applications, over http too",
     ),
     setting(
+        "outbound_ca_file",
+        "GATEHOUSE_OUTBOUND_CA_FILE",
+        "none",
+        "File of certificates (PEM) that are trusted besides those of public authorities where applications are called",
+    ),
+    setting(
         "login_failures_per_account",
         "GATEHOUSE_LOGIN_FAILURES_PER_ACCOUNT",
         "10",

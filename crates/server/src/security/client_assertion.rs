@@ -74,6 +74,12 @@ pub fn subject(assertion: &str) -> Option<String> {
     Some(subject.sub)
 }
 
+/// What names the key that an assertion is signed with: its id, if there is one, and its algorithm.
+#[must_use]
+pub fn key_of(assertion: &str) -> Option<(Option<String>, String)> {
+    header(assertion).map(|header| (header.kid, header.alg))
+}
+
 fn header(assertion: &str) -> Option<Header> {
     let header = assertion.split('.').next().filter(|_| assertion.len() <= LONGEST)?;
     let header: Header = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;

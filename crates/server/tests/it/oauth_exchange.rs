@@ -42,7 +42,8 @@ impl Chain {
         let stock = api(&site, "stock", json!({})).await;
         let next = json!({"allowed_resources": [uri("stock")], "allowed_scopes": ["read", "profile"]});
         let orders = api(&site, "orders", next).await;
-        let more = json!({"allowed_resources": [uri("orders")], "allowed_scopes": ["openid", "profile", "read", "write"]});
+        let more =
+            json!({"allowed_resources": [uri("orders")], "allowed_scopes": ["openid", "profile", "read", "write"]});
         let shop = site.app(more).await;
         let asked = [("scope", "openid profile read write"), ("resource", &*uri("orders"))];
         let tokens = site.tokens(&Browser::new(world), &shop, &asked).await;

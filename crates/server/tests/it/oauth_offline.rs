@@ -5,9 +5,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::{
-    Browser, World, api_tests, claims,
-    oauth::{App, Site, code, error, refused, text},
+use crate::{
+    back_channel::Told,
+    harness::{
+        Browser, World, api_tests, claims,
+        oauth::{App, Site, code, error, refused, text},
+    },
 };
 
 const SCOPE: (&str, &str) = ("scope", "openid profile email offline_access");
@@ -263,5 +266,17 @@ api_tests! {
         assert_eq!((count(200), count(400)), (1, 63));
         let prompt = browser.get(&site.request(&app, &[("prompt", "none"), ("state", "")])).await;
         assert_eq!((prompt.status, site.sessions().await.len()), (303, 1), "{:?}", error(&prompt));
+    }
+
+    async fn application_is_told_of_the_end_of_its_own_session_by_the_sid_of_its_id_tokens(world) {
+        let told = Told::new(&world, json!({"allowed_scopes": ["openid", "profile", "email", "offline_access"]})).await;
+        let tokens = told.site.tokens(&told.browser, &told.app, &[SCOPE]).await;
+        assert_eq!(browsers(&tokens), told.sid());
+        told.site.end(&own(&tokens)).await;
+        assert_eq!((told.tell().await, told.receiver.sessions()), (1, vec![told.sid()]));
+        let tokens = told.site.tokens(&told.browser, &told.app, &[SCOPE]).await;
+        told.end().await;
+        assert_eq!((told.tell().await, told.receiver.sessions()), (1, vec![told.sid()]));
+        told.site.refresh(&told.app, text(&tokens, "refresh_token")).await.expect(200);
     }
 }

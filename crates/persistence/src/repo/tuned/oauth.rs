@@ -132,7 +132,10 @@ impl WriteSystem<'_> {
              JOIN tenants t ON t.id = u.tenant_id JOIN partners p ON p.id = t.partner_id WHERE s.id = ",
         );
         sql.bind(session.id.uuid()).push(" AND s.ended_at IS NULL AND s.ends_at > ").bind(self.tx.now().micros());
-        sql.push(" AND u.tenant_id = ").bind(session.tenant_id.uuid()).push(" AND u.id = ").bind(session.user_id.uuid());
+        sql.push(" AND u.tenant_id = ")
+            .bind(session.tenant_id.uuid())
+            .push(" AND u.id = ")
+            .bind(session.user_id.uuid());
         sql.push(" AND u.deleted_at IS NULL AND u.status = ").bind(UserStatus::Active.as_str());
         sql.push(" AND t.status = ").bind(Status::Active.as_str());
         sql.push(" AND p.status = ").bind(Status::Active.as_str());

@@ -200,14 +200,13 @@ impl WriteScope<'_> {
         let (now, backend) = (self.tx.now(), self.exec.get_database_backend());
         let end = End::now(now, many.reason, many.by.user_id());
         let ending = match &many.target {
-            RevokeTarget::User(_, user) | RevokeTarget::Named(_, user, _) | RevokeTarget::OwnFor(_, user, _) => {
-                self.ending(end, false, |sql| {
+            RevokeTarget::User(_, user) | RevokeTarget::Named(_, user, _) | RevokeTarget::OwnFor(_, user, _) => self
+                .ending(end, false, |sql| {
                     push_target(sql, many, now);
                     sql.push(" AND EXISTS (");
                     push_user_lock(sql, *user, backend);
                     sql.push(")");
-                })
-            }
+                }),
             RevokeTarget::Tenant(_) | RevokeTarget::Partner(_) | RevokeTarget::OwnOf(..) => {
                 self.ending(end, true, |sql| push_target(sql, many, now))
             }

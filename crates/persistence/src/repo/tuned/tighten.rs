@@ -75,8 +75,7 @@ fn by_kind([of_api, of_browser, own]: [Option<String>; 3]) -> Option<String> {
     if of_api.is_none() && of_browser.is_none() && own.is_none() {
         return None;
     }
-    let [of_api, of_browser, own] =
-        [of_api, of_browser, own].map(|cap| cap.unwrap_or_else(|| ANYTHING.to_string()));
+    let [of_api, of_browser, own] = [of_api, of_browser, own].map(|cap| cap.unwrap_or_else(|| ANYTHING.to_string()));
     Some(format!("(CASE kind WHEN 'api' THEN {of_api} WHEN 'browser' THEN {of_browser} ELSE {own} END)"))
 }
 
@@ -102,7 +101,8 @@ impl Shortened {
         let max_expires_at = capped("max_expires_at", longest.map(|most| format!("created_at + {most}")));
         let refresh_micros = capped("COALESCE(refresh_micros, expires_at - refreshed_at)", refresh.clone());
         // Only the API's own refresh tokens are those of the session: others idle for as long as one lives.
-        let refreshed_until = format!("CASE WHEN kind = 'api' THEN refreshed_at + {refresh_micros} ELSE expires_at END");
+        let refreshed_until =
+            format!("CASE WHEN kind = 'api' THEN refreshed_at + {refresh_micros} ELSE expires_at END");
         let expires_at = least(&["expires_at", &max_expires_at, &refreshed_until]);
         let idle = bound(&caps.idle);
         let of_browser = match (&idle, &refresh) {

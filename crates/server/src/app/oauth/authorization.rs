@@ -14,8 +14,8 @@ use gatehouse_domain::{
     issue::Parse,
     key::{Issuer, KeyState},
     oauth::{
-        Answered, AuthorizationCode, AuthorizationRequest, Before, Consent, Destination, DeviceRequest, ErrorCode, NewCode,
-        PUSHED_LIFETIME, Params, Prompt, RequestFault, Unanswerable, UserCode, subject,
+        Answered, AuthorizationCode, AuthorizationRequest, Before, Consent, Destination, DeviceRequest, ErrorCode,
+        NewCode, PUSHED_LIFETIME, Params, Prompt, RequestFault, Unanswerable, UserCode, subject,
     },
     partner::Status,
     secret::{Secret, TokenHash},

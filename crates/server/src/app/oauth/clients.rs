@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    application::{Application, ClientAuthMethod, Origin, Owner, ResourceUri},
+    application::{Application, ClientAuthMethod, Jwks, Origin, Owner, ResourceUri},
     audit::Refused,
     authz::SystemReason,
     id::ApplicationId,
@@ -170,6 +170,17 @@ impl Clients<'_> {
         Err(NotGiven::fault(ErrorCode::InvalidClient, refused.told))
     }
 
+    /// The keys that an application signs with: those that it is registered with, or those that it publishes.
+    async fn keys_of(&self, application: &Application, assertion: &str) -> Option<Arc<Jwks>> {
+        if let Some(keys) = &application.metadata.jwks {
+            return Some(Arc::new(keys.clone()));
+        }
+        let address = application.metadata.jwks_uri.as_ref()?;
+        let named = client_assertion::key_of(assertion);
+        let has = |keys: &Jwks| named.as_ref().is_none_or(|(kid, alg)| keys.key(kid.as_deref(), alg).is_some());
+        self.published.of(self.outbound, application.id, address.as_str(), has, self.env.now()).await
+    }
+
     /// An assertion counts once, whichever replica it comes to.
     async fn by_assertion(
         &self,
@@ -182,11 +193,11 @@ impl Clients<'_> {
         let Some(assertion) = &shown.assertion else {
             return unproved("no_assertion", "the application has to send a client_assertion");
         };
-        let Some(keys) = &application.metadata.jwks else {
-            return unproved("no_keys", "keys at jwks_uri are not read yet: register jwks");
+        let Some(keys) = self.keys_of(application, assertion).await else {
+            return unproved("no_keys", "the keys of the application cannot be fetched from its jwks_uri");
         };
         let issuer = meta.issuer(&facts.tenant.slug);
-        let proof = match client_assertion::verify(assertion, keys, &shown.id, &issuer, self.env.now()) {
+        let proof = match client_assertion::verify(assertion, &keys, &shown.id, &issuer, self.env.now()) {
             Ok(proof) => proof,
             Err(told) => return unproved("wrong_assertion", told),
         };

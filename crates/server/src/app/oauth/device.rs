@@ -73,8 +73,13 @@ impl TokenEndpoint<'_> {
         for _ in 0..ROUNDS {
             let Some(user_code) = UserCode::of(&self.env.random::<64>()) else { continue };
             let token = opaque_token::mint_device_code(self.keyring, self.env);
-            let new =
-                NewDeviceRequest { hash: token.hash, user_code, tenant: facts.reference(), application, ip: meta.ctx.ip };
+            let new = NewDeviceRequest {
+                hash: token.hash,
+                user_code,
+                tenant: facts.reference(),
+                application,
+                ip: meta.ctx.ip,
+            };
             let request = DeviceRequest::start(new, params, api.as_deref(), now).map_err(NotGiven::Fault)?;
             let (user_code, interval) = (request.user_code.clone(), request.interval);
             let work = async move |tx: &WriteTx<'_>| tx.system(AUTH).await_device(&request).await;
@@ -232,7 +237,8 @@ impl Authorization<'_> {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn leave_device(&self, request: &DeviceRequest, session: &Session, meta: &RequestMeta) -> Result<bool> {
         let (request, session) = (request.clone(), session.clone());
-        let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(AUTH).leave_device(&request, &session).await?);
+        let work =
+            async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(AUTH).leave_device(&request, &session).await?);
         self.db.write(meta.ctx.clone(), work).await
     }
 

@@ -65,8 +65,7 @@ impl TokenEndpoint<'_> {
             Err(error) => return Err(error.into()),
         };
         let Whose::UserThrough(user, _, of) = &verified.whose else { return Err(refused(Error::InvalidToken)) };
-        let is_for_it =
-            of.audience == application.id.to_string() || application.resource_uri(&of.audience).is_some();
+        let is_for_it = of.audience == application.id.to_string() || application.resource_uri(&of.audience).is_some();
         let opened = match self.states.opened(&verified, facts, now).await {
             Ok(opened) if is_for_it => opened,
             Ok(_) => return Err(refused(Error::InvalidToken)),
@@ -104,9 +103,8 @@ impl TokenEndpoint<'_> {
         let mut issued = self.access_token(&of, Some(whose), meta, now).await?;
         issued.issued_token_type = Some(ACCESS_TOKEN.to_owned());
         let exchanged = family.as_ref().clone().exchange(application, &audience, &of.scopes);
-        let work = async move |tx: &WriteTx<'_>| {
-            Ok::<_, Error>(tx.system(AUTH).note_exchange(exchanged.clone()).await?)
-        };
+        let work =
+            async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(AUTH).note_exchange(exchanged.clone()).await?);
         self.db.write(meta.ctx.clone(), work).await?;
         Ok(issued)
     }

@@ -7,6 +7,7 @@ pub mod device;
 mod exchange;
 pub mod issue;
 mod own_session;
+pub mod published_keys;
 mod refresh;
 pub mod sign_out;
 mod token_states;
@@ -23,12 +24,14 @@ use crate::{
     app::{
         App, Error,
         audit::Refusals,
+        oauth::published_keys::PublishedKeys,
         platform::Keys,
         request::{self, buckets::Admission},
         sessions::{SessionStates, cache::SessionCache},
     },
     config::Limits,
     env::Env,
+    outbound::Outbound,
     security::{keyring::Keyring, token::Tokens},
 };
 
@@ -37,6 +40,8 @@ use crate::{
 pub struct Clients<'a> {
     db: &'a Db,
     env: &'a Env,
+    outbound: &'a Outbound,
+    published: &'a PublishedKeys,
     cache: &'a SessionCache,
     states: SessionStates<'a>,
     refusals: Refusals<'a>,
@@ -86,6 +91,8 @@ impl App {
         Clients {
             db: &self.db,
             env: &self.env,
+            outbound: &self.outbound,
+            published: &self.published_keys,
             cache: &self.session_cache,
             states: self.session_states(),
             refusals: self.refusals(),

@@ -126,13 +126,7 @@ impl TokenEndpoint<'_> {
         }
         let next = opaque_token::mint_of_family(self.keyring, self.env, family.id, family.chain.generation + 1);
         let of = Of { facts, application, policy, audience: &family.audience, scopes };
-        let user = OfUser {
-            state,
-            session: &state.session,
-            family,
-            nonce: None,
-            refresh_token: &next.text,
-        };
+        let user = OfUser { state, session: &state.session, family, nonce: None, refresh_token: &next.text };
         let issued = self.issue(&of, &user, meta, now).await?;
         let replay = match policy.refresh_reuse {
             RefreshReuse::Replay => Some(seal_for_holder(text, &to_json(&issued)?)),

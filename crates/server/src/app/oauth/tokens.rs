@@ -14,8 +14,8 @@ use gatehouse_domain::{
     authz::{By, SystemReason},
     change::Changed,
     oauth::{
-        AuthorizationCode, Challenge, CodeVerdict, ErrorCode, FamilyEnd, NewFamily, OFFLINE_ACCESS, Params, Redeemed, TokenFamily,
-        Verifier,
+        AuthorizationCode, Challenge, CodeVerdict, ErrorCode, FamilyEnd, NewFamily, OFFLINE_ACCESS, Params, Redeemed,
+        TokenFamily, Verifier,
     },
     session::{Session, SessionKind, SessionStatus},
     time::Timestamp,
@@ -155,7 +155,20 @@ impl TokenEndpoint<'_> {
                 };
                 self.db.write(meta.ctx.clone(), work).await?
             }
-            Some(session) => self.begin_own(Beginning { session, family, application, state, policy: &policy, exchanged: Exchanged::Code(hash) }, meta).await?,
+            Some(session) => {
+                self.begin_own(
+                    Beginning {
+                        session,
+                        family,
+                        application,
+                        state,
+                        policy: &policy,
+                        exchanged: Exchanged::Code(hash),
+                    },
+                    meta,
+                )
+                .await?
+            }
         };
         Ok(is_stored.then_some(issued))
     }
@@ -166,7 +179,9 @@ impl TokenEndpoint<'_> {
         let request_id = meta.ctx.request_id.as_deref();
         tracing::warn!(request_id, tenant_id = %code.tenant.id, family_id = %id, "an authorization code was used twice: its tokens end");
         let end = async || {
-            let Some((family, state)) = self.db.system(AUTH).family_state(id, self.env.now()).await? else { return Ok(()) };
+            let Some((family, state)) = self.db.system(AUTH).family_state(id, self.env.now()).await? else {
+                return Ok(());
+            };
             self.end(family, state.session, FamilyEnd::CodeReplayed, None, meta).await
         };
         match end().await {

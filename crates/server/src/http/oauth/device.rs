@@ -140,8 +140,7 @@ impl Visitor<'_> {
             return self.shown("", Some(Fault::Missing), false);
         }
         let (code, tenant) = (UserCode::read(typed), self.facts.map(|facts| facts.tenant.id));
-        let found =
-            self.app.authorization().device(code.as_ref(), tenant, self.visit.browser.id(), &call.meta).await;
+        let found = self.app.authorization().device(code.as_ref(), tenant, self.visit.browser.id(), &call.meta).await;
         let device = match found {
             Ok(Some(device)) => device,
             Ok(None) => return self.shown(typed, Some(Fault::Unknown), false),
