@@ -30,8 +30,9 @@ fn keys(value: &Value) -> Vec<&str> {
     keys
 }
 
-const LIST_KEYS: [&str; 16] = [
+const LIST_KEYS: [&str; 17] = [
     "app_count",
+    "application_id",
     "created_at",
     "device_name",
     "device_type",

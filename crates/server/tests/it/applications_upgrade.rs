@@ -67,7 +67,8 @@ INSERT INTO session_applications (tenant_id, session_id, application_id, accesse
 DROP TABLE old_applications;
 DELETE FROM seaql_migrations
     WHERE version IN ('m20261130_000150_register_applications', 'm20261130_000160_create_token_families')
-    OR version BETWEEN 'm20261130_000161' AND 'm20261130_000169' OR version = 'm20261130_000200_deliver_logouts';
+    OR version BETWEEN 'm20261130_000161' AND 'm20261130_000169'
+    OR version BETWEEN 'm20261130_000190' AND 'm20261130_000209';
 ";
 /// What acts when a session ends, and would miss what is taken away.
 const TRIGGERS: [&str; 2] = [
