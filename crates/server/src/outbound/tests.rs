@@ -87,6 +87,7 @@ fn options(allow: &[&str]) -> OutboundOptions {
     OutboundOptions {
         allow: allow.iter().map(|network| network.parse().unwrap()).collect(),
         timeout: Duration::from_millis(500),
+        ..OutboundOptions::default()
     }
 }
 

@@ -91,7 +91,7 @@ async fn fetch(outbound: &Outbound, address: &str) -> Result<Jwks, String> {
     }
     let set: Set = serde_json::from_slice(&answer.body).map_err(|_| "the answer is no JWK set".to_owned())?;
     let keys = set.keys.into_iter().map(|key| {
-        let text = |(name, value)| match value {
+        let text = |(name, value): (String, Value)| match value {
             Value::String(text) => Some((name, text)),
             // A private key is none that may be used, in whatever form.
             _ if Jwks::is_private(&name) => Some((name, String::new())),
