@@ -29,6 +29,9 @@ struct Shared(Arc<Names>);
 
 impl Resolve for Shared {
     fn resolve<'a>(&'a self, name: &'a str) -> resolve::Found<'a> {
+        if name == "hangs.test" {
+            return Box::pin(std::future::pending());
+        }
         let mut asked = self.0.asked.lock().unwrap();
         let count = asked.entry(name.to_owned()).or_default();
         let lists = self.0.found.get(name).cloned().unwrap_or_default();
@@ -208,6 +211,32 @@ async fn who_says_nothing_talks_nonsense_or_is_not_there_is_left() {
     assert_eq!(ask(nobody).await, Unanswered::Unreachable);
     let unknown = url("https://unknown.test/".to_owned());
     assert_eq!(outbound.get(&unknown, "*/*", 10).await.unwrap_err(), Unanswered::Unresolved);
+}
+
+#[tokio::test]
+async fn look_up_counts_as_part_of_the_call_and_holds_up_no_other() {
+    let listener = Listener::at("127.0.0.1", FINE).await;
+    let (outbound, _) = outbound(&["127.0.0.0/8"], names(&[("app.test", &[&["127.0.0.1"]])]));
+    let (hangs, good) = (url("https://hangs.test/".to_owned()), url(format!("http://app.test:{}/", listener.port)));
+    let hanging = outbound.get(&hangs, "*/*", 10);
+    tokio::pin!(hanging);
+    tokio::select! {
+        biased;
+        answer = &mut hanging => unreachable!("{answer:?}"),
+        answer = outbound.get(&good, "*/*", 10) => assert_eq!(answer.unwrap().status, 200),
+    }
+    assert_eq!(hanging.await.unwrap_err(), Unanswered::TooSlow);
+}
+
+#[tokio::test]
+async fn system_knows_what_this_machine_is_called() {
+    let outbound = Outbound::new(&options(&["127.0.0.0/8"])).unwrap();
+    let listener = Listener::at("127.0.0.1", FINE).await;
+    let answer = outbound.get(&url(format!("http://localhost:{}/", listener.port)), "*/*", 10).await;
+    assert_eq!(answer.unwrap().status, 200);
+    let closed = Outbound::new(&options(&[])).unwrap();
+    let refused = closed.get(&url(format!("https://localhost:{}/", listener.port)), "*/*", 10).await;
+    assert_eq!((refused.unwrap_err(), listener.hits()), (Unanswered::NotAllowed, 1));
 }
 
 #[tokio::test]
