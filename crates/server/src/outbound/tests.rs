@@ -114,7 +114,7 @@ async fn form_arrives_as_a_form_and_the_answer_is_its_head() {
     let (outbound, _) = outbound(&["127.0.0.0/8"], names(&[("app.test", &[&["127.0.0.1"]])]));
     let to = url(format!("http://app.test:{}/a%20b?c=d&e", listener.port));
     let answer = outbound.post_form(&to, "logout_token=x".to_owned()).await.unwrap();
-    assert_eq!((answer.status, answer.retry_after(), answer.body.len()), (200, Some(7), 0));
+    assert_eq!((answer.status, answer.retry_after(Timestamp::from_micros(0)), answer.body.len()), (200, Some(7), 0));
     let heard = listener.heard.lock().unwrap().remove(0);
     let expected = [
         "POST /a%20b?c=d&e HTTP/1.1\r\n",
@@ -125,6 +125,17 @@ async fn form_arrives_as_a_form_and_the_answer_is_its_head() {
         "\r\n\r\nlogout_token=x",
     ];
     assert!(expected.iter().all(|part| heard.contains(part)), "{heard}");
+}
+
+#[test]
+fn time_to_wait_is_said_in_seconds_or_by_a_date() {
+    let now = Timestamp::from_micros(784_111_777_000_000);
+    let after = |text: &'static str| {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, hyper::header::HeaderValue::from_static(text))]);
+        Answer { status: 429, headers, body: Bytes::new() }.retry_after(now)
+    };
+    assert_eq!((after("120"), after("Sun, 06 Nov 1994 08:51:37 GMT")), (Some(120), Some(120)));
+    assert_eq!((after("Sun, 06 Nov 1994 08:49:36 GMT"), after("soon"), after("-1")), (Some(0), None, None));
 }
 
 #[tokio::test]
