@@ -13,9 +13,10 @@ mod tests;
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use gatehouse_domain::time::Timestamp;
 use http_body_util::{BodyExt, Empty, Full, Limited, combinators::BoxBody};
 use hyper::{
     HeaderMap, Method, Request,
@@ -121,10 +122,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// After how many seconds another call is welcome, if it says so in seconds.
+    /// After how many seconds another call is welcome, if it says so: in seconds, or by a date (RFC 9110, section 10.2.3).
     #[must_use]
-    pub fn retry_after(&self) -> Option<u64> {
-        self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
+    pub fn retry_after(&self, now: Timestamp) -> Option<u64> {
+        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        let until = |at: SystemTime| {
+            let at = i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()?;
+            Some(u64::try_from(at.saturating_sub(now.unix_seconds())).unwrap_or(0))
+        };
+        text.parse().ok().or_else(|| until(httpdate::parse_http_date(text).ok()?))
     }
 }
 

@@ -29,6 +29,9 @@ struct Shared(Arc<Names>);
 
 impl Resolve for Shared {
     fn resolve<'a>(&'a self, name: &'a str) -> resolve::Found<'a> {
+        if name == "hangs.test" {
+            return Box::pin(std::future::pending());
+        }
         let mut asked = self.0.asked.lock().unwrap();
         let count = asked.entry(name.to_owned()).or_default();
         let lists = self.0.found.get(name).cloned().unwrap_or_default();
@@ -112,7 +115,7 @@ async fn form_arrives_as_a_form_and_the_answer_is_its_head() {
     let (outbound, _) = outbound(&["127.0.0.0/8"], names(&[("app.test", &[&["127.0.0.1"]])]));
     let to = url(format!("http://app.test:{}/a%20b?c=d&e", listener.port));
     let answer = outbound.post_form(&to, "logout_token=x".to_owned()).await.unwrap();
-    assert_eq!((answer.status, answer.retry_after(), answer.body.len()), (200, Some(7), 0));
+    assert_eq!((answer.status, answer.retry_after(Timestamp::from_micros(0)), answer.body.len()), (200, Some(7), 0));
     let heard = listener.heard.lock().unwrap().remove(0);
     let expected = [
         "POST /a%20b?c=d&e HTTP/1.1\r\n",
@@ -123,6 +126,17 @@ async fn form_arrives_as_a_form_and_the_answer_is_its_head() {
         "\r\n\r\nlogout_token=x",
     ];
     assert!(expected.iter().all(|part| heard.contains(part)), "{heard}");
+}
+
+#[test]
+fn time_to_wait_is_said_in_seconds_or_by_a_date() {
+    let now = Timestamp::from_micros(784_111_777_000_000);
+    let after = |text: &'static str| {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, hyper::header::HeaderValue::from_static(text))]);
+        Answer { status: 429, headers, body: Bytes::new() }.retry_after(now)
+    };
+    assert_eq!((after("120"), after("Sun, 06 Nov 1994 08:51:37 GMT")), (Some(120), Some(120)));
+    assert_eq!((after("Sun, 06 Nov 1994 08:49:36 GMT"), after("soon"), after("-1")), (Some(0), None, None));
 }
 
 #[tokio::test]
@@ -209,6 +223,32 @@ async fn who_says_nothing_talks_nonsense_or_is_not_there_is_left() {
     assert_eq!(ask(nobody).await, Unanswered::Unreachable);
     let unknown = url("https://unknown.test/".to_owned());
     assert_eq!(outbound.get(&unknown, "*/*", 10).await.unwrap_err(), Unanswered::Unresolved);
+}
+
+#[tokio::test]
+async fn look_up_counts_as_part_of_the_call_and_holds_up_no_other() {
+    let listener = Listener::at("127.0.0.1", FINE).await;
+    let (outbound, _) = outbound(&["127.0.0.0/8"], names(&[("app.test", &[&["127.0.0.1"]])]));
+    let (hangs, good) = (url("https://hangs.test/".to_owned()), url(format!("http://app.test:{}/", listener.port)));
+    let hanging = outbound.get(&hangs, "*/*", 10);
+    tokio::pin!(hanging);
+    tokio::select! {
+        biased;
+        answer = &mut hanging => unreachable!("{answer:?}"),
+        answer = outbound.get(&good, "*/*", 10) => assert_eq!(answer.unwrap().status, 200),
+    }
+    assert_eq!(hanging.await.unwrap_err(), Unanswered::TooSlow);
+}
+
+#[tokio::test]
+async fn system_knows_what_this_machine_is_called() {
+    let outbound = Outbound::new(&options(&["127.0.0.0/8"])).unwrap();
+    let listener = Listener::at("127.0.0.1", FINE).await;
+    let answer = outbound.get(&url(format!("http://localhost:{}/", listener.port)), "*/*", 10).await;
+    assert_eq!(answer.unwrap().status, 200);
+    let closed = Outbound::new(&options(&[])).unwrap();
+    let refused = closed.get(&url(format!("https://localhost:{}/", listener.port)), "*/*", 10).await;
+    assert_eq!((refused.unwrap_err(), listener.hits()), (Unanswered::NotAllowed, 1));
 }
 
 #[tokio::test]

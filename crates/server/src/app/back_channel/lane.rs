@@ -130,7 +130,9 @@ impl BackChannel<'_> {
         let sending = forms.into_iter().map(async |form: Result<String, Failure>| match form {
             Err(failure) => Err((failure.into(), true)),
             Ok(token) => match self.outbound.post_form(url, format!("logout_token={token}")).await {
-                Ok(answer) => judge(answer.status, answer.retry_after()).map_err(|refusal| (refusal, true)),
+                Ok(answer) => {
+                    judge(answer.status, answer.retry_after(self.env.now())).map_err(|refusal| (refusal, true))
+                }
                 Err(unanswered) => Err((failure(unanswered).into(), false)),
             },
         });
