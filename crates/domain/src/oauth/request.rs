@@ -31,6 +31,8 @@ words! {
     Prompt {
         /// Nothing.
         None = "none",
+        /// To open an account (Initiating User Registration via OpenID Connect 1.0).
+        Create = "create",
         /// To sign in, whether signed in or not.
         Login = "login",
         /// To consent.
@@ -325,7 +327,7 @@ fn not_taken(params: &Params) -> Result<(), RequestFault> {
 fn prompts(params: &Params) -> Result<BTreeSet<Prompt>, RequestFault> {
     let words = params.get("prompt").unwrap_or_default().split(' ').filter(|word| !word.is_empty());
     let prompts = words.map(Prompt::from_word).collect::<Result<BTreeSet<_>, _>>();
-    let prompts = prompts.map_err(|_| invalid("prompt must be none, login, consent or select_account"))?;
+    let prompts = prompts.map_err(|_| invalid("prompt must be none, login, consent, select_account or create"))?;
     if prompts.contains(&Prompt::None) && prompts.len() > 1 {
         return Err(invalid("prompt=none stands alone"));
     }

@@ -103,7 +103,8 @@ impl AuthorizationRequest {
     fn is_recent(&self, session: &Session, answered: &Answered, now: Timestamp) -> bool {
         let for_this = answered.has_signed_in(session);
         match self.max_age {
-            _ if self.asks(Prompt::Login) || self.max_age == Some(0) => for_this,
+            // Who is to open an account is nobody who has one already.
+            _ if self.asks(Prompt::Login) || self.asks(Prompt::Create) || self.max_age == Some(0) => for_this,
             Some(seconds) => for_this || now.since(session.authenticated_at) <= Duration::from_secs(u64::from(seconds)),
             None => true,
         }

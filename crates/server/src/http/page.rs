@@ -109,7 +109,13 @@ impl Browser {
     /// What a form holds that is sent to the path of this page.
     #[must_use]
     pub fn form_token(&self, app: &App) -> String {
-        app.form_tokens().write(&self.id, &self.path)
+        self.form_token_for(app, &self.path)
+    }
+
+    /// The same for a form that is sent to another path of ours.
+    #[must_use]
+    pub(super) fn form_token_for(&self, app: &App, path: &str) -> String {
+        app.form_tokens().write(&self.id, path)
     }
 
     /// Whether it got the form that a token came with from the page of this path.

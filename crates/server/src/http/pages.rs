@@ -4,7 +4,7 @@
 mod forgot;
 mod links;
 mod pending;
-mod sign_up;
+pub(in crate::http) mod sign_up;
 
 use actix_web::{
     HttpResponse,

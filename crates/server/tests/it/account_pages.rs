@@ -162,6 +162,25 @@ api_tests! {
         browser.get(&site.request(&app, &[("prompt", "none")])).await.expect(303);
     }
 
+    async fn application_that_asks_for_a_new_account_begins_with_it(world) {
+        let site = Site::new(&world).await;
+        let (app, browser) = (site.app(json!({})).await, Browser::new(&world));
+        let asked = site.request(&app, &[("prompt", "create")]);
+        code(&site.sign_in(&browser, &app, &[]).await);
+        let asks = browser.get(&asked).await.expect(200);
+        assert!(asks.text.contains("autocomplete=\"new-password\""), "{}", asks.text);
+        let answer = browser.submit(&Form::of(&asks), &[("username", "eve"), ("email", "eve@acme.example"), ("password", NEW)]).await;
+        let tokens = site.exchange(&app, &code(&answer)).await.expect(200).json();
+        let user = site.user_info(text(&tokens, "access_token")).await.expect(200).json();
+        assert_eq!(user["preferred_username"], "eve");
+        // Whoever has one already goes on from there.
+        let asks = Browser::new(&world);
+        let page = asks.get(&asked).await.expect(200);
+        let back = form_to(&page, &format!("{}/oauth/select-account", site.issuer_path()));
+        let page = asks.submit(&back, &[("answer", "another")]).await.expect(200);
+        code(&site.submit(&asks, &page).await);
+    }
+
     async fn account_waits_for_its_address_where_the_tenant_wants_that(world) {
         let site = Site::new(&world).await;
         decide(&site, json!({"require_verified_email": true})).await;

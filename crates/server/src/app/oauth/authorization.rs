@@ -20,6 +20,7 @@ use gatehouse_domain::{
     partner::Status,
     secret::{Secret, TokenHash},
     session::{Session, SessionStatus},
+    settings::Registration,
     time::{HOUR, Timestamp},
     user::UserStatus,
 };
@@ -185,6 +186,11 @@ impl Authorization<'_> {
         };
         let request = AuthorizationRequest::read(params, &application, api.as_deref(), destination.clone());
         let request = request.map_err(|fault| NotAsked::Told(destination.clone(), fault))?;
+        let registration = facts.layers().policy(self.defaults).registration;
+        if request.asks(Prompt::Create) && registration != Registration::Open {
+            let closed = RequestFault::new(ErrorCode::InvalidRequest, "prompt must not be create: accounts are made by others");
+            return Err(NotAsked::Told(destination, closed));
+        }
         let expected = match params.get("id_token_hint") {
             Some(hint) => {
                 let invalid =

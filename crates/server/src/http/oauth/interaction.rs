@@ -7,7 +7,7 @@ use actix_web::{
 use gatehouse_domain::{
     application::{Application, ResourceScope},
     oauth::{
-        Answered, AuthorizationRequest, Before, Destination, ErrorCode, Params, RequestFault, Scopes, Step,
+        Answered, AuthorizationRequest, Before, Destination, ErrorCode, Params, Prompt, RequestFault, Scopes, Step,
         Unanswerable,
     },
     secret::Secret,
@@ -37,6 +37,7 @@ use crate::{
             respond::{self, Policy},
             visit::{Visit, suffix},
         },
+        pages::sign_up,
         problem::Failure,
         request::ChangeRequest,
     },
@@ -145,6 +146,11 @@ impl<'a> Interaction<'a> {
         let now = self.app.env().now();
         let step = asked.request.next(&asked.application, session, answered, remembered.as_ref(), now);
         match (step, user) {
+            // Once: whoever has an account after all goes on to the sign-in from there.
+            (Step::SignIn, _) if asked.request.asks(Prompt::Create) && answered.before.is_none() && notice.is_none() => {
+                let request = self.waiting(shown)?;
+                sign_up::first(self, asked, &request)
+            }
             (Step::SignIn, user) => self.sign_in(asked, shown, user, "", None, notice),
             (Step::SelectAccount, Some(user)) => self.select_account(asked, user, shown),
             (Step::Consent, Some(user)) => self.consent(asked, user, shown),
@@ -203,8 +209,7 @@ impl<'a> Interaction<'a> {
         fault: Option<SignInFault>,
         notice: Option<Notice>,
     ) -> Result<HttpResponse, Failure> {
-        let request =
-            self.app.authorization().seal(self.facts, self.params, self.visit.browser.id(), answered, None, None)?;
+        let request = self.waiting(answered)?;
         let is_open = self.app.accounts().registration(self.facts) == Registration::Open;
         let sign_up = is_open.then(|| self.at_issuer("sign-up"));
         let user = user.map(|user| &user.user);
@@ -232,6 +237,12 @@ impl<'a> Interaction<'a> {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         Ok(response)
+    }
+
+    /// The request, sealed into a page that is about no session.
+    fn waiting(&self, answered: &Answered) -> Result<String, Failure> {
+        let browser = self.visit.browser.id();
+        Ok(self.app.authorization().seal(self.facts, self.params, browser, answered, None, None)?)
     }
 
     fn select_account(

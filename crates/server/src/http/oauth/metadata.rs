@@ -65,7 +65,7 @@ pub const ABILITIES: &[Ability] = &[
     Ability::Values("response_modes_supported", &["query", "form_post"]),
     Ability::Values("scopes_supported", SCOPES),
     Ability::Values("claims_supported", CLAIMS),
-    Ability::Values("prompt_values_supported", &["none", "login", "consent", "select_account"]),
+    Ability::Values("prompt_values_supported", &["none", "login", "consent", "select_account", "create"]),
     Ability::Values("display_values_supported", &["page", "popup"]),
     Ability::Values("ui_locales_supported", &["en", "es", "de"]),
     Ability::Values("acr_values_supported", &["aal1"]),

@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// Where the way back to the sign-in begins, below an issuer.
+pub(super) const SIGN_IN: &str = "oauth/select-account";
+
 /// A request that waits.
 #[derive(Default)]
 pub(super) struct Pending {
@@ -69,7 +72,7 @@ impl<'a> Visitor<'a> {
     ) -> Self {
         let asked = pending.waiting.as_ref().map(|(_, asked)| asked);
         let it = Interaction::new(facts, app, visit, meta, &pending.params);
-        let sign_in = it.at_issuer("oauth/select-account");
+        let sign_in = it.at_issuer(SIGN_IN);
         Self { it, asked, request: asked.and(form.get("request")), sign_in }
     }
 

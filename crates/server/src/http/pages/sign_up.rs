@@ -14,13 +14,16 @@ use gatehouse_domain::{
     text::{Email, LoginName, Username},
 };
 
-use super::pending::{Pending, Visitor};
+use super::pending::{Pending, SIGN_IN, Visitor};
 use crate::{
-    app::{self, App, account::registration::Register, directory::tenants::TenantFacts, sign_in::complete::Opens},
+    app::{
+        self, App, account::registration::Register, directory::tenants::TenantFacts, oauth::authorization::Asked,
+        sign_in::complete::Opens,
+    },
     http::{
         extract::access::PathTenant,
         hosted::{Frame, texts::Texts},
-        oauth::{authorize::signed_in, params::Form, visit::Visit},
+        oauth::{authorize::signed_in, interaction::Interaction, params::Form, visit::Visit},
         problem::{Failure, wait_seconds},
         request::ChangeRequest,
     },
@@ -143,20 +146,40 @@ fn of_password(kind: &str, t: &Texts, least: usize) -> String {
     }
 }
 
+/// Shows the form to whoever an application sends here to open an account (`prompt=create`).
+pub(in crate::http) fn first<'a>(
+    it: &Interaction<'a>,
+    asked: &'a Asked,
+    request: &str,
+) -> Result<HttpResponse, Failure> {
+    page(it, Some(asked), Some(request), &Typed::default(), Faults::default(), false)
+}
+
 fn shown(visitor: &Visitor<'_>, typed: &Typed<'_>, faults: Faults, is_again: bool) -> Result<HttpResponse, Failure> {
-    let (status, wait) = (faults.status, faults.wait);
+    page(&visitor.it, visitor.asked, visitor.request, typed, faults, is_again)
+}
+
+fn page<'a>(
+    it: &Interaction<'a>,
+    asked: Option<&'a Asked>,
+    request: Option<&str>,
+    typed: &Typed<'_>,
+    faults: Faults,
+    is_again: bool,
+) -> Result<HttpResponse, Failure> {
+    let (status, wait, action) = (faults.status, faults.wait, it.at_issuer("sign-up"));
     let page = SignUpPage {
-        frame: visitor.it.look.frame(),
-        action: &visitor.it.at_issuer("sign-up"),
-        form_token: &visitor.it.visit.browser.form_token(visitor.it.app),
-        request: visitor.request,
-        sign_in: &visitor.sign_in,
+        frame: it.look.frame(),
+        action: &action,
+        form_token: &it.visit.browser.form_token_for(it.app, &action),
+        request,
+        sign_in: &it.at_issuer(SIGN_IN),
         typed,
         faults,
-        least: visitor.it.app.new_passwords().least(visitor.it.facts),
+        least: it.app.new_passwords().least(it.facts),
         is_again,
     };
-    let mut response = visitor.page(&page, status)?;
+    let mut response = it.page(&page, status, asked)?;
     if let Some(seconds) = wait {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
