@@ -121,7 +121,7 @@ pub struct Limits {
     /// Requests to OAuth endpoints from an address that nobody has to prove anything for.
     pub oauth_starts: Option<BucketRule>,
     /// Wrong codes of devices from an address.
-    pub user_codes: Option<BucketRule>,
+    pub user_codes: Option<WindowRule>,
     /// Failures to prove a password.
     pub attempts: AttemptRules,
     /// Registrations from an address.

@@ -8,11 +8,11 @@ use gatehouse_domain::{
     secret::TokenHash,
     time::Timestamp,
 };
-use sea_orm::{ColumnTrait, QueryFilter, QuerySelect, Set};
+use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use crate::{
-    entity::authorization_code::{ActiveModel, Column, Entity, Model},
+    entity::authorization_code::{Column, Entity, Model},
     error::{Error, Result},
     repo::{application::owner_id, removed, session::digest, sweep::BATCH},
     scope::{PLATFORM, system::WriteSystem},
@@ -75,17 +75,6 @@ impl WriteSystem<'_> {
         };
         self.table::<Entity>().insert(row).exec_without_returning(&self.tx.writing()).await?;
         Ok(())
-    }
-
-    /// Spends a code; whether nobody had.
-    ///
-    /// # Errors
-    /// The database refuses the statement, or does not answer in time.
-    pub async fn spend_code(&self, hash: TokenHash) -> Result<bool> {
-        let spent = ActiveModel { spent_at: Set(Some(self.tx.now().micros())), ..Default::default() };
-        let code = self.table::<Entity>().update().set(spent).filter(Column::Digest.eq(hash.as_bytes().to_vec()));
-        let result = code.filter(Column::SpentAt.is_null()).exec(&self.tx.writing()).await?;
-        Ok(result.rows_affected == 1)
     }
 
     /// Removes codes that need not be remembered any more, at most [`BATCH`]; returns how many.

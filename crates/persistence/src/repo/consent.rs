@@ -18,7 +18,7 @@ use crate::{
     entity::{
         authorization_code,
         consent::{Column, Entity, Model},
-        session, token_family,
+        device_request, session, token_family,
     },
     error::Result,
     repo::{Row, application::owner_id, authorization_code::owner, list::Stored},
@@ -141,6 +141,9 @@ impl WriteSystem<'_> {
         let codes = self.table::<authorization_code::Entity>().delete();
         let codes = codes.filter(of(tenant, application, sessions()));
         let codes = codes.filter(authorization_code::Column::SpentAt.is_null()).exec(&db).await?.rows_affected;
+        // Likewise devices that wait for their tokens.
+        let devices = self.table::<device_request::Entity>().delete().filter(of(tenant, application, sessions()));
+        let devices = devices.filter(device_request::Column::SpentAt.is_null()).exec(&db).await?.rows_affected;
         let ended = token_family::ActiveModel {
             ended_at: Set(Some(self.tx.now().micros())),
             end_reason: Set(Some(FamilyEnd::ConsentWithdrawn.to_string())),
@@ -149,7 +152,7 @@ impl WriteSystem<'_> {
         let families = self.update_where::<token_family::Entity>().set(ended);
         let families = families.filter(of(tenant, application, sessions()));
         let families = families.filter(token_family::Column::EndedAt.is_null()).exec(&db).await?.rows_affected;
-        if consents + codes + families == 0 {
+        if consents + codes + devices + families == 0 {
             return Ok(false);
         }
         self.tx.changed(crate::Change::Everything);
@@ -169,6 +172,9 @@ impl WriteScope<'_> {
         let codes = self.table_of::<authorization_code::Entity>(&home)?.delete();
         let codes = codes.filter(authorization_code::Column::ApplicationId.eq(id));
         codes.filter(authorization_code::Column::SpentAt.is_null()).exec(&db).await?;
+        let devices = self.table_of::<device_request::Entity>(&home)?.delete();
+        let devices = devices.filter(device_request::Column::ApplicationId.eq(id));
+        devices.filter(device_request::Column::SpentAt.is_null()).exec(&db).await?;
         let ended = token_family::ActiveModel {
             ended_at: Set(Some(self.tx.now().micros())),
             end_reason: Set(Some(FamilyEnd::ApplicationRevoked.to_string())),

@@ -259,7 +259,7 @@ fn limits(get: &Checker<'_>) -> Result<Limits, Problem> {
     let starts = u32_of(get.number("oauth_starts_per_address", 0, 1_000_000)?.unwrap_or(300));
     let codes = u32_of(get.number("user_codes_per_address", 0, 1_000_000)?.unwrap_or(20));
     Ok(Limits {
-        user_codes: BucketRule::of(codes, codes, Duration::from_secs(600)),
+        user_codes: (codes > 0).then_some(WindowRule { limit: codes, window: Duration::from_secs(600) }),
         oauth_starts: BucketRule::of(starts, starts, Duration::from_secs(600)),
         user_requests: bucket(get, ["user_requests_at_once", "user_requests_per_second"], [250, 25])?,
         tenant_requests: bucket(get, ["tenant_requests_at_once", "tenant_requests_per_second"], [5_000, 500])?,

@@ -71,7 +71,7 @@ api_tests! {
         assert_eq!(waits["verification_uri_complete"], complete);
         assert_eq!(refused(site.poll(&app, &waits).await, 400), "authorization_pending");
         let page = site.asked(&browser, &waits).await;
-        for shown in [text(&waits, "user_code"), "Television", "Less than a minute ago", "See your name"] {
+        for shown in [text(&waits, "user_code"), "Television", "Less than a minute ago", "See your name", "Also after you sign out"] {
             assert!(page.text.contains(shown), "{shown}: {}", page.text);
         }
         let done = browser.submit(&Form::of(&page), &[("answer", "allow")]).await.expect(200);
@@ -206,6 +206,24 @@ api_tests! {
         end.bearer(&site.boss).json(json!({"revoke_all": true})).send().await.expect(200);
         assert_eq!(refused(site.poll(&app, &waits).await, 400), "invalid_grant");
         assert_eq!(site.sessions().await.len(), 0);
+    }
+
+    async fn device_that_was_approved_gets_nothing_when_its_application_has_lost_everything_meanwhile(world) {
+        let (site, app, browser) = site(&world).await;
+        let revoke = format!("/tenants/{}/applications/{}/revoke-tokens", site.tenant.id, app.id);
+        let waits = site.wait(&app, &[]).await.expect(200).json();
+        let asks = site.wait(&app, &[]).await.expect(200).json();
+        site.approve(&browser, &waits).await.expect(200);
+        let page = site.asked(&browser, &asks).await;
+        world.post(&revoke).bearer(&site.boss).send().await.expect(200);
+        assert_eq!(refused(site.poll(&app, &waits).await, 400), "invalid_grant");
+        assert_eq!(browser.submit(&Form::of(&page), &[("answer", "allow")]).await.status, 400);
+        let waits = site.wait(&app, &[]).await.expect(200).json();
+        site.approve(&browser, &waits).await.expect(200);
+        let ada = world.login(&site.ada).await;
+        world.delete(&format!("/me/authorized-apps/{}", app.id)).bearer(&ada).send().await.expect(204);
+        assert_eq!(refused(site.poll(&app, &waits).await, 400), "invalid_grant");
+        assert_eq!(world.get("/me/authorized-apps").bearer(&ada).send().await.expect(200).data(), json!([]));
     }
 
     async fn wrong_codes_are_limited_by_browser_and_by_address(world) {

@@ -201,6 +201,17 @@ api_tests! {
         assert_eq!(is_active().await, false);
     }
 
+    async fn revoking_the_tokens_of_an_application_ends_those_that_it_got_in_exchange(world) {
+        let chain = Chain::new(&world).await;
+        let before = chain.exchanged().await;
+        let path = format!("/tenants/{}/applications/{}/revoke-tokens", chain.site.tenant.id, chain.orders.id);
+        world.post(&path).bearer(&chain.site.boss).send().await.expect(200);
+        let after = chain.exchanged().await;
+        for (tokens, is_active) in [(before, false), (after, true)] {
+            assert_eq!(chain.told(&chain.stock, text(&tokens, "access_token")).await["active"], is_active);
+        }
+    }
+
     async fn exchange_costs_two_statements_at_most(world) {
         let chain = Chain::new(&world).await;
         let mut least = u64::MAX;

@@ -49,4 +49,16 @@ api_tests! {
             }
         }
     }
+
+    async fn codes_of_one_session_that_are_exchanged_at_once_leave_ten_families(world) {
+        let site = Site::new(&world).await;
+        let (app, browser) = (site.app(json!({})).await, Browser::new(&world));
+        let mut codes = vec![code(&site.sign_in(&browser, &app, &[]).await)];
+        for _ in 0..31 {
+            codes.push(code(&browser.get(&site.request(&app, &[])).await));
+        }
+        let answers = join_all(codes.iter().map(|code| site.exchange(&app, code))).await;
+        assert!(answers.iter().all(|answer| answer.status == 200));
+        assert_eq!(world.number("SELECT COUNT(*) FROM token_families WHERE ended_at IS NULL").await, 10);
+    }
 }

@@ -116,7 +116,7 @@ surveys! {
         let application_id = application.id;
         let change = write(&db, NOW, async move |tx| {
             let system = tx.system(SYSTEM);
-            assert!(system.spend_code(hash).await?);
+            assert!(system.spend_within(Exchanged::Code(hash), &session).await?.is_some());
             system.make_room_for_family(&fresh).await?;
             let family = system.rotate_family(current, rotated.clone()).await?;
             system.end_family(family.end(FamilyEnd::Revoked, &by(), NOW).unwrap()).await?;

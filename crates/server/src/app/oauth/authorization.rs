@@ -188,7 +188,8 @@ impl Authorization<'_> {
         let request = request.map_err(|fault| NotAsked::Told(destination.clone(), fault))?;
         let registration = facts.layers().policy(self.defaults).registration;
         if request.asks(Prompt::Create) && registration != Registration::Open {
-            let closed = RequestFault::new(ErrorCode::InvalidRequest, "prompt must not be create: accounts are made by others");
+            let closed =
+                RequestFault::new(ErrorCode::InvalidRequest, "prompt must not be create: accounts are made by others");
             return Err(NotAsked::Told(destination, closed));
         }
         let expected = match params.get("id_token_hint") {

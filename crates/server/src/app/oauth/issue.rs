@@ -165,7 +165,8 @@ impl TokenEndpoint<'_> {
         let issuer = meta.issuer(&facts.tenant.slug);
         let (id, aud) = (application.id.to_string(), audience.claim(&issuer));
         // Tokens say the second they were issued in; all of that in which tokens were ended are.
-        let revoked_at = application.tokens_revoked_at.filter(|_| user.is_none());
+        let in_exchange = user.as_ref().is_some_and(|user| user.family.act.is_some());
+        let revoked_at = application.tokens_revoked_at.filter(|_| user.is_none() || in_exchange);
         let now = revoked_at.map_or(now, |at| Ord::max(now, at.plus(Duration::from_secs(1))));
         let (sub, sid, roles, family) = match user {
             Some(user) => (user.user_id.to_string(), Some(user.session_id), user.roles, Some(user.family)),

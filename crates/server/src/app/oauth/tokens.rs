@@ -144,9 +144,11 @@ impl TokenEndpoint<'_> {
         let hash = code.hash;
         let is_stored = match own {
             None => {
+                let session = state.session.clone();
                 let work = async move |tx: &WriteTx<'_>| {
                     let system = tx.system(AUTH);
-                    if !system.spend_code(hash).await? {
+                    // The user is locked: what is exchanged in a session at the same time is counted one after the other.
+                    if system.spend_within(Exchanged::Code(hash), &session).await?.is_none() {
                         return Ok(false);
                     }
                     system.make_room_for_family(family.value()).await?;

@@ -14,6 +14,7 @@ use gatehouse_domain::{
     authz::Actor,
     bucket::{BucketRule, Left},
     id::UserId,
+    throttle::WindowRule,
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -22,6 +23,7 @@ use crate::{
     app::{
         Error, Result,
         attempts::{Limited, RateLimit},
+        request::windows::Windows,
     },
     config::Limits,
 };
@@ -64,21 +66,11 @@ impl Buckets {
             Err(wait) => Limited { quota: Some(quota(0, wait)), result: Err(Error::RateLimited(wait)) },
         }
     }
-
-    /// Puts a token back that was taken for nothing.
-    fn give_back(&self, id: Uuid) {
-        let Some(rule) = self.rule else { return };
-        let part = &self.parts[usize::from(id.as_bytes()[15]) % PARTS];
-        let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(full_at) = part.get_mut(&id) {
-            *full_at = full_at.minus(rule.period);
-        }
-    }
 }
 
 /// Half as much in the same time.
-fn half(rule: BucketRule) -> BucketRule {
-    BucketRule { burst: rule.burst.div_ceil(2), period: rule.period.saturating_mul(2) }
+fn half(rule: WindowRule) -> WindowRule {
+    WindowRule { limit: rule.limit.div_ceil(2), ..rule }
 }
 
 /// What stands for text in a table.
@@ -116,8 +108,8 @@ pub struct Admission {
     tenants: Buckets,
     sign_ins: Buckets,
     starts: Buckets,
-    codes_of_address: Buckets,
-    codes_of_browser: Buckets,
+    codes_of_address: Windows,
+    codes_of_browser: Windows,
 }
 
 /// An attempt to name a device, at an address and in a browser.
@@ -136,8 +128,8 @@ impl Admission {
             tenants: Buckets::new("tenant", limits.tenant_requests),
             sign_ins: Buckets::new("sign-in", limits.sign_ins),
             starts: Buckets::new("oauth-start", limits.oauth_starts),
-            codes_of_address: Buckets::new("user-code", limits.user_codes),
-            codes_of_browser: Buckets::new("user-code", limits.user_codes.map(half)),
+            codes_of_address: Windows::new(limits.user_codes),
+            codes_of_browser: Windows::new(limits.user_codes.map(half)),
         }
     }
 
@@ -162,9 +154,9 @@ impl Admission {
     /// Counts an attempt to name a device that waits, which does not count if it was right.
     pub(crate) fn try_user_code(&self, ip: Option<IpAddr>, browser: &str, now: Timestamp) -> Result<TriedCode> {
         let (browser, network) = (id_of(browser.as_bytes()), ip.map(network));
-        self.codes_of_browser.take(browser, now).result?;
+        self.codes_of_browser.take(browser, now)?;
         if let Some(network) = network
-            && let Err(error) = self.codes_of_address.take(network, now).result
+            && let Err(error) = self.codes_of_address.take(network, now)
         {
             self.codes_of_browser.give_back(browser);
             return Err(error);

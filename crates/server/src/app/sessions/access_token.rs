@@ -89,7 +89,8 @@ impl SessionStates<'_> {
         };
         let application = self.application(facts, of.id).await?.filter(|it| it.status == Status::Active);
         let application = application.filter(|_| facts.is_active()).ok_or(Error::InvalidToken)?;
-        if user.is_none() && application.has_revoked(verified.issued_at) {
+        // The family of a user ends by itself; of what was got in exchange it is another application's.
+        if (user.is_none() || of.act.is_some()) && application.has_revoked(verified.issued_at) {
             return Err(Error::InvalidToken);
         }
         if self.is_revoked(of.token_id).await? {

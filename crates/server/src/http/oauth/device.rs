@@ -8,7 +8,7 @@ use actix_web::{
 };
 use askama::Template;
 use gatehouse_domain::{
-    oauth::{Answered, DeviceAnswer, DeviceRequest, Params, UserCode},
+    oauth::{Answered, DeviceAnswer, DeviceRequest, OFFLINE_ACCESS, Params, Scopes, UserCode},
     time::Timestamp,
 };
 
@@ -254,7 +254,9 @@ impl<'a> Interaction<'a> {
         if !self.app.authorization().open_device(device, session, self.meta).await? {
             return self.error(StatusCode::BAD_REQUEST, self.look.t.device.gone);
         }
-        let (scopes, address) = (asked.request.consent_scopes(), device.ip.map(|ip| ip.to_string()));
+        // It stays signed in, whether it asks for that or not.
+        let scopes = asked.request.consent_scopes().or(&Scopes::read(OFFLINE_ACCESS));
+        let address = device.ip.map(|ip| ip.to_string());
         let place = self.app.place_of(device);
         let page = DevicePage {
             frame: self.look.frame(),

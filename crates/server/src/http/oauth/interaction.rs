@@ -147,7 +147,9 @@ impl<'a> Interaction<'a> {
         let step = asked.request.next(&asked.application, session, answered, remembered.as_ref(), now);
         match (step, user) {
             // Once: whoever has an account after all goes on to the sign-in from there.
-            (Step::SignIn, _) if asked.request.asks(Prompt::Create) && answered.before.is_none() && notice.is_none() => {
+            (Step::SignIn, _)
+                if asked.request.asks(Prompt::Create) && answered.before.is_none() && notice.is_none() =>
+            {
                 let request = self.waiting(shown)?;
                 sign_up::first(self, asked, &request)
             }
