@@ -5,7 +5,6 @@ use gatehouse_domain::{
     authz::TenantRef,
     id::{ApplicationId, FamilyId, PartnerId, SessionId, TenantId},
     oauth::{Audience, AuthorizationCode, CODE_REMEMBERED, Challenge, ClaimsRequest, Scopes},
-    secret::TokenHash,
     time::Timestamp,
 };
 use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
