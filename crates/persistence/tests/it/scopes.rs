@@ -352,11 +352,11 @@ db_tests! {
         let (near, other) = (theirs(&db, &p, &ours, "near").await, theirs(&db, &p, &sibling, "eve").await);
         let beyond = theirs(&db, &q, &far, "zoe").await;
         for of in [&other, &beyond] {
-            asks(&db, "a tenant", &in_tenant::<WriteUsers>(&ours), of).await;
+            Box::pin(asks(&db, "a tenant", &in_tenant::<WriteUsers>(&ours), of)).await;
         }
-        asks(&db, "a partner", &authorize::<WriteUsers>(&actor, &Area::Directory).unwrap(), &beyond).await;
+        Box::pin(asks(&db, "a partner", &authorize::<WriteUsers>(&actor, &Area::Directory).unwrap(), &beyond)).await;
         for of in [&near, &other, &beyond] {
-            asks(&db, "oneself", &authorize::<Oneself>(&actor, &()).unwrap(), of).await;
+            Box::pin(asks(&db, "oneself", &authorize::<Oneself>(&actor, &()).unwrap(), of)).await;
         }
     }
 }

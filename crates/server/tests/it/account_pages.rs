@@ -181,6 +181,19 @@ api_tests! {
         code(&site.submit(&asks, &page).await);
     }
 
+    async fn application_cannot_ask_for_a_new_account_where_others_make_them(world) {
+        let site = Site::new(&world).await;
+        let (app, browser) = (site.app(json!({})).await, Browser::new(&world));
+        let prompts = async || {
+            let metadata = world.get("/auth/tenants/acme/.well-known/openid-configuration").send().await.expect(200).json();
+            metadata["prompt_values_supported"].clone()
+        };
+        assert_eq!(prompts().await, json!(["none", "login", "consent", "select_account", "create"]));
+        decide(&site, json!({"registration": "invite"})).await;
+        assert_eq!(prompts().await, json!(["none", "login", "consent", "select_account"]));
+        assert_eq!(sent(&browser.get(&site.request(&app, &[("prompt", "create")])).await)["error"], "invalid_request");
+    }
+
     async fn account_waits_for_its_address_where_the_tenant_wants_that(world) {
         let site = Site::new(&world).await;
         decide(&site, json!({"require_verified_email": true})).await;

@@ -248,6 +248,7 @@ api_tests! {
         let waits = site.wait(&app, &[]).await.expect(200).json();
         assert_eq!(site.open(&Browser::new(&world), &waits).await.status, 429, "a right one too");
         world.clock.advance(Duration::from_secs(600));
+        let waits = site.wait(&app, &[]).await.expect(200).json();
         for _ in 0..40 {
             site.open(&browser, &waits).await.expect(200);
         }

@@ -114,7 +114,7 @@ api_tests! {
             (&[("scope", "")], "invalid_scope"), (&[("scope", "unknown")], "invalid_scope"), (&[("scope", &long)], "invalid_scope"),
             (&[("code_challenge", "")], "invalid_request"), (&[("code_challenge_method", "plain")], "invalid_request"),
             (&[("code_challenge_method", "")], "invalid_request"), (&[("code_challenge", "short")], "invalid_request"),
-            (&[("prompt", "none login")], "invalid_request"), (&[("prompt", "create")], "invalid_request"),
+            (&[("prompt", "none login")], "invalid_request"), (&[("prompt", "dance")], "invalid_request"),
             (&[("max_age", "soon")], "invalid_request"), (&[("nonce", &long)], "invalid_request"),
             (&[("resource", "https://api.example/")], "invalid_target"), (&[("request", "e30.e30.")], "request_not_supported"),
             (&[("request_uri", "https://wiki.example/request")], "request_uri_not_supported"),

@@ -127,7 +127,7 @@ impl TokenEndpoint<'_> {
         let state = state.ok_or_else(unknown)?;
         self.lasts(facts, &state, now)?;
         let used = NotGiven::invalid_grant("the device code has been used, or the session of its user has ended");
-        self.sign_device_in(facts, application, &request, &state, meta, now).await?.ok_or(used)
+        Box::pin(self.sign_device_in(facts, application, &request, &state, meta, now)).await?.ok_or(used)
     }
 
     async fn sign_device_in(

@@ -96,7 +96,7 @@ impl TokenEndpoint<'_> {
             }
             code.audience.agrees(params).map_err(NotGiven::Fault)?;
             self.lasts(facts, &state, now)?;
-            if let Some(issued) = self.redeem(facts, application, &code, &state, meta, now).await? {
+            if let Some(issued) = Box::pin(self.redeem(facts, application, &code, &state, meta, now)).await? {
                 return Ok(issued);
             }
         }
