@@ -53,8 +53,7 @@ const LIST_KEYS: [&str; 17] = [
 api_tests! {
     async fn own_list_shows_every_device_and_marks_the_current(world) {
         world.tick();
-        let tenant = world.tenant("acme").await;
-        let ada = world.person(&tenant, "ada").await;
+        let ada = world.person(&world.tenant("acme").await, "ada").await;
         let laptop = login_with(&world, &ada, &[("user-agent", FIREFOX)]).await;
         let phone = login_with(&world, &ada, &[("user-agent", IPHONE)]).await;
         let answer = world.get("/me/sessions").bearer(&phone).send().await.expect(200);

@@ -8,6 +8,7 @@ mod exchange;
 pub mod issue;
 mod own_session;
 pub mod published_keys;
+mod pushed;
 mod refresh;
 pub mod sign_out;
 mod token_states;

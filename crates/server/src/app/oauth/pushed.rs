@@ -1,0 +1,82 @@
+//! Requests that applications push before a browser brings them (RFC 9126).
+
+use gatehouse_domain::{
+    application::{Application, ClientAuthMethod},
+    oauth::{PUSHED_LIFETIME, Params},
+    secret::Secret,
+};
+use gatehouse_persistence::{PushedRequest, TenantFacts, WriteTx};
+
+use crate::{
+    app::{
+        Error, Result,
+        oauth::{Authorization, authorization::NotAsked, tokens::AUTH},
+        request::client::RequestMeta,
+    },
+    security::{keyring::token_hash, opaque_token},
+};
+
+impl Authorization<'_> {
+    /// Keeps a request that an application pushes, which is checked as a whole. Returns what names it.
+    ///
+    /// # Errors
+    /// What is wrong with the request; [`Error::Overloaded`] when too many of the application wait already.
+    pub async fn push(
+        &self,
+        facts: &TenantFacts,
+        application: &Application,
+        params: &Params,
+        meta: &RequestMeta,
+    ) -> Result<Secret<String>, NotAsked> {
+        if application.metadata.token_endpoint_auth_method == ClientAuthMethod::None {
+            self.admission.start(meta.ctx.ip, self.env.now())?;
+        }
+        let asked = params.to_push(&application.id.to_string());
+        let token = opaque_token::mint_request(self.env);
+        // It is read as it will be when it is brought.
+        let brought = Params::brought_by(asked.pairs().to_vec(), token.text.expose());
+        self.read(facts, &brought, meta).await?;
+        let plain = serde_json::to_vec(asked.pairs()).map_err(|error| Error::Internal(Box::new(error)))?;
+        let request = PushedRequest {
+            hash: token.hash,
+            tenant_id: facts.tenant.id,
+            application_id: application.id,
+            sealed: self.keyring.seal_request(facts.tenant.id, &plain),
+            expires_at: self.env.now().plus(PUSHED_LIFETIME),
+        };
+        let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(AUTH).push_request(&request).await?);
+        match self.db.write(meta.ctx.clone(), work).await? {
+            true => Ok(token.text),
+            false => Err(Error::Overloaded.into()),
+        }
+    }
+
+    /// The parameters of a request: those that were pushed, where a browser brings a name of these. None where it names
+    /// nothing that its application pushed of late.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn brought(&self, facts: &TenantFacts, params: &Params) -> Result<Option<Params>> {
+        let Some(token) = params.pushed() else { return Ok(Some(params.clone())) };
+        let found = self.db.system(AUTH).pushed_request(token_hash(token), self.env.now()).await?;
+        let theirs = found.filter(|request| {
+            let client_id = params.get("client_id").filter(|_| !params.repeats("client_id"));
+            request.tenant_id == facts.tenant.id && client_id == Some(request.application_id.to_string().as_str())
+        });
+        let Some(request) = theirs else { return Ok(None) };
+        let plain = self.keyring.open_request(facts.tenant.id, &request.sealed).ok();
+        let pairs = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
+        Ok(pairs.map(|pairs| Params::brought_by(pairs, token)))
+    }
+
+    /// Uses up the pushed request that was brought, if one was: it is answered without a code.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn use_up_pushed(&self, params: &Params, meta: &RequestMeta) -> Result<()> {
+        let Some(hash) = params.pushed().map(token_hash) else { return Ok(()) };
+        let work =
+            async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(AUTH).spend_pushed_request(hash).await.map(drop)?);
+        self.db.write(meta.ctx.clone(), work).await
+    }
+}
