@@ -9,26 +9,46 @@
 //! PostgreSQL runs the trigger once for a statement. What it inserts is planned anew each time, for one session as for
 //! thousands: a plan that was kept from the first statement of a connection would be wrong for most others.
 //!
-//! What is told of a session that an application has of its own is the one that somebody signed in to, as in its ID tokens:
-//! its family names that, and the session itself where it is the same.
+//! `sid` is what tokens call the session by: of one that an application has of its own it is the session that somebody
+//! signed in to, as in its ID tokens, so two rows may have the same.
 //!
 //! `due_at` of what was just written is the end itself, which lies in the past where a session ran out. A session that is
 //! removed before it has ended ends with that.
 
-pub(crate) const UP: crate::Up = |manager| {
-    Box::pin(async move {
-        crate::run(manager, SQL).await?;
-        crate::run_dialect(manager, SQLITE, POSTGRES).await
-    })
-};
+use sea_orm_migration::{SchemaManager, sea_orm::DbErr};
 
-const SQL: &str = "
+pub(crate) const UP: crate::Up = |manager| Box::pin(up(manager));
+
+async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    crate::run(manager, TABLE).await?;
+    let [ended, removed] = [told("NEW", "NEW.ended_at"), told("OLD", "OLD.last_activity_at")];
+    let sqlite = SQLITE.replace("$ended", &ended).replace("$removed", &removed);
+    // In a text that is run quotes are doubled.
+    let many = told("n", "n.ended_at").replace('\'', "''");
+    let postgres = POSTGRES.replace("$ended", &many).replace("$removed", &removed);
+    crate::run_dialect(manager, &sqlite, &postgres).await
+}
+
+/// The beginning of a statement that writes what applications are to be told of a session, from this row of it.
+fn told(session: &str, at: &str) -> String {
+    format!(
+        "INSERT INTO logout_deliveries (application_id, due_at, session_id, sid, tenant_id, user_id, attempts, lease)
+        SELECT x.application_id, {at}, {session}.id,
+            CASE {session}.kind WHEN 'offline' THEN COALESCE(
+                (SELECT f.sid FROM token_families f WHERE f.tenant_id = {session}.tenant_id AND f.session_id = {session}.id LIMIT 1),
+                {session}.id) ELSE {session}.id END,
+            {session}.tenant_id, {session}.user_id, 0, 0"
+    )
+}
+
+const TABLE: &str = "
 ALTER TABLE applications ADD COLUMN backchannel_logout_uri text;
 
 CREATE TABLE logout_deliveries (
     application_id uuid NOT NULL,
     due_at bigint NOT NULL,
     session_id uuid NOT NULL,
+    sid uuid NOT NULL,
     tenant_id uuid NOT NULL,
     user_id uuid NOT NULL,
     attempts bigint NOT NULL,
@@ -43,20 +63,14 @@ UPDATE applications SET backchannel_logout_uri = json_extract(metadata, '$.backc
 
 CREATE TRIGGER tg_sessions_ended_told AFTER UPDATE OF ended_at ON sessions
 WHEN OLD.ended_at IS NULL AND NEW.ended_at IS NOT NULL BEGIN
-    INSERT INTO logout_deliveries (application_id, due_at, session_id, tenant_id, user_id, attempts, lease)
-        SELECT x.application_id, NEW.ended_at,
-            CASE NEW.kind WHEN 'offline' THEN COALESCE((SELECT f.sid FROM token_families f WHERE f.tenant_id = NEW.tenant_id AND f.session_id = NEW.id LIMIT 1), NEW.id) ELSE NEW.id END,
-            NEW.tenant_id, NEW.user_id, 0, 0
+    $ended
         FROM session_applications x JOIN applications a ON a.id = x.application_id
         WHERE x.session_id = NEW.id AND a.backchannel_logout_uri IS NOT NULL AND a.deleted_at IS NULL
         ON CONFLICT DO NOTHING;
 END;
 
 CREATE TRIGGER tg_sessions_deleted_told BEFORE DELETE ON sessions WHEN OLD.ended_at IS NULL BEGIN
-    INSERT INTO logout_deliveries (application_id, due_at, session_id, tenant_id, user_id, attempts, lease)
-        SELECT x.application_id, OLD.last_activity_at,
-            CASE OLD.kind WHEN 'offline' THEN COALESCE((SELECT f.sid FROM token_families f WHERE f.tenant_id = OLD.tenant_id AND f.session_id = OLD.id LIMIT 1), OLD.id) ELSE OLD.id END,
-            OLD.tenant_id, OLD.user_id, 0, 0
+    $removed
         FROM session_applications x JOIN applications a ON a.id = x.application_id
         WHERE x.session_id = OLD.id AND a.backchannel_logout_uri IS NOT NULL AND a.deleted_at IS NULL
         ON CONFLICT DO NOTHING;
@@ -70,10 +84,7 @@ CREATE FUNCTION tell_sessions_ended() RETURNS trigger LANGUAGE plpgsql AS $$ BEG
     IF NOT EXISTS (SELECT 1 FROM new_rows WHERE ended_at IS NOT NULL) THEN
         RETURN NULL;
     END IF;
-    EXECUTE 'INSERT INTO logout_deliveries (application_id, due_at, session_id, tenant_id, user_id, attempts, lease)
-        SELECT x.application_id, n.ended_at,
-            CASE n.kind WHEN ''offline'' THEN COALESCE((SELECT f.sid FROM token_families f WHERE f.tenant_id = n.tenant_id AND f.session_id = n.id LIMIT 1), n.id) ELSE n.id END,
-            n.tenant_id, n.user_id, 0, 0
+    EXECUTE '$ended
         FROM new_rows n JOIN old_rows o ON o.id = n.id JOIN session_applications x ON x.session_id = n.id
         JOIN applications a ON a.id = x.application_id
         WHERE o.ended_at IS NULL AND n.ended_at IS NOT NULL AND a.backchannel_logout_uri IS NOT NULL AND a.deleted_at IS NULL
@@ -84,10 +95,7 @@ CREATE TRIGGER tg_sessions_ended_told AFTER UPDATE ON sessions
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION tell_sessions_ended();
 
 CREATE FUNCTION tell_session_deleted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    INSERT INTO logout_deliveries (application_id, due_at, session_id, tenant_id, user_id, attempts, lease)
-        SELECT x.application_id, OLD.last_activity_at,
-            CASE OLD.kind WHEN 'offline' THEN COALESCE((SELECT f.sid FROM token_families f WHERE f.tenant_id = OLD.tenant_id AND f.session_id = OLD.id LIMIT 1), OLD.id) ELSE OLD.id END,
-            OLD.tenant_id, OLD.user_id, 0, 0
+    $removed
         FROM session_applications x JOIN applications a ON a.id = x.application_id
         WHERE x.session_id = OLD.id AND a.backchannel_logout_uri IS NOT NULL AND a.deleted_at IS NULL
         ON CONFLICT DO NOTHING;

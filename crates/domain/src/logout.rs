@@ -33,8 +33,10 @@ pub struct Delivery {
     pub application: ApplicationId,
     /// The tenant of the session.
     pub tenant: TenantRef,
-    /// The session.
+    /// The session that has ended.
     pub session: SessionId,
+    /// What tokens call it by: the session that somebody signed in to, where an application had it of its own.
+    pub sid: SessionId,
     /// Whose it was.
     pub user: UserId,
     /// How many attempts have failed.
@@ -117,6 +119,7 @@ mod tests {
             application: ApplicationId::from_parts(1, [1; 10]),
             tenant: TenantRef { id: TenantId::from_parts(1, [2; 10]), partner_id: PartnerId::from_parts(1, [3; 10]) },
             session: SessionId::from_parts(1, [4; 10]),
+            sid: SessionId::from_parts(1, [4; 10]),
             user: UserId::from_parts(1, [5; 10]),
             attempts,
         }

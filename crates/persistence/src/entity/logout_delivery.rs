@@ -11,6 +11,7 @@ pub struct Model {
     pub due_at: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     pub session_id: Uuid,
+    pub sid: Uuid,
     pub tenant_id: Uuid,
     pub user_id: Uuid,
     pub attempts: i64,

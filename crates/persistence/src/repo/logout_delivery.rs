@@ -40,6 +40,7 @@ pub(super) fn claimed(application: ApplicationId, row: &QueryResult) -> Result<C
         application,
         tenant,
         session: SessionId::from_uuid(row.try_get::<Uuid>("", "session_id")?),
+        sid: SessionId::from_uuid(row.try_get::<Uuid>("", "sid")?),
         user: UserId::from_uuid(row.try_get::<Uuid>("", "user_id")?),
         attempts: u32::try_from(row.try_get::<i64>("", "attempts")?).unwrap_or(u32::MAX),
     };

@@ -279,4 +279,23 @@ api_tests! {
         assert_eq!((told.tell().await, told.receiver.sessions()), (1, vec![told.sid()]));
         told.site.refresh(&told.app, text(&tokens, "refresh_token")).await.expect(200);
     }
+
+    async fn application_is_told_of_both_ends_where_the_browsers_session_and_its_own_end_one_after_the_other(world) {
+        let told = Told::new(&world, json!({"allowed_scopes": ["openid", "profile", "email", "offline_access"]})).await;
+        let tokens = told.site.tokens(&told.browser, &told.app, &[SCOPE]).await;
+        told.end().await;
+        // What is claimed together gets one instant.
+        world.clock.advance(Duration::from_millis(1));
+        told.site.end(&own(&tokens)).await;
+        assert_eq!((told.tell().await, told.receiver.sessions()), (2, vec![told.sid(), told.sid()]));
+        assert_eq!(told.waiting().await, 0);
+    }
+
+    async fn application_is_told_of_both_ends_where_all_sessions_of_a_user_end(world) {
+        let told = Told::new(&world, json!({"allowed_scopes": ["openid", "profile", "email", "offline_access"]})).await;
+        told.site.tokens(&told.browser, &told.app, &[SCOPE]).await;
+        let end = told.world.post(&format!("/tenants/{}/sessions/users/{}/revoke", told.site.tenant.id, told.site.ada.id));
+        end.bearer(&told.site.boss).json(json!({"revoke_all": true})).send().await.expect(200);
+        assert_eq!((told.tell().await, told.receiver.sessions()), (2, vec![told.sid(), told.sid()]));
+    }
 }

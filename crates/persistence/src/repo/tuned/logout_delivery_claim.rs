@@ -64,7 +64,7 @@ impl WriteSystem<'_> {
         sql.push(" FROM due WHERE logout_deliveries.application_id = ").bind(application.uuid());
         sql.push(
             " AND logout_deliveries.due_at = due.due_at AND logout_deliveries.session_id = due.session_id \
-             RETURNING logout_deliveries.session_id, logout_deliveries.due_at, user_id, tenant_id, attempts, lease, \
+             RETURNING logout_deliveries.session_id, sid, logout_deliveries.due_at, user_id, tenant_id, attempts, lease, \
              (SELECT t.partner_id FROM tenants t WHERE t.id = logout_deliveries.tenant_id) AS partner_id",
         );
         sql.all(db).await?.iter().map(|row| claimed(application, row)).collect()

@@ -70,7 +70,7 @@ impl BackChannel<'_> {
         let claims = Claims {
             iss: &signing.issuer,
             sub: delivery.user,
-            sid: delivery.session,
+            sid: delivery.sid,
             aud: delivery.application,
             iat: now.unix_seconds(),
             exp: now.plus(TOKEN_LIFETIME).unix_seconds(),
