@@ -163,6 +163,13 @@ fn page_of_applications_runs() {
 }
 
 #[test]
+fn page_of_signing_in_runs() {
+    let serve = format!("gatehouse setup-token >token\n{}\ncargo run --release\n", blocks(FIRST_STEPS)[0]);
+    let printed = page(&on_sqlite(), include_str!("../../docs/sign-in.md"), &[(0, &serve), (0, SIGN_IN)]);
+    says(&printed, &["\"user_code\":\"", "/device?user_code=", "\"username\":\"admin\""]);
+}
+
+#[test]
 fn page_of_operations_makes_a_backup_that_can_be_put_back() {
     let stop = "kill $(cat pid-*); rm -f pid-*; gatehouse audit verify >/dev/null; mv data lost";
     let printed = page(
