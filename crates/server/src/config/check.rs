@@ -13,7 +13,10 @@ use gatehouse_domain::{
     time::{HOUR, MINUTE},
 };
 use ipnet::IpNet;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 
 use crate::{
     config::{Config, Database, FirstAdmin, ForwardedHeader, Limits, LogFormat, Problem, Sources, sources::Sourced},
@@ -244,10 +247,11 @@ fn place(sources: &Sources, key: &str) -> String {
     sources.get(key).map_or_else(|| key.to_owned(), |found| found.place.clone())
 }
 
-/// The certificates of a file; none where it has none that can be read.
+/// The certificates of a file; none where it has none, or one that cannot be trusted.
 fn certificates(path: &str) -> Option<Vec<CertificateDer<'static>>> {
     let found = CertificateDer::pem_file_iter(path).ok()?.collect::<Result<Vec<_>, _>>().ok()?;
-    Some(found).filter(|found| !found.is_empty())
+    let is_one = |certificate: &CertificateDer<'static>| RootCertStore::empty().add(certificate.clone()).is_ok();
+    Some(found).filter(|found| !found.is_empty() && found.iter().all(is_one))
 }
 
 fn limits(get: &Checker<'_>) -> Result<Limits, Problem> {

@@ -55,6 +55,21 @@ fn networks_that_may_be_called_are_named_and_none_without() {
 }
 
 #[test]
+fn file_of_authorities_has_certificates_and_nothing_else_that_is_taken_for_one() {
+    let trusted =
+        |path: &str| load(&[], &[("GATEHOUSE_OUTBOUND_CA_FILE", path)]).map(|config| config.outbound.authorities.len());
+    let made = rcgen::generate_simple_self_signed(vec!["ca.example".to_owned()]).unwrap().cert;
+    let text = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, made.der());
+    let made = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+    assert_eq!(trusted(&file("two.pem", &format!("{made}{made}"))), Ok(2));
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for wrong in [file("none.pem", ""), file("text.pem", "hello"), file("broken.pem", broken), "/no/such.pem".into()] {
+        let says = trusted(&wrong).unwrap_err();
+        assert!(says.contains("GATEHOUSE_OUTBOUND_CA_FILE") && says.contains("certificates"), "{says}");
+    }
+}
+
+#[test]
 fn nothing_needs_to_be_set() {
     let config = load(&[], &[]).unwrap();
     assert_eq!(config.bind, "127.0.0.1:8000".parse().unwrap());
