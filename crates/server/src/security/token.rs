@@ -44,7 +44,7 @@ pub const CLIENT_ID: &str = "gatehouse";
 /// The claims of an access token (RFC 9068 section 2.2).
 #[derive(Debug, Clone, Serialize)]
 pub struct Claims<'a> {
-    /// The tenant's issuer.
+    /// The issuer.
     pub iss: &'a str,
     /// The user; of an application in its own name its id.
     pub sub: String,
@@ -61,10 +61,12 @@ pub struct Claims<'a> {
     pub sid: Option<SessionId>,
     /// Who it was issued to.
     pub client_id: &'a str,
-    /// The tenant.
-    pub tenant_id: TenantId,
+    /// The tenant; none of an application in its own name at the platform's issuer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<TenantId>,
     /// The partner of that tenant.
-    pub partner_id: gatehouse_domain::id::PartnerId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partner_id: Option<gatehouse_domain::id::PartnerId>,
     /// Names of the roles held; none where they would not fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<&'a str>>,
@@ -99,8 +101,10 @@ pub struct Verified {
     pub kid: KeyId,
     /// Its issuer.
     pub iss: String,
-    /// The tenant.
-    pub tenant_id: TenantId,
+    /// Whether that is the platform's.
+    pub is_of_platform: bool,
+    /// The tenant; none of an application in its own name at the platform's issuer.
+    pub tenant_id: Option<TenantId>,
     /// When it was issued; of which only the second is known.
     pub issued_at: Timestamp,
     /// When it expires.
@@ -165,7 +169,8 @@ struct StrictClaims {
     #[serde(default)]
     sid: Option<String>,
     client_id: String,
-    tenant_id: String,
+    #[serde(default)]
+    tenant_id: Option<String>,
     #[serde(default)]
     family_id: Option<String>,
     #[serde(default)]
@@ -307,15 +312,26 @@ impl Tokens {
         if !in_time || claims.jti.is_empty() {
             return None;
         }
-        let verified = Verified {
-            whose: claims.whose()?,
+        let tenant_id = claims.tenant_id.as_deref().map(TenantId::parse).transpose().ok()?;
+        let whose = claims.whose()?;
+        // Whom a key of a tenant signs for is of that tenant. The platform's signs for applications of its own, and for users
+        // of any tenant who signed in through one.
+        let is_theirs = match (key.issuer.tenant(), &whose) {
+            (Some(tenant), _) => tenant_id == Some(tenant.id),
+            (None, Whose::User(_)) => false,
+            (None, Whose::UserThrough(..)) => tenant_id.is_some(),
+            (None, Whose::Application(_)) => tenant_id.is_none(),
+        };
+        is_theirs.then_some(())?;
+        Some(Verified {
+            whose,
             kid: key.id,
-            tenant_id: TenantId::parse(&claims.tenant_id).ok()?,
+            is_of_platform: key.issuer == Issuer::Platform,
+            tenant_id,
             issued_at: Timestamp::from_micros(claims.iat.checked_mul(1_000_000)?),
             expires_at: Timestamp::from_micros(claims.exp.checked_mul(1_000_000)?),
             iss: claims.iss,
-        };
-        key.issuer.tenant().is_some_and(|tenant| tenant.id == verified.tenant_id).then_some(verified)
+        })
     }
 }
 
@@ -369,12 +385,25 @@ pub fn key_of_id_token(token: &str) -> Option<KeyId> {
     (header.typ == ID && rest.split('.').count() == 2).then(|| KeyId::parse(&header.kid).ok()).flatten()
 }
 
-/// What a token says of itself before anything is verified: which key of which tenant to verify it with.
+/// What a token says of itself before anything is verified: which key of which issuer to verify it with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peeked {
+    /// The key.
+    pub kid: KeyId,
+    /// The issuer.
+    pub iss: String,
+    /// The tenant.
+    pub tenant_id: Option<TenantId>,
+}
+
+/// Looks at what a token says of itself.
 #[must_use]
-pub fn peek(token: &str) -> Option<(KeyId, TenantId)> {
+pub fn peek(token: &str) -> Option<Peeked> {
     #[derive(Deserialize)]
-    struct Hint {
-        tenant_id: String,
+    struct Claimed {
+        iss: String,
+        #[serde(default)]
+        tenant_id: Option<String>,
     }
     if token.len() > MAX_LEN {
         return None;
@@ -389,8 +418,12 @@ pub fn peek(token: &str) -> Option<(KeyId, TenantId)> {
     if header.typ != ACCESS || header.alg != "ES256" {
         return None;
     }
-    let hint: Hint = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-    Some((KeyId::parse(&header.kid).ok()?, TenantId::parse(&hint.tenant_id).ok()?))
+    let claimed: Claimed = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    Some(Peeked {
+        kid: KeyId::parse(&header.kid).ok()?,
+        iss: claimed.iss,
+        tenant_id: claimed.tenant_id.as_deref().map(TenantId::parse).transpose().ok()?,
+    })
 }
 
 #[cfg(test)]
