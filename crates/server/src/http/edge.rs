@@ -340,7 +340,8 @@ fn known(
     found: Option<&RouteMatch<'_>>,
     seen: &mut Seen,
 ) -> Result<(Features, &'static dyn Surface), Failure> {
-    let is_read = found.is_none_or(|found| found.route.operation(&Method::GET).is_some());
+    let is_read =
+        found.is_none_or(|found| found.route.operation(&Method::GET).is_some() && found.route.surface.answers_head());
     if request.method() == Method::HEAD && is_read {
         // The connection knows that the body is not to be sent.
         request.head_mut().method = Method::GET;
