@@ -98,9 +98,11 @@ class Browser:
         if jar and jar.exists():
             self.cookies.load(ignore_discard=True)
         self.opener = urllib.request.build_opener(_Stay, urllib.request.HTTPCookieProcessor(self.cookies))
+        self.opener.addheaders = [("Accept", "text/html"), ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64)")]
         self.typed = {"username": username, "password": PASSWORD}
-        # Titles of the pages that were seen.
+        # Titles of the pages that were seen, and the last answer.
         self.seen: list[str] = []
+        self.answer, self.text = None, ""
 
     def visit(self, url: str, until: str = "") -> str:
         """Goes on from an address until the browser leaves Gatehouse, which gives the address that it is sent to (for
@@ -113,7 +115,8 @@ class Browser:
             if answer.status in (302, 303):
                 url, body = urllib.parse.urljoin(url, answer.headers["Location"]), None
             else:
-                page = _Page(answer.read().decode())
+                self.answer, self.text = answer, answer.read().decode()
+                page = _Page(self.text)
                 self.seen.append(page.title)
                 form = next((form for form in page.forms if form.button is not None), None)
                 if form is None:
