@@ -11,7 +11,7 @@ async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 }
 
 const BOTH: &str = "
-CREATE INDEX ix_users_known_addresses ON users (email_key) WHERE last_login_at IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX ix_users_known_addresses ON users (email_key, last_login_at) WHERE deleted_at IS NULL;
 ";
 
 const POSTGRES: &str = "

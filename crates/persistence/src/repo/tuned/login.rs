@@ -1,5 +1,7 @@
 //! What happens before anyone is known: looking up credentials, admitting a sign-in, and the standing of a session.
 
+use std::collections::BTreeMap;
+
 use gatehouse_domain::{
     authz::TenantRef,
     change::Changed,
@@ -185,7 +187,7 @@ impl System<'_> {
         session_state(&rows, now)
     }
 
-    /// The sessions that cookies open, likewise; in no particular order.
+    /// The sessions that cookies open, likewise, by their ids.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
@@ -198,11 +200,12 @@ impl System<'_> {
         for (at, cookie) in sql::power_of_two(cookies).enumerate() {
             sql.push(if at == 0 { "" } else { ", " }).bind(cookie.as_bytes().to_vec());
         }
-        sql.push(") ORDER BY s.id");
-        let rows = sql.all(self.exec).await?;
-        let id = |row: &QueryResult| row.try_get::<Uuid>("s_", "id").ok();
-        let of_one = rows.chunk_by(|one, next| id(one) == id(next));
-        of_one.filter_map(|rows| session_state(rows, now).transpose()).collect()
+        sql.push(")");
+        let mut of_each = BTreeMap::<Uuid, Vec<QueryResult>>::new();
+        for row in sql.all(self.exec).await? {
+            of_each.entry(row.try_get("s_", "id")?).or_default().push(row);
+        }
+        of_each.values().filter_map(|rows| session_state(rows, now).transpose()).collect()
     }
 
     /// The tenant in which an address last signed in, among those where anybody may sign in now.

@@ -170,7 +170,7 @@ mod tests {
         let caller = stage
             .app
             .session_states()
-            .authenticate(signed_in.tokens().unwrap().access_token.as_bytes(), |_, _| true)
+            .authenticate(signed_in.tokens().unwrap().access_token.as_bytes(), |_, tenant| tenant.is_some())
             .await;
         let Authenticated::User(caller) = caller.unwrap() else { panic!("no user") };
         let session = &caller.session;
