@@ -213,6 +213,7 @@ pub fn new_application(owner: Owner, name: &str) -> Changed<Application> {
         kind: ApplicationType::Service,
         metadata: metadata.register(ApplicationType::Service).unwrap(),
         secret: TokenHash::new([9; 32]),
+        document: None,
     };
     Application::create(new, &caller(), NOW).unwrap()
 }

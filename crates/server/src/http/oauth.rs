@@ -88,6 +88,7 @@ async fn configuration(tenant: PathTenant, request: HttpRequest, app: Data<App>,
         issuer,
         documentation: site.docs.is_some().then(|| format!("{}/docs/", meta.base_url)),
         is_open: app.accounts().registration(&tenant.0) == Registration::Open,
+        takes_documents: app.clients().takes_documents(&tenant.0),
     };
     public(&request, described.metadata(ABILITIES))
 }

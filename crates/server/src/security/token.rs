@@ -8,7 +8,7 @@ use std::sync::Arc;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
     application::SigningAlgorithm,
-    id::{ApplicationId, FamilyId, KeyId, SessionId, TenantId, UserId},
+    id::{FamilyId, KeyId, SessionId, TenantId, UserId},
     issue::Parse,
     key::{Issuer, KeyMaterial, SigningKey},
     oauth::{Act, Scopes},
@@ -132,8 +132,8 @@ pub struct OfUser {
 /// What a verified token of an application says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfApplication {
-    /// The application.
-    pub id: ApplicationId,
+    /// What OAuth calls the application: its id, or the address of a document, and then the family says which one it is.
+    pub client_id: String,
     /// The token's own id.
     pub token_id: Uuid,
     /// Whom the token is for.
@@ -196,7 +196,7 @@ impl StrictClaims {
 
     fn application(&self) -> Option<OfApplication> {
         Some(OfApplication {
-            id: ApplicationId::parse(&self.client_id).ok()?,
+            client_id: self.client_id.clone(),
             token_id: Uuid::try_parse(&self.jti).ok()?,
             audience: self.aud.clone(),
             scopes: Scopes::read(self.scope.as_deref().unwrap_or_default()),
@@ -327,7 +327,7 @@ pub struct Hint {
     /// The user.
     pub user_id: UserId,
     /// The application that it was issued to.
-    pub application_id: ApplicationId,
+    pub client_id: String,
     /// The session that the user was signed in with.
     pub session_id: SessionId,
 }
@@ -354,7 +354,7 @@ impl Tokens {
         let claims = jsonwebtoken::decode::<HintClaims>(token, &*self.decoder(key).ok()?, &validation).ok()?.claims;
         Some(Hint {
             user_id: UserId::parse(&claims.sub).ok()?,
-            application_id: ApplicationId::parse(&claims.aud).ok()?,
+            client_id: claims.aud,
             session_id: SessionId::parse(&claims.sid).ok()?,
             iss: claims.iss,
         })

@@ -30,7 +30,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    app::{Error, Result, oauth::Authorization, request::client::RequestMeta, sessions::authentication::actor_of},
+    app::{
+        Error, Result,
+        oauth::{Authorization, documents::Asking},
+        request::client::RequestMeta,
+        sessions::authentication::actor_of,
+    },
     security::{
         keyring::token_hash,
         opaque_token,
@@ -173,12 +178,26 @@ impl Authorization<'_> {
             return nowhere(Unanswerable::Repeated);
         }
         let id = params.get("client_id").unwrap_or_default();
-        let Some(application) = self.clients.application(facts, id).await? else {
-            return nowhere(Unanswerable::ApplicationUnknown);
-        };
+        let Asking { application, is_known } = self.clients.asking(facts, id).await?;
         if application.status != Status::Active {
             return nowhere(Unanswerable::ApplicationSuspended);
         }
+        match self.read_of(facts, application, params, meta).await {
+            // Whoever wants nothing but to send people on from here has a document for it.
+            Err(NotAsked::Told(..)) if !is_known => nowhere(Unanswerable::WrongByUnknown),
+            Ok(asked) if !is_known && asked.request.asks(Prompt::None) => nowhere(Unanswerable::WrongByUnknown),
+            read => read,
+        }
+    }
+
+    /// Reads a request of an application.
+    async fn read_of(
+        &self,
+        facts: &TenantFacts,
+        application: Arc<Application>,
+        params: &Params,
+        meta: &RequestMeta,
+    ) -> Result<Asked, NotAsked> {
         let destination = Destination::of(params, &application).map_err(NotAsked::Unanswerable)?;
         let api = match params.get("resource") {
             Some(uri) => self.clients.api(facts, uri).await?,
@@ -250,7 +269,9 @@ impl Authorization<'_> {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn remembered(&self, asked: &Asked, session: &Session) -> Result<Option<Consent>> {
         let Asked { application, request, .. } = asked;
-        if !application.metadata.require_consent || request.asks(Prompt::Consent) {
+        // Any program on the device could be the one that a document describes (RFC 8252, section 8.6).
+        let could_be_another = application.document.is_some() && request.destination.is_on_device();
+        if !application.metadata.require_consent || could_be_another || request.asks(Prompt::Consent) {
             return Ok(None);
         }
         Ok(self.db.system(AUTH).consent(session, application.id, request.resource.as_deref()).await?)
@@ -279,7 +300,7 @@ impl Authorization<'_> {
     ) -> Result<Option<Secret<String>>> {
         let token = opaque_token::mint_code(self.keyring, self.env);
         let family_id = self.env.id(FamilyId::from_parts);
-        let Asked { application, request, .. } = asked;
+        let (application, request) = (&self.clients.let_in(&asked.application, session, meta).await?, &asked.request);
         let new = NewCode { hash: token.hash, family_id, session, application, request };
         let code = AuthorizationCode::issue(&new, self.env.now());
         let (application, request, user) = (Arc::clone(application), request.clone(), session.clone());

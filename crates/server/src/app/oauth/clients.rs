@@ -77,8 +77,9 @@ impl Clients<'_> {
     /// [`crate::app::Error::Unavailable`] when the database does not answer.
     pub async fn application(&self, facts: &TenantFacts, id: &str) -> Result<Option<Arc<Application>>> {
         match ApplicationId::parse(id) {
-            Ok(id) => self.states.application(facts, id).await,
-            Err(_) => Ok(None),
+            // One that a document describes is called by the address of that.
+            Ok(id) => Ok(self.states.application(facts, id).await?.filter(|it| it.document.is_none())),
+            Err(_) => self.known_by_document(facts, id).await,
         }
     }
 
@@ -128,7 +129,7 @@ impl Clients<'_> {
         application: &Application,
         uri: &str,
     ) -> Result<Arc<Application>, NotGiven> {
-        let api = self.api(facts, uri).await?.filter(|_| application.may_ask_for(uri));
+        let api = self.api(facts, uri).await?.filter(|api| application.may_use(api, uri));
         api.ok_or(NotGiven::fault(ErrorCode::InvalidTarget, "the application may not ask for that resource"))
     }
 
@@ -157,6 +158,7 @@ impl Clients<'_> {
         meta: &RequestMeta,
     ) -> Result<Arc<Application>, NotGiven> {
         let application = self.application(facts, &shown.id).await?.ok_or(not_proved())?;
+        let application = self.up_to_date(facts, application).await?;
         let proved = match application.metadata.token_endpoint_auth_method {
             ClientAuthMethod::PrivateKeyJwt => self.by_assertion(facts, &application, shown, meta).await?,
             method => by_secret(&application, method, shown, self.env.now()),

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
     application::{Application, ClientAuthMethod},
-    oauth::{ErrorCode, FamilyEnd, Params, RevokedToken, TokenFamily},
+    oauth::{Audience, ErrorCode, FamilyEnd, Params, RevokedToken, TokenFamily},
     refresh::{Presented, ReuseRules, Verdict},
     text::Slug,
 };
@@ -70,7 +70,7 @@ impl TokenEndpoint<'_> {
                 let found = found.filter(|(family, _)| family.application_id == caller.id);
                 let lasting = found.filter(|(_, state)| self.lasts(facts, state, self.env.now()).is_ok());
                 lasting.and_then(|(family, state)| {
-                    let mut told = self.refresh_token(facts, &family, &presented, meta)?;
+                    let mut told = self.refresh_token(facts, caller, &family, &presented, meta)?;
                     told.insert("sub".to_owned(), json!(state.session.user_id));
                     Some(told)
                 })
@@ -118,6 +118,7 @@ impl TokenEndpoint<'_> {
     fn refresh_token(
         &self,
         facts: &TenantFacts,
+        caller: &Application,
         family: &TokenFamily,
         presented: &Presented,
         meta: &RequestMeta,
@@ -127,14 +128,18 @@ impl TokenEndpoint<'_> {
         if !is_current || !family.stands() || family.expires_at <= now {
             return None;
         }
-        let issuer = meta.issuer(&facts.tenant.slug);
+        let (issuer, client_id) = (meta.issuer(&facts.tenant.slug), caller.client_id());
+        let aud = match &family.audience {
+            Audience::Application(_) => client_id.clone(),
+            other => other.claim(&issuer),
+        };
         let told = json!({
             "active": true,
             "scope": family.scopes.to_string(),
-            "client_id": family.application_id,
+            "client_id": client_id,
             "exp": family.expires_at.unix_seconds(),
             "iat": family.chain.rotated_at.unix_seconds(),
-            "aud": family.audience.claim(&issuer),
+            "aud": aud,
             "iss": issuer,
             "sid": family.session_id,
             "tenant_id": family.tenant.id,
@@ -173,8 +178,8 @@ impl TokenEndpoint<'_> {
             return Ok(());
         };
         let (family, of) = match &verified.whose {
-            Whose::UserThrough(_, family, of) if of.id == caller.id => (Some(*family), of),
-            Whose::Application(of) if of.id == caller.id => (None, of),
+            Whose::UserThrough(_, family, of) if of.client_id == caller.client_id() => (Some(*family), of),
+            Whose::Application(of) if of.client_id == caller.client_id() => (None, of),
             _ => return Ok(()),
         };
         let revoked = RevokedToken { id: of.token_id, expires_at: verified.expires_at };
@@ -189,9 +194,9 @@ fn concerns(verified: &Verified, caller: &Application) -> bool {
     match &verified.whose {
         Whose::User(_) => true,
         Whose::UserThrough(_, _, of) | Whose::Application(of) => {
-            of.id == caller.id
+            of.client_id == caller.client_id()
                 || of.audience == verified.iss
-                || of.audience == caller.id.to_string()
+                || of.audience == caller.client_id()
                 || caller.resource_uri(&of.audience).is_some()
         }
     }
