@@ -230,13 +230,22 @@ impl Application {
 
     /// The same as its document describes it now. A name that an administrator gave it stays.
     #[must_use]
-    pub fn described(self, now_as: &Described) -> Self {
+    pub fn described(self, now_as: &Described, now: Timestamp) -> Self {
         let Described { name, kind, metadata } = now_as.clone();
         let name = match self.registration {
-            RegistrationKind::Manual => self.name,
+            RegistrationKind::Manual => self.name.clone(),
             RegistrationKind::MetadataDocument => name,
         };
-        Self { name, kind, metadata, ..self }
+        let next = Self { name, kind, metadata, ..self.clone() };
+        let updated_at = if self.is_described_as(&next) { self.updated_at } else { now };
+        Self { updated_at, ..next }
+    }
+
+    /// Whether a consent still counts: not for a program that calls itself something else since, or whose answers go
+    /// elsewhere.
+    #[must_use]
+    pub fn is_as_it_was(&self, consented_at: Timestamp) -> bool {
+        self.document.is_none() || consented_at >= self.updated_at
     }
 
     /// Whether it is described as another one is.

@@ -4,15 +4,12 @@ use gatehouse_domain::{
     application::{Application, DocumentUrl, KEPT_WITHOUT_USE, MOST_DESCRIBED, RegistrationKind},
     authz::TenantRef,
 };
-use sea_orm::{
-    ColumnTrait, Condition, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set,
-    sea_query::{Expr, LockType},
-};
+use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect, Set, sea_query::LockType};
 
 use crate::{
     entity::{
         application::{ActiveModel, Column, Entity},
-        tenant, token_family,
+        tenant,
     },
     error::{Error, Result},
     repo::list::{Stored, count},
@@ -52,7 +49,7 @@ impl WriteSystem<'_> {
         let row = row.filter(tenant::Column::PartnerId.eq(tenant.partner_id.uuid())).lock(LockType::NoKeyUpdate);
         row.one(&self.exec).await?.ok_or(Error::Stale)?;
         let own = self.select::<Entity>().filter(Column::OwnerId.eq(tenant.id.uuid()));
-        let own = own.filter(Column::DocumentUrl.is_not_null()).filter(Column::DeletedAt.is_null());
+        let own = own.filter(Column::DeletedAt.is_null());
         let own = own.filter(Column::Registration.eq(RegistrationKind::MetadataDocument.as_str()));
         Ok(count(self.exec, own).await? < MOST_DESCRIBED)
     }
@@ -75,19 +72,11 @@ impl WriteSystem<'_> {
     /// The database refuses the statement, or does not answer in time.
     pub async fn forget_unused_applications(&self) -> Result<usize> {
         let (now, before) = (self.tx.now(), self.tx.now().minus(KEPT_WITHOUT_USE).micros());
-        let used = self.table::<token_family::Entity>().select().select_only().expr(Expr::val(1));
-        let used = used
-            .filter(
-                Expr::col((token_family::Entity, token_family::Column::TenantId)).equals((Entity, Column::TenantId)),
-            )
-            .filter(Expr::col((token_family::Entity, token_family::Column::ApplicationId)).equals((Entity, Column::Id)))
-            .filter(token_family::Column::RotatedAt.gte(before));
         let unused = Condition::all()
             .add(Column::DocumentUrl.is_not_null())
             .add(Column::DeletedAt.is_null())
             .add(Column::LastUsedAt.lt(before))
-            .add(Column::Registration.eq(RegistrationKind::MetadataDocument.as_str()))
-            .add(Expr::exists(used.into_query()).not());
+            .add(Column::Registration.eq(RegistrationKind::MetadataDocument.as_str()));
         let rows = self.select::<Entity>().filter(unused).order_by_asc(Column::LastUsedAt).limit(FORGOTTEN as u64);
         let rows = rows.all(&self.exec).await?;
         let mut forgotten = 0;

@@ -30,6 +30,18 @@ api_tests! {
         assert_eq!(world.happened("application.updated", list[0]["id"].as_str().unwrap()).await, 1);
     }
 
+    async fn user_is_asked_again_about_a_program_that_is_described_in_another_way(world) {
+        let strangers = Strangers::new(&world, "any").await;
+        let uris = json!({"redirect_uris": ["https://tool.example/cb"]});
+        let (app, browser) = (strangers.program_at("/web.json", &uris), Browser::new(&strangers.site.world));
+        code(&strangers.allowed(&browser, &app, &[]).await);
+        code(&browser.get(&strangers.site.request(&app, &[])).await);
+        let elsewhere = strangers.program_at("/web.json", &json!({"redirect_uris": ["https://elsewhere.example/cb"]}));
+        world.clock.advance(KEPT);
+        code(&strangers.allowed(&browser, &elsewhere, &[]).await);
+        code(&browser.get(&strangers.site.request(&elsewhere, &[])).await);
+    }
+
     async fn program_whose_document_asks_for_signatures_now_gets_nothing_without_one(world) {
         let strangers = Strangers::new(&world, "any").await;
         let (app, browser) = (strangers.program(), Browser::new(&strangers.site.world));
@@ -129,6 +141,7 @@ api_tests! {
         for _ in 0..8 {
             world.clock.advance(days(5));
             token = text(&site.refresh(&used, &token).await.expect(200).json(), "refresh_token").to_owned();
+            site.world.app.maintenance().flush_activity().await.unwrap();
         }
         world.clock.advance(days(49));
         world.app.maintenance().clean_up().await.unwrap();

@@ -46,9 +46,9 @@ api_tests! {
         let strangers = Strangers::new(&world, "any").await;
         let (app, browser, tenant) = (strangers.program(), Browser::new(&strangers.site.world), &strangers.site.tenant);
         let boss = world.admin().await;
-        let path = format!("/admin/partners/{}", tenant.partner_id);
+        let path = format!("/admin/partners/{}/settings", tenant.partner_id);
         let decide = async |taken: &str| {
-            let body = json!({"settings": {"client_id_metadata_documents": taken}});
+            let body = json!({"client_id_metadata_documents": taken});
             strangers.site.world.patch(&path).bearer(&boss).json(body).send().await.expect(200);
         };
         decide("registered").await;

@@ -274,7 +274,8 @@ impl Authorization<'_> {
         if !application.metadata.require_consent || could_be_another || request.asks(Prompt::Consent) {
             return Ok(None);
         }
-        Ok(self.db.system(AUTH).consent(session, application.id, request.resource.as_deref()).await?)
+        let given = self.db.system(AUTH).consent(session, application.id, request.resource.as_deref()).await?;
+        Ok(given.filter(|given| application.is_as_it_was(given.consented_at)))
     }
 
     /// The user of a session does not let the application have what it asks for.

@@ -249,7 +249,7 @@ impl Clients<'_> {
         };
         let is_known = known.is_some();
         let application = match known {
-            Some(known) => Application::clone(&known).described(&described),
+            Some(known) => Application::clone(&known).described(&described, self.env.now()),
             None => {
                 let (id, owner) = (self.env.id(ApplicationId::from_parts), Owner::Tenant(facts.reference()));
                 Application::of_document(id, owner, url, Described::clone(&described), self.env.now())
@@ -272,7 +272,7 @@ impl Clients<'_> {
             return Ok(application);
         };
         match self.described(facts, url, AGAIN).await {
-            Ok(Some(described)) => Ok(Arc::new(Application::clone(&application).described(&described))),
+            Ok(Some(described)) => Ok(Arc::new(Application::clone(&application).described(&described, self.env.now()))),
             Ok(None) | Err(Error::RateLimited(_))
                 if application.metadata.token_endpoint_auth_method == ClientAuthMethod::None =>
             {
