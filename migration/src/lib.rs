@@ -88,6 +88,7 @@ migrations! {
     m20261130_000191_let_devices_wait,
     m20261130_000200_deliver_logouts,
     m20261130_000210_let_the_platform_issue,
+    m20261130_000220_describe_applications_by_documents,
 }
 
 pub use m20261129_000070_chain_audit_roots::{AUDIT_TRIGGERS, AuditTrigger};

@@ -1,5 +1,6 @@
 //! Applications: the OAuth clients of the platform, of a partner or of a tenant (RFC 6749, section 2).
 
+mod document;
 mod jwks;
 mod kinds;
 mod metadata;
@@ -7,14 +8,15 @@ mod scope;
 mod secrets;
 mod uri;
 
+pub use document::{DOCUMENT_BYTES, Described, KEPT_WITHOUT_USE, MOST_DESCRIBED};
 pub use jwks::Jwks;
-pub use kinds::{ApplicationType, ClientAuthMethod, GrantType, Profile, SigningAlgorithm};
+pub use kinds::{ApplicationType, ClientAuthMethod, GrantType, Profile, RegistrationKind, SigningAlgorithm};
 pub use metadata::{
     ClientMetadata, METADATA_BYTES, RefreshTokenSeconds, RegisteredMetadata, ResourceScope, TokenSeconds,
 };
 pub use scope::ScopeName;
 pub use secrets::{ClientSecret, ClientSecrets, PreviousSecret};
-pub use uri::{LogoutUri, Origin, RedirectUri, ResourceUri};
+pub use uri::{DocumentUrl, LogoutUri, Origin, RedirectUri, ResourceUri};
 
 use crate::{
     audit::{Action, Fields, Resource, ResourceKind},
@@ -129,12 +131,16 @@ impl Owner {
 /// An application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Application {
-    /// Its id, which is its `client_id` too.
+    /// Its id, which is its `client_id` too where no document describes it.
     pub id: ApplicationId,
     /// Whose it is.
     pub owner: Owner,
     /// Its name.
     pub name: Name,
+    /// How it came to be known.
+    pub registration: RegistrationKind,
+    /// The document that describes it, where one does.
+    pub document: Option<DocumentUrl>,
     /// What kind of program it is.
     pub kind: ApplicationType,
     /// Whether it may be used.
@@ -172,6 +178,8 @@ pub struct NewApplication {
     pub metadata: RegisteredMetadata,
     /// The digest of its first secret, if it has secrets.
     pub secret: TokenHash,
+    /// The document that describes it, where one does.
+    pub document: Option<DocumentUrl>,
 }
 
 /// What changes of an application.
@@ -263,12 +271,14 @@ impl Application {
     /// # Errors
     /// [`Denied`] when its scopes open what the caller does not hold.
     pub fn create(new: NewApplication, caller: &Authority, now: Timestamp) -> Result<Changed<Self>, Denied> {
-        let NewApplication { id, owner, name, kind, metadata, secret } = new;
+        let NewApplication { id, owner, name, kind, metadata, secret, document } = new;
         let secrets = if metadata.has_secrets() { ClientSecrets::first(secret, now) } else { ClientSecrets::default() };
         let application = Self {
             id,
             owner,
             name,
+            registration: RegistrationKind::Manual,
+            document,
             kind,
             status: Status::Active,
             metadata,
@@ -285,7 +295,8 @@ impl Application {
         fields
             .set("name", &application.name)
             .set("application_type", application.kind)
-            .set("scope_level", owner.level());
+            .set("scope_level", owner.level())
+            .set("client_id", application.document.as_ref().map(DocumentUrl::as_str));
         application.metadata.record(None, &mut fields);
         Ok(application.changed(Action::ApplicationCreated, fields, caller))
     }

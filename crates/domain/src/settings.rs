@@ -83,6 +83,16 @@ words! {
         Open = "open",
     }
 
+    /// Which programs may ask for tokens that are described by a document of their own.
+    MetadataDocuments {
+        /// None.
+        Off = "off",
+        /// Those that an administrator added.
+        Registered = "registered",
+        /// All.
+        Any = "any",
+    }
+
     /// What happens to a sign-in beyond the greatest number of sessions.
     SessionLimitAction {
         /// The oldest session ends.
@@ -153,6 +163,8 @@ pub struct Policy {
     pub refresh_reuse: RefreshReuse,
     /// How long a loser is not taken for a thief.
     pub refresh_reuse_window: Duration,
+    /// Which programs may ask for tokens that are described by a document of their own.
+    pub client_id_metadata_documents: MetadataDocuments,
     /// Least length of a password in characters.
     pub password_min_length: usize,
     /// How long ended sessions stay visible.
@@ -182,6 +194,7 @@ impl From<Values> for Policy {
             session_limit_action: values.session_limit_action,
             refresh_reuse: values.refresh_reuse,
             refresh_reuse_window: Duration::from_secs(values.refresh_reuse_window_seconds.get().into()),
+            client_id_metadata_documents: values.client_id_metadata_documents,
             password_min_length: values.password_min_length.get() as usize,
             session_retention: days(values.session_retention_days.get()),
             audit_retention: days(values.audit_retention_days.get()),
@@ -232,6 +245,7 @@ mod tests {
             (RefreshReuse::Reject, Duration::from_secs(10))
         );
         assert_eq!((policy.password_min_length, policy.require_verified_email), (15, false));
+        assert_eq!(policy.client_id_metadata_documents, MetadataDocuments::Off);
         assert_eq!((policy.session_retention, policy.audit_retention), (DAY * 90, DAY * 365));
     }
 

@@ -73,6 +73,7 @@ const UNIQUE: &[(&str, &str)] = &[
     ("uq_signing_keys_current", "signing_keys.owner_id, signing_keys.algorithm"),
     ("uq_signing_keys_next", "signing_keys.owner_id, signing_keys.algorithm"),
     ("uq_user_imports_active", "user_imports.tenant_id"),
+    ("uq_applications_document", "applications.owner_id, applications.document_url"),
     ("pk_application_resources", "application_resources.owner_id, application_resources.uri"),
     ("pk_applications", "applications.id"),
     ("pk_installation", "installation.id"),

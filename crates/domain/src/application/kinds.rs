@@ -39,6 +39,14 @@ words! {
         None = "none",
     }
 
+    /// How an application came to be known.
+    RegistrationKind {
+        /// An administrator registered it.
+        Manual = "manual",
+        /// A user let in a program that its document describes and that nobody registered.
+        MetadataDocument = "metadata_document",
+    }
+
     /// How ID tokens and logout tokens are signed.
     SigningAlgorithm {
         /// RSASSA-PKCS1-v1_5 with SHA-256.

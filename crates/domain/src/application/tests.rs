@@ -34,6 +34,7 @@ fn new(kind: ApplicationType, scopes: &[&str]) -> NewApplication {
         kind,
         metadata: metadata.register(kind).unwrap(),
         secret: TokenHash::new([1; 32]),
+        document: None,
     }
 }
 

@@ -105,6 +105,14 @@ uris! {
         example: "https://app.example.com/backchannel-logout"
     }
 
+    /// Where a client ID metadata document is, which is the `client_id` of the application that it describes: `https`, or
+    /// `http` where the server may call private addresses.
+    DocumentUrl {
+        max: Self::MAX,
+        pattern: "^https?://[a-z0-9.:_\\[\\]-]+/[A-Za-z0-9._~!$&'()+,;=:@%/-]+$",
+        example: "https://tool.example.com/oauth/client.json"
+    }
+
     /// An API that tokens are for (RFC 8707).
     ResourceUri {
         max: Self::MAX,
@@ -134,6 +142,50 @@ impl Parse for LogoutUri {
     }
 }
 
+impl DocumentUrl {
+    /// Takes what was stored.
+    #[must_use]
+    pub const fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The most characters.
+    pub const MAX: usize = 512;
+
+    /// Whether what is there can be changed by others on the way.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.0.starts_with("http:")
+    }
+
+    /// The host that answers there, with its port where that is not the usual one.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split('/').next().unwrap_or_default()
+    }
+}
+
+impl Parse for DocumentUrl {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let is_plain_text = |byte: u8| byte.is_ascii_alphanumeric() || b"._~!$&'()+,;=:@%/-".contains(&byte);
+        // The parser takes away segments of dots, an empty user name and the usual port, so that the text differs then.
+        let is_document = |url: &Url| {
+            let is_web = matches!(url.scheme(), "https" | "http") && url.has_host();
+            let has_path = url.path().len() > 1 && url.path().bytes().all(is_plain_text);
+            is_web && has_path && url.query().is_none() && url.as_str() == text
+        };
+        match parts(text, Self::MAX).filter(is_document) {
+            Some(_) => Ok(Self(text.to_owned())),
+            None => Err(Fault::new(
+                "url_parsing",
+                "must be an https address with a path, without user name, query, fragment and segments of dots, as a URL \
+                 parser writes it, of at most 512 characters",
+            )),
+        }
+    }
+}
+
 impl RedirectUri {
     fn url(&self) -> Option<Url> {
         Url::parse(&self.0).ok()
@@ -143,6 +195,20 @@ impl RedirectUri {
     #[must_use]
     pub fn is_private_use(&self) -> bool {
         !self.0.starts_with("https:") && !self.0.starts_with("http:")
+    }
+
+    /// Whether the answer goes to a program on the user's own device, which any other program there could be instead.
+    #[must_use]
+    pub fn is_on_device(&self) -> bool {
+        !self.0.starts_with("https:")
+    }
+
+    /// What people know who gets the answer by: the host, or the scheme, where that is what names the program.
+    #[must_use]
+    pub fn who(text: &str) -> String {
+        let url = Url::parse(text).ok();
+        let host = url.as_ref().and_then(Url::host_str).filter(|host| !host.is_empty());
+        host.map_or_else(|| text.split(':').next().unwrap_or_default().to_owned(), str::to_owned)
     }
 
     /// Whether an address is this one, as text. On a loopback host any port may do: an application on the user's device

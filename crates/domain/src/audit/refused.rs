@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{Action, Event, Fields, Resource, ResourceKind, UNRECORDED};
 use crate::{
-    application::Application,
+    application::{Application, DocumentUrl},
     authz::{ActorId, By, SystemReason, TenantRef},
     id::{TenantId, UserId},
     oauth::TokenFamily,
@@ -79,7 +79,8 @@ impl Refused {
         let by = By::oneself(session.user_id, Some(session.id));
         let resource = Resource::of(ResourceKind::Application, application.id.uuid());
         let resource = resource.in_tenant(session.partner_id, session.tenant_id);
-        let (action, failure, fields) = (Action::ConsentRefused, Some("access_denied"), Fields::default());
+        let (action, failure, mut fields) = (Action::ConsentRefused, Some("access_denied"), Fields::default());
+        fields.set("client_id", application.document.as_ref().map(DocumentUrl::as_str));
         Self(Event { action, resource, by, failure, reason: None, fields })
     }
 

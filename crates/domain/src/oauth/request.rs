@@ -96,6 +96,11 @@ pub enum Unanswerable {
     ApplicationUnknown,
     /// The application is suspended.
     ApplicationSuspended,
+    /// What describes the application cannot be had, or is not what it has to be.
+    DocumentUnusable,
+    /// The request is wrong, and comes from an application that nobody has let in yet: it may want nothing but to send
+    /// people on from here.
+    WrongByUnknown,
     /// `redirect_uri` is missing.
     RedirectMissing,
     /// `redirect_uri` is none of the application's.
@@ -146,6 +151,12 @@ impl Destination {
     /// No address: nothing is sent on.
     const fn nowhere() -> Self {
         Self { redirect_uri: String::new(), response_mode: ResponseMode::Query, state: None }
+    }
+
+    /// Whether the answer goes to a program on the user's own device.
+    #[must_use]
+    pub fn is_on_device(&self) -> bool {
+        !self.redirect_uri.starts_with("https:")
     }
 
     /// Where the answer to a request of an application goes.
@@ -354,7 +365,7 @@ fn resource(
     api: Option<&Application>,
 ) -> Result<Option<String>, RequestFault> {
     let Some(text) = params.get("resource") else { return Ok(None) };
-    let registered = api.filter(|_| application.may_ask_for(text)).and_then(|api| api.resource_uri(text));
+    let registered = api.filter(|api| application.may_use(api, text)).and_then(|api| api.resource_uri(text));
     match registered {
         Some(uri) => Ok(Some(uri.to_string())),
         None => Err(fault(ErrorCode::InvalidTarget, "the application may not ask for that resource")),

@@ -42,7 +42,12 @@ impl Scopes {
             Some(api) => !name.is_standard() && api.metadata.resource_scopes.iter().any(|scope| scope.name == **name),
             None => name.is_of_api(),
         };
-        Self(application.metadata.allowed_scopes.iter().filter(may_have).cloned().collect())
+        let mut allowed: BTreeSet<_> = application.metadata.allowed_scopes.iter().filter(may_have).cloned().collect();
+        // Of an API that is open to programs which nobody registered these may have whatever it has.
+        let open = api.filter(|api| application.document.is_some() && api.metadata.open_resource);
+        let names = open.iter().flat_map(|api| &api.metadata.resource_scopes).map(|scope| &scope.name);
+        allowed.extend(names.filter(|name| !name.is_standard()).cloned());
+        Self(allowed)
     }
 
     /// What an application may have in its own name: of our API and of others; where it asks for one of others, what this
@@ -86,7 +91,8 @@ impl Scopes {
     #[must_use]
     pub fn still_allowed(&self, application: &Application) -> Self {
         let allowed = &application.metadata.allowed_scopes;
-        Self(self.0.iter().filter(|name| allowed.contains(name)).cloned().collect())
+        let of_open_api = |name: &ScopeName| application.document.is_some() && !name.is_standard();
+        Self(self.0.iter().filter(|name| allowed.contains(name) || of_open_api(name)).cloned().collect())
     }
 
     /// What is in both.

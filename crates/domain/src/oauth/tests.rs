@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::{
-    application::{Application, ApplicationType, ClientMetadata, ClientSecrets, GrantType, Owner, RedirectUri},
+    application::{
+        Application, ApplicationType, ClientMetadata, ClientSecrets, GrantType, Owner, RedirectUri, RegistrationKind,
+    },
     authz::TenantRef,
     id::{ApplicationId, FamilyId, PartnerId, SessionId, TenantId, UserId},
     issue::Parse,
@@ -31,6 +33,8 @@ fn application(kind: ApplicationType, change: impl FnOnce(&mut ClientMetadata)) 
         id: ApplicationId::from_parts(1, [3; 10]),
         owner: Owner::Tenant(tenant()),
         name: Name::parse("Wiki").unwrap(),
+        registration: RegistrationKind::Manual,
+        document: None,
         kind,
         status: Status::Active,
         metadata: metadata.register(kind).unwrap(),

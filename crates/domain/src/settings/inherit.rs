@@ -6,8 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessTokenMinutes, AuditRetentionDays, Bounded, Days30, Defaults, IdleMinutes, OfflineDays, PasswordLength,
-    Policy, RefreshReuse, Registration, SessionCount, SessionLimitAction, SessionRetentionDays, WindowSeconds,
+    AccessTokenMinutes, AuditRetentionDays, Bounded, Days30, Defaults, IdleMinutes, MetadataDocuments, OfflineDays,
+    PasswordLength, Policy, RefreshReuse, Registration, SessionCount, SessionLimitAction, SessionRetentionDays,
+    WindowSeconds,
 };
 use crate::{
     audit::{FieldChange, Fields},
@@ -207,6 +208,8 @@ settings! {
     refresh_reuse: RefreshReuse => RefreshReuse, Least, Default |_| RefreshReuse::Reject;
     /// How long after its first use a refresh token may lose a race without being taken for stolen.
     refresh_reuse_window_seconds: WindowSeconds => WindowSeconds, Least, Default |_| Bounded(10);
+    /// Which programs may ask for tokens that are described by a document of their own.
+    client_id_metadata_documents: MetadataDocuments => MetadataDocuments, Least, Default |_| MetadataDocuments::Off;
     /// Least length of a password in characters.
     password_min_length: PasswordLength => PasswordLength, Greatest, Default |_| Bounded(15);
     /// How long ended sessions stay visible.
@@ -347,6 +350,11 @@ mod tests {
         ];
         assert_eq!(least, [Rule::Least; 8]);
         assert_eq!(effective.offline_max_days.rule, Rule::Least);
+        assert_eq!(effective.client_id_metadata_documents.rule, Rule::Least);
+        assert!(
+            MetadataDocuments::Off < MetadataDocuments::Registered
+                && MetadataDocuments::Registered < MetadataDocuments::Any
+        );
         let greatest = [effective.require_verified_email.rule, effective.password_min_length.rule];
         assert_eq!((greatest, effective.audit_retention_days.rule), ([Rule::Greatest; 2], Rule::Greatest));
         assert_eq!([effective.session_limit_action.rule, effective.session_retention_days.rule], [Rule::Nearest; 2]);

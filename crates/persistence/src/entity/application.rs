@@ -11,6 +11,8 @@ pub struct Model {
     pub partner_id: Uuid,
     pub tenant_id: Option<Uuid>,
     pub name: String,
+    pub registration: String,
+    pub document_url: Option<String>,
     pub application_type: String,
     pub status: String,
     pub metadata: String,

@@ -2,7 +2,8 @@
 
 use gatehouse_domain::{
     application::{
-        Application, ApplicationType, ClientSecret, ClientSecrets, Owner, RegisteredMetadata, ResourceUri, ScopeLevel,
+        Application, ApplicationType, ClientSecret, ClientSecrets, DocumentUrl, Owner, RegisteredMetadata,
+        RegistrationKind, ResourceUri, ScopeLevel,
     },
     authz::TenantRef,
     id::{ApplicationId, PartnerId, TenantId},
@@ -124,8 +125,8 @@ impl Row for Application {
             owner_id: Set(owner_id(self.owner)),
             partner_id: Set(partner_id(self.owner)),
             tenant_id: Set(self.owner.tenant().map(TenantId::uuid)),
-            application_type: Set(self.kind.to_string()),
-            last_used_at: Set(None),
+            document_url: Set(self.document.as_ref().map(ToString::to_string)),
+            last_used_at: Set(self.last_used_at.map(Timestamp::micros)),
             created_at: Set(self.created_at.micros()),
             ..self.updatable()?
         })
@@ -137,10 +138,12 @@ impl Versioned for Application {
         &mut self.version
     }
 
-    // Whose it is and what it is never change, and that it was used is no change of it.
+    // Whose it is never changes, nor what it is unless its document says so; that it was used is no change of it.
     fn updatable(&self) -> Result<ActiveModel> {
         Ok(ActiveModel {
             name: Set(self.name.to_string()),
+            registration: Set(self.registration.to_string()),
+            application_type: Set(self.kind.to_string()),
             status: Set(self.status.to_string()),
             metadata: Set(to_json(&self.metadata.draft())?),
             backchannel_logout_uri: Set(self.metadata.backchannel_logout_uri.as_ref().map(ToString::to_string)),
@@ -167,6 +170,8 @@ impl Stored for Application {
             id: ApplicationId::from_uuid(row.id),
             owner,
             name: Name::from_stored(row.name),
+            registration: word(&row.registration, "registration")?,
+            document: row.document_url.map(DocumentUrl::from_stored),
             kind: word(&row.application_type, "application type")?,
             status: word(&row.status, "application status")?,
             metadata: RegisteredMetadata::from_stored(from_json(&row.metadata, "client metadata")?),
@@ -346,12 +351,13 @@ impl WriteSystem<'_> {
         exists(of(tenant.id.uuid()).filter(Of::Uri.in_subquery(of_partner)), self.exec).await
     }
 
-    /// How many applications a tenant has.
+    /// How many applications a tenant has, without those that users let in.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub(crate) async fn count_applications(&self, tenant: TenantId) -> Result<u64> {
         let own = self.select::<Entity>().filter(Column::OwnerId.eq(tenant.uuid()));
+        let own = own.filter(Column::Registration.eq(RegistrationKind::Manual.as_str()));
         count(self.exec, own.filter(Column::DeletedAt.is_null())).await
     }
 }

@@ -1,6 +1,7 @@
 //! Rows to domain values and back, one file per aggregate; the queries of each.
 
 pub(crate) mod application;
+mod application_document;
 mod application_origin;
 mod application_use;
 mod assertion_id;

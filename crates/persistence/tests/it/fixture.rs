@@ -9,7 +9,9 @@ use std::{
 };
 
 use gatehouse_domain::{
-    application::{Application, ApplicationType, ClientMetadata, NewApplication, Owner, ResourceUri},
+    application::{
+        Application, ApplicationType, ClientMetadata, Described, DocumentUrl, NewApplication, Owner, ResourceUri,
+    },
     authz::{
         Actor, Area, Authority, By, Grant, Installation, Permission, RevokeSessions, SystemReason, TenantRef,
         WriteTenants, authorize,
@@ -213,8 +215,17 @@ pub fn new_application(owner: Owner, name: &str) -> Changed<Application> {
         kind: ApplicationType::Service,
         metadata: metadata.register(ApplicationType::Service).unwrap(),
         secret: TokenHash::new([9; 32]),
+        document: None,
     };
     Application::create(new, &caller(), NOW).unwrap()
+}
+
+/// One that a document describes and that nobody has let in.
+pub fn described_application(owner: Owner, number: usize) -> Application {
+    let url = DocumentUrl::parse(&format!("https://tool.example/{number}.json")).unwrap();
+    let body = format!(r#"{{"client_id": "{url}", "client_name": "Tool", "redirect_uris": ["http://localhost/cb"]}}"#);
+    let described = Described::read(&url, body.as_bytes()).unwrap();
+    Application::of_document(ApplicationId::from_parts(NOW.unix_millis(), bytes()), owner, url, described, NOW)
 }
 
 pub async fn application(db: &Db, owner: Owner, name: &str) -> Application {

@@ -7,6 +7,7 @@ mod fixture;
 mod applications;
 mod counts;
 mod deletion;
+mod documents;
 mod isolation;
 mod jobs;
 mod lists;

@@ -117,6 +117,9 @@ impl From<Storage> for Error {
             Storage::Conflict("uq_partners_slug" | "uq_tenants_slug") => Self::Conflict("The slug is taken.".into()),
             Storage::Conflict("uq_roles_name") => Self::Conflict("The tenant has a role of that name.".into()),
             Storage::Conflict("pk_application_resources") => Self::Conflict("Another application is that API.".into()),
+            Storage::Conflict("uq_applications_document") => {
+                Self::Conflict("The application of that document is there already.".into())
+            }
             Storage::Conflict("uq_role_assignments") => {
                 Self::Conflict("The user holds that role there already.".into())
             }

@@ -68,6 +68,7 @@ pub struct App {
     mailer: Mailer,
     outbound: Outbound,
     published_keys: oauth::published_keys::PublishedKeys,
+    documents: oauth::documents::Documents,
     lanes: back_channel::Lanes,
     base_url: Arc<str>,
     outbox: jobs::Outbox,
@@ -207,6 +208,7 @@ impl App {
             outbound: Outbound::new(&config.outbound)
                 .map_err(|error| StartError::App(Error::Internal(error.into())))?,
             published_keys: oauth::published_keys::PublishedKeys::default(),
+            documents: oauth::documents::Documents::default(),
             lanes: back_channel::Lanes::default(),
             base_url: config.links(),
             db,

@@ -4,6 +4,7 @@ pub mod brand;
 pub mod texts;
 
 use askama::Template;
+use gatehouse_domain::application::{Application, RedirectUri};
 
 use self::texts::Texts;
 use crate::app::{directory::tenants::TenantFacts, request::client::ISSUER_PATH};
@@ -270,6 +271,8 @@ pub struct ConsentPage<'a> {
     pub tos_uri: Option<&'a str>,
     /// The host that the answer goes to, or the scheme, where that is what names the application.
     pub redirect_host: &'a str,
+    /// What is known of a program that a document describes.
+    pub stranger: Option<Stranger<'a>>,
     /// The name of who is signed in.
     pub name: &'a str,
     /// The address of who is signed in.
@@ -282,6 +285,25 @@ pub struct ConsentPage<'a> {
     pub action: &'a str,
     /// The request that waits, sealed.
     pub request: &'a str,
+}
+
+/// A program that its own document describes: anybody can write one, so its name proves nothing, and its hosts are what a
+/// person can judge.
+#[derive(Debug, Clone, Copy)]
+pub struct Stranger<'a> {
+    /// The host of its document.
+    pub host: &'a str,
+    /// Whether all of its answers go to programs on the device of the user, which any program there could be.
+    pub is_on_device: bool,
+}
+
+impl<'a> Stranger<'a> {
+    /// An application as one; none for those that were registered in full.
+    #[must_use]
+    pub fn of(application: &'a Application) -> Option<Self> {
+        let is_on_device = application.metadata.redirect_uris.iter().all(RedirectUri::is_on_device);
+        application.document.as_ref().map(|document| Self { host: document.host(), is_on_device })
+    }
 }
 
 impl ConsentPage<'_> {

@@ -105,6 +105,7 @@ async fn configuration(at: AtIssuer, request: HttpRequest, app: Data<App>, site:
         issuer,
         documentation: site.docs.is_some().then(|| format!("{}/docs/", meta.base_url)),
         is_open: at.tenant().is_some_and(|facts| app.accounts().registration(facts) == Registration::Open),
+        takes_documents: at.tenant().is_some_and(|facts| app.clients().takes_documents(facts)),
     };
     public(&request, described.metadata(ABILITIES))
 }

@@ -1,7 +1,7 @@
 //! How each type is read from a text or from JSON.
 
 use gatehouse_domain::{
-    application::{self, LogoutUri, Origin, RedirectUri, ResourceUri, ScopeName},
+    application::{self, DocumentUrl, LogoutUri, Origin, RedirectUri, ResourceUri, ScopeName},
     audit,
     authz::{ActorId, PermissionPattern},
     id::{ApplicationId, AssignmentId, PartnerId, RoleId, SessionId, TenantId, UserId},
@@ -108,11 +108,11 @@ macro_rules! texts {
 texts! {
     Parsed:
     ActorId Username Email DisplayName Name Phone Slug Password Timestamp PartnerId TenantId UserId RoleId
-    AssignmentId SessionId ApplicationId HttpsUrl Colour Description RedirectUri LogoutUri Origin ResourceUri
+    AssignmentId SessionId ApplicationId HttpsUrl Colour Description RedirectUri DocumentUrl LogoutUri Origin ResourceUri
     ScopeName;
     OneOf:
     partner::Status user::UserStatus settings::Registration settings::SessionLimitAction
-    settings::RefreshReuse audit::Action audit::AuditResult audit::ResourceKind application::ScopeLevel
+    settings::RefreshReuse settings::MetadataDocuments audit::Action audit::AuditResult audit::ResourceKind application::ScopeLevel
     application::ApplicationType application::GrantType application::ClientAuthMethod
     application::SigningAlgorithm application::Profile;
 }

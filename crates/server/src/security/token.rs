@@ -3,12 +3,13 @@
 //! A key fixes its algorithm; the header of a token chooses nothing but the key, by `kid`. A header with anything else
 //! in it than `typ`, `alg` and `kid` is refused, so `jku`, `x5u`, `jwk`, `crit` and the like have no effect.
 
+mod hint;
+
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
-    application::SigningAlgorithm,
-    id::{ApplicationId, FamilyId, KeyId, SessionId, TenantId, UserId},
+    id::{FamilyId, KeyId, SessionId, TenantId, UserId},
     issue::Parse,
     key::{Issuer, KeyMaterial, SigningKey},
     oauth::{Act, Scopes},
@@ -26,6 +27,8 @@ use crate::security::{
     keyring::Keyring,
 };
 
+pub use hint::{Hint, key_of_id_token};
+
 /// The longest token that is looked at.
 pub const MAX_LEN: usize = 8 * 1024;
 /// The `typ` of access tokens (RFC 9068 section 2.1).
@@ -34,8 +37,6 @@ pub const ACCESS: &str = "at+jwt";
 pub const ID: &str = "JWT";
 /// The `typ` of logout tokens (OpenID Connect Back-Channel Logout 1.0, section 2.4).
 pub const LOGOUT: &str = "logout+jwt";
-/// The longest ID token that is looked at: one may have all that is known of a user.
-const ID_MAX: usize = 64 * 1024;
 /// How far another replica's clock may be ahead.
 const SKEW_SECONDS: i64 = 60;
 /// Who the tokens of first-party sign-in are issued to.
@@ -136,8 +137,8 @@ pub struct OfUser {
 /// What a verified token of an application says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfApplication {
-    /// The application.
-    pub id: ApplicationId,
+    /// What OAuth calls the application: its id, or the address of a document, and then the family says which one it is.
+    pub client_id: String,
     /// The token's own id.
     pub token_id: Uuid,
     /// Whom the token is for.
@@ -201,7 +202,7 @@ impl StrictClaims {
 
     fn application(&self) -> Option<OfApplication> {
         Some(OfApplication {
-            id: ApplicationId::parse(&self.client_id).ok()?,
+            client_id: self.client_id.clone(),
             token_id: Uuid::try_parse(&self.jti).ok()?,
             audience: self.aud.clone(),
             scopes: Scopes::read(self.scope.as_deref().unwrap_or_default()),
@@ -333,56 +334,6 @@ impl Tokens {
             iss: claims.iss,
         })
     }
-}
-
-/// What an ID token of ours says that comes back (OpenID Connect Core 1.0, section 3.1.2.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hint {
-    /// Its issuer.
-    pub iss: String,
-    /// The user.
-    pub user_id: UserId,
-    /// The application that it was issued to.
-    pub application_id: ApplicationId,
-    /// The session that the user was signed in with.
-    pub session_id: SessionId,
-}
-
-impl Tokens {
-    /// Verifies the signature of an ID token, however old it is. `key` is the one that the token names.
-    #[must_use]
-    pub fn hint(&self, token: &str, key: &SigningKey) -> Option<Hint> {
-        #[derive(Deserialize)]
-        struct HintClaims {
-            iss: String,
-            sub: String,
-            aud: String,
-            sid: String,
-        }
-        let mut validation = Validation::new(match key.algorithm {
-            SigningAlgorithm::Es256 => Algorithm::ES256,
-            SigningAlgorithm::Rs256 => Algorithm::RS256,
-            SigningAlgorithm::EdDsa => Algorithm::EdDSA,
-        });
-        validation.validate_exp = false;
-        validation.validate_aud = false;
-        validation.required_spec_claims.clear();
-        let claims = jsonwebtoken::decode::<HintClaims>(token, &*self.decoder(key).ok()?, &validation).ok()?.claims;
-        Some(Hint {
-            user_id: UserId::parse(&claims.sub).ok()?,
-            application_id: ApplicationId::parse(&claims.aud).ok()?,
-            session_id: SessionId::parse(&claims.sid).ok()?,
-            iss: claims.iss,
-        })
-    }
-}
-
-/// The key that an ID token names; none for what is none of ours.
-#[must_use]
-pub fn key_of_id_token(token: &str) -> Option<KeyId> {
-    let (header, rest) = token.split_once('.').filter(|_| token.len() <= ID_MAX)?;
-    let header: StrictHeader = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
-    (header.typ == ID && rest.split('.').count() == 2).then(|| KeyId::parse(&header.kid).ok()).flatten()
 }
 
 /// What a token says of itself before anything is verified: which key of which issuer to verify it with.

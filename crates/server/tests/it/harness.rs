@@ -4,6 +4,7 @@
 mod answer;
 mod browser;
 mod direct;
+pub mod documents;
 mod ending;
 mod held;
 pub mod oauth;

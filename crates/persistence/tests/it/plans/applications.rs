@@ -30,6 +30,16 @@ pub async fn fill(db: &Db, tenant: &Tenant, other: &Tenant) -> Application {
             write(db, NOW, work).await.unwrap();
         }
     }
+    for at in [tenant, other] {
+        let owner = Owner::Tenant(at.reference());
+        let made: Vec<_> = (0..300).map(|n| described_application(owner, n).let_in(&by(), NOW)).collect();
+        for made in made.chunks(100).map(<[_]>::to_vec) {
+            let work = async move |tx: &gatehouse_persistence::WriteTx<'_>| {
+                tx.system(SYSTEM).insert_many(made.clone()).await.map(drop)
+            };
+            write(db, NOW, work).await.unwrap();
+        }
+    }
     application(db, Owner::Tenant(tenant.reference()), "docs").await
 }
 
@@ -72,6 +82,16 @@ surveys! {
         let owner = Owner::Tenant(tenant.reference());
         let uris = ["urn:example:wiki1", "urn:example:docs"].map(|uri| ResourceUri::parse(uri).unwrap());
         survey.look("apis", db.system(SYSTEM).apis(owner, &uris)).await;
+        let described = described_application(owner, 7).document.unwrap();
+        survey.look("an application by its document", db.system(SYSTEM).described_application(tenant.reference(), &described)).await;
+        let known = db.system(SYSTEM).described_application(tenant.reference(), &described).await.unwrap().unwrap();
+        let at = tenant.reference();
+        survey.look("an application that is let in", write(&db, NOW, async move |tx| {
+            assert!(tx.system(SYSTEM).has_room_for_described(at).await?);
+            tx.system(SYSTEM).note_use_of_described(&known).await
+        })).await;
+        let forgotten = write(&db, NOW.plus(DAY * 91), async |tx| tx.system(SYSTEM).forget_unused_applications().await);
+        survey.look("applications that nobody uses", forgotten).await;
         let system = db.system(SYSTEM);
         survey.look("keys that sign", system.signing_keys(tenant.reference().into(), SigningAlgorithm::Es256)).await;
         survey.look("what is to be known of the platform", system.platform_facts(NOW)).await;

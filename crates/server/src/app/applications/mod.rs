@@ -2,11 +2,12 @@
 //! use it, and cannot change it.
 
 mod apis;
+mod described;
 
 use gatehouse_domain::{
     application::{
-        Application, ApplicationPatch, ApplicationType, ClientMetadata, GrantType, LogoutUri, NewApplication, Owner,
-        PreviousSecret,
+        Application, ApplicationPatch, ApplicationType, ClientMetadata, DocumentUrl, GrantType, LogoutUri,
+        NewApplication, Owner, PreviousSecret,
     },
     authz::{
         Area, Authority, By, DeleteApplications, Denied, Grant, Permission, ReadApplications, SystemReason, TenantRef,
@@ -84,6 +85,8 @@ pub struct CreateApplication {
     pub kind: ApplicationType,
     /// What it is to be registered with.
     pub metadata: ClientMetadata,
+    /// The document that describes it, where one does.
+    pub document: Option<DocumentUrl>,
 }
 
 /// What is to change of an application.
@@ -136,14 +139,19 @@ impl Applications<'_> {
     ) -> Result<WithSecret> {
         let id = self.env.id(ApplicationId::from_parts);
         let secret = opaque_token::mint_client_secret(self.env);
-        let metadata = new.metadata.register(new.kind)?;
+        let metadata = described::registered(&new, self.outbound)?;
         may_be_told_at(self.outbound.allows_plain(), metadata.backchannel_logout_uri.as_ref())?;
         let (by, grant, base_url) = (grant.by(), grant.clone(), meta.base_url.clone());
         let work = async move |tx: &WriteTx<'_>| {
             let scope = tx.scope(&grant).await?;
             let owner = owner(tx, &scope, &grant, new.owner).await?;
             let (name, metadata) = (new.name.clone(), metadata.clone());
-            let new = NewApplication { id, owner, name, kind: new.kind, metadata, secret: secret.hash };
+            if let Some(known) = described::let_in_before(tx, owner, new.document.as_ref()).await? {
+                let added = known.add(name, &authority(&grant, owner), tx.now())?;
+                return Ok((scope.update(added).await?, None));
+            }
+            let document = new.document.clone();
+            let new = NewApplication { id, owner, name, kind: new.kind, metadata, secret: secret.hash, document };
             let made = Application::create(new, &authority(&grant, owner), tx.now())?;
             apis::judge(tx, &scope, None, made.value(), &base_url).await?;
             let application = scope.insert(made).await?;
@@ -176,7 +184,7 @@ impl Applications<'_> {
             let before = changeable(&scope, id).await?;
             let mut metadata = before.metadata.draft();
             (to.metadata)(&mut metadata);
-            let metadata = metadata.register(before.kind)?;
+            let metadata = described::changed(&before, metadata, to.name.as_ref())?;
             if metadata.backchannel_logout_uri != before.metadata.backchannel_logout_uri {
                 may_be_told_at(allows_plain, metadata.backchannel_logout_uri.as_ref())?;
             }

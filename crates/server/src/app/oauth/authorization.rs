@@ -28,7 +28,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    app::{Error, Result, directory::issuers::IssuerFacts, oauth::Authorization, request::client::RequestMeta},
+    app::{
+        Error, Result,
+        directory::issuers::IssuerFacts,
+        oauth::{Authorization, documents::Asking},
+        request::client::RequestMeta,
+    },
     security::{
         opaque_token,
         token::{Hint, key_of_id_token},
@@ -168,12 +173,26 @@ impl Authorization<'_> {
             return nowhere(Unanswerable::Repeated);
         }
         let id = params.get("client_id").unwrap_or_default();
-        let Some(application) = self.clients.application(at, id).await? else {
-            return nowhere(Unanswerable::ApplicationUnknown);
-        };
+        let Asking { application, is_known } = self.clients.asking(at, id).await?;
         if application.status != Status::Active {
             return nowhere(Unanswerable::ApplicationSuspended);
         }
+        match self.read_of(at, application, params, meta).await {
+            // Whoever wants nothing but to send people on from here has a document for it.
+            Err(NotAsked::Told(..)) if !is_known => nowhere(Unanswerable::WrongByUnknown),
+            Ok(asked) if !is_known && asked.request.asks(Prompt::None) => nowhere(Unanswerable::WrongByUnknown),
+            read => read,
+        }
+    }
+
+    /// Reads a request of an application.
+    async fn read_of(
+        &self,
+        at: &IssuerFacts,
+        application: Arc<Application>,
+        params: &Params,
+        meta: &RequestMeta,
+    ) -> Result<Asked, NotAsked> {
         let destination = Destination::of(params, &application).map_err(NotAsked::Unanswerable)?;
         let api = match params.get("resource") {
             Some(uri) => self.clients.api(at, uri).await?,
@@ -224,10 +243,13 @@ impl Authorization<'_> {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn remembered(&self, asked: &Asked, session: &Session) -> Result<Option<Consent>> {
         let Asked { application, request, .. } = asked;
-        if !application.metadata.require_consent || request.asks(Prompt::Consent) {
+        // Any program on the device could be the one that a document describes (RFC 8252, section 8.6).
+        let could_be_another = application.document.is_some() && request.destination.is_on_device();
+        if !application.metadata.require_consent || could_be_another || request.asks(Prompt::Consent) {
             return Ok(None);
         }
-        Ok(self.db.system(AUTH).consent(session, application.id, request.resource.as_deref()).await?)
+        let given = self.db.system(AUTH).consent(session, application.id, request.resource.as_deref()).await?;
+        Ok(given.filter(|given| application.is_as_it_was(given.consented_at)))
     }
 
     /// The user of a session does not let the application have what it asks for.
@@ -253,7 +275,7 @@ impl Authorization<'_> {
     ) -> Result<Option<Secret<String>>> {
         let token = opaque_token::mint_code(self.keyring, self.env);
         let family_id = self.env.id(FamilyId::from_parts);
-        let Asked { application, request, .. } = asked;
+        let (application, request) = (&self.clients.let_in(&asked.application, session, meta).await?, &asked.request);
         let new = NewCode { hash: token.hash, family_id, session, application, request };
         let code = AuthorizationCode::issue(&new, self.env.now());
         let (application, request, user) = (Arc::clone(application), request.clone(), session.clone());

@@ -114,6 +114,6 @@ impl Authorization<'_> {
     /// Opens what [`Self::seal_last_tenant`] sealed; none for anything else.
     #[must_use]
     pub fn open_last_tenant(&self, sealed: &str) -> Option<TenantId> {
-        self.keyring.open_last_tenant(&URL_SAFE_NO_PAD.decode(sealed).ok()?).ok()
+        self.keyring.open_last_tenant(&URL_SAFE_NO_PAD.decode(sealed).ok()?)
     }
 }

@@ -79,8 +79,12 @@ impl Clients<'_> {
     /// [`crate::app::Error::Unavailable`] when the database does not answer.
     pub async fn application(&self, at: &IssuerFacts, id: &str) -> Result<Option<Arc<Application>>> {
         match ApplicationId::parse(id) {
-            Ok(id) => self.states.application(at.issuer(), id).await,
-            Err(_) => Ok(None),
+            // One that a document describes is called by the address of that.
+            Ok(id) => {
+                let known = self.states.application(at.issuer(), id).await?;
+                Ok(known.filter(|it| it.document.is_none()))
+            }
+            Err(_) => self.known_by_document(at, id).await,
         }
     }
 
@@ -131,7 +135,7 @@ impl Clients<'_> {
         application: &Application,
         uri: &str,
     ) -> Result<Arc<Application>, NotGiven> {
-        let api = self.api(at, uri).await?.filter(|_| application.may_ask_for(uri));
+        let api = self.api(at, uri).await?.filter(|api| application.may_use(api, uri));
         api.ok_or(NotGiven::fault(ErrorCode::InvalidTarget, "the application may not ask for that resource"))
     }
 
@@ -160,6 +164,7 @@ impl Clients<'_> {
         meta: &RequestMeta,
     ) -> Result<Arc<Application>, NotGiven> {
         let application = self.application(at, &shown.id).await?.ok_or(not_proved())?;
+        let application = self.up_to_date(at, application).await?;
         let proved = match application.metadata.token_endpoint_auth_method {
             ClientAuthMethod::PrivateKeyJwt => self.by_assertion(at, &application, shown, meta).await?,
             method => by_secret(&application, method, shown, self.env.now()),

@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{self, SHA256, SHA512, digest};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
     application::{Application, GrantType, SigningAlgorithm},
-    id::{ApplicationId, SessionId, TenantId, UserId},
+    id::{SessionId, TenantId, UserId},
     oauth::{ACR, Audience, Scopes, TokenFamily, claims},
     role::HeldRole,
     secret::Secret,
@@ -56,7 +56,7 @@ pub struct Issued {
 struct IdClaims<'a> {
     iss: &'a str,
     sub: UserId,
-    aud: ApplicationId,
+    aud: String,
     exp: i64,
     iat: i64,
     auth_time: i64,
@@ -162,7 +162,11 @@ impl TokenEndpoint<'_> {
         let until = user.as_ref().and_then(|user| user.until).map(|until| until.since(now));
         let lifetime = until.map_or(of.lifetime(), |left| Ord::min(left, of.lifetime()));
         let issuer = at.url(meta);
-        let (id, aud) = (application.id.to_string(), audience.claim(&issuer));
+        let id = application.client_id();
+        let aud = match audience {
+            Audience::Application(_) => id.clone(),
+            other => other.claim(&issuer),
+        };
         // Tokens say the second they were issued in; all of that in which tokens were ended are.
         let in_exchange = user.as_ref().is_some_and(|user| user.family.act.is_some());
         let revoked_at = application.tokens_revoked_at.filter(|_| user.is_none() || in_exchange);
@@ -217,7 +221,7 @@ impl TokenEndpoint<'_> {
         let claims = IdClaims {
             iss: &of.at.url(meta),
             sub: session.user_id,
-            aud: of.application.id,
+            aud: of.application.client_id(),
             exp: now.plus(of.lifetime()).unix_seconds(),
             iat: now.unix_seconds(),
             auth_time: family.auth_time.unix_seconds(),

@@ -5,6 +5,7 @@ pub mod browser;
 mod client_credentials;
 pub mod clients;
 pub mod device;
+pub mod documents;
 mod exchange;
 pub mod issue;
 mod own_session;
@@ -26,7 +27,7 @@ use crate::{
     app::{
         App, Error,
         audit::Refusals,
-        oauth::published_keys::PublishedKeys,
+        oauth::{documents::Documents, published_keys::PublishedKeys},
         platform::Keys,
         request::{self, buckets::Admission},
         sessions::{SessionStates, cache::SessionCache},
@@ -42,7 +43,10 @@ use crate::{
 pub struct Clients<'a> {
     db: &'a Db,
     env: &'a Env,
+    defaults: &'a Defaults,
+    admission: &'a Admission,
     outbound: &'a Outbound,
+    documents: &'a Documents,
     published: &'a PublishedKeys,
     cache: &'a SessionCache,
     states: SessionStates<'a>,
@@ -95,7 +99,10 @@ impl App {
         Clients {
             db: &self.db,
             env: &self.env,
+            defaults: &self.defaults,
+            admission: &self.admission,
             outbound: &self.outbound,
+            documents: &self.documents,
             published: &self.published_keys,
             cache: &self.session_cache,
             states: self.session_states(),

@@ -32,7 +32,7 @@ impl Authorization<'_> {
         if application.metadata.token_endpoint_auth_method == ClientAuthMethod::None {
             self.admission.start(meta.ctx.ip, self.env.now())?;
         }
-        let asked = params.to_push(&application.id.to_string());
+        let asked = params.to_push(&application.client_id());
         let token = opaque_token::mint_request(self.env);
         // It is read as it will be when it is brought.
         let brought = Params::brought_by(asked.pairs().to_vec(), token.text.expose());
@@ -60,14 +60,12 @@ impl Authorization<'_> {
     pub async fn brought(&self, at: &IssuerFacts, params: &Params) -> Result<Option<Params>> {
         let Some(token) = params.pushed() else { return Ok(Some(params.clone())) };
         let found = self.db.system(AUTH).pushed_request(token_hash(token), self.env.now()).await?;
-        let theirs = found.filter(|request| {
-            let client_id = params.get("client_id").filter(|_| !params.repeats("client_id"));
-            request.tenant_id == at.tenant_id() && client_id == Some(request.application_id.to_string().as_str())
-        });
-        let Some(request) = theirs else { return Ok(None) };
+        let Some(request) = found.filter(|request| request.tenant_id == at.tenant_id()) else { return Ok(None) };
         let plain = self.keyring.open_request(at.issuer(), &request.sealed).ok();
         let pairs = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
-        Ok(pairs.map(|pairs| Params::brought_by(pairs, token)))
+        let pushed = pairs.map(|pairs| Params::brought_by(pairs, token));
+        let client_id = params.get("client_id").filter(|_| !params.repeats("client_id"));
+        Ok(pushed.filter(|pushed| client_id.is_some() && pushed.get("client_id") == client_id))
     }
 
     /// Uses up the pushed request that was brought, if one was: it is answered without a code.

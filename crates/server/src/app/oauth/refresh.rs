@@ -138,8 +138,15 @@ impl TokenEndpoint<'_> {
         let successor = Successor { hash: next.hash, replay };
         let (hash, session) = (presented.hash, &state.session);
         let rotated = family.clone().rotate(successor, session, application, policy, now);
+        let is_to_be_noted = application.document.is_some() && application.is_use_to_be_noted(now);
+        let used = is_to_be_noted.then(|| application.clone());
         let work = async move |tx: &WriteTx<'_>| match tx.system(AUTH).rotate_family(hash, rotated.clone()).await {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                if let Some(used) = &used {
+                    tx.system(AUTH).note_use_of_described(used).await?;
+                }
+                Ok(true)
+            }
             Err(Storage::Stale) => Ok(false),
             Err(error) => Err(Error::from(error)),
         };

@@ -38,7 +38,7 @@ impl Authorization<'_> {
             Some(token) => self.hint(at, token, meta).await?,
             None => None,
         };
-        let hinted = hint.as_ref().map(|hint| hint.application_id.to_string());
+        let hinted = hint.as_ref().map(|hint| hint.client_id.clone());
         let named = params.get("client_id").map(str::to_owned);
         // Both have to be one; and with a hint that is none, nothing is sure.
         let is_sure = params.get("id_token_hint").is_none() == hint.is_none();

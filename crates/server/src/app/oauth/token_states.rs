@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
     application::{Application, ClientAuthMethod},
-    oauth::{ErrorCode, FamilyEnd, Params, RevokedToken, TokenFamily},
+    oauth::{Audience, ErrorCode, FamilyEnd, Params, RevokedToken, TokenFamily},
     refresh::{Presented, ReuseRules, Verdict},
     text::Slug,
 };
@@ -70,7 +70,9 @@ impl TokenEndpoint<'_> {
                 let found = self.db.system(AUTH).family_state(id, self.env.now()).await?;
                 let found = found.filter(|(family, _)| family.application_id == caller.id);
                 match found {
-                    Some((family, state)) => self.refresh_token_told(at, &family, &state, &presented, meta).await?,
+                    Some((family, state)) => {
+                        self.refresh_token_told((at, caller), &family, &state, &presented, meta).await?
+                    }
                     None => None,
                 }
             }
@@ -118,7 +120,7 @@ impl TokenEndpoint<'_> {
     /// What is told of a refresh token that can be used.
     async fn refresh_token_told(
         &self,
-        at: &IssuerFacts,
+        (at, caller): (&IssuerFacts, &Application),
         family: &TokenFamily,
         state: &SessionState,
         presented: &Presented,
@@ -135,14 +137,18 @@ impl TokenEndpoint<'_> {
         if !is_current || !family.stands() || family.expires_at <= now {
             return Ok(None);
         }
-        let issuer = at.url(meta);
+        let (issuer, client_id) = (at.url(meta), caller.client_id());
+        let aud = match &family.audience {
+            Audience::Application(_) => client_id.clone(),
+            other => other.claim(&issuer),
+        };
         let told = json!({
             "active": true,
             "scope": family.scopes.to_string(),
-            "client_id": family.application_id,
+            "client_id": client_id,
             "exp": family.expires_at.unix_seconds(),
             "iat": family.chain.rotated_at.unix_seconds(),
-            "aud": family.audience.claim(&issuer),
+            "aud": aud,
             "iss": issuer,
             "sid": family.session_id,
             "tenant_id": family.tenant.id,
@@ -182,8 +188,8 @@ impl TokenEndpoint<'_> {
         let is_of_this = |issuer: &IssuerFacts| issuer.issuer().uuid() == at.issuer().uuid();
         let Some((verified, _)) = verified.filter(|(_, issuer)| is_of_this(issuer)) else { return Ok(()) };
         let (family, of) = match &verified.whose {
-            Whose::UserThrough(_, family, of) if of.id == caller.id => (Some(*family), of),
-            Whose::Application(of) if of.id == caller.id => (None, of),
+            Whose::UserThrough(_, family, of) if of.client_id == caller.client_id() => (Some(*family), of),
+            Whose::Application(of) if of.client_id == caller.client_id() => (None, of),
             _ => return Ok(()),
         };
         let revoked = RevokedToken { id: of.token_id, expires_at: verified.expires_at };
@@ -202,9 +208,9 @@ fn concerns(verified: &Verified, caller: &Application) -> bool {
     match &verified.whose {
         Whose::User(_) => true,
         Whose::UserThrough(_, _, of) | Whose::Application(of) => {
-            of.id == caller.id
+            of.client_id == caller.client_id()
                 || of.audience == verified.iss
-                || of.audience == caller.id.to_string()
+                || of.audience == caller.client_id()
                 || caller.resource_uri(&of.audience).is_some()
         }
     }

@@ -43,7 +43,7 @@ impl UserInfo<'_> {
             Whose::UserThrough(_, _, of) if issuer.issuer().uuid() == at.issuer().uuid() => of,
             _ => return Err(invalid_token()),
         };
-        if of.audience != of.id.to_string() && of.audience != verified.iss {
+        if of.audience != of.client_id && of.audience != verified.iss {
             return Err(invalid_token());
         }
         let Opened { application, user, scopes } = self.states.opened(&verified, at, now).await.map_err(refused)?;

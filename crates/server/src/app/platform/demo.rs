@@ -204,6 +204,7 @@ impl Demo<'_> {
             kind,
             metadata: metadata.register(kind)?,
             secret: opaque_token::mint_client_secret(self.env).hash,
+            document: None,
         };
         Ok(Application::create(new, &Authority::system(REASON), created)?)
     }

@@ -126,6 +126,7 @@ impl Maintenance<'_> {
         self.batches(async |system: WriteSystem<'_>| system.purge_assertions().await).await?;
         self.batches(async |system: WriteSystem<'_>| system.purge_pushed_requests().await).await?;
         self.batches(async |system: WriteSystem<'_>| system.purge_device_requests().await).await?;
+        self.batches(async |system: WriteSystem<'_>| system.forget_unused_applications().await).await?;
         self.batches(async |system: WriteSystem<'_>| system.purge_tokens().await).await?;
         self.batches(async |system: WriteSystem<'_>| system.purge_idempotency_keys().await).await?;
         self.forget_imports().await?;

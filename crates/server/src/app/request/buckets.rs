@@ -13,9 +13,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 use gatehouse_domain::{
     authz::Actor,
     bucket::{BucketRule, Left},
-    id::UserId,
+    id::{TenantId, UserId},
     throttle::WindowRule,
-    time::Timestamp,
+    time::{MINUTE, Timestamp},
 };
 use uuid::Uuid;
 
@@ -30,6 +30,8 @@ use crate::{
 
 /// Requests wait for each other only where their buckets are in the same part, and then for a look-up.
 const PARTS: usize = 64;
+/// How many documents of strangers are fetched for a tenant.
+const DOCUMENTS: WindowRule = WindowRule { limit: 30, window: MINUTE };
 /// How many buckets a part has at most.
 const MOST: usize = 4_096;
 
@@ -109,6 +111,7 @@ pub struct Admission {
     sign_ins: Buckets,
     starts: Buckets,
     codes_of_address: Windows,
+    documents: Windows,
     codes_of_browser: Windows,
 }
 
@@ -129,6 +132,7 @@ impl Admission {
             sign_ins: Buckets::new("sign-in", limits.sign_ins),
             starts: Buckets::new("oauth-start", limits.oauth_starts),
             codes_of_address: Windows::new(limits.user_codes),
+            documents: Windows::new(Some(DOCUMENTS)),
             codes_of_browser: Windows::new(limits.user_codes.map(half)),
         }
     }
@@ -151,6 +155,11 @@ impl Admission {
     /// comes from. What comes from no network is not counted.
     pub(crate) fn start(&self, ip: Option<IpAddr>, now: Timestamp) -> Result<()> {
         ip.map_or(Ok(()), |ip| self.starts.take(network(ip), now).result)
+    }
+
+    /// Counts that a document is fetched which a stranger named to a tenant.
+    pub(crate) fn fetch_document(&self, tenant: TenantId, now: Timestamp) -> Result<()> {
+        self.documents.take(tenant.uuid(), now)
     }
 
     /// Counts an attempt to name a device that waits, which does not count if it was right.

@@ -7,6 +7,7 @@ use gatehouse_domain::{
     application::{Application, Owner},
     authz::{Actor, PermissionSet, SystemReason, TenantRef},
     id::{ApplicationId, FamilyId, TenantId},
+    issue::Parse,
     key::Issuer,
     oauth::{Scopes, TokenFamily},
     partner::Status,
@@ -45,6 +46,12 @@ pub(in crate::app) struct Opened {
     pub(in crate::app) user: Option<(Arc<Caller>, Arc<TokenFamily>)>,
     /// What is left of the scopes.
     pub(in crate::app) scopes: Scopes,
+}
+
+/// The application that a token names by its id. None for the address of a document, which one application after another
+/// may be called by; each family is of one.
+fn named(of: &OfApplication) -> Option<ApplicationId> {
+    ApplicationId::parse(&of.client_id).ok()
 }
 
 impl SessionStates<'_> {
@@ -95,7 +102,8 @@ impl SessionStates<'_> {
             }
             Whose::Application(of) => (None, of),
         };
-        let application = self.application(at.issuer(), of.id).await?.filter(|it| it.status == Status::Active);
+        let id = named(of).or(user.as_ref().map(|(_, family)| family.application_id)).ok_or(Error::InvalidToken)?;
+        let application = self.application(at.issuer(), id).await?.filter(|it| it.status == Status::Active);
         let application = application.filter(|_| at.is_active()).ok_or(Error::InvalidToken)?;
         // The family of a user ends by itself; of what was got in exchange it is another application's.
         if (user.is_none() || of.act.is_some()) && application.has_revoked(verified.issued_at) {
@@ -121,7 +129,7 @@ impl SessionStates<'_> {
         let caller = self.standing(user, home, false, now).await?;
         let family = self.family(family).await?.ok_or(Error::InvalidToken)?;
         let is_theirs = match of.act {
-            None => family.application_id == of.id,
+            None => named(of).is_none_or(|id| id == family.application_id),
             // Got in exchange by another one: it works as long as the one that its user signed in to.
             Some(_) => {
                 let origin = self.application(at.issuer(), family.application_id).await?;

@@ -60,6 +60,7 @@ pub struct SessionCache {
     pub(super) slugs: Cache<String, TenantId>,
     pub(in crate::app) applications: TtlCache<ApplicationId, Application>,
     pub(in crate::app) apis: TtlCache<(Uuid, [u8; 32]), Application>,
+    pub(in crate::app) documents: TtlCache<(TenantId, [u8; 32]), Application>,
     pub(in crate::app) origins: TtlCache<(Uuid, [u8; 32]), bool>,
     pub(in crate::app) families: TtlCache<FamilyId, TokenFamily>,
     pub(in crate::app) revoked: TtlCache<Uuid, bool>,
@@ -85,6 +86,7 @@ impl Default for SessionCache {
             slugs: Cache::new(10_000),
             applications: TtlCache::new(10_000),
             apis: TtlCache::new(10_000),
+            documents: TtlCache::new(10_000),
             origins: TtlCache::new(10_000),
             families: TtlCache::new(100_000),
             revoked: TtlCache::new(100_000),
@@ -104,6 +106,7 @@ impl SessionCache {
             Change::Everything => {
                 self.applications.forget_all();
                 self.apis.forget_all();
+                self.documents.forget_all();
                 self.origins.forget_all();
                 self.families.forget_all();
                 self.revoked.forget_all();

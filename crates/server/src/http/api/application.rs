@@ -43,9 +43,9 @@ pub struct ApplicationResponse {
     /// The id.
     #[schema(inline)]
     pub id: ApplicationId,
-    /// The same, as OAuth calls it.
-    #[schema(inline)]
-    pub client_id: ApplicationId,
+    /// What OAuth calls it: the id, or the address of the document that describes it.
+    #[schema(max_length = 512, example = "app_01h455vb4pex5vsknk084sn02q")]
+    pub client_id: String,
     /// The name.
     #[schema(max_length = 400, example = "Wiki")]
     pub name: String,
@@ -139,7 +139,8 @@ pub struct ApplicationResponse {
     /// Its terms.
     #[schema(required = true, max_length = 2000)]
     pub tos_uri: Option<String>,
-    /// How it came to be registered: `manual`, by an administrator.
+    /// How it came to be registered: `manual`, by an administrator, or `metadata_document`, by a user who let in a program
+    /// that its document describes.
     #[schema(max_length = 32, example = "manual")]
     pub registration: &'static str,
     /// Its secrets, newest first, without the secrets themselves.
@@ -224,10 +225,13 @@ impl From<WithSecret> for ApplicationSecretResponse {
 
 impl From<Application> for ApplicationResponse {
     fn from(application: Application) -> Self {
+        let client_id = application.client_id();
         let Application {
             id,
             owner,
             name,
+            registration,
+            document: _,
             kind,
             status,
             metadata,
@@ -270,7 +274,7 @@ impl From<Application> for ApplicationResponse {
         } = metadata.draft();
         Self {
             id,
-            client_id: id,
+            client_id,
             name: name.to_string(),
             description: description.map(|text| text.to_string()),
             application_type: kind.as_str(),
@@ -304,7 +308,7 @@ impl From<Application> for ApplicationResponse {
             client_uri: url(client_uri),
             policy_uri: url(policy_uri),
             tos_uri: url(tos_uri),
-            registration: "manual",
+            registration: registration.as_str(),
             secrets: secrets.iter().map(Into::into).collect(),
             last_used_at,
             created_at,

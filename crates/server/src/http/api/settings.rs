@@ -7,9 +7,9 @@ use std::sync::Arc;
 use gatehouse_domain::{
     id::{PartnerId, TenantId},
     settings::{
-        AccessTokenMinutes, AuditRetentionDays, Bounded, Days30, Effective, Holding, IdleMinutes, Level, OfflineDays,
-        PasswordLength, RefreshReuse, Registration, Rule, SessionCount, SessionLimitAction, SessionRetentionDays,
-        Settings, WindowSeconds,
+        AccessTokenMinutes, AuditRetentionDays, Bounded, Days30, Effective, Holding, IdleMinutes, Level,
+        MetadataDocuments, OfflineDays, PasswordLength, RefreshReuse, Registration, Rule, SessionCount,
+        SessionLimitAction, SessionRetentionDays, Settings, WindowSeconds,
     },
     word::Word,
 };
@@ -109,6 +109,9 @@ settings! {
     refresh_reuse: RefreshReuse => &'static str, |word| word.as_str(), EffectiveWordResponse;
     /// How long after its first use a refresh token may lose a race without being taken for stolen; default 10.
     refresh_reuse_window_seconds: WindowSeconds => u32, |n| n.get(), EffectiveNumberResponse;
+    /// Which programs may ask for tokens that are described by a document of their own, whose address is their `client_id`:
+    /// `off` (default), `registered` for those that an administrator added, or `any`.
+    client_id_metadata_documents: MetadataDocuments => &'static str, |word| word.as_str(), EffectiveWordResponse;
     /// Least length of a password; default 15.
     password_min_length: PasswordLength => u32, |n| n.get(), EffectiveNumberResponse;
     /// How long ended sessions stay visible; default 90. To shorten it needs `audit:write` too, and counts for

@@ -227,6 +227,8 @@ impl<'a> Interaction<'a> {
                 let what = match why {
                     Unanswerable::ApplicationUnknown => self.look.t.unknown_application,
                     Unanswerable::ApplicationSuspended => self.look.t.application_suspended,
+                    Unanswerable::DocumentUnusable => self.look.t.stranger.unusable,
+                    Unanswerable::WrongByUnknown => self.look.t.stranger.wrong,
                     Unanswerable::RedirectMissing => self.look.t.missing_redirect_uri,
                     Unanswerable::RedirectUnknown => self.look.t.unregistered_redirect_uri,
                     Unanswerable::Repeated => self.look.t.repeated_parameter,

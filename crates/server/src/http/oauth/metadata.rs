@@ -123,6 +123,8 @@ pub struct Described {
     pub documentation: Option<String>,
     /// Whether strangers may open an account.
     pub is_open: bool,
+    /// Whether programs may ask that a document of their own describes.
+    pub takes_documents: bool,
 }
 
 impl Described {
@@ -137,6 +139,7 @@ impl Described {
             ("id_token_signing_alg_values_supported", json!(algorithms)),
         ];
         all.extend(self.documentation.iter().map(|address| ("service_documentation", json!(address))));
+        all.extend(self.takes_documents.then_some(("client_id_metadata_document_supported", json!(true))));
         all.extend(abilities.iter().flat_map(|ability| self.fields(*ability, abilities)));
         let mut metadata = Map::new();
         for (name, value) in all {
@@ -272,6 +275,7 @@ mod tests {
             jwks_uri: format!("{ISSUER}/.well-known/jwks.json"),
             documentation: Some("https://id.example/docs/".into()),
             is_open,
+            takes_documents: false,
         };
         serde_json::from_str(&described.metadata(abilities)).unwrap()
     }

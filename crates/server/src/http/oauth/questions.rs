@@ -5,7 +5,7 @@ use actix_web::{
     http::{StatusCode, header::RETRY_AFTER},
 };
 use gatehouse_domain::{
-    application::{Application, ResourceScope},
+    application::{Application, RedirectUri, ResourceScope},
     oauth::{Answered, Scopes},
     settings::Registration,
 };
@@ -19,7 +19,7 @@ use crate::{
     http::{
         hosted::{
             AccountLine, AddressPage, ConsentPage, Notice, PasswordPage, ScopeLine, SelectAccountPage, SignInFault,
-            SignInPage, SignOutPage, SignedOutPage, place,
+            SignInPage, SignOutPage, SignedOutPage, Stranger, place,
         },
         oauth::{
             interaction::{Interaction, name},
@@ -165,16 +165,15 @@ impl<'a> Interaction<'a> {
         answered: &Answered,
     ) -> Result<HttpResponse, Failure> {
         let Application { metadata, name: application, .. } = &*asked.application;
-        let (uri, scopes) = (&asked.request.destination.redirect_uri, asked.request.consent_scopes());
-        let host = url::Url::parse(uri).ok().and_then(|url| url.host_str().map(str::to_owned));
-        let scheme = || uri.split(':').next().unwrap_or_default().to_owned();
+        let scopes = asked.request.consent_scopes();
         let page = ConsentPage {
             frame: self.look.frame(),
             application: application.as_str(),
             client_uri: metadata.client_uri.as_ref().map(|uri| uri.as_str()),
             policy_uri: metadata.policy_uri.as_ref().map(|uri| uri.as_str()),
             tos_uri: metadata.tos_uri.as_ref().map(|uri| uri.as_str()),
-            redirect_host: &host.filter(|host| !host.is_empty()).unwrap_or_else(scheme),
+            redirect_host: &RedirectUri::who(&asked.request.destination.redirect_uri),
+            stranger: Stranger::of(&asked.application),
             name: name(user),
             email: user.email.as_str(),
             scopes: self.lines(asked, &scopes),

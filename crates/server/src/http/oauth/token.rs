@@ -135,6 +135,8 @@ pub async fn device_authorization(
 const fn unanswerable(why: Unanswerable) -> &'static str {
     match why {
         Unanswerable::ApplicationUnknown => "client_id names no application of this issuer",
+        Unanswerable::DocumentUnusable => "the document of the application cannot be fetched, or describes none",
+        Unanswerable::WrongByUnknown => "the request is wrong",
         Unanswerable::ApplicationSuspended => "the application is suspended",
         Unanswerable::RedirectMissing => "redirect_uri is missing",
         Unanswerable::RedirectUnknown => "redirect_uri is none of the application's",

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use gatehouse_domain::{
     application::{
-        ApplicationType, ClientAuthMethod, ClientMetadata, GrantType, Jwks, LogoutUri, Origin, PreviousSecret, Profile,
-        RedirectUri, RefreshTokenSeconds, ResourceScope, ResourceUri, ScopeLevel, ScopeName, SigningAlgorithm,
-        TokenSeconds,
+        ApplicationType, ClientAuthMethod, ClientMetadata, DocumentUrl, GrantType, Jwks, LogoutUri, Origin,
+        PreviousSecret, Profile, RedirectUri, RefreshTokenSeconds, ResourceScope, ResourceUri, ScopeLevel, ScopeName,
+        SigningAlgorithm, TokenSeconds,
     },
     id::{PartnerId, TenantId},
     issue::{Fault, Issue, Issues},
@@ -168,6 +168,9 @@ bodies! {
         name: Name,
         /// What kind of program it is; this never changes.
         application_type: ApplicationType,
+        /// The address of a client ID metadata document, which says all but the name and whether it may be used; for the
+        /// types SPA and NATIVE.
+        client_id: Option<DocumentUrl>,
         /// Whose it is; this never changes. GLOBAL names no owner, PARTNER its `partner_id`, TENANT its `tenant_id`.
         scope_level: Set<ScopeLevel>,
         /// The partner that it is to belong to.
@@ -182,6 +185,9 @@ bodies! {
         name: Name,
         /// What kind of program it is; this never changes.
         application_type: ApplicationType,
+        /// The address of a client ID metadata document, which says all but the name and whether it may be used; for the
+        /// types SPA and NATIVE.
+        client_id: Option<DocumentUrl>,
     }
 
     /// What changes of an application; what is absent stays.
@@ -243,7 +249,8 @@ impl ApplicationCreateRequest {
         };
         let names_origins = self.allowed_origins.0.is_some();
         let metadata = metadata(self.application_type, names_origins, |metadata| self.change(metadata));
-        Ok(CreateApplication { owner, name: self.name, kind: self.application_type, metadata })
+        let document = self.client_id;
+        Ok(CreateApplication { owner, name: self.name, kind: self.application_type, metadata, document })
     }
 }
 
@@ -253,7 +260,8 @@ impl TenantApplicationCreateRequest {
         let names_origins = self.allowed_origins.0.is_some();
         let metadata = metadata(self.application_type, names_origins, |metadata| self.change(metadata));
         let owner = NamedOwner::Tenant(tenant);
-        CreateApplication { owner, name: self.name, kind: self.application_type, metadata }
+        let document = self.client_id;
+        CreateApplication { owner, name: self.name, kind: self.application_type, metadata, document }
     }
 }
 
