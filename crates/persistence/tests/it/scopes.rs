@@ -310,7 +310,7 @@ where
         let work = async move |tx: &gatehouse_persistence::WriteTx<'_>| {
             Ok(is_refused(&name, &tx.scope(&grant).await?, &of).await)
         };
-        let refused = write(db, NOW, work).await.unwrap();
+        let refused = Box::pin(write(db, NOW, work)).await.unwrap();
         assert!(refused.is_some(), "{method} is new: ask it for what is foreign");
         assert_eq!(refused, Some(true), "{who}: {method}");
     }

@@ -177,7 +177,7 @@ async fn create(
     app: Data<App>,
 ) -> ApiResult<Idempotent<Created<ApplicationSecretResponse>>> {
     let new = new.0.wanted()?;
-    make(&access, new, call, &app).await
+    Box::pin(make(&access, new, call, &app)).await
 }
 
 async fn create_in_tenant(
@@ -187,7 +187,7 @@ async fn create_in_tenant(
     call: ChangeRequest,
     app: Data<App>,
 ) -> ApiResult<Idempotent<Created<ApplicationSecretResponse>>> {
-    make(&access, new.0.wanted(tenant.0), call, &app).await
+    Box::pin(make(&access, new.0.wanted(tenant.0), call, &app)).await
 }
 
 async fn make<L: Anywhere>(

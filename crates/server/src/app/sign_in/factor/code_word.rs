@@ -81,7 +81,7 @@ mod tests {
             let folder = std::env::temp_dir().join(format!("gh-factor-{:032x}", u128::from_be_bytes(env.random())));
             let mut config = Config::defaults(folder.clone()).unwrap();
             config.hasher.cost = Cost { memory_kib: 8, passes: 1 };
-            let app = App::open(&config, env).await.unwrap();
+            let app = Box::pin(App::open(&config, env)).await.unwrap();
             let facts = app.session_states().tenant_by_slug(&Slug::parse(DEFAULT_TENANT).unwrap()).await;
             let stage = Self { app, clock, facts: facts.unwrap().unwrap(), folder };
             stage.person("ada", Some(WORD)).await;
