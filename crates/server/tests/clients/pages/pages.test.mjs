@@ -7,6 +7,7 @@ import { gzipSync } from "node:zlib";
 import { after, before, describe, test } from "node:test";
 import { base } from "./lib/gatehouse.mjs";
 import { launch, watch } from "./lib/chromium.mjs";
+import { walkLinks, walkMore, worlds as others } from "./more.mjs";
 import { keyboard, landing, mouse, walk, world } from "./walk.mjs";
 
 const axe = readFileSync(new URL(import.meta.resolve("axe-core/axe.min.js")), "utf8");
@@ -14,7 +15,7 @@ const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"
 const KIB = 1024;
 const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><rect width="40" height="40" rx="8" fill="#246"/></svg>`;
 
-let chromium, worlds;
+let chromium, worlds, more;
 
 before(async () => {
   chromium = await launch();
@@ -24,6 +25,7 @@ before(async () => {
     plain: await world("Alder Works", { settings }, site),
     bright: await world("Bright", { settings, branding: { primary_color: "#ffe94d", logo_url: "https://logo.example/logo.svg" } }, site),
   };
+  more = await others(site);
 });
 after(() => chromium.close());
 
@@ -38,7 +40,7 @@ async function open(world, options) {
   // What pages load, beside themselves.
   context.on("request", (request) => {
     const { pathname, origin } = new URL(request.url());
-    const isOurs = origin === base && (request.isNavigationRequest() || pathname === "/hosted.css" || pathname.endsWith("/oauth/brand.css") || pathname === "/favicon.ico");
+    const isOurs = origin === base && (request.isNavigationRequest() || pathname === "/hosted.css" || pathname.endsWith("/oauth/brand.css") || pathname === "/favicon.ico" || pathname === "/link.js" || request.resourceType() === "fetch");
     if (!isOurs && origin !== world.site && origin !== "https://logo.example") complaints.push(`loaded ${request.url()}`);
   });
   return { context, complaints, page: await context.newPage() };
@@ -65,15 +67,21 @@ const isWide = () => document.documentElement.scrollWidth > document.documentEle
 // Screenshots are of English, in all themes and widths and both colours, and of German where there is least room.
 const isShot = (locale, colorScheme, { width }) => locale === "en" || (locale === "de" && colorScheme === "dark" && width === 320);
 
+async function judge(page, how, complaints, preload = false) {
+  const options = { runOnly: { type: "tag", values: RULES }, resultTypes: ["violations"], preload };
+  await page.evaluate(`typeof axe === "undefined" && (() => { ${axe} })()`);
+  const violations = await page.evaluate((options) => axe.run(options).then(({ violations }) => violations), options);
+  for (const { id, nodes } of violations) complaints.push(`${how}: ${id} at ${nodes.map((node) => node.target).join(" ")}`);
+}
+
 async function inspect(which, locale) {
   const world = worlds[which];
   const { context, page, complaints } = await open(world, { locale, viewport: SIZES[1] });
   weigh(context, complaints);
   const seen = new Set();
-  await walk(world, page, mouse(page), async (name) => {
+  const look = async (name) => {
     assert.ok(!seen.has(name), name);
     seen.add(name);
-    await page.evaluate(axe);
     if ((await page.getAttribute("html", "lang")) !== locale) complaints.push(`${name} is not in ${locale}`);
     for (const colorScheme of THEMES) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
@@ -81,9 +89,7 @@ async function inspect(which, locale) {
         await page.setViewportSize(size);
         const how = `${name}, ${colorScheme}, ${size.width}`;
         // Stylesheets are the same in each: the rules that read them do so once.
-        const options = { runOnly: { type: "tag", values: RULES }, resultTypes: ["violations"], preload: colorScheme === "light" && size === SIZES[0] };
-        const violations = await page.evaluate((options) => axe.run(options).then(({ violations }) => violations), options);
-        for (const { id, nodes } of violations) complaints.push(`${how}: ${id} at ${nodes.map((node) => node.target).join(" ")}`);
+        await judge(page, how, complaints, colorScheme === "light" && size === SIZES[0]);
         if (await page.evaluate(isWide)) complaints.push(`${how}: wider than the window`);
         if (!isShot(locale, colorScheme, size)) continue;
         const folder = `${process.env.SCREENS}/${which}-${locale}-${colorScheme}-${size.width}`;
@@ -91,9 +97,12 @@ async function inspect(which, locale) {
         await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
       }
     }
-  });
+  };
+  await walk(world, page, mouse(page), look);
+  if (which === "plain") await walkMore(more, page, look);
+  await walkLinks(world, page, look);
   assert.deepEqual(complaints, []);
-  assert.ok(seen.size >= 44, `${seen.size} pages`);
+  assert.ok(seen.size >= 54, `${seen.size} pages`);
   await context.close();
 }
 

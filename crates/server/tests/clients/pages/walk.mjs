@@ -71,6 +71,7 @@ export function keyboard(page) {
     throw new Error(`${selector} cannot be reached with the keyboard on ${page.url()}`);
   };
   return {
+    hasNoScript: true,
     type: async (selector, text) => {
       await reach(selector);
       await page.keyboard.press("Control+A");
@@ -97,7 +98,7 @@ export async function walk(world, page, hands, look) {
 
 async function goAllTheWay(world, page, hands, look) {
   const { authorize, at, asks, site } = world;
-  const { sendAnyway } = hands;
+  const { sendAnyway, hasNoScript } = hands;
   // What a form or a link leads to has come before anything else is done.
   const arrives = async (doing, what = "main h1") => {
     const came = page.waitForEvent("domcontentloaded");
@@ -215,6 +216,17 @@ async function goAllTheWay(world, page, hands, look) {
   await go(authorize({ prompt: "consent", scope: "openid" }));
   await look("consent-nothing");
   await press("button[value=allow]", landed);
+  // The page of an answer as a form sends it by itself; to be looked at it comes without its script.
+  const isFormPost = (url) => url.searchParams.get("response_mode") === "form_post";
+  const withoutScript = async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: (await response.text()).replace(/<script>.*?<\/script>/s, "") });
+  };
+  if (!hasNoScript) await page.route(isFormPost, withoutScript);
+  await go(authorize({ response_mode: "form_post" }));
+  await look("form-post");
+  await press("button.primary", landed);
+  if (!hasNoScript) await page.unroute(isFormPost);
 
   // Who is signed in already.
   await go(authorize({ prompt: "select_account" }));
@@ -273,4 +285,8 @@ async function goAllTheWay(world, page, hands, look) {
   await look("forgot-sent-alone");
   await go(`${world.issuer}/sign-up`);
   await look("sign-up-alone");
+  if (hasNoScript) {
+    await go(`${world.issuer}/password-reset`);
+    await look("password-reset-no-script");
+  }
 }
