@@ -1,5 +1,6 @@
 //! The issuer of the platform: what is pushed there and the devices that wait there belong to no tenant, until somebody of
-//! one opens what a device asks for. Where an address last signed in is found by an index.
+//! one opens what a device asks for. Where an address last signed in is found by an index,
+//! and so is who lets pages of an origin call.
 
 use sea_orm_migration::{SchemaManager, sea_orm::DbErr};
 
@@ -12,6 +13,7 @@ async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 
 const BOTH: &str = "
 CREATE INDEX ix_users_known_addresses ON users (email_key, last_login_at) WHERE deleted_at IS NULL;
+CREATE INDEX ix_application_origins_origin ON application_origins (origin);
 ";
 
 const POSTGRES: &str = "

@@ -11,6 +11,7 @@ mod table;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use gatehouse_domain::{
+    application::Origin,
     bucket::BucketRule,
     secret::Secret,
     settings::Defaults,
@@ -73,6 +74,8 @@ pub struct Config {
     pub limits: Limits,
     /// How mail is sent.
     pub mail: MailOptions,
+    /// The origins of pages that may call the API, besides those of applications.
+    pub cors_origins: Vec<Origin>,
     /// Which addresses may be called that others chose.
     pub outbound: OutboundOptions,
     /// A MaxMind DB of places.

@@ -5,7 +5,7 @@ use gatehouse_domain::{
     key::Issuer,
     partner::Status,
 };
-use sea_orm::{ColumnTrait, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, Condition, QueryFilter, QuerySelect, QueryTrait};
 
 use crate::{
     entity::{
@@ -43,18 +43,19 @@ impl WriteScope<'_> {
 }
 
 impl System<'_> {
-    /// Whether pages of an origin may call an issuer: an application that can be used there and is not suspended allows it.
+    /// Whether an application allows the pages of an origin to call: one that can be used at an issuer, or any, and is not
+    /// suspended.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn allows_origin(&self, issuer: Issuer, origin: &str) -> Result<bool> {
+    pub async fn allows_origin(&self, issuer: Option<Issuer>, origin: &str) -> Result<bool> {
         use origin::Column as Of;
         let ids = self.table::<origin::Entity>().select().select_only().column(Of::ApplicationId);
-        let owners = match issuer {
+        let owners = issuer.map(|issuer| match issuer {
             Issuer::Platform => [PLATFORM, PLATFORM],
             Issuer::Tenant(tenant) => [tenant.id.uuid(), tenant.partner_id.uuid()],
-        };
-        let ids = ids.filter(Of::OwnerId.is_in(owners));
+        });
+        let ids = ids.filter(Condition::all().add_option(owners.map(|owners| Of::OwnerId.is_in(owners))));
         let ids = ids.filter(Of::Origin.eq(origin)).into_query();
         let active = self.select::<Entity>().filter(Column::Status.eq(Status::Active.as_str()));
         exists(active.filter(Column::Id.in_subquery(ids)), self.exec).await

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use gatehouse_domain::{
+    application::Origin,
     bucket::BucketRule,
     issue::Parse,
     password::Password,
@@ -140,6 +141,9 @@ pub(super) fn check(sources: &Sources) -> Result<Config, Problem> {
                 .unwrap_or_default(),
         },
         limits: limits(&get)?,
+        cors_origins: get
+            .read("cors_origins", origins, "origins such as https://app.example.com, separated by commas")?
+            .unwrap_or_default(),
         outbound: OutboundOptions {
             allow: get
                 .read("outbound_allow", networks, "networks such as 127.0.0.0/8,10.1.0.0/16, separated by commas")?
@@ -199,6 +203,11 @@ fn mail(get: &Checker<'_>, public_url: Option<&url::Url>) -> Result<MailOptions,
         Problem::new("mail_from", "must be set, because public_url has no host that mail could come from")
     })?;
     Ok(MailOptions { smtp, from })
+}
+
+fn origins(text: &str) -> Option<Vec<Origin>> {
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items.map(|item| Origin::parse(item).ok()).collect()
 }
 
 fn networks(text: &str) -> Option<Vec<IpNet>> {

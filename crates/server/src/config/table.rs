@@ -130,6 +130,12 @@ pub const SETTINGS: &[Setting] = &[
         "Sender of mail, such as no-reply@example.com; without a name it has the tenant's",
     ),
     setting(
+        "cors_origins",
+        "GATEHOUSE_CORS_ORIGINS",
+        "none",
+        "Origins of pages, separated by commas, that may call the API with a token, besides those of applications",
+    ),
+    setting(
         "outbound_allow",
         "GATEHOUSE_OUTBOUND_ALLOW",
         "none",

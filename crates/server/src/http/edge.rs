@@ -20,7 +20,7 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
     http::{
         Method, Uri,
-        header::{HOST, HeaderMap, HeaderValue, ORIGIN},
+        header::{HOST, HeaderValue},
     },
     web::Data,
 };
@@ -29,7 +29,6 @@ use gatehouse_domain::{
     authz::Actor,
     id::{TenantId, UserId},
     issue::Parse,
-    key::Issuer,
     text::Slug,
     time::Timestamp,
 };
@@ -69,6 +68,14 @@ impl Edge {
     #[must_use]
     pub const fn new(app: Data<App>, site: Arc<Site>) -> Self {
         Self { app, site }
+    }
+
+    pub(super) fn app(&self) -> &App {
+        &self.app
+    }
+
+    pub(super) fn site(&self) -> &Site {
+        &self.site
     }
 }
 
@@ -141,7 +148,17 @@ impl Edge {
         trim_slash(&mut request);
         let hold = Hold::take(&mut request);
         let quota = Rc::new(Cell::new(None));
-        let mut response = match self.prepare(&mut request, &mut seen, &quota).await {
+        let prepared = match self.preflight(&request).await {
+            Ok(Some((answer, origin))) => {
+                seen.shared_with = Some(origin);
+                let mut response = request.into_response(answer).map_into_boxed_body();
+                self.finish(&mut response, &seen, &quota);
+                return Ok(hold.until_sent(in_pieces(response, serving)));
+            }
+            Ok(None) => self.prepare(&mut request, &mut seen, &quota).await,
+            Err(failure) => Err(failure),
+        };
+        let mut response = match prepared {
             Err(failure) => {
                 let response = failure.response(seen.surface, &id);
                 request.into_response(response)
@@ -186,14 +203,7 @@ impl Edge {
             quota: Rc::clone(quota),
             subject: Rc::default(),
         };
-        if let Some(found) = found.as_ref().filter(|found| found.route.is_shared()) {
-            let issuer = match (&state.tenant, &found.tenant_slug) {
-                (Some(facts), _) => Some(facts.reference().into()),
-                (None, Some(_)) => None,
-                (None, None) => Some(Issuer::Platform),
-            };
-            seen.shared_with = Some(self.shared_with(issuer, request.headers()).await?);
-        }
+        seen.shared_with = self.shared_with(found.as_ref(), features, &state, request.headers()).await?;
         if !features.takes_query && !features.secured {
             no_query(request.query_string())?;
         }
@@ -210,13 +220,6 @@ impl Edge {
         }
         request.extensions_mut().insert(state);
         admitted
-    }
-
-    /// The origin of the page that sends a request, if an application of the issuer allows it.
-    async fn shared_with(&self, issuer: Option<Issuer>, headers: &HeaderMap) -> Result<Option<HeaderValue>, Failure> {
-        let (Some(issuer), Some(origin)) = (issuer, headers.get(ORIGIN)) else { return Ok(None) };
-        let Ok(text) = origin.to_str() else { return Ok(None) };
-        Ok(self.app.clients().allows_origin(issuer, text).await?.then(|| origin.clone()))
     }
 
     /// Counts the request of somebody who is signed in, and has what is left shown in the answer.

@@ -7,8 +7,8 @@ use actix_web::{
     dev::ServiceResponse,
     http::header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
-        HeaderName, HeaderValue, REFERRER_POLICY, VARY,
+        ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY,
+        CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, VARY,
     },
 };
 use uuid::{Builder, Uuid};
@@ -68,11 +68,15 @@ pub(super) fn add(response: &mut ServiceResponse<BoxBody>, site: &Site, request_
     }
 }
 
+/// The headers that pages of other origins may read besides those that every page may.
+const READ: &str = "etag, idempotency-replayed, link, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-request-id";
+
 /// Lets pages of an origin read the answer, and tells caches that it differs (Fetch, section 3.2).
 pub(super) fn share(headers: &mut HeaderMap, origin: Option<&HeaderValue>) {
     headers.append(VARY, HeaderValue::from_static("origin"));
     if let Some(origin) = origin {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(READ));
     } else {
         // Nor may they know what they could have sent.
         headers.remove(ACCESS_CONTROL_ALLOW_METHODS);

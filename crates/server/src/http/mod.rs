@@ -12,6 +12,7 @@ mod body;
 pub mod conditional;
 pub mod connections;
 pub mod context;
+mod cors;
 pub mod credential;
 pub mod document;
 pub mod download;
@@ -49,6 +50,7 @@ use actix_web::{
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     web::{self, Data, ServiceConfig},
 };
+use gatehouse_domain::application::Origin;
 use ipnet::IpNet;
 
 use crate::{
@@ -74,6 +76,8 @@ pub struct Site {
     pub docs: Option<Document>,
     /// The addresses that clients use.
     pub base_urls: BaseUrls,
+    /// The pages that may call the API besides those of applications.
+    pub cors_origins: Vec<Origin>,
     /// Whose word on the address of the client counts.
     pub trusted_proxies: Vec<IpNet>,
     /// The header in which they say it.
@@ -106,6 +110,7 @@ impl Site {
             routes: Routes::new(&at_issuers().chain([Operations::all(), pages(config.docs)]).collect::<Vec<_>>()),
             docs: config.docs.then(|| Document::new(openapi::served(config.public_url.as_ref()))),
             base_urls: BaseUrls::new(config.public_url.as_ref(), config.bind),
+            cors_origins: config.cors_origins.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
             forwarded_header: config.forwarded_header,
             logs_addresses: config.log_addresses,

@@ -40,6 +40,11 @@ pub trait Surface: std::fmt::Debug + Sync {
     /// How a client with these headers is answered here.
     fn towards(&self, headers: &HeaderMap) -> &'static dyn Surface;
 
+    /// Whether its requests may show access tokens.
+    fn takes_tokens(&self) -> bool {
+        false
+    }
+
     /// Whether what is read may be asked for without its body (RFC 9110, section 9.3.2).
     fn answers_head(&self) -> bool {
         true
@@ -70,6 +75,10 @@ impl Surface for Api {
 
     fn ignores_unknown_query(&self) -> bool {
         false
+    }
+
+    fn takes_tokens(&self) -> bool {
+        true
     }
 }
 

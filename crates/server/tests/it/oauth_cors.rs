@@ -1,6 +1,7 @@
 //! Which pages of other origins may read what an issuer answers (Fetch, section 3.2).
 
 use actix_web::http::Method;
+use gatehouse_domain::{application::Origin, issue::Parse};
 use serde_json::json;
 
 use crate::harness::{
@@ -67,5 +68,41 @@ api_tests! {
         let page = world.get(&format!("/{}", site.request(&spa, &[]))).header("origin", PAGE).send().await.expect(200);
         assert_eq!(allowed(&page), None);
         assert_eq!(preflight(&world, "/auth/tenants/acme/oauth/authorize", PAGE).await.status, 405);
+    }
+
+    async fn pages_of_an_application_call_the_api_with_a_token_and_others_do_not(world) {
+        let site = Site::new(&world).await;
+        let spa = site.app(json!({"application_type": "SPA", "redirect_uris": ["https://mail.example/cb"], "allowed_scopes": ["openid", "account:read"]})).await;
+        let tokens = site.tokens(&Browser::new(&world), &spa, &[("scope", "openid account:read")]).await;
+        let me = |origin: &'static str| world.get("/me").bearer(text(&tokens, "access_token")).header("origin", origin).send();
+        let answer = me(PAGE).await.expect(200);
+        assert_eq!((allowed(&answer), answer.header("vary"), answer.header("access-control-allow-credentials")), (Some(PAGE), Some("origin"), None));
+        assert!(answer.header("access-control-expose-headers").unwrap().contains("etag"));
+        assert_eq!(allowed(&me("https://evil.example").await.expect(200)), None);
+        let dead = world.get("/me").bearer("none.of.ours").header("origin", PAGE).send().await.expect(401);
+        assert_eq!(allowed(&dead), Some(PAGE), "what went wrong may be read too");
+        for (origin, expected) in [(PAGE, Some(PAGE)), ("https://evil.example", None), ("null", None)] {
+            let call = world.call(Method::OPTIONS, "/me").header("origin", origin).header("access-control-request-method", "PATCH");
+            let answer = call.header("access-control-request-headers", "authorization,if-match").send().await.expect(204);
+            let names = [allowed(&answer), answer.header("access-control-allow-methods"), answer.header("access-control-allow-headers")];
+            assert_eq!(names[0], expected);
+            assert!(names.iter().all(|name| name.is_some() == expected.is_some()), "{origin}: {names:?}");
+        }
+        // Of who has no token nothing is shared, and where there is nothing to call nobody is told so.
+        let login = world.post("/auth/tenants/acme/login").header("origin", PAGE).form(&[("username", "ada"), ("password", "x")]).send().await;
+        assert_eq!((login.status, allowed(&login)), (401, None));
+        for (path, method) in [("/auth/tenants/acme/login", "POST"), ("/me", "PUT"), ("/nothing", "GET")] {
+            let call = world.call(Method::OPTIONS, path).header("origin", PAGE).header("access-control-request-method", method);
+            let answer = call.send().await;
+            assert!(answer.status >= 400 && allowed(&answer).is_none(), "{path}: {}", answer.status);
+        }
+    }
+
+    async fn pages_that_the_configuration_names_call_the_api(world) {
+        let world = world.replica(|config| config.cors_origins = vec![Origin::parse("https://console.example").unwrap()]).await;
+        let admin = world.admin().await;
+        let answer = world.get("/admin/tenants").bearer(&admin).header("origin", "https://console.example").send().await.expect(200);
+        assert_eq!(allowed(&answer), Some("https://console.example"));
+        assert_eq!(allowed(&preflight(&world, "/platform/oauth/token", "https://console.example").await), None, "but no issuer");
     }
 }

@@ -109,7 +109,9 @@ surveys! {
         survey.look("a code", system().code_state(code.hash, NOW)).await;
         survey.look("a family with its session", system().family_state(family.id, NOW)).await;
         survey.look("a family", system().token_family(family.id)).await;
-        survey.look("an origin", system().allows_origin(survey.tenant.reference().into(), "https://wiki.example")).await;
+        let issuer = Some(survey.tenant.reference().into());
+        survey.look("an origin", system().allows_origin(issuer, "https://wiki.example")).await;
+        survey.look("an origin of any", system().allows_origin(None, "https://wiki.example")).await;
         let (hash, at) = (code.hash, family.tenant);
         let next = Successor { hash: digest(2), replay: None };
         let (session, current) = (survey.session.clone(), family.chain.current);

@@ -139,13 +139,13 @@ impl Clients<'_> {
         api.ok_or(NotGiven::fault(ErrorCode::InvalidTarget, "the application may not ask for that resource"))
     }
 
-    /// Whether pages of an origin may call an issuer. At most a second old.
+    /// Whether pages of an origin may call an issuer, or where none is named the API. At most a second old.
     ///
     /// # Errors
     /// [`crate::app::Error::Unavailable`] when the database does not answer.
-    pub async fn allows_origin(&self, issuer: Issuer, origin: &str) -> Result<bool> {
+    pub async fn allows_origin(&self, issuer: Option<Issuer>, origin: &str) -> Result<bool> {
         let Ok(origin) = Origin::parse(origin) else { return Ok(false) };
-        let key = (issuer.uuid(), *token_hash(origin.as_str()).as_bytes());
+        let key = (issuer.map_or(uuid::Uuid::max(), Issuer::uuid), *token_hash(origin.as_str()).as_bytes());
         if let Some(known) = self.cache.origins.get(&key) {
             return Ok(*known);
         }
