@@ -99,6 +99,15 @@ pub(crate) const fn pass(gate: Gate) -> Result<()> {
     }
 }
 
+/// What an attempt counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counts {
+    /// The account, and the networks that it comes from.
+    All,
+    /// The account alone: the networks have been counted already.
+    Account,
+}
+
 /// Counts attempts.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempts<'a> {
@@ -133,9 +142,13 @@ impl Attempts<'_> {
         tenant: TenantRef,
         name: &LoginName,
         device: Option<&str>,
+        counts: Counts,
         meta: &RequestMeta,
     ) -> Result<Attempt> {
-        let keys = self.keys(tenant, self.name_key(tenant, name), None, meta);
+        let mut keys = self.keys(tenant, self.name_key(tenant, name), None, meta);
+        if counts == Counts::Account {
+            keys.networks = Default::default();
+        }
         let device = device.map(|token| self.keyring.device_hash(token));
         Ok(self.db.system(AUTH).attempt(tenant, name, device, &keys, meta.ctx.now).await?)
     }
@@ -275,6 +288,30 @@ impl Attempts<'_> {
             }
             Err(error) => error,
         }
+    }
+
+    /// Counts a failure that is recorded elsewhere; the answer is the one that this attempt gets.
+    pub(crate) async fn count_failure(&self, keys: AttemptKeys, meta: &RequestMeta) -> Error {
+        let rules = self.limits.attempts;
+        let work = async move |tx: &WriteTx<'_>| {
+            let (system, now) = (tx.system(AUTH), tx.now());
+            Ok::<_, Error>(system.update_failures(&keys, |before: &Failures| rules.failed(before, now)).await?)
+        };
+        match self.db.write(meta.ctx.clone(), work).await {
+            Ok(Gate::Wait(delay)) => Error::RateLimited(delay),
+            Ok(Gate::Open | Gate::Locked) => Error::InvalidCredentials,
+            Err(error) => error,
+        }
+    }
+
+    /// Forgets failures after a success.
+    pub(crate) async fn forgive(&self, before: &Attempt, meta: &RequestMeta) -> Result<()> {
+        if before.failures.account.failures == 0 {
+            return Ok(());
+        }
+        let keys = before.keys;
+        let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(AUTH).forgive(&keys).await?);
+        self.db.write(meta.ctx.clone(), work).await
     }
 
     /// A password that was not found to be right. Where there was no time to find out, that counts as a failure, too:

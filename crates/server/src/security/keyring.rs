@@ -10,7 +10,7 @@ use std::{
 
 use aws_lc_rs::{constant_time, digest, hmac};
 use gatehouse_domain::{
-    id::{JobId, TenantId},
+    id::{JobId, TenantId, UserId},
     job::JobKind,
     key::Issuer,
     secret::TokenHash,
@@ -28,8 +28,8 @@ pub use trail::trail_mac;
 
 /// Length of a truncated authentication code: 128 bits.
 pub const TAG_LEN: usize = 16;
-/// What the tenant is sealed with that a browser last used.
-const LAST_TENANT: &[u8] = b"last tenant";
+/// What is sealed beside who last used the platform's issuer.
+const LAST_USED: &[u8] = b"last used";
 
 /// The derived keys.
 pub struct Keyring {
@@ -272,17 +272,18 @@ impl Keyring {
         self.opened(|part| open_with(&part.request, issuer.uuid().as_bytes(), sealed))
     }
 
-    /// Seals which tenant a browser last used at the platform's issuer.
+    /// Seals who last used the platform's issuer in a browser.
     #[must_use]
-    pub fn seal_last_tenant(&self, tenant: TenantId) -> Vec<u8> {
-        seal_with(&self.current().request, LAST_TENANT, tenant.uuid().as_bytes())
+    pub fn seal_last_used(&self, tenant: TenantId, user: UserId) -> Vec<u8> {
+        seal_with(&self.current().request, LAST_USED, &[*tenant.uuid().as_bytes(), *user.uuid().as_bytes()].concat())
     }
 
-    /// Opens what [`Keyring::seal_last_tenant`] sealed; none for anything else.
+    /// Opens what [`Keyring::seal_last_used`] sealed; none for anything else.
     #[must_use]
-    pub fn open_last_tenant(&self, sealed: &[u8]) -> Option<TenantId> {
-        let plain = self.opened(|part| open_with(&part.request, LAST_TENANT, sealed)).ok()?;
-        Uuid::from_slice(&plain).ok().map(TenantId::from_uuid)
+    pub fn open_last_used(&self, sealed: &[u8]) -> Option<(TenantId, UserId)> {
+        let plain = self.opened(|part| open_with(&part.request, LAST_USED, sealed)).ok()?;
+        let (tenant, user) = plain.split_at_checked(16)?;
+        Some((TenantId::from_uuid(Uuid::from_slice(tenant).ok()?), UserId::from_uuid(Uuid::from_slice(user).ok()?)))
     }
 
     /// The authentication code of a refresh token's body.

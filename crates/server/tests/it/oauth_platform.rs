@@ -246,4 +246,59 @@ api_tests! {
         world.delete(&format!("/me/authorized-apps/{}", platform.id)).bearer(&ada).send().await.expect(204);
         assert_eq!(error(&browser.get(&request(&platform, &[("prompt", "none")])).await), "consent_required");
     }
+
+    async fn counters_do_not_tell_which_addresses_are_known_and_where(world) {
+        let app = app(&world, json!({})).await;
+        let people = three(&world).await;
+        let (tenant, ada) = &people[0];
+        world.login(ada).await;
+        let known = address(ada);
+        // After so many wrong passwords in one place: what is answered in another, of an address that is known and of one that
+        // is not.
+        for (n, (first, then)) in [("nowhere", ""), ("", tenant.slug.as_str()), ("", "beta"), (&tenant.slug, ""), ("beta", "")].into_iter().enumerate() {
+            let mut told = Vec::new();
+            for address in [known.clone(), format!("nobody{n}@acme.example")] {
+                let browser = Browser::new(&world);
+                let page = asked_for_password(&browser, &app, &address).await;
+                let mut statuses = Vec::new();
+                for tenant in std::iter::repeat_n(first, 10).chain([then]) {
+                    statuses.push(enter(&browser, &page, &address, tenant, "wrong password").await.status);
+                }
+                told.push(statuses);
+                world.clock.advance(Duration::from_secs(48 * 3_600));
+            }
+            assert_eq!(told[0], told[1], "{first:?} and then {then:?}");
+        }
+        // What was tried at the tenant itself is not told at the platform.
+        for _ in 0..11 {
+            world.try_login(&tenant.slug, &ada.name, "wrong password").await;
+        }
+        world.clock.advance(Duration::from_secs(1));
+        let browser = Browser::new(&world);
+        let page = asked_for_password(&browser, &app, &known).await;
+        enter(&browser, &page, &known, "", "wrong password").await.expect(422);
+    }
+
+    async fn request_that_names_a_user_chooses_no_session_of_hers(world) {
+        let (site, platform) = (Site::new(&world).await, app(&world, json!({})).await);
+        let far = world.tenant("far").await;
+        let eve = world.person(&far, "eve").await;
+        let (wiki, browser) = (site.app(json!({})).await, Browser::new(&world));
+        tokens(&world, &browser, &platform, &eve).await;
+        site.tokens(&browser, &wiki, &[]).await;
+        let named = json!({"id_token": {"sub": {"value": site.ada.id}}}).to_string();
+        assert_eq!(error(&browser.get(&request(&platform, &[("prompt", "none"), ("claims", &named)])).await), "login_required");
+        let page = browser.get(&request(&platform, &[("claims", &named)])).await.expect(200);
+        let silent = browser.get(&request(&platform, &[("prompt", "none")])).await;
+        assert_eq!(claims(text(&exchange(&world, &platform, &silent).await, "id_token"))["sub"], json!(eve.id));
+        let answer = browser.submit(&Form::of(&page), &[("answer", &account(&page, "ada@acme.example"))]).await;
+        assert_eq!(claims(text(&exchange(&world, &platform, &answer).await, "id_token"))["sub"], json!(site.ada.id));
+        // Nor does another user of the same tenant take her place there.
+        world.person(&site.tenant, "bob").await;
+        let page = browser.get(&site.request(&wiki, &[("prompt", "login")])).await.expect(200);
+        code(&browser.submit(&Form::of(&page), &[("username", "bob"), ("password", PASSWORD)]).await);
+        assert_eq!(error(&browser.get(&request(&platform, &[("prompt", "none")])).await), "account_selection_required");
+        let asked = browser.get(&format!("{AT}/logout")).await.expect(200);
+        assert!(asked.text.contains("<form"), "whoever is signed in is asked: {}", asked.text);
+    }
 }

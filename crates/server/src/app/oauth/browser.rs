@@ -50,6 +50,12 @@ impl BrowserSessions {
         self.named(self.usual?)
     }
 
+    /// The one that somebody means who wants to sign out without saying of which.
+    #[must_use]
+    pub fn likeliest(&self) -> Option<&SessionState> {
+        self.usual().or_else(|| self.all.first())
+    }
+
     /// One by its id.
     #[must_use]
     pub fn named(&self, id: SessionId) -> Option<&SessionState> {
@@ -62,12 +68,10 @@ impl BrowserSessions {
         self.all.iter().find(|state| state.session.tenant_id == id)
     }
 
-    /// The one to go on with: which its user chose, else that of who the request names, else the usual one.
+    /// The one to go on with: which its user chose, else the usual one. A request that names another user chooses nothing.
     #[must_use]
-    pub fn current(&self, answered: &Answered, expected: Option<UserId>) -> Option<&SessionState> {
-        let selected = answered.selected.and_then(|id| self.named(id));
-        let named = || self.all.iter().find(|state| Some(state.session.user_id) == expected);
-        selected.or_else(named).or_else(|| self.usual())
+    pub fn current(&self, answered: &Answered) -> Option<&SessionState> {
+        answered.selected.and_then(|id| self.named(id)).or_else(|| self.usual())
     }
 
     /// What is remembered of them when their user is first asked something.
@@ -78,19 +82,19 @@ impl BrowserSessions {
 }
 
 impl Authorization<'_> {
-    /// The sessions that the cookies of a browser open. `last` is the tenant that was last used there; at the issuer of a
-    /// tenant that is it. The usual one counts as a request of its user.
+    /// The sessions that the cookies of a browser open. `is_usual` says which is used unless its user says otherwise; that one
+    /// counts as a request of its user.
     ///
     /// # Errors
     /// [`crate::app::Error::Unavailable`] when the database does not answer.
-    pub async fn sessions(&self, cookies: &[&str], last: Option<TenantId>) -> Result<BrowserSessions> {
+    pub async fn sessions(&self, cookies: &[&str], is_usual: impl Fn(&Session) -> bool) -> Result<BrowserSessions> {
         let now = self.env.now();
         let hashes: Vec<_> = cookies.iter().map(|cookie| token_hash(cookie)).collect();
         let mut all = self.db.system(SystemReason::Authentication).session_states_by_cookie(&hashes, now).await?;
         all.retain(|state| {
             state.session.status(now) == SessionStatus::Active && state.user.status == UserStatus::Active
         });
-        let usual = all.iter().find(|state| Some(state.session.tenant_id) == last);
+        let usual = all.iter().find(|state| is_usual(&state.session));
         if let Some(SessionState { session, roles, .. }) = usual {
             self.admission.admit(&actor_of(session, roles), now).result?;
         }
@@ -105,15 +109,16 @@ impl Authorization<'_> {
         Ok(self.states.home(at, session.tenant_id).await?.is_some_and(|home| home.is_active()))
     }
 
-    /// The tenant that was last used at the platform's issuer, as the browser keeps it.
+    /// Whose session was last used at the platform's issuer, as the browser keeps it. It names the user: another one of the
+    /// same tenant has chosen nothing there.
     #[must_use]
-    pub fn seal_last_tenant(&self, tenant: TenantId) -> String {
-        URL_SAFE_NO_PAD.encode(self.keyring.seal_last_tenant(tenant))
+    pub fn seal_last_used(&self, session: &Session) -> String {
+        URL_SAFE_NO_PAD.encode(self.keyring.seal_last_used(session.tenant_id, session.user_id))
     }
 
-    /// Opens what [`Self::seal_last_tenant`] sealed; none for anything else.
+    /// Opens what [`Self::seal_last_used`] sealed; none for anything else.
     #[must_use]
-    pub fn open_last_tenant(&self, sealed: &str) -> Option<TenantId> {
-        self.keyring.open_last_tenant(&URL_SAFE_NO_PAD.decode(sealed).ok()?)
+    pub fn open_last_used(&self, sealed: &str) -> Option<(TenantId, UserId)> {
+        self.keyring.open_last_used(&URL_SAFE_NO_PAD.decode(sealed).ok()?)
     }
 }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::{
     app::{
         Error, Result,
-        attempts::{Limited, RateLimit, pass},
+        attempts::{Counts, Limited, RateLimit, pass},
         request::client::RequestMeta,
         sign_in::{
             Passwords, SignIn,
@@ -33,9 +33,14 @@ use crate::{
     security::password::{Check, Verified},
 };
 
-/// Where those are looked for whose tenant is not known.
-const NOWHERE: TenantRef =
-    TenantRef { id: TenantId::from_uuid(Uuid::nil()), partner_id: PartnerId::from_uuid(Uuid::nil()) };
+const fn nobodys(id: Uuid) -> TenantRef {
+    TenantRef { id: TenantId::from_uuid(id), partner_id: PartnerId::from_uuid(id) }
+}
+
+/// In the place of a tenant, where attempts at the platform's issuer are counted, whatever tenant they are in.
+const PLATFORM: TenantRef = nobodys(Uuid::nil());
+/// In the place of a tenant, where those are looked for whose tenant is not known.
+const NOWHERE: TenantRef = nobodys(Uuid::max());
 
 /// Somebody who has proved a password.
 #[derive(Debug, Clone)]
@@ -64,15 +69,19 @@ impl Passwords<'_> {
         name: &LoginName,
         password: Password,
         device: Option<&str>,
+        counts: Counts,
         meta: &RequestMeta,
         quota: &mut Option<RateLimit>,
     ) -> Result<Proved> {
         let (place, now) = (tenant.unwrap_or(NOWHERE), meta.ctx.now);
-        let before = self.attempts.of_name(place, name, device, meta).await?;
-        *quota = self.attempts.left(&before.failures, now);
+        let before = self.attempts.of_name(place, name, device, counts, meta).await?;
         let gate = self.attempts.gate(&before.failures, now);
-        if let Gate::Wait(delay) = gate {
-            return Err(Error::RateLimited(delay));
+        // Where the networks are counted elsewhere, so is how long somebody waits.
+        if counts == Counts::All {
+            *quota = self.attempts.left(&before.failures, now);
+            if let Gate::Wait(delay) = gate {
+                return Err(Error::RateLimited(delay));
+            }
         }
         let is_active = before.found.as_ref().is_some_and(|found| found.user.status == UserStatus::Active);
         let lets_in = is_active && gate == Gate::Open;
@@ -137,8 +146,11 @@ impl Passwords<'_> {
 
 impl SignIn<'_> {
     /// Signs a user of some tenant in with a password, at the platform's issuer: in the tenant that is named, else where the
-    /// address last signed in. Where that is not known it takes as long to find the password wrong. `opens` says what the
-    /// browser has of a tenant already.
+    /// address last signed in. `opens` says what the browser has of a tenant already.
+    ///
+    /// What somebody is told depends on the attempts at this issuer alone, which are counted by address whatever tenant they
+    /// are in: an account that waits at its tenant looks like a wrong password, and so does one that there is not, after the
+    /// same statements and the same hash. Otherwise counters would tell who is known where.
     pub async fn somewhere(
         &self,
         name: &LoginName,
@@ -148,19 +160,53 @@ impl SignIn<'_> {
         meta: &RequestMeta,
     ) -> Limited<Step> {
         let mut quota = None;
-        match self.home_of(name, tenant).await {
-            Ok(Some(facts)) => {
-                return self.password(&facts, name, password, None, &opens(facts.tenant.id), meta).await;
-            }
-            Ok(None) => {}
-            Err(error) => return Limited { quota, result: Err(error) },
-        }
-        let result = match self.passwords.of_name(None, name, password, None, meta, &mut quota).await {
-            Ok(_) => Err(Error::InvalidCredentials),
-            Err(error) => Err(error),
-        };
-        measure::sign_in(&result, false);
+        let result = self.try_somewhere(name, tenant, password, opens, meta, &mut quota).await;
+        measure::sign_in(&result, matches!(result, Ok(Step::Challenged(_))));
         Limited { quota, result }
+    }
+
+    async fn try_somewhere(
+        &self,
+        name: &LoginName,
+        tenant: Option<&Slug>,
+        password: Password,
+        opens: impl Fn(TenantId) -> Opens,
+        meta: &RequestMeta,
+        quota: &mut Option<RateLimit>,
+    ) -> Result<Step> {
+        let before = self.attempts.of_name(PLATFORM, name, None, Counts::All, meta).await?;
+        *quota = self.attempts.left(&before.failures, meta.ctx.now);
+        pass(self.attempts.gate(&before.failures, meta.ctx.now))?;
+        let result = match self.home_of(name, tenant).await? {
+            Some(facts) => {
+                let opens = opens(facts.tenant.id);
+                let attempt = async |facts: &TenantFacts| {
+                    self.must_be_active(facts, meta).await?;
+                    let home = Some(facts.reference());
+                    let (password, opens, mut elsewhere) = (password.clone(), opens.clone(), None);
+                    let proved =
+                        self.passwords.of_name(home, name, password, None, Counts::Account, meta, &mut elsewhere);
+                    let proved = proved.await?;
+                    let progress = Progress { proved, proofs: Proofs::password(), keeps_device: false, opens };
+                    self.go_on(facts, progress, meta, &mut elsewhere).await
+                };
+                self.states.again_if_moved(&facts, attempt).await
+            }
+            None => {
+                let proved = self.passwords.of_name(None, name, password, None, Counts::Account, meta, &mut None).await;
+                proved.and(Err(Error::InvalidCredentials))
+            }
+        };
+        match result {
+            Err(Error::InvalidCredentials | Error::RateLimited(_)) => {
+                Err(self.attempts.count_failure(before.keys, meta).await)
+            }
+            Ok(step) => {
+                self.attempts.forgive(&before, meta).await?;
+                Ok(step)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn home_of(&self, name: &LoginName, tenant: Option<&Slug>) -> Result<Option<Arc<TenantFacts>>> {
@@ -208,7 +254,7 @@ impl SignIn<'_> {
         quota: &mut Option<RateLimit>,
     ) -> Result<Proved> {
         self.must_be_active(facts, meta).await?;
-        self.passwords.of_name(Some(facts.reference()), name, password, device, meta, quota).await
+        self.passwords.of_name(Some(facts.reference()), name, password, device, Counts::All, meta, quota).await
     }
 
     /// Nobody signs in where the tenant or its partner is suspended.

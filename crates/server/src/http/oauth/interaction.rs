@@ -101,7 +101,7 @@ impl<'a> Interaction<'a> {
         let before = answered.before.clone().unwrap_or_else(|| browser.before());
         let shown = &Answered { before: Some(before), ..answered.clone() };
         let is_another = |user: &SessionState| asked.expected.is_some_and(|expected| expected != user.user.id);
-        let user = match browser.current(answered, asked.expected) {
+        let user = match browser.current(answered) {
             Some(another) if is_another(another) && answered.has_signed_in(&another.session) => {
                 let fault =
                     RequestFault::new(ErrorCode::LoginRequired, "another user signed in than the request names");
@@ -112,8 +112,8 @@ impl<'a> Interaction<'a> {
             user => user,
         };
         // Of the sessions that a browser has in tenants, its user says which the platform's issuer is to know.
-        let offers =
-            user.is_none() && self.at.tenant().is_none() && asked.expected.is_none() && !browser.all().is_empty();
+        let is_open = asked.expected.is_none() || answered.selected.is_none();
+        let offers = user.is_none() && self.at.tenant().is_none() && is_open && !browser.all().is_empty();
         if let Some(device) = &asked.device {
             return match user {
                 Some(user) => self.device(asked, device, user, shown).await,
@@ -130,7 +130,7 @@ impl<'a> Interaction<'a> {
         let now = self.app.env().now();
         let step = asked.request.next(&asked.application, session, answered, remembered.as_ref(), now);
         match (step, user) {
-            (Step::Refuse(_), None) if offers => {
+            (Step::Refuse(_), None) if offers && asked.expected.is_none() => {
                 let fault = RequestFault::new(ErrorCode::AccountSelectionRequired, "the user has to choose an account");
                 self.refuse(&asked.request.destination, fault).await
             }
@@ -154,7 +154,7 @@ impl<'a> Interaction<'a> {
                     return self.lost();
                 };
                 let mut response = self.answer(&asked.request.destination, &[("code", code.expose())])?;
-                self.remember_tenant(&mut response, &user.session);
+                self.remember_use(&mut response, &user.session);
                 Ok(response)
             }
             (Step::Refuse(fault), _) => self.refuse(&asked.request.destination, fault).await,
@@ -239,20 +239,20 @@ impl<'a> Interaction<'a> {
         }
     }
 
-    /// At the platform's issuer, has the browser keep which tenant was used.
-    fn remember_tenant(&self, response: &mut HttpResponse, session: &Session) {
+    /// At the platform's issuer, has the browser keep who used it.
+    fn remember_use(&self, response: &mut HttpResponse, session: &Session) {
         if self.at.tenant().is_none() {
-            let sealed = self.app.authorization().seal_last_tenant(session.tenant_id);
+            let sealed = self.app.authorization().seal_last_used(session);
             let left = session.max_expires_at.since(self.app.env().now());
-            self.visit.set_last_tenant(response.headers_mut(), &sealed, left.as_secs());
+            self.visit.set_last_used(response.headers_mut(), &sealed, left.as_secs());
         }
     }
 
     /// Has the browser keep nothing of a session any more.
-    pub(super) fn forget(&self, response: &mut HttpResponse, session: &Session) {
+    pub(super) fn forget(&self, response: &mut HttpResponse, browser: &BrowserSessions, session: &Session) {
         self.visit.set(response.headers_mut(), &suffix(session.tenant_id), "", 0);
-        if self.at.tenant().is_none() {
-            self.visit.set_last_tenant(response.headers_mut(), "", 0);
+        if self.at.tenant().is_none() && browser.usual().is_some_and(|usual| usual.session.id == session.id) {
+            self.visit.set_last_used(response.headers_mut(), "", 0);
         }
     }
 

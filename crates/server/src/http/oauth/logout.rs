@@ -7,7 +7,11 @@ use url::form_urlencoded;
 use crate::{
     app::{
         App,
-        oauth::{authorization::Page, browser::SessionState, sign_out::AskedToSignOut},
+        oauth::{
+            authorization::Page,
+            browser::{BrowserSessions, SessionState},
+            sign_out::AskedToSignOut,
+        },
         request::client::RequestMeta,
     },
     http::{
@@ -37,8 +41,8 @@ pub async fn logout(
     let it = Interaction::new(at, &app, &visit, &call.meta, params);
     let asked = app.authorization().read_sign_out(at, params, &call.meta).await?;
     let browser = visit.signed_in(&app, at).await?;
-    match (asked.session.and_then(|id| browser.named(id)), browser.usual()) {
-        (Some(user), _) => end(&it, &app, user, &asked, &call.meta).await,
+    match (asked.session.and_then(|id| browser.named(id)), browser.likeliest()) {
+        (Some(user), _) => end(&it, (&browser, user), &asked, &call.meta).await,
         (None, Some(user)) => it.sign_out(user, &asked),
         (None, None) => done(&it, &asked),
     }
@@ -62,8 +66,8 @@ pub async fn sign_out(
     let browser = visit.signed_in(&app, at).await?;
     let is_current = waiting.judge(visit.browser.id(), app.env().now()) == Page::Current;
     let shown = waiting.shown().filter(|_| is_current).and_then(|id| browser.named(id));
-    match (shown, browser.usual()) {
-        (Some(user), _) => end(&it, &app, user, &asked, &call.meta).await,
+    match (shown, browser.likeliest()) {
+        (Some(user), _) => end(&it, (&browser, user), &asked, &call.meta).await,
         (None, Some(user)) => it.sign_out(user, &asked),
         (None, None) => done(&it, &asked),
     }
@@ -71,14 +75,13 @@ pub async fn sign_out(
 
 async fn end(
     it: &Interaction<'_>,
-    app: &App,
-    user: &SessionState,
+    (browser, user): (&BrowserSessions, &SessionState),
     asked: &AskedToSignOut,
     meta: &RequestMeta,
 ) -> Result<HttpResponse, Failure> {
-    app.authorization().sign_out(user.session.clone(), meta).await?;
+    it.app.authorization().sign_out(user.session.clone(), meta).await?;
     let mut response = done(it, asked)?;
-    it.forget(&mut response, &user.session);
+    it.forget(&mut response, browser, &user.session);
     Ok(response)
 }
 

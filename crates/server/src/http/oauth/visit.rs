@@ -12,7 +12,7 @@ use actix_web::{
     web::Data,
 };
 
-use gatehouse_domain::id::TenantId;
+use gatehouse_domain::{id::TenantId, session::Session};
 
 use crate::{
     app::{App, directory::issuers::IssuerFacts, oauth::browser::BrowserSessions},
@@ -27,16 +27,16 @@ use crate::{
     },
 };
 
-/// The name of the cookie for the tenant that was last used at the platform's issuer, without what https adds.
-const LAST_TENANT: &str = "gh-platform";
+/// The name of the cookie for who last used the platform's issuer, without what https adds.
+const LAST_USED: &str = "gh-platform";
 
 /// A browser as it comes: with its cookies and its languages.
 #[derive(Debug)]
 pub struct Visit {
     pub(in crate::http) browser: Browser,
     pub(super) sessions: SessionCookies,
-    /// The tenant that was last used at the platform's issuer, sealed.
-    last_tenant: Option<String>,
+    /// Who last used the platform's issuer, sealed.
+    last_used: Option<String>,
     languages: Option<String>,
     is_https: bool,
     pub(in crate::http) request_id: Arc<str>,
@@ -52,7 +52,7 @@ impl FromRequest for Visit {
         ready(Ok(Self {
             browser: Browser::of(request),
             sessions: SessionCookies::of(request.headers(), is_https),
-            last_tenant: one_cookie(request.headers(), &cookie_name(LAST_TENANT, is_https)),
+            last_used: one_cookie(request.headers(), &cookie_name(LAST_USED, is_https)),
             languages: request.headers().get(ACCEPT_LANGUAGE).and_then(|it| it.to_str().ok()).map(str::to_owned),
             is_https,
             request_id: RequestContext::with(request, |context| Arc::clone(&context.id)),
@@ -74,14 +74,18 @@ impl Visit {
     /// When the database does not answer.
     pub(in crate::http) async fn signed_in(&self, app: &App, at: &IssuerFacts) -> Result<BrowserSessions, Failure> {
         let authorization = app.authorization();
-        let (cookies, last): (Vec<_>, _) = match at.tenant_id() {
-            Some(tenant) => (self.sessions.of_tenant(&suffix(tenant)).into_iter().collect(), Some(tenant)),
+        let sessions = match at.tenant_id() {
+            Some(tenant) => {
+                let cookie: Vec<_> = self.sessions.of_tenant(&suffix(tenant)).into_iter().collect();
+                authorization.sessions(&cookie, |session| session.tenant_id == tenant).await?
+            }
             None => {
-                let last = self.last_tenant.as_deref().and_then(|sealed| authorization.open_last_tenant(sealed));
-                (self.sessions.all().take(SESSIONS_MAX).collect(), last)
+                let last = self.last_used.as_deref().and_then(|sealed| authorization.open_last_used(sealed));
+                let cookies: Vec<_> = self.sessions.all().take(SESSIONS_MAX).collect();
+                let is_usual = |session: &Session| last == Some((session.tenant_id, session.user_id));
+                authorization.sessions(&cookies, is_usual).await?
             }
         };
-        let sessions = authorization.sessions(&cookies, last).await?;
         // The cookie of one tenant opens no session of another.
         Ok(sessions.at(at.tenant_id()))
     }
@@ -91,9 +95,9 @@ impl Visit {
         self.put(headers, &session_cookie_name(tenant, self.is_https), value, max_age);
     }
 
-    /// Has the browser keep which tenant was last used at the platform's issuer.
-    pub(super) fn set_last_tenant(&self, headers: &mut HeaderMap, sealed: &str, max_age: u64) {
-        self.put(headers, &cookie_name(LAST_TENANT, self.is_https), sealed, max_age);
+    /// Has the browser keep who last used the platform's issuer.
+    pub(super) fn set_last_used(&self, headers: &mut HeaderMap, sealed: &str, max_age: u64) {
+        self.put(headers, &cookie_name(LAST_USED, self.is_https), sealed, max_age);
     }
 
     fn put(&self, headers: &mut HeaderMap, name: &str, value: &str, max_age: u64) {

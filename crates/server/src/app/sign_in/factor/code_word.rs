@@ -154,7 +154,12 @@ mod tests {
 
         async fn failures(&self) -> Failures {
             let name = LoginName::parse("ada").unwrap();
-            self.app.attempts().of_name(self.facts.reference(), &name, None, &self.meta()).await.unwrap().failures
+            self.app
+                .attempts()
+                .of_name(self.facts.reference(), &name, None, crate::app::attempts::Counts::All, &self.meta())
+                .await
+                .unwrap()
+                .failures
         }
     }
 
