@@ -87,6 +87,7 @@ migrations! {
     m20261130_000190_own_sessions_of_applications,
     m20261130_000191_let_devices_wait,
     m20261130_000200_deliver_logouts,
+    m20261130_000210_let_the_platform_issue,
     m20261130_000220_describe_applications_by_documents,
 }
 

@@ -24,6 +24,7 @@ LIMITS = {
     "GATEHOUSE_TENANT_REQUESTS_PER_SECOND": "0",
     "GATEHOUSE_REFRESHES_PER_SESSION": "0",
     "GATEHOUSE_SIGN_INS_PER_USER": "0",
+    "GATEHOUSE_OAUTH_STARTS_PER_ADDRESS": "1000000",
 }
 
 
@@ -69,15 +70,15 @@ def _read_banner(lines: Iterator[str]) -> Demo:
 
 
 @contextlib.contextmanager
-def demo(log: pathlib.Path) -> Iterator[Demo]:
-    """Starts an instance that writes its log to a file."""
+def demo(log: pathlib.Path, settings: dict[str, str] | None = None) -> Iterator[Demo]:
+    """Starts an instance that writes its log to a file; settings come on top of those above."""
     log.parent.mkdir(parents=True, exist_ok=True)
     # Settings of whoever runs this must not change what is checked.
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("GATEHOUSE_", "DATABASE_URL"))}
     with log.open("w") as errors:
         server = subprocess.Popen(
-            [BINARY, "demo", "--bind", "127.0.0.1:0", "--admin-password", PASSWORD],
-            env=outside | LIMITS | {"GATEHOUSE_LOG_LEVEL": "warn", "GATEHOUSE_LOG_FORMAT": "json"},
+            [BINARY, "demo", "--admin-password", PASSWORD],
+            env=outside | LIMITS | {"GATEHOUSE_BIND": "127.0.0.1:0"} | (settings or {}) | {"GATEHOUSE_LOG_LEVEL": "warn", "GATEHOUSE_LOG_FORMAT": "json"},
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

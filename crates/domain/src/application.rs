@@ -24,6 +24,7 @@ use crate::{
     change::Changed,
     id::{ApplicationId, PartnerId, TenantId},
     issue::Parse,
+    key::Issuer,
     partner::Status,
     role::Anchor,
     search::Searchable,
@@ -86,13 +87,14 @@ impl Owner {
         }
     }
 
-    /// Whether its applications can be used in a tenant.
+    /// Whether its applications can be used at an issuer. Those of the platform are at the platform's alone.
     #[must_use]
-    pub fn is_at(self, tenant: TenantRef) -> bool {
-        match self {
-            Self::Platform => false,
-            Self::Partner(partner) => partner == tenant.partner_id,
-            Self::Tenant(owner) => owner.id == tenant.id,
+    pub fn is_at(self, issuer: Issuer) -> bool {
+        match (self, issuer) {
+            (Self::Platform, Issuer::Platform) => true,
+            (Self::Partner(partner), Issuer::Tenant(tenant)) => partner == tenant.partner_id,
+            (Self::Tenant(owner), Issuer::Tenant(tenant)) => owner.id == tenant.id,
+            (Self::Platform, Issuer::Tenant(_)) | (Self::Partner(_) | Self::Tenant(_), Issuer::Platform) => false,
         }
     }
 
@@ -228,12 +230,13 @@ impl Application {
         By { whom: ByWhom::Application(self.id), acting_as: self.owner.acting_as() }
     }
 
-    /// The application in its own name, with a token of the issuer of a tenant and what this opens. A scope that the
-    /// application is not registered with any more opens nothing.
+    /// The application in its own name, with a token of an issuer and what this opens: in the tenant of that, or with one of
+    /// the platform everywhere. A scope that the application is not registered with any more opens nothing.
     #[must_use]
-    pub fn actor(&self, tenant: TenantRef, permissions: &PermissionSet) -> Actor {
+    pub fn actor(&self, issuer: Issuer, permissions: &PermissionSet) -> Actor {
+        let tenant = issuer.tenant();
         let right = Right {
-            anchor: Anchor::Tenant(tenant.id),
+            anchor: tenant.map_or(Anchor::Platform, |tenant| Anchor::Tenant(tenant.id)),
             permissions: permissions.and(&self.metadata.permissions()),
             expires_at: None,
         };
@@ -247,11 +250,11 @@ impl Application {
 
     /// It gets a token in its own name. Nothing is to be recorded within a minute of the last time.
     #[must_use]
-    pub fn use_itself(self, tenant: TenantRef, scope: &str, now: Timestamp) -> Option<Changed<Self>> {
+    pub fn use_itself(self, issuer: Issuer, scope: &str, now: Timestamp) -> Option<Changed<Self>> {
         if self.last_used_at.is_some_and(|at| now.since(at) < MINUTE && at <= now) {
             return None;
         }
-        let resource = Resource::of(ResourceKind::Application, self.id.uuid()).in_tenant(tenant.partner_id, tenant.id);
+        let resource = Resource::of(ResourceKind::Application, self.id.uuid()).at(issuer.tenant());
         let (by, mut fields) = (self.by(), Fields::default());
         fields.set("scope", scope);
         let next = Self { last_used_at: Some(now), ..self };

@@ -97,7 +97,7 @@ fn application(chosen: &[usize]) -> Arc<Actor> {
     Arc::new(Actor::Application(ApplicationActor {
         application_id: ApplicationId::from_parts(1, ME),
         level: "partner",
-        tenant: tenant(1),
+        tenant: Some(tenant(1)),
         rights: vec![Right { anchor: Anchor::Tenant(tenant(1).id), permissions, expires_at: None }],
     }))
 }

@@ -28,7 +28,7 @@ pub use repo::{
     audit_seal::{SEALED_AT_ONCE, Unsealed},
     idempotency::{EarlierRequest, IdempotencyKey},
     job::{ClaimedJob, NewJob},
-    key::TenantFacts,
+    key::{PlatformFacts, TenantFacts},
     logout_delivery::ClaimedDelivery,
     partner::PartnerFilter,
     pushed_request::PushedRequest,

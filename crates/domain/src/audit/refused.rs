@@ -53,9 +53,10 @@ impl Refused {
         self
     }
 
-    /// A sign-in that was refused. The name that was typed is not recorded: people type passwords there.
-    pub fn login(tenant: TenantRef, user: Option<UserId>, why: &'static str) -> Self {
-        Self::of(Action::SessionLoginFailed, tenant, user, AUTHENTICATION, why)
+    /// A sign-in that was refused, in a tenant, or at the platform's issuer of somebody whose tenant is not known. The name
+    /// that was typed is not recorded: people type passwords there.
+    pub fn login(tenant: impl Into<Option<TenantRef>>, user: Option<UserId>, why: &'static str) -> Self {
+        Self::of(Action::SessionLoginFailed, tenant.into(), user, AUTHENTICATION, why)
     }
 
     /// The exchange of a token of a session that was refused.
@@ -100,12 +101,12 @@ impl Refused {
 
     /// A change of one's own password that was refused.
     pub fn password_change(tenant: TenantRef, oneself: By, why: &'static str) -> Self {
-        Self::of(Action::UserPasswordChangeFailed, tenant, oneself.user_id(), oneself, why)
+        Self::of(Action::UserPasswordChangeFailed, Some(tenant), oneself.user_id(), oneself, why)
     }
 
-    /// A change that somebody of a tenant asked for and lacks a permission for.
-    pub fn access(tenant: TenantRef, by: By, permission: &'static str, operation: &str) -> Self {
-        let resource = Resource::set(ResourceKind::Tenant).in_tenant(tenant.partner_id, tenant.id);
+    /// A change that somebody asked for, of a tenant or of none, and lacks a permission for.
+    pub fn access(tenant: impl Into<Option<TenantRef>>, by: By, permission: &'static str, operation: &str) -> Self {
+        let resource = Resource::set(ResourceKind::Tenant).at(tenant.into());
         let mut fields = Fields::default();
         fields.set("permission", permission).set("operation", operation);
         let failure = Some("missing_permission");
@@ -133,14 +134,11 @@ impl Refused {
 
     /// A change of one's own e-mail address that was refused.
     pub fn email_change(tenant: TenantRef, oneself: By, why: &'static str) -> Self {
-        Self::of(Action::UserEmailChangeFailed, tenant, oneself.user_id(), oneself, why)
+        Self::of(Action::UserEmailChangeFailed, Some(tenant), oneself.user_id(), oneself, why)
     }
 
-    fn of(action: Action, tenant: TenantRef, user: Option<UserId>, by: By, why: &'static str) -> Self {
-        let resource = Resource {
-            id: user.map(UserId::uuid),
-            ..Resource::set(ResourceKind::User).in_tenant(tenant.partner_id, tenant.id)
-        };
+    fn of(action: Action, tenant: Option<TenantRef>, user: Option<UserId>, by: By, why: &'static str) -> Self {
+        let resource = Resource { id: user.map(UserId::uuid), ..Resource::set(ResourceKind::User).at(tenant) };
         Self(Event { action, resource, by, failure: Some(why), reason: None, fields: Fields::default() })
     }
 

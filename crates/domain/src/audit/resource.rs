@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::{
+    authz::TenantRef,
     id::{self, PartnerId, TenantId, UserId},
     word::words,
 };
@@ -98,6 +99,14 @@ impl Resource {
     pub(crate) const fn in_partner(mut self, partner: PartnerId) -> Self {
         self.partner_id = Some(partner);
         self
+    }
+
+    /// In a tenant, or in none.
+    pub(crate) const fn at(self, tenant: Option<TenantRef>) -> Self {
+        match tenant {
+            Some(tenant) => self.in_tenant(tenant.partner_id, tenant.id),
+            None => self,
+        }
     }
 
     pub(crate) const fn in_tenant(mut self, partner: PartnerId, tenant: TenantId) -> Self {

@@ -44,8 +44,8 @@ pub struct ApplicationActor {
     pub application_id: ApplicationId,
     /// The level that it is registered at, as events name it: `platform`, `partner` or `tenant`.
     pub level: &'static str,
-    /// The tenant whose issuer gave the token. It acts there and nowhere else.
-    pub tenant: TenantRef,
+    /// The tenant whose issuer gave the token: it acts there and nowhere else. None with a token of the platform's issuer.
+    pub tenant: Option<TenantRef>,
     /// What the scopes of the token allow there.
     pub rights: Vec<Right>,
 }
@@ -149,13 +149,13 @@ pub fn ends_later(end: Option<Timestamp>, than: Option<Timestamp>) -> bool {
 }
 
 impl Actor {
-    /// Who it is and the tenant that it belongs to; none for Gatehouse itself.
+    /// Who it is and the tenant that it belongs to, if it belongs to one; none for Gatehouse itself.
     #[must_use]
-    pub const fn id(&self) -> Option<(ActorId, TenantRef)> {
+    pub const fn id(&self) -> Option<(ActorId, Option<TenantRef>)> {
         match self {
             Self::User(user) => {
                 let home = TenantRef { id: user.tenant_id, partner_id: user.partner_id };
-                Some((ActorId::User(user.user_id), home))
+                Some((ActorId::User(user.user_id), Some(home)))
             }
             Self::Application(it) => Some((ActorId::Application(it.application_id), it.tenant)),
             Self::System(_) => None,

@@ -18,8 +18,8 @@ pub(super) fn scope_of_own(name: &str) -> &'static str {
 /// Who has rights at places, be it a user or an application.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Holder<'a> {
-    /// The tenant that it belongs to.
-    home: TenantRef,
+    /// The tenant that it belongs to, if it belongs to one.
+    home: Option<TenantRef>,
     pub(super) rights: &'a [Right],
 }
 
@@ -41,7 +41,8 @@ impl Holder<'_> {
     }
 
     fn reach_tenant(&self, tenant: TenantRef, name: &'static str, may: bool) -> Result<Reach, Denied> {
-        let sees = self.home.id == tenant.id || self.rights.iter().any(|right| right.anchor.includes(tenant));
+        let is_at_home = self.home.is_some_and(|home| home.id == tenant.id);
+        let sees = is_at_home || self.rights.iter().any(|right| right.anchor.includes(tenant));
         match (may, sees) {
             (true, _) => Ok(Reach::Tenant(tenant)),
             (false, true) => Err(Denied::Forbidden(name)),
@@ -64,7 +65,7 @@ impl Actor {
 
     /// What is the actor's own, as far as a scope opens it; `None` for who is no user.
     pub(super) fn own(&self, scope: &str) -> Option<Reach> {
-        let (Self::User(user), (_, home)) = (self, self.id()?) else { return None };
+        let (Self::User(user), (_, Some(home))) = (self, self.id()?) else { return None };
         let is_open = user.scope.as_ref().is_none_or(|narrowed| narrowed.opens(scope));
         is_open.then_some(Reach::Own(home, user.user_id))
     }

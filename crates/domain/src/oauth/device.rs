@@ -8,6 +8,7 @@ use crate::{
     authz::{By, TenantRef},
     change::Changed,
     id::{ApplicationId, SessionId},
+    key::Issuer,
     oauth::{Audience, AuthorizationRequest, ErrorCode, Params, RequestFault},
     secret::TokenHash,
     session::Session,
@@ -92,8 +93,8 @@ pub struct DeviceRequest {
     pub hash: TokenHash,
     /// What somebody types.
     pub user_code: UserCode,
-    /// The tenant.
-    pub tenant: TenantRef,
+    /// The tenant. None at the platform's issuer, until a session of one opens it.
+    pub tenant: Option<TenantRef>,
     /// The application on the device.
     pub application_id: ApplicationId,
     /// Whose that application is.
@@ -127,8 +128,8 @@ pub struct NewDeviceRequest<'a> {
     pub hash: TokenHash,
     /// What somebody types.
     pub user_code: UserCode,
-    /// The tenant.
-    pub tenant: TenantRef,
+    /// The issuer that the device asks.
+    pub issuer: Issuer,
     /// The application on the device.
     pub application: &'a Application,
     /// Where the device is.
@@ -159,7 +160,7 @@ impl DeviceRequest {
         api: Option<&Application>,
         now: Timestamp,
     ) -> Result<Self, RequestFault> {
-        let NewDeviceRequest { hash, user_code, tenant, application, ip } = new;
+        let NewDeviceRequest { hash, user_code, issuer, application, ip } = new;
         if !application.metadata.grant_types.contains(&GrantType::DeviceCode) {
             let description = "the application does not use this grant";
             return Err(RequestFault::new(ErrorCode::UnauthorizedClient, description));
@@ -172,7 +173,7 @@ impl DeviceRequest {
         Ok(Self {
             hash,
             user_code,
-            tenant,
+            tenant: issuer.tenant(),
             application_id: application.id,
             owner: application.owner,
             audience: Audience::of(application, resource.as_deref(), &scopes),
@@ -186,6 +187,15 @@ impl DeviceRequest {
             created_at: now,
             expires_at: now.plus(DEVICE_LIFETIME),
         })
+    }
+
+    /// Whether the device asked an issuer.
+    #[must_use]
+    pub fn is_at(&self, issuer: Issuer) -> bool {
+        match issuer {
+            Issuer::Platform => self.owner == Owner::Platform,
+            Issuer::Tenant(tenant) => self.owner != Owner::Platform && self.tenant.is_some_and(|it| it.id == tenant.id),
+        }
     }
 
     /// Whether somebody may still answer.
@@ -229,7 +239,7 @@ impl DeviceRequest {
             DeviceAnswer::Refused => Action::DeviceRefused,
         };
         let resource = Resource::of(ResourceKind::Application, self.application_id.uuid());
-        let resource = resource.in_tenant(self.tenant.partner_id, self.tenant.id);
+        let resource = resource.at(Some(session.tenant()));
         let mut fields = Fields::default();
         fields.set("scope", self.scopes.to_string()).set("audience", self.audience.to_string());
         let by = By::oneself(session.user_id, Some(session.id));

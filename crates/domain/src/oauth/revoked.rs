@@ -21,13 +21,19 @@ pub struct RevokedToken {
 }
 
 impl RevokedToken {
-    /// The application that got it takes it back. `family` is that of its user, if it has one.
-    pub fn revoke(self, application: &Application, tenant: TenantRef, family: Option<FamilyId>) -> Changed<Self> {
+    /// The application that got it takes it back. `tenant` and `family` are those of its user, if it has one; the tenant of
+    /// an application in its own name is that of the issuer.
+    pub fn revoke(
+        self,
+        application: &Application,
+        tenant: Option<TenantRef>,
+        family: Option<FamilyId>,
+    ) -> Changed<Self> {
         let resource = match family {
             Some(id) => Resource::of(ResourceKind::TokenFamily, id.uuid()),
             None => Resource::of(ResourceKind::Application, application.id.uuid()),
         };
-        let resource = resource.in_tenant(tenant.partner_id, tenant.id);
+        let resource = resource.at(tenant);
         let mut fields = Fields::default();
         fields.set("application_id", application.id);
         Changed::new(self, Action::TokenRevoked, resource, &application.by()).with(fields)

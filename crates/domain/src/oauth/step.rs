@@ -10,21 +10,22 @@ use crate::{
     time::Timestamp,
 };
 
-/// Who was signed in when the user was first asked something about a request. A sign-in since then was for this request.
-/// It is not told by the time alone, because the clocks of replicas differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Before {
-    /// Nobody.
-    Nobody,
-    /// The user of this session, who had signed in at this time.
-    User(SessionId, Timestamp),
-}
+/// The sessions that the browser had when its user was first asked something about a request, and when each had last been
+/// proved. A sign-in since then was for this request. It is not told by the time alone, because the clocks of replicas
+/// differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Before(pub Vec<(SessionId, Timestamp)>);
 
 impl Before {
-    /// Who is signed in now.
+    /// The sessions that it has now.
     #[must_use]
-    pub fn of(session: Option<&Session>) -> Self {
-        session.map_or(Self::Nobody, |session| Self::User(session.id, session.authenticated_at))
+    pub fn of<'a>(sessions: impl IntoIterator<Item = &'a Session>) -> Self {
+        Self(sessions.into_iter().map(|session| (session.id, session.authenticated_at)).collect())
+    }
+
+    /// Whether a session was there, and has not been proved anew.
+    fn has(&self, session: &Session) -> bool {
+        self.0.iter().any(|(id, at)| session.id == *id && session.authenticated_at <= *at)
     }
 }
 
@@ -32,18 +33,14 @@ impl Answered {
     /// Whether the user signed in for this request.
     #[must_use]
     pub fn has_signed_in(&self, session: &Session) -> bool {
-        match self.before {
-            None => false,
-            Some(Before::Nobody) => true,
-            Some(Before::User(id, at)) => session.id != id || session.authenticated_at > at,
-        }
+        self.before.as_ref().is_some_and(|before| !before.has(session))
     }
 }
 
 /// What the user has answered about a request so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answered {
-    /// Who was signed in when the user was first asked something.
+    /// Which sessions the browser had when the user was first asked something.
     pub before: Option<Before>,
     /// The session that the user chose to go on with.
     pub selected: Option<SessionId>,

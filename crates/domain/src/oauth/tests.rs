@@ -95,9 +95,9 @@ fn read(application: &Application, more: &[(&str, &str)]) -> Result<Authorizatio
     AuthorizationRequest::read(&params, application, None, destination)
 }
 
-fn next(more: &[(&str, &str)], session: Option<&Session>, answered: Answered) -> Step {
+fn next(more: &[(&str, &str)], session: Option<&Session>, answered: &Answered) -> Step {
     let application = web();
-    read(&application, more).unwrap().next(&application, session, &answered, None, NOW)
+    read(&application, more).unwrap().next(&application, session, answered, None, NOW)
 }
 
 fn error(step: Step) -> Option<ErrorCode> {
@@ -179,30 +179,30 @@ fn scopes_are_those_that_are_asked_for_and_allowed() {
 #[test]
 fn who_is_not_signed_in_signs_in_unless_nobody_may_be_asked() {
     let (unasked, now) = (Answered::default(), session(NOW));
-    assert_eq!(next(&[], None, unasked), Step::SignIn);
-    assert_eq!(next(&[], Some(&now), unasked), Step::Grant);
-    assert_eq!(error(next(&[("prompt", "none")], None, unasked)), Some(ErrorCode::LoginRequired));
-    assert_eq!(next(&[("prompt", "none")], Some(&now), unasked), Step::Grant);
+    assert_eq!(next(&[], None, &unasked), Step::SignIn);
+    assert_eq!(next(&[], Some(&now), &unasked), Step::Grant);
+    assert_eq!(error(next(&[("prompt", "none")], None, &unasked)), Some(ErrorCode::LoginRequired));
+    assert_eq!(next(&[("prompt", "none")], Some(&now), &unasked), Step::Grant);
 }
 
 #[test]
 fn sign_in_is_as_recent_as_the_request_wants() {
-    let (old, began) = (session(NOW.minus(HOUR)), Answered { before: Some(Before::Nobody), ..Answered::default() });
-    let unchanged = Answered { before: Some(Before::of(Some(&old))), ..Answered::default() };
+    let (old, began) = (session(NOW.minus(HOUR)), Answered { before: Some(Before::of([])), ..Answered::default() });
+    let unchanged = Answered { before: Some(Before::of([&old])), ..Answered::default() };
     for (more, answered, expected) in [
         (("max_age", "3599"), Answered::default(), Step::SignIn),
         (("max_age", "3600"), Answered::default(), Step::Grant),
         (("max_age", "0"), Answered::default(), Step::SignIn),
         (("prompt", "login"), Answered::default(), Step::SignIn),
-        (("max_age", "0"), began, Step::Grant),
-        (("max_age", "1"), began, Step::Grant),
+        (("max_age", "0"), began.clone(), Step::Grant),
+        (("max_age", "1"), began.clone(), Step::Grant),
         (("prompt", "login"), began, Step::Grant),
         (("prompt", "login"), unchanged, Step::SignIn),
     ] {
-        assert_eq!(next(&[more], Some(&old), answered), expected, "{more:?} {answered:?}");
+        assert_eq!(next(&[more], Some(&old), &answered), expected, "{more:?} {answered:?}");
     }
     let silent = [("prompt", "none"), ("max_age", "1")];
-    assert_eq!(error(next(&silent, Some(&old), Answered::default())), Some(ErrorCode::LoginRequired));
+    assert_eq!(error(next(&silent, Some(&old), &Answered::default())), Some(ErrorCode::LoginRequired));
 }
 
 #[test]
@@ -210,15 +210,15 @@ fn account_is_selected_and_consent_given_once_and_for_the_session_that_is_there(
     let now = session(NOW);
     let selected = Answered { selected: Some(now.id), ..Answered::default() };
     let other = Some(SessionId::from_parts(9, [9; 10]));
-    assert_eq!(next(&[("prompt", "select_account")], Some(&now), Answered::default()), Step::SelectAccount);
-    assert_eq!(next(&[("prompt", "select_account")], Some(&now), selected), Step::Grant);
+    assert_eq!(next(&[("prompt", "select_account")], Some(&now), &Answered::default()), Step::SelectAccount);
+    assert_eq!(next(&[("prompt", "select_account")], Some(&now), &selected), Step::Grant);
     let elsewhere = Answered { selected: other, ..Answered::default() };
-    assert_eq!(next(&[("prompt", "select_account")], Some(&now), elsewhere), Step::SelectAccount);
-    assert_eq!(next(&[("prompt", "consent select_account")], Some(&now), selected), Step::Consent);
+    assert_eq!(next(&[("prompt", "select_account")], Some(&now), &elsewhere), Step::SelectAccount);
+    assert_eq!(next(&[("prompt", "consent select_account")], Some(&now), &selected), Step::Consent);
     let consented = Answered { consented: Some(now.id), ..Answered::default() };
-    assert_eq!(next(&[("prompt", "consent")], Some(&now), consented), Step::Grant);
+    assert_eq!(next(&[("prompt", "consent")], Some(&now), &consented), Step::Grant);
     assert_eq!(
-        next(&[("prompt", "consent")], Some(&now), Answered { consented: other, ..Answered::default() }),
+        next(&[("prompt", "consent")], Some(&now), &Answered { consented: other, ..Answered::default() }),
         Step::Consent
     );
     let asking = application(ApplicationType::Web, |metadata| metadata.require_consent = true);

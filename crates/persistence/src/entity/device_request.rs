@@ -8,8 +8,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub digest: Vec<u8>,
     pub user_code: String,
-    pub tenant_id: Uuid,
-    pub partner_id: Uuid,
+    pub tenant_id: Option<Uuid>,
+    pub partner_id: Option<Uuid>,
     pub application_id: Uuid,
     pub owner_id: Uuid,
     pub scope: String,

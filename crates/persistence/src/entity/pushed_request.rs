@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub digest: Vec<u8>,
-    pub tenant_id: Uuid,
+    pub tenant_id: Option<Uuid>,
     pub application_id: Uuid,
     pub sealed: Vec<u8>,
     pub expires_at: i64,

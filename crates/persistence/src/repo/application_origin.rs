@@ -2,7 +2,7 @@
 
 use gatehouse_domain::{
     application::{Application, Origin},
-    authz::TenantRef,
+    key::Issuer,
     partner::Status,
 };
 use sea_orm::{ColumnTrait, QueryFilter, QuerySelect, QueryTrait};
@@ -14,7 +14,7 @@ use crate::{
     },
     error::Result,
     repo::{Row, application::owner_id, exists},
-    scope::{WriteScope, system::System},
+    scope::{PLATFORM, WriteScope, system::System},
 };
 
 impl WriteScope<'_> {
@@ -43,15 +43,18 @@ impl WriteScope<'_> {
 }
 
 impl System<'_> {
-    /// Whether pages of an origin may call the issuer of a tenant: an application that can be used there and is not
-    /// suspended allows it.
+    /// Whether pages of an origin may call an issuer: an application that can be used there and is not suspended allows it.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn allows_origin(&self, tenant: TenantRef, origin: &str) -> Result<bool> {
+    pub async fn allows_origin(&self, issuer: Issuer, origin: &str) -> Result<bool> {
         use origin::Column as Of;
         let ids = self.table::<origin::Entity>().select().select_only().column(Of::ApplicationId);
-        let ids = ids.filter(Of::OwnerId.is_in([tenant.id.uuid(), tenant.partner_id.uuid()]));
+        let owners = match issuer {
+            Issuer::Platform => [PLATFORM, PLATFORM],
+            Issuer::Tenant(tenant) => [tenant.id.uuid(), tenant.partner_id.uuid()],
+        };
+        let ids = ids.filter(Of::OwnerId.is_in(owners));
         let ids = ids.filter(Of::Origin.eq(origin)).into_query();
         let active = self.select::<Entity>().filter(Column::Status.eq(Status::Active.as_str()));
         exists(active.filter(Column::Id.in_subquery(ids)), self.exec).await

@@ -4,6 +4,7 @@ use gatehouse_domain::{
     application::Application,
     authz::{Actor, ApplicationActor, Grant, Permission, Presence, Right, SystemReason, UserActor},
     id::UserId,
+    key::Issuer,
     partner::Status,
     role::HeldRole,
     session::EndReason,
@@ -80,9 +81,14 @@ impl WriteTx<'_> {
         let id = actor.application_id.uuid();
         let application = system.locked::<Application>(id, LockType::Share).await?;
         self.look_at_clock();
-        let facts = system.read().tenant_facts(actor.tenant.id, self.now()).await?;
-        let facts = facts.filter(TenantFacts::is_active).ok_or(Error::CallerInactive)?;
-        let application = application.filter(|it| it.status == Status::Active && it.owner.is_at(facts.reference()));
+        let issuer = match actor.tenant {
+            None => Issuer::Platform,
+            Some(tenant) => {
+                let facts = system.read().tenant_facts(tenant.id, self.now()).await?;
+                Issuer::Tenant(facts.filter(TenantFacts::is_active).ok_or(Error::CallerInactive)?.reference())
+            }
+        };
+        let application = application.filter(|it| it.status == Status::Active && it.owner.is_at(issuer));
         let permissions = application.ok_or(Error::CallerInactive)?.metadata.permissions();
         let left = |right: &Right| Right { permissions: right.permissions.and(&permissions), ..right.clone() };
         Ok(actor.rights.iter().map(left).collect())

@@ -4,6 +4,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use gatehouse_domain::{
+    application::Owner,
     authz::TenantRef,
     change::Changed,
     id::{ApplicationId, PartnerId, SessionId, TenantId},
@@ -28,13 +29,16 @@ use crate::{
 };
 
 pub(super) fn domain(row: Model) -> Result<DeviceRequest> {
-    let tenant = TenantRef { id: TenantId::from_uuid(row.tenant_id), partner_id: PartnerId::from_uuid(row.partner_id) };
+    let tenant = row.tenant_id.zip(row.partner_id).map(|(tenant, partner)| TenantRef {
+        id: TenantId::from_uuid(tenant),
+        partner_id: PartnerId::from_uuid(partner),
+    });
     Ok(DeviceRequest {
         hash: digest(row.digest, "device code digest")?,
         user_code: UserCode::read(&row.user_code).ok_or(Error::Corrupt("user code"))?,
         tenant,
         application_id: ApplicationId::from_uuid(row.application_id),
-        owner: owner(tenant, row.owner_id),
+        owner: tenant.map_or(Owner::Platform, |tenant| owner(tenant, row.owner_id)),
         scopes: Scopes::read(&row.scope),
         audience: Audience::from_stored(row.audience),
         ip: row.ip_address.map(|ip| ip.parse().map_err(|_| Error::Corrupt("address"))).transpose()?,
@@ -74,8 +78,8 @@ impl WriteSystem<'_> {
         let row = Model {
             digest: request.hash.as_bytes().to_vec(),
             user_code: request.user_code.letters().to_owned(),
-            tenant_id: request.tenant.id.uuid(),
-            partner_id: request.tenant.partner_id.uuid(),
+            tenant_id: request.tenant.map(|tenant| tenant.id.uuid()),
+            partner_id: request.tenant.map(|tenant| tenant.partner_id.uuid()),
             application_id: request.application_id.uuid(),
             owner_id: owner_id(request.owner),
             scope: request.scopes.to_string(),
@@ -107,12 +111,20 @@ impl WriteSystem<'_> {
         self.one_device(request, asked, Condition::all()).await.map(drop)
     }
 
-    /// A session opens a request, if no other one has; whether it did.
+    /// A session opens a request, if no other one has; whether it did. One of the platform's issuer is then of its tenant.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn open_device(&self, request: &DeviceRequest, session: &Session) -> Result<bool> {
-        let opened = ActiveModel { session_id: Set(Some(session.id.uuid())), ..Default::default() };
+        let opened = ActiveModel {
+            session_id: Set(Some(session.id.uuid())),
+            tenant_id: Set(Some(session.tenant_id.uuid())),
+            partner_id: Set(Some(session.partner_id.uuid())),
+            ..Default::default()
+        };
+        if request.owner != Owner::Platform && request.tenant.is_none_or(|tenant| tenant.id != session.tenant_id) {
+            return Ok(false);
+        }
         let is_free = Condition::any().add(Column::SessionId.is_null()).add(Column::SessionId.eq(session.id.uuid()));
         self.one_device(request, opened, waiting(self.tx.now()).add(is_free)).await
     }

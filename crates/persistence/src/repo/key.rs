@@ -58,6 +58,15 @@ impl TenantFacts {
     }
 }
 
+/// What every request needs to know of the platform.
+#[derive(Debug, Clone)]
+pub struct PlatformFacts {
+    /// What it decides.
+    pub layers: Layers,
+    /// Its keys that are published, those that sign first.
+    pub keys: Vec<SigningKey>,
+}
+
 /// The issuer of a row.
 pub(super) fn issuer(tenant: Option<Uuid>, partner: Uuid) -> Issuer {
     tenant.map_or(Issuer::Platform, |tenant| {
@@ -168,17 +177,18 @@ impl System<'_> {
         rows.all(&self.exec).await?.into_iter().map(domain).collect()
     }
 
-    /// The keys of the platform that are published, those that sign first.
+    /// What is to be known of the platform.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn platform_keys(&self, now: Timestamp) -> Result<Vec<SigningKey>> {
+    pub async fn platform_facts(&self, now: Timestamp) -> Result<PlatformFacts> {
         let lasts = Column::State.is_in([KeyState::Current, KeyState::Next].map(KeyState::as_str));
         let retired = Column::State.eq(KeyState::Retired.as_str());
         let retired = retired.and(Column::RetiredAt.gt(now.minus(OVERLAP).micros()));
         let rows = self.select::<Entity>().filter(Column::OwnerId.eq(PLATFORM)).filter(lasts.or(retired));
         let rows = rows.order_by_asc(Column::State).order_by_desc(Column::Id).limit(100);
-        rows.all(&self.exec).await?.into_iter().map(domain).collect()
+        let keys = rows.all(&self.exec).await?.into_iter().map(domain).collect::<Result<_>>()?;
+        Ok(PlatformFacts { layers: self.platform_layers().await?, keys })
     }
 
     /// The keys of an issuer that sign with an algorithm, now and next.

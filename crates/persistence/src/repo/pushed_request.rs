@@ -24,8 +24,8 @@ use crate::{
 pub struct PushedRequest {
     /// A digest of what names it.
     pub hash: TokenHash,
-    /// The tenant.
-    pub tenant_id: TenantId,
+    /// The tenant; none at the platform's issuer.
+    pub tenant_id: Option<TenantId>,
     /// The application that pushed it.
     pub application_id: ApplicationId,
     /// Its parameters, sealed.
@@ -45,7 +45,7 @@ impl System<'_> {
         let row = request.one(&self.exec).await?;
         Ok(row.map(|row| PushedRequest {
             hash,
-            tenant_id: TenantId::from_uuid(row.tenant_id),
+            tenant_id: row.tenant_id.map(TenantId::from_uuid),
             application_id: ApplicationId::from_uuid(row.application_id),
             sealed: row.sealed,
             expires_at: Timestamp::from_micros(row.expires_at),
@@ -61,7 +61,7 @@ impl WriteSystem<'_> {
     pub async fn push_request(&self, request: &PushedRequest) -> Result<bool> {
         let row = Model {
             digest: request.hash.as_bytes().to_vec(),
-            tenant_id: request.tenant_id.uuid(),
+            tenant_id: request.tenant_id.map(TenantId::uuid),
             application_id: request.application_id.uuid(),
             sealed: request.sealed.clone(),
             expires_at: request.expires_at.micros(),

@@ -44,6 +44,13 @@ pub(crate) fn above(row: &QueryResult, partner: PartnerId) -> Result<Layers> {
 }
 
 impl System<'_> {
+    /// What the platform decides.
+    pub(super) async fn platform_layers(&self) -> Result<Layers> {
+        let row = self.table::<installation::Entity>().select().one(&self.exec).await?;
+        let settings = row.map(|row| from_json(&row.settings, "platform settings")).transpose()?;
+        Ok(Layers::of_platform(settings.unwrap_or_default()))
+    }
+
     /// What is decided above the tenants of a partner.
     ///
     /// # Errors

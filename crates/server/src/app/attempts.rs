@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gatehouse_domain::{
     audit::Refused,
-    authz::SystemReason,
+    authz::{SystemReason, TenantRef},
     id::{SessionId, UserId},
     text::{Email, LoginName},
     throttle::{AttemptRules, Counter, Failures, Gate, LOCK_AFTER, NETWORKS, WindowRule, gate, take, tightest},
@@ -116,8 +116,8 @@ impl App {
 
 impl Attempts<'_> {
     /// The counter of a name that nobody has.
-    pub(crate) fn name_key(&self, facts: &TenantFacts, name: &LoginName) -> ThrottleKey {
-        let value = [facts.tenant.id.uuid().as_bytes(), name.key().as_bytes()].concat();
+    fn name_key(&self, tenant: TenantRef, name: &LoginName) -> ThrottleKey {
+        let value = [tenant.id.uuid().as_bytes(), name.key().as_bytes()].concat();
         self.keyring.throttle_key("name", &value)
     }
 
@@ -130,14 +130,14 @@ impl Attempts<'_> {
     /// counted there.
     pub(crate) async fn of_name(
         &self,
-        facts: &TenantFacts,
+        tenant: TenantRef,
         name: &LoginName,
         device: Option<&str>,
         meta: &RequestMeta,
     ) -> Result<Attempt> {
-        let keys = self.keys(facts, self.name_key(facts, name), None, meta);
+        let keys = self.keys(tenant, self.name_key(tenant, name), None, meta);
         let device = device.map(|token| self.keyring.device_hash(token));
-        Ok(self.db.system(AUTH).attempt(facts.reference(), name, device, &keys, meta.ctx.now).await?)
+        Ok(self.db.system(AUTH).attempt(tenant, name, device, &keys, meta.ctx.now).await?)
     }
 
     /// The same for a user who is known already, in a session or from a device that `known` counts for.
@@ -148,7 +148,7 @@ impl Attempts<'_> {
         known: Option<ThrottleKey>,
         meta: &RequestMeta,
     ) -> Result<Attempt> {
-        let keys = self.keys(facts, ThrottleKey::User(id), known, meta);
+        let keys = self.keys(facts.reference(), ThrottleKey::User(id), known, meta);
         Ok(self.db.system(AUTH).attempt_of(facts.reference(), id, &keys, meta.ctx.now).await?)
     }
 
@@ -225,7 +225,7 @@ impl Attempts<'_> {
 
     fn keys(
         &self,
-        facts: &TenantFacts,
+        tenant: TenantRef,
         account: ThrottleKey,
         known: Option<ThrottleKey>,
         meta: &RequestMeta,
@@ -234,7 +234,7 @@ impl Attempts<'_> {
             account,
             known,
             networks: self.networks("failures", meta),
-            tenant: self.keyring.throttle_key("tenant", facts.tenant.id.uuid().as_bytes()),
+            tenant: self.keyring.throttle_key("tenant", tenant.id.uuid().as_bytes()),
         }
     }
 

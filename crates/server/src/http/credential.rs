@@ -157,6 +157,11 @@ impl SessionCookies {
         values.next().filter(|_| values.next().is_none())
     }
 
+    /// The cookies of all tenants that it has one alone of.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|(tenant, _)| self.of_tenant(tenant))
+    }
+
     /// The tenants that it has cookies of, by their suffixes, in the order in which the browser sends them.
     pub fn tenants(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(tenant, _)| tenant.as_str())

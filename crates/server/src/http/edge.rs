@@ -29,6 +29,7 @@ use gatehouse_domain::{
     authz::Actor,
     id::{TenantId, UserId},
     issue::Parse,
+    key::Issuer,
     text::Slug,
     time::Timestamp,
 };
@@ -185,8 +186,13 @@ impl Edge {
             quota: Rc::clone(quota),
             subject: Rc::default(),
         };
-        if found.as_ref().is_some_and(|found| found.route.is_shared()) {
-            seen.shared_with = Some(self.shared_with(&state, request.headers()).await?);
+        if let Some(found) = found.as_ref().filter(|found| found.route.is_shared()) {
+            let issuer = match (&state.tenant, &found.tenant_slug) {
+                (Some(facts), _) => Some(facts.reference().into()),
+                (None, Some(_)) => None,
+                (None, None) => Some(Issuer::Platform),
+            };
+            seen.shared_with = Some(self.shared_with(issuer, request.headers()).await?);
         }
         if !features.takes_query && !features.secured {
             no_query(request.query_string())?;
@@ -206,11 +212,11 @@ impl Edge {
         admitted
     }
 
-    /// The origin of the page that sends a request, if an application allows it.
-    async fn shared_with(&self, state: &RequestContext, headers: &HeaderMap) -> Result<Option<HeaderValue>, Failure> {
-        let (Some(facts), Some(origin)) = (&state.tenant, headers.get(ORIGIN)) else { return Ok(None) };
+    /// The origin of the page that sends a request, if an application of the issuer allows it.
+    async fn shared_with(&self, issuer: Option<Issuer>, headers: &HeaderMap) -> Result<Option<HeaderValue>, Failure> {
+        let (Some(issuer), Some(origin)) = (issuer, headers.get(ORIGIN)) else { return Ok(None) };
         let Ok(text) = origin.to_str() else { return Ok(None) };
-        Ok(self.app.clients().allows_origin(facts, text).await?.then(|| origin.clone()))
+        Ok(self.app.clients().allows_origin(issuer, text).await?.then(|| origin.clone()))
     }
 
     /// Counts the request of somebody who is signed in, and has what is left shown in the answer.
@@ -256,7 +262,7 @@ impl Edge {
     }
 
     async fn authenticate(&self, bearer: &Bearer<'_>) -> Result<Auth, Failure> {
-        let is_issuer = |issuer: &str, tenant: &Slug| self.site.base_urls.is_issuer(issuer, tenant);
+        let is_issuer = |issuer: &str, tenant: Option<&Slug>| self.site.base_urls.is_issuer(issuer, tenant);
         match self.app.session_states().authenticate(bearer.token(), is_issuer).await {
             Ok(Authenticated::User(caller)) => Ok(Auth::Caller(caller)),
             Ok(Authenticated::Application(actor)) => Ok(Auth::Application(actor)),
@@ -334,7 +340,8 @@ fn known(
     found: Option<&RouteMatch<'_>>,
     seen: &mut Seen,
 ) -> Result<(Features, &'static dyn Surface), Failure> {
-    let is_read = found.is_none_or(|found| found.route.operation(&Method::GET).is_some());
+    let is_read =
+        found.is_none_or(|found| found.route.operation(&Method::GET).is_some() && found.route.surface.answers_head());
     if request.method() == Method::HEAD && is_read {
         // The connection knows that the body is not to be sent.
         request.head_mut().method = Method::GET;

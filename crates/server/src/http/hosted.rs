@@ -124,6 +124,17 @@ pub enum SignInFault {
     Unavailable,
 }
 
+impl PasswordPage<'_> {
+    /// What happened, and what can be done: here the tenant may be what is wrong.
+    fn words(&self) -> [String; 2] {
+        match self.fault {
+            None => <[String; 2]>::default(),
+            Some(SignInFault::Wrong) => self.frame.t.platform.wrong.map(str::to_owned),
+            Some(fault) => fault.words(self.frame.t),
+        }
+    }
+}
+
 impl SignInFault {
     /// What happened, and what can be done.
     fn words(self, t: &Texts) -> [String; 2] {
@@ -173,7 +184,61 @@ impl Notice {
     }
 }
 
-/// Asks who goes on: who is signed in (`answer=continue`), or somebody else (`answer=another`).
+/// Asks for the address of somebody whose tenant is not known.
+#[derive(Template)]
+#[template(path = "hosted/address.html")]
+pub struct AddressPage<'a> {
+    /// What is around it.
+    pub frame: Frame<'a>,
+    /// The name of the application that the user signs in to.
+    pub application: &'a str,
+    /// Where the form goes.
+    pub action: &'a str,
+    /// The request that waits, sealed.
+    pub request: &'a str,
+    /// The address that the application expects.
+    pub address: &'a str,
+    /// Why the page is here again.
+    pub fault: Option<SignInFault>,
+    /// The same, where the form came too late or from elsewhere.
+    pub notice: Option<Notice>,
+}
+
+/// Asks for the password of somebody whose tenant is not known, and for that, if there is more than one.
+#[derive(Template)]
+#[template(path = "hosted/password.html")]
+pub struct PasswordPage<'a> {
+    /// What is around it.
+    pub frame: Frame<'a>,
+    /// The name of the application that the user signs in to.
+    pub application: &'a str,
+    /// Where the form goes.
+    pub action: &'a str,
+    /// Where the way to the page that asks for the address begins.
+    pub another: &'a str,
+    /// The request that waits, sealed.
+    pub request: &'a str,
+    /// The address.
+    pub address: &'a str,
+    /// The tenant that was typed.
+    pub tenant: &'a str,
+    /// Why the last attempt failed.
+    pub fault: Option<SignInFault>,
+}
+
+/// An account that is signed in.
+#[derive(Debug)]
+pub struct AccountLine<'a> {
+    /// The session, which the answer names.
+    pub session: String,
+    /// The name of its user.
+    pub name: &'a str,
+    /// The address.
+    pub email: &'a str,
+}
+
+/// Asks who goes on: one of those who are signed in (`answer` is the id of the session), or somebody else
+/// (`answer=another`).
 #[derive(Template)]
 #[template(path = "hosted/select_account.html")]
 pub struct SelectAccountPage<'a> {
@@ -185,10 +250,8 @@ pub struct SelectAccountPage<'a> {
     pub action: &'a str,
     /// The request that waits, sealed.
     pub request: &'a str,
-    /// The name of who is signed in.
-    pub name: &'a str,
-    /// The address of who is signed in.
-    pub email: &'a str,
+    /// Who is signed in.
+    pub accounts: Vec<AccountLine<'a>>,
 }
 
 /// Asks whether an application may have what it asks for: `answer` is `allow`, `refuse`, or `another` for somebody who

@@ -79,7 +79,7 @@ impl Keyed {
         let named = [request.method().as_str(), request.path(), self.key.as_str(), &opens].join("\0");
         let body = request.extensions().get::<BodyDigest>().map(|digest| digest.0.clone()).unwrap_or_default();
         let asked = [request.query_string().as_bytes(), &[0], &body].concat();
-        Ok(app.idempotency().key(actor, home.id, named.as_bytes(), &asked))
+        Ok(app.idempotency().key(actor, home.map(|home| home.id), named.as_bytes(), &asked))
     }
 }
 

@@ -2,8 +2,8 @@
 
 /// Below the path of a tenant's issuer.
 macro_rules! at_issuer {
-    ($path:literal) => {
-        concat!("/api/v1/auth/tenants/{tenant_slug}", $path)
+    ($($path:literal),+) => {
+        concat!("/api/v1/auth/tenants/{tenant_slug}", $($path),+)
     };
 }
 

@@ -6,6 +6,8 @@ pub(super) mod interaction;
 mod logout;
 pub mod metadata;
 pub(super) mod params;
+mod platform;
+mod questions;
 pub(super) mod respond;
 mod token;
 mod user_info;
@@ -26,7 +28,7 @@ use crate::{
     http::{
         Site,
         document::Document,
-        extract::access::{Anybody, PathTenant},
+        extract::access::{Anybody, AtIssuer, PathTenant},
         hosted::{STYLE, brand},
         oauth::metadata::{ABILITIES, Described},
         operation::Operations,
@@ -36,41 +38,52 @@ use crate::{
     },
 };
 
+/// An endpoint of every issuer: at that of a tenant, and at the platform's.
+macro_rules! at_each {
+    ($list:ident . $method:ident ( $path:literal , $handler:path )) => {
+        $list.$method(at_issuer!("/oauth", $path), $handler);
+        $list.$method(concat!("/api/v1/platform/oauth", $path), $handler);
+    };
+}
+
 /// Everything below issuers.
 #[must_use]
 pub fn all() -> [Operations; 3] {
     let mut programs = Operations::of(&OAuth, "");
     programs.page(at_issuer!("/.well-known/jwks.json"), jwks);
+    programs.page("/api/v1/platform/.well-known/jwks.json", jwks);
     // OpenID Connect puts it behind the issuer, RFC 8414 between host and path, and MCP clients try both names there.
     programs.page(at_issuer!("/.well-known/openid-configuration"), configuration);
     programs.page("/.well-known/openid-configuration/api/v1/auth/tenants/{tenant_slug}", configuration);
     programs.page("/.well-known/oauth-authorization-server/api/v1/auth/tenants/{tenant_slug}", configuration);
-    programs.page("/api/v1/platform/.well-known/jwks.json", platform_jwks);
-    programs.form(at_issuer!("/oauth/token"), token::token);
-    programs.form(at_issuer!("/oauth/par"), token::push);
-    programs.form(at_issuer!("/oauth/device_authorization"), token::device_authorization);
-    programs.form(at_issuer!("/oauth/introspect"), token::introspect);
-    programs.form(at_issuer!("/oauth/revoke"), token::revoke);
-    programs.page(at_issuer!("/oauth/userinfo"), user_info::user_info);
-    programs.form(at_issuer!("/oauth/userinfo"), user_info::user_info);
-    programs.preflight(at_issuer!("/oauth/token"), preflight);
-    programs.preflight(at_issuer!("/oauth/par"), preflight);
-    programs.preflight(at_issuer!("/oauth/device_authorization"), preflight);
-    programs.preflight(at_issuer!("/oauth/revoke"), preflight);
-    programs.preflight(at_issuer!("/oauth/userinfo"), preflight);
+    programs.page("/api/v1/platform/oauth/.well-known/openid-configuration", configuration);
+    programs.page("/.well-known/openid-configuration/api/v1/platform/oauth", configuration);
+    programs.page("/.well-known/oauth-authorization-server/api/v1/platform/oauth", configuration);
+    at_each!(programs.form("/token", token::token));
+    at_each!(programs.form("/par", token::push));
+    at_each!(programs.form("/device_authorization", token::device_authorization));
+    at_each!(programs.form("/introspect", token::introspect));
+    at_each!(programs.form("/revoke", token::revoke));
+    at_each!(programs.page("/userinfo", user_info::user_info));
+    at_each!(programs.form("/userinfo", user_info::user_info));
+    at_each!(programs.preflight("/token", preflight));
+    at_each!(programs.preflight("/par", preflight));
+    at_each!(programs.preflight("/device_authorization", preflight));
+    at_each!(programs.preflight("/revoke", preflight));
+    at_each!(programs.preflight("/userinfo", preflight));
     let mut sent = Operations::of(&SentByOthers, "");
-    sent.page(at_issuer!("/oauth/authorize"), authorize::authorize);
-    sent.form(at_issuer!("/oauth/authorize"), authorize::as_get);
-    sent.page(at_issuer!("/oauth/logout"), logout::logout);
-    sent.form(at_issuer!("/oauth/logout"), authorize::as_get);
+    at_each!(sent.page("/authorize", authorize::authorize));
+    at_each!(sent.form("/authorize", authorize::as_get));
+    at_each!(sent.page("/logout", logout::logout));
+    at_each!(sent.form("/logout", authorize::as_get));
     let mut pages = Operations::of(&Pages, "");
-    pages.form(at_issuer!("/oauth/sign-in"), authorize::sign_in);
-    pages.form(at_issuer!("/oauth/select-account"), authorize::select_account);
-    pages.form(at_issuer!("/oauth/consent"), authorize::consent);
-    pages.form(at_issuer!("/oauth/sign-out"), logout::sign_out);
-    pages.page(at_issuer!("/oauth/device"), device::ask_at_issuer);
-    pages.form(at_issuer!("/oauth/device"), device::typed_at_issuer);
-    pages.form(at_issuer!("/oauth/device/answer"), device::answer);
+    at_each!(pages.form("/sign-in", authorize::sign_in));
+    at_each!(pages.form("/select-account", authorize::select_account));
+    at_each!(pages.form("/consent", authorize::consent));
+    at_each!(pages.form("/sign-out", logout::sign_out));
+    at_each!(pages.page("/device", device::ask_at_issuer));
+    at_each!(pages.form("/device", device::typed_at_issuer));
+    at_each!(pages.form("/device/answer", device::answer));
     pages.page(device::PAGE, device::ask);
     pages.form(device::PAGE, device::typed);
     pages.page(at_issuer!("/oauth/brand.css"), brand_style);
@@ -78,29 +91,28 @@ pub fn all() -> [Operations; 3] {
     [programs, sent, pages]
 }
 
-/// What the issuer of a tenant says of itself.
-async fn configuration(tenant: PathTenant, request: HttpRequest, app: Data<App>, site: Data<Site>) -> HttpResponse {
-    let meta = request::meta(&request);
-    let issuer = meta.issuer(&tenant.0.tenant.slug);
+/// What an issuer says of itself.
+async fn configuration(at: AtIssuer, request: HttpRequest, app: Data<App>, site: Data<Site>) -> HttpResponse {
+    let (meta, at) = (request::meta(&request), &at.0);
+    let issuer = at.url(&meta);
+    let jwks_uri = match at.tenant() {
+        Some(_) => format!("{issuer}/.well-known/jwks.json"),
+        None => format!("{}/api/v1/platform/.well-known/jwks.json", meta.base_url),
+    };
     let described = Described {
-        endpoints: format!("{issuer}/oauth"),
-        jwks_uri: format!("{issuer}/.well-known/jwks.json"),
+        endpoints: format!("{}{}", meta.base_url, at.endpoints()),
+        jwks_uri,
         issuer,
         documentation: site.docs.is_some().then(|| format!("{}/docs/", meta.base_url)),
-        is_open: app.accounts().registration(&tenant.0) == Registration::Open,
-        takes_documents: app.clients().takes_documents(&tenant.0),
+        is_open: at.tenant().is_some_and(|facts| app.accounts().registration(facts) == Registration::Open),
+        takes_documents: at.tenant().is_some_and(|facts| app.clients().takes_documents(facts)),
     };
     public(&request, described.metadata(ABILITIES))
 }
 
-/// The keys of a tenant (RFC 7517): those that verify, and those that sign next.
-async fn jwks(tenant: PathTenant, request: HttpRequest, app: Data<App>) -> HttpResponse {
-    public(&request, app.keys().published(&tenant.0.keys))
-}
-
-/// The keys of the platform.
-async fn platform_jwks(_: Anybody, request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Failure> {
-    Ok(public(&request, app.keys().published(&app.session_states().platform_keys().await?)))
+/// The keys of an issuer (RFC 7517): those that verify, and those that sign next.
+async fn jwks(at: AtIssuer, request: HttpRequest, app: Data<App>) -> HttpResponse {
+    public(&request, app.keys().published(at.0.keys()))
 }
 
 /// What everybody may read and keep for five minutes, scripts of any page included.
@@ -113,7 +125,7 @@ fn public(request: &HttpRequest, text: String) -> HttpResponse {
 }
 
 /// What a page of another origin may send, if an application allows it at all: see [`crate::http::edge`].
-async fn preflight(_: PathTenant) -> HttpResponse {
+async fn preflight(_: AtIssuer) -> HttpResponse {
     HttpResponse::NoContent()
         .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"))
         .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, dpop"))

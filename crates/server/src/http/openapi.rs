@@ -3,6 +3,7 @@
 
 mod complete;
 mod example;
+mod oauth;
 mod rule;
 
 use utoipa::{

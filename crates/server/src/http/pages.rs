@@ -11,7 +11,10 @@ use actix_web::{
     http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
 };
 
-use crate::http::{extract::access::Anybody, operation::Operations, ops, page::SCRIPTED, surface::Pages};
+use crate::{
+    app::{directory::tenants::TenantFacts, request::client::ISSUER_PATH},
+    http::{extract::access::Anybody, operation::Operations, ops, page::SCRIPTED, surface::Pages},
+};
 
 /// Everything that is not part of the API.
 #[must_use]
@@ -34,6 +37,11 @@ pub fn at_issuers() -> Operations {
     pages.page(at_issuer!("/sign-up"), sign_up::ask);
     pages.form(at_issuer!("/sign-up"), sign_up::register);
     pages
+}
+
+/// The path of a page of a tenant, below its issuer.
+pub(in crate::http) fn at_tenant(facts: &TenantFacts, name: &str) -> String {
+    format!("{ISSUER_PATH}{}/{name}", facts.tenant.slug)
 }
 
 /// What browsers show beside the title of each page. It is drawn in one colour that is seen on light and on dark.

@@ -30,7 +30,7 @@ pub async fn record<B>(app: &App, response: &ServiceResponse<B>) {
     }
 }
 
-/// What is recorded: in the tenant that was asked for, else in that of whoever asked.
+/// What is recorded: in the tenant that was asked for, else in that of whoever asked, if there is one.
 fn refused(request: &HttpRequest, permission: &'static str) -> Option<Refused> {
     let operation = format!("{} {}", request.method(), request.match_pattern().unwrap_or_default());
     RequestContext::with(request, |state| {
@@ -40,7 +40,7 @@ fn refused(request: &HttpRequest, permission: &'static str) -> Option<Refused> {
             _ => return None,
         };
         let (_, own) = actor.id()?;
-        let tenant = state.tenant.as_ref().map_or(own, |facts| facts.reference());
+        let tenant = state.tenant.as_ref().map(|facts| facts.reference()).or(own);
         Some(Refused::access(tenant, actor.by()?, permission, &operation))
     })
 }

@@ -24,7 +24,7 @@ use gatehouse_domain::{
 use crate::{
     app::{
         attempts::RateLimit,
-        request::client::{ChangeContext, ISSUER_PATH, RequestMeta},
+        request::client::{ChangeContext, ISSUER_PATH, PLATFORM_PATH, RequestMeta},
     },
     http::{Site, conditional, context::RequestContext, forwarded::client_ip, idempotency::Keyed, problem::Failure},
 };
@@ -143,10 +143,13 @@ impl BaseUrls {
         }
     }
 
-    /// Whether an issuer is one that this instance names for a tenant.
+    /// Whether an issuer is one that this instance names for a tenant, or for the platform where there is none.
     #[must_use]
-    pub fn is_issuer(&self, issuer: &str, tenant: &Slug) -> bool {
-        let base = issuer.strip_suffix(tenant.as_str()).and_then(|rest| rest.strip_suffix(ISSUER_PATH));
+    pub fn is_issuer(&self, issuer: &str, tenant: Option<&Slug>) -> bool {
+        let base = match tenant {
+            Some(tenant) => issuer.strip_suffix(tenant.as_str()).and_then(|rest| rest.strip_suffix(ISSUER_PATH)),
+            None => issuer.strip_suffix(PLATFORM_PATH),
+        };
         base.is_some_and(|base| match &self.fixed {
             Some(fixed) => base == &**fixed,
             None => base == &*self.bind || base.strip_prefix("http://").is_some_and(is_loopback),
@@ -189,7 +192,9 @@ mod tests {
         let bind = "127.0.0.1:8000".parse().unwrap();
         let tenant = Slug::parse("acme").unwrap();
         let set = BaseUrls::new(Some(&url::Url::parse("https://id.example.com/").unwrap()), bind);
-        assert!(set.is_issuer("https://id.example.com/api/v1/auth/tenants/acme", &tenant));
+        assert!(set.is_issuer("https://id.example.com/api/v1/auth/tenants/acme", Some(&tenant)));
+        assert!(set.is_issuer("https://id.example.com/api/v1/platform/oauth", None));
+        assert!(!set.is_issuer("https://id.example.com/api/v1/platform/oauth", Some(&tenant)));
         for bad in [
             "https://id.example.com/api/v1/auth/tenants/other",
             "https://id.example.com.evil.example/api/v1/auth/tenants/acme",
@@ -197,10 +202,10 @@ mod tests {
             "http://localhost:8000/api/v1/auth/tenants/acme",
             "acme",
         ] {
-            assert!(!set.is_issuer(bad, &tenant), "{bad}");
+            assert!(!set.is_issuer(bad, Some(&tenant)) && !set.is_issuer(bad, None), "{bad}");
         }
         let unset = BaseUrls::new(None, bind);
-        assert!(unset.is_issuer("http://localhost:8000/api/v1/auth/tenants/acme", &tenant));
-        assert!(!unset.is_issuer("http://evil.example/api/v1/auth/tenants/acme", &tenant));
+        assert!(unset.is_issuer("http://localhost:8000/api/v1/auth/tenants/acme", Some(&tenant)));
+        assert!(!unset.is_issuer("http://evil.example/api/v1/auth/tenants/acme", Some(&tenant)));
     }
 }

@@ -53,11 +53,11 @@ impl Route {
         self.operation(&Method::OPTIONS).is_some()
     }
 
-    /// The methods that there are; where there is GET, there is HEAD.
+    /// The methods that there are; where there is GET, there is HEAD, unless looking would do something.
     #[must_use]
     pub fn allowed(&self) -> Vec<Method> {
         let mut methods: Vec<_> = self.methods.iter().map(|(method, _)| method.clone()).collect();
-        if methods.contains(&Method::GET) {
+        if methods.contains(&Method::GET) && self.surface.answers_head() {
             methods.push(Method::HEAD);
         }
         methods

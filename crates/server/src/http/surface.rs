@@ -40,6 +40,11 @@ pub trait Surface: std::fmt::Debug + Sync {
     /// How a client with these headers is answered here.
     fn towards(&self, headers: &HeaderMap) -> &'static dyn Surface;
 
+    /// Whether what is read may be asked for without its body (RFC 9110, section 9.3.2).
+    fn answers_head(&self) -> bool {
+        true
+    }
+
     /// Whether its requests may have query parameters that nothing here knows.
     fn ignores_unknown_query(&self) -> bool {
         true

@@ -9,7 +9,7 @@ use gatehouse_domain::{
     time::{MINUTE, Timestamp},
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::Jwk};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 
 use crate::security::keyring::token_hash;
@@ -49,16 +49,29 @@ struct Header {
 /// What an assertion may say that it is; a token for something else is none (RFC 8725, section 3.11).
 const TYPES: [&str; 2] = ["jwt", "client-authentication+jwt"];
 
+/// Seconds since 1970, which may have a fraction (RFC 7519, section 2): of that nothing counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct NumericDate(i64);
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(deserializer)?;
+        #[expect(clippy::cast_possible_truncation, reason = "what lies beyond is as good as never")]
+        let whole = number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds.floor() as i64));
+        whole.map(Self).ok_or_else(|| D::Error::custom("not a number of seconds"))
+    }
+}
+
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
     sub: String,
     aud: Value,
-    exp: i64,
+    exp: NumericDate,
     #[serde(default)]
-    nbf: Option<i64>,
+    nbf: Option<NumericDate>,
     #[serde(default)]
-    iat: Option<i64>,
+    iat: Option<NumericDate>,
     jti: String,
 }
 
@@ -129,13 +142,14 @@ pub fn verify(
     }
     let seconds = now.unix_seconds();
     let ahead = i64::try_from(AHEAD.as_secs()).unwrap_or(i64::MAX);
-    let begins = [claims.nbf, claims.iat].into_iter().flatten().max().unwrap_or(seconds);
-    if claims.exp <= seconds || claims.exp > seconds + ahead + SKEW_SECONDS || begins > seconds + SKEW_SECONDS {
+    let begins = [claims.nbf, claims.iat].into_iter().flatten().max().map_or(seconds, |begins| begins.0);
+    let ends = claims.exp.0;
+    if ends <= seconds || ends > seconds + ahead + SKEW_SECONDS || begins > seconds + SKEW_SECONDS {
         return Err("client_assertion must be valid now, and expire within five minutes");
     }
     if claims.jti.is_empty() {
         return Err("client_assertion must have a jti");
     }
-    let expires_at = Timestamp::from_micros(claims.exp.saturating_mul(1_000_000));
+    let expires_at = Timestamp::from_micros(ends.saturating_mul(1_000_000));
     Ok(Proof { id: token_hash(&format!("{client_id}\0{}", claims.jti)), expires_at })
 }

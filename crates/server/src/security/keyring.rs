@@ -12,9 +12,11 @@ use aws_lc_rs::{constant_time, digest, hmac};
 use gatehouse_domain::{
     id::{JobId, TenantId},
     job::JobKind,
+    key::Issuer,
     secret::TokenHash,
 };
 use gatehouse_persistence::ThrottleKey;
+use uuid::Uuid;
 
 use crate::security::master_key::MasterKey;
 
@@ -26,6 +28,8 @@ pub use trail::trail_mac;
 
 /// Length of a truncated authentication code: 128 bits.
 pub const TAG_LEN: usize = 16;
+/// What the tenant is sealed with that a browser last used.
+const LAST_TENANT: &[u8] = b"last tenant";
 
 /// The derived keys.
 pub struct Keyring {
@@ -254,18 +258,31 @@ impl Keyring {
         self.opened(|part| open_with(&part.challenge, tenant.uuid().as_bytes(), sealed))
     }
 
-    /// Seals an authorization request that waits for its user, for its tenant.
+    /// Seals an authorization request that waits for its user, for its issuer.
     #[must_use]
-    pub fn seal_request(&self, tenant: TenantId, plain: &[u8]) -> Vec<u8> {
-        seal_with(&self.current().request, tenant.uuid().as_bytes(), plain)
+    pub fn seal_request(&self, issuer: Issuer, plain: &[u8]) -> Vec<u8> {
+        seal_with(&self.current().request, issuer.uuid().as_bytes(), plain)
     }
 
-    /// Opens what [`Keyring::seal_request`] sealed for the same tenant.
+    /// Opens what [`Keyring::seal_request`] sealed for the same issuer.
     ///
     /// # Errors
     /// [`Unopenable`] for anything else.
-    pub fn open_request(&self, tenant: TenantId, sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
-        self.opened(|part| open_with(&part.request, tenant.uuid().as_bytes(), sealed))
+    pub fn open_request(&self, issuer: Issuer, sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
+        self.opened(|part| open_with(&part.request, issuer.uuid().as_bytes(), sealed))
+    }
+
+    /// Seals which tenant a browser last used at the platform's issuer.
+    #[must_use]
+    pub fn seal_last_tenant(&self, tenant: TenantId) -> Vec<u8> {
+        seal_with(&self.current().request, LAST_TENANT, tenant.uuid().as_bytes())
+    }
+
+    /// Opens what [`Keyring::seal_last_tenant`] sealed; none for anything else.
+    #[must_use]
+    pub fn open_last_tenant(&self, sealed: &[u8]) -> Option<TenantId> {
+        let plain = self.opened(|part| open_with(&part.request, LAST_TENANT, sealed)).ok()?;
+        Uuid::from_slice(&plain).ok().map(TenantId::from_uuid)
     }
 
     /// The authentication code of a refresh token's body.

@@ -3,11 +3,12 @@
 //! A key fixes its algorithm; the header of a token chooses nothing but the key, by `kid`. A header with anything else
 //! in it than `typ`, `alg` and `kid` is refused, so `jku`, `x5u`, `jwk`, `crit` and the like have no effect.
 
+mod hint;
+
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
-    application::SigningAlgorithm,
     id::{FamilyId, KeyId, SessionId, TenantId, UserId},
     issue::Parse,
     key::{Issuer, KeyMaterial, SigningKey},
@@ -26,6 +27,8 @@ use crate::security::{
     keyring::Keyring,
 };
 
+pub use hint::{Hint, key_of_id_token};
+
 /// The longest token that is looked at.
 pub const MAX_LEN: usize = 8 * 1024;
 /// The `typ` of access tokens (RFC 9068 section 2.1).
@@ -34,8 +37,6 @@ pub const ACCESS: &str = "at+jwt";
 pub const ID: &str = "JWT";
 /// The `typ` of logout tokens (OpenID Connect Back-Channel Logout 1.0, section 2.4).
 pub const LOGOUT: &str = "logout+jwt";
-/// The longest ID token that is looked at: one may have all that is known of a user.
-const ID_MAX: usize = 64 * 1024;
 /// How far another replica's clock may be ahead.
 const SKEW_SECONDS: i64 = 60;
 /// Who the tokens of first-party sign-in are issued to.
@@ -44,7 +45,7 @@ pub const CLIENT_ID: &str = "gatehouse";
 /// The claims of an access token (RFC 9068 section 2.2).
 #[derive(Debug, Clone, Serialize)]
 pub struct Claims<'a> {
-    /// The tenant's issuer.
+    /// The issuer.
     pub iss: &'a str,
     /// The user; of an application in its own name its id.
     pub sub: String,
@@ -61,10 +62,12 @@ pub struct Claims<'a> {
     pub sid: Option<SessionId>,
     /// Who it was issued to.
     pub client_id: &'a str,
-    /// The tenant.
-    pub tenant_id: TenantId,
+    /// The tenant; none of an application in its own name at the platform's issuer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<TenantId>,
     /// The partner of that tenant.
-    pub partner_id: gatehouse_domain::id::PartnerId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partner_id: Option<gatehouse_domain::id::PartnerId>,
     /// Names of the roles held; none where they would not fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<&'a str>>,
@@ -99,8 +102,10 @@ pub struct Verified {
     pub kid: KeyId,
     /// Its issuer.
     pub iss: String,
-    /// The tenant.
-    pub tenant_id: TenantId,
+    /// Whether that is the platform's.
+    pub is_of_platform: bool,
+    /// The tenant; none of an application in its own name at the platform's issuer.
+    pub tenant_id: Option<TenantId>,
     /// When it was issued; of which only the second is known.
     pub issued_at: Timestamp,
     /// When it expires.
@@ -165,7 +170,8 @@ struct StrictClaims {
     #[serde(default)]
     sid: Option<String>,
     client_id: String,
-    tenant_id: String,
+    #[serde(default)]
+    tenant_id: Option<String>,
     #[serde(default)]
     family_id: Option<String>,
     #[serde(default)]
@@ -307,74 +313,48 @@ impl Tokens {
         if !in_time || claims.jti.is_empty() {
             return None;
         }
-        let verified = Verified {
-            whose: claims.whose()?,
+        let tenant_id = claims.tenant_id.as_deref().map(TenantId::parse).transpose().ok()?;
+        let whose = claims.whose()?;
+        // Whom a key of a tenant signs for is of that tenant. The platform's signs for applications of its own, and for users
+        // of any tenant who signed in through one.
+        let is_theirs = match (key.issuer.tenant(), &whose) {
+            (Some(tenant), _) => tenant_id == Some(tenant.id),
+            (None, Whose::User(_)) => false,
+            (None, Whose::UserThrough(..)) => tenant_id.is_some(),
+            (None, Whose::Application(_)) => tenant_id.is_none(),
+        };
+        is_theirs.then_some(())?;
+        Some(Verified {
+            whose,
             kid: key.id,
-            tenant_id: TenantId::parse(&claims.tenant_id).ok()?,
+            is_of_platform: key.issuer == Issuer::Platform,
+            tenant_id,
             issued_at: Timestamp::from_micros(claims.iat.checked_mul(1_000_000)?),
             expires_at: Timestamp::from_micros(claims.exp.checked_mul(1_000_000)?),
-            iss: claims.iss,
-        };
-        key.issuer.tenant().is_some_and(|tenant| tenant.id == verified.tenant_id).then_some(verified)
-    }
-}
-
-/// What an ID token of ours says that comes back (OpenID Connect Core 1.0, section 3.1.2.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hint {
-    /// Its issuer.
-    pub iss: String,
-    /// The user.
-    pub user_id: UserId,
-    /// The application that it was issued to.
-    pub client_id: String,
-    /// The session that the user was signed in with.
-    pub session_id: SessionId,
-}
-
-impl Tokens {
-    /// Verifies the signature of an ID token, however old it is. `key` is the one that the token names.
-    #[must_use]
-    pub fn hint(&self, token: &str, key: &SigningKey) -> Option<Hint> {
-        #[derive(Deserialize)]
-        struct HintClaims {
-            iss: String,
-            sub: String,
-            aud: String,
-            sid: String,
-        }
-        let mut validation = Validation::new(match key.algorithm {
-            SigningAlgorithm::Es256 => Algorithm::ES256,
-            SigningAlgorithm::Rs256 => Algorithm::RS256,
-            SigningAlgorithm::EdDsa => Algorithm::EdDSA,
-        });
-        validation.validate_exp = false;
-        validation.validate_aud = false;
-        validation.required_spec_claims.clear();
-        let claims = jsonwebtoken::decode::<HintClaims>(token, &*self.decoder(key).ok()?, &validation).ok()?.claims;
-        Some(Hint {
-            user_id: UserId::parse(&claims.sub).ok()?,
-            client_id: claims.aud,
-            session_id: SessionId::parse(&claims.sid).ok()?,
             iss: claims.iss,
         })
     }
 }
 
-/// The key that an ID token names; none for what is none of ours.
-#[must_use]
-pub fn key_of_id_token(token: &str) -> Option<KeyId> {
-    let (header, rest) = token.split_once('.').filter(|_| token.len() <= ID_MAX)?;
-    let header: StrictHeader = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
-    (header.typ == ID && rest.split('.').count() == 2).then(|| KeyId::parse(&header.kid).ok()).flatten()
+/// What a token says of itself before anything is verified: which key of which issuer to verify it with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peeked {
+    /// The key.
+    pub kid: KeyId,
+    /// The issuer.
+    pub iss: String,
+    /// The tenant.
+    pub tenant_id: Option<TenantId>,
 }
 
-/// What a token says of itself before anything is verified: which key of which tenant to verify it with.
+/// Looks at what a token says of itself.
 #[must_use]
-pub fn peek(token: &str) -> Option<(KeyId, TenantId)> {
+pub fn peek(token: &str) -> Option<Peeked> {
     #[derive(Deserialize)]
-    struct Hint {
-        tenant_id: String,
+    struct Claimed {
+        iss: String,
+        #[serde(default)]
+        tenant_id: Option<String>,
     }
     if token.len() > MAX_LEN {
         return None;
@@ -389,8 +369,12 @@ pub fn peek(token: &str) -> Option<(KeyId, TenantId)> {
     if header.typ != ACCESS || header.alg != "ES256" {
         return None;
     }
-    let hint: Hint = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-    Some((KeyId::parse(&header.kid).ok()?, TenantId::parse(&hint.tenant_id).ok()?))
+    let claimed: Claimed = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    Some(Peeked {
+        kid: KeyId::parse(&header.kid).ok()?,
+        iss: claimed.iss,
+        tenant_id: claimed.tenant_id.as_deref().map(TenantId::parse).transpose().ok()?,
+    })
 }
 
 #[cfg(test)]

@@ -127,6 +127,7 @@ fn tour_of_the_readme_and_the_page_of_settings_run() {
             "\"status\":403",
             "\"status\":401",
             "session.revoked_all",
+            "\"app_count\":2",
             "\"client_id_metadata_documents\":\"any\"",
             "\"open_resource\":true",
             "\"session_idle_minutes\":{\"value\":30",

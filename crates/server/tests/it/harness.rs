@@ -9,6 +9,7 @@ mod ending;
 mod held;
 pub mod oauth;
 mod people;
+pub mod platform;
 mod post;
 mod proxy;
 mod receiver;
@@ -44,7 +45,7 @@ use gatehouse_server::{
 use serde_json::Value;
 
 pub use answer::{Answer, MOST, claims};
-pub use browser::{Browser, Form};
+pub use browser::{Browser, Form, account};
 pub use ending::{Ending, Victim};
 pub use held::Held;
 pub use people::{Person, Signed, Tenant};

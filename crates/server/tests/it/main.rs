@@ -70,6 +70,8 @@ mod oauth_machines;
 mod oauth_modules;
 mod oauth_offline;
 mod oauth_pages;
+mod oauth_platform;
+mod oauth_platform_tokens;
 mod oauth_published_keys;
 mod oauth_push;
 mod oauth_races;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Browser, Form, PASSWORD, World, api_tests, claims,
+    Browser, Form, PASSWORD, World, account, api_tests, claims,
     oauth::{App, Site, code, refused, text},
 };
 
@@ -93,7 +93,7 @@ api_tests! {
         let sign_out = browser.get(&format!("{}/oauth/logout", site.issuer_path())).await.expect(200);
         let page = browser.get(&site.request(&app, &[("prompt", "login")])).await.expect(200);
         code(&browser.submit(&Form::of(&page), &[("username", "bob"), ("password", PASSWORD)]).await);
-        let asked = browser.submit(&Form::of(&choice), &[("answer", "continue")]).await.expect(200);
+        let asked = browser.submit(&Form::of(&choice), &[("answer", &account(&choice, "ada@acme.example"))]).await.expect(200);
         assert!(asked.text.contains("bob@acme.example"), "{}", asked.text);
         let asked = browser.submit(&Form::of(&sign_out), &[]).await.expect(200);
         assert!(asked.text.contains("bob"), "{}", asked.text);

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use serde_json::json;
 
 use crate::harness::{
-    Answer, Browser, World, api_tests,
-    oauth::{App, Site, basic, challenge, code, text},
+    Answer, Browser, Form, PASSWORD, World, api_tests,
+    oauth::{App, CALLBACK, Site, basic, challenge, code, of_code, request_at, text, token_at},
 };
 
 /// The statements of a few requests in a row, the least of them: what is remembered is forgotten within a second.
@@ -137,5 +137,31 @@ api_tests! {
             call.form(&fields).send().await
         };
         assert_eq!(least(&world, 201, push).await, 1);
+    }
+
+    async fn issuer_of_the_platform_costs_what_that_of_a_tenant_does_and_one_to_find_the_tenant(world) {
+        let site = Site::new(&world).await;
+        let body = json!({"name": "Portal", "application_type": "WEB", "redirect_uris": [CALLBACK], "scope_level": "GLOBAL"});
+        let made = world.post("/admin/applications").bearer(world.admin().await).json(body).send().await.expect(201).data();
+        let app = App { id: text(&made, "id").to_owned(), secret: made["client_secret"].as_str().map(str::to_owned), callback: CALLBACK.to_owned() };
+        let at = "/api/v1/platform/oauth";
+        let sign_in = async |browser: &Browser| {
+            let page = browser.get(&request_at(at, &app, &[])).await.expect(200);
+            let page = browser.submit(&Form::of(&page), &[("username", "ada@acme.example")]).await.expect(200);
+            browser.submit(&Form::of(&page), &[("username", "ada@acme.example"), ("password", PASSWORD)]).await
+        };
+        world.login(&site.ada).await;
+        let (hashes, browser) = (world.app.hashing().0, Browser::new(&world));
+        let stranger = Browser::new(&world);
+        assert_eq!(least(&world, 200, async || stranger.get(&request_at(at, &app, &[])).await).await, 0);
+        let count = least(&world, 303, async || sign_in(&Browser::new(&world)).await).await;
+        assert!(count <= 9, "{count}");
+        assert_eq!(world.app.hashing().0 - hashes, 4);
+        let answer = sign_in(&browser).await;
+        assert_eq!(least(&world, 303, async || browser.get(&request_at(at, &app, &[])).await).await, 3);
+        let code = code(&answer);
+        let got = token_at(&world, at, &app, &of_code(&app, &code)).await.expect(200).json();
+        let user_info = async || world.get("/platform/oauth/userinfo").bearer(text(&got, "access_token")).send().await;
+        assert_eq!(least(&world, 200, user_info).await, 0);
     }
 }

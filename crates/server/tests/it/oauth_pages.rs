@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::harness::{
-    Browser, Form, PASSWORD, api_tests, claims,
+    Browser, Form, PASSWORD, account, api_tests, claims,
     oauth::{CALLBACK, Site, code, error, sent, text},
 };
 
@@ -140,7 +140,7 @@ api_tests! {
         code(&browser.get(&site.request(&app, &[("prompt", "none")])).await);
         let spa = site.spa().await;
         let page = browser.get(&site.request(&spa, &[("prompt", "select_account consent")])).await.expect(200);
-        let page = browser.submit(&Form::of(&page), &[("answer", "continue")]).await.expect(200);
+        let page = browser.submit(&Form::of(&page), &[("answer", &account(&page, "ada@acme.example"))]).await.expect(200);
         assert!(page.text.contains("asks to use"), "{}", page.text);
         code(&browser.submit(&Form::of(&page), &[("answer", "allow")]).await);
     }

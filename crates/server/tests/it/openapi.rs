@@ -29,6 +29,12 @@ impl Document {
         all
     }
 
+    /// The operations of the API. What is below issuers answers as the RFCs say.
+    fn of_api(&self) -> Vec<(&str, &str, &str, &Value)> {
+        let is_ours = |id: &str| !id.starts_with("oauth.") && !id.starts_with("platform_oauth.");
+        self.operations().into_iter().filter(|(id, ..)| is_ours(id)).collect()
+    }
+
     /// What a reference points to, or the value itself.
     #[track_caller]
     fn resolve<'d>(&'d self, value: &'d Value) -> &'d Value {

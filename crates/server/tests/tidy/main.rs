@@ -225,7 +225,7 @@ fn no_link_in_a_document_is_dead() {
 
 #[test]
 fn documents_for_newcomers_are_short() {
-    for (name, most) in [("README.md", 150), ("crates/README.md", 130)] {
+    for (name, most) in [("README.md", 190), ("crates/README.md", 130)] {
         let lines = fs::read_to_string(root().join(name)).unwrap().lines().count();
         assert!(lines <= most, "{name}: {lines} lines");
     }

@@ -1,9 +1,12 @@
 //! What happens before anyone is known: looking up credentials, admitting a sign-in, and the standing of a session.
 
+use std::collections::BTreeMap;
+
 use gatehouse_domain::{
     authz::TenantRef,
     change::Changed,
-    id::{DeviceId, SessionId, UserId},
+    id::{DeviceId, SessionId, TenantId, UserId},
+    partner::Status,
     role::HeldRole,
     secret::{PasswordHash, TokenHash},
     session::Session,
@@ -21,7 +24,7 @@ use crate::{
     repo::{
         self,
         list::unsigned,
-        sql,
+        sql::{self, Sql},
         throttle::{AttemptKeys, ThrottleKey, counter, key_of, surroundings},
         tuned::assignment::{HELD_COLUMNS, HELD_JOINS, held},
     },
@@ -184,13 +187,42 @@ impl System<'_> {
         session_state(&rows, now)
     }
 
-    /// The session that a cookie opens, likewise.
+    /// The sessions that cookies open, likewise, by their ids.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn session_state_by_cookie(&self, cookie: TokenHash, now: Timestamp) -> Result<Option<SessionState>> {
-        let rows = self.state_rows("", SESSIONS, ("s.cookie_digest", cookie.as_bytes().to_vec().into())).await?;
-        session_state(&rows, now)
+    pub async fn session_states_by_cookie(&self, cookies: &[TokenHash], now: Timestamp) -> Result<Vec<SessionState>> {
+        if cookies.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut sql = self.states("", SESSIONS);
+        sql.push(" WHERE s.cookie_digest IN (");
+        for (at, cookie) in sql::power_of_two(cookies).enumerate() {
+            sql.push(if at == 0 { "" } else { ", " }).bind(cookie.as_bytes().to_vec());
+        }
+        sql.push(")");
+        let mut of_each = BTreeMap::<Uuid, Vec<QueryResult>>::new();
+        for row in sql.all(self.exec).await? {
+            of_each.entry(row.try_get("s_", "id")?).or_default().push(row);
+        }
+        of_each.values().filter_map(|rows| session_state(rows, now).transpose()).collect()
+    }
+
+    /// The tenant in which an address last signed in, among those where anybody may sign in now.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn tenant_of_address(&self, address: &LoginName) -> Result<Option<TenantId>> {
+        // Text: two tables whose rows decide whether a row of a third counts. Plan:
+        // `signing_in_and_being_known_are_found_by_an_index`.
+        let mut sql = self.unscoped(
+            "SELECT u.tenant_id FROM users u JOIN tenants t ON t.id = u.tenant_id JOIN partners p ON p.id = t.partner_id \
+             WHERE u.last_login_at IS NOT NULL AND u.deleted_at IS NULL AND t.deleted_at IS NULL AND t.status = ",
+        );
+        sql.bind(Status::Active.as_str()).push(" AND p.status = ").bind(Status::Active.as_str());
+        sql.push(" AND u.email_key = ").bind(address.key()).push(" ORDER BY u.last_login_at DESC LIMIT 1");
+        let row = sql.one(self.exec).await?;
+        row.map(|row| Ok(TenantId::from_uuid(row.try_get("", "tenant_id")?))).transpose()
     }
 
     /// The rows of a session, its user and the roles held, with more columns of what else is in the query.
@@ -200,12 +232,18 @@ impl System<'_> {
         from: &str,
         (place, value): (&str, sea_orm::Value),
     ) -> Result<Vec<QueryResult>> {
+        let mut sql = self.states(columns, from);
+        sql.push(" WHERE ").push(place).push(" = ").bind(value);
+        sql.all(self.exec).await
+    }
+
+    /// All of them, where it is not said yet which.
+    fn states(&self, columns: &str, from: &str) -> Sql {
         // Text: every token check without a warm cache runs it. Plan: `signing_in_and_being_known_are_found_by_an_index`.
         let mut sql = self.unscoped("SELECT ");
         sql.push(columns).push(&sql::SESSION).push(", ").push(&sql::USER).push(", u.roles_given, ").push(HELD_COLUMNS);
         sql.push(" FROM ").push(from).push(" ").push(HELD_JOINS);
-        sql.push(" WHERE ").push(place).push(" = ").bind(value);
-        sql.all(self.exec).await
+        sql
     }
 }
 

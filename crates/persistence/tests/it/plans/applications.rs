@@ -94,7 +94,7 @@ surveys! {
         survey.look("applications that nobody uses", forgotten).await;
         let system = db.system(SYSTEM);
         survey.look("keys that sign", system.signing_keys(tenant.reference().into(), SigningAlgorithm::Es256)).await;
-        survey.look("keys of the platform", system.platform_keys(NOW)).await;
+        survey.look("what is to be known of the platform", system.platform_facts(NOW)).await;
         let grant = in_tenant::<WriteApplications>(&tenant);
         let at = tenant.reference();
         let change = write(&db, NOW, async move |tx| {

@@ -103,11 +103,13 @@ surveys! {
         let db = survey.db.clone();
         let (code, family, application) = fill(survey).await;
         let system = || db.system(SYSTEM);
-        survey.look("a session by its cookie", system().session_state_by_cookie(digest(1), NOW)).await;
+        survey.look("sessions by their cookies", system().session_states_by_cookie(&[digest(1), digest(2), digest(3)], NOW)).await;
+        let address = LoginName::parse("ada@acme.example").unwrap();
+        survey.look("where an address last signed in", system().tenant_of_address(&address)).await;
         survey.look("a code", system().code_state(code.hash, NOW)).await;
         survey.look("a family with its session", system().family_state(family.id, NOW)).await;
         survey.look("a family", system().token_family(family.id)).await;
-        survey.look("an origin", system().allows_origin(survey.tenant.reference(), "https://wiki.example")).await;
+        survey.look("an origin", system().allows_origin(survey.tenant.reference().into(), "https://wiki.example")).await;
         let (hash, at) = (code.hash, family.tenant);
         let next = Successor { hash: digest(2), replay: None };
         let (session, current) = (survey.session.clone(), family.chain.current);
@@ -127,7 +129,7 @@ surveys! {
         let used = system().application(application_id).await.unwrap().unwrap();
         let right = Right { anchor: Anchor::Tenant(at.id), permissions: PermissionSet::any(), expires_at: None };
         let actor =
-            ApplicationActor { application_id, level: "tenant", tenant: at, rights: vec![right] };
+            ApplicationActor { application_id, level: "tenant", tenant: Some(at), rights: vec![right] };
         let grant = authorize::<ReadUsers>(&Arc::new(Actor::Application(actor)), &Area::Tenant(at)).unwrap();
         let (session, application) = (survey.session.clone(), used.id);
         survey.look("a consent", system().consent(&session, application, None)).await;
@@ -141,7 +143,7 @@ surveys! {
         })).await;
         let request = PushedRequest {
             hash: TokenHash::new(random()),
-            tenant_id: at.id,
+            tenant_id: Some(at.id),
             application_id: application,
             sealed: vec![1],
             expires_at: NOW.plus(DAY),
@@ -157,7 +159,7 @@ surveys! {
         let device = DeviceRequest {
             hash: TokenHash::new(random()),
             user_code: user_code.clone(),
-            tenant: at,
+            tenant: Some(at),
             application_id: application,
             owner: used.owner,
             scopes: Scopes::read("openid"),
@@ -233,8 +235,8 @@ surveys! {
         survey.look("an application that acts", write(&db, NOW, async move |tx| {
             let system = tx.system(SYSTEM);
             let token = RevokedToken { id: uuid::Uuid::from_u128(1), expires_at: NOW };
-            system.revoke_token(token.revoke(&used, at, None)).await?;
-            system.use_application(used.last_used_at, used.clone().use_itself(at, "users:read", NOW).unwrap()).await?;
+            system.revoke_token(token.revoke(&used, Some(at), None)).await?;
+            system.use_application(used.last_used_at, used.clone().use_itself(at.into(), "users:read", NOW).unwrap()).await?;
             // It is registered with no such scope.
             assert!(matches!(tx.scope(&grant).await, Err(Error::Denied(_))));
             Ok(())

@@ -86,7 +86,7 @@ impl Accounts<'_> {
     ) -> Result<()> {
         let (Some(tenant), Some(user_id)) = (grant.tenant(), grant.own()) else { return Err(Error::NotFound) };
         let facts = self.states.tenant(tenant.id).await?.ok_or(Error::NotFound)?;
-        self.states.application(&facts, application_id).await?.ok_or(Error::NotFound)?;
+        self.states.application_for(facts.reference(), application_id).await?.ok_or(Error::NotFound)?;
         let grant = grant.clone();
         let work = async move |tx: &WriteTx<'_>| {
             tx.scope(&grant).await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use gatehouse_domain::{
-    application::{Application, SigningAlgorithm},
+    application::{Application, Owner, SigningAlgorithm},
     id::{ApplicationId, TenantId},
     job::{Failure, Next},
     logout::{MOST_CLAIMS, Refusal, judge},
@@ -116,10 +116,14 @@ impl BackChannel<'_> {
         claims: &[ClaimedDelivery],
     ) -> Result<Vec<Result<(), (Refusal, bool)>>> {
         let algorithm = application.metadata.id_token_signed_response_alg;
-        let signings = self.signings(claims, algorithm).await?;
+        let of_platform = match application.owner {
+            Owner::Platform => Some(self.signing_of_platform(algorithm).await?),
+            Owner::Partner(_) | Owner::Tenant(_) => None,
+        };
+        let signings = if of_platform.is_some() { BTreeMap::new() } else { self.signings(claims, algorithm).await? };
         let mut forms = Vec::with_capacity(claims.len());
         for claim in claims {
-            let signing = signings.get(&claim.delivery.tenant.id);
+            let signing = of_platform.as_ref().or_else(|| signings.get(&claim.delivery.tenant.id));
             forms.push(match signing {
                 _ if claim.lease > MOST_CLAIMS => Err(Failure::never("too_often")),
                 None => Err(Failure::never("no_key")),

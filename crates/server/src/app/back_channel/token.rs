@@ -15,7 +15,7 @@ use crate::{
     app::{
         Result,
         back_channel::{BackChannel, JOB},
-        request::client::ISSUER_PATH,
+        request::client::{ISSUER_PATH, PLATFORM_PATH},
     },
     security::token::{BadKey, LOGOUT},
 };
@@ -42,6 +42,13 @@ struct Claims<'a> {
 }
 
 impl BackChannel<'_> {
+    /// What tokens of the platform's issuer are signed with.
+    pub(super) async fn signing_of_platform(&self, algorithm: SigningAlgorithm) -> Result<Signing> {
+        let facts = self.db.system(JOB).platform_facts(self.env.now()).await?;
+        let key = self.keys.signer(Issuer::Platform, &facts.keys, algorithm).await?;
+        Ok(Signing { issuer: format!("{}{PLATFORM_PATH}", self.base_url), key })
+    }
+
     /// What tokens of a tenant are signed with. A deleted tenant signs with the key that it had: applications of its partner
     /// may have read that, and it is the last that they hear of it. None if it never had any.
     pub(super) async fn signing(&self, tenant: TenantRef, algorithm: SigningAlgorithm) -> Result<Option<Signing>> {

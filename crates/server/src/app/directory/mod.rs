@@ -2,6 +2,7 @@
 
 pub mod deletion;
 pub mod invitations;
+pub mod issuers;
 pub mod partners;
 pub mod tenants;
 pub mod users;

@@ -12,19 +12,17 @@ use gatehouse_domain::{
     authz::SystemReason,
     id::{FamilyId, SessionId, UserId},
     issue::Parse,
-    key::{Issuer, KeyState},
+    key::KeyState,
     oauth::{
         Answered, AuthorizationCode, AuthorizationRequest, Before, Consent, Destination, DeviceRequest, ErrorCode,
         NewCode, Params, Prompt, RequestFault, Unanswerable, UserCode, subject,
     },
     partner::Status,
     secret::{Secret, TokenHash},
-    session::{Session, SessionStatus},
+    session::Session,
     settings::Registration,
     time::{HOUR, Timestamp},
-    user::UserStatus,
 };
-pub use gatehouse_persistence::SessionState;
 use gatehouse_persistence::{TenantFacts, WriteTx};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -32,12 +30,11 @@ use uuid::Uuid;
 use crate::{
     app::{
         Error, Result,
+        directory::issuers::IssuerFacts,
         oauth::{Authorization, documents::Asking},
         request::client::RequestMeta,
-        sessions::authentication::actor_of,
     },
     security::{
-        keyring::token_hash,
         opaque_token,
         token::{Hint, key_of_id_token},
     },
@@ -88,9 +85,9 @@ pub struct Waiting {
     device: Option<String>,
     /// The browser that got the page.
     browser: String,
-    /// The session that the browser had when the user was first asked something, and when that had last been proved, in
+    /// The sessions that the browser had when the user was first asked something, and when each had last been proved, in
     /// microseconds since 1970.
-    before: Option<(Uuid, i64)>,
+    before: Vec<(Uuid, i64)>,
     /// When this page was made.
     made_at: i64,
     /// The session that the user chose to go on with.
@@ -129,20 +126,18 @@ impl Waiting {
     #[must_use]
     pub fn answered(&self) -> Answered {
         Answered {
-            before: Some(
-                self.before.map_or(Before::Nobody, |(id, at)| {
-                    Before::User(SessionId::from_uuid(id), Timestamp::from_micros(at))
-                }),
-            ),
+            before: Some(Before(
+                self.before.iter().map(|(id, at)| (SessionId::from_uuid(*id), Timestamp::from_micros(*at))).collect(),
+            )),
             selected: self.selected.map(SessionId::from_uuid),
             consented: None,
         }
     }
 
-    /// Whether the page was about a session.
+    /// The session that the page was about.
     #[must_use]
-    pub fn is_about(&self, session: SessionId) -> bool {
-        self.shown == Some(session.uuid())
+    pub fn shown(&self) -> Option<SessionId> {
+        self.shown.map(SessionId::from_uuid)
     }
 
     /// Whether the page said all that an application is given.
@@ -169,20 +164,20 @@ impl Authorization<'_> {
     ///
     /// # Errors
     /// Why it is refused.
-    pub async fn read(&self, facts: &TenantFacts, params: &Params, meta: &RequestMeta) -> Result<Asked, NotAsked> {
+    pub async fn read(&self, at: &IssuerFacts, params: &Params, meta: &RequestMeta) -> Result<Asked, NotAsked> {
         if let Some(code) = params.device() {
-            return self.read_device(facts, code).await;
+            return self.read_device(at, code).await;
         }
         let nowhere = |why| Err(NotAsked::Unanswerable(why));
         if params.repeats("client_id") {
             return nowhere(Unanswerable::Repeated);
         }
         let id = params.get("client_id").unwrap_or_default();
-        let Asking { application, is_known } = self.clients.asking(facts, id).await?;
+        let Asking { application, is_known } = self.clients.asking(at, id).await?;
         if application.status != Status::Active {
             return nowhere(Unanswerable::ApplicationSuspended);
         }
-        match self.read_of(facts, application, params, meta).await {
+        match self.read_of(at, application, params, meta).await {
             // Whoever wants nothing but to send people on from here has a document for it.
             Err(NotAsked::Told(..)) if !is_known => nowhere(Unanswerable::WrongByUnknown),
             Ok(asked) if !is_known && asked.request.asks(Prompt::None) => nowhere(Unanswerable::WrongByUnknown),
@@ -193,20 +188,21 @@ impl Authorization<'_> {
     /// Reads a request of an application.
     async fn read_of(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         application: Arc<Application>,
         params: &Params,
         meta: &RequestMeta,
     ) -> Result<Asked, NotAsked> {
         let destination = Destination::of(params, &application).map_err(NotAsked::Unanswerable)?;
         let api = match params.get("resource") {
-            Some(uri) => self.clients.api(facts, uri).await?,
+            Some(uri) => self.clients.api(at, uri).await?,
             None => None,
         };
         let request = AuthorizationRequest::read(params, &application, api.as_deref(), destination.clone());
         let request = request.map_err(|fault| NotAsked::Told(destination.clone(), fault))?;
-        let registration = facts.layers().policy(self.defaults).registration;
-        if request.asks(Prompt::Create) && registration != Registration::Open {
+        let is_open =
+            |facts: &Arc<TenantFacts>| facts.layers().policy(self.defaults).registration == Registration::Open;
+        if request.asks(Prompt::Create) && !at.tenant().is_some_and(is_open) {
             let closed =
                 RequestFault::new(ErrorCode::InvalidRequest, "prompt must not be create: accounts are made by others");
             return Err(NotAsked::Told(destination, closed));
@@ -215,7 +211,7 @@ impl Authorization<'_> {
             Some(hint) => {
                 let invalid =
                     RequestFault::new(ErrorCode::InvalidRequest, "id_token_hint is no ID token of this issuer");
-                let hint = self.hint(facts, hint, meta).await?.ok_or(NotAsked::Told(destination, invalid))?;
+                let hint = self.hint(at, hint, meta).await?.ok_or(NotAsked::Told(destination, invalid))?;
                 Some(hint.user_id)
             }
             // One that is no id of a user is nobody's.
@@ -228,39 +224,17 @@ impl Authorization<'_> {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn hint(&self, facts: &TenantFacts, token: &str, meta: &RequestMeta) -> Result<Option<Hint>> {
+    pub async fn hint(&self, at: &IssuerFacts, token: &str, meta: &RequestMeta) -> Result<Option<Hint>> {
         let Some(id) = key_of_id_token(token) else { return Ok(None) };
-        let known = facts.keys.iter().find(|key| key.id == id).cloned();
+        let known = at.keys().iter().find(|key| key.id == id).cloned();
         let key = match known {
             Some(key) => Some(key),
             // A session lives longer than a key is published.
-            None => {
-                self.db.system(AUTH).keys(Issuer::Tenant(facts.reference())).await?.into_iter().find(|key| key.id == id)
-            }
+            None => self.db.system(AUTH).keys(at.issuer()).await?.into_iter().find(|key| key.id == id),
         };
         let key = key.filter(|key| key.state != KeyState::Withdrawn);
         let hint = key.and_then(|key| self.tokens.hint(token, &key));
-        Ok(hint.filter(|hint| hint.iss == meta.issuer(&facts.tenant.slug)))
-    }
-
-    /// The session that a browser's cookie opens, if it lasts. That counts as a request of its user.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn session(&self, facts: &TenantFacts, cookie: Option<&str>) -> Result<Option<SessionState>> {
-        let (Some(cookie), true) = (cookie, facts.is_active()) else { return Ok(None) };
-        let now = self.env.now();
-        let state = self.db.system(AUTH).session_state_by_cookie(token_hash(cookie), now).await?;
-        let lasts = |state: &SessionState| {
-            state.session.tenant_id == facts.tenant.id
-                && state.session.status(now) == SessionStatus::Active
-                && state.user.status == UserStatus::Active
-        };
-        let state = state.filter(lasts);
-        if let Some(SessionState { session, roles, .. }) = &state {
-            self.admission.admit(&actor_of(session, roles), now).result?;
-        }
-        Ok(state)
+        Ok(hint.filter(|hint| hint.iss == at.url(meta)))
     }
 
     /// What the user of a session let the application have before, where it is asked at all.
@@ -331,7 +305,7 @@ impl Authorization<'_> {
     /// [`Error::Internal`].
     pub fn seal(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         params: &Params,
         browser: &str,
         answered: &Answered,
@@ -343,23 +317,20 @@ impl Authorization<'_> {
             params: params.pairs().to_vec(),
             device: params.device().map(|code| code.letters().to_owned()),
             browser: browser.to_owned(),
-            before: match answered.before {
-                None | Some(Before::Nobody) => None,
-                Some(Before::User(id, at)) => Some((id.uuid(), at.micros())),
-            },
+            before: answered.before.iter().flat_map(|it| &it.0).map(|(id, at)| (id.uuid(), at.micros())).collect(),
             made_at: now.micros(),
             selected: answered.selected.map(SessionId::uuid),
             shown: shown.map(SessionId::uuid),
             given: request.map(given),
         };
         let plain = serde_json::to_vec(&waiting).map_err(|error| Error::Internal(Box::new(error)))?;
-        Ok(URL_SAFE_NO_PAD.encode(self.keyring.seal_request(facts.tenant.id, &plain)))
+        Ok(URL_SAFE_NO_PAD.encode(self.keyring.seal_request(at.issuer(), &plain)))
     }
 
-    /// Opens what [`Self::seal`] sealed for the same tenant; none for anything else.
+    /// Opens what [`Self::seal`] sealed for the same issuer; none for anything else.
     #[must_use]
-    pub fn open(&self, facts: &TenantFacts, sealed: &str) -> Option<Waiting> {
-        let plain = self.keyring.open_request(facts.tenant.id, &URL_SAFE_NO_PAD.decode(sealed).ok()?).ok()?;
+    pub fn open(&self, at: &IssuerFacts, sealed: &str) -> Option<Waiting> {
+        let plain = self.keyring.open_request(at.issuer(), &URL_SAFE_NO_PAD.decode(sealed).ok()?).ok()?;
         serde_json::from_slice(&plain).ok()
     }
 }

@@ -4,10 +4,11 @@ use gatehouse_domain::{
     application::Application,
     oauth::{Audience, ErrorCode, Params, Scopes},
 };
-use gatehouse_persistence::{TenantFacts, WriteTx};
+use gatehouse_persistence::WriteTx;
 
 use crate::app::{
     Error, Result,
+    directory::issuers::IssuerFacts,
     oauth::{
         NotGiven, TokenEndpoint,
         issue::{Issued, Of},
@@ -20,27 +21,27 @@ impl TokenEndpoint<'_> {
     /// An access token, without a refresh token. That it was issued is recorded once a minute.
     pub(super) async fn client_credentials(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         application: &Application,
         params: &Params,
         meta: &RequestMeta,
     ) -> Result<Issued, NotGiven> {
-        if !facts.is_active() {
+        if !at.is_active() {
             return Err(NotGiven::invalid_grant("the tenant is suspended"));
         }
         let (asked, now) = (params.get("resource"), self.env.now());
         let api = match asked {
-            Some(uri) => Some(self.clients.target(facts, application, uri).await?),
+            Some(uri) => Some(self.clients.target(at, application, uri).await?),
             None => None,
         };
         let scopes = asked_for(params, Scopes::allowed_by_itself(application, api.as_deref()), api.is_some())?;
         let resource =
             api.as_ref().zip(asked).and_then(|(api, asked)| api.resource_uri(asked)).map(ToString::to_string);
         let audience = Audience::of(application, resource.as_deref(), &scopes);
-        let policy = facts.layers().policy(self.defaults);
-        let of = Of { facts, application, policy: &policy, audience: &audience, scopes };
+        let policy = at.layers().policy(self.defaults);
+        let of = Of { at, application, policy: &policy, audience: &audience, scopes };
         let issued = self.access_token(&of, None, meta, now).await?;
-        if let Some(used) = application.clone().use_itself(facts.reference(), &issued.scope, now) {
+        if let Some(used) = application.clone().use_itself(at.issuer(), &issued.scope, now) {
             let before = application.last_used_at;
             let work = async move |tx: &WriteTx<'_>| {
                 Ok::<_, Error>(tx.system(AUTH).use_application(before, used.clone()).await?)

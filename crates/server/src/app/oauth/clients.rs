@@ -8,16 +8,18 @@ use gatehouse_domain::{
     authz::SystemReason,
     id::ApplicationId,
     issue::Parse,
+    key::Issuer,
     oauth::{Audience, ErrorCode, Scopes},
     partner::Status,
     secret::Secret,
     time::Timestamp,
 };
-use gatehouse_persistence::{TenantFacts, WriteTx};
+use gatehouse_persistence::WriteTx;
 
 use crate::{
     app::{
         Error, Result,
+        directory::issuers::IssuerFacts,
         oauth::{Clients, NotGiven},
         request::client::RequestMeta,
     },
@@ -71,30 +73,34 @@ fn by_secret(
 }
 
 impl Clients<'_> {
-    /// An application that can be used at the issuer of a tenant: its own, or one of its partner. At most a second old.
+    /// An application that can be used at an issuer. At most a second old.
     ///
     /// # Errors
     /// [`crate::app::Error::Unavailable`] when the database does not answer.
-    pub async fn application(&self, facts: &TenantFacts, id: &str) -> Result<Option<Arc<Application>>> {
+    pub async fn application(&self, at: &IssuerFacts, id: &str) -> Result<Option<Arc<Application>>> {
         match ApplicationId::parse(id) {
             // One that a document describes is called by the address of that.
-            Ok(id) => Ok(self.states.application(facts, id).await?.filter(|it| it.document.is_none())),
-            Err(_) => self.known_by_document(facts, id).await,
+            Ok(id) => {
+                let known = self.states.application(at.issuer(), id).await?;
+                Ok(known.filter(|it| it.document.is_none()))
+            }
+            Err(_) => self.known_by_document(at, id).await,
         }
     }
 
-    /// The application that is an API which can be used in a tenant. At most a second old.
+    /// The application that is an API which can be asked for at an issuer. At most a second old.
     ///
     /// # Errors
     /// [`crate::app::Error::Unavailable`] when the database does not answer.
-    pub async fn api(&self, facts: &TenantFacts, uri: &str) -> Result<Option<Arc<Application>>> {
+    pub async fn api(&self, at: &IssuerFacts, uri: &str) -> Result<Option<Arc<Application>>> {
         let Ok(uri) = ResourceUri::parse(uri) else { return Ok(None) };
-        let key = (facts.tenant.id, *token_hash(&uri.key()).as_bytes());
+        let key = (at.issuer().uuid(), *token_hash(&uri.key()).as_bytes());
         if let Some(known) = self.cache.apis.get(&key) {
             return Ok(Some(known));
         }
         let load = async || {
-            let found = self.db.system(AUTH).apis(Owner::Tenant(facts.reference()), std::slice::from_ref(&uri)).await?;
+            let owner = at.reference().map_or(Owner::Platform, Owner::Tenant);
+            let found = self.db.system(AUTH).apis(owner, std::slice::from_ref(&uri)).await?;
             Ok::<_, Error>(found.into_iter().find(|api| api.status == Status::Active))
         };
         self.cache.apis.load(key, load).await
@@ -107,14 +113,14 @@ impl Clients<'_> {
     /// `invalid_target` when it may not ask for that API any more.
     pub async fn still_allowed(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         application: &Application,
         audience: &Audience,
         scopes: &Scopes,
     ) -> Result<Scopes, NotGiven> {
         let api = match audience.resource() {
             None => None,
-            Some(uri) => Some(self.target(facts, application, uri).await?),
+            Some(uri) => Some(self.target(at, application, uri).await?),
         };
         Ok(scopes.and(&Scopes::allowed(application, api.as_deref())))
     }
@@ -125,25 +131,25 @@ impl Clients<'_> {
     /// `invalid_target` when it may not.
     pub async fn target(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         application: &Application,
         uri: &str,
     ) -> Result<Arc<Application>, NotGiven> {
-        let api = self.api(facts, uri).await?.filter(|api| application.may_use(api, uri));
+        let api = self.api(at, uri).await?.filter(|api| application.may_use(api, uri));
         api.ok_or(NotGiven::fault(ErrorCode::InvalidTarget, "the application may not ask for that resource"))
     }
 
-    /// Whether pages of an origin may call the issuer of a tenant. At most a second old.
+    /// Whether pages of an origin may call an issuer. At most a second old.
     ///
     /// # Errors
     /// [`crate::app::Error::Unavailable`] when the database does not answer.
-    pub async fn allows_origin(&self, facts: &TenantFacts, origin: &str) -> Result<bool> {
+    pub async fn allows_origin(&self, issuer: Issuer, origin: &str) -> Result<bool> {
         let Ok(origin) = Origin::parse(origin) else { return Ok(false) };
-        let key = (facts.tenant.id, *token_hash(origin.as_str()).as_bytes());
+        let key = (issuer.uuid(), *token_hash(origin.as_str()).as_bytes());
         if let Some(known) = self.cache.origins.get(&key) {
             return Ok(*known);
         }
-        let load = async || self.db.system(AUTH).allows_origin(facts.reference(), origin.as_str()).await.map(Some);
+        let load = async || self.db.system(AUTH).allows_origin(issuer, origin.as_str()).await.map(Some);
         Ok(self.cache.origins.load(key, load).await?.is_some_and(|allowed| *allowed))
     }
 
@@ -153,14 +159,14 @@ impl Clients<'_> {
     /// `invalid_client`.
     pub async fn authenticate(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         shown: &Shown,
         meta: &RequestMeta,
     ) -> Result<Arc<Application>, NotGiven> {
-        let application = self.application(facts, &shown.id).await?.ok_or(not_proved())?;
-        let application = self.up_to_date(facts, application).await?;
+        let application = self.application(at, &shown.id).await?.ok_or(not_proved())?;
+        let application = self.up_to_date(at, application).await?;
         let proved = match application.metadata.token_endpoint_auth_method {
-            ClientAuthMethod::PrivateKeyJwt => self.by_assertion(facts, &application, shown, meta).await?,
+            ClientAuthMethod::PrivateKeyJwt => self.by_assertion(at, &application, shown, meta).await?,
             method => by_secret(&application, method, shown, self.env.now()),
         };
         let refused = match (proved, application.status) {
@@ -186,7 +192,7 @@ impl Clients<'_> {
     /// An assertion counts once, whichever replica it comes to.
     async fn by_assertion(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         application: &Application,
         shown: &Shown,
         meta: &RequestMeta,
@@ -198,7 +204,7 @@ impl Clients<'_> {
         let Some(keys) = self.keys_of(application, assertion).await else {
             return unproved("no_keys", "the keys of the application cannot be fetched from its jwks_uri");
         };
-        let issuer = meta.issuer(&facts.tenant.slug);
+        let issuer = at.url(meta);
         let proof = match client_assertion::verify(assertion, &keys, &shown.id, &issuer, self.env.now()) {
             Ok(proof) => proof,
             Err(told) => return unproved("wrong_assertion", told),

@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use gatehouse_domain::{
     application::Application,
-    id::{FamilyId, TenantId},
+    id::FamilyId,
+    key::Issuer,
     oauth::{
         ClaimsRequest, DEVICE_LIFETIME, DeviceAnswer, DeviceRequest, ErrorCode, NewDeviceRequest, NewFamily, Params,
         Polled, TokenFamily, Unanswerable, UserCode,
@@ -14,13 +15,15 @@ use gatehouse_domain::{
     partner::Status,
     secret::Secret,
     session::{Session, SessionKind},
+    settings::Policy,
     time::Timestamp,
 };
-use gatehouse_persistence::{Error as Storage, Exchanged, SessionState, TenantFacts, WriteTx};
+use gatehouse_persistence::{Error as Storage, Exchanged, SessionState, WriteTx};
 
 use crate::{
     app::{
         App, Error, Result,
+        directory::issuers::IssuerFacts,
         oauth::{
             Authorization, NotGiven, TokenEndpoint,
             authorization::{Asked, NotAsked},
@@ -56,30 +59,25 @@ impl TokenEndpoint<'_> {
     /// What the application is told; [`Error::Overloaded`] when too many of its devices wait already.
     pub async fn await_device(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         application: &Application,
         params: &Params,
         meta: &RequestMeta,
     ) -> Result<Waits, NotGiven> {
-        if !facts.is_active() {
+        if !at.is_active() {
             return Err(NotGiven::invalid_grant("the tenant is suspended"));
         }
         let now = self.env.now();
         self.admission.start(meta.ctx.ip, now)?;
         let api = match params.get("resource") {
-            Some(uri) => self.clients.api(facts, uri).await?,
+            Some(uri) => self.clients.api(at, uri).await?,
             None => None,
         };
         for _ in 0..ROUNDS {
             let Some(user_code) = UserCode::of(&self.env.random::<64>()) else { continue };
             let token = opaque_token::mint_device_code(self.keyring, self.env);
-            let new = NewDeviceRequest {
-                hash: token.hash,
-                user_code,
-                tenant: facts.reference(),
-                application,
-                ip: meta.ctx.ip,
-            };
+            let new =
+                NewDeviceRequest { hash: token.hash, user_code, issuer: at.issuer(), application, ip: meta.ctx.ip };
             let request = DeviceRequest::start(new, params, api.as_deref(), now).map_err(NotGiven::Fault)?;
             let (user_code, interval) = (request.user_code.clone(), request.interval);
             let work = async move |tx: &WriteTx<'_>| tx.system(AUTH).await_device(&request).await;
@@ -98,7 +96,7 @@ impl TokenEndpoint<'_> {
     /// Gives a device its tokens, once somebody has signed it in.
     pub(super) async fn device(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         application: &Arc<Application>,
         params: &Params,
         meta: &RequestMeta,
@@ -125,22 +123,22 @@ impl TokenEndpoint<'_> {
         }
         request.audience.agrees(params).map_err(NotGiven::Fault)?;
         let state = state.ok_or_else(unknown)?;
-        self.lasts(facts, &state, now)?;
+        let home = self.home(at, &state, now).await?;
+        let policy = &home.layers().policy(self.defaults);
         let used = NotGiven::invalid_grant("the device code has been used, or the session of its user has ended");
-        Box::pin(self.sign_device_in(facts, application, &request, &state, meta, now)).await?.ok_or(used)
+        Box::pin(self.sign_device_in((at, policy), application, &request, &state, meta, now)).await?.ok_or(used)
     }
 
     async fn sign_device_in(
         &self,
-        facts: &TenantFacts,
+        (at, policy): (&IssuerFacts, &Policy),
         application: &Arc<Application>,
         request: &DeviceRequest,
         state: &SessionState,
         meta: &RequestMeta,
         now: Timestamp,
     ) -> Result<Option<Issued>, NotGiven> {
-        let policy = &facts.layers().policy(self.defaults);
-        let scopes = self.clients.still_allowed(facts, application, &request.audience, &request.scopes).await?;
+        let scopes = self.clients.still_allowed(at, application, &request.audience, &request.scopes).await?;
         let session = self.own_session(SessionKind::Device, application, state, policy, meta, now);
         let (under, family_id) = (session.value(), self.env.id(FamilyId::from_parts));
         let refresh = opaque_token::mint_of_family(self.keyring, self.env, family_id, 0);
@@ -156,7 +154,7 @@ impl TokenEndpoint<'_> {
             refresh_hash: refresh.hash,
         };
         let family = TokenFamily::start(&new, policy, now);
-        let of = Of { facts, application, policy, audience: &request.audience, scopes };
+        let of = Of { at, application, policy, audience: &request.audience, scopes };
         let user = OfUser { state, session: under, family: family.value(), nonce: None, refresh_token: &refresh.text };
         let issued = self.issue(&of, &user, meta, now).await?;
         let exchanged = Exchanged::Device(request.hash);
@@ -179,24 +177,24 @@ impl Authorization<'_> {
     ///
     /// # Errors
     /// [`Unanswerable::CodeUnknown`] when it does not wait any more, and others.
-    pub(super) async fn read_device(&self, facts: &TenantFacts, code: &UserCode) -> Result<Asked, NotAsked> {
+    pub(super) async fn read_device(&self, at: &IssuerFacts, code: &UserCode) -> Result<Asked, NotAsked> {
         let nowhere = |why| Err(NotAsked::Unanswerable(why));
         let found = self.db.system(AUTH).device_request(code).await.map_err(Error::from)?;
-        let waiting = found.filter(|it| it.waits(self.env.now()) && it.tenant.id == facts.tenant.id);
+        let waiting = found.filter(|it| it.waits(self.env.now()) && it.is_at(at.issuer()));
         let Some(device) = waiting else { return nowhere(Unanswerable::CodeUnknown) };
-        let application = self.clients.application(facts, &device.application_id.to_string()).await?;
+        let application = self.clients.application(at, &device.application_id.to_string()).await?;
         let Some(application) = application else { return nowhere(Unanswerable::ApplicationUnknown) };
         if application.status != Status::Active {
             return nowhere(Unanswerable::ApplicationSuspended);
         }
         let api = match device.audience.resource() {
-            Some(uri) => self.clients.api(facts, uri).await?,
+            Some(uri) => self.clients.api(at, uri).await?,
             None => None,
         };
         Ok(Asked { application, api, request: device.as_request(), expected: None, device: Some(device) })
     }
 
-    /// The device of a tenant, or of any, that shows a code and still waits. Whoever tries codes that no device shows is
+    /// The device of an issuer, or of any, that shows a code and still waits. Whoever tries codes that no device shows is
     /// held up, by address and by browser.
     ///
     /// # Errors
@@ -204,7 +202,7 @@ impl Authorization<'_> {
     pub async fn device(
         &self,
         code: Option<&UserCode>,
-        tenant: Option<TenantId>,
+        issuer: Option<Issuer>,
         browser: &str,
         meta: &RequestMeta,
     ) -> Result<Option<DeviceRequest>> {
@@ -214,7 +212,7 @@ impl Authorization<'_> {
             Some(code) => self.db.system(AUTH).device_request(code).await?,
             None => None,
         };
-        let found = found.filter(|request| request.waits(now) && tenant.is_none_or(|id| id == request.tenant.id));
+        let found = found.filter(|request| request.waits(now) && issuer.is_none_or(|issuer| request.is_at(issuer)));
         if found.is_some() {
             self.admission.was_right(tried);
         }

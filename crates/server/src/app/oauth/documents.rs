@@ -35,6 +35,7 @@ use url::Url;
 use crate::{
     app::{
         Error, Result,
+        directory::issuers::IssuerFacts,
         oauth::{Clients, NotGiven, authorization::NotAsked},
         request::client::RequestMeta,
     },
@@ -189,7 +190,8 @@ impl Clients<'_> {
 
     /// The application that a document describes, as it was when a user last let it in: nothing is fetched. None where the
     /// tenant does not take it.
-    pub(super) async fn known_by_document(&self, facts: &TenantFacts, id: &str) -> Result<Option<Arc<Application>>> {
+    pub(super) async fn known_by_document(&self, at: &IssuerFacts, id: &str) -> Result<Option<Arc<Application>>> {
+        let Some(facts) = at.tenant() else { return Ok(None) };
         let taken = self.taken(facts);
         let url = DocumentUrl::parse(id).ok().filter(|url| taken != MetadataDocuments::Off && self.may_be_at(url));
         let Some(url) = url else { return Ok(None) };
@@ -202,7 +204,7 @@ impl Clients<'_> {
             }
         };
         let is_taken = |it: &Arc<Application>| {
-            it.owner.is_at(facts.reference())
+            it.owner.is_at(facts.reference().into())
                 && (taken == MetadataDocuments::Any || it.registration == RegistrationKind::Manual)
         };
         Ok(known.filter(is_taken))
@@ -223,21 +225,23 @@ impl Clients<'_> {
     ///
     /// # Errors
     /// That there is none, or that its document cannot be used; [`Error::RateLimited`] when too many documents were fetched.
-    pub(super) async fn asking(&self, facts: &TenantFacts, id: &str) -> Result<Asking, NotAsked> {
+    pub(super) async fn asking(&self, at: &IssuerFacts, id: &str) -> Result<Asking, NotAsked> {
         let nowhere = |why| Err(NotAsked::Unanswerable(why));
-        let known = self.application(facts, id).await?;
+        let known = self.application(at, id).await?;
         let url = match &known {
             Some(application) => application.document.clone(),
             None => {
-                let may_ask = |url: &DocumentUrl| self.taken(facts) == MetadataDocuments::Any && self.may_be_at(url);
+                // The platform's issuer knows none.
+                let takes_any = at.tenant().is_some_and(|facts| self.taken(facts) == MetadataDocuments::Any);
+                let may_ask = |url: &DocumentUrl| takes_any && self.may_be_at(url);
                 let Some(url) = DocumentUrl::parse(id).ok().filter(may_ask) else {
                     return nowhere(Unanswerable::ApplicationUnknown);
                 };
                 Some(url)
             }
         };
-        let url = match (url, known.as_ref().map(|it| it.status)) {
-            (Some(url), None | Some(Status::Active)) => url,
+        let (url, facts) = match (url.zip(at.tenant()), known.as_ref().map(|it| it.status)) {
+            (Some(described), None | Some(Status::Active)) => described,
             // What no document describes, and what is suspended, has no need to be described.
             _ => {
                 let unknown = NotAsked::Unanswerable(Unanswerable::ApplicationUnknown);
@@ -265,12 +269,11 @@ impl Clients<'_> {
     /// `invalid_client`.
     pub(super) async fn up_to_date(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         application: Arc<Application>,
     ) -> Result<Arc<Application>, NotGiven> {
-        let Some(url) = application.document.as_ref().filter(|_| application.status == Status::Active) else {
-            return Ok(application);
-        };
+        let document = application.document.as_ref().filter(|_| application.status == Status::Active);
+        let Some((url, facts)) = document.zip(at.tenant()) else { return Ok(application) };
         match self.described(facts, url, AGAIN).await {
             Ok(Some(described)) => Ok(Arc::new(Application::clone(&application).described(&described, self.env.now()))),
             Ok(None) | Err(Error::RateLimited(_))

@@ -9,12 +9,14 @@ use gatehouse_domain::{
     id::ApplicationId,
     issue::Parse,
     oauth::{ACR, Act, Audience, ErrorCode, Params, Scopes},
+    text::Slug,
 };
-use gatehouse_persistence::{TenantFacts, WriteTx};
+use gatehouse_persistence::WriteTx;
 
 use crate::{
     app::{
         Error, Result,
+        directory::issuers::IssuerFacts,
         oauth::{
             NotGiven, TokenEndpoint,
             issue::{ClaimsOfUser, Issued, Of, names},
@@ -41,7 +43,7 @@ impl TokenEndpoint<'_> {
     /// An access token for another API, of the same user and no longer than the one that is shown.
     pub(super) async fn exchange_token(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         application: &Application,
         params: &Params,
         meta: &RequestMeta,
@@ -58,7 +60,7 @@ impl TokenEndpoint<'_> {
         let token = params.get("subject_token").ok_or(invalid("subject_token is missing"))?;
         let now = self.env.now();
         let refused = |_| invalid("subject_token is no access token of a user that is for this application");
-        let ours = |issuer: &str, slug: &_| *slug == facts.tenant.slug && issuer == meta.issuer(slug);
+        let ours = |issuer: &str, slug: Option<&Slug>| slug == at.slug() && issuer == at.url(meta);
         let verified = match self.states.verify(token.as_bytes(), ours, now).await {
             Ok((verified, _)) => verified,
             Err(error @ (Error::InvalidToken | Error::SessionRevoked)) => return Err(refused(error)),
@@ -66,7 +68,7 @@ impl TokenEndpoint<'_> {
         };
         let Whose::UserThrough(user, _, of) = &verified.whose else { return Err(refused(Error::InvalidToken)) };
         let is_for_it = of.audience == application.id.to_string() || application.resource_uri(&of.audience).is_some();
-        let opened = match self.states.opened(&verified, facts, now).await {
+        let opened = match self.states.opened(&verified, at, now).await {
             Ok(opened) if is_for_it => opened,
             Ok(_) => return Err(refused(Error::InvalidToken)),
             Err(error @ (Error::InvalidToken | Error::SessionRevoked)) => return Err(refused(error)),
@@ -77,7 +79,7 @@ impl TokenEndpoint<'_> {
         };
         let act = Act::of(application.id, of.act.as_ref());
         let act = act.ok_or(invalid("too many applications act one behind the other"))?;
-        let (audience, api) = self.exchange_target(facts, application, params).await?;
+        let (audience, api) = self.exchange_target(at, application, params).await?;
         let both = had.and(&Scopes::allowed(application, Some(&api)));
         let scopes = match params.get("scope") {
             Some(text) => Scopes::read_all(text).filter(|asked| asked.is_within(&both)),
@@ -85,10 +87,11 @@ impl TokenEndpoint<'_> {
         };
         let more = NotGiven::fault(ErrorCode::InvalidScope, "the token that is shown, or the application, has less");
         let scopes = scopes.ok_or(more)?;
-        let policy = facts.layers().policy(self.defaults);
+        let home = self.states.home(at, caller.session.tenant_id).await?.ok_or(Error::InvalidToken);
+        let policy = home.map_err(refused)?.layers().policy(self.defaults);
         let whose = ClaimsOfUser {
             user_id: user.user_id,
-            session_id: user.session_id,
+            session: &caller.session,
             roles: scopes.has("roles").then(|| names(&caller.view.roles)),
             family: FamilyClaims {
                 family_id: family.id,
@@ -99,7 +102,7 @@ impl TokenEndpoint<'_> {
             },
             until: Some(verified.expires_at),
         };
-        let of = Of { facts, application, policy: &policy, audience: &audience, scopes };
+        let of = Of { at, application, policy: &policy, audience: &audience, scopes };
         let mut issued = self.access_token(&of, Some(whose), meta, now).await?;
         issued.issued_token_type = Some(ACCESS_TOKEN.to_owned());
         let exchanged = family.as_ref().clone().exchange(application, &audience, &of.scopes);
@@ -112,14 +115,14 @@ impl TokenEndpoint<'_> {
     /// The API that the tokens are to be for, by one of its URIs or by its `client_id`.
     async fn exchange_target(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         application: &Application,
         params: &Params,
     ) -> Result<(Audience, Arc<Application>), NotGiven> {
         let by_id = match params.get("audience") {
             Some(id) => {
                 let id = ApplicationId::parse(id).map_err(|_| no_target())?;
-                Some(self.states.application(facts, id).await?.ok_or_else(no_target)?)
+                Some(self.states.application(at.issuer(), id).await?.ok_or_else(no_target)?)
             }
             None => None,
         };
@@ -131,7 +134,7 @@ impl TokenEndpoint<'_> {
             }
             (None, None) => return Err(invalid("resource or audience is missing")),
         };
-        let api = self.clients.target(facts, application, &uri).await?;
+        let api = self.clients.target(at, application, &uri).await?;
         if by_id.is_some_and(|named| named.id != api.id) {
             return Err(no_target());
         }

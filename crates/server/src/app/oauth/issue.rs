@@ -7,7 +7,6 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
     application::{Application, GrantType, SigningAlgorithm},
     id::{SessionId, TenantId, UserId},
-    key::Issuer,
     oauth::{ACR, Audience, Scopes, TokenFamily, claims},
     role::HeldRole,
     secret::Secret,
@@ -16,12 +15,12 @@ use gatehouse_domain::{
     time::{MINUTE, Timestamp},
     user::UserView,
 };
-use gatehouse_persistence::{SessionState, TenantFacts};
+use gatehouse_persistence::SessionState;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    app::{Result, oauth::TokenEndpoint, request::client::RequestMeta},
+    app::{Result, directory::issuers::IssuerFacts, oauth::TokenEndpoint, request::client::RequestMeta},
     security::token::{ACCESS, Claims, FamilyClaims, ID},
 };
 
@@ -74,7 +73,7 @@ struct IdClaims<'a> {
 
 /// What tokens are made for.
 pub(super) struct Of<'a> {
-    pub(super) facts: &'a TenantFacts,
+    pub(super) at: &'a IssuerFacts,
     pub(super) application: &'a Application,
     pub(super) policy: &'a Policy,
     pub(super) audience: &'a Audience,
@@ -84,7 +83,7 @@ pub(super) struct Of<'a> {
 /// What an access token says of a user.
 pub(super) struct ClaimsOfUser<'a> {
     pub(super) user_id: UserId,
-    pub(super) session_id: SessionId,
+    pub(super) session: &'a Session,
     pub(super) roles: Option<Vec<&'a str>>,
     pub(super) family: FamilyClaims<'a>,
     /// The end of the token that it is got in exchange for.
@@ -131,7 +130,7 @@ impl TokenEndpoint<'_> {
         let OfUser { state, session, family, refresh_token, .. } = *user;
         let whose = ClaimsOfUser {
             user_id: session.user_id,
-            session_id: session.id,
+            session,
             roles: of.scopes.has("roles").then(|| names(&state.roles)),
             family: FamilyClaims {
                 family_id: family.id,
@@ -159,10 +158,10 @@ impl TokenEndpoint<'_> {
         meta: &RequestMeta,
         now: Timestamp,
     ) -> Result<Issued> {
-        let Of { facts, application, audience, scopes, .. } = of;
+        let Of { at, application, audience, scopes, .. } = of;
         let until = user.as_ref().and_then(|user| user.until).map(|until| until.since(now));
         let lifetime = until.map_or(of.lifetime(), |left| Ord::min(left, of.lifetime()));
-        let issuer = meta.issuer(&facts.tenant.slug);
+        let issuer = at.url(meta);
         let id = application.client_id();
         let aud = match audience {
             Audience::Application(_) => id.clone(),
@@ -172,8 +171,9 @@ impl TokenEndpoint<'_> {
         let in_exchange = user.as_ref().is_some_and(|user| user.family.act.is_some());
         let revoked_at = application.tokens_revoked_at.filter(|_| user.is_none() || in_exchange);
         let now = revoked_at.map_or(now, |at| Ord::max(now, at.plus(Duration::from_secs(1))));
+        let tenant = user.as_ref().map_or_else(|| at.reference(), |user| Some(user.session.tenant()));
         let (sub, sid, roles, family) = match user {
-            Some(user) => (user.user_id.to_string(), Some(user.session_id), user.roles, Some(user.family)),
+            Some(user) => (user.user_id.to_string(), Some(user.session.id), user.roles, Some(user.family)),
             None => (id.clone(), None, None, None),
         };
         let mut claims = Claims {
@@ -185,16 +185,16 @@ impl TokenEndpoint<'_> {
             jti: uuid::Uuid::from_bytes(self.env.random()).simple().to_string(),
             sid,
             client_id: &id,
-            tenant_id: facts.tenant.id,
-            partner_id: facts.tenant.partner_id,
+            tenant_id: tenant.map(|tenant| tenant.id),
+            partner_id: tenant.map(|tenant| tenant.partner_id),
             roles,
             scope: Some(scopes.to_string()),
             of_application: family,
         };
-        let mut access_token = self.sign(facts, SigningAlgorithm::Es256, ACCESS, &claims).await?;
+        let mut access_token = self.sign(at, SigningAlgorithm::Es256, ACCESS, &claims).await?;
         if access_token.len() > LONGEST {
             claims.roles = None;
-            access_token = self.sign(facts, SigningAlgorithm::Es256, ACCESS, &claims).await?;
+            access_token = self.sign(at, SigningAlgorithm::Es256, ACCESS, &claims).await?;
         }
         Ok(Issued {
             access_token,
@@ -219,7 +219,7 @@ impl TokenEndpoint<'_> {
         let algorithm = of.application.metadata.id_token_signed_response_alg;
         let view = UserView { user: account.clone(), roles: roles.clone() };
         let claims = IdClaims {
-            iss: &meta.issuer(&of.facts.tenant.slug),
+            iss: &of.at.url(meta),
             sub: session.user_id,
             aud: of.application.client_id(),
             exp: now.plus(of.lifetime()).unix_seconds(),
@@ -233,17 +233,17 @@ impl TokenEndpoint<'_> {
             tenant_id: session.tenant_id,
             of_scopes: claims(&of.scopes, &family.claims.still_allowed(of.application).id_token, &view),
         };
-        self.sign(of.facts, algorithm, ID, &claims).await
+        self.sign(of.at, algorithm, ID, &claims).await
     }
 
     async fn sign(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         algorithm: SigningAlgorithm,
         typ: &str,
         claims: &impl Serialize,
     ) -> Result<String> {
-        self.keys.sign(Issuer::Tenant(facts.reference()), &facts.keys, algorithm, typ, claims).await
+        self.keys.sign(at.issuer(), at.keys(), algorithm, typ, claims).await
     }
 }
 

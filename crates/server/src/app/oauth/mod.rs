@@ -1,6 +1,7 @@
 //! OAuth 2.1 and OpenID Connect: applications ask for codes, exchange them for tokens, and ask about users.
 
 pub mod authorization;
+pub mod browser;
 mod client_credentials;
 pub mod clients;
 pub mod device;
@@ -62,6 +63,7 @@ pub struct Authorization<'a> {
     admission: &'a Admission,
     defaults: &'a Defaults,
     tokens: &'a Tokens,
+    states: SessionStates<'a>,
     clients: Clients<'a>,
     refusals: Refusals<'a>,
 }
@@ -118,6 +120,7 @@ impl App {
             admission: &self.admission,
             defaults: &self.defaults,
             tokens: &self.tokens,
+            states: self.session_states(),
             clients: self.clients(),
             refusals: self.refusals(),
         }

@@ -5,11 +5,12 @@ use gatehouse_domain::{
     oauth::{PUSHED_LIFETIME, Params},
     secret::Secret,
 };
-use gatehouse_persistence::{PushedRequest, TenantFacts, WriteTx};
+use gatehouse_persistence::{PushedRequest, WriteTx};
 
 use crate::{
     app::{
         Error, Result,
+        directory::issuers::IssuerFacts,
         oauth::{Authorization, authorization::NotAsked, tokens::AUTH},
         request::client::RequestMeta,
     },
@@ -23,7 +24,7 @@ impl Authorization<'_> {
     /// What is wrong with the request; [`Error::Overloaded`] when too many of the application wait already.
     pub async fn push(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         application: &Application,
         params: &Params,
         meta: &RequestMeta,
@@ -35,13 +36,13 @@ impl Authorization<'_> {
         let token = opaque_token::mint_request(self.env);
         // It is read as it will be when it is brought.
         let brought = Params::brought_by(asked.pairs().to_vec(), token.text.expose());
-        self.read(facts, &brought, meta).await?;
+        self.read(at, &brought, meta).await?;
         let plain = serde_json::to_vec(asked.pairs()).map_err(|error| Error::Internal(Box::new(error)))?;
         let request = PushedRequest {
             hash: token.hash,
-            tenant_id: facts.tenant.id,
+            tenant_id: at.tenant_id(),
             application_id: application.id,
-            sealed: self.keyring.seal_request(facts.tenant.id, &plain),
+            sealed: self.keyring.seal_request(at.issuer(), &plain),
             expires_at: self.env.now().plus(PUSHED_LIFETIME),
         };
         let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(AUTH).push_request(&request).await?);
@@ -56,11 +57,11 @@ impl Authorization<'_> {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn brought(&self, facts: &TenantFacts, params: &Params) -> Result<Option<Params>> {
+    pub async fn brought(&self, at: &IssuerFacts, params: &Params) -> Result<Option<Params>> {
         let Some(token) = params.pushed() else { return Ok(Some(params.clone())) };
         let found = self.db.system(AUTH).pushed_request(token_hash(token), self.env.now()).await?;
-        let Some(request) = found.filter(|request| request.tenant_id == facts.tenant.id) else { return Ok(None) };
-        let plain = self.keyring.open_request(facts.tenant.id, &request.sealed).ok();
+        let Some(request) = found.filter(|request| request.tenant_id == at.tenant_id()) else { return Ok(None) };
+        let plain = self.keyring.open_request(at.issuer(), &request.sealed).ok();
         let pairs = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
         let pushed = pairs.map(|pairs| Params::brought_by(pairs, token));
         let client_id = params.get("client_id").filter(|_| !params.repeats("client_id"));

@@ -9,12 +9,13 @@ use gatehouse_domain::{
     settings::{Policy, RefreshReuse},
     time::Timestamp,
 };
-use gatehouse_persistence::{Error as Storage, SessionState, TenantFacts, WriteTx};
+use gatehouse_persistence::{Error as Storage, SessionState, WriteTx};
 
 use crate::{
     app::{
         Error, Result,
         attempts::pass,
+        directory::issuers::IssuerFacts,
         oauth::{
             NotGiven, TokenEndpoint,
             issue::{Issued, Of, OfUser},
@@ -31,11 +32,10 @@ use crate::{
 
 /// Who refreshes, and what is shown for it.
 struct Asked<'a> {
-    facts: &'a TenantFacts,
+    at: &'a IssuerFacts,
     application: &'a Application,
     params: &'a Params,
     meta: &'a RequestMeta,
-    policy: &'a Policy,
     /// The token as it came.
     text: &'a str,
     presented: &'a Presented,
@@ -48,7 +48,7 @@ fn just_used() -> NotGiven {
 impl TokenEndpoint<'_> {
     pub(super) async fn refresh(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         application: &Application,
         params: &Params,
         meta: &RequestMeta,
@@ -57,18 +57,17 @@ impl TokenEndpoint<'_> {
         let text = params.get("refresh_token").ok_or(missing)?;
         let unknown = || NotGiven::invalid_grant("the refresh token is none of yours");
         let (id, presented) = opaque_token::read_of_family(self.keyring, text).ok_or_else(unknown)?;
-        let policy = &facts.layers().policy(self.defaults);
-        let asked = Asked { facts, application, params, meta, policy, text, presented: &presented };
+        let asked = Asked { at, application, params, meta, text, presented: &presented };
         for _ in 0..ROUNDS {
             let now = self.env.now();
             let (family, state) = self.db.system(AUTH).family_state(id, now).await?.ok_or_else(unknown)?;
             if family.application_id != application.id {
                 return Err(unknown());
             }
-            let scopes = self.refreshable(&asked, &family, &state, now).await?;
-            match family.chain.judge(&presented, ReuseRules::from(policy), now) {
+            let (scopes, policy) = self.refreshable(&asked, &family, &state, now).await?;
+            match family.chain.judge(&presented, ReuseRules::from(&policy), now) {
                 Verdict::Rotate => {
-                    if let Some(issued) = self.rotate(&asked, &family, &state, scopes, now).await? {
+                    if let Some(issued) = self.rotate(&asked, &family, &state, (scopes, &policy), now).await? {
                         return Ok(issued);
                     }
                 }
@@ -81,7 +80,7 @@ impl TokenEndpoint<'_> {
                 Verdict::Reused => {
                     measure::token_reuse();
                     let request_id = meta.ctx.request_id.as_deref();
-                    tracing::warn!(request_id, tenant_id = %facts.tenant.id, family_id = %id, "a refresh token of an application was used twice: its family ends");
+                    tracing::warn!(request_id, tenant_id = %family.tenant.id, family_id = %id, "a refresh token of an application was used twice: its family ends");
                     self.end(family, state.session, FamilyEnd::ReuseDetected, None, meta).await?;
                     return Err(NotGiven::invalid_grant("the refresh token was used before"));
                 }
@@ -90,25 +89,29 @@ impl TokenEndpoint<'_> {
         Err(just_used())
     }
 
-    /// The scopes that a family may still have, if it lasts and the request asks for no more than it has.
+    /// The scopes that a family may still have, if it lasts and the request asks for no more than it has, and what holds in
+    /// the tenant of its user.
     async fn refreshable(
         &self,
         asked: &Asked<'_>,
         family: &TokenFamily,
         state: &SessionState,
         now: Timestamp,
-    ) -> Result<Scopes, NotGiven> {
-        let Asked { facts, application, params, meta, .. } = *asked;
-        if let Err(error) = self.lasts(facts, state, now) {
-            return Err(self.refuse(family, "session_ended", error, meta).await);
-        }
+    ) -> Result<(Scopes, Policy), NotGiven> {
+        let Asked { at, application, params, meta, .. } = *asked;
+        let home = match self.home(at, state, now).await {
+            Ok(home) => home,
+            Err(error @ NotGiven::App(_)) => return Err(error),
+            Err(error) => return Err(self.refuse(family, "session_ended", error, meta).await),
+        };
         if !family.stands() || family.expires_at <= now {
             let error = NotGiven::invalid_grant("the refresh token has ended");
             return Err(self.refuse(family, "family_ended", error, meta).await);
         }
         family.audience.agrees(params).map_err(NotGiven::Fault)?;
         let scopes = narrowed(params, family)?;
-        self.clients.still_allowed(facts, application, &family.audience, &scopes).await
+        let scopes = self.clients.still_allowed(at, application, &family.audience, &scopes).await?;
+        Ok((scopes, home.layers().policy(self.defaults)))
     }
 
     /// The next tokens; none if somebody else was faster.
@@ -117,15 +120,15 @@ impl TokenEndpoint<'_> {
         asked: &Asked<'_>,
         family: &TokenFamily,
         state: &SessionState,
-        scopes: Scopes,
+        (scopes, policy): (Scopes, &Policy),
         now: Timestamp,
     ) -> Result<Option<Issued>, NotGiven> {
-        let Asked { facts, application, meta, policy, text, presented, .. } = *asked;
+        let Asked { at, application, meta, text, presented, .. } = *asked;
         if let Some(rule) = self.limits.refreshes {
             pass(rule.gate(&family.refreshes.counter(), now))?;
         }
         let next = opaque_token::mint_of_family(self.keyring, self.env, family.id, family.chain.generation + 1);
-        let of = Of { facts, application, policy, audience: &family.audience, scopes };
+        let of = Of { at, application, policy, audience: &family.audience, scopes };
         let user = OfUser { state, session: &state.session, family, nonce: None, refresh_token: &next.text };
         let issued = self.issue(&of, &user, meta, now).await?;
         let replay = match policy.refresh_reuse {

@@ -9,9 +9,12 @@ use gatehouse_domain::{
     oauth::Params,
     session::{EndReason, Session},
 };
-use gatehouse_persistence::{TenantFacts, WriteTx};
+use gatehouse_persistence::WriteTx;
 
-use crate::app::{Error, Result, oauth::Authorization, request::client::RequestMeta, sessions::revocation::end};
+use crate::app::{
+    Error, Result, directory::issuers::IssuerFacts, oauth::Authorization, request::client::RequestMeta,
+    sessions::revocation::end,
+};
 
 /// What an application asks for.
 #[derive(Debug)]
@@ -27,17 +30,12 @@ impl Authorization<'_> {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn read_sign_out(
-        &self,
-        facts: &TenantFacts,
-        params: &Params,
-        meta: &RequestMeta,
-    ) -> Result<AskedToSignOut> {
+    pub async fn read_sign_out(&self, at: &IssuerFacts, params: &Params, meta: &RequestMeta) -> Result<AskedToSignOut> {
         if params.repeated().is_some() {
             return Ok(AskedToSignOut { to: None, session: None });
         }
         let hint = match params.get("id_token_hint") {
-            Some(token) => self.hint(facts, token, meta).await?,
+            Some(token) => self.hint(at, token, meta).await?,
             None => None,
         };
         let hinted = hint.as_ref().map(|hint| hint.client_id.clone());
@@ -49,7 +47,7 @@ impl Authorization<'_> {
             (hinted, named) => hinted.or(named).filter(|_| is_sure),
         };
         let application = match &id {
-            Some(id) => self.clients.application(facts, id).await?,
+            Some(id) => self.clients.application(at, id).await?,
             None => None,
         };
         let is_registered = |application: &Arc<Application>, uri: &str| {

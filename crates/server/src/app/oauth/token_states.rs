@@ -7,12 +7,13 @@ use gatehouse_domain::{
     refresh::{Presented, ReuseRules, Verdict},
     text::Slug,
 };
-use gatehouse_persistence::{TenantFacts, WriteTx};
+use gatehouse_persistence::{SessionState, WriteTx};
 use serde_json::{Map, Value, json};
 
 use crate::{
     app::{
         Error, Result,
+        directory::issuers::IssuerFacts,
         oauth::{NotGiven, TokenEndpoint, tokens::AUTH},
         request::client::RequestMeta,
         sessions::access_token::Opened,
@@ -47,17 +48,17 @@ fn valid<T>(result: Result<T>) -> Result<Option<T>> {
 }
 
 impl TokenEndpoint<'_> {
-    /// What a token counts for, as far as that is the caller's business. `ours` says whether an issuer is one that this
-    /// instance uses for a tenant. What is not, whatever the reason, is told in the same words.
+    /// What a token counts for, as far as that is the caller's business. `ours` is that of [`SessionStates::verify`].
+    /// What is not, whatever the reason, is told in the same words.
     ///
     /// # Errors
     /// `invalid_client` for who has no secret, `invalid_request`, [`Error::Unavailable`].
     pub async fn introspect(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         caller: &Application,
         params: &Params,
-        ours: impl Fn(&str, &Slug) -> bool,
+        ours: impl Fn(&str, Option<&Slug>) -> bool,
         meta: &RequestMeta,
     ) -> Result<Value, NotGiven> {
         if caller.metadata.token_endpoint_auth_method == ClientAuthMethod::None {
@@ -68,40 +69,42 @@ impl TokenEndpoint<'_> {
             Some((id, presented)) => {
                 let found = self.db.system(AUTH).family_state(id, self.env.now()).await?;
                 let found = found.filter(|(family, _)| family.application_id == caller.id);
-                let lasting = found.filter(|(_, state)| self.lasts(facts, state, self.env.now()).is_ok());
-                lasting.and_then(|(family, state)| {
-                    let mut told = self.refresh_token(facts, caller, &family, &presented, meta)?;
-                    told.insert("sub".to_owned(), json!(state.session.user_id));
-                    Some(told)
-                })
+                match found {
+                    Some((family, state)) => {
+                        self.refresh_token_told((at, caller), &family, &state, &presented, meta).await?
+                    }
+                    None => None,
+                }
             }
-            None => self.access_token_told(facts, caller, token, ours).await?,
+            None => self.access_token_told(at, caller, token, ours).await?,
         };
         Ok(told.map_or_else(|| json!({"active": false}), Value::Object))
     }
 
     async fn access_token_told(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         caller: &Application,
         token: &str,
-        ours: impl Fn(&str, &Slug) -> bool,
+        ours: impl Fn(&str, Option<&Slug>) -> bool,
     ) -> Result<Option<Map<String, Value>>> {
         let now = self.env.now();
-        let Some((verified, home)) = valid(self.states.verify(token.as_bytes(), ours, now).await)? else {
+        let Some((verified, issuer)) = valid(self.states.verify(token.as_bytes(), ours, now).await)? else {
             return Ok(None);
         };
-        let Some(claims) = claims(token).filter(|_| home.tenant.id == facts.tenant.id) else { return Ok(None) };
+        let is_of_this = issuer.issuer().uuid() == at.issuer().uuid();
+        let Some(claims) = claims(token).filter(|_| is_of_this) else { return Ok(None) };
         if !concerns(&verified, caller) {
             return Ok(None);
         }
         let (scope, username) = match verified.whose {
             Whose::User(user) => {
+                let Some(facts) = at.tenant() else { return Ok(None) };
                 let Some(_) = valid(self.states.standing(user, facts, false, now).await)? else { return Ok(None) };
                 (claims.get("scope").cloned(), None)
             }
             _ => {
-                let opened = valid(self.states.opened(&verified, facts, now).await)?;
+                let opened = valid(self.states.opened(&verified, at, now).await)?;
                 let Some(Opened { user, scopes, .. }) = opened else { return Ok(None) };
                 let user = user.filter(|_| scopes.has("profile"));
                 (Some(json!(scopes.to_string())), user.map(|(caller, _)| caller.view.user.username.to_string()))
@@ -115,20 +118,26 @@ impl TokenEndpoint<'_> {
     }
 
     /// What is told of a refresh token that can be used.
-    fn refresh_token(
+    async fn refresh_token_told(
         &self,
-        facts: &TenantFacts,
-        caller: &Application,
+        (at, caller): (&IssuerFacts, &Application),
         family: &TokenFamily,
+        state: &SessionState,
         presented: &Presented,
         meta: &RequestMeta,
-    ) -> Option<Map<String, Value>> {
-        let (now, policy) = (self.env.now(), facts.layers().policy(self.defaults));
+    ) -> Result<Option<Map<String, Value>>> {
+        let now = self.env.now();
+        let home = match self.home(at, state, now).await {
+            Ok(home) => home,
+            Err(NotGiven::App(error)) => return Err(error),
+            Err(NotGiven::Fault(_)) => return Ok(None),
+        };
+        let policy = home.layers().policy(self.defaults);
         let is_current = matches!(family.chain.judge(presented, ReuseRules::from(&policy), now), Verdict::Rotate);
         if !is_current || !family.stands() || family.expires_at <= now {
-            return None;
+            return Ok(None);
         }
-        let (issuer, client_id) = (meta.issuer(&facts.tenant.slug), caller.client_id());
+        let (issuer, client_id) = (at.url(meta), caller.client_id());
         let aud = match &family.audience {
             Audience::Application(_) => client_id.clone(),
             other => other.claim(&issuer),
@@ -144,11 +153,12 @@ impl TokenEndpoint<'_> {
             "sid": family.session_id,
             "tenant_id": family.tenant.id,
             "auth_time": family.auth_time.unix_seconds(),
+            "sub": state.session.user_id,
         });
-        match told {
+        Ok(match told {
             Value::Object(told) => Some(told),
             _ => None,
-        }
+        })
     }
 
     /// Takes back a token of the caller: a refresh token with its whole family, or one access token. Any other is left
@@ -158,32 +168,36 @@ impl TokenEndpoint<'_> {
     /// `invalid_request`, [`Error::Unavailable`] when it could not be stored.
     pub async fn revoke(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         caller: &Application,
         params: &Params,
-        ours: impl Fn(&str, &Slug) -> bool,
+        ours: impl Fn(&str, Option<&Slug>) -> bool,
         meta: &RequestMeta,
     ) -> Result<(), NotGiven> {
         let token = token(params)?;
         if let Some((id, _)) = opaque_token::read_of_family(self.keyring, token) {
             let found = self.db.system(AUTH).family_state(id, self.env.now()).await?;
-            let theirs = found.filter(|(it, _)| it.application_id == caller.id && it.tenant.id == facts.tenant.id);
+            let theirs = found
+                .filter(|(it, _)| it.application_id == caller.id && at.tenant_id().is_none_or(|id| id == it.tenant.id));
             if let Some((family, state)) = theirs {
                 self.end(family, state.session, FamilyEnd::Revoked, Some(caller.by()), meta).await?;
             }
             return Ok(());
         }
         let verified = valid(self.states.verify(token.as_bytes(), ours, self.env.now()).await)?;
-        let Some((verified, home)) = verified.filter(|(_, home)| home.tenant.id == facts.tenant.id) else {
-            return Ok(());
-        };
+        let is_of_this = |issuer: &IssuerFacts| issuer.issuer().uuid() == at.issuer().uuid();
+        let Some((verified, _)) = verified.filter(|(_, issuer)| is_of_this(issuer)) else { return Ok(()) };
         let (family, of) = match &verified.whose {
             Whose::UserThrough(_, family, of) if of.client_id == caller.client_id() => (Some(*family), of),
             Whose::Application(of) if of.client_id == caller.client_id() => (None, of),
             _ => return Ok(()),
         };
         let revoked = RevokedToken { id: of.token_id, expires_at: verified.expires_at };
-        let revoked = revoked.revoke(caller, home.reference(), family);
+        let home = match verified.tenant_id {
+            Some(id) => self.states.home(at, id).await?.map(|home| home.reference()),
+            None => None,
+        };
+        let revoked = revoked.revoke(caller, home, family);
         let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(AUTH).revoke_token(revoked.clone()).await?);
         Ok(self.db.write(meta.ctx.clone(), work).await?)
     }

@@ -18,6 +18,7 @@ use gatehouse_domain::{
         TokenFamily, Verifier,
     },
     session::{Session, SessionKind, SessionStatus},
+    settings::Policy,
     time::Timestamp,
     user::UserStatus,
     word::Word,
@@ -27,6 +28,7 @@ use gatehouse_persistence::{Error as Storage, Exchanged, SessionState, TenantFac
 use crate::{
     app::{
         Error, Result,
+        directory::issuers::IssuerFacts,
         oauth::{
             NotGiven, TokenEndpoint,
             issue::{Issued, Of, OfUser},
@@ -48,7 +50,7 @@ impl TokenEndpoint<'_> {
     /// What the application is told (RFC 6749, section 5.2).
     pub async fn exchange(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         application: &Arc<Application>,
         params: &Params,
         meta: &RequestMeta,
@@ -61,17 +63,17 @@ impl TokenEndpoint<'_> {
             return Err(NotGiven::fault(ErrorCode::UnauthorizedClient, "the application does not use this grant"));
         }
         match grant {
-            GrantType::AuthorizationCode => self.code(facts, application, params, meta).await,
-            GrantType::ClientCredentials => self.client_credentials(facts, application, params, meta).await,
-            GrantType::DeviceCode => self.device(facts, application, params, meta).await,
-            GrantType::TokenExchange => self.exchange_token(facts, application, params, meta).await,
-            GrantType::RefreshToken => self.refresh(facts, application, params, meta).await,
+            GrantType::AuthorizationCode => self.code(at, application, params, meta).await,
+            GrantType::ClientCredentials => self.client_credentials(at, application, params, meta).await,
+            GrantType::DeviceCode => self.device(at, application, params, meta).await,
+            GrantType::TokenExchange => self.exchange_token(at, application, params, meta).await,
+            GrantType::RefreshToken => self.refresh(at, application, params, meta).await,
         }
     }
 
     async fn code(
         &self,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
         application: &Arc<Application>,
         params: &Params,
         meta: &RequestMeta,
@@ -95,8 +97,9 @@ impl TokenEndpoint<'_> {
                 CodeVerdict::Replayed => return Err(self.replayed(&code, meta).await),
             }
             code.audience.agrees(params).map_err(NotGiven::Fault)?;
-            self.lasts(facts, &state, now)?;
-            if let Some(issued) = Box::pin(self.redeem(facts, application, &code, &state, meta, now)).await? {
+            let home = self.home(at, &state, now).await?;
+            let policy = home.layers().policy(self.defaults);
+            if let Some(issued) = Box::pin(self.redeem((at, &policy), application, &code, &state, meta, now)).await? {
                 return Ok(issued);
             }
         }
@@ -106,18 +109,17 @@ impl TokenEndpoint<'_> {
     /// The first tokens for a code; none if it has been spent meanwhile, or its session or user have changed.
     async fn redeem(
         &self,
-        facts: &TenantFacts,
+        (at, policy): (&IssuerFacts, &Policy),
         application: &Arc<Application>,
         code: &AuthorizationCode,
         state: &SessionState,
         meta: &RequestMeta,
         now: Timestamp,
     ) -> Result<Option<Issued>, NotGiven> {
-        let policy = facts.layers().policy(self.defaults);
-        let scopes = self.clients.still_allowed(facts, application, &code.audience, &code.scopes).await?;
+        let scopes = self.clients.still_allowed(at, application, &code.audience, &code.scopes).await?;
         let own = scopes
             .has(OFFLINE_ACCESS)
-            .then(|| self.own_session(SessionKind::Offline, application, state, &policy, meta, now));
+            .then(|| self.own_session(SessionKind::Offline, application, state, policy, meta, now));
         let under = own.as_ref().map_or(&state.session, Changed::value);
         let refresh = opaque_token::mint_of_family(self.keyring, self.env, code.family_id, 0);
         let new = NewFamily {
@@ -131,8 +133,8 @@ impl TokenEndpoint<'_> {
             auth_time: code.auth_time,
             refresh_hash: refresh.hash,
         };
-        let family = TokenFamily::start(&new, &policy, now);
-        let of = Of { facts, application, policy: &policy, audience: &code.audience, scopes };
+        let family = TokenFamily::start(&new, policy, now);
+        let of = Of { at, application, policy, audience: &code.audience, scopes };
         let user = OfUser {
             state,
             session: under,
@@ -159,14 +161,7 @@ impl TokenEndpoint<'_> {
             }
             Some(session) => {
                 self.begin_own(
-                    Beginning {
-                        session,
-                        family,
-                        application,
-                        state,
-                        policy: &policy,
-                        exchanged: Exchanged::Code(hash),
-                    },
+                    Beginning { session, family, application, state, policy, exchanged: Exchanged::Code(hash) },
                     meta,
                 )
                 .await?
@@ -220,13 +215,16 @@ impl TokenEndpoint<'_> {
         self.db.write(meta.ctx.clone(), work).await
     }
 
-    /// Whether the session of a code or a family can be used in this tenant.
-    pub(super) fn lasts(&self, facts: &TenantFacts, state: &SessionState, now: Timestamp) -> Result<(), NotGiven> {
-        let lasts = state.session.tenant_id == facts.tenant.id
-            && state.session.status(now) == SessionStatus::Active
-            && state.user.status == UserStatus::Active
-            && facts.is_active();
-        if lasts { Ok(()) } else { Err(NotGiven::invalid_grant("the session has ended")) }
+    /// The tenant of the session of a code or a family, if that can be used at this issuer.
+    pub(super) async fn home(
+        &self,
+        at: &IssuerFacts,
+        state: &SessionState,
+        now: Timestamp,
+    ) -> Result<Arc<TenantFacts>, NotGiven> {
+        let home = self.states.home(at, state.session.tenant_id).await?;
+        let lasts = state.session.status(now) == SessionStatus::Active && state.user.status == UserStatus::Active;
+        home.filter(|home| lasts && home.is_active()).ok_or(NotGiven::invalid_grant("the session has ended"))
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     app::{
         Error,
+        directory::issuers::IssuerFacts,
         oauth::{NotGiven, UserInfo},
         sessions::access_token::Opened,
     },
@@ -20,30 +21,32 @@ const fn invalid_token() -> NotGiven {
 }
 
 impl UserInfo<'_> {
-    /// The claims that an access token opens. `ours` says whether an issuer is one that this instance uses for a tenant.
+    /// The claims that an access token of an issuer opens. `ours` is that of [`SessionStates::verify`].
+    ///
+    /// [`SessionStates::verify`]: crate::app::sessions::SessionStates::verify
     ///
     /// # Errors
     /// `invalid_token`, `insufficient_scope` without the scope `openid`.
     pub async fn claims(
         &self,
         token: &[u8],
-        slug: &Slug,
-        ours: impl Fn(&str, &Slug) -> bool,
+        at: &IssuerFacts,
+        ours: impl Fn(&str, Option<&Slug>) -> bool,
     ) -> Result<Map<String, Value>, NotGiven> {
         let now = self.env.now();
         let refused = |error| match error {
             Error::InvalidToken | Error::SessionRevoked => invalid_token(),
             other => NotGiven::App(other),
         };
-        let (verified, facts) = self.states.verify(token, ours, now).await.map_err(refused)?;
+        let (verified, issuer) = self.states.verify(token, ours, now).await.map_err(refused)?;
         let of = match &verified.whose {
-            Whose::UserThrough(_, _, of) if facts.tenant.slug == *slug => of,
+            Whose::UserThrough(_, _, of) if issuer.issuer().uuid() == at.issuer().uuid() => of,
             _ => return Err(invalid_token()),
         };
         if of.audience != of.client_id && of.audience != verified.iss {
             return Err(invalid_token());
         }
-        let Opened { application, user, scopes } = self.states.opened(&verified, &facts, now).await.map_err(refused)?;
+        let Opened { application, user, scopes } = self.states.opened(&verified, at, now).await.map_err(refused)?;
         let (caller, family) = user.ok_or(invalid_token())?;
         self.admission.admit(&caller.actor, now).result?;
         if !scopes.has("openid") {

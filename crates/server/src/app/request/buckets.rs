@@ -145,6 +145,8 @@ impl Admission {
         if one.result.is_err() {
             return one;
         }
+        // Those that belong to no tenant count for themselves alone.
+        let Some(home) = home else { return one };
         let all = self.tenants.take(home.id.uuid(), now);
         if all.result.is_err() || one.quota.is_none() { all } else { one }
     }

@@ -44,6 +44,8 @@ impl RequestMeta {
 
 /// The path of a tenant's issuer, without the slug.
 pub const ISSUER_PATH: &str = "/api/v1/auth/tenants/";
+/// The path of the platform's issuer, below which its endpoints are.
+pub const PLATFORM_PATH: &str = "/api/v1/platform/oauth";
 
 /// Describes clients: devices by their User-Agents, places by their addresses.
 pub struct Clients {

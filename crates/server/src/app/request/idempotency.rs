@@ -16,6 +16,7 @@ use gatehouse_domain::{
     id::TenantId,
 };
 use gatehouse_persistence::{EarlierRequest, WriteTx};
+use uuid::Uuid;
 
 pub use gatehouse_persistence::IdempotencyKey;
 
@@ -80,13 +81,14 @@ impl Drop for InFlight {
 }
 
 impl Idempotency<'_> {
-    /// The key under which a user or an application sent a request: `named` is what the request is known by, `asked` what it asks for.
+    /// The key under which a user or an application sent a request: `named` is what the request is known by, `asked` what it
+    /// asks for. An application of the platform is of no tenant.
     #[must_use]
-    pub fn key(&self, actor: ActorId, tenant: TenantId, named: &[u8], asked: &[u8]) -> IdempotencyKey {
+    pub fn key(&self, actor: ActorId, tenant: Option<TenantId>, named: &[u8], asked: &[u8]) -> IdempotencyKey {
         IdempotencyKey {
             key: self.keyring.idempotency(&[actor.uuid().as_bytes(), named].concat()),
             fingerprint: self.keyring.idempotency(asked),
-            tenant,
+            tenant: tenant.unwrap_or(TenantId::from_uuid(Uuid::nil())),
             actor,
         }
     }

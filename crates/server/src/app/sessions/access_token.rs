@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    application::Application,
-    authz::{Actor, PermissionSet, SystemReason},
+    application::{Application, Owner},
+    authz::{Actor, PermissionSet, SystemReason, TenantRef},
     id::{ApplicationId, FamilyId, TenantId},
     issue::Parse,
+    key::Issuer,
     oauth::{Scopes, TokenFamily},
     partner::Status,
     text::Slug,
@@ -19,6 +20,7 @@ use uuid::Uuid;
 use crate::{
     app::{
         Error, Result,
+        directory::issuers::IssuerFacts,
         sessions::{SessionStates, cache::Caller},
     },
     security::token::{OfApplication, OfUser, Verified, Whose},
@@ -53,29 +55,36 @@ fn named(of: &OfApplication) -> Option<ApplicationId> {
 }
 
 impl SessionStates<'_> {
-    /// Who presents this access token. `ours` says whether an issuer is one that this instance uses for a tenant.
+    /// Who presents this access token. `ours` is that of [`Self::verify`].
     ///
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::SessionRevoked`], or [`Error::Unavailable`] when the database does not answer.
-    pub async fn authenticate(&self, token: &[u8], ours: impl Fn(&str, &Slug) -> bool) -> Result<Authenticated> {
+    pub async fn authenticate(
+        &self,
+        token: &[u8],
+        ours: impl Fn(&str, Option<&Slug>) -> bool,
+    ) -> Result<Authenticated> {
         let now = self.env.now();
-        let (verified, facts) = self.verify(token, ours, now).await?;
+        let (verified, at) = self.verify(token, ours, now).await?;
         let of = match &verified.whose {
-            Whose::User(user) => return self.standing(*user, &facts, true, now).await.map(Authenticated::User),
+            Whose::User(user) => {
+                let facts = at.tenant().ok_or(Error::InvalidToken)?;
+                return self.standing(*user, facts, true, now).await.map(Authenticated::User);
+            }
             Whose::UserThrough(_, _, of) | Whose::Application(of) => of,
         };
         // One that is for its application, or for an API of others, opens nothing here.
         if of.audience != verified.iss {
             return Err(Error::InvalidToken);
         }
-        let Opened { application, user, scopes } = self.opened(&verified, &facts, now).await?;
+        let Opened { application, user, scopes } = self.opened(&verified, &at, now).await?;
         Ok(match user {
             Some((caller, _)) => Authenticated::User(Arc::new(Caller {
-                actor: Arc::new(caller.narrowed(scopes.narrowed(&application, facts.reference()))),
+                actor: Arc::new(caller.narrowed(scopes.narrowed(&application, caller.session.tenant()))),
                 view: caller.view.clone(),
                 session: caller.session.clone(),
             })),
-            None => Authenticated::Application(Arc::new(application.actor(facts.reference(), &scopes.permissions()))),
+            None => Authenticated::Application(Arc::new(application.actor(at.issuer(), &scopes.permissions()))),
         })
     }
 
@@ -83,20 +92,19 @@ impl SessionStates<'_> {
     ///
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::SessionRevoked`], or [`Error::Unavailable`] when the database does not answer.
-    pub(in crate::app) async fn opened(
-        &self,
-        verified: &Verified,
-        facts: &TenantFacts,
-        now: Timestamp,
-    ) -> Result<Opened> {
+    pub(in crate::app) async fn opened(&self, verified: &Verified, at: &IssuerFacts, now: Timestamp) -> Result<Opened> {
         let (user, of) = match &verified.whose {
             Whose::User(_) => return Err(Error::InvalidToken),
-            Whose::UserThrough(user, family, of) => (Some(self.through(*user, *family, of, facts, now).await?), of),
+            Whose::UserThrough(user, family, of) => {
+                let home = self.home(at, verified.tenant_id.ok_or(Error::InvalidToken)?).await?;
+                let home = home.ok_or(Error::InvalidToken)?;
+                (Some(self.through(*user, *family, of, at, &home, now).await?), of)
+            }
             Whose::Application(of) => (None, of),
         };
         let id = named(of).or(user.as_ref().map(|(_, family)| family.application_id)).ok_or(Error::InvalidToken)?;
-        let application = self.application(facts, id).await?.filter(|it| it.status == Status::Active);
-        let application = application.filter(|_| facts.is_active()).ok_or(Error::InvalidToken)?;
+        let application = self.application(at.issuer(), id).await?.filter(|it| it.status == Status::Active);
+        let application = application.filter(|_| at.is_active()).ok_or(Error::InvalidToken)?;
         // The family of a user ends by itself; of what was got in exchange it is another application's.
         if (user.is_none() || of.act.is_some()) && application.has_revoked(verified.issued_at) {
             return Err(Error::InvalidToken);
@@ -114,16 +122,17 @@ impl SessionStates<'_> {
         user: OfUser,
         family: FamilyId,
         of: &OfApplication,
-        facts: &TenantFacts,
+        at: &IssuerFacts,
+        home: &TenantFacts,
         now: Timestamp,
     ) -> Result<(Arc<Caller>, Arc<TokenFamily>)> {
-        let caller = self.standing(user, facts, false, now).await?;
+        let caller = self.standing(user, home, false, now).await?;
         let family = self.family(family).await?.ok_or(Error::InvalidToken)?;
         let is_theirs = match of.act {
             None => named(of).is_none_or(|id| id == family.application_id),
             // Got in exchange by another one: it works as long as the one that its user signed in to.
             Some(_) => {
-                let origin = self.application(facts, family.application_id).await?;
+                let origin = self.application(at.issuer(), family.application_id).await?;
                 origin.is_some_and(|origin| origin.status == Status::Active)
             }
         };
@@ -131,38 +140,62 @@ impl SessionStates<'_> {
         if is_theirs && family.stands() { Ok((caller, family)) } else { Err(Error::InvalidToken) }
     }
 
-    /// An application that can be used at the issuer of a tenant: its own, or one of its partner. At most a second old.
+    /// An application that can be used at an issuer: at the platform's its own, at that of a tenant its own or one of its
+    /// partner. At most a second old.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub(in crate::app) async fn application(
         &self,
-        facts: &TenantFacts,
+        issuer: Issuer,
         id: ApplicationId,
     ) -> Result<Option<Arc<Application>>> {
-        let found = match self.cache.applications.get(&id) {
-            Some(application) => Some(application),
-            None => {
-                let load = async || self.db.system(AUTH).application(id).await;
-                self.cache.applications.load(id, load).await?
-            }
-        };
-        Ok(found.filter(|application| application.owner.is_at(facts.reference())))
+        Ok(self.any_application(id).await?.filter(|application| application.owner.is_at(issuer)))
     }
 
-    /// What an application that acted in its own name may do there now.
+    /// An application that the users of a tenant can use, at whichever issuer. At most a second old.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub(in crate::app) async fn application_for(
+        &self,
+        tenant: TenantRef,
+        id: ApplicationId,
+    ) -> Result<Option<Arc<Application>>> {
+        let serves = |owner: Owner| owner == Owner::Platform || owner.is_at(tenant.into());
+        Ok(self.any_application(id).await?.filter(|application| serves(application.owner)))
+    }
+
+    async fn any_application(&self, id: ApplicationId) -> Result<Option<Arc<Application>>> {
+        if let Some(application) = self.cache.applications.get(&id) {
+            return Ok(Some(application));
+        }
+        let load = async || self.db.system(AUTH).application(id).await;
+        Ok(self.cache.applications.load(id, load).await?)
+    }
+
+    /// What an application that acted in its own name may do now: in a tenant, or one of the platform's everywhere.
     ///
     /// # Errors
     /// [`Error::SessionRevoked`] when it may not be used any more, [`Error::Unavailable`].
     pub(in crate::app) async fn actor_of_application(
         &self,
         id: ApplicationId,
-        tenant: TenantId,
+        tenant: Option<TenantId>,
         permissions: &PermissionSet,
     ) -> Result<Actor> {
-        let facts = self.tenant(tenant).await?.filter(|facts| facts.is_active()).ok_or(Error::SessionRevoked)?;
-        let application = self.application(&facts, id).await?.filter(|it| it.status == Status::Active);
-        Ok(application.ok_or(Error::SessionRevoked)?.actor(facts.reference(), permissions))
+        let application = self.any_application(id).await?.filter(|it| it.status == Status::Active);
+        let application = application.ok_or(Error::SessionRevoked)?;
+        let issuer = match (application.owner, tenant) {
+            (Owner::Platform, _) => Issuer::Platform,
+            (_, Some(tenant)) => {
+                let facts = self.tenant(tenant).await?.filter(|facts| facts.is_active());
+                facts.ok_or(Error::SessionRevoked)?.reference().into()
+            }
+            (_, None) => return Err(Error::SessionRevoked),
+        };
+        let is_there = application.owner.is_at(issuer);
+        is_there.then(|| application.actor(issuer, permissions)).ok_or(Error::SessionRevoked)
     }
 
     /// A family, at most a second old.

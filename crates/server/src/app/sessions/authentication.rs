@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use gatehouse_domain::{
+    application::Owner,
     authz::{Actor, Area, Grant, Permission, PermissionSet, Presence, SystemReason, TenantRef, UserActor, authorize},
-    id::{KeyId, SessionId, TenantId},
-    key::SigningKey,
+    id::{SessionId, TenantId},
+    oauth::DeviceRequest,
     role::HeldRole,
     session::Session,
     text::Slug,
@@ -20,6 +21,7 @@ use gatehouse_persistence::{Change, TenantFacts};
 use crate::{
     app::{
         Error, Result,
+        directory::issuers::IssuerFacts,
         sessions::{SessionStates, cache::Caller},
     },
     security::token::{self, OfUser, Verified},
@@ -72,16 +74,39 @@ impl SessionStates<'_> {
         self.tenant(facts.tenant.id).await
     }
 
-    /// The keys of the platform that verify; at most a second old.
+    /// The issuer of the platform; at most a second old.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn platform_keys(&self) -> Result<Arc<Vec<SigningKey>>> {
-        if let Some(keys) = self.cache.platform_keys.get(&()) {
-            return Ok(keys);
+    pub async fn platform(&self) -> Result<IssuerFacts> {
+        if let Some(facts) = self.cache.platform.get(&()) {
+            return Ok(IssuerFacts::Platform(facts));
         }
-        let load = async || self.db.system(AUTH).platform_keys(self.env.now()).await.map(Some);
-        Ok(self.cache.platform_keys.load((), load).await?.unwrap_or_default())
+        let load = async || self.db.system(AUTH).platform_facts(self.env.now()).await.map(Some);
+        let facts = self.cache.platform.load((), load).await?;
+        facts.map(IssuerFacts::Platform).ok_or_else(|| Error::Internal("there is no platform".into()))
+    }
+
+    /// The issuer that a device asked.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn issuer_of_device(&self, device: &DeviceRequest) -> Result<Option<IssuerFacts>> {
+        match device.tenant.filter(|_| device.owner != Owner::Platform) {
+            Some(tenant) => Ok(self.tenant(tenant.id).await?.map(IssuerFacts::Tenant)),
+            None => self.platform().await.map(Some),
+        }
+    }
+
+    /// The tenant of a user who uses an issuer: that of the issuer itself, or at the platform's any.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub(in crate::app) async fn home(&self, at: &IssuerFacts, tenant: TenantId) -> Result<Option<Arc<TenantFacts>>> {
+        match at {
+            IssuerFacts::Tenant(facts) => Ok((facts.tenant.id == tenant).then(|| Arc::clone(facts))),
+            IssuerFacts::Platform(_) => self.tenant(tenant).await,
+        }
     }
 
     /// Attempts something, and once more if its transaction found that the tenant is not what it was: it was given to
@@ -125,23 +150,30 @@ impl SessionStates<'_> {
         Ok(caller)
     }
 
-    /// What a token of ours says, and the tenant whose key signed it.
+    /// What a token of ours says, and the issuer whose key signed it. `ours` says whether an issuer is one that this instance
+    /// uses for a tenant, or for the platform where there is none.
     pub(in crate::app) async fn verify(
         &self,
         token: &[u8],
-        ours: impl Fn(&str, &Slug) -> bool,
+        ours: impl Fn(&str, Option<&Slug>) -> bool,
         now: Timestamp,
-    ) -> Result<(Arc<Verified>, Arc<TenantFacts>)> {
+    ) -> Result<(Arc<Verified>, IssuerFacts)> {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest::digest(&digest::SHA256, token).as_ref());
         let known = self.cache.tokens.get(&hash);
         let text = || std::str::from_utf8(token).ok();
         let (kid, tenant_id) = match &known {
-            Some(verified) => (verified.kid, verified.tenant_id),
-            None => text().and_then(token::peek).ok_or(Error::InvalidToken)?,
+            Some(verified) => (verified.kid, verified.tenant_id.filter(|_| !verified.is_of_platform)),
+            None => {
+                let peeked = text().and_then(token::peek).ok_or(Error::InvalidToken)?;
+                (peeked.kid, peeked.tenant_id.filter(|_| !ours(&peeked.iss, None)))
+            }
         };
-        let facts = self.tenant(tenant_id).await?.ok_or(Error::InvalidToken)?;
-        let key = key(&facts, kid, now).ok_or(Error::InvalidToken)?;
+        let at = match tenant_id {
+            Some(id) => IssuerFacts::Tenant(self.tenant(id).await?.ok_or(Error::InvalidToken)?),
+            None => self.platform().await?,
+        };
+        let key = at.keys().iter().find(|key| key.id == kid && key.verifies(now)).ok_or(Error::InvalidToken)?;
         let (verified, is_new) = match known {
             Some(verified) => (verified, false),
             None => {
@@ -150,13 +182,13 @@ impl SessionStates<'_> {
             }
         };
         // The tenant may have got another slug meanwhile, and with it another issuer.
-        if verified.expires_at <= now || !ours(&verified.iss, &facts.tenant.slug) {
+        if verified.expires_at <= now || !ours(&verified.iss, at.slug()) {
             return Err(Error::InvalidToken);
         }
         if is_new {
             self.cache.tokens.insert(hash, Arc::clone(&verified));
         }
-        Ok((verified, facts))
+        Ok((verified, at))
     }
 
     /// Who uses a session now.
@@ -211,7 +243,10 @@ impl SessionStates<'_> {
             }
             Actor::Application(it) => {
                 let permissions = PermissionSet::union(it.rights.iter().map(|right| &right.permissions));
-                Arc::new(self.actor_of_application(it.application_id, it.tenant.id, &permissions).await?)
+                Arc::new(
+                    self.actor_of_application(it.application_id, it.tenant.map(|tenant| tenant.id), &permissions)
+                        .await?,
+                )
             }
         };
         let area = match area {
@@ -232,8 +267,4 @@ impl SessionStates<'_> {
         let tenant = self.tenant(tenant).await?.ok_or(Error::NotFound)?.reference();
         Ok((grant.also(&Area::Tenant(tenant))?, tenant))
     }
-}
-
-fn key(facts: &TenantFacts, kid: KeyId, now: Timestamp) -> Option<&SigningKey> {
-    facts.keys.iter().find(|key| key.id == kid && key.verifies(now))
 }

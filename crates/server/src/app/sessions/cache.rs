@@ -14,13 +14,12 @@ use gatehouse_domain::{
     application::Application,
     authz::{Actor, TokenScope, UserActor},
     id::{ApplicationId, FamilyId, SessionId, TenantId},
-    key::SigningKey,
     oauth::TokenFamily,
     session::{Session, SessionStatus},
     time::Timestamp,
     user::{UserStatus, UserView},
 };
-use gatehouse_persistence::{Change, TenantFacts};
+use gatehouse_persistence::{Change, PlatformFacts, TenantFacts};
 use moka::{Expiry, sync::Cache};
 use uuid::Uuid;
 
@@ -57,12 +56,12 @@ pub struct SessionCache {
     pub(super) tokens: Cache<[u8; 32], Arc<Verified>>,
     pub(super) callers: TtlCache<SessionId, Caller>,
     pub(super) tenants: TtlCache<TenantId, TenantFacts>,
-    pub(super) platform_keys: TtlCache<(), Vec<SigningKey>>,
+    pub(super) platform: TtlCache<(), PlatformFacts>,
     pub(super) slugs: Cache<String, TenantId>,
     pub(in crate::app) applications: TtlCache<ApplicationId, Application>,
-    pub(in crate::app) apis: TtlCache<(TenantId, [u8; 32]), Application>,
+    pub(in crate::app) apis: TtlCache<(Uuid, [u8; 32]), Application>,
     pub(in crate::app) documents: TtlCache<(TenantId, [u8; 32]), Application>,
-    pub(in crate::app) origins: TtlCache<(TenantId, [u8; 32]), bool>,
+    pub(in crate::app) origins: TtlCache<(Uuid, [u8; 32]), bool>,
     pub(in crate::app) families: TtlCache<FamilyId, TokenFamily>,
     pub(in crate::app) revoked: TtlCache<Uuid, bool>,
     seen: Mutex<HashMap<SessionId, Timestamp>>,
@@ -83,7 +82,7 @@ impl Default for SessionCache {
             tokens: Cache::builder().max_capacity(100_000).expire_after(UntilExpiry).build(),
             callers: TtlCache::new(100_000),
             tenants: TtlCache::new(10_000),
-            platform_keys: TtlCache::new(1),
+            platform: TtlCache::new(1),
             slugs: Cache::new(10_000),
             applications: TtlCache::new(10_000),
             apis: TtlCache::new(10_000),
@@ -113,7 +112,7 @@ impl SessionCache {
                 self.revoked.forget_all();
                 self.callers.forget_all();
                 self.tenants.forget_all();
-                self.platform_keys.forget_all();
+                self.platform.forget_all();
             }
         }
     }

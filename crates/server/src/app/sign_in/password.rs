@@ -3,18 +3,21 @@
 //! What a stranger learns of a failed attempt is the same whether the user exists, is suspended, locked, or in another
 //! tenant: the same answer, after the same hash and the same statements.
 
+use std::sync::Arc;
+
 use gatehouse_domain::{
     audit::Refused,
-    authz::{By, TenantRef},
-    id::{SessionId, UserId},
+    authz::{By, SystemReason, TenantRef},
+    id::{PartnerId, SessionId, TenantId, UserId},
     password::Password,
     secret::PasswordHash,
     sign_in::Proofs,
-    text::LoginName,
+    text::{LoginName, Slug},
     throttle::Gate,
     user::UserStatus,
 };
 use gatehouse_persistence::{Attempt, AttemptKeys, Credentials, TenantFacts};
+use uuid::Uuid;
 
 use crate::{
     app::{
@@ -29,6 +32,10 @@ use crate::{
     measure,
     security::password::{Check, Verified},
 };
+
+/// Where those are looked for whose tenant is not known.
+const NOWHERE: TenantRef =
+    TenantRef { id: TenantId::from_uuid(Uuid::nil()), partner_id: PartnerId::from_uuid(Uuid::nil()) };
 
 /// Somebody who has proved a password.
 #[derive(Debug, Clone)]
@@ -49,19 +56,19 @@ impl Passwords<'_> {
         self.hasher.is_busy()
     }
 
-    /// Has a stranger prove the password of a name. A locked account, or one that may not sign in, looks like a wrong
-    /// password.
+    /// Has a stranger prove the password of a name in a tenant. A locked account, or one that may not sign in, looks like a
+    /// wrong password, and so does a name whose tenant is not known, which is nobody's.
     pub(crate) async fn of_name(
         &self,
-        facts: &TenantFacts,
+        tenant: Option<TenantRef>,
         name: &LoginName,
         password: Password,
         device: Option<&str>,
         meta: &RequestMeta,
         quota: &mut Option<RateLimit>,
     ) -> Result<Proved> {
-        let (tenant, now) = (facts.reference(), meta.ctx.now);
-        let before = self.attempts.of_name(facts, name, device, meta).await?;
+        let (place, now) = (tenant.unwrap_or(NOWHERE), meta.ctx.now);
+        let before = self.attempts.of_name(place, name, device, meta).await?;
         *quota = self.attempts.left(&before.failures, now);
         let gate = self.attempts.gate(&before.failures, now);
         if let Gate::Wait(delay) = gate {
@@ -70,7 +77,7 @@ impl Passwords<'_> {
         let is_active = before.found.as_ref().is_some_and(|found| found.user.status == UserStatus::Active);
         let lets_in = is_active && gate == Gate::Open;
         let refused = |user, why| Refused::login(tenant, user, why);
-        let proved = self.check(facts, before, password, lets_in, refused, meta).await?;
+        let proved = self.check(place, before, password, lets_in, refused, meta).await?;
         if !lets_in {
             let why = if is_active { "locked" } else { "not_active" };
             return Err(self.attempts.failed(proved.keys, refused(Some(proved.found.user.id), why), meta).await);
@@ -98,7 +105,7 @@ impl Passwords<'_> {
             return Err(Error::NotFound);
         }
         let refused = |_, why| refused(facts.reference(), By::oneself(id, Some(session)), why);
-        let proved = self.check(facts, before, password, true, refused, meta).await?;
+        let proved = self.check(facts.reference(), before, password, true, refused, meta).await?;
         self.attempts.still_open(proved.keys, meta).await?;
         Ok(proved)
     }
@@ -106,7 +113,7 @@ impl Passwords<'_> {
     /// Checks a password: one hash, whosever it is, and if it is nobody's. What is not right is counted.
     async fn check(
         &self,
-        facts: &TenantFacts,
+        tenant: TenantRef,
         before: Attempt,
         password: Password,
         lets_in: bool,
@@ -116,7 +123,7 @@ impl Passwords<'_> {
         let Attempt { found, keys, dearest, .. } = before;
         let stored = found.as_ref().and_then(|found| found.hash.clone());
         let check = Check { hash: stored.as_ref(), lets_in, dearest };
-        let verified = self.hasher.verify(facts.tenant.id, password, check).await?;
+        let verified = self.hasher.verify(tenant.id, password, check).await?;
         match (found, stored, verified) {
             (Some(found), Some(hash), Verified::Yes) => Ok(Proved { found, hash, upgrade: None, keys }),
             (Some(found), Some(hash), Verified::Upgrade(new)) => Ok(Proved { found, hash, upgrade: Some(new), keys }),
@@ -129,6 +136,44 @@ impl Passwords<'_> {
 }
 
 impl SignIn<'_> {
+    /// Signs a user of some tenant in with a password, at the platform's issuer: in the tenant that is named, else where the
+    /// address last signed in. Where that is not known it takes as long to find the password wrong. `opens` says what the
+    /// browser has of a tenant already.
+    pub async fn somewhere(
+        &self,
+        name: &LoginName,
+        tenant: Option<&Slug>,
+        password: Password,
+        opens: impl Fn(TenantId) -> Opens,
+        meta: &RequestMeta,
+    ) -> Limited<Step> {
+        let mut quota = None;
+        match self.home_of(name, tenant).await {
+            Ok(Some(facts)) => {
+                return self.password(&facts, name, password, None, &opens(facts.tenant.id), meta).await;
+            }
+            Ok(None) => {}
+            Err(error) => return Limited { quota, result: Err(error) },
+        }
+        let result = match self.passwords.of_name(None, name, password, None, meta, &mut quota).await {
+            Ok(_) => Err(Error::InvalidCredentials),
+            Err(error) => Err(error),
+        };
+        measure::sign_in(&result, false);
+        Limited { quota, result }
+    }
+
+    async fn home_of(&self, name: &LoginName, tenant: Option<&Slug>) -> Result<Option<Arc<TenantFacts>>> {
+        let id = match tenant {
+            Some(slug) => return self.states.tenant_by_slug(slug).await,
+            None => self.db.system(SystemReason::Authentication).tenant_of_address(name).await?,
+        };
+        match id {
+            Some(id) => self.states.tenant(id).await,
+            None => Ok(None),
+        }
+    }
+
     /// Signs a user in with a password. A device token takes the place of no password: it makes strangers' failures not
     /// count here. A client that keeps device tokens sends one, empty at first, and gets another whenever its own is not
     /// known.
@@ -163,7 +208,7 @@ impl SignIn<'_> {
         quota: &mut Option<RateLimit>,
     ) -> Result<Proved> {
         self.must_be_active(facts, meta).await?;
-        self.passwords.of_name(facts, name, password, device, meta, quota).await
+        self.passwords.of_name(Some(facts.reference()), name, password, device, meta, quota).await
     }
 
     /// Nobody signs in where the tenant or its partner is suspended.

@@ -262,7 +262,7 @@ impl Imports<'_> {
         let (user_id, session_id, narrowed) = match &import.asker {
             None => return Ok(authorize(&Arc::new(Actor::System(SystemReason::Cli)), &place).ok()),
             Some(Asker::Application(id, permissions)) => {
-                return match self.states.actor_of_application(*id, import.tenant.id, permissions).await {
+                return match self.states.actor_of_application(*id, Some(import.tenant.id), permissions).await {
                     Ok(actor) => Ok(authorize(&Arc::new(actor), &place).ok()),
                     Err(Error::SessionRevoked) => Ok(None),
                     Err(error) => Err(error),
@@ -311,7 +311,8 @@ impl Imports<'_> {
         permissions: PermissionSet,
     ) -> Result<Option<TokenScope>> {
         let Some(facts) = self.states.tenant(import.tenant.id).await? else { return Ok(None) };
-        let application = self.states.application(&facts, id).await?.filter(|it| it.status == Status::Active);
+        let application =
+            self.states.application_for(facts.reference(), id).await?.filter(|it| it.status == Status::Active);
         let Some(application) = application else { return Ok(None) };
         if application.tokens_revoked_at.is_some_and(|at| at >= import.created_at) {
             return Ok(None);

@@ -9,7 +9,8 @@ use std::{
     sync::Arc,
 };
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
+use futures_util::future::LocalBoxFuture;
 use gatehouse_domain::{
     authz::{Area, Grant, Installation, Permission, ReadSessions, RevokeSessions, TenantRef, authorize},
     id::{ApplicationId, AssignmentId, AuditEventId, JobId, PartnerId, RoleId, SessionId, TenantId, UserId},
@@ -19,7 +20,11 @@ use gatehouse_domain::{
 use utoipa::PartialSchema;
 
 use crate::{
-    app::{self, directory::tenants::TenantFacts, sessions::cache::Caller},
+    app::{
+        self, App,
+        directory::{issuers::IssuerFacts, tenants::TenantFacts},
+        sessions::cache::Caller,
+    },
     http::{
         context::{Auth, RequestContext},
         operation::{About, Describe, FORBIDDEN, PathParameter, RATE_LIMITED, SaysWho, UNAUTHENTICATED},
@@ -289,6 +294,28 @@ impl FromRequest for PathTenant {
 
 impl Describe for PathTenant {}
 impl SaysWho for PathTenant {}
+
+/// The issuer that the path names: that of a tenant, else the platform's.
+#[derive(Debug)]
+pub struct AtIssuer(pub IssuerFacts);
+
+impl FromRequest for AtIssuer {
+    type Error = Failure;
+    type Future = LocalBoxFuture<'static, Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        if request.match_info().get(Slug::PLACEHOLDER).is_some() {
+            let tenant = RequestContext::with(request, |state| state.tenant.clone());
+            let found = tenant.map(|facts| Self(IssuerFacts::Tenant(facts)));
+            return Box::pin(ready(found.ok_or_else(|| app::Error::NotFound.into())));
+        }
+        let Some(app) = request.app_data::<Data<App>>().cloned() else { unreachable!("it is part of every route") };
+        Box::pin(async move { Ok(Self(app.session_states().platform().await?)) })
+    }
+}
+
+impl Describe for AtIssuer {}
+impl SaysWho for AtIssuer {}
 
 /// Anybody, and no tenant in the path: pages, and the setup, before which there is nobody who could sign in.
 #[derive(Debug)]

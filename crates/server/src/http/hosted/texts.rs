@@ -31,6 +31,7 @@ macro_rules! texts {
 
 pub mod account;
 pub mod device;
+pub mod platform;
 pub mod stranger;
 
 texts! {
@@ -40,6 +41,7 @@ texts! {
     lang: Text = "en", "es", "de";
     account: &'static account::Account = &account::EN, &account::ES, &account::DE;
     device: &'static device::Device = &device::EN, &device::ES, &device::DE;
+    platform: &'static platform::Platform = &platform::EN, &platform::ES, &platform::DE;
     stranger: &'static stranger::Stranger = &stranger::EN, &stranger::ES, &stranger::DE;
     secured: Text = "Secured by Gatehouse", "Protegido por Gatehouse", "Geschützt durch Gatehouse";
     to_continue: Around = ["to continue to ", ""], ["para continuar en ", ""], ["um mit ", " fortzufahren"];

@@ -13,13 +13,17 @@ use gatehouse_domain::{
 };
 
 use crate::{
-    app::{self, App, directory::tenants::TenantFacts, oauth::authorization::Asked},
+    app::{
+        self, App,
+        directory::issuers::IssuerFacts,
+        oauth::{authorization::Asked, browser::SessionState},
+    },
     http::{
-        extract::access::{Anybody, PathTenant},
+        extract::access::{Anybody, AtIssuer},
         hosted::{Frame, Look, ScopeLine, initial, texts::Texts},
         oauth::{
-            authorize::{signed_in, waiting},
-            interaction::{Interaction, SignedInUser, name},
+            authorize::waiting,
+            interaction::{Interaction, name},
             params::{Form, Query},
             respond::{self, Policy},
             visit::Visit,
@@ -102,16 +106,17 @@ struct DonePage<'a> {
     is_approved: bool,
 }
 
-/// A browser at the page that asks for a code, of a tenant or of all.
+/// A browser at the page that asks for a code, of an issuer or of all.
 struct Visitor<'a> {
-    facts: Option<&'a TenantFacts>,
+    at: Option<&'a IssuerFacts>,
     visit: &'a Visit,
     app: &'a App,
 }
 
 impl Visitor<'_> {
     fn shown(&self, code: &str, fault: Option<Fault>, is_again: bool) -> Result<HttpResponse, Failure> {
-        let look = Look::of(self.facts, self.visit.texts(None));
+        let facts = self.at.and_then(IssuerFacts::tenant).map(|facts| &**facts);
+        let look = Look::of(facts, self.visit.texts(None));
         let page = CodePage {
             frame: look.frame(),
             action: self.visit.browser.path(),
@@ -139,8 +144,8 @@ impl Visitor<'_> {
         if typed.is_empty() {
             return self.shown("", Some(Fault::Missing), false);
         }
-        let (code, tenant) = (UserCode::read(typed), self.facts.map(|facts| facts.tenant.id));
-        let found = self.app.authorization().device(code.as_ref(), tenant, self.visit.browser.id(), &call.meta).await;
+        let (code, issuer) = (UserCode::read(typed), self.at.map(IssuerFacts::issuer));
+        let found = self.app.authorization().device(code.as_ref(), issuer, self.visit.browser.id(), &call.meta).await;
         let device = match found {
             Ok(Some(device)) => device,
             Ok(None) => return self.shown(typed, Some(Fault::Unknown), false),
@@ -149,36 +154,31 @@ impl Visitor<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        let facts = self.app.session_states().tenant(device.tenant.id).await?.ok_or(app::Error::NotFound)?;
+        let at = self.app.session_states().issuer_of_device(&device).await?.ok_or(app::Error::NotFound)?;
         let params = Params::of_device(device.user_code);
-        let it = Interaction::new(&facts, self.app, self.visit, &call.meta, &params);
-        if !facts.is_active() {
+        let it = Interaction::new(&at, self.app, self.visit, &call.meta, &params);
+        if !at.is_active() {
             return it.suspended();
         }
-        let asked = match self.app.authorization().read(&facts, &params, &call.meta).await {
+        let asked = match self.app.authorization().read(&at, &params, &call.meta).await {
             Ok(asked) => asked,
             Err(why) => return it.not_asked(why).await,
         };
-        let user = signed_in(self.app, &facts, self.visit).await?;
-        it.go_on(&asked, user.as_ref(), &Answered::default(), None).await
+        let browser = self.visit.signed_in(self.app, &at).await?;
+        it.go_on(&asked, &browser, &Answered::default(), None).await
     }
 }
 
 /// Asks for the code of a device, of whatever tenant.
 pub async fn ask(_: Anybody, query: Query, visit: Visit, app: Data<App>) -> Result<HttpResponse, Failure> {
     let code = query.0.get("user_code").unwrap_or_default();
-    Visitor { facts: None, visit: &visit, app: &app }.shown(code, None, false)
+    Visitor { at: None, visit: &visit, app: &app }.shown(code, None, false)
 }
 
-/// The same of a tenant.
-pub async fn ask_at_issuer(
-    tenant: PathTenant,
-    query: Query,
-    visit: Visit,
-    app: Data<App>,
-) -> Result<HttpResponse, Failure> {
+/// The same at an issuer.
+pub async fn ask_at_issuer(at: AtIssuer, query: Query, visit: Visit, app: Data<App>) -> Result<HttpResponse, Failure> {
     let code = query.0.get("user_code").unwrap_or_default();
-    Visitor { facts: Some(&tenant.0), visit: &visit, app: &app }.shown(code, None, false)
+    Visitor { at: Some(&at.0), visit: &visit, app: &app }.shown(code, None, false)
 }
 
 /// Goes on with the device whose code was typed.
@@ -189,43 +189,43 @@ pub async fn typed(
     call: ChangeRequest,
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
-    Visitor { facts: None, visit: &visit, app: &app }.typed(&form.0, &call).await
+    Visitor { at: None, visit: &visit, app: &app }.typed(&form.0, &call).await
 }
 
-/// The same at a tenant's page.
+/// The same at the page of an issuer.
 pub async fn typed_at_issuer(
-    tenant: PathTenant,
+    at: AtIssuer,
     form: Form,
     visit: Visit,
     call: ChangeRequest,
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
-    Visitor { facts: Some(&tenant.0), visit: &visit, app: &app }.typed(&form.0, &call).await
+    Visitor { at: Some(&at.0), visit: &visit, app: &app }.typed(&form.0, &call).await
 }
 
 /// Somebody says whether the device is signed in as them. It counts for the session that the page was about, which has
 /// opened what the device asks for.
 pub async fn answer(
-    tenant: PathTenant,
+    at: AtIssuer,
     form: Form,
     visit: Visit,
     call: ChangeRequest,
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
-    let (facts, nothing) = (&tenant.0, Params::default());
-    let Some((waiting, notice)) = waiting(&app, facts, &visit, &form.0) else {
-        return Interaction::new(facts, &app, &visit, &call.meta, &nothing).lost();
+    let (at, nothing) = (&at.0, Params::default());
+    let Some((waiting, notice)) = waiting(&app, at, &visit, &form.0) else {
+        return Interaction::new(at, &app, &visit, &call.meta, &nothing).lost();
     };
     let params = waiting.params();
-    let it = Interaction::new(facts, &app, &visit, &call.meta, &params);
-    let asked = match app.authorization().read(facts, &params, &call.meta).await {
+    let it = Interaction::new(at, &app, &visit, &call.meta, &params);
+    let asked = match app.authorization().read(at, &params, &call.meta).await {
         Ok(asked) => asked,
         Err(why) => return it.not_asked(why).await,
     };
     let Some(device) = &asked.device else { return it.lost() };
-    let user = signed_in(&app, facts, &visit).await?;
-    let by = user.as_ref().filter(|user| notice.is_none() && waiting.is_about(user.session.id));
-    let Some(by) = by else { return it.go_on(&asked, user.as_ref(), &Answered::default(), notice).await };
+    let browser = visit.signed_in(&app, at).await?;
+    let by = waiting.shown().filter(|_| notice.is_none()).and_then(|id| browser.named(id));
+    let Some(by) = by else { return it.go_on(&asked, &browser, &Answered::default(), notice).await };
     let answer = match form.0.get("answer") {
         Some("allow") if waiting.says(&asked.request) => DeviceAnswer::Approved,
         Some("refuse") => DeviceAnswer::Refused,
@@ -233,7 +233,7 @@ pub async fn answer(
             app.authorization().leave_device(device, &by.session, &call.meta).await?;
             return it.sign_in(&asked, &waiting.answered(), None, "", None, None);
         }
-        _ => return it.go_on(&asked, user.as_ref(), &Answered::default(), None).await,
+        _ => return it.go_on(&asked, &browser, &Answered::default(), None).await,
     };
     if !app.authorization().answer_device(device, answer, &by.session, &call.meta).await? {
         return it.error(StatusCode::BAD_REQUEST, it.look.t.device.gone);
@@ -248,7 +248,7 @@ impl<'a> Interaction<'a> {
         &self,
         asked: &'a Asked,
         device: &DeviceRequest,
-        SignedInUser { session, user }: &SignedInUser,
+        SessionState { session, user, .. }: &SessionState,
         answered: &Answered,
     ) -> Result<HttpResponse, Failure> {
         if !self.app.authorization().open_device(device, session, self.meta).await? {

@@ -1,38 +1,27 @@
 //! A request that somebody answers in a browser: what is shown, and where the browser goes on.
 
-use actix_web::{
-    HttpResponse,
-    http::{StatusCode, header::RETRY_AFTER},
-};
+use actix_web::{HttpResponse, http::StatusCode};
 use gatehouse_domain::{
-    application::{Application, RedirectUri, ResourceScope},
-    oauth::{
-        Answered, AuthorizationRequest, Before, Destination, ErrorCode, Params, Prompt, RequestFault, Scopes, Step,
-        Unanswerable,
-    },
+    oauth::{Answered, AuthorizationRequest, Destination, ErrorCode, Params, Prompt, RequestFault, Step, Unanswerable},
     secret::Secret,
     session::Session,
-    settings::Registration,
     user::User,
 };
 
 use crate::{
     app::{
         self, App,
-        directory::tenants::TenantFacts,
+        directory::issuers::IssuerFacts,
         oauth::{
-            authorization::{Asked, NotAsked, SessionState},
-            sign_out::AskedToSignOut,
+            authorization::{Asked, NotAsked},
+            browser::{BrowserSessions, SessionState},
         },
-        request::client::{ISSUER_PATH, RequestMeta},
+        request::client::RequestMeta,
         sign_in::complete::{Opened, SignedIn},
     },
     http::{
         credential::SESSIONS_MAX,
-        hosted::{
-            ConsentPage, ErrorPage, Look, Notice, ScopeLine, SelectAccountPage, SignInFault, SignInPage, SignOutPage,
-            SignedOutPage, Stranger, place,
-        },
+        hosted::{ErrorPage, Look, Notice},
         oauth::{
             respond::{self, Policy},
             visit::{Visit, suffix},
@@ -46,7 +35,7 @@ use crate::{
 
 /// A request that somebody answers.
 pub(in crate::http) struct Interaction<'a> {
-    pub(in crate::http) facts: &'a TenantFacts,
+    pub(in crate::http) at: &'a IssuerFacts,
     pub(in crate::http) app: &'a App,
     pub(in crate::http) visit: &'a Visit,
     pub(in crate::http) meta: &'a RequestMeta,
@@ -54,31 +43,21 @@ pub(in crate::http) struct Interaction<'a> {
     pub(in crate::http) look: Look<'a>,
 }
 
-/// Who is signed in.
-pub(in crate::http) struct SignedInUser {
-    pub(in crate::http) session: Session,
-    pub(super) user: User,
-}
-
 impl<'a> Interaction<'a> {
     pub(in crate::http) fn new(
-        facts: &'a TenantFacts,
+        at: &'a IssuerFacts,
         app: &'a App,
         visit: &'a Visit,
         meta: &'a RequestMeta,
         params: &'a Params,
     ) -> Self {
-        let look = Look::of(Some(facts), visit.texts(params.get("ui_locales")));
-        Self { facts, app, visit, meta, params, look }
+        let look = Look::of(at.tenant().map(|facts| &**facts), visit.texts(params.get("ui_locales")));
+        Self { at, app, visit, meta, params, look }
     }
 
-    /// The path of a page of the tenant.
-    pub(in crate::http) fn at_issuer(&self, name: &str) -> String {
-        format!("{ISSUER_PATH}{}/{name}", self.facts.tenant.slug)
-    }
-
-    pub(super) fn action(&self, name: &str) -> String {
-        self.at_issuer(&format!("oauth/{name}"))
+    /// The path of a page below the endpoints of the issuer.
+    pub(in crate::http) fn action(&self, name: &str) -> String {
+        format!("{}/{name}", self.at.endpoints())
     }
 
     fn policy(&self, asked: Option<&'a Asked>) -> Policy<'_> {
@@ -100,7 +79,7 @@ impl<'a> Interaction<'a> {
         self.with_policy(template, status, &self.policy(asked))
     }
 
-    fn with_policy(
+    pub(super) fn with_policy(
         &self,
         template: &impl askama::Template,
         status: StatusCode,
@@ -115,25 +94,30 @@ impl<'a> Interaction<'a> {
     pub(super) async fn go_on(
         &self,
         asked: &'a Asked,
-        user: Option<&SignedInUser>,
+        browser: &BrowserSessions,
         answered: &Answered,
         notice: Option<Notice>,
     ) -> Result<HttpResponse, Failure> {
-        let before = answered.before.unwrap_or_else(|| Before::of(user.map(|user| &user.session)));
-        let shown = &Answered { before: Some(before), ..*answered };
-        let is_another = |user: &&SignedInUser| asked.expected.is_some_and(|expected| expected != user.user.id);
-        let user = match user.filter(is_another) {
-            Some(another) if answered.has_signed_in(&another.session) => {
+        let before = answered.before.clone().unwrap_or_else(|| browser.before());
+        let shown = &Answered { before: Some(before), ..answered.clone() };
+        let is_another = |user: &SessionState| asked.expected.is_some_and(|expected| expected != user.user.id);
+        let user = match browser.current(answered, asked.expected) {
+            Some(another) if is_another(another) && answered.has_signed_in(&another.session) => {
                 let fault =
                     RequestFault::new(ErrorCode::LoginRequired, "another user signed in than the request names");
                 return self.refuse(&asked.request.destination, fault).await;
             }
-            Some(_) => None,
-            None => user,
+            Some(another) if is_another(another) => None,
+            Some(user) if !self.app.authorization().serves(self.at, &user.session).await? => None,
+            user => user,
         };
+        // Of the sessions that a browser has in tenants, its user says which the platform's issuer is to know.
+        let offers =
+            user.is_none() && self.at.tenant().is_none() && asked.expected.is_none() && !browser.all().is_empty();
         if let Some(device) = &asked.device {
             return match user {
                 Some(user) => self.device(asked, device, user, shown).await,
+                None if offers && notice.is_none() => self.select_account(asked, browser, shown),
                 None => self.sign_in(asked, shown, None, "", None, notice),
             };
         }
@@ -146,23 +130,32 @@ impl<'a> Interaction<'a> {
         let now = self.app.env().now();
         let step = asked.request.next(&asked.application, session, answered, remembered.as_ref(), now);
         match (step, user) {
-            // Once: whoever has an account after all goes on to the sign-in from there.
-            (Step::SignIn, _)
-                if asked.request.asks(Prompt::Create) && answered.before.is_none() && notice.is_none() =>
-            {
-                let request = self.waiting(shown)?;
-                sign_up::first(self, asked, &request)
+            (Step::Refuse(_), None) if offers => {
+                let fault = RequestFault::new(ErrorCode::AccountSelectionRequired, "the user has to choose an account");
+                self.refuse(&asked.request.destination, fault).await
             }
-            (Step::SignIn, user) => self.sign_in(asked, shown, user, "", None, notice),
-            (Step::SelectAccount, Some(user)) => self.select_account(asked, user, shown),
+            (Step::SignIn, None) if offers && notice.is_none() && !asked.request.asks(Prompt::Login) => {
+                self.select_account(asked, browser, shown)
+            }
+            // Once: whoever has an account after all goes on to the sign-in from there.
+            (Step::SignIn, user) => match self.at.tenant() {
+                Some(facts) if asked.request.asks(Prompt::Create) && answered.before.is_none() && notice.is_none() => {
+                    let request = self.waiting(shown)?;
+                    sign_up::first(self, facts, asked, &request)
+                }
+                _ => self.sign_in(asked, shown, user, "", None, notice),
+            },
+            (Step::SelectAccount, Some(_)) => self.select_account(asked, browser, shown),
             (Step::Consent, Some(user)) => self.consent(asked, user, shown),
             (Step::Grant, Some(user)) => {
                 let consents = answered.consented == Some(user.session.id);
                 let pushed = self.params.pushed().map(token_hash);
-                match authorization.grant(asked, &user.session, consents, pushed, self.meta).await? {
-                    Some(code) => self.answer(&asked.request.destination, &[("code", code.expose())]),
-                    None => self.lost(),
-                }
+                let Some(code) = authorization.grant(asked, &user.session, consents, pushed, self.meta).await? else {
+                    return self.lost();
+                };
+                let mut response = self.answer(&asked.request.destination, &[("code", code.expose())])?;
+                self.remember_tenant(&mut response, &user.session);
+                Ok(response)
             }
             (Step::Refuse(fault), _) => self.refuse(&asked.request.destination, fault).await,
             (Step::SelectAccount | Step::Consent | Step::Grant, None) => {
@@ -179,14 +172,15 @@ impl<'a> Interaction<'a> {
         SignedIn { user, opened, .. }: SignedIn,
         call: &ChangeRequest,
     ) -> Result<HttpResponse, Failure> {
-        call.subject.set(Some((self.facts.tenant.id, user)));
         let Opened::Cookie(state, cookie) = opened else {
             return Err(app::Error::Internal("the session has no cookie".into()).into());
         };
-        let SessionState { session, user, .. } = *state;
-        let user = SignedInUser { session, user };
-        let mut response = self.go_on(asked, Some(&user), answered, None).await?;
-        self.keep(&mut response, &user.session, &cookie);
+        call.subject.set(Some((state.session.tenant_id, user)));
+        let (browser, answered) = (BrowserSessions::one(*state), Answered { selected: None, ..answered.clone() });
+        let mut response = self.go_on(asked, &browser, &answered, None).await?;
+        if let Some(user) = browser.usual() {
+            self.keep(&mut response, &user.session, &cookie);
+        }
         Ok(response)
     }
 
@@ -198,108 +192,7 @@ impl<'a> Interaction<'a> {
     }
 
     fn answer(&self, to: &Destination, parameters: &[(&str, &str)]) -> Result<HttpResponse, Failure> {
-        respond::answer(to, parameters, &self.meta.issuer(&self.facts.tenant.slug), self.look.t)
-    }
-
-    /// The page that asks for user name and password, and says who is signed in until then.
-    pub(super) fn sign_in(
-        &self,
-        asked: &'a Asked,
-        answered: &Answered,
-        user: Option<&SignedInUser>,
-        username: &str,
-        fault: Option<SignInFault>,
-        notice: Option<Notice>,
-    ) -> Result<HttpResponse, Failure> {
-        let request = self.waiting(answered)?;
-        let is_open = self.app.accounts().registration(self.facts) == Registration::Open;
-        let sign_up = is_open.then(|| self.at_issuer("sign-up"));
-        let user = user.map(|user| &user.user);
-        let hint = asked.request.login_hint.as_deref().or(user.map(|user| user.username.as_str()));
-        let (status, wait) = match fault {
-            None => (StatusCode::OK, None),
-            Some(SignInFault::Wait(seconds)) => (StatusCode::TOO_MANY_REQUESTS, Some(seconds)),
-            Some(SignInFault::Busy) => (StatusCode::SERVICE_UNAVAILABLE, Some(1)),
-            Some(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
-        };
-        let page = SignInPage {
-            frame: self.look.frame(),
-            application: asked.application.name.as_str(),
-            action: &self.action("sign-in"),
-            request: &request,
-            forgot: &self.at_issuer("forgot"),
-            sign_up: sign_up.as_deref(),
-            signed_in: user.map(name),
-            username: if username.is_empty() { hint.unwrap_or_default() } else { username },
-            fault,
-            notice,
-        };
-        let mut response = self.page(&page, status, Some(asked))?;
-        if let Some(seconds) = wait {
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
-        }
-        Ok(response)
-    }
-
-    /// The request, sealed into a page that is about no session.
-    fn waiting(&self, answered: &Answered) -> Result<String, Failure> {
-        let browser = self.visit.browser.id();
-        Ok(self.app.authorization().seal(self.facts, self.params, browser, answered, None, None)?)
-    }
-
-    fn select_account(
-        &self,
-        asked: &'a Asked,
-        SignedInUser { session, user }: &SignedInUser,
-        answered: &Answered,
-    ) -> Result<HttpResponse, Failure> {
-        let page = SelectAccountPage {
-            frame: self.look.frame(),
-            application: asked.application.name.as_str(),
-            action: &self.action("select-account"),
-            request: &self.sealed(answered, session, Some(&asked.request))?,
-            name: name(user),
-            email: user.email.as_str(),
-        };
-        self.page(&page, StatusCode::OK, Some(asked))
-    }
-
-    fn consent(
-        &self,
-        asked: &'a Asked,
-        SignedInUser { session, user }: &SignedInUser,
-        answered: &Answered,
-    ) -> Result<HttpResponse, Failure> {
-        let Application { metadata, name: application, .. } = &*asked.application;
-        let scopes = asked.request.consent_scopes();
-        let page = ConsentPage {
-            frame: self.look.frame(),
-            application: application.as_str(),
-            client_uri: metadata.client_uri.as_ref().map(|uri| uri.as_str()),
-            policy_uri: metadata.policy_uri.as_ref().map(|uri| uri.as_str()),
-            tos_uri: metadata.tos_uri.as_ref().map(|uri| uri.as_str()),
-            redirect_host: &RedirectUri::who(&asked.request.destination.redirect_uri),
-            stranger: Stranger::of(&asked.application),
-            name: name(user),
-            email: user.email.as_str(),
-            scopes: self.lines(asked, &scopes),
-            resource: asked.request.resource.as_deref(),
-            action: &self.action("consent"),
-            request: &self.sealed(answered, session, Some(&asked.request))?,
-        };
-        self.page(&page, StatusCode::OK, Some(asked))
-    }
-
-    /// Scopes in words, in the order in which people look for them.
-    pub(super) fn lines<'s>(&self, asked: &'s Asked, scopes: &'s Scopes) -> Vec<ScopeLine<'s>> {
-        let of_api = asked.api.as_deref().map_or(&[][..], |api| &api.metadata.resource_scopes);
-        let description = |name: &str| {
-            let scope = of_api.iter().find(|ResourceScope { name: known, .. }| known.as_str() == name);
-            scope.and_then(|scope| scope.description.as_ref()).map(|text| text.as_str())
-        };
-        let mut names: Vec<_> = scopes.names().collect();
-        names.sort_by_key(|name| place(name));
-        names.into_iter().filter_map(|name| self.look.t.scope(name, description(name))).collect()
+        respond::answer(to, parameters, &self.at.url(self.meta), self.look.t)
     }
 
     pub(super) fn sealed(
@@ -309,12 +202,12 @@ impl<'a> Interaction<'a> {
         request: Option<&AuthorizationRequest>,
     ) -> Result<String, Failure> {
         let (params, browser) = (self.params, self.visit.browser.id());
-        Ok(self.app.authorization().seal(self.facts, params, browser, answered, Some(session.id), request)?)
+        Ok(self.app.authorization().seal(self.at, params, browser, answered, Some(session.id), request)?)
     }
 
     /// Has the browser keep what opens a session.
     fn keep(&self, response: &mut HttpResponse, session: &Session, cookie: &Secret<String>) {
-        let (headers, own) = (response.headers_mut(), suffix(self.facts));
+        let (headers, own) = (response.headers_mut(), suffix(session.tenant_id));
         let left = session.max_expires_at.since(self.app.env().now());
         self.visit.set(headers, &own, cookie.expose(), left.as_secs());
         // Browsers send first what they have kept longest.
@@ -346,31 +239,21 @@ impl<'a> Interaction<'a> {
         }
     }
 
-    /// Has the browser keep nothing of the tenant any more.
-    pub(super) fn forget(&self, response: &mut HttpResponse) {
-        self.visit.set(response.headers_mut(), &suffix(self.facts), "", 0);
+    /// At the platform's issuer, has the browser keep which tenant was used.
+    fn remember_tenant(&self, response: &mut HttpResponse, session: &Session) {
+        if self.at.tenant().is_none() {
+            let sealed = self.app.authorization().seal_last_tenant(session.tenant_id);
+            let left = session.max_expires_at.since(self.app.env().now());
+            self.visit.set_last_tenant(response.headers_mut(), &sealed, left.as_secs());
+        }
     }
 
-    /// The page that asks whether somebody wants to sign out.
-    pub(super) fn sign_out(
-        &self,
-        SignedInUser { session, user }: &SignedInUser,
-        asked: &AskedToSignOut,
-    ) -> Result<HttpResponse, Failure> {
-        let page = SignOutPage {
-            frame: self.look.frame(),
-            action: &self.action("sign-out"),
-            request: &self.sealed(&Answered::default(), session, None)?,
-            name: name(user),
-        };
-        let leads_to = asked.to.as_ref().map(|(uri, _)| uri.as_str());
-        let policy = Policy { logo: self.look.logo(), leads_to, ..Policy::default() };
-        self.with_policy(&page, StatusCode::OK, &policy)
-    }
-
-    /// The page that says that nobody is signed in any more.
-    pub(super) fn signed_out(&self) -> Result<HttpResponse, Failure> {
-        self.page(&SignedOutPage { frame: self.look.frame() }, StatusCode::OK, None)
+    /// Has the browser keep nothing of a session any more.
+    pub(super) fn forget(&self, response: &mut HttpResponse, session: &Session) {
+        self.visit.set(response.headers_mut(), &suffix(session.tenant_id), "", 0);
+        if self.at.tenant().is_none() {
+            self.visit.set_last_tenant(response.headers_mut(), "", 0);
+        }
     }
 
     /// Nobody signs in where the tenant or its partner is suspended.
@@ -392,6 +275,6 @@ impl<'a> Interaction<'a> {
 }
 
 /// How somebody is addressed.
-pub(super) fn name(user: &User) -> &str {
+pub(in crate::http) fn name(user: &User) -> &str {
     user.display_name.as_ref().map_or(user.username.as_str(), |name| name.as_str())
 }

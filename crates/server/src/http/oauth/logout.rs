@@ -7,14 +7,14 @@ use url::form_urlencoded;
 use crate::{
     app::{
         App,
-        oauth::{authorization::Page, sign_out::AskedToSignOut},
+        oauth::{authorization::Page, browser::SessionState, sign_out::AskedToSignOut},
         request::client::RequestMeta,
     },
     http::{
-        extract::access::PathTenant,
+        extract::access::AtIssuer,
         oauth::{
-            authorize::{signed_in, waiting},
-            interaction::{Interaction, SignedInUser},
+            authorize::waiting,
+            interaction::Interaction,
             params::{Form, Query},
             respond::see_other,
             visit::Visit,
@@ -27,59 +27,58 @@ use crate::{
 /// Signs the browser out, or asks whether it shall: only an application that shows an ID token of its session is sure to
 /// ask on behalf of its user.
 pub async fn logout(
-    tenant: PathTenant,
+    at: AtIssuer,
     query: Query,
     visit: Visit,
     call: ChangeRequest,
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
-    let (facts, params) = (&tenant.0, &query.0);
-    let it = Interaction::new(facts, &app, &visit, &call.meta, params);
-    let asked = app.authorization().read_sign_out(facts, params, &call.meta).await?;
-    match signed_in(&app, facts, &visit).await? {
-        Some(user) if asked.session == Some(user.session.id) => end(&it, &app, user, &asked, &call.meta).await,
-        Some(user) => it.sign_out(&user, &asked),
-        None => done(&it, &asked),
+    let (at, params) = (&at.0, &query.0);
+    let it = Interaction::new(at, &app, &visit, &call.meta, params);
+    let asked = app.authorization().read_sign_out(at, params, &call.meta).await?;
+    let browser = visit.signed_in(&app, at).await?;
+    match (asked.session.and_then(|id| browser.named(id)), browser.usual()) {
+        (Some(user), _) => end(&it, &app, user, &asked, &call.meta).await,
+        (None, Some(user)) => it.sign_out(user, &asked),
+        (None, None) => done(&it, &asked),
     }
 }
 
 /// Somebody says that they want to sign out.
 pub async fn sign_out(
-    tenant: PathTenant,
+    at: AtIssuer,
     form: Form,
     visit: Visit,
     call: ChangeRequest,
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
-    let (facts, nothing) = (&tenant.0, Params::default());
-    let Some((waiting, _)) = waiting(&app, facts, &visit, &form.0) else {
-        return Interaction::new(facts, &app, &visit, &call.meta, &nothing).lost();
+    let (at, nothing) = (&at.0, Params::default());
+    let Some((waiting, _)) = waiting(&app, at, &visit, &form.0) else {
+        return Interaction::new(at, &app, &visit, &call.meta, &nothing).lost();
     };
     let params = waiting.params();
-    let it = Interaction::new(facts, &app, &visit, &call.meta, &params);
-    let asked = app.authorization().read_sign_out(facts, &params, &call.meta).await?;
-    match signed_in(&app, facts, &visit).await? {
-        Some(user)
-            if waiting.judge(visit.browser.id(), app.env().now()) == Page::Current
-                && waiting.is_about(user.session.id) =>
-        {
-            end(&it, &app, user, &asked, &call.meta).await
-        }
-        Some(user) => it.sign_out(&user, &asked),
-        None => done(&it, &asked),
+    let it = Interaction::new(at, &app, &visit, &call.meta, &params);
+    let asked = app.authorization().read_sign_out(at, &params, &call.meta).await?;
+    let browser = visit.signed_in(&app, at).await?;
+    let is_current = waiting.judge(visit.browser.id(), app.env().now()) == Page::Current;
+    let shown = waiting.shown().filter(|_| is_current).and_then(|id| browser.named(id));
+    match (shown, browser.usual()) {
+        (Some(user), _) => end(&it, &app, user, &asked, &call.meta).await,
+        (None, Some(user)) => it.sign_out(user, &asked),
+        (None, None) => done(&it, &asked),
     }
 }
 
 async fn end(
     it: &Interaction<'_>,
     app: &App,
-    user: SignedInUser,
+    user: &SessionState,
     asked: &AskedToSignOut,
     meta: &RequestMeta,
 ) -> Result<HttpResponse, Failure> {
-    app.authorization().sign_out(user.session, meta).await?;
+    app.authorization().sign_out(user.session.clone(), meta).await?;
     let mut response = done(it, asked)?;
-    it.forget(&mut response);
+    it.forget(&mut response, &user.session);
     Ok(response)
 }
 

@@ -17,7 +17,7 @@ use crate::{
         oauth::{authorization::NotAsked, clients::Shown},
     },
     http::{
-        Site, credential::ClientSecret, extract::access::PathTenant, oauth::params::Form, problem::Failure,
+        Site, credential::ClientSecret, extract::access::AtIssuer, oauth::params::Form, problem::Failure,
         request::ChangeRequest,
     },
     security::client_assertion,
@@ -56,7 +56,7 @@ pub fn shown(request: &HttpRequest, params: &Params) -> Result<Shown, Failure> {
 
 /// The application that sends a form, which has proved who it is.
 async fn client(
-    tenant: &PathTenant,
+    at: &AtIssuer,
     form: &Form,
     request: &HttpRequest,
     call: &ChangeRequest,
@@ -69,7 +69,7 @@ async fn client(
     if params.repeated().is_some() {
         return Err(fault(ErrorCode::InvalidRequest, "a parameter is there more than once"));
     }
-    Ok(app.clients().authenticate(&tenant.0, &shown(request, params)?, &call.meta).await?)
+    Ok(app.clients().authenticate(&at.0, &shown(request, params)?, &call.meta).await?)
 }
 
 fn uncached(body: impl Serialize) -> HttpResponse {
@@ -78,29 +78,29 @@ fn uncached(body: impl Serialize) -> HttpResponse {
 
 /// Gives tokens for a code, for a refresh token, or to an application in its own name.
 pub async fn token(
-    tenant: PathTenant,
+    at: AtIssuer,
     form: Form,
     request: HttpRequest,
     call: ChangeRequest,
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
-    let application = client(&tenant, &form, &request, &call, &app).await?;
-    Ok(uncached(app.token_endpoint().exchange(&tenant.0, &application, &form.0, &call.meta).await?))
+    let application = client(&at, &form, &request, &call, &app).await?;
+    Ok(uncached(app.token_endpoint().exchange(&at.0, &application, &form.0, &call.meta).await?))
 }
 
 /// Takes a request before a browser brings it (RFC 9126).
 pub async fn push(
-    tenant: PathTenant,
+    at: AtIssuer,
     form: Form,
     request: HttpRequest,
     call: ChangeRequest,
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
-    let application = client(&tenant, &form, &request, &call, &app).await?;
+    let application = client(&at, &form, &request, &call, &app).await?;
     if form.0.get("request_uri").is_some() {
         return Err(fault(ErrorCode::InvalidRequest, "a request that is pushed cannot name another"));
     }
-    let pushed = app.authorization().push(&tenant.0, &application, &form.0, &call.meta).await;
+    let pushed = app.authorization().push(&at.0, &application, &form.0, &call.meta).await;
     let token = pushed.map_err(|why| match why {
         NotAsked::App(error) => error.into(),
         NotAsked::Told(_, told) => Failure::OAuth(told),
@@ -112,14 +112,14 @@ pub async fn push(
 
 /// Has a device wait until somebody has signed it in (RFC 8628, section 3.1).
 pub async fn device_authorization(
-    tenant: PathTenant,
+    at: AtIssuer,
     form: Form,
     request: HttpRequest,
     call: ChangeRequest,
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
-    let application = client(&tenant, &form, &request, &call, &app).await?;
-    let waits = app.token_endpoint().await_device(&tenant.0, &application, &form.0, &call.meta).await?;
+    let application = client(&at, &form, &request, &call, &app).await?;
+    let waits = app.token_endpoint().await_device(&at.0, &application, &form.0, &call.meta).await?;
     let page = format!("{}{}", call.meta.base_url, super::device::PAGE);
     Ok(uncached(json!({
         "device_code": waits.device_code.expose(),
@@ -147,30 +147,30 @@ const fn unanswerable(why: Unanswerable) -> &'static str {
 
 /// Says what a token counts for (RFC 7662).
 pub async fn introspect(
-    tenant: PathTenant,
+    at: AtIssuer,
     form: Form,
     request: HttpRequest,
     call: ChangeRequest,
     app: Data<App>,
     site: Data<Site>,
 ) -> Result<HttpResponse, Failure> {
-    let application = client(&tenant, &form, &request, &call, &app).await?;
-    let ours = |issuer: &str, slug: &_| site.base_urls.is_issuer(issuer, slug);
-    let told = app.token_endpoint().introspect(&tenant.0, &application, &form.0, ours, &call.meta).await?;
+    let application = client(&at, &form, &request, &call, &app).await?;
+    let ours = |issuer: &str, slug: Option<&_>| site.base_urls.is_issuer(issuer, slug);
+    let told = app.token_endpoint().introspect(&at.0, &application, &form.0, ours, &call.meta).await?;
     Ok(uncached(told))
 }
 
 /// Takes a token back (RFC 7009).
 pub async fn revoke(
-    tenant: PathTenant,
+    at: AtIssuer,
     form: Form,
     request: HttpRequest,
     call: ChangeRequest,
     app: Data<App>,
     site: Data<Site>,
 ) -> Result<HttpResponse, Failure> {
-    let application = client(&tenant, &form, &request, &call, &app).await?;
-    let ours = |issuer: &str, slug: &_| site.base_urls.is_issuer(issuer, slug);
-    app.token_endpoint().revoke(&tenant.0, &application, &form.0, ours, &call.meta).await?;
+    let application = client(&at, &form, &request, &call, &app).await?;
+    let ours = |issuer: &str, slug: Option<&_>| site.base_urls.is_issuer(issuer, slug);
+    app.token_endpoint().revoke(&at.0, &application, &form.0, ours, &call.meta).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).finish())
 }

@@ -13,12 +13,12 @@ use serde_json::json;
 
 use crate::{
     app::{App, oauth::NotGiven},
-    http::{Site, credential::Bearer, extract::access::PathTenant, oauth::params, problem::Failure},
+    http::{Site, credential::Bearer, extract::access::AtIssuer, oauth::params, problem::Failure},
 };
 
 /// What an access token tells of its user. The token is in the header, or in the form of a POST.
 pub async fn user_info(
-    tenant: PathTenant,
+    at: AtIssuer,
     request: HttpRequest,
     app: Data<App>,
     site: Data<Site>,
@@ -43,8 +43,8 @@ pub async fn user_info(
             return Ok(refused(RequestFault::new(ErrorCode::InvalidToken, "the access token cannot be read")));
         }
     };
-    let ours = |issuer: &str, slug: &_| site.base_urls.is_issuer(issuer, slug);
-    match app.user_info().claims(&token, &tenant.0.tenant.slug, ours).await {
+    let ours = |issuer: &str, slug: Option<&_>| site.base_urls.is_issuer(issuer, slug);
+    match app.user_info().claims(&token, &at.0, ours).await {
         Ok(claims) => Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(claims)),
         Err(NotGiven::Fault(fault)) => Ok(refused(fault)),
         Err(NotGiven::App(error)) => Err(error.into()),

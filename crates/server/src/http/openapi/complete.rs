@@ -4,7 +4,7 @@ use gatehouse_domain::issue::Issues;
 use serde_json::{Map, Value, json};
 
 use crate::http::{
-    openapi::{example, rule},
+    openapi::{example, oauth, rule},
     problem::{CODES, Code},
 };
 
@@ -31,6 +31,7 @@ pub(super) fn complete(document: &mut Value) {
         }
     }
     document["paths"] = Value::Object(paths);
+    oauth::add(document);
     example::fill(document);
 }
 
@@ -91,7 +92,7 @@ fn code(name: &str) -> Option<&'static Code> {
     CODES.iter().find(|code| code.code == name)
 }
 
-fn problem_example(name: &str) -> Value {
+pub(super) fn problem_example(name: &str) -> Value {
     let Some(code) = code(name) else { return Value::Null };
     let id = "0198c5d2e8f47b7c9d0a1b2c3d4e5f60";
     json!({

@@ -1,6 +1,8 @@
 //! A forgotten password: where a link is sent with which another is set. Whoever comes from a sign-in has its request with
 //! them, sealed, in a field of the form: the address names nothing but the tenant.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpResponse,
     http::{StatusCode, header::RETRY_AFTER},
@@ -9,9 +11,16 @@ use actix_web::{
 use askama::Template;
 use gatehouse_domain::{issue::Parse, oauth::Params, text::Email};
 
-use super::pending::{Pending, Visitor};
+use super::{
+    at_tenant,
+    pending::{Pending, Visitor},
+};
 use crate::{
-    app::{self, App, mail::requests::Wish},
+    app::{
+        self, App,
+        directory::{issuers::IssuerFacts, tenants::TenantFacts},
+        mail::requests::Wish,
+    },
     http::{
         extract::access::PathTenant,
         hosted::{Frame, texts::Texts},
@@ -75,10 +84,15 @@ impl Fault {
     }
 }
 
-fn shown(visitor: &Visitor<'_>, email: &str, fault: Option<Fault>, is_again: bool) -> Result<HttpResponse, Failure> {
+fn shown(
+    (facts, visitor): (&TenantFacts, &Visitor<'_>),
+    email: &str,
+    fault: Option<Fault>,
+    is_again: bool,
+) -> Result<HttpResponse, Failure> {
     let page = ForgotPage {
         frame: visitor.it.look.frame(),
-        action: &visitor.it.at_issuer("forgot"),
+        action: &at_tenant(facts, "forgot"),
         form_token: &visitor.it.visit.browser.form_token(visitor.it.app),
         request: visitor.request,
         sign_in: &visitor.sign_in,
@@ -100,9 +114,9 @@ pub(super) async fn ask(
     call: ChangeRequest,
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
-    let (nothing, pending) = (Params::default(), Pending::default());
-    let visitor = Visitor::new((&tenant.0, &app, &call.meta), &visit, &nothing, &pending);
-    if tenant.0.is_active() { shown(&visitor, "", None, false) } else { visitor.it.suspended() }
+    let (nothing, pending, at) = (Params::default(), Pending::default(), IssuerFacts::Tenant(Arc::clone(&tenant.0)));
+    let visitor = Visitor::new((&at, &app, &call.meta), &visit, &nothing, &pending);
+    if tenant.0.is_active() { shown((&tenant.0, &visitor), "", None, false) } else { visitor.it.suspended() }
 }
 
 /// Shows the form to whoever comes from a sign-in, and has the mail sent that it asks for. What is said then is the same
@@ -114,26 +128,28 @@ pub(super) async fn send(
     call: ChangeRequest,
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
-    let pending = Pending::of(&app, &tenant.0, &form.0, &call.meta).await?;
-    let visitor = Visitor::new((&tenant.0, &app, &call.meta), &visit, &form.0, &pending);
+    let at = IssuerFacts::Tenant(Arc::clone(&tenant.0));
+    let pending = Pending::of(&app, &at, &form.0, &call.meta).await?;
+    let visitor = Visitor::new((&at, &app, &call.meta), &visit, &form.0, &pending);
+    let place = (&*tenant.0, &visitor);
     if !tenant.0.is_active() {
         return visitor.it.suspended();
     }
-    let Some(token) = form.0.get("form_token") else { return shown(&visitor, "", None, false) };
+    let Some(token) = form.0.get("form_token") else { return shown(place, "", None, false) };
     let typed = form.0.get("email").unwrap_or_default().trim();
     if form.0.repeated().is_some() || !visit.browser.got(&app, token) {
-        return shown(&visitor, typed, None, true);
+        return shown(place, typed, None, true);
     }
     if typed.is_empty() {
-        return shown(&visitor, "", Some(Fault::Missing), false);
+        return shown(place, "", Some(Fault::Missing), false);
     }
-    let Ok(email) = Email::parse(typed) else { return shown(&visitor, typed, Some(Fault::NoAddress), false) };
+    let Ok(email) = Email::parse(typed) else { return shown(place, typed, Some(Fault::NoAddress), false) };
     match call.judged(app.recovery().ask(&tenant.0, Wish::PasswordReset, email, &call.meta).await) {
         Ok(()) => {
             let (frame, sign_in) = (visitor.it.look.frame(), visitor.sign_in.as_str());
             visitor.page(&SentPage { frame, request: visitor.request, sign_in }, StatusCode::OK)
         }
-        Err(app::Error::RateLimited(delay)) => shown(&visitor, typed, Some(Fault::Wait(wait_seconds(delay))), false),
+        Err(app::Error::RateLimited(delay)) => shown(place, typed, Some(Fault::Wait(wait_seconds(delay))), false),
         Err(app::Error::TenantSuspended) => visitor.it.suspended(),
         Err(error) => Err(error.into()),
     }

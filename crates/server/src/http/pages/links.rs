@@ -8,8 +8,9 @@ use actix_web::{HttpResponse, http::StatusCode, web::Data};
 use askama::Template;
 use gatehouse_domain::settings::PasswordLength;
 
+use super::at_tenant;
 use crate::{
-    app::{App, directory::tenants::TenantFacts, request::client::ISSUER_PATH},
+    app::{App, directory::tenants::TenantFacts},
     http::{
         extract::access::{Anybody, PathTenant},
         hosted::{Frame, Look},
@@ -160,6 +161,6 @@ fn show(kind: Kind, of: Option<(&TenantFacts, usize)>, visit: &Visit) -> Result<
     let least = of.map_or(PasswordLength::LEAST as usize, |(_, least)| least);
     let policy = Policy { logo: look.logo(), is_scripted: true, ..Policy::default() };
     let another = of.filter(|_| kind == Kind::PasswordReset);
-    let another = another.map(|(facts, _)| format!("{ISSUER_PATH}{}/forgot", facts.tenant.slug));
+    let another = another.map(|(facts, _)| at_tenant(facts, "forgot"));
     page(&LinkPage { another, ..kind.page(look.frame(), least) }, StatusCode::OK, &policy)
 }

@@ -8,7 +8,7 @@ use gatehouse_domain::oauth::{Answered, Params};
 use crate::{
     app::{
         App,
-        directory::tenants::TenantFacts,
+        directory::issuers::IssuerFacts,
         oauth::authorization::{Asked, NotAsked, Page, Waiting},
         request::client::RequestMeta,
     },
@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// Where the way back to the sign-in begins, below an issuer.
-pub(super) const SIGN_IN: &str = "oauth/select-account";
+/// Where the way back to the sign-in begins, below the endpoints of an issuer.
+pub(super) const SIGN_IN: &str = "select-account";
 
 /// A request that waits.
 #[derive(Default)]
@@ -30,13 +30,13 @@ pub(super) struct Pending {
 
 impl Pending {
     /// The request that is in a form; one that cannot be granted any more is none.
-    pub(super) async fn of(app: &App, facts: &TenantFacts, form: &Params, meta: &RequestMeta) -> Result<Self, Failure> {
+    pub(super) async fn of(app: &App, at: &IssuerFacts, form: &Params, meta: &RequestMeta) -> Result<Self, Failure> {
         let sealed = form.get("request").filter(|_| form.repeated().is_none());
-        let Some(waiting) = sealed.and_then(|sealed| app.authorization().open(facts, sealed)) else {
+        let Some(waiting) = sealed.and_then(|sealed| app.authorization().open(at, sealed)) else {
             return Ok(Self::default());
         };
         let params = waiting.params();
-        match app.authorization().read(facts, &params, meta).await {
+        match app.authorization().read(at, &params, meta).await {
             Ok(asked) => Ok(Self { params, waiting: Some((waiting, asked)) }),
             Err(NotAsked::App(error)) => Err(error.into()),
             Err(NotAsked::Told(..) | NotAsked::Unanswerable(_)) => Ok(Self { params, waiting: None }),
@@ -65,14 +65,14 @@ pub(super) struct Visitor<'a> {
 
 impl<'a> Visitor<'a> {
     pub(super) fn new(
-        (facts, app, meta): (&'a TenantFacts, &'a App, &'a RequestMeta),
+        (at, app, meta): (&'a IssuerFacts, &'a App, &'a RequestMeta),
         visit: &'a Visit,
         form: &'a Params,
         pending: &'a Pending,
     ) -> Self {
         let asked = pending.waiting.as_ref().map(|(_, asked)| asked);
-        let it = Interaction::new(facts, app, visit, meta, &pending.params);
-        let sign_in = it.at_issuer(SIGN_IN);
+        let it = Interaction::new(at, app, visit, meta, &pending.params);
+        let sign_in = it.action(SIGN_IN);
         Self { it, asked, request: asked.and(form.get("request")), sign_in }
     }
 

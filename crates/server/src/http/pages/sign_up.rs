@@ -1,5 +1,7 @@
 //! Creating an account, where the tenant lets anybody do that. What is taken and refused, and how often, is as at the API.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpResponse,
     http::{StatusCode, header::RETRY_AFTER},
@@ -14,16 +16,22 @@ use gatehouse_domain::{
     text::{Email, LoginName, Username},
 };
 
-use super::pending::{Pending, SIGN_IN, Visitor};
+use super::{
+    at_tenant,
+    pending::{Pending, SIGN_IN, Visitor},
+};
 use crate::{
     app::{
-        self, App, account::registration::Register, directory::tenants::TenantFacts, oauth::authorization::Asked,
+        self, App,
+        account::registration::Register,
+        directory::{issuers::IssuerFacts, tenants::TenantFacts},
+        oauth::authorization::Asked,
         sign_in::complete::Opens,
     },
     http::{
         extract::access::PathTenant,
         hosted::{Frame, texts::Texts},
-        oauth::{authorize::signed_in, interaction::Interaction, params::Form, visit::Visit},
+        oauth::{interaction::Interaction, params::Form, visit::Visit},
         problem::{Failure, wait_seconds},
         request::ChangeRequest,
     },
@@ -149,34 +157,40 @@ fn of_password(kind: &str, t: &Texts, least: usize) -> String {
 /// Shows the form to whoever an application sends here to open an account (`prompt=create`).
 pub(in crate::http) fn first<'a>(
     it: &Interaction<'a>,
+    facts: &TenantFacts,
     asked: &'a Asked,
     request: &str,
 ) -> Result<HttpResponse, Failure> {
-    page(it, Some(asked), Some(request), &Typed::default(), Faults::default(), false)
+    page((facts, it), Some(asked), Some(request), &Typed::default(), Faults::default(), false)
 }
 
-fn shown(visitor: &Visitor<'_>, typed: &Typed<'_>, faults: Faults, is_again: bool) -> Result<HttpResponse, Failure> {
-    page(&visitor.it, visitor.asked, visitor.request, typed, faults, is_again)
+fn shown(
+    (facts, visitor): (&TenantFacts, &Visitor<'_>),
+    typed: &Typed<'_>,
+    faults: Faults,
+    is_again: bool,
+) -> Result<HttpResponse, Failure> {
+    page((facts, &visitor.it), visitor.asked, visitor.request, typed, faults, is_again)
 }
 
 fn page<'a>(
-    it: &Interaction<'a>,
+    (facts, it): (&TenantFacts, &Interaction<'a>),
     asked: Option<&'a Asked>,
     request: Option<&str>,
     typed: &Typed<'_>,
     faults: Faults,
     is_again: bool,
 ) -> Result<HttpResponse, Failure> {
-    let (status, wait, action) = (faults.status, faults.wait, it.at_issuer("sign-up"));
+    let (status, wait, action) = (faults.status, faults.wait, at_tenant(facts, "sign-up"));
     let page = SignUpPage {
         frame: it.look.frame(),
         action: &action,
         form_token: &it.visit.browser.form_token_for(it.app, &action),
         request,
-        sign_in: &it.at_issuer(SIGN_IN),
+        sign_in: &it.action(SIGN_IN),
         typed,
         faults,
-        least: it.app.new_passwords().least(it.facts),
+        least: it.app.new_passwords().least(facts),
         is_again,
     };
     let mut response = it.page(&page, status, asked)?;
@@ -202,11 +216,11 @@ pub(super) async fn ask(
     call: ChangeRequest,
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
-    let (nothing, pending) = (Params::default(), Pending::default());
-    let visitor = Visitor::new((&tenant.0, &app, &call.meta), &visit, &nothing, &pending);
+    let (nothing, pending, at) = (Params::default(), Pending::default(), IssuerFacts::Tenant(Arc::clone(&tenant.0)));
+    let visitor = Visitor::new((&at, &app, &call.meta), &visit, &nothing, &pending);
     match refused(&visitor, &tenant.0) {
         Some(refused) => refused,
-        None => shown(&visitor, &Typed::default(), Faults::default(), false),
+        None => shown((&tenant.0, &visitor), &Typed::default(), Faults::default(), false),
     }
 }
 
@@ -218,39 +232,40 @@ pub(super) async fn register(
     call: ChangeRequest,
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
-    let (facts, form) = (&tenant.0, &form.0);
-    let pending = Pending::of(&app, facts, form, &call.meta).await?;
-    let visitor = Visitor::new((facts, &app, &call.meta), &visit, form, &pending);
+    let (facts, form, at) = (&tenant.0, &form.0, IssuerFacts::Tenant(Arc::clone(&tenant.0)));
+    let pending = Pending::of(&app, &at, form, &call.meta).await?;
+    let visitor = Visitor::new((&at, &app, &call.meta), &visit, form, &pending);
+    let place = (&**facts, &visitor);
     if let Some(refused) = refused(&visitor, facts) {
         return refused;
     }
     let Some(token) = form.get("form_token") else {
-        return shown(&visitor, &Typed::default(), Faults::default(), false);
+        return shown(place, &Typed::default(), Faults::default(), false);
     };
     let field = |name: &str| form.get(name).unwrap_or_default().trim();
     let typed = Typed { username: field("username"), email: field("email") };
     if form.repeated().is_some() || !visit.browser.got(&app, token) {
-        return shown(&visitor, &typed, Faults::default(), true);
+        return shown(place, &typed, Faults::default(), true);
     }
-    let new = match read(&visitor, &typed, form.get("password"), &call).await {
+    let new = match read(place, &typed, form.get("password"), &call).await {
         Ok(new) => new,
-        Err(faults) => return shown(&visitor, &typed, faults, false),
+        Err(faults) => return shown(place, &typed, faults, false),
     };
     if let Err(error) = call.judged(app.accounts().register(facts, new.clone(), &call.meta).await) {
         let least = app.new_passwords().least(facts);
-        return shown(&visitor, &typed, Faults::why(error, visitor.it.look.t, least)?, false);
+        return shown(place, &typed, Faults::why(error, visitor.it.look.t, least)?, false);
     }
-    go_on(&visitor, &pending, new, &call).await
+    go_on(place, &pending, new, &call).await
 }
 
 /// What is given for an account, or everything that is wrong with it.
 async fn read(
-    visitor: &Visitor<'_>,
+    (facts, visitor): (&TenantFacts, &Visitor<'_>),
     typed: &Typed<'_>,
     password: Option<&str>,
     call: &ChangeRequest,
 ) -> Result<Register, Faults> {
-    let (t, facts, accounts) = (visitor.it.look.t, visitor.it.facts, visitor.it.app.accounts());
+    let (t, accounts) = (visitor.it.look.t, visitor.it.app.accounts());
     let least = visitor.it.app.new_passwords().least(facts);
     let (username, email) = (Username::parse(typed.username), Email::parse(typed.email));
     let password = password.map(Password::parse);
@@ -285,15 +300,15 @@ async fn read(
 
 /// Signs the owner of the new account in, where a request waits for that and nothing is in the way.
 async fn go_on<'p>(
-    visitor: &Visitor<'p>,
+    (facts, visitor): (&TenantFacts, &Visitor<'p>),
     pending: &'p Pending,
     new: Register,
     call: &ChangeRequest,
 ) -> Result<HttpResponse, Failure> {
-    let (it, facts) = (&visitor.it, visitor.it.facts);
+    let it = &visitor.it;
     if let (Some((asked, answered)), Ok(name)) = (pending.current(it), LoginName::parse(new.username.as_str())) {
-        let former = signed_in(it.app, facts, it.visit).await?;
-        let opens = Opens::Cookie(former.map(|former| Box::new(former.session)));
+        let browser = it.visit.signed_in(it.app, it.at).await?;
+        let opens = Opens::Cookie(browser.usual().map(|former| Box::new(former.session.clone())));
         let step = it.app.sign_in().password(facts, &name, new.password, None, &opens, &call.meta).await;
         if let Ok(signed_in) = call.judged(step).and_then(app::sign_in::complete::Step::signed_in) {
             return it.enter(asked, &answered, signed_in, call).await;

@@ -11,7 +11,7 @@ use actix_web::{
 };
 use url::Url;
 
-use super::{Api, Surface};
+use super::{Api, OAuth, Surface};
 use crate::http::{
     credential::{Credential, SessionCookies, Unreadable},
     hosted::{
@@ -46,9 +46,21 @@ impl Surface for SentByOthers {
         Pages.render(failure, request_id)
     }
 
+    /// Programs that come here are told as at every endpoint of an issuer.
     fn towards(&self, headers: &HeaderMap) -> &'static dyn Surface {
-        Pages.towards(headers)
+        if asks_for_page(headers) { readers(headers) } else { &OAuth }
     }
+
+    /// To look at it would do what a visit does: a code would be issued that nobody gets.
+    fn answers_head(&self) -> bool {
+        false
+    }
+}
+
+/// Whether somebody reads the answer: browsers ask for HTML by its name.
+fn asks_for_page(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT).filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(is_html)
 }
 
 /// Whether an element of `Accept` asks for HTML (RFC 9110, section 12.5.1); one of weight 0 refuses it.
@@ -83,10 +95,9 @@ impl Surface for Pages {
         if method.is_safe() || is_ours { Ok(()) } else { Err(Failure::CrossSite) }
     }
 
-    /// Browsers ask for HTML by its name; programs that look for a page get what the API answers.
+    /// Programs that look for a page get what the API answers.
     fn towards(&self, headers: &HeaderMap) -> &'static dyn Surface {
-        let values = headers.get_all(ACCEPT).filter_map(|value| value.to_str().ok());
-        if values.flat_map(|value| value.split(',')).any(is_html) { readers(headers) } else { &Api }
+        if asks_for_page(headers) { readers(headers) } else { &Api }
     }
 }
 

@@ -61,8 +61,8 @@ impl Issuer {
 
     /// As a request is checked: first the peek, which finds the key, then the verification.
     fn accepts(&self, token: &str) -> bool {
-        peek(token).is_some_and(|(kid, tenant)| kid == self.key.id && tenant == self.tenant().id)
-            && self.tokens.verify(token, &self.key, self.env.now()).is_some()
+        let is_ours = |it: &Peeked| it.kid == self.key.id && it.tenant_id == Some(self.tenant().id);
+        peek(token).as_ref().is_some_and(is_ours) && self.tokens.verify(token, &self.key, self.env.now()).is_some()
     }
 }
 

@@ -4,6 +4,14 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 use super::{Answer, Call, World};
 
+/// The answer that goes on as the account of an address, on a page that asks for one of those who are signed in.
+#[track_caller]
+pub fn account(page: &Answer, address: &str) -> String {
+    let button = page.text.split("<button ").find(|button| button.contains(address));
+    let value = button.and_then(|button| between(button, "name=\"answer\" value=\"", "\""));
+    value.unwrap_or_else(|| unreachable!("{}", page.text)).to_owned()
+}
+
 /// A browser at a world.
 pub struct Browser {
     world: World,

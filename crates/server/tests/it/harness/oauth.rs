@@ -68,21 +68,7 @@ impl Site {
 
     /// The address of a request with these parameters besides or instead of the usual ones; an empty one is left out.
     pub fn request(&self, app: &App, more: &[(&str, &str)]) -> String {
-        let challenge = challenge();
-        let mut params = vec![
-            ("client_id", app.id.as_str()),
-            ("redirect_uri", app.callback.as_str()),
-            ("response_type", "code"),
-            ("scope", "openid profile email"),
-            ("state", "s/1"),
-            ("nonce", "n-1"),
-            ("code_challenge", &challenge),
-            ("code_challenge_method", "S256"),
-        ];
-        params.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
-        params.extend(more.iter().filter(|(_, value)| !value.is_empty()));
-        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish();
-        format!("{}/oauth/authorize?{query}", self.issuer_path())
+        request_at(&format!("{}/oauth", self.issuer_path()), app, more)
     }
 
     pub async fn sign_in(&self, browser: &Browser, app: &App, more: &[(&str, &str)]) -> Answer {
@@ -99,21 +85,11 @@ impl Site {
     }
 
     pub async fn token_at(&self, world: &World, app: &App, fields: &[(&str, &str)]) -> Answer {
-        let call = world.post(&format!("/auth/tenants/{}/oauth/token", self.tenant.slug));
-        match &app.secret {
-            Some(secret) => call.header("authorization", &basic(&app.id, secret)).form(fields).send().await,
-            None => call.form(&[&[("client_id", app.id.as_str())], fields].concat()).send().await,
-        }
+        token_at(world, &format!("{}/oauth", self.issuer_path()), app, fields).await
     }
 
     pub async fn exchange(&self, app: &App, code: &str) -> Answer {
-        let fields = [
-            ("grant_type", "authorization_code"),
-            ("code", code),
-            ("redirect_uri", app.callback.as_str()),
-            ("code_verifier", VERIFIER),
-        ];
-        self.token(app, &fields).await
+        self.token(app, &of_code(app, code)).await
     }
 
     pub async fn refresh(&self, app: &App, token: &str) -> Answer {
@@ -140,6 +116,44 @@ impl Site {
         let path = format!("/tenants/{}/sessions?user_id={}&active_only=true", self.tenant.id, self.ada.id);
         let list = self.world.get(&path).bearer(&self.boss).send().await.expect(200).data();
         list.as_array().unwrap().clone()
+    }
+}
+
+/// The address of a request at an issuer, as [`Site::request`].
+pub fn request_at(endpoints: &str, app: &App, more: &[(&str, &str)]) -> String {
+    let challenge = challenge();
+    let mut params = vec![
+        ("client_id", app.id.as_str()),
+        ("redirect_uri", app.callback.as_str()),
+        ("response_type", "code"),
+        ("scope", "openid profile email"),
+        ("state", "s/1"),
+        ("nonce", "n-1"),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+    ];
+    params.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+    params.extend(more.iter().filter(|(_, value)| !value.is_empty()));
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish();
+    format!("{endpoints}/authorize?{query}")
+}
+
+/// What an application shows with a code.
+pub fn of_code<'a>(app: &'a App, code: &'a str) -> [(&'a str, &'a str); 4] {
+    [
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", app.callback.as_str()),
+        ("code_verifier", VERIFIER),
+    ]
+}
+
+/// Asks for tokens at an issuer.
+pub async fn token_at(world: &World, endpoints: &str, app: &App, fields: &[(&str, &str)]) -> Answer {
+    let call = world.post(&format!("/{endpoints}/token"));
+    match &app.secret {
+        Some(secret) => call.header("authorization", &basic(&app.id, secret)).form(fields).send().await,
+        None => call.form(&[&[("client_id", app.id.as_str())], fields].concat()).send().await,
     }
 }
 

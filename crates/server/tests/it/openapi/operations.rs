@@ -123,7 +123,7 @@ fn operations_say_who_may_call_them() {
         (&json!("http"), &json!("bearer"), &json!("JWT"))
     );
     let mut faults = Vec::new();
-    for (id, path, _, operation) in document.operations() {
+    for (id, path, _, operation) in document.of_api() {
         let open = path.starts_with("/api/v1/auth/") || path == "/api/v1/setup";
         let expected = if open { json!([]) } else { json!([{ "bearerAuth": [] }]) };
         if operation["security"] != expected {
@@ -145,7 +145,7 @@ fn operations_say_who_may_call_them() {
 fn operations_declare_the_answers_they_may_give() {
     let document = Document::read();
     let mut faults = Vec::new();
-    for (id, path, method, operation) in document.operations() {
+    for (id, path, method, operation) in document.of_api() {
         let responses = operation["responses"].as_object().unwrap();
         let mut expected = vec!["422", "503", "default"];
         if is_secured(operation) || matches!(id, "auth.login" | "auth.refresh" | "setup.create") {
@@ -180,7 +180,7 @@ fn operations_declare_the_answers_they_may_give() {
 fn answers_have_a_description_and_a_declared_body_and_declared_headers() {
     let document = Document::read();
     let mut faults = Vec::new();
-    for (id, _, _, operation) in document.operations() {
+    for (id, _, _, operation) in document.of_api() {
         for (status, response) in operation["responses"].as_object().unwrap() {
             let shared = response.get("$ref").is_some();
             let response = document.resolve(response);
@@ -258,7 +258,7 @@ fn requests_and_answers_and_path_parameters_have_examples() {
 fn paths_are_kebab_case_and_their_parameters_are_declared_in_order() {
     let document = Document::read();
     let mut faults = Vec::new();
-    for (id, path, _, operation) in document.operations() {
+    for (id, path, _, operation) in document.of_api() {
         let kebab = |part: &str| part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         let parts = || path.trim_start_matches('/').split('/');
         if !path.starts_with("/api/v1/")
@@ -274,4 +274,24 @@ fn paths_are_kebab_case_and_their_parameters_are_declared_in_order() {
         }
     }
     none(faults);
+}
+
+#[test]
+fn endpoints_for_programs_below_issuers_are_documented_for_tenants_and_for_the_platform() {
+    let document = Document::read();
+    let documented: BTreeSet<_> = document
+        .operations()
+        .into_iter()
+        .filter(|(id, ..)| id.starts_with("oauth.") || id.starts_with("platform_oauth."))
+        .map(|(_, path, method, _)| format!("{} {path}", method.to_uppercase()))
+        .collect();
+    let [programs, ..] = gatehouse_server::http::oauth::all();
+    let routed: BTreeSet<_> = programs.iter().map(|it| format!("{} {}", it.method, it.path)).collect();
+    // Browsers ask before they call, metadata are at other addresses too, and a form may have the token of `userinfo`.
+    let besides = |route: &&String| {
+        route.starts_with("OPTIONS")
+            || route.contains("GET /.well-known")
+            || route.starts_with("POST") && route.ends_with("/userinfo")
+    };
+    assert_eq!(documented, routed.iter().filter(|route| !besides(route)).cloned().collect());
 }

@@ -154,7 +154,7 @@ mod tests {
 
         async fn failures(&self) -> Failures {
             let name = LoginName::parse("ada").unwrap();
-            self.app.attempts().of_name(&self.facts, &name, None, &self.meta()).await.unwrap().failures
+            self.app.attempts().of_name(self.facts.reference(), &name, None, &self.meta()).await.unwrap().failures
         }
     }
 
@@ -170,7 +170,7 @@ mod tests {
         let caller = stage
             .app
             .session_states()
-            .authenticate(signed_in.tokens().unwrap().access_token.as_bytes(), |_, _| true)
+            .authenticate(signed_in.tokens().unwrap().access_token.as_bytes(), |_, tenant| tenant.is_some())
             .await;
         let Authenticated::User(caller) = caller.unwrap() else { panic!("no user") };
         let session = &caller.session;

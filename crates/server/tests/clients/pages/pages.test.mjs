@@ -1,0 +1,123 @@
+// All pages: axe-core in every language, theme and width and with a colour of poor contrast, nothing loaded that is not
+// ours, no complaint of the browser, sizes; then all of it again without JavaScript, by keyboard, at 400 % zoom.
+
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { after, before, describe, test } from "node:test";
+import { base } from "./lib/gatehouse.mjs";
+import { launch, watch } from "./lib/chromium.mjs";
+import { walkLinks, walkMore, worlds as others } from "./more.mjs";
+import { keyboard, landing, mouse, walk, world } from "./walk.mjs";
+
+const axe = readFileSync(new URL(import.meta.resolve("axe-core/axe.min.js")), "utf8");
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"];
+const KIB = 1024;
+const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><rect width="40" height="40" rx="8" fill="#246"/></svg>`;
+
+let chromium, worlds, more;
+
+before(async () => {
+  chromium = await launch();
+  const site = (await landing()).replace("127.0.0.1", "localhost");
+  const settings = { registration: "open" };
+  worlds = {
+    plain: await world("Alder Works", { settings }, site),
+    bright: await world("Bright", { settings, branding: { primary_color: "#ffe94d", logo_url: "https://logo.example/logo.svg" } }, site),
+  };
+  more = await others(site);
+});
+after(() => chromium.close());
+
+let visitors = 0;
+
+// A browser of somebody at an address of its own.
+async function open(world, options) {
+  visitors += 1;
+  const context = await chromium.newContext({ ...options, extraHTTPHeaders: { "X-Forwarded-For": `192.0.2.${visitors}` } });
+  const complaints = watch(context);
+  await context.route("https://logo.example/**", (route) => route.fulfill({ contentType: "image/svg+xml", body: logo }));
+  // What pages load, beside themselves.
+  context.on("request", (request) => {
+    const { pathname, origin } = new URL(request.url());
+    const isOurs = origin === base && (request.isNavigationRequest() || pathname === "/hosted.css" || pathname.endsWith("/oauth/brand.css") || pathname === "/favicon.ico" || pathname === "/link.js" || request.resourceType() === "fetch");
+    if (!isOurs && origin !== world.site && origin !== "https://logo.example") complaints.push(`loaded ${request.url()}`);
+  });
+  return { context, complaints, page: await context.newPage() };
+}
+
+// How much a page is, and its stylesheets together.
+function weigh(context, found) {
+  context.on("response", async (response) => {
+    const type = response.headers()["content-type"] ?? "";
+    if (!response.url().startsWith(base) || response.status() === 303 || !/^text\/(html|css)/.test(type)) return;
+    const body = await response.body().catch(() => undefined);
+    if (!body) return;
+    const [most, mostPacked] = type.startsWith("text/html") ? [20, 3] : [20, 12];
+    const packed = gzipSync(body).length;
+    if (body.length > most * KIB || packed > mostPacked * KIB) found.push(`${response.url()}: ${body.length} bytes, ${packed} packed`);
+  });
+}
+
+const THEMES = ["light", "dark"];
+const SIZES = [{ width: 320, height: 640 }, { width: 1280, height: 900 }];
+
+const isWide = () => document.documentElement.scrollWidth > document.documentElement.clientWidth;
+
+// Screenshots are of English, in all themes and widths and both colours, and of German where there is least room.
+const isShot = (locale, colorScheme, { width }) => locale === "en" || (locale === "de" && colorScheme === "dark" && width === 320);
+
+async function judge(page, how, complaints, preload = false) {
+  const options = { runOnly: { type: "tag", values: RULES }, resultTypes: ["violations"], preload };
+  await page.evaluate(`typeof axe === "undefined" && (() => { ${axe} })()`);
+  const violations = await page.evaluate((options) => axe.run(options).then(({ violations }) => violations), options);
+  for (const { id, nodes } of violations) complaints.push(`${how}: ${id} at ${nodes.map((node) => node.target).join(" ")}`);
+}
+
+async function inspect(which, locale) {
+  const world = worlds[which];
+  const { context, page, complaints } = await open(world, { locale, viewport: SIZES[1] });
+  weigh(context, complaints);
+  const seen = new Set();
+  const look = async (name) => {
+    assert.ok(!seen.has(name), name);
+    seen.add(name);
+    if ((await page.getAttribute("html", "lang")) !== locale) complaints.push(`${name} is not in ${locale}`);
+    for (const colorScheme of THEMES) {
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      for (const size of SIZES) {
+        await page.setViewportSize(size);
+        const how = `${name}, ${colorScheme}, ${size.width}`;
+        // Stylesheets are the same in each: the rules that read them do so once.
+        await judge(page, how, complaints, colorScheme === "light" && size === SIZES[0]);
+        if (await page.evaluate(isWide)) complaints.push(`${how}: wider than the window`);
+        if (!isShot(locale, colorScheme, size)) continue;
+        const folder = `${process.env.SCREENS}/${which}-${locale}-${colorScheme}-${size.width}`;
+        mkdirSync(folder, { recursive: true });
+        await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+      }
+    }
+  };
+  await walk(world, page, mouse(page), look);
+  if (which === "plain") await walkMore(more, page, look);
+  await walkLinks(world, page, look);
+  assert.deepEqual(complaints, []);
+  assert.ok(seen.size >= 54, `${seen.size} pages`);
+  await context.close();
+}
+
+describe("axe-core, both themes, both widths", { concurrency: 2 }, () => {
+  for (const which of ["plain", "bright"]) {
+    for (const locale of ["en", "es", "de"]) test(`${which}, ${locale}`, () => inspect(which, locale));
+  }
+});
+
+test("all of it without JavaScript, by keyboard, at 400 % zoom", async () => {
+  const options = { locale: "de", javaScriptEnabled: false, viewport: { width: 320, height: 256 }, deviceScaleFactor: 4 };
+  const { context, page, complaints } = await open(worlds.plain, options);
+  await walk(worlds.plain, page, keyboard(page), async (name) => {
+    if (await page.evaluate(isWide)) complaints.push(`${name}: wider than the window`);
+  });
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
