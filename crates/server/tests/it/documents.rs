@@ -77,6 +77,8 @@ api_tests! {
                 }
                 assert_eq!(page.text.contains(words), warns, "{language} {}", app.id);
                 assert!(page.text.contains(&format!("lang=\"{language}\"")));
+                let nobody = ["has checked", "ha comprobado", "geprüft"];
+                assert!(nobody.iter().any(|words| page.text.contains(words)), "{}", page.text);
             }
         }
     }

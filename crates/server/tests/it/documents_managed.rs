@@ -18,6 +18,7 @@ api_tests! {
         assert_eq!(strangers.shelf.connections(), 0);
         let page = strangers.asked(&browser, &app, &[]).await;
         assert!(page.text.contains("<bdi>Known</bdi>"), "the name that the administrator gave");
+        assert!(!page.text.contains("has checked") && page.text.contains("pretend to be it"), "{}", page.text);
         let tokens = strangers.tokens(&browser, &app, &[]).await;
         strangers.site.refresh(&app, text(&tokens, "refresh_token")).await.expect(200);
         let before = strangers.shelf.asked();
