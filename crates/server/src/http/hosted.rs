@@ -4,7 +4,7 @@ pub mod brand;
 pub mod texts;
 
 use askama::Template;
-use gatehouse_domain::application::{Application, RedirectUri};
+use gatehouse_domain::application::{Application, RedirectUri, RegistrationKind};
 
 use self::texts::Texts;
 use crate::app::{directory::tenants::TenantFacts, request::client::ISSUER_PATH};
@@ -295,6 +295,8 @@ pub struct Stranger<'a> {
     pub host: &'a str,
     /// Whether all of its answers go to programs on the device of the user, which any program there could be.
     pub is_on_device: bool,
+    /// Whether an administrator added it, and named it.
+    pub is_added: bool,
 }
 
 impl<'a> Stranger<'a> {
@@ -302,7 +304,8 @@ impl<'a> Stranger<'a> {
     #[must_use]
     pub fn of(application: &'a Application) -> Option<Self> {
         let is_on_device = application.metadata.redirect_uris.iter().all(RedirectUri::is_on_device);
-        application.document.as_ref().map(|document| Self { host: document.host(), is_on_device })
+        let is_added = application.registration == RegistrationKind::Manual;
+        application.document.as_ref().map(|document| Self { host: document.host(), is_on_device, is_added })
     }
 }
 

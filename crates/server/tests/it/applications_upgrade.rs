@@ -32,6 +32,7 @@ CREATE INDEX ix_idempotency_keys_kept ON idempotency_keys (kept_at);
 DROP TABLE token_families;
 DROP TABLE authorization_codes;
 DROP TABLE application_origins;
+DROP INDEX ix_users_known_addresses;
 DROP INDEX uq_sessions_cookie;
 DROP INDEX ix_sessions_application;
 ALTER TABLE sessions DROP COLUMN application_id;

@@ -77,6 +77,8 @@ api_tests! {
                 }
                 assert_eq!(page.text.contains(words), warns, "{language} {}", app.id);
                 assert!(page.text.contains(&format!("lang=\"{language}\"")));
+                let nobody = ["has checked", "ha comprobado", "geprüft"];
+                assert!(nobody.iter().any(|words| page.text.contains(words)), "{}", page.text);
             }
         }
     }
@@ -192,6 +194,17 @@ api_tests! {
         assert!(sent(&answer).contains_key("code"));
         let fields = [("client_id", app.id.as_str()), ("token", text(&tokens, "access_token"))];
         strangers.site.world.post("/auth/tenants/acme/oauth/revoke").form(&fields).send().await.expect(200);
+        strangers.site.user_info(text(&tokens, "access_token")).await.expect(401);
+    }
+
+    async fn program_signs_its_user_out_by_an_id_token_and_leads_nowhere(world) {
+        let strangers = Strangers::new(&world, "any").await;
+        let to = json!({"post_logout_redirect_uris": ["https://evil.example/"]});
+        let (app, browser) = (strangers.program_at("/out.json", &to), Browser::new(&strangers.site.world));
+        let tokens = strangers.tokens(&browser, &app, &[]).await;
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let query = query.extend_pairs([("id_token_hint", text(&tokens, "id_token")), ("client_id", &app.id), ("post_logout_redirect_uri", "https://evil.example/")]).finish();
+        browser.get(&format!("{}/oauth/logout?{query}", strangers.site.issuer_path())).await.expect(200);
         strangers.site.user_info(text(&tokens, "access_token")).await.expect(401);
     }
 

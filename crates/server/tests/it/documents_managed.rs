@@ -1,9 +1,10 @@
 //! Programs that documents describe, as administrators add, change and remove them.
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::harness::{
-    Browser, api_tests,
+    Browser, Form, api_tests,
     documents::Strangers,
     oauth::{code, refused, text},
 };
@@ -17,6 +18,7 @@ api_tests! {
         assert_eq!(strangers.shelf.connections(), 0);
         let page = strangers.asked(&browser, &app, &[]).await;
         assert!(page.text.contains("<bdi>Known</bdi>"), "the name that the administrator gave");
+        assert!(!page.text.contains("has checked") && page.text.contains("pretend to be it"), "{}", page.text);
         let tokens = strangers.tokens(&browser, &app, &[]).await;
         strangers.site.refresh(&app, text(&tokens, "refresh_token")).await.expect(200);
         let before = strangers.shelf.asked();
@@ -92,6 +94,36 @@ api_tests! {
         strangers.add(&strangers.program_at("/3.json", &json!({})), &json!({})).await.expect(201);
         strangers.add(&strangers.program_at("/4.json", &json!({})), &json!({})).await.problem(409, "limit_reached");
         assert_eq!(strangers.applications().await.len(), 3);
+    }
+
+    async fn program_that_a_partner_added_works_in_its_tenants(world) {
+        let strangers = Strangers::new(&world, "registered").await;
+        let (app, browser, tenant) = (strangers.program(), Browser::new(&strangers.site.world), &strangers.site.tenant);
+        let body = json!({"name": "Ours", "application_type": "NATIVE", "client_id": app.id, "scope_level": "PARTNER", "partner_id": tenant.partner_id});
+        let made = world.post("/admin/applications").bearer(world.admin().await).json(body).send().await.expect(201).data();
+        assert_eq!((&made["client_id"], &made["tenant_id"]), (&json!(app.id), &json!(null)));
+        let tokens = strangers.tokens(&browser, &app, &[]).await;
+        strangers.site.user_info(text(&tokens, "access_token")).await.expect(200);
+        strangers.site.refresh(&app, text(&tokens, "refresh_token")).await.expect(200);
+        assert_eq!(strangers.applications().await.len(), 1);
+        let body = json!({"name": "All", "application_type": "NATIVE", "client_id": app.id, "scope_level": "GLOBAL"});
+        world.post("/admin/applications").bearer(world.admin().await).json(body).send().await.expect(422);
+    }
+
+    async fn users_who_let_a_program_in_at_the_same_time_make_one_application(world) {
+        let strangers = Strangers::new(&world, "any").await;
+        let app = strangers.program();
+        let mut pages = Vec::new();
+        for _ in 0..8 {
+            let browser = Browser::new(&strangers.site.world);
+            let page = strangers.asked(&browser, &app, &[]).await;
+            pages.push((browser, Form::of(&page)));
+        }
+        let allow = [("answer", "allow")];
+        for answer in join_all(pages.iter().map(|(browser, form)| browser.submit(form, &allow))).await {
+            strangers.site.exchange(&app, &code(&answer)).await.expect(200);
+        }
+        assert_eq!(strangers.applications().await.len(), 1);
     }
 
     async fn application_of_a_document_is_called_by_its_address_and_not_by_its_id(world) {

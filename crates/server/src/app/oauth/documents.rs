@@ -49,7 +49,7 @@ const LEAST: Duration = MINUTE.saturating_mul(5);
 /// The longest time for which a document counts.
 const LONGEST: Duration = DAY;
 /// How many documents are kept at most.
-const MOST: u64 = 4_000;
+const MOST: u64 = 2_000;
 /// How long a program that a user has let in is taken as it was, until its document is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
 
