@@ -121,3 +121,12 @@ test("all of it without JavaScript, by keyboard, at 400 % zoom", async () => {
   assert.deepEqual(complaints, []);
   await context.close();
 });
+
+const NEEDS_SCRIPT = "the page says that it needs JavaScript; OAUTH.md 5 wants none to";
+test("an invitation is accepted without JavaScript", { todo: NEEDS_SCRIPT }, async () => {
+  const { context, page } = await open(worlds.plain, { javaScriptEnabled: false });
+  await page.goto(`${worlds.plain.issuer}/invitation`);
+  const usable = await page.locator("form input:visible").count();
+  await context.close();
+  assert.ok(usable > 0, "there is nothing to fill in");
+});
