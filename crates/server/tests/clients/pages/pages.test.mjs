@@ -46,17 +46,21 @@ async function open(world, options) {
   return { context, complaints, page: await context.newPage() };
 }
 
-// How much a page is, and its stylesheets together.
+// How much each page and stylesheet is; the figures are those of the largest of each.
 function weigh(context, found) {
+  const largest = { html: [0, 0], css: [0, 0] };
   context.on("response", async (response) => {
     const type = response.headers()["content-type"] ?? "";
     if (!response.url().startsWith(base) || response.status() === 303 || !/^text\/(html|css)/.test(type)) return;
     const body = await response.body().catch(() => undefined);
     if (!body) return;
-    const [most, mostPacked] = type.startsWith("text/html") ? [20, 3] : [20, 12];
+    const kind = type.startsWith("text/html") ? "html" : "css";
+    const [most, mostPacked] = { html: [20, 3], css: [20, 12] }[kind];
     const packed = gzipSync(body).length;
+    largest[kind] = [Math.max(largest[kind][0], body.length), Math.max(largest[kind][1], packed)];
     if (body.length > most * KIB || packed > mostPacked * KIB) found.push(`${response.url()}: ${body.length} bytes, ${packed} packed`);
   });
+  return largest;
 }
 
 const THEMES = ["light", "dark"];
@@ -77,7 +81,7 @@ async function judge(page, how, complaints, preload = false) {
 async function inspect(which, locale) {
   const world = worlds[which];
   const { context, page, complaints } = await open(world, { locale, viewport: SIZES[1] });
-  weigh(context, complaints);
+  const largest = weigh(context, complaints);
   const seen = new Set();
   const look = async (name) => {
     assert.ok(!seen.has(name), name);
@@ -103,6 +107,8 @@ async function inspect(which, locale) {
   await walkLinks(world, page, look);
   assert.deepEqual(complaints, []);
   assert.ok(seen.size >= 54, `${seen.size} pages`);
+  assert.ok(largest.html[0] > 0 && largest.css[0] > 0, "nothing was weighed");
+  console.log(`${which}, ${locale}: ${seen.size} pages; bytes, packed: HTML ${largest.html.join(", ")}, stylesheet ${largest.css.join(", ")}`);
   await context.close();
 }
 
