@@ -12,6 +12,8 @@ import { keyboard, landing, mouse, walk, world } from "./walk.mjs";
 
 const axe = readFileSync(new URL(import.meta.resolve("axe-core/axe.min.js")), "utf8");
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"];
+// Those that look at colours. All others look at the document and where things are, which no theme changes.
+const OF_COLOUR = { runOnly: { type: "rule", values: ["color-contrast", "link-in-text-block"] }, preload: false };
 const KIB = 1024;
 const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><rect width="40" height="40" rx="8" fill="#246"/></svg>`;
 
@@ -84,7 +86,7 @@ async function judge(page, how, complaints, more) {
 async function judgeInColour(page, how, complaints) {
   const url = `${worlds.bright.issuer}/oauth/brand.css`;
   const style = await page.addStyleTag({ url });
-  await judge(page, `${how}, in a colour of poor contrast`, complaints, { runOnly: { type: "rule", values: ["color-contrast"] }, preload: false });
+  await judge(page, `${how}, in a colour of poor contrast`, complaints, OF_COLOUR);
   await style.evaluate((node) => node.remove());
 }
 
@@ -102,9 +104,9 @@ async function inspect(which, locale) {
       for (const size of SIZES) {
         await page.setViewportSize(size);
         const how = `${name}, ${colorScheme}, ${size.width}`;
-        // Stylesheets are the same in each: the rules that read them do so once.
-        await judge(page, how, complaints, { preload: colorScheme === "light" && size === SIZES[0] });
-        if (which === "plain" && locale !== "en") await judgeInColour(page, how, complaints);
+        // Stylesheets are the same on all pages: the rules that read them do so once.
+        await judge(page, how, complaints, colorScheme === "light" ? { preload: seen.size === 1 } : OF_COLOUR);
+        if (which === "plain" && locale !== "en" && size === SIZES[0]) await judgeInColour(page, how, complaints);
         if (await page.evaluate(isWide)) complaints.push(`${how}: wider than the window`);
         if (!isShot(locale, colorScheme, size)) continue;
         const folder = `${process.env.SCREENS}/${which}-${locale}-${colorScheme}-${size.width}`;
