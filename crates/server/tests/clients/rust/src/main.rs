@@ -119,12 +119,13 @@ fn sign_in(issuer: &IssuerUrl, http: &reqwest::blocking::Client, algorithm: Core
     Ok(())
 }
 
-fn device(metadata: &Metadata, http: &reqwest::blocking::Client) -> Outcome<()> {
+fn device(issuer: &IssuerUrl, http: &reqwest::blocking::Client) -> Outcome<()> {
     let (id, _) = register(&json!({
         "name": "Television",
         "application_type": "NATIVE",
         "grant_types": ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
     }))?;
+    let metadata = Metadata::discover(issuer, http)?;
     let client = CoreClient::from_provider_metadata(metadata.clone(), id, None)
         .set_device_authorization_url(metadata.additional_metadata().device_authorization_endpoint.clone());
     let asked: CoreDeviceAuthorizationResponse =
@@ -140,10 +141,10 @@ fn device(metadata: &Metadata, http: &reqwest::blocking::Client) -> Outcome<()> 
     Ok(())
 }
 
-fn by_itself(metadata: &Metadata, http: &reqwest::blocking::Client) -> Outcome<()> {
+fn by_itself(issuer: &IssuerUrl, http: &reqwest::blocking::Client) -> Outcome<()> {
     let (id, secret) =
         register(&json!({ "name": "Backup", "application_type": "SERVICE", "allowed_scopes": ["sessions:read"] }))?;
-    let client = CoreClient::from_provider_metadata(metadata.clone(), id, secret);
+    let client = CoreClient::from_provider_metadata(Metadata::discover(issuer, http)?, id, secret);
     let tokens = client.exchange_client_credentials()?.add_scopes(scopes("sessions:read")).request(http)?;
     assert!(tokens.refresh_token().is_none());
     println!("ok client_credentials with a secret");
@@ -154,8 +155,6 @@ fn main() -> Outcome<()> {
     let http = reqwest::blocking::ClientBuilder::new().redirect(reqwest::redirect::Policy::none()).build()?;
     let issuer = format!("{}/api/v1/auth/tenants/{}", env::var("GATEHOUSE_URL")?, env::var("GATEHOUSE_TENANT_SLUG")?);
     let issuer = IssuerUrl::new(issuer)?;
-    let metadata = Metadata::discover(&issuer, &http)?;
-    println!("ok metadata");
     for algorithm in [
         CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
         CoreJwsSigningAlgorithm::EcdsaP256Sha256,
@@ -163,6 +162,6 @@ fn main() -> Outcome<()> {
     ] {
         sign_in(&issuer, &http, algorithm)?;
     }
-    by_itself(&metadata, &http)?;
-    device(&metadata, &http)
+    by_itself(&issuer, &http)?;
+    device(&issuer, &http)
 }
