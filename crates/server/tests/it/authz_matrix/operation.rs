@@ -50,7 +50,7 @@ fn value(name: &str, target: &Target) -> Option<Value> {
     })
 }
 
-/// Every operation of the document.
+/// Every operation of the API in the document. What is below issuers asks no policy.
 pub fn operations() -> Vec<Operation> {
     let document: Value = serde_json::from_str(gatehouse_server::http::openapi::COMMITTED).unwrap();
     let of_path = |(path, item): (&String, &Value)| {
@@ -81,7 +81,10 @@ pub fn operations() -> Vec<Operation> {
         };
         item.as_object().unwrap().iter().map(operation).collect::<Vec<_>>()
     };
-    let mut operations: Vec<_> = document["paths"].as_object().unwrap().iter().flat_map(of_path).collect();
+    let paths = document["paths"].as_object().unwrap().iter();
+    let of_api =
+        |operation: &Operation| !operation.id.starts_with("oauth.") && !operation.id.starts_with("platform_oauth.");
+    let mut operations: Vec<_> = paths.flat_map(of_path).filter(of_api).collect();
     // What is deleted cannot be read any more, by whatever path; and who deletes oneself can do nothing more.
     operations.sort_by_key(|operation| {
         let (deletes, people) = (operation.method == Method::DELETE, operation.id.ends_with("users.delete"));
