@@ -146,8 +146,7 @@ test("fetch() from another origin reads what is public, and nothing else, with w
   assert.equal(await other.evaluate(callApi, { base, token }), "refused");
 });
 
-const NOT_YET = "the API answers no preflight, though OAUTH.md 2 gives it to the origins of applications";
-test("fetch() of the API from an allowed origin", { todo: NOT_YET }, async () => {
+test("fetch() of the API from an allowed origin", async () => {
   const page = await signedIn("openid profile account:read");
   const token = await page.evaluate(() => user.access_token);
   assert.equal(await page.evaluate(callApi, { base, token }), 200);
