@@ -246,6 +246,8 @@ mod tests {
         );
         assert_eq!((policy.password_min_length, policy.require_verified_email), (15, false));
         assert_eq!(policy.client_id_metadata_documents, MetadataDocuments::Off);
+        let least = [MetadataDocuments::Off, MetadataDocuments::Registered, MetadataDocuments::Any];
+        assert!(least.is_sorted(), "the strictest is the least");
         assert_eq!((policy.session_retention, policy.audit_retention), (DAY * 90, DAY * 365));
     }
 

@@ -349,12 +349,7 @@ mod tests {
             effective.refresh_reuse_window_seconds.rule,
         ];
         assert_eq!(least, [Rule::Least; 8]);
-        assert_eq!(effective.offline_max_days.rule, Rule::Least);
-        assert_eq!(effective.client_id_metadata_documents.rule, Rule::Least);
-        assert!(
-            MetadataDocuments::Off < MetadataDocuments::Registered
-                && MetadataDocuments::Registered < MetadataDocuments::Any
-        );
+        assert_eq!([effective.offline_max_days.rule, effective.client_id_metadata_documents.rule], [Rule::Least; 2]);
         let greatest = [effective.require_verified_email.rule, effective.password_min_length.rule];
         assert_eq!((greatest, effective.audit_retention_days.rule), ([Rule::Greatest; 2], Rule::Greatest));
         assert_eq!([effective.session_limit_action.rule, effective.session_retention_days.rule], [Rule::Nearest; 2]);
