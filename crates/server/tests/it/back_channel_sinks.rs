@@ -228,11 +228,11 @@ async fn measure(engine: Engine) {
 #[actix_web::test]
 #[ignore = "measures, for minutes: revoking 10,000 sessions and telling 3 applications of each, on SQLite"]
 async fn thirty_thousand_deliveries_on_sqlite() {
-    measure(Engine::Sqlite).await;
+    Box::pin(measure(Engine::Sqlite)).await;
 }
 
 #[actix_web::test]
 #[ignore = "measures, for minutes: revoking 10,000 sessions and telling 3 applications of each, on PostgreSQL"]
 async fn thirty_thousand_deliveries_on_postgres() {
-    measure(Engine::Postgres).await;
+    Box::pin(measure(Engine::Postgres)).await;
 }

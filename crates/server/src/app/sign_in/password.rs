@@ -65,11 +65,10 @@ impl Passwords<'_> {
     /// wrong password, and so does a name whose tenant is not known, which is nobody's.
     pub(crate) async fn of_name(
         &self,
-        tenant: Option<TenantRef>,
+        (tenant, counts): (Option<TenantRef>, Counts),
         name: &LoginName,
         password: Password,
         device: Option<&str>,
-        counts: Counts,
         meta: &RequestMeta,
         quota: &mut Option<RateLimit>,
     ) -> Result<Proved> {
@@ -185,7 +184,7 @@ impl SignIn<'_> {
                     let home = Some(facts.reference());
                     let (password, opens, mut elsewhere) = (password.clone(), opens.clone(), None);
                     let proved =
-                        self.passwords.of_name(home, name, password, None, Counts::Account, meta, &mut elsewhere);
+                        self.passwords.of_name((home, Counts::Account), name, password, None, meta, &mut elsewhere);
                     let proved = proved.await?;
                     let progress = Progress { proved, proofs: Proofs::password(), keeps_device: false, opens };
                     self.go_on(facts, progress, meta, &mut elsewhere).await
@@ -193,7 +192,8 @@ impl SignIn<'_> {
                 self.states.again_if_moved(&facts, attempt).await
             }
             None => {
-                let proved = self.passwords.of_name(None, name, password, None, Counts::Account, meta, &mut None).await;
+                let proved =
+                    self.passwords.of_name((None, Counts::Account), name, password, None, meta, &mut None).await;
                 proved.and(Err(Error::InvalidCredentials))
             }
         };
@@ -254,7 +254,7 @@ impl SignIn<'_> {
         quota: &mut Option<RateLimit>,
     ) -> Result<Proved> {
         self.must_be_active(facts, meta).await?;
-        self.passwords.of_name(Some(facts.reference()), name, password, device, Counts::All, meta, quota).await
+        self.passwords.of_name((Some(facts.reference()), Counts::All), name, password, device, meta, quota).await
     }
 
     /// Nobody signs in where the tenant or its partner is suspended.
