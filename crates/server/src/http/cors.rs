@@ -55,7 +55,7 @@ impl Edge {
         let headers = request.headers();
         let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| *request.method() == Method::OPTIONS);
         let Some(asked) = asked.and_then(|name| Method::from_bytes(name.as_bytes()).ok()) else { return Ok(None) };
-        let Some(found) = self.site().routes.find(request.path()) else { return Ok(None) };
+        let Some(found) = self.site.routes.find(request.path()) else { return Ok(None) };
         let is_secured = found.route.operation(&asked).is_some_and(|features| features.secured);
         if !found.route.surface.takes_tokens() || !is_secured {
             return Ok(None);
@@ -73,8 +73,8 @@ impl Edge {
     async fn allowed(&self, issuer: Option<Issuer>, headers: &HeaderMap) -> Result<Option<HeaderValue>, Failure> {
         let Some(origin) = headers.get(ORIGIN) else { return Ok(None) };
         let Ok(text) = origin.to_str() else { return Ok(None) };
-        let is_configured = issuer.is_none() && self.site().cors_origins.iter().any(|known| known.as_str() == text);
-        let is_allowed = is_configured || self.app().clients().allows_origin(issuer, text).await?;
+        let is_configured = issuer.is_none() && self.site.cors_origins.iter().any(|known| known.as_str() == text);
+        let is_allowed = is_configured || self.app.clients().allows_origin(issuer, text).await?;
         Ok(is_allowed.then(|| origin.clone()))
     }
 }

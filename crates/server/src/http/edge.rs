@@ -59,8 +59,8 @@ use crate::{
 /// Wraps all routes.
 #[derive(Debug, Clone)]
 pub struct Edge {
-    app: Data<App>,
-    site: Arc<Site>,
+    pub(super) app: Data<App>,
+    pub(super) site: Arc<Site>,
 }
 
 impl Edge {
@@ -68,14 +68,6 @@ impl Edge {
     #[must_use]
     pub const fn new(app: Data<App>, site: Arc<Site>) -> Self {
         Self { app, site }
-    }
-
-    pub(super) fn app(&self) -> &App {
-        &self.app
-    }
-
-    pub(super) fn site(&self) -> &Site {
-        &self.site
     }
 }
 
