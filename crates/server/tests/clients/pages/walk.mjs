@@ -234,7 +234,7 @@ async function goAllTheWay(world, page, hands, look) {
   await press("button[value=another]");
   await look("sign-in-signed-in");
   await go(authorize({ prompt: "select_account" }));
-  await press("button[value=continue]", landed);
+  await press("button[value^=ses_]", landed);
 
   // Devices.
   await go(`${base}/device`);
