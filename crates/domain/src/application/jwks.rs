@@ -64,9 +64,18 @@ impl Jwks {
         if keys.len() > 1 && (ids.contains(&None) || ids.windows(2).any(|pair| pair[0] == pair[1])) {
             return fault("must name each of several keys by a kid of its own");
         }
-        let kept = |key: Jwk| key.into_iter().filter(|(name, _)| KEPT.contains(&name.as_str())).collect();
+        let named = |(name, value): (String, String)| match name.as_str() {
+            "alg" => (name, older_name(&value).to_owned()),
+            _ => (name, value),
+        };
+        let kept = |key: Jwk| key.into_iter().filter(|(name, _)| KEPT.contains(&name.as_str())).map(named).collect();
         Ok(Self { keys: keys.into_iter().map(kept).collect() })
     }
+}
+
+/// The name of an algorithm that RFC 8037 gave it, where RFC 9864 gives it another: with keys of Ed25519 both are one.
+fn older_name(algorithm: &str) -> &str {
+    if algorithm == "Ed25519" { "EdDSA" } else { algorithm }
 }
 
 impl Jwks {
@@ -81,6 +90,7 @@ impl Jwks {
     /// The key that an assertion names, or the only one of its algorithm: at most one is ever tried.
     #[must_use]
     pub fn key(&self, kid: Option<&str>, algorithm: &str) -> Option<&Jwk> {
+        let algorithm = older_name(algorithm);
         let fits = match algorithm {
             "RS256" | "PS256" => "RSA",
             "ES256" => "EC",
@@ -106,7 +116,10 @@ fn may_verify(key: &Jwk) -> bool {
     let member = |name: &str| key.get(name).map(String::as_str);
     matches!(
         (member("kty"), member("alg")),
-        (_, None) | (Some("RSA"), Some("RS256" | "PS256")) | (Some("EC"), Some("ES256")) | (Some("OKP"), Some("EdDSA"))
+        (_, None)
+            | (Some("RSA"), Some("RS256" | "PS256"))
+            | (Some("EC"), Some("ES256"))
+            | (Some("OKP"), Some("EdDSA" | "Ed25519"))
     )
 }
 

@@ -6,7 +6,11 @@ use clap::Command;
 
 use crate::{
     app::{self, App, platform::demo::DemoLogin, prepare_folders},
-    cli::{Exit, block_on, say, serve, with_settings_but},
+    cli::{
+        Exit, block_on, say,
+        serve::{self, Signals},
+        with_settings_but,
+    },
     config::Config,
     env::Env,
     telemetry,
@@ -63,12 +67,13 @@ pub(super) fn run(mut flags: Vec<(&'static str, String)>) -> Result<(), Exit> {
             Ok::<_, app::Error>(logins)
         };
         // Stopped meanwhile, it leaves nothing behind either.
+        let mut signals = Signals::listen()?;
         let logins = tokio::select! {
             biased;
-            () = serve::stop_signal() => return Ok(()),
+            () = signals.next() => return Ok(()),
             logins = seeded => logins?,
         };
-        serve::serve(&config, app, |address| banner(address, &logins, &password)).await
+        serve::serve(&config, app, signals, |address| banner(address, &logins, &password)).await
     })
 }
 

@@ -13,7 +13,7 @@ use actix_web::{
 };
 use gatehouse_persistence::ServeLock;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     app::{App, platform::periodic, process_start},
@@ -69,7 +69,8 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
             })?;
         }
         let token = start::SetupToken::of(&config, &app).await?;
-        let result = serve(&config, app, |address| banner(&config, address, token.as_ref())).await;
+        let signals = Signals::listen()?;
+        let result = serve(&config, app, signals, |address| banner(&config, address, token.as_ref())).await;
         drop(lock);
         result
     })
@@ -79,6 +80,7 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
 pub(super) async fn serve(
     config: &Config,
     app: Arc<App>,
+    signals: Signals,
     ready: impl FnOnce(std::net::SocketAddr),
 ) -> Result<(), Exit> {
     let site = Arc::new(Site::new(config, app.env()));
@@ -101,7 +103,7 @@ pub(super) async fn serve(
         None => None,
     };
     let handle = server.handle();
-    let stopper = actix_web::rt::spawn(stop_on_signal(handle, Arc::clone(&site)));
+    let stopper = actix_web::rt::spawn(stop_on_signal(signals, handle, Arc::clone(&site)));
     let tasks = actix_web::rt::spawn(periodic::run(Arc::clone(&app)));
     let metrics_handle = metrics.as_ref().map(actix_web::dev::Server::handle);
     let metrics = metrics.map(actix_web::rt::spawn);
@@ -167,23 +169,32 @@ fn rules(config: &Config, descriptors: Option<u64>) -> Rules {
     }
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub(super) async fn stop_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be waited for");
-        return std::future::pending().await;
-    };
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+/// SIGTERM and SIGINT. Whichever comes from when this is made on is not lost, however late it is asked for.
+#[derive(Debug)]
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(super) fn listen() -> Result<Self, Exit> {
+        let of = |kind| signal(kind).map_err(|error| Exit::Failed(format!("signals cannot be waited for: {error}")));
+        Ok(Self { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next.
+    pub(super) async fn next(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
 }
 
 /// The first signal lets requests finish; the second does not.
-async fn stop_on_signal(server: ServerHandle, site: Arc<Site>) {
-    stop_signal().await;
+async fn stop_on_signal(mut signals: Signals, server: ServerHandle, site: Arc<Site>) {
+    signals.next().await;
     tracing::info!("stopping");
     ops::drain(&site);
     actix_web::rt::spawn(server.stop(true));
-    stop_signal().await;
+    signals.next().await;
     telemetry::flush_logs();
     std::process::exit(130);
 }

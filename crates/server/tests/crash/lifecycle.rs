@@ -1,9 +1,14 @@
 //! Starting and stopping: alone, twice at once, and interrupted.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use gatehouse_persistence::testing::Engine;
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection, Executor};
 
 use crate::{
@@ -91,6 +96,29 @@ async fn what_a_process_knows_when_it_stops_is_written_down() {
         assert!(!stop.contains("\"level\":\"WARN\""), "{stop}");
     })
     .await;
+}
+
+#[test]
+fn demo_that_is_stopped_as_soon_as_it_says_where_it_is_ends() {
+    let place = Place::new(Engine::Sqlite).unwrap();
+    let mut demo = place.command_at(place.port);
+    demo.args(["demo", "--admin-password", "otter-juggles-42-copper-lamps"]);
+    let mut demo = demo.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("Everything is gone")));
+    kill_process(Pid::from_child(&demo), Signal::TERM).unwrap();
+    let began = Instant::now();
+    let status = loop {
+        match demo.try_wait().unwrap() {
+            None if began.elapsed() > PATIENCE => {
+                demo.kill().unwrap();
+                panic!("the demo does not stop");
+            }
+            None => std::thread::sleep(Duration::from_millis(5)),
+            Some(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Some(0));
 }
 
 #[tokio::test]

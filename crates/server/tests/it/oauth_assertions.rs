@@ -87,6 +87,28 @@ api_tests! {
         }
     }
 
+    async fn key_of_ed25519_may_be_called_by_either_name_of_its_algorithm(world) {
+        let robot = Robot::new(&world, SigningAlgorithm::EdDsa).await;
+        let mut key: Value = serde_json::from_str(&robot.pair.public_jwk).unwrap();
+        for of_key in ["EdDSA", "Ed25519"] {
+            key["alg"] = json!(of_key);
+            robot.site.change(&robot.app, json!({"jwks": {"keys": [key]}})).await;
+            for of_assertion in ["EdDSA", "Ed25519"] {
+                let assertion = robot.sign(&json!({"alg": of_assertion}), &robot.claims());
+                robot.ask(&assertion, &[]).await.expect(200);
+            }
+            assert_eq!(refused(robot.ask(&robot.sign(&json!({"alg": "ES256"}), &robot.claims()), &[]).await, 401), "invalid_client");
+        }
+    }
+
+    async fn end_of_an_assertion_may_have_a_fraction(world) {
+        let robot = Robot::new(&world, SigningAlgorithm::Es256).await;
+        let now = world.app.env().now().unix_seconds();
+        let at = |seconds: i64| serde_json::from_str::<Value>(&format!("{seconds}.75")).unwrap();
+        robot.ask(&robot.assertion(|claims| claims["exp"] = at(now + 60)), &[]).await.expect(200);
+        assert_eq!(refused(robot.ask(&robot.assertion(|claims| claims["exp"] = at(now - 1)), &[]).await, 401), "invalid_client");
+    }
+
     async fn assertion_that_is_not_right_in_everything_is_none(world) {
         let robot = Robot::new(&world, SigningAlgorithm::Es256).await;
         let now = world.app.env().now().unix_seconds();
