@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use gatehouse_domain::bucket::BucketRule;
 use serde_json::json;
 
 use crate::harness::{
@@ -280,6 +281,22 @@ api_tests! {
         let browser = Browser::new(&world);
         let page = asked_for_password(&browser, &app, &address(ada)).await;
         enter(&browser, &page, &address(ada), "", "wrong password").await.expect(422);
+    }
+
+    async fn user_who_signs_in_too_often_is_told_that_and_not_that_the_password_is_wrong(world) {
+        let minute = Duration::from_secs(60);
+        let world = world.replica(|config| config.limits.sign_ins = BucketRule::of(2, 2, minute)).await;
+        let (site, platform) = (Site::new(&world).await, app(&world, json!({})).await);
+        for _ in 0..2 {
+            code(&sign_in(&Browser::new(&world), &platform, &site.ada).await);
+        }
+        for _ in 0..12 {
+            let page = sign_in(&Browser::new(&world), &platform, &site.ada).await.expect(429);
+            assert!(page.text.contains("Too many attempts"), "{}", page.text);
+        }
+        // It counts as no failure either.
+        world.clock.advance(minute);
+        code(&sign_in(&Browser::new(&world), &platform, &site.ada).await);
     }
 
     async fn request_that_names_a_user_chooses_no_session_of_hers(world) {

@@ -178,18 +178,22 @@ impl SignIn<'_> {
         pass(self.attempts.gate(&before.failures, meta.ctx.now))?;
         let result = match self.home_of(name, tenant).await? {
             Some(facts) => {
-                let opens = opens(facts.tenant.id);
+                let (opens, mut of_user) = (opens(facts.tenant.id), None);
                 let attempt = async |facts: &TenantFacts| {
                     self.must_be_active(facts, meta).await?;
-                    let home = Some(facts.reference());
-                    let (password, opens, mut elsewhere) = (password.clone(), opens.clone(), None);
-                    let proved =
-                        self.passwords.of_name((home, Counts::Account), name, password, None, meta, &mut elsewhere);
-                    let proved = proved.await?;
+                    let home = (Some(facts.reference()), Counts::Account);
+                    let (password, opens) = (password.clone(), opens.clone());
+                    let proved = self.passwords.of_name(home, name, password, None, meta, &mut None).await?;
                     let progress = Progress { proved, proofs: Proofs::password(), keeps_device: false, opens };
-                    self.go_on(facts, progress, meta, &mut elsewhere).await
+                    self.go_on(facts, progress, meta, &mut of_user).await
                 };
-                self.states.again_if_moved(&facts, attempt).await
+                let result = self.states.again_if_moved(&facts, attempt).await;
+                // Whoever proved the password may know that this user signs in too often.
+                if let (Err(Error::RateLimited(_)), Some(_)) = (&result, of_user) {
+                    *quota = of_user;
+                    return result;
+                }
+                result
             }
             None => {
                 let proved =
