@@ -6,6 +6,7 @@
 //! under `CI`, where they fail.
 
 mod cluster;
+mod fill;
 
 use std::{
     path::PathBuf,
@@ -16,6 +17,7 @@ use std::{
 };
 
 pub use cluster::Cluster;
+pub use fill::{fill_families, fill_sessions, fill_tenants};
 use gatehouse_domain::secret::Secret;
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -212,47 +214,6 @@ impl TrailKey for TestKey {
 #[must_use]
 pub fn test_mac() -> Mac {
     Mac::new(TestKey)
-}
-
-/// Fills a user's tenant with sessions that began within the last 30 days, all active, in a few statements.
-///
-/// # Errors
-/// The database refuses the statement, or does not answer in time.
-pub async fn fill_sessions(
-    db: &Db,
-    user: &gatehouse_domain::user::User,
-    count: u64,
-    now: gatehouse_domain::time::Timestamp,
-) -> Result<()> {
-    use sea_orm::ConnectionTrait;
-    let random = if db.is_sqlite() { "randomblob(16)" } else { "gen_random_uuid()" };
-    let digest = if db.is_sqlite() { "randomblob(32)" } else { "sha256(gen_random_uuid()::text::bytea)" };
-    let (user, now) = (user.clone(), now.micros());
-    let mut done = 0;
-    while done < count {
-        let batch = Ord::min(count - done, 50_000);
-        // Spread evenly over 30 days, like the sign-ins of a tenant that is always busy.
-        let sql = format!(
-            "INSERT INTO sessions (id, tenant_id, partner_id, user_id, ip_address, user_agent, device_type, device_name, auth_methods, created_at, \
-             last_activity_at, expires_at, max_expires_at, ends_at, refresh_generation, refresh_hash, refreshed_at) \
-             WITH RECURSIVE n (i) AS (SELECT {done} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {done} + {batch}) \
-             SELECT {random}, $1, $2, $3, '203.0.113.' || (i % 250), 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0', \
-             CASE i % 4 WHEN 0 THEN 'mobile' WHEN 1 THEN 'tablet' ELSE 'desktop' END, 'Firefox on Linux', 'pwd', {now} - i * (2592000000000 / {count}), \
-             {now} - i, {now} + 604800000000, {now} + 2592000000000, {now} + 604800000000, 0, {digest}, {now} FROM n"
-        );
-        let user = user.clone();
-        db.write(crate::ChangeContext::at(gatehouse_domain::time::Timestamp::from_micros(now)), async move |tx| {
-            let db = tx.writing();
-            let values = [user.tenant_id.uuid().into(), user.partner_id.uuid().into(), user.id.uuid().into()];
-            let statement = sea_orm::Statement::from_sql_and_values(db.get_database_backend(), sql.as_str(), values);
-            db.execute_raw(statement).await?;
-            tx.changed(crate::Change::Everything);
-            Ok::<_, crate::Error>(())
-        })
-        .await?;
-        done += batch;
-    }
-    Ok(())
 }
 
 /// Makes a user one that was made before there was searching.

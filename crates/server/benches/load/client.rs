@@ -7,6 +7,8 @@ use tokio::{
     net::TcpStream,
 };
 
+const LENGTH: &[u8] = b"content-length: ";
+
 /// A connection to a server.
 pub struct Connection {
     stream: TcpStream,
@@ -16,7 +18,19 @@ pub struct Connection {
 /// An answer.
 pub struct Answer {
     pub status: u16,
+    /// The status line and the headers.
+    pub head: String,
     pub body: String,
+}
+
+impl Answer {
+    /// The values of a header.
+    pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .filter_map(move |(n, v)| n.eq_ignore_ascii_case(name).then_some(v))
+    }
 }
 
 impl Connection {
@@ -33,11 +47,11 @@ impl Connection {
         let (head, length) = loop {
             self.fill().await;
             if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
-                let head = String::from_utf8_lossy(&self.buffer[..end]).to_ascii_lowercase();
-                let length = head
-                    .split("content-length: ")
-                    .nth(1)
-                    .and_then(|rest| rest.lines().next()?.trim().parse().ok())
+                let head = &self.buffer[..end];
+                let length = find(&head.to_ascii_lowercase(), LENGTH)
+                    .and_then(|at| {
+                        String::from_utf8_lossy(&head[at + LENGTH.len()..]).lines().next()?.trim().parse().ok()
+                    })
                     .unwrap_or(0);
                 break (end + 4, length);
             }
@@ -46,7 +60,8 @@ impl Connection {
             self.fill().await;
         }
         let status = std::str::from_utf8(&self.buffer[9..12]).unwrap().parse().unwrap();
-        Answer { status, body: String::from_utf8_lossy(&self.buffer[head..head + length]).into_owned() }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Answer { status, head: text(&self.buffer[..head]), body: text(&self.buffer[head..head + length]) }
     }
 
     async fn fill(&mut self) {
@@ -72,6 +87,17 @@ pub fn request(method: &str, path: &str, token: Option<&str>, content_type: &str
 
 pub fn get(path: &str, token: &str) -> Vec<u8> {
     request("GET", path, Some(token), "", "")
+}
+
+/// A form, with headers besides.
+pub fn post_form(path: &str, headers: &str, fields: &[(&str, &str)]) -> Vec<u8> {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
 }
 
 pub fn post_json(path: &str, token: Option<&str>, body: &str) -> Vec<u8> {
@@ -138,8 +164,8 @@ impl Load {
     }
 }
 
-/// Sends requests one after the other on each of several connections for some time. `next` makes the next request from
-/// the last answer.
+/// Sends requests one after the other on each of several connections for some time, or until there is none left. `next`
+/// makes the next request from the last answer; an empty one says that there is none.
 pub async fn closed_loop<S: Send + 'static>(
     port: u16,
     states: Vec<S>,
@@ -157,6 +183,9 @@ pub async fn closed_loop<S: Send + 'static>(
                 let mut answer = None;
                 while began.elapsed() < time {
                     let request = next(&mut state, answer.as_ref());
+                    if request.is_empty() {
+                        break;
+                    }
                     let sent = Instant::now();
                     let got = connection.send(&request).await;
                     load.latencies.push(sent.elapsed());

@@ -13,6 +13,7 @@
 mod client;
 mod flood;
 mod limits;
+mod oauth;
 mod process;
 mod raw;
 mod scenarios;
@@ -64,7 +65,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let handler = raw::Bare::start().await;
-        let bare = handler.measure(std::time::Duration::from_secs(3)).await;
+        let bare = handler.measure(raw::Unit::Get, std::time::Duration::from_secs(3)).await;
         let hash = raw::measure_hash(std::time::Duration::from_secs(3));
         println!("bare actix JSON handler, 16 connections: {:.2} µs CPU, {:.0}/s", bare.cpu_micros, bare.per_second);
         println!(

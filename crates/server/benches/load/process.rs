@@ -30,13 +30,17 @@ fn free_port() -> u16 {
 
 impl Process {
     /// Starts a program and waits until it says a line.
-    pub fn start(mut command: Command, port: u16) -> Self {
+    pub fn start(command: Command, port: u16) -> Self {
+        Self::started(command, port).expect("the program starts and says that it is ready")
+    }
+
+    /// The same; none where there is no such program, or it ends at once.
+    fn started(mut command: Command, port: u16) -> Option<Self> {
         let began = Instant::now();
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut child = command.stdout(Stdio::piped()).spawn().ok()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(!line.is_empty(), "the program ended at once");
-        Self { child, port, ready: began.elapsed() }
+        (!line.is_empty()).then(|| Self { child, port, ready: began.elapsed() })
     }
 
     /// This program, as something else.
@@ -45,6 +49,15 @@ impl Process {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([what, &port.to_string()]);
         Self::start(command, port)
+    }
+
+    /// A program of node, if it says that it is ready.
+    pub fn node(script: &str) -> Option<Self> {
+        let port = free_port();
+        let mut command = Command::new("node");
+        command.arg(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/load").join(script));
+        command.arg(port.to_string()).stderr(Stdio::null());
+        Self::started(command, port)
     }
 
     /// The server on a database, with an administrator and without limits: one client does the work of many.

@@ -7,8 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{App, HttpServer, get, web::Json};
+use actix_web::{
+    App, HttpServer, get, post,
+    web::{Bytes, Json},
+};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
+use aws_lc_rs::{
+    rand::SystemRandom,
+    rsa::KeySize,
+    signature::{RSA_PKCS1_SHA256, RsaKeyPair},
+};
 use serde::Serialize;
 
 use crate::{
@@ -33,6 +41,12 @@ async fn small() -> Json<Small> {
     Json(Small { ok: true, name: "hello" })
 }
 
+/// The same, once the body of the request has been read.
+#[post("/x")]
+async fn posted(_: Bytes) -> Json<Small> {
+    Json(Small { ok: true, name: "hello" })
+}
+
 fn number_argument() -> u16 {
     std::env::args().nth(2).and_then(|port| port.parse().ok()).expect("a number")
 }
@@ -45,8 +59,10 @@ fn say(line: &str) {
 /// Serves nothing but a small JSON object.
 pub fn bare_handler() {
     actix_web::rt::System::new().block_on(async {
-        let server =
-            HttpServer::new(|| App::new().service(small)).workers(2).bind(("127.0.0.1", number_argument())).unwrap();
+        let server = HttpServer::new(|| App::new().service(small).service(posted))
+            .workers(2)
+            .bind(("127.0.0.1", number_argument()))
+            .unwrap();
         say("ready");
         server.run().await.unwrap();
     });
@@ -89,6 +105,33 @@ pub fn hash_loop() {
     say(&format!("{n} {}", cpu.as_micros()));
 }
 
+/// What the requests are like that the bare handler answers.
+#[derive(Clone, Copy)]
+pub enum Unit {
+    /// A GET.
+    Get,
+    /// A POST with a small form.
+    Post,
+}
+
+impl Unit {
+    fn request(self) -> Vec<u8> {
+        match self {
+            Self::Get => client::request("GET", "/x", None, "", ""),
+            Self::Post => {
+                client::post_form("/x", "", &[("grant_type", "refresh_token"), ("refresh_token", "0123456789")])
+            }
+        }
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
 /// The bare handler, running beside.
 pub struct Bare(Process);
 
@@ -96,13 +139,13 @@ impl Bare {
     /// Starts it, and warms it up.
     pub async fn start() -> Self {
         let bare = Self(Process::own("bare-handler"));
-        bare.measure(Duration::from_secs(1)).await;
+        bare.measure(Unit::Get, Duration::from_secs(1)).await;
         bare
     }
 
     /// What a request costs it now.
-    pub async fn measure(&self, time: Duration) -> Limit {
-        let request = client::request("GET", "/x", None, "", "");
+    pub async fn measure(&self, unit: Unit, time: Duration) -> Limit {
+        let request = unit.request();
         let before = self.0.cpu();
         let load = closed_loop(self.0.port, vec![(); 16], time, move |(), _| request.clone()).await;
         let requests = load.latencies.len() as f64;
@@ -111,6 +154,18 @@ impl Bare {
             per_second: requests / load.elapsed.as_secs_f64(),
         }
     }
+}
+
+/// What a signature with RSA of 2,048 bits takes, in microseconds of CPU.
+pub fn measure_rsa(time: Duration) -> f64 {
+    let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let (random, mut signature) = (SystemRandom::new(), vec![0; key.public_modulus_len()]);
+    let (began, before, mut n) = (Instant::now(), cpu_of("self"), 0.0);
+    while began.elapsed() < time {
+        key.sign(&RSA_PKCS1_SHA256, &random, b"a token", &mut signature).unwrap();
+        n += 1.0;
+    }
+    (cpu_of("self") - before).as_micros() as f64 / n
 }
 
 pub fn measure_hash(time: Duration) -> Limit {

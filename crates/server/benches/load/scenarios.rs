@@ -1,6 +1,7 @@
 //! The scenarios.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,9 +20,9 @@ use gatehouse_server::env::Env;
 use crate::{
     Options,
     client::{Answer, Connection, Load, closed_loop, field, get, login, optional_field, post_json, request},
-    flood, limits,
+    flood, limits, oauth,
     process::Process,
-    raw::{Bare, measure_hash},
+    raw::{Bare, Unit, measure_hash},
     statements,
 };
 
@@ -29,7 +30,7 @@ pub const PASSWORD: &str = "mountain otter juggles 42 lamps";
 /// What is compared is measured in turns, and the median counts: other users of the machine change what a request costs
 /// from second to second.
 const TURNS: usize = 5;
-const TURN: Duration = Duration::from_millis(800);
+pub const TURN: Duration = Duration::from_millis(800);
 const BARE_TURN: Duration = Duration::from_millis(400);
 
 /// Everything a scenario needs.
@@ -41,51 +42,72 @@ pub struct Bench<'a> {
     only: Option<&'a str>,
 }
 
+/// What a request costs the server.
+pub struct Cost {
+    /// Its CPU time in units of the bare handler's.
+    pub ratio: f64,
+    /// Its CPU time in microseconds.
+    pub micros: f64,
+}
+
 impl Bench<'_> {
-    fn wanted(&self, name: &str) -> bool {
+    pub fn wanted(&self, name: &str) -> bool {
         self.only.is_none_or(|word| name.contains(word))
     }
 
-    /// Runs a load in turns between those of the bare handler, after one to warm up, and prints what it cost. Returns
-    /// the CPU time of a request in units of the bare handler's.
-    async fn measure<S: Clone + Send + 'static>(
+    /// Runs a load in turns between those of the bare handler, after one to warm up, and prints what it cost.
+    pub async fn measure<S: Clone + Send + 'static>(
         &self,
         name: &str,
         states: Vec<S>,
         next: impl Fn(&mut S, Option<&Answer>) -> Vec<u8> + Clone + Send + 'static,
-    ) -> Option<(f64, Load)> {
+    ) -> Option<Cost> {
+        self.measure_as(Unit::Get, name, states, async || {}, next).await
+    }
+
+    /// The same beside another kind of request; `prepare` comes before each turn, and is not measured.
+    pub async fn measure_as<S: Clone + Send + 'static>(
+        &self,
+        unit: Unit,
+        name: &str,
+        states: Vec<S>,
+        prepare: impl AsyncFn(),
+        next: impl Fn(&mut S, Option<&Answer>) -> Vec<u8> + Clone + Send + 'static,
+    ) -> Option<Cost> {
         if !self.wanted(name) {
             return None;
         }
         let connections = states.len();
+        prepare().await;
         closed_loop(self.server.port, states.clone(), TURN, next.clone()).await;
         let (mut load, mut cpu, mut ratios) = (Load::default(), Vec::new(), Vec::new());
-        let mut bare_before = self.bare.measure(BARE_TURN).await.cpu_micros;
         for _ in 0..TURNS {
+            prepare().await;
+            let bare_before = self.bare.measure(unit, BARE_TURN).await.cpu_micros;
             let before = self.server.cpu();
             let turn = closed_loop(self.server.port, states.clone(), TURN, next.clone()).await;
             let cpu_of_turn = (self.server.cpu() - before).as_micros() as f64 / turn.latencies.len() as f64;
-            let bare_after = self.bare.measure(BARE_TURN).await.cpu_micros;
+            let bare_after = self.bare.measure(unit, BARE_TURN).await.cpu_micros;
             ratios.push(2.0 * cpu_of_turn / (bare_before + bare_after));
             cpu.push(cpu_of_turn);
-            bare_before = bare_after;
             load.follow(turn);
         }
-        let [[_, cpu, _], [_, ratio, _]] = [cpu, ratios].map(|mut values| quartiles(&mut values));
+        let [[_, micros, _], [_, ratio, _]] = [cpu, ratios].map(|mut values| quartiles(&mut values));
         let (median, tail) = (load.percentile(0.5), load.percentile(0.99));
         println!(
-            "  {name:<44} {connections:>3} conn {:>8.0}/s  {cpu:>9.1} µs CPU = {:>7.2} × bare  p50 {:>8.2} ms  p99 {:>8.2} ms  {:?}",
+            "  {name:<44} {connections:>3} conn {:>8.0}/s  {micros:>9.1} µs CPU = {:>7.2} × bare {}  p50 {:>8.2} ms  p99 {:>8.2} ms  {:?}",
             load.latencies.len() as f64 / load.elapsed.as_secs_f64(),
             ratio,
+            unit.name(),
             median.as_secs_f64() * 1e3,
             tail.as_secs_f64() * 1e3,
             load.statuses
         );
-        Some((ratio, load))
+        Some(Cost { ratio, micros })
     }
 
     /// One request, timed.
-    async fn once(&self, name: &str, request: &[u8]) -> Answer {
+    pub async fn once(&self, name: &str, request: &[u8]) -> Answer {
         let mut connection = Connection::open(self.server.port).await;
         let began = Instant::now();
         let answer = connection.send(request).await;
@@ -135,7 +157,7 @@ impl Bench<'_> {
 pub async fn run(engine: Engine, fresh: &Fresh, options: &Options, bare: &Bare) {
     println!("\n{engine:?}");
     let folder = std::env::temp_dir().join(format!("gatehouse-bench-{}-{engine:?}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&folder).unwrap();
     let server = Process::server(&fresh.target, &folder);
     println!("  ready after {} ms, {:.1} MiB resident", server.ready.as_millis(), server.rss_mib());
     let db = fresh.connect().await;
@@ -143,6 +165,9 @@ pub async fn run(engine: Engine, fresh: &Fresh, options: &Options, bare: &Bare) 
     bench.admin = bench.sign_in("default", "admin").await.0;
     hot(&bench, fresh, &folder).await;
     sign_ins(&bench, fresh).await;
+    if bench.wanted("oauth") {
+        oauth::run(&mut bench, fresh, &folder).await;
+    }
     if bench.wanted("list") || bench.wanted("stats") || bench.wanted("revoke") {
         lists(&mut bench, options.rows, fresh, &folder).await;
     }
@@ -202,32 +227,46 @@ async fn sign_ins(bench: &Bench<'_>, fresh: &Fresh) {
         return;
     }
     bench.measure("login", vec![(); 8], sign_in).await;
-    // The hash lives on memory bandwidth, and what the machine's other tenants leave of that changes by more than what
-    // is to be measured. A short turn between two of the bare hash sees the same of it, and the median of many turns
-    // leaves out those in which it changed.
+    beside_hash(bench, "login CPU", vec![(); 8], sign_in).await;
+}
+
+/// Measures what hashes a password in turns with the bare hash, and prints the one in units of the other.
+///
+/// The hash lives on memory bandwidth, and what the machine's other users leave of that changes by more than what is to
+/// be measured. A short turn between two of the bare hash sees the same of it, and the median of many turns leaves out
+/// those in which it changed.
+pub async fn beside_hash<S: Clone + Send + 'static>(
+    bench: &Bench<'_>,
+    name: &str,
+    states: Vec<S>,
+    next: impl Fn(&mut S, Option<&Answer>) -> Vec<u8> + Clone + Send + 'static,
+) {
     const TURNS: usize = 24;
     let mut hash_before = measure_hash(TURN).cpu_micros;
-    let (mut login_cpu, mut hash_cpu, mut ratios) = (Vec::new(), vec![hash_before], Vec::new());
+    let (mut cpu, mut hash_cpu, mut ratios) = (Vec::new(), vec![hash_before], Vec::new());
+    let mut statuses = BTreeMap::new();
     for _ in 0..TURNS {
         let before = bench.server.cpu();
-        let load = closed_loop(bench.server.port, vec![(); 8], TURN, sign_in).await;
-        let login = (bench.server.cpu() - before).as_micros() as f64 / load.latencies.len() as f64;
+        let load = closed_loop(bench.server.port, states.clone(), TURN, next.clone()).await;
+        let micros = (bench.server.cpu() - before).as_micros() as f64 / load.latencies.len() as f64;
         let hash_after = measure_hash(TURN).cpu_micros;
-        ratios.push(2.0 * login / (hash_before + hash_after));
-        login_cpu.push(login);
+        ratios.push(2.0 * micros / (hash_before + hash_after));
+        cpu.push(micros);
         hash_cpu.push(hash_after);
         hash_before = hash_after;
+        for (status, n) in load.statuses {
+            *statuses.entry(status).or_insert(0) += n;
+        }
     }
     let [low, middle, high] = quartiles(&mut ratios);
     println!(
-        "  {:<44} {:.0} µs = {middle:.3} × the bare hash of {:.0} µs; half of {TURNS} turns from {low:.3} to {high:.3}",
-        "login CPU",
-        quartiles(&mut login_cpu)[1],
+        "  {name:<44} {:.0} µs = {middle:.3} × the bare hash of {:.0} µs; half of {TURNS} turns from {low:.3} to {high:.3}  {statuses:?}",
+        quartiles(&mut cpu)[1],
         quartiles(&mut hash_cpu)[1],
     );
 }
 
-fn quartiles(values: &mut [f64]) -> [f64; 3] {
+pub fn quartiles(values: &mut [f64]) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
     [1, 2, 3].map(|quarter| values[(values.len() - 1) * quarter / 4])
 }
@@ -254,11 +293,11 @@ async fn lists(bench: &mut Bench<'_>, rows: u64, fresh: &Fresh, folder: &std::pa
         (format!("list of 50 of {rows}, page {last}"), large, format!("?page={last}")),
     ] {
         let request = get(&format!("/api/v1/tenants/{tenant}/sessions{query}"), &bench.admin);
-        if let Some((cost, _)) = bench.measure(&name, vec![(); 16], move |(), _| request.clone()).await {
+        if let Some(cost) = bench.measure(&name, vec![(); 16], move |(), _| request.clone()).await {
             if first == 0.0 {
-                first = cost;
+                first = cost.ratio;
             }
-            println!("  {:<44} {:.2} × the first page of 1,000", "", cost / first);
+            println!("  {:<44} {:.2} × the first page of 1,000", "", cost.ratio / first);
             let path = format!("/api/v1/tenants/{tenant}/sessions{query}");
             let heard = statements::of_request(&fresh.target, folder, &path, &bench.admin).await;
             statements::measure(&fresh.target, &name, heard).await;
@@ -300,7 +339,7 @@ async fn lists(bench: &mut Bench<'_>, rows: u64, fresh: &Fresh, folder: &std::pa
     }
 }
 
-fn restart(bench: &mut Bench<'_>, fresh: &Fresh, folder: &std::path::Path) -> Process {
+pub fn restart(bench: &mut Bench<'_>, fresh: &Fresh, folder: &std::path::Path) -> Process {
     bench.server.stop();
     Process::server(&fresh.target, folder)
 }
