@@ -184,6 +184,7 @@ pub async fn closed_loop<S: Send + 'static>(
                 while began.elapsed() < time {
                     let request = next(&mut state, answer.as_ref());
                     if request.is_empty() {
+                        answer = None;
                         break;
                     }
                     let sent = Instant::now();

@@ -225,7 +225,8 @@ async fn exchange(
         *waiting.lock().unwrap() = codes;
     };
     let next = move |waiting: &mut Arc<Mutex<Vec<String>>>, answer: Option<&Answer>| {
-        assert!(answer.is_none_or(|answer| answer.status == 200));
+        let failed = answer.filter(|answer| answer.status != 200);
+        assert!(failed.is_none(), "{}", failed.map_or("", |answer| &answer.body));
         waiting.lock().unwrap().pop().map(|code| asking.exchange(&code)).unwrap_or_default()
     };
     bench.measure_as(Unit::Post, name, states, prepare, next).await

@@ -165,7 +165,7 @@ pub async fn run(engine: Engine, fresh: &Fresh, options: &Options, bare: &Bare) 
     bench.admin = bench.sign_in("default", "admin").await.0;
     hot(&bench, fresh, &folder).await;
     sign_ins(&bench, fresh).await;
-    if bench.wanted("oauth") {
+    if bench.only.is_none_or(|word| word.starts_with("oauth")) {
         oauth::run(&mut bench, fresh, &folder).await;
     }
     if bench.wanted("list") || bench.wanted("stats") || bench.wanted("revoke") {
