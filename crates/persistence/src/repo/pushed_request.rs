@@ -7,8 +7,8 @@ use gatehouse_domain::{
     time::Timestamp,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, Iterable, ModelTrait, QueryFilter, QuerySelect, QueryTrait,
-    Select, Set,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, Iterable, ModelTrait, PaginatorTrait, QueryFilter,
+    QuerySelect, QueryTrait, Select, Set,
     sea_query::{Expr, Func, Query},
 };
 
@@ -51,14 +51,29 @@ impl System<'_> {
             expires_at: Timestamp::from_micros(row.expires_at),
         }))
     }
-}
 
-impl WriteSystem<'_> {
-    /// Keeps a request, unless so many of its application wait already that there may be no more; whether it is kept.
+    /// How many requests of an application count for the most that may wait.
     ///
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
-    pub async fn push_request(&self, request: &PushedRequest) -> Result<bool> {
+    pub async fn pushed_waiting(&self, application: ApplicationId, now: Timestamp) -> Result<u64> {
+        let waiting = self.table::<Entity>().select().filter(waiting(application, now)).select_only();
+        Ok(waiting.expr(Expr::val(1)).limit(PUSHED_WAITING).count(&self.exec).await?)
+    }
+}
+
+/// The requests of an application that count for the most that may wait.
+fn waiting(application: ApplicationId, now: Timestamp) -> Condition {
+    Condition::all().add(Column::ApplicationId.eq(application.uuid())).add(Column::ExpiresAt.gt(now.micros()))
+}
+
+impl WriteSystem<'_> {
+    /// Keeps a request, unless so many of its application wait already that there may be no more; whether it is kept. Where
+    /// there are known to be far fewer, they are not counted.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn push_request(&self, request: &PushedRequest, are_far_fewer: bool) -> Result<bool> {
         let row = Model {
             digest: request.hash.as_bytes().to_vec(),
             tenant_id: request.tenant_id.map(TenantId::uuid),
@@ -67,8 +82,11 @@ impl WriteSystem<'_> {
             expires_at: request.expires_at.micros(),
             spent_at: None,
         };
-        let waiting = self.table::<Entity>().select().filter(Column::ApplicationId.eq(request.application_id.uuid()));
-        let waiting = waiting.filter(Column::ExpiresAt.gt(self.tx.now().micros()));
+        if are_far_fewer {
+            self.table::<Entity>().insert(row).exec_without_returning(&self.tx.writing()).await?;
+            return Ok(true);
+        }
+        let waiting = self.table::<Entity>().select().filter(waiting(request.application_id, self.tx.now()));
         self.insert_among::<Entity>(&row, waiting, PUSHED_WAITING).await
     }
 

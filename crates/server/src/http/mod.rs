@@ -58,7 +58,8 @@ use crate::{
     config::{Config, ForwardedHeader},
     env::Env,
     http::{
-        document::Document, edge::Edge, operation::Operations, problem::Failure, request::BaseUrls, routes::Routes,
+        document::Document, edge::Edge, oauth::published::Published, operation::Operations, problem::Failure,
+        request::BaseUrls, routes::Routes,
     },
 };
 
@@ -90,6 +91,8 @@ pub struct Site {
     pub draining: AtomicBool,
     /// What it writes to find out whether the database takes it.
     pub probe: [u8; 16],
+    /// What issuers say of themselves, as it was last read.
+    pub published: Published,
 }
 
 /// What is below the issuers of tenants, and what belongs to it.
@@ -117,6 +120,7 @@ impl Site {
             body_timeout: BODY_TIMEOUT,
             draining: AtomicBool::new(false),
             probe: env.random(),
+            published: Published::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Requests that applications push before a browser brings them (RFC 9126).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -165,6 +165,31 @@ api_tests! {
         site.change(&app, json!({"allowed_scopes": ["profile"]})).await;
         assert_eq!(error(&browser.get(&bring(&site, &app, &uri, &[])).await), "invalid_scope");
         browser.get(&bring(&site, &app, &uri, &[])).await.expect(400);
+    }
+
+    async fn application_has_no_more_than_ten_thousand_waiting_however_fast_it_pushes(world) {
+        let site = Site::new(&world).await;
+        let app = site.app(json!({})).await;
+        for _ in 0..20 {
+            push(&site, &app, &[]).await.expect(201);
+        }
+        let copies = if world.app.db().is_sqlite() { "randomblob(32)" } else { "sha256(gen_random_uuid()::text::bytea)" };
+        world.execute(format!(
+            "INSERT INTO pushed_requests (digest, tenant_id, application_id, sealed, expires_at) \
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9979) \
+             SELECT {copies}, p.tenant_id, p.application_id, p.sealed, p.expires_at FROM n, (SELECT * FROM pushed_requests LIMIT 1) p"
+        )).await;
+        // What was counted before is not relied on for longer than a second.
+        let until = Instant::now() + Duration::from_secs(20);
+        let mut kept = 0;
+        while push(&site, &app, &[]).await.status == 201 {
+            kept += 1;
+            assert!(Instant::now() < until, "{kept} more are kept");
+        }
+        let answer = push(&site, &app, &[]).await.expect(503);
+        assert_eq!(answer.json()["error"], "temporarily_unavailable");
+        world.clock.advance(Duration::from_secs(91));
+        push(&site, &app, &[]).await.expect(201);
     }
 
     async fn strangers_push_no_more_than_an_address_may(world) {

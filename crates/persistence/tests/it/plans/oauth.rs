@@ -152,10 +152,11 @@ surveys! {
         };
         let hash = request.hash;
         survey.look("a request that is pushed", write(&db, NOW, async move |tx| {
-            assert!(tx.system(SYSTEM).push_request(&request).await?);
+            assert!(tx.system(SYSTEM).push_request(&request, false).await?);
             assert!(tx.system(SYSTEM).spend_pushed_request(hash).await?);
             Ok(())
         })).await;
+        survey.look("how many pushed requests wait", system().pushed_waiting(application, NOW)).await;
         survey.look("a pushed request", system().pushed_request(hash, NOW)).await;
         let user_code = UserCode::of(&[1; 8]).unwrap();
         let device = DeviceRequest {

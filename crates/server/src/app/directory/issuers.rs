@@ -29,6 +29,16 @@ impl IssuerFacts {
         self.reference().map_or(Issuer::Platform, Issuer::Tenant)
     }
 
+    /// Whether both are what was read at one time.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tenant(one), Self::Tenant(other)) => Arc::ptr_eq(one, other),
+            (Self::Platform(one), Self::Platform(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
     /// The tenant.
     #[must_use]
     pub const fn tenant(&self) -> Option<&Arc<TenantFacts>> {
