@@ -77,5 +77,9 @@ fn render(name: &str, text: &'static str) -> ManualPage {
     });
     let mut html = String::new();
     push_html(&mut html, events);
+    // What scrolls is reached by keyboard, too.
+    for (what, reached) in [("<pre>", "<pre tabindex=\"0\">"), ("<table>", "<table tabindex=\"0\">")] {
+        html = html.replace(what, reached);
+    }
     ManualPage { title, is_first: name.is_empty(), text: html }
 }
