@@ -20,14 +20,28 @@ impl Params {
 
     /// What a device asks for that shows this code: its application has sent the parameters itself.
     #[must_use]
-    pub const fn of_device(code: UserCode) -> Self {
-        Self { pairs: Vec::new(), device: Some(code) }
+    pub fn of_device(code: UserCode) -> Self {
+        Self::default().asked_by(Some(code))
+    }
+
+    /// The same parameters as a device asks with, if one does.
+    #[must_use]
+    pub fn asked_by(self, device: Option<UserCode>) -> Self {
+        Self { device, ..self }
     }
 
     /// The code of the device that asks, if one does.
     #[must_use]
     pub const fn device(&self) -> Option<&UserCode> {
         self.device.as_ref()
+    }
+
+    /// The same request, answered on pages in another language.
+    #[must_use]
+    pub fn in_language(mut self, tag: &str) -> Self {
+        self.pairs.retain(|(name, _)| name != "ui_locales");
+        self.pairs.push(("ui_locales".to_owned(), tag.to_owned()));
+        self
     }
 
     /// The value of a parameter; of a repeated one the first.

@@ -1,11 +1,13 @@
 //! The hosted pages: what each of them shows.
 
 pub mod brand;
+mod platform;
 pub mod texts;
 
 use askama::Template;
 use gatehouse_domain::application::{Application, RedirectUri, RegistrationKind};
 
+pub use self::platform::{AddressPage, PasswordPage};
 use self::texts::Texts;
 use crate::app::{directory::tenants::TenantFacts, request::client::ISSUER_PATH};
 
@@ -42,7 +44,7 @@ impl<'a> Look<'a> {
     #[must_use]
     pub fn frame(&self) -> Frame<'_> {
         let tenant = self.facts.map_or(PRODUCT, |facts| facts.tenant.name.as_str());
-        Frame { t: self.t, tenant, logo: self.logo(), style: STYLE, brand: self.brand.as_deref() }
+        Frame { t: self.t, tenant, logo: self.logo(), style: STYLE, brand: self.brand.as_deref(), switch: None }
     }
 }
 
@@ -58,9 +60,26 @@ pub struct Frame<'a> {
     pub style: &'a str,
     /// The path of the stylesheet of the tenant ([`brand::stylesheet`]).
     pub brand: Option<&'a str>,
+    /// How the page is shown in another language, where a request waits.
+    pub switch: Option<Switch<'a>>,
 }
 
-impl Frame<'_> {
+/// How a page is shown in another language: the field `language` goes with the request to where its form goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Switch<'a> {
+    /// Where the form of the page goes.
+    pub action: &'a str,
+    /// The request that waits, sealed.
+    pub request: &'a str,
+}
+
+impl<'a> Frame<'a> {
+    /// The same for a page whose form goes somewhere with a request.
+    #[must_use]
+    pub fn of_form(self, action: &'a str, request: Option<&'a str>) -> Self {
+        Self { switch: request.map(|request| Switch { action, request }), ..self }
+    }
+
     /// What stands for the name where there is no logo.
     #[must_use]
     pub fn initial(&self) -> String {
@@ -84,6 +103,8 @@ pub struct SignInPage<'a> {
     pub forgot: &'a str,
     /// The page on which an account is created, where the tenant lets anybody do that.
     pub sign_up: Option<&'a str>,
+    /// What is known of a program that a document describes.
+    pub stranger: Option<Stranger<'a>>,
     /// The name of who is signed in until somebody signs in here.
     pub signed_in: Option<&'a str>,
     /// The user name that was sent, or that the application expects.
@@ -122,17 +143,6 @@ pub enum SignInFault {
     MissingPassword,
     /// The database does not answer.
     Unavailable,
-}
-
-impl PasswordPage<'_> {
-    /// What happened, and what can be done: here the tenant may be what is wrong.
-    fn words(&self) -> [String; 2] {
-        match self.fault {
-            None => <[String; 2]>::default(),
-            Some(SignInFault::Wrong) => self.frame.t.platform.wrong.map(str::to_owned),
-            Some(fault) => fault.words(self.frame.t),
-        }
-    }
 }
 
 impl SignInFault {
@@ -184,48 +194,6 @@ impl Notice {
     }
 }
 
-/// Asks for the address of somebody whose tenant is not known.
-#[derive(Template)]
-#[template(path = "hosted/address.html")]
-pub struct AddressPage<'a> {
-    /// What is around it.
-    pub frame: Frame<'a>,
-    /// The name of the application that the user signs in to.
-    pub application: &'a str,
-    /// Where the form goes.
-    pub action: &'a str,
-    /// The request that waits, sealed.
-    pub request: &'a str,
-    /// The address that the application expects.
-    pub address: &'a str,
-    /// Why the page is here again.
-    pub fault: Option<SignInFault>,
-    /// The same, where the form came too late or from elsewhere.
-    pub notice: Option<Notice>,
-}
-
-/// Asks for the password of somebody whose tenant is not known, and for that, if there is more than one.
-#[derive(Template)]
-#[template(path = "hosted/password.html")]
-pub struct PasswordPage<'a> {
-    /// What is around it.
-    pub frame: Frame<'a>,
-    /// The name of the application that the user signs in to.
-    pub application: &'a str,
-    /// Where the form goes.
-    pub action: &'a str,
-    /// Where the way to the page that asks for the address begins.
-    pub another: &'a str,
-    /// The request that waits, sealed.
-    pub request: &'a str,
-    /// The address.
-    pub address: &'a str,
-    /// The tenant that was typed.
-    pub tenant: &'a str,
-    /// Why the last attempt failed.
-    pub fault: Option<SignInFault>,
-}
-
 /// An account that is signed in.
 #[derive(Debug)]
 pub struct AccountLine<'a> {
@@ -235,6 +203,8 @@ pub struct AccountLine<'a> {
     pub name: &'a str,
     /// The address.
     pub email: &'a str,
+    /// The name of the tenant, where accounts of several may be meant.
+    pub tenant: Option<String>,
 }
 
 /// Asks who goes on: one of those who are signed in (`answer` is the id of the session), or somebody else
@@ -371,8 +341,8 @@ pub struct SignOutPage<'a> {
     pub action: &'a str,
     /// The request that waits, sealed.
     pub request: &'a str,
-    /// The name of who is signed in.
-    pub name: &'a str,
+    /// Who is signed in.
+    pub account: AccountLine<'a>,
 }
 
 /// Says that nobody is signed in any more.
@@ -381,6 +351,10 @@ pub struct SignOutPage<'a> {
 pub struct SignedOutPage<'a> {
     /// What is around it.
     pub frame: Frame<'a>,
+    /// The name and the website of the application that asked for it.
+    pub back: Option<(&'a str, &'a str)>,
+    /// Who is still signed in in this browser, in other tenants.
+    pub rest: Vec<AccountLine<'a>>,
 }
 
 /// What stands for a name where there is no picture: its first letter or digit, else its first visible character.

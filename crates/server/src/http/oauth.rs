@@ -7,6 +7,7 @@ mod logout;
 pub mod metadata;
 pub(super) mod params;
 mod platform;
+pub mod published;
 mod questions;
 pub(super) mod respond;
 mod token;
@@ -30,7 +31,10 @@ use crate::{
         document::Document,
         extract::access::{Anybody, AtIssuer, PathTenant},
         hosted::{STYLE, brand},
-        oauth::metadata::{ABILITIES, Described},
+        oauth::{
+            metadata::{ABILITIES, Described},
+            published::Kind,
+        },
         operation::Operations,
         problem::Failure,
         request,
@@ -81,6 +85,11 @@ pub fn all() -> [Operations; 3] {
     at_each!(pages.form("/select-account", authorize::select_account));
     at_each!(pages.form("/consent", authorize::consent));
     at_each!(pages.form("/sign-out", logout::sign_out));
+    at_each!(pages.page("/sign-in", authorize::by_address));
+    at_each!(pages.page("/select-account", authorize::by_address));
+    at_each!(pages.page("/consent", authorize::by_address));
+    at_each!(pages.page("/sign-out", authorize::by_address));
+    at_each!(pages.page("/device/answer", authorize::by_address));
     at_each!(pages.page("/device", device::ask_at_issuer));
     at_each!(pages.form("/device", device::typed_at_issuer));
     at_each!(pages.form("/device/answer", device::answer));
@@ -94,30 +103,35 @@ pub fn all() -> [Operations; 3] {
 /// What an issuer says of itself.
 async fn configuration(at: AtIssuer, request: HttpRequest, app: Data<App>, site: Data<Site>) -> HttpResponse {
     let (meta, at) = (request::meta(&request), &at.0);
-    let issuer = at.url(&meta);
-    let jwks_uri = match at.tenant() {
-        Some(_) => format!("{issuer}/.well-known/jwks.json"),
-        None => format!("{}/api/v1/platform/.well-known/jwks.json", meta.base_url),
+    let make = || {
+        let issuer = at.url(&meta);
+        let jwks_uri = match at.tenant() {
+            Some(_) => format!("{issuer}/.well-known/jwks.json"),
+            None => format!("{}/api/v1/platform/.well-known/jwks.json", meta.base_url),
+        };
+        let described = Described {
+            endpoints: format!("{}{}", meta.base_url, at.endpoints()),
+            jwks_uri,
+            issuer,
+            documentation: site.docs.is_some().then(|| format!("{}/docs/", meta.base_url)),
+            is_open: at.tenant().is_some_and(|facts| app.accounts().registration(facts) == Registration::Open),
+            takes_documents: at.tenant().is_some_and(|facts| app.clients().takes_documents(facts)),
+        };
+        described.metadata(ABILITIES)
     };
-    let described = Described {
-        endpoints: format!("{}{}", meta.base_url, at.endpoints()),
-        jwks_uri,
-        issuer,
-        documentation: site.docs.is_some().then(|| format!("{}/docs/", meta.base_url)),
-        is_open: at.tenant().is_some_and(|facts| app.accounts().registration(facts) == Registration::Open),
-        takes_documents: at.tenant().is_some_and(|facts| app.clients().takes_documents(facts)),
-    };
-    public(&request, described.metadata(ABILITIES))
+    site.published.with(Kind::Metadata, at, &meta.base_url, meta.ctx.now, make, |document| public(&request, document))
 }
 
 /// The keys of an issuer (RFC 7517): those that verify, and those that sign next.
-async fn jwks(at: AtIssuer, request: HttpRequest, app: Data<App>) -> HttpResponse {
-    public(&request, app.keys().published(at.0.keys()))
+async fn jwks(at: AtIssuer, request: HttpRequest, app: Data<App>, site: Data<Site>) -> HttpResponse {
+    let (meta, at) = (request::meta(&request), &at.0);
+    let make = || app.keys().published(at.keys());
+    site.published.with(Kind::Keys, at, &meta.base_url, meta.ctx.now, make, |document| public(&request, document))
 }
 
 /// What everybody may read and keep for five minutes, scripts of any page included.
-fn public(request: &HttpRequest, text: String) -> HttpResponse {
-    let mut response = Document::new(text).respond(request);
+fn public(request: &HttpRequest, document: &Document) -> HttpResponse {
+    let mut response = document.respond(request);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));

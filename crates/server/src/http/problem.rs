@@ -113,7 +113,7 @@ macro_rules! codes {
 
 codes! {
     UNAUTHENTICATED UNAUTHORIZED "unauthenticated" "Authentication is required" "Send an access token: Authorization: Bearer ….";
-    INVALID_TOKEN UNAUTHORIZED "invalid_token" "The access token is not valid" "It is malformed, expired, or not ours. Refresh it, or sign in.";
+    INVALID_TOKEN UNAUTHORIZED "invalid_token" "The access token is not valid" "It is malformed, expired, not ours, or not for this API: its `aud` says for whom it is. Refresh it, sign in, or ask for a scope of this API.";
     SESSION_REVOKED UNAUTHORIZED "session_revoked" "The session has ended" "It was ended, or its user, tenant or partner is suspended. Sign in again.";
     INVALID_CREDENTIALS UNAUTHORIZED "invalid_credentials" "User name or password is wrong" "The answer is the same for unknown, suspended and locked accounts.";
     INVALID_SETUP_TOKEN UNAUTHORIZED "invalid_setup_token" "The setup token is not valid" "It is unknown, spent, or older than 30 minutes. Make another with `gatehouse setup-token`.";

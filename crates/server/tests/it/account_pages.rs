@@ -194,6 +194,35 @@ api_tests! {
         assert_eq!(sent(&browser.get(&site.request(&app, &[("prompt", "create")])).await)["error"], "invalid_request");
     }
 
+    async fn address_that_was_typed_at_a_sign_in_is_kept_where_the_password_is_forgotten(world) {
+        let site = Site::new(&world).await;
+        let (app, browser) = (site.app(json!({})).await, Browser::new(&world));
+        let page = browser.get(&site.request(&app, &[])).await.expect(200);
+        let page = browser.submit(&Form::of(&page), &[("username", "ada@example.com"), ("password", "wrong")]).await.expect(422);
+        let forgot = page.text.split("/forgot\">").nth(1).unwrap();
+        assert!(forgot.contains("name=\"email\" value=\"ada@example.com\""), "{forgot}");
+        let form = Form { action: format!("{}/forgot", site.issuer_path()), ..Form::of(&page) };
+        for (typed, kept) in [("ada@example.com", "ada@example.com"), ("ada", "")] {
+            let page = browser.submit(&form, &[("email", typed)]).await.expect(200);
+            assert!(page.text.contains(&format!("type=\"email\" value=\"{kept}\"")), "{}", page.text);
+        }
+    }
+
+    async fn language_is_changed_below_pages_for_accounts_too(world) {
+        let site = Site::new(&world).await;
+        decide(&site, json!({"registration": "open"})).await;
+        let (app, browser) = (site.app(json!({})).await, Browser::new(&world));
+        let first = browser.get(&site.request(&app, &[])).await.expect(200);
+        for path in ["forgot", "sign-up"] {
+            let form = Form { action: format!("{}/{path}", site.issuer_path()), ..Form::of(&first) };
+            let page = browser.submit(&form, &[]).await.expect(200);
+            let page = browser.submit(&Form::of_languages(&page), &[("language", "de")]).await.expect(200);
+            assert!(page.text.contains("<html lang=\"de\">") && !page.text.contains("role=\"alert\""), "{}", page.text);
+            let page = browser.submit(&Form::of(&page), &[("email", "x")]).await.expect(422);
+            assert!(page.text.contains("<html lang=\"de\">"), "{}", page.text);
+        }
+    }
+
     async fn account_waits_for_its_address_where_the_tenant_wants_that(world) {
         let site = Site::new(&world).await;
         decide(&site, json!({"require_verified_email": true})).await;

@@ -153,6 +153,15 @@ api_tests! {
         user.ask(&[("id_token_hint", &user.id_token), ("post_logout_redirect_uri", AFTER)]).await.expect(303);
     }
 
+    async fn who_is_signed_out_is_shown_the_way_back_to_the_application_that_asked(world) {
+        let it = SignedIn::new(&world).await;
+        it.site.change(&it.app, json!({"client_uri": "https://wiki.example/"})).await;
+        let page = it.ask(&[("id_token_hint", &it.id_token)]).await.expect(200);
+        assert!(page.text.contains("<a href=\"https://wiki.example/\">Back to <bdi>Wiki</bdi></a>"), "{}", page.text);
+        let page = it.ask(&[("client_uri", "https://evil.example/")]).await.expect(200);
+        assert!(!page.text.contains("<a href"), "{}", page.text);
+    }
+
     async fn nobody_who_only_sends_a_browser_here_can_write_its_policy(world) {
         let user = SignedIn::new(&world).await;
         let page = user.ask(&[("post_logout_redirect_uri", "x; script-src 'unsafe-inline':")]).await.expect(200);

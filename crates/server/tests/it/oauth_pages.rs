@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::harness::{
-    Browser, Form, PASSWORD, account, api_tests, claims,
+    Answer, Browser, Form, PASSWORD, account, api_tests, claims,
     oauth::{CALLBACK, Site, code, error, sent, text},
 };
 
@@ -219,6 +219,47 @@ api_tests! {
         for (locales, lang, words) in [("", "en", "Password"), ("es", "es", "Contraseña"), ("de-CH en", "de", "Passwort"), ("fr es", "es", "Contraseña")] {
             let page = browser.get(&site.request(&app, &[("ui_locales", locales)])).await.expect(200);
             assert!(page.text.contains(&format!("lang=\"{lang}\"")) && page.text.contains(words), "{locales}");
+        }
+    }
+
+    async fn language_is_changed_below_each_page_and_stays(world) {
+        let site = Site::new(&world).await;
+        let (app, browser) = (site.app(json!({"require_consent": true})).await, Browser::new(&world));
+        let speaks = |page: &Answer, tag: &str| page.text.contains(&format!("<html lang=\"{tag}\">"));
+        let change = async |page: &Answer, tag| browser.submit(&Form::of_languages(page), &[("language", tag)]).await.expect(200);
+        let page = browser.get(&site.request(&app, &[])).await.expect(200);
+        assert!(speaks(&page, "en"));
+        let page = change(&page, "es").await;
+        assert!(speaks(&page, "es") && page.text.contains("type=\"password\"") && !page.text.contains("role=\"alert\""), "{}", page.text);
+        let page = change(&change(&page, "de").await, "xx").await;
+        assert!(speaks(&page, "de"), "a language that there is not changes nothing: {}", page.text);
+        let page = site.submit(&browser, &page).await.expect(200);
+        assert!(speaks(&page, "de") && page.text.contains("value=\"allow\""), "{}", page.text);
+        let page = change(&page, "es").await;
+        assert!(speaks(&page, "es") && page.text.contains("value=\"allow\""), "{}", page.text);
+        let answer = browser.submit(&Form::of(&page), &[("answer", "allow")]).await;
+        assert_eq!(sent(&answer)["state"], "s/1");
+        let page = browser.get(&site.request(&app, &[("prompt", "select_account")])).await.expect(200);
+        let page = change(&page, "de").await;
+        assert!(speaks(&page, "de") && page.text.contains("value=\"another\""), "{}", page.text);
+    }
+
+    async fn page_says_whose_session_ends_before_another_account_takes_its_place(world) {
+        let site = Site::new(&world).await;
+        let (app, browser) = (site.app(json!({})).await, Browser::new(&world));
+        site.sign_in(&browser, &app, &[]).await;
+        let page = browser.get(&site.request(&app, &[("prompt", "select_account")])).await.expect(200);
+        let page = browser.submit(&Form::of(&page), &[("answer", "another")]).await.expect(200);
+        assert!(page.text.contains("is signed in. If somebody else signs in, that session ends."), "{}", page.text);
+        assert!(page.text.contains("name=\"username\" value=\"\""), "and does not propose that account: {}", page.text);
+    }
+
+    async fn page_of_a_form_that_is_opened_by_its_address_says_what_to_do(world) {
+        let (site, browser) = (Site::new(&world).await, Browser::new(&world));
+        for path in ["sign-in", "select-account", "consent", "sign-out", "device/answer"] {
+            let page = browser.get(&format!("{}/oauth/{path}", site.issuer_path())).await.expect(405);
+            assert_eq!(page.header("allow"), Some("POST"));
+            assert!(page.text.contains("start again") && page.text.contains(&site.tenant.slug), "{}", page.text);
         }
     }
 

@@ -147,6 +147,27 @@ api_tests! {
         assert_eq!(again.header("location"), None, "{}", again.text);
     }
 
+    async fn accounts_are_told_apart_by_their_tenants_and_who_signs_out_hears_who_is_left(world) {
+        let (platform, browser) = (app(&world, json!({})).await, Browser::new(&world));
+        let people = three(&world).await;
+        let page = asked_for_password(&browser, &platform, &address(&people[0].1)).await;
+        enter(&browser, &page, &address(&people[0].1), &people[0].0.slug, PASSWORD).await;
+        let page = browser.get(&request(&platform, &[("prompt", "select_account")])).await.expect(200);
+        let page = browser.submit(&Form::of(&page), &[("answer", "another")]).await.expect(200);
+        let page = browser.submit(&Form::of(&page), &[("username", &address(&people[1].1))]).await.expect(200);
+        enter(&browser, &page, &address(&people[1].1), &people[1].0.slug, PASSWORD).await;
+        let page = browser.get(&request(&platform, &[("prompt", "select_account")])).await.expect(200);
+        for (tenant, user) in &people[..2] {
+            let line = format!("<bdi>{}</bdi>, <bdi>{}</bdi>", address(user), tenant.slug);
+            assert!(page.text.contains(&line), "{line} {}", page.text);
+        }
+        let page = browser.get(&format!("{AT}/logout")).await.expect(200);
+        assert!(page.text.contains(&format!("<bdi>{}</bdi>", people[1].0.slug)), "{}", page.text);
+        let page = browser.submit(&Form::of(&page), &[]).await.expect(200);
+        assert!(page.text.contains("is still signed in") && page.text.contains(&address(&people[0].1)), "{}", page.text);
+        assert!(!page.text.contains(&address(&people[1].1)), "{}", page.text);
+    }
+
     async fn session_that_is_chosen_is_no_sign_in(world) {
         let (site, platform) = (Site::new(&world).await, app(&world, json!({})).await);
         let (wiki, browser) = (site.app(json!({})).await, Browser::new(&world));

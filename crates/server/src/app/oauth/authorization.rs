@@ -118,8 +118,14 @@ impl Waiting {
     /// The parameters of the request.
     #[must_use]
     pub fn params(&self) -> Params {
-        let device = self.device.as_deref().and_then(UserCode::read);
-        device.map_or_else(|| Params::new(self.params.clone()), Params::of_device)
+        Params::new(self.params.clone()).asked_by(self.device.as_deref().and_then(UserCode::read))
+    }
+
+    /// The same request, answered on pages in another language, if there is one.
+    #[must_use]
+    pub fn in_language(self, tag: Option<&str>) -> Self {
+        let Some(tag) = tag else { return self };
+        Self { params: self.params().in_language(tag).pairs().to_vec(), ..self }
     }
 
     /// What the user has answered before.
@@ -323,7 +329,15 @@ impl Authorization<'_> {
             shown: shown.map(SessionId::uuid),
             given: request.map(given),
         };
-        let plain = serde_json::to_vec(&waiting).map_err(|error| Error::Internal(Box::new(error)))?;
+        self.seal_again(at, &waiting)
+    }
+
+    /// Seals what was opened before.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it cannot be written.
+    pub fn seal_again(&self, at: &IssuerFacts, waiting: &Waiting) -> Result<String> {
+        let plain = serde_json::to_vec(waiting).map_err(|error| Error::Internal(Box::new(error)))?;
         Ok(URL_SAFE_NO_PAD.encode(self.keyring.seal_request(at.issuer(), &plain)))
     }
 

@@ -23,6 +23,8 @@ pub struct AskedToSignOut {
     pub to: Option<(String, Option<String>)>,
     /// The session that the application shows to have.
     pub session: Option<SessionId>,
+    /// The application, where it is known.
+    pub application: Option<Arc<Application>>,
 }
 
 impl Authorization<'_> {
@@ -32,7 +34,7 @@ impl Authorization<'_> {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn read_sign_out(&self, at: &IssuerFacts, params: &Params, meta: &RequestMeta) -> Result<AskedToSignOut> {
         if params.repeated().is_some() {
-            return Ok(AskedToSignOut { to: None, session: None });
+            return Ok(AskedToSignOut { to: None, session: None, application: None });
         }
         let hint = match params.get("id_token_hint") {
             Some(token) => self.hint(at, token, meta).await?,
@@ -58,6 +60,7 @@ impl Authorization<'_> {
         Ok(AskedToSignOut {
             to: uri.map(|uri| (uri.to_owned(), params.get("state").map(str::to_owned))),
             session: hint.filter(|_| id.is_some()).map(|hint| hint.session_id),
+            application,
         })
     }
 

@@ -43,6 +43,7 @@ texts! {
     device: &'static device::Device = &device::EN, &device::ES, &device::DE;
     platform: &'static platform::Platform = &platform::EN, &platform::ES, &platform::DE;
     stranger: &'static stranger::Stranger = &stranger::EN, &stranger::ES, &stranger::DE;
+    language: Text = "Language", "Idioma", "Sprache";
     secured: Text = "Secured by Gatehouse", "Protegido por Gatehouse", "Geschützt durch Gatehouse";
     to_continue: Around = ["to continue to ", ""], ["para continuar en ", ""], ["um mit ", " fortzufahren"];
 
@@ -165,9 +166,13 @@ texts! {
     stay: Text = "To stay signed in, close this page.",
         "Para seguir con la sesión iniciada, cierra esta página.",
         "Um angemeldet zu bleiben, schließen Sie diese Seite.";
+    back_to: Around = ["Back to ", ""], ["Volver a ", ""], ["Zurück zu ", ""];
     signed_out: Text = "You are signed out", "Sesión cerrada", "Sie sind abgemeldet";
     close: Text = "You can close this page.", "Puedes cerrar esta página.", "Sie können diese Seite schließen.";
 
+    not_by_address: Text = "This page cannot be opened by its address. Go back to the application and start again.",
+        "Esta página no se puede abrir por su dirección. Vuelve a la aplicación y empieza de nuevo.",
+        "Diese Seite lässt sich nicht über ihre Adresse öffnen. Gehen Sie zurück zur Anwendung und beginnen Sie von vorn.";
     failed: Text = "That did not work", "No ha funcionado", "Das hat nicht funktioniert";
     reference: Text = "Reference for support:", "Referencia para la asistencia:", "Referenz für den Support:";
     unknown_application: Text =
@@ -266,6 +271,9 @@ pub fn choose(ui_locales: Option<&str>, accept_language: Option<&str>) -> &'stat
     let asked = ui_locales.unwrap_or_default().split_ascii_whitespace().find_map(of_tag);
     asked.or_else(|| liked(accept_language.unwrap_or_default())).unwrap_or(&EN)
 }
+
+/// Every language that the pages are in, by its tag and its own name.
+pub const LANGUAGES: [(&str, &str); 3] = [("en", "English"), ("es", "Español"), ("de", "Deutsch")];
 
 /// The texts for a language tag (BCP 47): `es-MX` is Spanish too.
 fn of_tag(tag: &str) -> Option<&'static Texts> {

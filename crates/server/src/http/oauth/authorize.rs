@@ -22,7 +22,7 @@ use crate::{
     },
     http::{
         extract::access::AtIssuer,
-        hosted::{Notice, SignInFault},
+        hosted::{Notice, SignInFault, texts::LANGUAGES},
         oauth::{
             interaction::Interaction,
             params::{Form, QUERY_MAX, Query},
@@ -66,12 +66,29 @@ pub async fn as_get(_: AtIssuer, form: Form, request: HttpRequest) -> Result<Htt
     Ok(see_other(&format!("{}?{query}", request.path())))
 }
 
+/// The language that somebody chooses below a page, instead of answering it.
+pub(in crate::http) fn language(form: &Params) -> Option<&'static str> {
+    let wanted = form.get("language")?;
+    LANGUAGES.into_iter().map(|(tag, _)| tag).find(|tag| *tag == wanted)
+}
+
+/// Somebody opened the address of a page that is reached by its form alone.
+pub async fn by_address(
+    at: AtIssuer,
+    visit: Visit,
+    call: ChangeRequest,
+    app: Data<App>,
+) -> Result<HttpResponse, Failure> {
+    let nothing = Params::default();
+    Interaction::new(&at.0, &app, &visit, &call.meta, &nothing).not_by_address()
+}
+
 /// The request that a form answers; and what is to be said, if it is none that counts.
 pub(super) fn waiting(app: &App, at: &IssuerFacts, visit: &Visit, form: &Params) -> Option<(Waiting, Option<Notice>)> {
     if form.repeated().is_some() {
         return None;
     }
-    let waiting = app.authorization().open(at, form.get("request")?)?;
+    let waiting = app.authorization().open(at, form.get("request")?)?.in_language(language(form));
     let notice = match waiting.judge(visit.browser.id(), app.env().now()) {
         Page::Current => None,
         Page::TooOld => Some(Notice::TooOld),
@@ -131,7 +148,10 @@ pub async fn sign_in(
     let (former, username) = (browser.usual(), form.0.get("username").unwrap_or_default());
     let is_expected = |user: &&SessionState| asked.expected.is_none_or(|expected| expected == user.user.id);
     let shown = former.filter(is_expected);
-    let again = |fault| it.sign_in(&asked, &answered, shown, username, Some(fault), None);
+    let again = |fault| it.sign_in(&asked, &answered, (&browser, shown), (username, Some(fault)), None);
+    if language(&form.0).is_some() {
+        return it.sign_in(&asked, &answered, (&browser, shown), ("", None), None);
+    }
     let (name, password) = match typed(&form.0) {
         Ok(typed) => typed,
         Err(fault) => return again(fault),
@@ -204,9 +224,9 @@ async fn answered(
             let refused = RequestFault::new(ErrorCode::AccessDenied, "the user refused");
             return it.refuse(&asked.request.destination, refused).await;
         }
-        (Some("another"), _) => return it.sign_in(&asked, &answered, None, "", None, None),
+        (Some("another"), _) => return it.sign_in(&asked, &answered, (&browser, None), ("", None), None),
         // Somebody else is signed in by now than the page was about: what was answered counts for nothing.
-        (_, None) => answered = Answered::default(),
+        (_, None) if language(form).is_none() => answered = Answered::default(),
         _ => {}
     }
     it.go_on(&asked, &browser, &answered, None).await

@@ -231,7 +231,7 @@ pub async fn answer(
         Some("refuse") => DeviceAnswer::Refused,
         Some("another") => {
             app.authorization().leave_device(device, &by.session, &call.meta).await?;
-            return it.sign_in(&asked, &waiting.answered(), None, "", None, None);
+            return it.sign_in(&asked, &waiting.answered(), (&browser, None), ("", None), None);
         }
         _ => return it.go_on(&asked, &browser, &Answered::default(), None).await,
     };
@@ -258,8 +258,9 @@ impl<'a> Interaction<'a> {
         let scopes = asked.request.consent_scopes().or(&Scopes::read(OFFLINE_ACCESS));
         let address = device.ip.map(|ip| ip.to_string());
         let place = self.app.place_of(device);
+        let (action, request) = (self.action("device/answer"), self.sealed(answered, session, Some(&asked.request))?);
         let page = DevicePage {
-            frame: self.look.frame(),
+            frame: self.look.frame().of_form(&action, Some(&request)),
             application: asked.application.name.as_str(),
             code: &device.user_code.to_string(),
             asked_at: &self.look.t.ago(minutes(device.created_at, self.app.env().now())),
@@ -269,8 +270,8 @@ impl<'a> Interaction<'a> {
             email: user.email.as_str(),
             scopes: self.lines(asked, &scopes),
             resource: asked.request.resource.as_deref(),
-            action: &self.action("device/answer"),
-            request: &self.sealed(answered, session, Some(&asked.request))?,
+            action: &action,
+            request: &request,
         };
         self.page(&page, StatusCode::OK, Some(asked))
     }

@@ -117,8 +117,8 @@ impl<'a> Interaction<'a> {
         if let Some(device) = &asked.device {
             return match user {
                 Some(user) => self.device(asked, device, user, shown).await,
-                None if offers && notice.is_none() => self.select_account(asked, browser, shown),
-                None => self.sign_in(asked, shown, None, "", None, notice),
+                None if offers && notice.is_none() => self.select_account(asked, browser, shown).await,
+                None => self.sign_in(asked, shown, (browser, None), ("", None), notice),
             };
         }
         let session = user.map(|user| &user.session);
@@ -135,17 +135,17 @@ impl<'a> Interaction<'a> {
                 self.refuse(&asked.request.destination, fault).await
             }
             (Step::SignIn, None) if offers && notice.is_none() && !asked.request.asks(Prompt::Login) => {
-                self.select_account(asked, browser, shown)
+                self.select_account(asked, browser, shown).await
             }
             // Once: whoever has an account after all goes on to the sign-in from there.
             (Step::SignIn, user) => match self.at.tenant() {
                 Some(facts) if asked.request.asks(Prompt::Create) && answered.before.is_none() && notice.is_none() => {
                     let request = self.waiting(shown)?;
-                    sign_up::first(self, facts, asked, &request)
+                    sign_up::first(self, facts, asked, &request, browser.usual())
                 }
-                _ => self.sign_in(asked, shown, user, "", None, notice),
+                _ => self.sign_in(asked, shown, (browser, user), ("", None), notice),
             },
-            (Step::SelectAccount, Some(_)) => self.select_account(asked, browser, shown),
+            (Step::SelectAccount, Some(_)) => self.select_account(asked, browser, shown).await,
             (Step::Consent, Some(user)) => self.consent(asked, user, shown),
             (Step::Grant, Some(user)) => {
                 let consents = answered.consented == Some(user.session.id);
@@ -159,7 +159,7 @@ impl<'a> Interaction<'a> {
             }
             (Step::Refuse(fault), _) => self.refuse(&asked.request.destination, fault).await,
             (Step::SelectAccount | Step::Consent | Step::Grant, None) => {
-                self.sign_in(asked, shown, None, "", None, notice)
+                self.sign_in(asked, shown, (browser, None), ("", None), notice)
             }
         }
     }

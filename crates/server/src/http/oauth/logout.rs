@@ -43,8 +43,8 @@ pub async fn logout(
     let browser = visit.signed_in(&app, at).await?;
     match (asked.session.and_then(|id| browser.named(id)), browser.likeliest()) {
         (Some(user), _) => end(&it, (&browser, user), &asked, &call.meta).await,
-        (None, Some(user)) => it.sign_out(user, &asked),
-        (None, None) => done(&it, &asked),
+        (None, Some(user)) => it.sign_out(user, &asked).await,
+        (None, None) => done(&it, &asked, &browser, None).await,
     }
 }
 
@@ -68,8 +68,8 @@ pub async fn sign_out(
     let shown = waiting.shown().filter(|_| is_current).and_then(|id| browser.named(id));
     match (shown, browser.likeliest()) {
         (Some(user), _) => end(&it, (&browser, user), &asked, &call.meta).await,
-        (None, Some(user)) => it.sign_out(user, &asked),
-        (None, None) => done(&it, &asked),
+        (None, Some(user)) => it.sign_out(user, &asked).await,
+        (None, None) => done(&it, &asked, &browser, None).await,
     }
 }
 
@@ -80,12 +80,18 @@ async fn end(
     meta: &RequestMeta,
 ) -> Result<HttpResponse, Failure> {
     it.app.authorization().sign_out(user.session.clone(), meta).await?;
-    let mut response = done(it, asked)?;
+    let mut response = done(it, asked, browser, Some(user)).await?;
     it.forget(&mut response, browser, &user.session);
     Ok(response)
 }
 
-fn done(it: &Interaction<'_>, asked: &AskedToSignOut) -> Result<HttpResponse, Failure> {
+/// Where the browser goes then, or what it shows: who is still signed in, too.
+async fn done(
+    it: &Interaction<'_>,
+    asked: &AskedToSignOut,
+    browser: &BrowserSessions,
+    ended: Option<&SessionState>,
+) -> Result<HttpResponse, Failure> {
     match &asked.to {
         Some((uri, state)) => {
             let mut location = uri.clone();
@@ -96,6 +102,9 @@ fn done(it: &Interaction<'_>, asked: &AskedToSignOut) -> Result<HttpResponse, Fa
             }
             Ok(see_other(&location))
         }
-        None => it.signed_out(),
+        None => {
+            let rest = browser.all().iter().filter(|it| ended.is_none_or(|ended| ended.session.id != it.session.id));
+            it.signed_out(asked.application.as_deref(), rest).await
+        }
     }
 }

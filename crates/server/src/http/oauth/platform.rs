@@ -16,7 +16,10 @@ use crate::{
     },
     http::{
         hosted::SignInFault,
-        oauth::{authorize::fault, interaction::Interaction},
+        oauth::{
+            authorize::{fault, language},
+            interaction::Interaction,
+        },
         problem::Failure,
         request::ChangeRequest,
     },
@@ -33,8 +36,11 @@ pub(super) async fn sign_in<'a>(
 ) -> Result<HttpResponse, Failure> {
     let field = |name: &str| form.get(name).unwrap_or_default();
     let (address, tenant) = (field("username").trim(), field("tenant").trim());
+    if language(form).is_some() {
+        return it.sign_in(asked, answered, (browser, None), ("", None), None);
+    }
     if address.is_empty() {
-        return it.sign_in(asked, answered, None, "", Some(SignInFault::MissingUsername), None);
+        return it.sign_in(asked, answered, (browser, None), ("", Some(SignInFault::MissingUsername)), None);
     }
     let again = |fault| it.password(asked, answered, (address, tenant), fault);
     // The second page says which it is: a field that is empty is as good as none.

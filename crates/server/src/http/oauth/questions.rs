@@ -2,7 +2,10 @@
 
 use actix_web::{
     HttpResponse,
-    http::{StatusCode, header::RETRY_AFTER},
+    http::{
+        StatusCode,
+        header::{ALLOW, HeaderValue, RETRY_AFTER},
+    },
 };
 use gatehouse_domain::{
     application::{Application, RedirectUri, ResourceScope},
@@ -30,21 +33,39 @@ use crate::{
     },
 };
 
-impl<'a> From<&'a SessionState> for AccountLine<'a> {
-    fn from(SessionState { session, user, .. }: &'a SessionState) -> Self {
-        Self { session: session.id.to_string(), name: name(user), email: user.email.as_str() }
-    }
-}
-
 impl<'a> Interaction<'a> {
-    /// The page that asks for user name and password, and says who is signed in until then.
+    /// Who is signed in. At the platform's issuer the tenant is named, as a browser may have accounts of several.
+    async fn account<'s>(
+        &self,
+        SessionState { session, user, .. }: &'s SessionState,
+    ) -> Result<AccountLine<'s>, Failure> {
+        let home = match self.at.tenant() {
+            Some(_) => None,
+            None => self.app.session_states().tenant(session.tenant_id).await?,
+        };
+        let tenant = home.map(|home| home.tenant.name.as_str().to_owned());
+        Ok(AccountLine { session: session.id.to_string(), name: name(user), email: user.email.as_str(), tenant })
+    }
+
+    async fn accounts<'s>(
+        &self,
+        states: impl Iterator<Item = &'s SessionState>,
+    ) -> Result<Vec<AccountLine<'s>>, Failure> {
+        let mut accounts = Vec::new();
+        for state in states {
+            accounts.push(self.account(state).await?);
+        }
+        Ok(accounts)
+    }
+
+    /// The page that asks for user name and password, of `user` where that is known, and says whose session ends if
+    /// somebody else signs in.
     pub(super) fn sign_in(
         &self,
         asked: &'a Asked,
         answered: &Answered,
-        user: Option<&SessionState>,
-        username: &str,
-        fault: Option<SignInFault>,
+        (browser, user): (&BrowserSessions, Option<&SessionState>),
+        (username, fault): (&str, Option<SignInFault>),
         notice: Option<Notice>,
     ) -> Result<HttpResponse, Failure> {
         let Some(facts) = self.at.tenant() else {
@@ -55,16 +76,18 @@ impl<'a> Interaction<'a> {
         let request = self.waiting(answered)?;
         let is_open = self.app.accounts().registration(facts) == Registration::Open;
         let sign_up = is_open.then(|| at_tenant(facts, "sign-up"));
-        let user = user.map(|user| &user.user);
+        let (user, former) = (user.map(|user| &user.user), browser.usual());
         let hint = asked.request.login_hint.as_deref().or(user.map(|user| user.username.as_str()));
+        let action = self.action("sign-in");
         let page = SignInPage {
-            frame: self.look.frame(),
+            frame: self.look.frame().of_form(&action, Some(&request)),
             application: asked.application.name.as_str(),
-            action: &self.action("sign-in"),
+            action: &action,
             request: &request,
             forgot: &at_tenant(facts, "forgot"),
             sign_up: sign_up.as_deref(),
-            signed_in: user.map(name),
+            stranger: Stranger::of(&asked.application),
+            signed_in: former.map(|former| name(&former.user)),
             username: if username.is_empty() { hint.unwrap_or_default() } else { username },
             fault,
             notice,
@@ -101,11 +124,12 @@ impl<'a> Interaction<'a> {
         fault: Option<SignInFault>,
         notice: Option<Notice>,
     ) -> Result<HttpResponse, Failure> {
+        let (action, request) = (self.action("sign-in"), self.waiting(answered)?);
         let page = AddressPage {
-            frame: self.look.frame(),
+            frame: self.look.frame().of_form(&action, Some(&request)),
             application: asked.application.name.as_str(),
-            action: &self.action("sign-in"),
-            request: &self.waiting(answered)?,
+            action: &action,
+            request: &request,
             address,
             fault,
             notice,
@@ -121,12 +145,13 @@ impl<'a> Interaction<'a> {
         (address, tenant): (&str, &str),
         fault: Option<SignInFault>,
     ) -> Result<HttpResponse, Failure> {
+        let (action, request) = (self.action("sign-in"), self.waiting(answered)?);
         let page = PasswordPage {
-            frame: self.look.frame(),
+            frame: self.look.frame().of_form(&action, Some(&request)),
             application: asked.application.name.as_str(),
-            action: &self.action("sign-in"),
+            action: &action,
             another: &self.action("select-account"),
-            request: &self.waiting(answered)?,
+            request: &request,
             address,
             tenant,
             fault,
@@ -141,18 +166,19 @@ impl<'a> Interaction<'a> {
     }
 
     /// The page that asks who goes on, of those who are signed in.
-    pub(super) fn select_account(
+    pub(super) async fn select_account(
         &self,
         asked: &'a Asked,
         browser: &BrowserSessions,
         answered: &Answered,
     ) -> Result<HttpResponse, Failure> {
+        let (action, request) = (self.action("select-account"), self.waiting(answered)?);
         let page = SelectAccountPage {
-            frame: self.look.frame(),
+            frame: self.look.frame().of_form(&action, Some(&request)),
             application: asked.application.name.as_str(),
-            action: &self.action("select-account"),
-            request: &self.waiting(answered)?,
-            accounts: browser.all().iter().map(AccountLine::from).collect(),
+            action: &action,
+            request: &request,
+            accounts: self.accounts(browser.all().iter()).await?,
         };
         self.page(&page, StatusCode::OK, Some(asked))
     }
@@ -166,8 +192,9 @@ impl<'a> Interaction<'a> {
     ) -> Result<HttpResponse, Failure> {
         let Application { metadata, name: application, .. } = &*asked.application;
         let scopes = asked.request.consent_scopes();
+        let (action, request) = (self.action("consent"), self.sealed(answered, session, Some(&asked.request))?);
         let page = ConsentPage {
-            frame: self.look.frame(),
+            frame: self.look.frame().of_form(&action, Some(&request)),
             application: application.as_str(),
             client_uri: metadata.client_uri.as_ref().map(|uri| uri.as_str()),
             policy_uri: metadata.policy_uri.as_ref().map(|uri| uri.as_str()),
@@ -178,8 +205,8 @@ impl<'a> Interaction<'a> {
             email: user.email.as_str(),
             scopes: self.lines(asked, &scopes),
             resource: asked.request.resource.as_deref(),
-            action: &self.action("consent"),
-            request: &self.sealed(answered, session, Some(&asked.request))?,
+            action: &action,
+            request: &request,
         };
         self.page(&page, StatusCode::OK, Some(asked))
     }
@@ -197,24 +224,34 @@ impl<'a> Interaction<'a> {
     }
 
     /// The page that asks whether somebody wants to sign out.
-    pub(super) fn sign_out(
-        &self,
-        SessionState { session, user, .. }: &SessionState,
-        asked: &AskedToSignOut,
-    ) -> Result<HttpResponse, Failure> {
+    pub(super) async fn sign_out(&self, user: &SessionState, asked: &AskedToSignOut) -> Result<HttpResponse, Failure> {
         let page = SignOutPage {
             frame: self.look.frame(),
             action: &self.action("sign-out"),
-            request: &self.sealed(&Answered::default(), session, None)?,
-            name: name(user),
+            request: &self.sealed(&Answered::default(), &user.session, None)?,
+            account: self.account(user).await?,
         };
         let leads_to = asked.to.as_ref().map(|(uri, _)| uri.as_str());
         let policy = Policy { logo: self.look.logo(), leads_to, ..Policy::default() };
         self.with_policy(&page, StatusCode::OK, &policy)
     }
 
-    /// The page that says that nobody is signed in any more.
-    pub(super) fn signed_out(&self) -> Result<HttpResponse, Failure> {
-        self.page(&SignedOutPage { frame: self.look.frame() }, StatusCode::OK, None)
+    /// The page that says that somebody is signed out, and who is not.
+    pub(super) async fn signed_out<'s>(
+        &self,
+        application: Option<&Application>,
+        rest: impl Iterator<Item = &'s SessionState>,
+    ) -> Result<HttpResponse, Failure> {
+        let site = application.and_then(|it| it.metadata.client_uri.as_ref());
+        let back = application.zip(site).map(|(application, site)| (application.name.as_str(), site.as_str()));
+        let page = SignedOutPage { frame: self.look.frame(), back, rest: self.accounts(rest).await? };
+        self.page(&page, StatusCode::OK, None)
+    }
+
+    /// Says that a page is reached by its form alone: somebody opened its address.
+    pub(super) fn not_by_address(&self) -> Result<HttpResponse, Failure> {
+        let mut response = self.error(StatusCode::METHOD_NOT_ALLOWED, self.look.t.not_by_address)?;
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        Ok(response)
     }
 }

@@ -9,7 +9,7 @@ use actix_web::{
     web::Data,
 };
 use askama::Template;
-use gatehouse_domain::{issue::Parse, oauth::Params, text::Email};
+use gatehouse_domain::{issue::Parse, text::Email};
 
 use super::{
     at_tenant,
@@ -90,9 +90,10 @@ fn shown(
     fault: Option<Fault>,
     is_again: bool,
 ) -> Result<HttpResponse, Failure> {
+    let action = at_tenant(facts, "forgot");
     let page = ForgotPage {
-        frame: visitor.it.look.frame(),
-        action: &at_tenant(facts, "forgot"),
+        frame: visitor.it.look.frame().of_form(&action, visitor.request),
+        action: &action,
         form_token: &visitor.it.visit.browser.form_token(visitor.it.app),
         request: visitor.request,
         sign_in: &visitor.sign_in,
@@ -114,8 +115,8 @@ pub(super) async fn ask(
     call: ChangeRequest,
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
-    let (nothing, pending, at) = (Params::default(), Pending::default(), IssuerFacts::Tenant(Arc::clone(&tenant.0)));
-    let visitor = Visitor::new((&at, &app, &call.meta), &visit, &nothing, &pending);
+    let (pending, at) = (Pending::default(), IssuerFacts::Tenant(Arc::clone(&tenant.0)));
+    let visitor = Visitor::new((&at, &app, &call.meta), &visit, &pending);
     if tenant.0.is_active() { shown((&tenant.0, &visitor), "", None, false) } else { visitor.it.suspended() }
 }
 
@@ -130,13 +131,17 @@ pub(super) async fn send(
 ) -> Result<HttpResponse, Failure> {
     let at = IssuerFacts::Tenant(Arc::clone(&tenant.0));
     let pending = Pending::of(&app, &at, &form.0, &call.meta).await?;
-    let visitor = Visitor::new((&at, &app, &call.meta), &visit, &form.0, &pending);
+    let visitor = Visitor::new((&at, &app, &call.meta), &visit, &pending);
     let place = (&*tenant.0, &visitor);
     if !tenant.0.is_active() {
         return visitor.it.suspended();
     }
-    let Some(token) = form.0.get("form_token") else { return shown(place, "", None, false) };
     let typed = form.0.get("email").unwrap_or_default().trim();
+    let Some(token) = form.0.get("form_token") else {
+        // From the page of a sign-in comes what was typed there, which may be a user name.
+        let address = if Email::parse(typed).is_ok() { typed } else { "" };
+        return shown(place, address, None, false);
+    };
     if form.0.repeated().is_some() || !visit.browser.got(&app, token) {
         return shown(place, typed, None, true);
     }

@@ -13,7 +13,7 @@ use crate::{
         request::client::RequestMeta,
     },
     http::{
-        oauth::{interaction::Interaction, visit::Visit},
+        oauth::{authorize::language, interaction::Interaction, visit::Visit},
         problem::Failure,
     },
 };
@@ -25,6 +25,8 @@ pub(super) const SIGN_IN: &str = "select-account";
 #[derive(Default)]
 pub(super) struct Pending {
     pub(super) params: Params,
+    /// The request, sealed.
+    sealed: Option<String>,
     waiting: Option<(Waiting, Asked)>,
 }
 
@@ -32,14 +34,20 @@ impl Pending {
     /// The request that is in a form; one that cannot be granted any more is none.
     pub(super) async fn of(app: &App, at: &IssuerFacts, form: &Params, meta: &RequestMeta) -> Result<Self, Failure> {
         let sealed = form.get("request").filter(|_| form.repeated().is_none());
-        let Some(waiting) = sealed.and_then(|sealed| app.authorization().open(at, sealed)) else {
+        let Some((sealed, waiting)) = sealed.and_then(|it| Some((it, app.authorization().open(at, it)?))) else {
             return Ok(Self::default());
+        };
+        let language = language(form);
+        let waiting = waiting.in_language(language);
+        let sealed = match language {
+            Some(_) => app.authorization().seal_again(at, &waiting)?,
+            None => sealed.to_owned(),
         };
         let params = waiting.params();
         match app.authorization().read(at, &params, meta).await {
-            Ok(asked) => Ok(Self { params, waiting: Some((waiting, asked)) }),
+            Ok(asked) => Ok(Self { params, sealed: Some(sealed), waiting: Some((waiting, asked)) }),
             Err(NotAsked::App(error)) => Err(error.into()),
-            Err(NotAsked::Told(..) | NotAsked::Unanswerable(_)) => Ok(Self { params, waiting: None }),
+            Err(NotAsked::Told(..) | NotAsked::Unanswerable(_)) => Ok(Self { params, ..Self::default() }),
         }
     }
 }
@@ -67,13 +75,12 @@ impl<'a> Visitor<'a> {
     pub(super) fn new(
         (at, app, meta): (&'a IssuerFacts, &'a App, &'a RequestMeta),
         visit: &'a Visit,
-        form: &'a Params,
         pending: &'a Pending,
     ) -> Self {
         let asked = pending.waiting.as_ref().map(|(_, asked)| asked);
         let it = Interaction::new(at, app, visit, meta, &pending.params);
         let sign_in = it.action(SIGN_IN);
-        Self { it, asked, request: asked.and(form.get("request")), sign_in }
+        Self { it, asked, request: pending.sealed.as_deref(), sign_in }
     }
 
     pub(super) fn page(&self, template: &impl Template, status: StatusCode) -> Result<HttpResponse, Failure> {

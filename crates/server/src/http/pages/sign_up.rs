@@ -10,7 +10,6 @@ use actix_web::{
 use askama::Template;
 use gatehouse_domain::{
     issue::{Fault, Issues, Loc, Parse},
-    oauth::Params,
     password::Password,
     settings::Registration,
     text::{Email, LoginName, Username},
@@ -25,13 +24,17 @@ use crate::{
         self, App,
         account::registration::Register,
         directory::{issuers::IssuerFacts, tenants::TenantFacts},
-        oauth::authorization::Asked,
+        oauth::{authorization::Asked, browser::SessionState},
         sign_in::complete::Opens,
     },
     http::{
         extract::access::PathTenant,
         hosted::{Frame, texts::Texts},
-        oauth::{interaction::Interaction, params::Form, visit::Visit},
+        oauth::{
+            interaction::{Interaction, name},
+            params::Form,
+            visit::Visit,
+        },
         problem::{Failure, wait_seconds},
         request::ChangeRequest,
     },
@@ -55,6 +58,8 @@ struct SignUpPage<'a> {
     least: usize,
     /// Whether the form came from another browser.
     is_again: bool,
+    /// The name of who is signed in until the new account is.
+    signed_in: Option<&'a str>,
 }
 
 impl SignUpPage<'_> {
@@ -82,11 +87,13 @@ struct SignedUpPage<'a> {
     sign_in: &'a str,
 }
 
-/// What somebody typed, but for the password.
+/// Who comes, and what they typed, but for the password.
 #[derive(Default)]
 struct Typed<'a> {
     username: &'a str,
     email: &'a str,
+    /// The name of who is signed in until the new account is.
+    former: Option<&'a str>,
 }
 
 /// Why there is no account, beside each field and above all of them.
@@ -160,8 +167,10 @@ pub(in crate::http) fn first<'a>(
     facts: &TenantFacts,
     asked: &'a Asked,
     request: &str,
+    former: Option<&SessionState>,
 ) -> Result<HttpResponse, Failure> {
-    page((facts, it), Some(asked), Some(request), &Typed::default(), Faults::default(), false)
+    let typed = Typed { former: former.map(|former| name(&former.user)), ..Typed::default() };
+    page((facts, it), Some(asked), Some(request), &typed, Faults::default(), false)
 }
 
 fn shown(
@@ -183,7 +192,7 @@ fn page<'a>(
 ) -> Result<HttpResponse, Failure> {
     let (status, wait, action) = (faults.status, faults.wait, at_tenant(facts, "sign-up"));
     let page = SignUpPage {
-        frame: it.look.frame(),
+        frame: it.look.frame().of_form(&action, request),
         action: &action,
         form_token: &it.visit.browser.form_token_for(it.app, &action),
         request,
@@ -192,6 +201,7 @@ fn page<'a>(
         faults,
         least: it.app.new_passwords().least(facts),
         is_again,
+        signed_in: typed.former,
     };
     let mut response = it.page(&page, status, asked)?;
     if let Some(seconds) = wait {
@@ -216,8 +226,8 @@ pub(super) async fn ask(
     call: ChangeRequest,
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
-    let (nothing, pending, at) = (Params::default(), Pending::default(), IssuerFacts::Tenant(Arc::clone(&tenant.0)));
-    let visitor = Visitor::new((&at, &app, &call.meta), &visit, &nothing, &pending);
+    let (pending, at) = (Pending::default(), IssuerFacts::Tenant(Arc::clone(&tenant.0)));
+    let visitor = Visitor::new((&at, &app, &call.meta), &visit, &pending);
     match refused(&visitor, &tenant.0) {
         Some(refused) => refused,
         None => shown((&tenant.0, &visitor), &Typed::default(), Faults::default(), false),
@@ -234,16 +244,18 @@ pub(super) async fn register(
 ) -> Result<HttpResponse, Failure> {
     let (facts, form, at) = (&tenant.0, &form.0, IssuerFacts::Tenant(Arc::clone(&tenant.0)));
     let pending = Pending::of(&app, &at, form, &call.meta).await?;
-    let visitor = Visitor::new((&at, &app, &call.meta), &visit, form, &pending);
+    let visitor = Visitor::new((&at, &app, &call.meta), &visit, &pending);
     let place = (&**facts, &visitor);
     if let Some(refused) = refused(&visitor, facts) {
         return refused;
     }
+    let browser = visit.signed_in(&app, &at).await?;
+    let former = browser.usual().map(|former| name(&former.user));
     let Some(token) = form.get("form_token") else {
-        return shown(place, &Typed::default(), Faults::default(), false);
+        return shown(place, &Typed { former, ..Typed::default() }, Faults::default(), false);
     };
     let field = |name: &str| form.get(name).unwrap_or_default().trim();
-    let typed = Typed { username: field("username"), email: field("email") };
+    let typed = Typed { username: field("username"), email: field("email"), former };
     if form.repeated().is_some() || !visit.browser.got(&app, token) {
         return shown(place, &typed, Faults::default(), true);
     }

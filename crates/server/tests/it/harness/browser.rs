@@ -41,8 +41,19 @@ impl Form {
     /// The form of a page.
     #[track_caller]
     pub fn of(page: &Answer) -> Self {
-        let form = between(&page.text, "<form method=\"post\" action=\"", "</form>")
-            .unwrap_or_else(|| unreachable!("{}", page.text));
+        Self::first(&page.text)
+    }
+
+    /// The form below a page, with which another language is chosen.
+    #[track_caller]
+    pub fn of_languages(page: &Answer) -> Self {
+        Self::first(page.text.split("<footer>").nth(1).unwrap_or_default())
+    }
+
+    #[track_caller]
+    fn first(text: &str) -> Self {
+        let form =
+            between(text, "<form method=\"post\" action=\"", "</form>").unwrap_or_else(|| unreachable!("{text}"));
         let action = unescaped(form.split('"').next().unwrap());
         let hidden = form.split("<input type=\"hidden\" name=\"").skip(1);
         let field = |text: &str| {

@@ -10,6 +10,9 @@ texts! {
     lead: Text = "Type the code that the device shows.",
         "Escribe el código que muestra el dispositivo.",
         "Geben Sie den Code ein, den das Gerät anzeigt.";
+    compare: Text = "Compare the code with the one that the device shows, then go on.",
+        "Compara el código con el que muestra el dispositivo y continúa.",
+        "Vergleichen Sie den Code mit dem, den das Gerät anzeigt, und fahren Sie dann fort.";
     code: Text = "Code", "Código", "Code";
     hint: Text = "Eight letters, as in BCDF-GHJK",
         "Ocho letras, como en BCDF-GHJK",
