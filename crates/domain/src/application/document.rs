@@ -248,6 +248,22 @@ impl Application {
         self.document.is_none() || consented_at >= self.updated_at
     }
 
+    /// Whether nobody who administers here knows it: a user let it in, or is about to.
+    #[must_use]
+    pub fn is_of_stranger(&self) -> bool {
+        self.registration == RegistrationKind::MetadataDocument
+    }
+
+    /// Whether a consent may be remembered. Any program on the device could be the one that a document describes (RFC 8252,
+    /// section 8.6), and who consents is shown one of the places that its answers may go to.
+    #[must_use]
+    pub fn can_be_remembered(&self) -> bool {
+        let mut hosts = self.metadata.redirect_uris.iter().map(|uri| RedirectUri::who(uri.as_str()));
+        let first = hosts.next();
+        let is_one = hosts.all(|host| first.as_ref() == Some(&host));
+        self.document.is_none() || is_one && !self.metadata.redirect_uris.iter().any(RedirectUri::is_on_device)
+    }
+
     /// Whether it is described as another one is.
     #[must_use]
     pub fn is_described_as(&self, other: &Self) -> bool {

@@ -93,7 +93,7 @@ uris! {
     /// Scheme, host and port of a page that may read answers (RFC 6454).
     Origin {
         max: MAX,
-        pattern: "^https?://[a-z0-9.:_\\[\\]-]+$",
+        pattern: "^https://[a-z0-9.:_\\[\\]-]+$",
         example: "https://app.example.com"
     }
 
@@ -152,12 +152,6 @@ impl DocumentUrl {
     /// The most characters.
     pub const MAX: usize = 512;
 
-    /// Whether what is there can be changed by others on the way.
-    #[must_use]
-    pub fn is_plain(&self) -> bool {
-        self.0.starts_with("http:")
-    }
-
     /// The host that answers there, with its port where that is not the usual one.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -171,9 +165,8 @@ impl Parse for DocumentUrl {
         let is_plain_text = |byte: u8| byte.is_ascii_alphanumeric() || b"._~!$&'()+,;=:@%/-".contains(&byte);
         // The parser takes away segments of dots, an empty user name and the usual port, so that the text differs then.
         let is_document = |url: &Url| {
-            let is_web = matches!(url.scheme(), "https" | "http") && url.has_host();
             let has_path = url.path().len() > 1 && url.path().bytes().all(is_plain_text);
-            is_web && has_path && url.query().is_none() && url.as_str() == text
+            url.scheme() == "https" && has_path && url.query().is_none() && url.as_str() == text
         };
         match parts(text, Self::MAX).filter(is_document) {
             Some(_) => Ok(Self(text.to_owned())),
@@ -203,12 +196,17 @@ impl RedirectUri {
         !self.0.starts_with("https:")
     }
 
-    /// What people know who gets the answer by: the host, or the scheme, where that is what names the program.
+    /// What people know who gets the answer by: the host, with its port where that is fixed and not the usual one; behind a
+    /// private-use scheme that scheme alone, as whoever writes it puts any host there.
     #[must_use]
     pub fn who(text: &str) -> String {
-        let url = Url::parse(text).ok();
-        let host = url.as_ref().and_then(Url::host_str).filter(|host| !host.is_empty());
-        host.map_or_else(|| text.split(':').next().unwrap_or_default().to_owned(), str::to_owned)
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
+        let host = url.as_ref().and_then(|url| Some((url.host_str()?, url.port().filter(|_| !is_loopback(url)))));
+        match host {
+            Some((host, Some(port))) => format!("{host}:{port}"),
+            Some((host, None)) => host.to_owned(),
+            None => text.split(':').next().unwrap_or_default().to_owned(),
+        }
     }
 
     /// Whether an address is this one, as text. On a loopback host any port may do: an application on the user's device

@@ -6,6 +6,7 @@ use crate::{
     application::{Application, Owner},
     authz::TenantRef,
     id::{ApplicationId, FamilyId, SessionId},
+    key::Issuer,
     oauth::{Audience, AuthorizationRequest, Challenge, ClaimsRequest, Scopes},
     secret::TokenHash,
     session::Session,
@@ -110,6 +111,15 @@ impl AuthorizationCode {
             auth_time: session.authenticated_at,
             created_at: now,
             spent_at: None,
+        }
+    }
+
+    /// Whether an issuer issued it.
+    #[must_use]
+    pub fn is_at(&self, issuer: Issuer) -> bool {
+        match issuer {
+            Issuer::Platform => self.owner == Owner::Platform,
+            Issuer::Tenant(tenant) => self.owner != Owner::Platform && self.tenant.id == tenant.id,
         }
     }
 

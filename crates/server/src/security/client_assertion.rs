@@ -44,6 +44,28 @@ struct Header {
     b64: Option<Value>,
     #[serde(default)]
     typ: Option<String>,
+    /// Keys that an assertion brings along, or says where to find: the registered ones count and no others.
+    #[serde(default)]
+    jwk: Option<Value>,
+    #[serde(default)]
+    jku: Option<Value>,
+    #[serde(default)]
+    x5c: Option<Value>,
+    #[serde(default)]
+    x5u: Option<Value>,
+    /// Encryption and compression, which there are none of.
+    #[serde(default)]
+    enc: Option<Value>,
+    #[serde(default)]
+    zip: Option<Value>,
+}
+
+impl Header {
+    /// Whether it has a parameter that would mean something to others, and nothing here.
+    fn says_more(&self) -> bool {
+        let Self { crit, b64, jwk, jku, x5c, x5u, enc, zip, .. } = self;
+        [crit, b64, jwk, jku, x5c, x5u, enc, zip].into_iter().any(Option::is_some)
+    }
 }
 
 /// What an assertion may say that it is; a token for something else is none (RFC 8725, section 3.11).
@@ -97,7 +119,7 @@ fn header(assertion: &str) -> Option<Header> {
     let header = assertion.split('.').next().filter(|_| assertion.len() <= LONGEST)?;
     let header: Header = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
     let fits = header.typ.as_ref().is_none_or(|typ| TYPES.contains(&typ.to_ascii_lowercase().as_str()));
-    (fits && header.crit.is_none() && header.b64.is_none()).then_some(header)
+    (fits && !header.says_more()).then_some(header)
 }
 
 /// What is between the header and the end of what is signed.

@@ -146,6 +146,27 @@ api_tests! {
         }
     }
 
+    async fn program_that_somebody_has_let_in_sends_nobody_else_on_to_the_web(world) {
+        let strangers = Strangers::new(&world, "any").await;
+        let (web, ada, other) = (https(&strangers), Browser::new(&strangers.site.world), Browser::new(&strangers.site.world));
+        code(&strangers.allowed(&ada, &web, &[]).await);
+        for wrong in [[("scope", "unknown")], [("prompt", "none")], [("response_type", "token")], [("resource", API)], [("code_challenge", "")]] {
+            other.get(&strangers.site.request(&web, &wrong)).await.expect(400);
+        }
+        code(&ada.get(&strangers.site.request(&web, &[("prompt", "none")])).await);
+    }
+
+    async fn consent_to_one_of_several_hosts_is_not_remembered(world) {
+        let strangers = Strangers::new(&world, "any").await;
+        let two = json!({"redirect_uris": ["https://tool.example/cb", "https://elsewhere.example/cb"]});
+        let (app, browser) = (strangers.program_at("/two.json", &two), Browser::new(&strangers.site.world));
+        code(&strangers.allowed(&browser, &app, &[]).await);
+        for uri in ["https://tool.example/cb", "https://elsewhere.example/cb"] {
+            strangers.asked(&browser, &app, &[("redirect_uri", uri)]).await;
+            browser.get(&strangers.site.request(&app, &[("redirect_uri", uri), ("prompt", "none")])).await.expect(400);
+        }
+    }
+
     async fn program_that_signs_is_known_by_the_keys_of_its_document(world) {
         let strangers = Strangers::new(&world, "any").await;
         let pair = KeyPair::generate(SigningAlgorithm::Es256).unwrap();

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Browser, api_tests,
+    Browser, Form, api_tests,
     documents::{JSON, Strangers},
     oauth::{code, refused, text},
 };
@@ -40,6 +40,20 @@ api_tests! {
         world.clock.advance(KEPT);
         code(&strangers.allowed(&browser, &elsewhere, &[]).await);
         code(&browser.get(&strangers.site.request(&elsewhere, &[])).await);
+    }
+
+    async fn consent_counts_for_what_the_page_said_and_not_for_what_the_document_says_by_then(world) {
+        let strangers = Strangers::new(&world, "any").await;
+        let uris = json!({"redirect_uris": ["https://tool.example/cb"]});
+        let (app, browser) = (strangers.program_at("/web.json", &uris), Browser::new(&strangers.site.world));
+        let page = strangers.asked(&browser, &app, &[]).await;
+        let other = json!({"client_name": "Your Bank", "redirect_uris": ["https://tool.example/cb", "https://evil.example/cb"]});
+        strangers.program_at("/web.json", &other);
+        world.clock.advance(KEPT);
+        let again = browser.submit(&Form::of(&page), &[("answer", "allow")]).await.expect(200);
+        assert!(again.text.contains("Your Bank") && again.text.contains("value=\"allow\""), "{}", again.text);
+        assert_eq!(strangers.applications().await.len(), 0);
+        code(&browser.submit(&Form::of(&again), &[("answer", "allow")]).await);
     }
 
     async fn program_whose_document_asks_for_signatures_now_gets_nothing_without_one(world) {

@@ -156,15 +156,13 @@ api_tests! {
         assert_eq!(strangers.shelf.connections(), 0);
     }
 
-    async fn document_over_http_is_taken_nowhere_but_where_private_addresses_may_be_called(world) {
+    async fn document_over_http_is_taken_nowhere_not_even_where_private_addresses_may_be_called(world) {
         let strangers = Strangers::new(&world, "any").await;
         let good = strangers.program();
         let plain = App { id: good.id.replace("https:", "http:"), ..good.clone() };
-        assert_eq!(visit(&strangers, &plain).await, 400, "whoever answers there speaks TLS");
-        assert_eq!(strangers.shelf.connections(), 1);
-        let path = strangers.site.request(&plain, &[]);
-        Browser::new(&world).get(&path).await.expect(400);
-        assert_eq!(strangers.shelf.connections(), 1);
+        assert_eq!(visit(&strangers, &plain).await, 400);
+        strangers.add(&plain, &json!({})).await.expect(422);
+        assert_eq!(strangers.shelf.connections(), 0);
     }
 
     async fn document_counts_for_as_long_as_it_says_and_a_failure_for_no_time(world) {

@@ -136,6 +136,9 @@ api_tests! {
         let headers = [
             json!({"alg": "none", "kid": "k1"}), json!({"alg": "HS256", "kid": "k1"}), json!({"alg": "ES256", "kid": "k2"}),
             json!({"alg": "RS256", "kid": "k1"}), json!({"alg": "ES256", "kid": "k1", "crit": ["exp"]}),
+            json!({"alg": "ES256", "kid": "k1", "jku": "https://evil.example/jwks"}), json!({"alg": "ES256", "kid": "k1", "jwk": {"kty": "EC"}}),
+            json!({"alg": "ES256", "kid": "k1", "x5u": "https://evil.example/x"}), json!({"alg": "ES256", "kid": "k1", "x5c": ["MIIB"]}),
+            json!({"alg": "ES256", "kid": "k1", "zip": "DEF"}), json!({"alg": "ES256", "kid": "k1", "enc": "A256GCM"}),
             json!({"alg": "ES256", "kid": "k1", "b64": false}), json!({"kid": "k1"}),
         ];
         for header in headers {

@@ -7,7 +7,7 @@ use crate::{
     back_channel::{PUBLIC, calling, tell, verified},
     harness::{
         Browser, Receiver, api_tests, claims,
-        oauth::{Site, basic, error, refused, request_at, text, token_at},
+        oauth::{App, CALLBACK, Site, basic, code, error, of_code, refused, request_at, text, token_at},
         platform::{AT, app, exchange, introspect, request, three, tokens, user_info},
     },
 };
@@ -51,6 +51,20 @@ api_tests! {
         browser.get(&request(&own, &[])).await.expect(400);
         assert_eq!(refused(token_at(&world, &tenant_at, &platform, &[("grant_type", "client_credentials")]).await, 401), "invalid_client");
         assert_eq!(refused(token_at(&world, AT, &own, &[("grant_type", "client_credentials")]).await, 401), "invalid_client");
+    }
+
+    async fn code_of_one_tenant_is_none_at_another_not_even_to_an_application_of_their_partner(world) {
+        let site = Site::new(&world).await;
+        world.tenant_of(&site.tenant.partner_id, "sibling").await;
+        let body = json!({"name": "Both", "application_type": "WEB", "scope_level": "PARTNER", "partner_id": site.tenant.partner_id,
+            "redirect_uris": [CALLBACK]});
+        let made = world.post("/admin/applications").bearer(world.admin().await).json(body).send().await.expect(201).data();
+        let app = App { id: text(&made, "id").to_owned(), secret: Some(text(&made, "client_secret").to_owned()), callback: CALLBACK.to_owned() };
+        let code = code(&site.sign_in(&Browser::new(&world), &app, &[]).await);
+        let tokens = site.exchange(&app, &code).await.expect(200).json();
+        let elsewhere = token_at(&world, "/api/v1/auth/tenants/sibling/oauth", &app, &of_code(&app, &code)).await;
+        assert_eq!(refused(elsewhere, 400), "invalid_grant");
+        site.user_info(text(&tokens, "access_token")).await.expect(200);
     }
 
     async fn tokens_of_the_platform_end_with_the_session_and_can_be_refreshed_and_taken_back(world) {

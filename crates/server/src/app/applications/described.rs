@@ -10,12 +10,9 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::WriteTx;
 
-use crate::{
-    app::{
-        Error, Result,
-        applications::{CreateApplication, NamedOwner},
-    },
-    outbound::Outbound,
+use crate::app::{
+    Error, Result,
+    applications::{CreateApplication, NamedOwner},
 };
 
 fn fault(field: &'static str, msg: &'static str) -> Error {
@@ -26,11 +23,8 @@ fn fault(field: &'static str, msg: &'static str) -> Error {
 ///
 /// # Errors
 /// [`Error::Invalid`] when that does not fit together, or when a document says it.
-pub(super) fn registered(new: &CreateApplication, outbound: &Outbound) -> Result<RegisteredMetadata> {
-    let Some(document) = &new.document else { return Ok(new.metadata.clone().register(new.kind)?) };
-    if document.is_plain() && !outbound.allows_plain() {
-        return Err(fault("client_id", "must be an https address"));
-    }
+pub(super) fn registered(new: &CreateApplication) -> Result<RegisteredMetadata> {
+    let Some(_) = &new.document else { return Ok(new.metadata.clone().register(new.kind)?) };
     if matches!(new.owner, NamedOwner::Platform) {
         return Err(fault("client_id", "may be there for applications of partners and tenants only"));
     }

@@ -139,7 +139,7 @@ impl Applications<'_> {
     ) -> Result<WithSecret> {
         let id = self.env.id(ApplicationId::from_parts);
         let secret = opaque_token::mint_client_secret(self.env);
-        let metadata = described::registered(&new, self.outbound)?;
+        let metadata = described::registered(&new)?;
         may_be_told_at(self.outbound.allows_plain(), metadata.backchannel_logout_uri.as_ref())?;
         let (by, grant, base_url) = (grant.by(), grant.clone(), meta.base_url.clone());
         let work = async move |tx: &WriteTx<'_>| {

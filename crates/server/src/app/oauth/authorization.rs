@@ -98,9 +98,23 @@ pub struct Waiting {
     given: Option<String>,
 }
 
-/// What a page says that an application is given.
-fn given(request: &AuthorizationRequest) -> String {
-    format!("{} {}", request.resource.as_deref().unwrap_or_default(), request.consent_scopes())
+impl Asked {
+    /// Whether the browser would go on to a place on the web that only a stranger vouches for.
+    #[must_use]
+    pub fn leads_strangers_on(&self) -> bool {
+        self.application.is_of_stranger() && !self.request.destination.is_on_device()
+    }
+}
+
+/// What a page says that an application is given, and where a document describes it, who that is.
+fn given(asked: &Asked) -> String {
+    let Asked { application, request, .. } = asked;
+    let given = format!("{} {}", request.resource.as_deref().unwrap_or_default(), request.consent_scopes());
+    if application.document.is_none() {
+        return given;
+    }
+    let leads_to: Vec<_> = application.metadata.redirect_uris.iter().map(|uri| uri.as_str()).collect();
+    format!("{given} {} {}", leads_to.join(" "), application.name)
 }
 
 /// Whether an answer counts.
@@ -148,8 +162,8 @@ impl Waiting {
 
     /// Whether the page said all that an application is given.
     #[must_use]
-    pub fn says(&self, request: &AuthorizationRequest) -> bool {
-        self.given.as_ref() == Some(&given(request))
+    pub fn says(&self, asked: &Asked) -> bool {
+        self.given.as_ref() == Some(&given(asked))
     }
 
     /// Whether what comes back from a browser counts.
@@ -183,9 +197,12 @@ impl Authorization<'_> {
         if application.status != Status::Active {
             return nowhere(Unanswerable::ApplicationSuspended);
         }
+        // Whoever wants nothing but to send people on from here has a document for it, and lets it in.
+        let is_of_stranger = application.is_of_stranger();
         match self.read_of(at, application, params, meta).await {
-            // Whoever wants nothing but to send people on from here has a document for it.
-            Err(NotAsked::Told(..)) if !is_known => nowhere(Unanswerable::WrongByUnknown),
+            Err(NotAsked::Told(to, _)) if !is_known || is_of_stranger && !to.is_on_device() => {
+                nowhere(Unanswerable::WrongByUnknown)
+            }
             Ok(asked) if !is_known && asked.request.asks(Prompt::None) => nowhere(Unanswerable::WrongByUnknown),
             read => read,
         }
@@ -249,9 +266,8 @@ impl Authorization<'_> {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn remembered(&self, asked: &Asked, session: &Session) -> Result<Option<Consent>> {
         let Asked { application, request, .. } = asked;
-        // Any program on the device could be the one that a document describes (RFC 8252, section 8.6).
-        let could_be_another = application.document.is_some() && request.destination.is_on_device();
-        if !application.metadata.require_consent || could_be_another || request.asks(Prompt::Consent) {
+        let is_asked = request.asks(Prompt::Consent);
+        if !application.metadata.require_consent || !application.can_be_remembered() || is_asked {
             return Ok(None);
         }
         let given = self.db.system(AUTH).consent(session, application.id, request.resource.as_deref()).await?;
@@ -316,7 +332,7 @@ impl Authorization<'_> {
         browser: &str,
         answered: &Answered,
         shown: Option<SessionId>,
-        request: Option<&AuthorizationRequest>,
+        asked: Option<&Asked>,
     ) -> Result<String> {
         let now = self.env.now();
         let waiting = Waiting {
@@ -327,7 +343,7 @@ impl Authorization<'_> {
             made_at: now.micros(),
             selected: answered.selected.map(SessionId::uuid),
             shown: shown.map(SessionId::uuid),
-            given: request.map(given),
+            given: asked.map(given),
         };
         self.seal_again(at, &waiting)
     }

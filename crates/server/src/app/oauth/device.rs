@@ -106,7 +106,8 @@ impl TokenEndpoint<'_> {
         let unknown = || NotGiven::invalid_grant("the device code is none of ours");
         let hash = opaque_token::read_device_code(self.keyring, text).ok_or_else(unknown)?;
         let now = self.env.now();
-        let (request, state) = self.db.system(AUTH).device_state(hash, now).await?.ok_or_else(unknown)?;
+        let found = self.db.system(AUTH).device_state(hash, now).await?;
+        let (request, state) = found.filter(|(request, _)| request.is_at(at.issuer())).ok_or_else(unknown)?;
         let verdict = request.judge(application, now);
         match verdict {
             Polled::Refused(fault) => return Err(NotGiven::Fault(fault)),

@@ -182,18 +182,12 @@ impl Clients<'_> {
         self.taken(facts) != MetadataDocuments::Off
     }
 
-    /// Whether an address may be one of a document: others can change over http what lies there.
-    #[must_use]
-    pub fn may_be_at(&self, document: &DocumentUrl) -> bool {
-        !document.is_plain() || self.outbound.allows_plain()
-    }
-
     /// The application that a document describes, as it was when a user last let it in: nothing is fetched. None where the
     /// tenant does not take it.
     pub(super) async fn known_by_document(&self, at: &IssuerFacts, id: &str) -> Result<Option<Arc<Application>>> {
         let Some(facts) = at.tenant() else { return Ok(None) };
         let taken = self.taken(facts);
-        let url = DocumentUrl::parse(id).ok().filter(|url| taken != MetadataDocuments::Off && self.may_be_at(url));
+        let url = DocumentUrl::parse(id).ok().filter(|_| taken != MetadataDocuments::Off);
         let Some(url) = url else { return Ok(None) };
         let key = (facts.tenant.id, *token_hash(url.as_str()).as_bytes());
         let known = match self.cache.documents.get(&key) {
@@ -233,8 +227,7 @@ impl Clients<'_> {
             None => {
                 // The platform's issuer knows none.
                 let takes_any = at.tenant().is_some_and(|facts| self.taken(facts) == MetadataDocuments::Any);
-                let may_ask = |url: &DocumentUrl| takes_any && self.may_be_at(url);
-                let Some(url) = DocumentUrl::parse(id).ok().filter(may_ask) else {
+                let Some(url) = DocumentUrl::parse(id).ok().filter(|_| takes_any) else {
                     return nowhere(Unanswerable::ApplicationUnknown);
                 };
                 Some(url)
@@ -306,7 +299,9 @@ impl Clients<'_> {
         if let Some(known) = known.filter(is_kept) {
             return Ok(Arc::new(known));
         }
-        let (asks, by) = (Application::clone(application), By::oneself(session.user_id, Some(session.id)));
+        // One that was deleted meanwhile keeps its id.
+        let asks = Application { id: self.env.id(ApplicationId::from_parts), ..Application::clone(application) };
+        let by = By::oneself(session.user_id, Some(session.id));
         let work = async move |tx: &WriteTx<'_>| {
             let (system, now) = (tx.system(AUTH), tx.now());
             let mut known = system.read().described_application(tenant, &url).await?;

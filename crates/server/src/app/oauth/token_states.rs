@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
-    application::{Application, ClientAuthMethod},
+    application::Application,
     oauth::{Audience, ErrorCode, FamilyEnd, Params, RevokedToken, TokenFamily},
     refresh::{Presented, ReuseRules, Verdict},
     text::Slug,
@@ -61,7 +61,7 @@ impl TokenEndpoint<'_> {
         ours: impl Fn(&str, Option<&Slug>) -> bool,
         meta: &RequestMeta,
     ) -> Result<Value, NotGiven> {
-        if caller.metadata.token_endpoint_auth_method == ClientAuthMethod::None {
+        if !caller.kind.is_confidential() {
             return Err(NotGiven::fault(ErrorCode::InvalidClient, "an application without a secret may not ask"));
         }
         let token = token(params)?;

@@ -90,7 +90,8 @@ impl TokenEndpoint<'_> {
         let shown = Redeemed { application, redirect_uri, challenge };
         for _ in 0..ROUNDS {
             let now = self.env.now();
-            let (code, state) = self.db.system(AUTH).code_state(hash, now).await?.ok_or_else(unknown)?;
+            let found = self.db.system(AUTH).code_state(hash, now).await?;
+            let (code, state) = found.filter(|(code, _)| code.is_at(at.issuer())).ok_or_else(unknown)?;
             match code.judge(&shown, now) {
                 CodeVerdict::Exchange => {}
                 CodeVerdict::Invalid(why) => return Err(NotGiven::invalid_grant(why)),

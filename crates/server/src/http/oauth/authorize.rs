@@ -216,7 +216,7 @@ async fn answered(
     }
     let shown = waiting.shown().and_then(|id| browser.named(id));
     match (form.get("answer"), shown) {
-        (Some("allow"), Some(user)) if waiting.says(&asked.request) => {
+        (Some("allow"), Some(user)) if waiting.says(&asked) => {
             (answered.selected, answered.consented) = (Some(user.session.id), Some(user.session.id));
         }
         (Some("refuse"), Some(user)) => {

@@ -227,7 +227,7 @@ pub async fn answer(
     let by = waiting.shown().filter(|_| notice.is_none()).and_then(|id| browser.named(id));
     let Some(by) = by else { return it.go_on(&asked, &browser, &Answered::default(), notice).await };
     let answer = match form.0.get("answer") {
-        Some("allow") if waiting.says(&asked.request) => DeviceAnswer::Approved,
+        Some("allow") if waiting.says(&asked) => DeviceAnswer::Approved,
         Some("refuse") => DeviceAnswer::Refused,
         Some("another") => {
             app.authorization().leave_device(device, &by.session, &call.meta).await?;
@@ -258,7 +258,7 @@ impl<'a> Interaction<'a> {
         let scopes = asked.request.consent_scopes().or(&Scopes::read(OFFLINE_ACCESS));
         let address = device.ip.map(|ip| ip.to_string());
         let place = self.app.place_of(device);
-        let (action, request) = (self.action("device/answer"), self.sealed(answered, session, Some(&asked.request))?);
+        let (action, request) = (self.action("device/answer"), self.sealed(answered, session, Some(asked))?);
         let page = DevicePage {
             frame: self.look.frame().of_form(&action, Some(&request)),
             application: asked.application.name.as_str(),

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, http::StatusCode};
 use gatehouse_domain::{
-    oauth::{Answered, AuthorizationRequest, Destination, ErrorCode, Params, Prompt, RequestFault, Step, Unanswerable},
+    oauth::{Answered, Destination, ErrorCode, Params, Prompt, RequestFault, Step, Unanswerable},
     secret::Secret,
     session::Session,
     user::User,
@@ -157,6 +157,10 @@ impl<'a> Interaction<'a> {
                 self.remember_use(&mut response, &user.session);
                 Ok(response)
             }
+            // A program that nobody vouches for sends nobody on who has not let it in.
+            (Step::Refuse(_), _) if asked.leads_strangers_on() && remembered.is_none() => {
+                self.not_asked(NotAsked::Unanswerable(Unanswerable::WrongByUnknown)).await
+            }
             (Step::Refuse(fault), _) => self.refuse(&asked.request.destination, fault).await,
             (Step::SelectAccount | Step::Consent | Step::Grant, None) => {
                 self.sign_in(asked, shown, (browser, None), ("", None), notice)
@@ -199,10 +203,10 @@ impl<'a> Interaction<'a> {
         &self,
         answered: &Answered,
         session: &Session,
-        request: Option<&AuthorizationRequest>,
+        asked: Option<&Asked>,
     ) -> Result<String, Failure> {
         let (params, browser) = (self.params, self.visit.browser.id());
-        Ok(self.app.authorization().seal(self.at, params, browser, answered, Some(session.id), request)?)
+        Ok(self.app.authorization().seal(self.at, params, browser, answered, Some(session.id), asked)?)
     }
 
     /// Has the browser keep what opens a session.

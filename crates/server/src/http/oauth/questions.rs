@@ -192,7 +192,7 @@ impl<'a> Interaction<'a> {
     ) -> Result<HttpResponse, Failure> {
         let Application { metadata, name: application, .. } = &*asked.application;
         let scopes = asked.request.consent_scopes();
-        let (action, request) = (self.action("consent"), self.sealed(answered, session, Some(&asked.request))?);
+        let (action, request) = (self.action("consent"), self.sealed(answered, session, Some(asked))?);
         let page = ConsentPage {
             frame: self.look.frame().of_form(&action, Some(&request)),
             application: application.as_str(),
