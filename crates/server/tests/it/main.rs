@@ -102,6 +102,7 @@ mod tenant_view;
 mod throttle;
 mod throttle_networks;
 mod timing;
+mod token_corpus;
 mod tokens;
 mod transfer_lines;
 mod transfer_names;
