@@ -63,6 +63,7 @@ mod oauth_consents;
 mod oauth_cors;
 mod oauth_cost;
 mod oauth_device;
+mod oauth_end_races;
 mod oauth_exchange;
 mod oauth_flow;
 mod oauth_logout;
