@@ -68,6 +68,7 @@ mod oauth_exchange;
 mod oauth_flow;
 mod oauth_logout;
 mod oauth_machines;
+mod oauth_machines_everywhere;
 mod oauth_modules;
 mod oauth_offline;
 mod oauth_pages;
