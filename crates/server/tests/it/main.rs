@@ -77,6 +77,7 @@ mod oauth_platform_tokens;
 mod oauth_published_keys;
 mod oauth_push;
 mod oauth_races;
+mod oauth_retention;
 mod oauth_token_states;
 mod openapi;
 mod operators;
