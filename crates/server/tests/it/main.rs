@@ -57,6 +57,7 @@ mod mailbox;
 mod mailboxes_upgrade;
 mod manual;
 mod master_key;
+mod oauth_assertion_input;
 mod oauth_assertions;
 mod oauth_changes;
 mod oauth_consents;

@@ -100,7 +100,8 @@ impl Load {
             1 => {
                 let call = self.site.world.post("/auth/tenants/acme/oauth/introspect");
                 let call = call.header("authorization", &basic(&self.wiki.id, self.wiki.secret.as_deref().unwrap()));
-                call.form(&[("token", &*refresh.borrow().clone())]).send().await.expect(200);
+                let token = refresh.borrow().clone();
+                call.form(&[("token", &token)]).send().await.expect(200);
             }
             _ => {
                 let token = refresh.borrow().clone();
