@@ -194,6 +194,8 @@ impl Race {
         }
         self.assert_dead(&self.spa, &doomed.tokens, end, round).await;
         assert!(!self.works(&doomed.subject).await, "{end:?} round {round}: the token survived that was exchanged");
+        // Or a user with too many sessions would lose those that are made for the rounds to come.
+        self.site.world.logout("acme", &doomed.own.refresh).await;
         gots
     }
 
