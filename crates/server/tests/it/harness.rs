@@ -57,6 +57,11 @@ pub use smtp::{MailServer, Mood};
 /// A password that the rules accept.
 pub const PASSWORD: &str = "mountain otter juggles 42 lamps";
 
+/// How often something is raced: as often as `RACE_ROUNDS` says, or so often where that says nothing.
+pub fn rounds(usual: u64) -> u64 {
+    std::env::var("RACE_ROUNDS").map_or(usual, |number| number.parse().unwrap())
+}
+
 type Serve = Rc<dyn Fn(TestRequest, Option<Held>) -> LocalBoxFuture<'static, Answer>>;
 
 /// A server with everything it needs.

@@ -19,7 +19,7 @@ use crate::harness::{
 const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A service with a key.
-struct Robot {
+pub struct Robot {
     site: Site,
     app: App,
     issuer: String,
@@ -28,7 +28,7 @@ struct Robot {
 }
 
 impl Robot {
-    async fn new(world: &World, algorithm: SigningAlgorithm) -> Self {
+    pub async fn new(world: &World, algorithm: SigningAlgorithm) -> Self {
         let (site, pair) = (Site::new(world).await, KeyPair::generate(algorithm).unwrap());
         let mut key: Value = serde_json::from_str(&pair.public_jwk).unwrap();
         key["kid"] = json!("k1");
@@ -39,6 +39,10 @@ impl Robot {
         let metadata = world.get("/auth/tenants/acme/.well-known/openid-configuration").send().await.expect(200).json();
         let issuer = metadata["issuer"].as_str().unwrap().to_owned();
         Self { site, app, issuer, pair, serial: AtomicU32::new(0) }
+    }
+
+    pub fn into_site(self) -> Site {
+        self.site
     }
 
     /// The claims of an assertion that is right.
@@ -55,7 +59,7 @@ impl Robot {
         format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signer.sign(signed.as_bytes()).unwrap()))
     }
 
-    fn assertion(&self, change: impl FnOnce(&mut Value)) -> String {
+    pub fn assertion(&self, change: impl FnOnce(&mut Value)) -> String {
         let mut claims = self.claims();
         change(&mut claims);
         self.sign(&json!({"alg": self.pair.algorithm.to_string(), "kid": "k1", "typ": "JWT"}), &claims)
@@ -65,7 +69,7 @@ impl Robot {
         self.ask_at(&self.site.world, assertion, more).await
     }
 
-    async fn ask_at(&self, world: &World, assertion: &str, more: &[(&str, &str)]) -> Answer {
+    pub async fn ask_at(&self, world: &World, assertion: &str, more: &[(&str, &str)]) -> Answer {
         let fields =
             [("grant_type", "client_credentials"), ("client_assertion_type", TYPE), ("client_assertion", assertion)];
         let call = world.post(&format!("/auth/tenants/{}/oauth/token", self.site.tenant.slug));

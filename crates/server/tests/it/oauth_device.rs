@@ -13,7 +13,7 @@ use crate::harness::{
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// An application on devices, with what more it is registered with.
-async fn television(site: &Site, more: Value) -> App {
+pub async fn television(site: &Site, more: Value) -> App {
     let mut body = json!({
         "name": "Television", "application_type": "NATIVE", "redirect_uris": [],
         "grant_types": [GRANT, "refresh_token"], "allowed_scopes": ["openid", "profile", "email"],
@@ -23,7 +23,7 @@ async fn television(site: &Site, more: Value) -> App {
 }
 
 impl Site {
-    async fn wait(&self, app: &App, more: &[(&str, &str)]) -> Answer {
+    pub async fn wait(&self, app: &App, more: &[(&str, &str)]) -> Answer {
         let call = self.world.post("/auth/tenants/acme/oauth/device_authorization");
         let mut fields = vec![("client_id", app.id.as_str()), ("scope", "openid profile")];
         fields.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
@@ -31,12 +31,17 @@ impl Site {
         call.form(&fields).send().await
     }
 
-    async fn poll(&self, app: &App, waits: &Value) -> Answer {
-        self.token(app, &[("grant_type", GRANT), ("device_code", text(waits, "device_code"))]).await
+    pub async fn poll(&self, app: &App, waits: &Value) -> Answer {
+        self.poll_at(&self.world, app, waits).await
+    }
+
+    pub async fn poll_at(&self, world: &World, app: &App, waits: &Value) -> Answer {
+        let fields = [("grant_type", GRANT), ("device_code", text(waits, "device_code"))];
+        self.token_at(world, app, &fields).await
     }
 
     /// Types the code into the page for every issuer.
-    async fn open(&self, browser: &Browser, waits: &Value) -> Answer {
+    pub async fn open(&self, browser: &Browser, waits: &Value) -> Answer {
         let page = browser.get("/device").await.expect(200);
         browser.submit(&Form::of(&page), &[("user_code", text(waits, "user_code"))]).await
     }
@@ -47,7 +52,7 @@ impl Site {
         if page.text.contains("type=\"password\"") { self.submit(browser, &page).await.expect(200) } else { page }
     }
 
-    async fn approve(&self, browser: &Browser, waits: &Value) -> Answer {
+    pub async fn approve(&self, browser: &Browser, waits: &Value) -> Answer {
         let page = self.asked(browser, waits).await;
         browser.submit(&Form::of(&page), &[("answer", "allow")]).await
     }

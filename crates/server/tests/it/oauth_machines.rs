@@ -2,23 +2,12 @@
 
 use std::time::Duration;
 
-use actix_web::http::Method;
-use gatehouse_domain::{
-    authz::{PermissionPattern, PermissionSet},
-    issue::Parse,
-    job::JobKind,
-};
+use gatehouse_domain::job::JobKind;
 use serde_json::{Value, json};
 
-use crate::{
-    authz_matrix::{
-        cast::{Cast, Whose},
-        operation::operations,
-    },
-    harness::{
-        Answer, Browser, PASSWORD, api_tests, claims,
-        oauth::{App, Site, basic, refused, text},
-    },
+use crate::harness::{
+    Answer, Browser, PASSWORD, api_tests, claims,
+    oauth::{App, Site, basic, refused, text},
 };
 
 const API: &str = "https://files.example/v1";
@@ -349,38 +338,5 @@ api_tests! {
         let import = format!("{path}/{}", asked.data()["id"].as_str().unwrap());
         let failed = world.get(&import).bearer(&site.boss).send().await.expect(200).data();
         assert_eq!((&failed["state"], &failed["failure"]), (&json!("failed"), &json!("not_allowed")));
-    }
-
-    async fn every_operation_answers_an_application_as_its_scopes_say(world) {
-        let cast = Cast::new(&world).await;
-        let site = Site { world: world.clone(), tenant: cast.home.clone(), boss: world.login(cast.actor("tenant").person.as_ref().unwrap()).await, ada: cast.actor("plain").person.clone().unwrap() };
-        let document: Value = serde_json::from_str(gatehouse_server::http::openapi::COMMITTED).unwrap();
-        for scopes in [&["admin:read"][..], &["sessions:read"], &["admin:read", "admin:write"]] {
-            let app = service(&site, scopes).await;
-            let allowed = scopes.iter().map(|scope| match *scope {
-                "admin:read" => "*:read",
-                "admin:write" => "*:*",
-                one => one,
-            });
-            let allowed = PermissionSet::new(allowed.map(|it| PermissionPattern::parse(it).unwrap()).collect());
-            for operation in operations().into_iter().filter(|operation| operation.secured) {
-                let path = format!("/api/v1{}", operation.path);
-                let method = operation.method.as_str().to_lowercase();
-                let described = &document["paths"][&path][&method];
-                let needs = described["x-permission"].as_str();
-                let mut target = cast.target(cast.actor("anonymous"), Whose::Another, operation.names("session_id")).await;
-                cast.spare(&operation, &mut target).await;
-                let token = token(&site, &app).await;
-                let status = operation.good(&world, &target, Some(&token)).await.status;
-                let covers = needs.is_none_or(|needs| allowed.covers(needs));
-                let refused = operation.path.contains("/me/") || operation.path == "/me" || operation.path.starts_with("/admin/") || !covers;
-                let name = format!("{} {} with {scopes:?}", operation.method, operation.path);
-                if refused {
-                    assert_eq!(status, 403, "{name}");
-                } else {
-                    assert!(![401, 403, 404, 500, 503].contains(&status) || operation.method == Method::DELETE && status == 404, "{name}: {status}");
-                }
-            }
-        }
     }
 }

@@ -29,11 +29,11 @@ async fn push(site: &Site, app: &App, more: &[(&str, &str)]) -> Answer {
     }
 }
 
-async fn pushed(site: &Site, app: &App, more: &[(&str, &str)]) -> String {
+pub async fn pushed(site: &Site, app: &App, more: &[(&str, &str)]) -> String {
     text(&push(site, app, more).await.expect(201).json(), "request_uri").to_owned()
 }
 
-fn bring(site: &Site, app: &App, uri: &str, more: &[(&str, &str)]) -> String {
+pub fn bring(site: &Site, app: &App, uri: &str, more: &[(&str, &str)]) -> String {
     let params = [&[("client_id", app.id.as_str()), ("request_uri", uri)], more].concat();
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish();
     format!("{}/oauth/authorize?{query}", site.issuer_path())

@@ -14,7 +14,12 @@ const ROUNDS: u64 = 32;
 /// Lets the other side go first, for up to two milliseconds that differ from round to round. No two rounds interleave
 /// alike, and none waits for a timer, whose grain is too coarse.
 async fn head_start(round: u64) {
-    let (began, offset) = (Instant::now(), Duration::from_micros(round * 7_919 % 2_000));
+    hold_back(Duration::from_micros(round * 7_919 % 2_000)).await;
+}
+
+/// Lets others go first for a while.
+pub async fn hold_back(offset: Duration) {
+    let began = Instant::now();
     while began.elapsed() < offset {
         tokio::task::yield_now().await;
     }

@@ -18,7 +18,7 @@ use crate::{
 const JOB: SystemReason = SystemReason::Job;
 /// How old the pieces of a file are when no import is going to be asked for with it any more.
 const PIECES_KEPT: Duration = Duration::from_secs(3_600);
-/// Batches that one run of a task does at most; the next run goes on.
+/// Batches of one kind that a run of a task does at most before it turns to the next.
 const BATCHES: usize = 200;
 
 impl Maintenance<'_> {
@@ -118,20 +118,33 @@ impl Maintenance<'_> {
         let [events, _] = self.kept(None, &platform.policy(self.defaults)).await?;
         self.forget_events(None, events).await?;
         self.batches(async |system: WriteSystem<'_>| system.purge_audit_roots().await).await?;
-        self.batches(async |system: WriteSystem<'_>| system.purge_throttles().await).await?;
-        self.batches(async |system: WriteSystem<'_>| system.purge_devices().await).await?;
-        self.batches(async |system: WriteSystem<'_>| system.purge_codes().await).await?;
-        self.batches(async |system: WriteSystem<'_>| system.purge_families().await).await?;
-        self.batches(async |system: WriteSystem<'_>| system.purge_revoked_tokens().await).await?;
-        self.batches(async |system: WriteSystem<'_>| system.purge_assertions().await).await?;
-        self.batches(async |system: WriteSystem<'_>| system.purge_pushed_requests().await).await?;
-        self.batches(async |system: WriteSystem<'_>| system.purge_device_requests().await).await?;
         self.batches(async |system: WriteSystem<'_>| system.forget_unused_applications().await).await?;
-        self.batches(async |system: WriteSystem<'_>| system.purge_tokens().await).await?;
-        self.batches(async |system: WriteSystem<'_>| system.purge_idempotency_keys().await).await?;
+        self.forget_what_ran_out().await?;
         self.forget_imports().await?;
         self.db.empty_log().await?;
         Ok(removed)
+    }
+
+    /// Removes what requests leave behind once it has run out. Nothing limits how much that is between two runs, so that a
+    /// run goes on until it is gone, the kinds in turn: else one that comes faster than a run may remove would only grow.
+    async fn forget_what_ran_out(&self) -> Result<()> {
+        loop {
+            let removed = [
+                self.batches(async |system: WriteSystem<'_>| system.purge_throttles().await).await?,
+                self.batches(async |system: WriteSystem<'_>| system.purge_devices().await).await?,
+                self.batches(async |system: WriteSystem<'_>| system.purge_codes().await).await?,
+                self.batches(async |system: WriteSystem<'_>| system.purge_families().await).await?,
+                self.batches(async |system: WriteSystem<'_>| system.purge_revoked_tokens().await).await?,
+                self.batches(async |system: WriteSystem<'_>| system.purge_assertions().await).await?,
+                self.batches(async |system: WriteSystem<'_>| system.purge_pushed_requests().await).await?,
+                self.batches(async |system: WriteSystem<'_>| system.purge_device_requests().await).await?,
+                self.batches(async |system: WriteSystem<'_>| system.purge_tokens().await).await?,
+                self.batches(async |system: WriteSystem<'_>| system.purge_idempotency_keys().await).await?,
+            ];
+            if removed.iter().all(|n| *n < BATCHES * BATCH) {
+                return Ok(());
+            }
+        }
     }
 
     /// Removes what ended imports rejected, and files that nobody asked for an import with.

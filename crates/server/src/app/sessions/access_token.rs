@@ -104,7 +104,9 @@ impl SessionStates<'_> {
         };
         let id = named(of).or(user.as_ref().map(|(_, family)| family.application_id)).ok_or(Error::InvalidToken)?;
         let application = self.application(at.issuer(), id).await?.filter(|it| it.status == Status::Active);
-        let application = application.filter(|_| at.is_active()).ok_or(Error::InvalidToken)?;
+        // One that is not called by its id is called as its family's.
+        let is_so_called = |it: &Arc<Application>| named(of).is_some() || it.client_id() == of.client_id;
+        let application = application.filter(|it| at.is_active() && is_so_called(it)).ok_or(Error::InvalidToken)?;
         // The family of a user ends by itself; of what was got in exchange it is another application's.
         if (user.is_none() || of.act.is_some()) && application.has_revoked(verified.issued_at) {
             return Err(Error::InvalidToken);
