@@ -115,3 +115,11 @@ pub async fn fill_tenants(db: &Db, partner: PartnerId, count: u64, now: Timestam
     );
     fill(db, sql, vec![partner.uuid().into()], now).await
 }
+
+/// Forgets every request that was pushed.
+///
+/// # Errors
+/// The database refuses the statement, or does not answer in time.
+pub async fn forget_pushed(db: &Db) -> Result<()> {
+    fill(db, "DELETE FROM pushed_requests".to_owned(), Vec::new(), Timestamp::default()).await
+}

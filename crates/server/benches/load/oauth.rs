@@ -7,14 +7,17 @@ mod large;
 mod peer;
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gatehouse_domain::id::TenantId;
-use gatehouse_persistence::testing::Fresh;
+use gatehouse_persistence::testing::{Fresh, forget_pushed};
 
 use crate::{
     client::{Answer, Connection, closed_loop, field, get, post_form, post_json, request},
@@ -27,6 +30,7 @@ const CALLBACK: &str = "https://wiki.example/callback";
 const CONNECTIONS: usize = 16;
 /// Who is signed in.
 const BROWSERS: usize = 1_000;
+const USERS: usize = 100;
 const SLUG: &str = "oauth";
 
 /// An application with a secret.
@@ -113,14 +117,14 @@ fn cookies(answer: &Answer) -> Vec<String> {
 }
 
 impl SignInPage {
-    async fn open(bench: &Bench<'_>, client: &Client) -> Self {
+    async fn open(bench: &Bench<'_>, client: &Client, user: &str) -> Self {
         let page = bench.call(&client.authorize("")).await;
         assert_eq!(page.status, 200, "{}", page.body);
         let form = between(&page.body, "<form method=\"post\" action=\"", "</form>");
         let action = form.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&");
         let hidden = form.split("<input type=\"hidden\" name=\"").skip(1);
         let hidden = hidden.map(|field| (field.split('"').next().unwrap(), between(field, "value=\"", "\"")));
-        let fields: Vec<_> = hidden.chain([("username", "owner"), ("password", PASSWORD)]).collect();
+        let fields: Vec<_> = hidden.chain([("username", user), ("password", PASSWORD)]).collect();
         let headers =
             format!("Accept: text/html\r\nSec-Fetch-Site: same-origin\r\nCookie: {}\r\n", cookies(&page).join("; "));
         Self { post: post_form(&action, &headers, &fields) }
@@ -142,17 +146,25 @@ fn code(answer: &Answer) -> Option<String> {
     location.split("code=").nth(1)?.split('&').next().map(str::to_owned)
 }
 
-/// Signs browsers in, on two connections.
+/// Signs browsers in, on two connections: ten of each user, as a sign-in counts the sessions of its user.
 async fn browsers(bench: &Bench<'_>, client: &Client) -> Vec<String> {
-    let half = async || {
+    for n in 0..USERS {
+        bench.register(SLUG, &user(n)).await;
+    }
+    let half = async |first: usize| {
         let mut browsers = Vec::new();
-        for _ in 0..BROWSERS / 2 {
-            browsers.push(SignInPage::open(bench, client).await.sign_in(bench).await);
+        for n in (first..BROWSERS).step_by(2) {
+            browsers.push(SignInPage::open(bench, client, &user(n)).await.sign_in(bench).await);
         }
         browsers
     };
-    let (one, other) = tokio::join!(half(), half());
+    let (one, other) = tokio::join!(half(0), half(1));
     [one, other].concat()
+}
+
+/// The name of one of the users.
+fn user(n: usize) -> String {
+    format!("user{}", n % USERS)
 }
 
 /// Requests that are to be sent, and the codes that came of others.
@@ -261,7 +273,9 @@ async fn starts(bench: &Bench<'_>, client: &Client, service: &Client, browsers: 
     let fields: Vec<_> = parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let push = client.post("par", &fields);
     let name = "oauth: pushed request (20)";
-    bench.measure_as(Unit::Post, name, states, async || {}, move |(), _| push.clone()).await;
+    // Nobody brings them: there are never as many as an application may have waiting.
+    let forget = async || forget_pushed(&bench.db).await.unwrap();
+    bench.measure_as(Unit::Post, name, states, forget, move |(), _| push.clone()).await;
     let requests: Vec<_> = browsers.iter().take(CONNECTIONS).map(|cookies| client.authorize(cookies)).collect();
     let name = "oauth: authorize from a session (40)";
     bench
@@ -308,10 +322,14 @@ pub async fn run(bench: &mut Bench<'_>, fresh: &Fresh, folder: &std::path::Path)
     refresh(bench, "oauth: refresh at 64 (p99 60 ms)", &wiki, many).await;
     if bench.wanted("oauth: sign-in by page") {
         let mut pages = Vec::new();
-        for _ in 0..8 {
-            pages.push(SignInPage::open(bench, &wiki).await);
+        for n in 0..USERS {
+            pages.push(SignInPage::open(bench, &wiki, &user(n)).await.post);
         }
-        beside_hash(bench, "oauth: sign-in by page (1.1)", pages, |page, _| page.post.clone()).await;
+        let pages = Arc::new((pages, AtomicUsize::new(0)));
+        let next = |pages: &mut Arc<(Vec<Vec<u8>>, AtomicUsize)>, _: Option<&Answer>| {
+            pages.0[pages.1.fetch_add(1, Ordering::Relaxed) % USERS].clone()
+        };
+        beside_hash(bench, "oauth: sign-in by page (1.1)", vec![pages; 8], next).await;
     }
     peer::run(bench).await;
     if bench.wanted("oauth: large") {

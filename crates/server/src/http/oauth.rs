@@ -28,6 +28,7 @@ use crate::{
     app::{App, Error},
     http::{
         Site,
+        context::RequestContext,
         document::Document,
         extract::access::{Anybody, AtIssuer, PathTenant},
         hosted::{STYLE, brand},
@@ -119,14 +120,15 @@ async fn configuration(at: AtIssuer, request: HttpRequest, app: Data<App>, site:
         };
         described.metadata(ABILITIES)
     };
-    site.published.with(Kind::Metadata, at, &meta.base_url, meta.ctx.now, make, |document| public(&request, document))
+    site.published
+        .with(Kind::Metadata, at, Some(&meta.base_url), meta.ctx.now, make, |document| public(&request, document))
 }
 
 /// The keys of an issuer (RFC 7517): those that verify, and those that sign next.
 async fn jwks(at: AtIssuer, request: HttpRequest, app: Data<App>, site: Data<Site>) -> HttpResponse {
-    let (meta, at) = (request::meta(&request), &at.0);
+    let (at, now) = (&at.0, RequestContext::with(&request, |state| state.now));
     let make = || app.keys().published(at.keys());
-    site.published.with(Kind::Keys, at, &meta.base_url, meta.ctx.now, make, |document| public(&request, document))
+    site.published.with(Kind::Keys, at, None, now, make, |document| public(&request, document))
 }
 
 /// What everybody may read and keep for five minutes, scripts of any page included.

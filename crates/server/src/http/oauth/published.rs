@@ -24,7 +24,7 @@ pub enum Kind {
 #[derive(Debug)]
 struct Made {
     of: IssuerFacts,
-    base_url: Arc<str>,
+    base_url: Option<Arc<str>>,
     /// The second in which it was made: keys stop to verify by time alone.
     second: i64,
     document: Document,
@@ -41,20 +41,21 @@ impl Default for Published {
 }
 
 impl Published {
-    /// What `make` makes of these facts, of this address and in this second, made no more than once. `answer` is given it.
+    /// What `make` makes of these facts, of this address, if it says one, and in this second, made no more than once. `answer` is given it.
     pub fn with<T>(
         &self,
         kind: Kind,
         of: &IssuerFacts,
-        base_url: &Arc<str>,
+        base_url: Option<&Arc<str>>,
         now: Timestamp,
         make: impl FnOnce() -> String,
         answer: impl FnOnce(&Document) -> T,
     ) -> T {
         let (key, second) = ((kind, of.issuer().uuid()), now.unix_seconds());
-        let known = self.0.get(&key).filter(|it| it.second == second && it.of.is_same(of) && it.base_url == *base_url);
+        let known =
+            self.0.get(&key).filter(|it| it.second == second && it.of.is_same(of) && it.base_url.as_ref() == base_url);
         let made = known.unwrap_or_else(|| {
-            let (of, base_url) = (of.clone(), Arc::clone(base_url));
+            let (of, base_url) = (of.clone(), base_url.map(Arc::clone));
             let made = Arc::new(Made { of, base_url, second, document: Document::new(make()) });
             self.0.insert(key, Arc::clone(&made));
             made
