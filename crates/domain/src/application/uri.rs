@@ -93,7 +93,7 @@ uris! {
     /// Scheme, host and port of a page that may read answers (RFC 6454).
     Origin {
         max: MAX,
-        pattern: "^https://[a-z0-9.:_\\[\\]-]+$",
+        pattern: "^https?://[a-z0-9.:_\\[\\]-]+$",
         example: "https://app.example.com"
     }
 
@@ -105,11 +105,11 @@ uris! {
         example: "https://app.example.com/backchannel-logout"
     }
 
-    /// Where a client ID metadata document is, which is the `client_id` of the application that it describes: `https`, or
-    /// `http` where the server may call private addresses.
+    /// Where a client ID metadata document is, which is the `client_id` of the application that it describes: `https`
+    /// alone, as others could change on the way what `http` brings.
     DocumentUrl {
         max: Self::MAX,
-        pattern: "^https?://[a-z0-9.:_\\[\\]-]+/[A-Za-z0-9._~!$&'()+,;=:@%/-]+$",
+        pattern: "^https://[a-z0-9.:_\\[\\]-]+/[A-Za-z0-9._~!$&'()+,;=:@%/-]+$",
         example: "https://tool.example.com/oauth/client.json"
     }
 

@@ -10,7 +10,7 @@ mod exchange;
 pub mod issue;
 mod own_session;
 pub mod published_keys;
-pub(in crate::app) mod pushed;
+mod pushed;
 mod refresh;
 pub mod sign_out;
 mod token_states;

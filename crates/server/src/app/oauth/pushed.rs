@@ -1,13 +1,5 @@
 //! Requests that applications push before a browser brings them (RFC 9126).
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
-
 use gatehouse_domain::{
     application::{Application, ClientAuthMethod},
     oauth::{PUSHED_LIFETIME, PUSHED_WAITING, Params},
@@ -20,43 +12,20 @@ use crate::{
         Error, Result,
         directory::issuers::IssuerFacts,
         oauth::{Authorization, authorization::NotAsked, tokens::AUTH},
-        request::client::RequestMeta,
+        request::{client::RequestMeta, waiting::OFTEN},
     },
     security::{keyring::token_hash, opaque_token},
 };
-
-/// So often an application pushes in a second before what it has waiting is counted on its own.
-const OFTEN: u64 = 16;
-
-/// What an application has waiting, as far as this second knows.
-#[derive(Debug, Default)]
-pub struct Waiting {
-    pushed: AtomicU64,
-    counted: OnceLock<u64>,
-}
-
-impl Waiting {
-    /// How long it counts.
-    pub const LIFE: Duration = Duration::from_secs(1);
-
-    /// Whether there are so few that another one need not count them: fewer than half of what may be, which other replicas
-    /// do not make up for within a second.
-    fn are_far_fewer(&self, pushed: u64) -> bool {
-        self.counted.get().is_some_and(|counted| counted + pushed < PUSHED_WAITING / 2)
-    }
-}
 
 impl Authorization<'_> {
     /// Whether an application that pushes now has so few requests waiting that they need not be counted. One that pushes
     /// often has them counted once in a second, and not with each.
     async fn has_far_fewer(&self, application: &Application) -> Result<bool> {
-        let waiting = self.cache.waiting.get_with(application.id, Arc::default);
-        let pushed = waiting.pushed.fetch_add(1, Ordering::Relaxed);
+        let (waiting, pushed) = self.admission.push(application.id);
         if pushed == OFTEN {
-            let count = self.db.system(AUTH).pushed_waiting(application.id, self.env.now()).await?;
-            waiting.counted.get_or_init(|| count);
+            waiting.count(self.db.system(AUTH).pushed_waiting(application.id, self.env.now()).await?);
         }
-        Ok(waiting.are_far_fewer(pushed))
+        Ok(waiting.are_fewer_than(PUSHED_WAITING / 2, pushed))
     }
 
     /// Keeps a request that an application pushes, which is checked as a whole. Returns what names it.

@@ -6,14 +6,14 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
 use gatehouse_domain::{
     authz::Actor,
     bucket::{BucketRule, Left},
-    id::{TenantId, UserId},
+    id::{ApplicationId, TenantId, UserId},
     throttle::WindowRule,
     time::{MINUTE, Timestamp},
 };
@@ -23,7 +23,10 @@ use crate::{
     app::{
         Error, Result,
         attempts::{Limited, RateLimit},
-        request::windows::Windows,
+        request::{
+            waiting::{Counts, Waiting},
+            windows::Windows,
+        },
     },
     config::Limits,
 };
@@ -113,6 +116,7 @@ pub struct Admission {
     codes_of_address: Windows,
     documents: Windows,
     codes_of_browser: Windows,
+    waiting: Counts,
 }
 
 /// An attempt to name a device, at an address and in a browser.
@@ -134,6 +138,7 @@ impl Admission {
             codes_of_address: Windows::new(limits.user_codes),
             documents: Windows::new(Some(DOCUMENTS)),
             codes_of_browser: Windows::new(limits.user_codes.map(half)),
+            waiting: Counts::default(),
         }
     }
 
@@ -155,6 +160,11 @@ impl Admission {
     /// comes from. What comes from no network is not counted.
     pub(crate) fn start(&self, ip: Option<IpAddr>, now: Timestamp) -> Result<()> {
         ip.map_or(Ok(()), |ip| self.starts.take(network(ip), now).result)
+    }
+
+    /// Counts that an application pushes a request: what is known of those that wait, and how many came before in a second.
+    pub(crate) fn push(&self, application: ApplicationId) -> (Arc<Waiting>, u64) {
+        self.waiting.push(application)
     }
 
     /// Counts that a document is fetched which a stranger named to a tenant.

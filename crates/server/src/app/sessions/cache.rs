@@ -23,10 +23,7 @@ use gatehouse_persistence::{Change, PlatformFacts, TenantFacts};
 use moka::{Expiry, sync::Cache};
 use uuid::Uuid;
 
-use crate::{
-    app::{oauth::pushed::Waiting, ttl_cache::TtlCache},
-    security::token::Verified,
-};
+use crate::{app::ttl_cache::TtlCache, security::token::Verified};
 
 /// Who acts in a request, and everything about them that answers may need.
 #[derive(Debug)]
@@ -67,7 +64,6 @@ pub struct SessionCache {
     pub(in crate::app) origins: TtlCache<(Uuid, [u8; 32]), bool>,
     pub(in crate::app) families: TtlCache<FamilyId, TokenFamily>,
     pub(in crate::app) revoked: TtlCache<Uuid, bool>,
-    pub(in crate::app) waiting: Cache<ApplicationId, Arc<Waiting>>,
     seen: Mutex<HashMap<SessionId, Timestamp>>,
 }
 
@@ -94,7 +90,6 @@ impl Default for SessionCache {
             origins: TtlCache::new(10_000),
             families: TtlCache::new(100_000),
             revoked: TtlCache::new(100_000),
-            waiting: Cache::builder().max_capacity(10_000).time_to_live(Waiting::LIFE).build(),
             seen: Mutex::default(),
         }
     }

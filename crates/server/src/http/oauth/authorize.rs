@@ -149,7 +149,7 @@ pub async fn sign_in(
     let is_expected = |user: &&SessionState| asked.expected.is_none_or(|expected| expected == user.user.id);
     let shown = former.filter(is_expected);
     let again = |fault| it.sign_in(&asked, &answered, (&browser, shown), (username, Some(fault)), None);
-    if language(&form.0).is_some() {
+    if form.0.get("language").is_some() {
         return it.sign_in(&asked, &answered, (&browser, shown), ("", None), None);
     }
     let (name, password) = match typed(&form.0) {
@@ -226,7 +226,7 @@ async fn answered(
         }
         (Some("another"), _) => return it.sign_in(&asked, &answered, (&browser, None), ("", None), None),
         // Somebody else is signed in by now than the page was about: what was answered counts for nothing.
-        (_, None) if language(form).is_none() => answered = Answered::default(),
+        (_, None) if form.get("language").is_none() => answered = Answered::default(),
         _ => {}
     }
     it.go_on(&asked, &browser, &answered, None).await

@@ -16,10 +16,7 @@ use crate::{
     },
     http::{
         hosted::SignInFault,
-        oauth::{
-            authorize::{fault, language},
-            interaction::Interaction,
-        },
+        oauth::{authorize::fault, interaction::Interaction},
         problem::Failure,
         request::ChangeRequest,
     },
@@ -36,7 +33,7 @@ pub(super) async fn sign_in<'a>(
 ) -> Result<HttpResponse, Failure> {
     let field = |name: &str| form.get(name).unwrap_or_default();
     let (address, tenant) = (field("username").trim(), field("tenant").trim());
-    if language(form).is_some() {
+    if form.get("language").is_some() {
         return it.sign_in(asked, answered, (browser, None), ("", None), None);
     }
     if address.is_empty() {
