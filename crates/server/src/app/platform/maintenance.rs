@@ -1,6 +1,6 @@
 //! What has to be done from time to time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gatehouse_domain::{
     authz::{SystemReason, TenantRef},
@@ -188,19 +188,22 @@ impl Maintenance<'_> {
             .map(drop)
     }
 
-    /// Repeats a step until it finds nothing to do; returns how much it did.
+    /// Repeats a step until it finds nothing to do; returns how much it did. After each it rests for as long as that took:
+    /// SQLite has one writer, and what people wait for comes first.
     async fn batches<F>(&self, step: F) -> Result<usize>
     where
         F: AsyncFn(WriteSystem<'_>) -> gatehouse_persistence::Result<usize> + Copy + Send + 'static,
     {
         let mut done = 0;
         for _ in 0..BATCHES {
+            let began = Instant::now();
             let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(step(tx.system(JOB)).await?);
             let n = self.db.write(self.env.ctx(), work).await?;
             if n == 0 {
                 break;
             }
             done += n;
+            tokio::time::sleep(began.elapsed()).await;
         }
         Ok(done)
     }
