@@ -316,9 +316,10 @@ const fn own_sessions(application: &Application, reason: EndReason, by: By) -> R
 /// An application is told over http that a session has ended only where private addresses may be called at all.
 fn may_be_told_at(allows_plain: bool, uri: Option<&LogoutUri>) -> Result<()> {
     match uri {
-        Some(uri) if uri.is_plain() && !allows_plain => Err(Error::Invalid(
-            Issue::body("backchannel_logout_uri", "client_metadata", "must be an https address").into(),
-        )),
+        Some(uri) if uri.is_plain() && !allows_plain => {
+            let msg = "must be an https address, unless GATEHOUSE_OUTBOUND_ALLOW names private networks";
+            Err(Error::Invalid(Issue::body("backchannel_logout_uri", "client_metadata", msg).into()))
+        }
         _ => Ok(()),
     }
 }
