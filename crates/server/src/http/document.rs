@@ -5,8 +5,8 @@ use std::{io::Write, sync::OnceLock};
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{
-        AcceptEncoding, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, Encoding, EntityTag, Header, IfNoneMatch,
-        VARY,
+        ACCEPT_ENCODING, AcceptEncoding, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, Encoding, EntityTag,
+        Header, HeaderValue, IF_NONE_MATCH, IfNoneMatch, VARY,
     },
     web::Bytes,
 };
@@ -19,7 +19,23 @@ use flate2::{Compression, write::GzEncoder};
 pub struct Document {
     plain: Bytes,
     packed: OnceLock<Bytes>,
-    tag: String,
+    /// As it is, and packed: two representations, with a tag each (RFC 9110, section 8.8.3).
+    tags: [Tag; 2],
+}
+
+/// An entity tag, and how it is sent.
+#[derive(Debug)]
+struct Tag {
+    tag: EntityTag,
+    sent: HeaderValue,
+}
+
+impl Tag {
+    fn new(text: String) -> Self {
+        let tag = EntityTag::new_strong(text);
+        let sent = HeaderValue::try_from(tag.to_string()).unwrap_or(HeaderValue::from_static("\"\""));
+        Self { tag, sent }
+    }
 }
 
 impl Document {
@@ -27,7 +43,8 @@ impl Document {
     #[must_use]
     pub fn new(text: String) -> Self {
         let tag = BASE64_URL_SAFE_NO_PAD.encode(&digest(&SHA256, text.as_bytes()).as_ref()[..16]);
-        Self { plain: text.into(), packed: OnceLock::new(), tag }
+        let tags = [Tag::new(tag.clone()), Tag::new(format!("{tag}-gzip"))];
+        Self { plain: text.into(), packed: OnceLock::new(), tags }
     }
 
     fn packed(&self) -> Bytes {
@@ -42,25 +59,26 @@ impl Document {
 
     /// The answer to a request: as the client unpacks it, or that it has it.
     pub fn respond(&self, request: &HttpRequest) -> HttpResponse {
-        let offered = [Encoding::gzip(), Encoding::identity()];
-        let chosen = AcceptEncoding::parse(request).ok().and_then(|accepted| accepted.negotiate(offered.iter()));
+        let (asks, offered) = (request.headers(), [Encoding::gzip(), Encoding::identity()]);
+        let accepted = asks.contains_key(ACCEPT_ENCODING).then(|| AcceptEncoding::parse(request).ok()).flatten();
+        let chosen = accepted.and_then(|accepted| accepted.negotiate(offered.iter()));
         let is_packed = chosen == Some(Encoding::gzip());
-        // Two forms are two representations, with a tag each (RFC 9110 section 8.8.3).
-        let tag = EntityTag::new_strong(format!("{}{}", self.tag, if is_packed { "-gzip" } else { "" }));
-        let is_known = match IfNoneMatch::parse(request) {
-            Ok(IfNoneMatch::Any) => true,
-            Ok(IfNoneMatch::Items(known)) => known.iter().any(|other| other.weak_eq(&tag)),
-            Err(_) => false,
-        };
+        let Tag { tag, sent } = &self.tags[usize::from(is_packed)];
+        let is_known = asks.contains_key(IF_NONE_MATCH)
+            && match IfNoneMatch::parse(request) {
+                Ok(IfNoneMatch::Any) => true,
+                Ok(IfNoneMatch::Items(known)) => known.iter().any(|other| other.weak_eq(tag)),
+                Err(_) => false,
+            };
         let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
         response
-            .insert_header((ETAG, tag.to_string()))
-            .insert_header((VARY, "accept-encoding"))
-            .insert_header((CACHE_CONTROL, "no-cache"));
+            .insert_header((ETAG, sent.clone()))
+            .insert_header((VARY, HeaderValue::from_static("accept-encoding")))
+            .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
         if is_known {
             return response.finish();
         }
-        response.insert_header((CONTENT_TYPE, "application/json"));
+        response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
         if is_packed {
             response.insert_header((CONTENT_ENCODING, "gzip")).body(self.packed())
         } else {

@@ -182,12 +182,14 @@ fn members() -> Vec<Mutant> {
         ("iss", json!("https://evil.example")),
     ] {
         let (ours, theirs) = (value.clone(), value);
-        all.push(counts_at(ASSERTION, format!("{name} and a good signature"), move |real, _| real.header(name, &ours)));
+        // What would bring keys along, or hide what is signed, is refused; the rest means nothing.
+        let still = if ["jku", "x5u", "x5c", "zip", "enc"].contains(&name) { &[] } else { ASSERTION };
+        all.push(counts_at(still, format!("{name} and a good signature"), move |real, _| real.header(name, &ours)));
         all.push(refused(format!("{name} and the signature of a stranger"), move |real, others| {
             by_stranger(real, others.stranger(real), name, &theirs)
         }));
     }
-    all.push(counts_at(ASSERTION, "jwk and a good signature", |real, _| {
+    all.push(refused("jwk and a good signature", |real, _| {
         real.header("jwk", &serde_json::from_str(&real.key.jwk).unwrap())
     }));
     all.push(refused("jwk and its signature", |real, others| {
