@@ -220,12 +220,13 @@ api_tests! {
 
     async fn program_signs_its_user_out_by_an_id_token_and_leads_nowhere(world) {
         let strangers = Strangers::new(&world, "any").await;
-        let to = json!({"post_logout_redirect_uris": ["https://evil.example/"]});
+        let to = json!({"post_logout_redirect_uris": ["https://evil.example/"], "client_uri": format!("{}/", strangers.shelf.at)});
         let (app, browser) = (strangers.program_at("/out.json", &to), Browser::new(&strangers.site.world));
         let tokens = strangers.tokens(&browser, &app, &[]).await;
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         let query = query.extend_pairs([("id_token_hint", text(&tokens, "id_token")), ("client_id", &app.id), ("post_logout_redirect_uri", "https://evil.example/")]).finish();
-        browser.get(&format!("{}/oauth/logout?{query}", strangers.site.issuer_path())).await.expect(200);
+        let page = browser.get(&format!("{}/oauth/logout?{query}", strangers.site.issuer_path())).await.expect(200);
+        assert!(!page.text.contains("<a href"), "{}", page.text);
         strangers.site.user_info(text(&tokens, "access_token")).await.expect(401);
     }
 

@@ -101,7 +101,7 @@ pub struct Waiting {
 impl Asked {
     /// Whether the browser would go on to a place on the web that only a stranger vouches for.
     #[must_use]
-    pub fn leads_strangers_on(&self) -> bool {
+    pub fn leads_to_stranger(&self) -> bool {
         self.application.is_of_stranger() && !self.request.destination.is_on_device()
     }
 }

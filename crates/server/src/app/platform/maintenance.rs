@@ -20,6 +20,8 @@ const JOB: SystemReason = SystemReason::Job;
 const PIECES_KEPT: Duration = Duration::from_secs(3_600);
 /// Batches of one kind that a run of a task does at most before it turns to the next.
 const BATCHES: usize = 200;
+/// The longest rest after one.
+const REST: Duration = Duration::from_millis(100);
 
 impl Maintenance<'_> {
     /// Writes down when sessions were last used.
@@ -188,8 +190,8 @@ impl Maintenance<'_> {
             .map(drop)
     }
 
-    /// Repeats a step until it finds nothing to do; returns how much it did. After each it rests for as long as that took:
-    /// SQLite has one writer, and what people wait for comes first.
+    /// Repeats a step until it finds nothing to do; returns how much it did. After each it rests for as long as that took,
+    /// and a tenth of a second at most: SQLite has one writer, and what people wait for comes first.
     async fn batches<F>(&self, step: F) -> Result<usize>
     where
         F: AsyncFn(WriteSystem<'_>) -> gatehouse_persistence::Result<usize> + Copy + Send + 'static,
@@ -203,7 +205,7 @@ impl Maintenance<'_> {
                 break;
             }
             done += n;
-            tokio::time::sleep(began.elapsed()).await;
+            tokio::time::sleep(began.elapsed().min(REST)).await;
         }
         Ok(done)
     }

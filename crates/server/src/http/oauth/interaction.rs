@@ -158,7 +158,7 @@ impl<'a> Interaction<'a> {
                 Ok(response)
             }
             // A program that nobody vouches for sends nobody on who has not let it in.
-            (Step::Refuse(_), _) if asked.leads_strangers_on() && remembered.is_none() => {
+            (Step::Refuse(_), _) if asked.leads_to_stranger() && remembered.is_none() => {
                 self.not_asked(NotAsked::Unanswerable(Unanswerable::WrongByUnknown)).await
             }
             (Step::Refuse(fault), _) => self.refuse(&asked.request.destination, fault).await,

@@ -1,6 +1,6 @@
 //! What issuers say of themselves, kept as it is sent: it is asked for much more often than it changes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use gatehouse_domain::time::Timestamp;
 use moka::sync::Cache;
@@ -25,7 +25,7 @@ pub enum Kind {
 struct Made {
     of: IssuerFacts,
     base_url: Option<Arc<str>>,
-    /// The second in which it was made: keys stop to verify by time alone.
+    /// The second in which it was made: keys stop verifying by time alone.
     second: i64,
     document: Document,
 }
@@ -36,12 +36,14 @@ pub struct Published(Cache<(Kind, Uuid), Arc<Made>>);
 
 impl Default for Published {
     fn default() -> Self {
-        Self(Cache::new(MOST))
+        // What is older than a second is of no use.
+        Self(Cache::builder().max_capacity(MOST).time_to_live(Duration::from_secs(1)).build())
     }
 }
 
 impl Published {
-    /// What `make` makes of these facts, of this address, if it says one, and in this second, made no more than once. `answer` is given it.
+    /// Answers with what `make` makes of these facts, of the address where that matters, and of this second. It is made
+    /// again only when one of them is another.
     pub fn with<T>(
         &self,
         kind: Kind,

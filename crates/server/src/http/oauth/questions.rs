@@ -242,6 +242,8 @@ impl<'a> Interaction<'a> {
         application: Option<&Application>,
         rest: impl Iterator<Item = &'s SessionState>,
     ) -> Result<HttpResponse, Failure> {
+        // A link here says which application is meant, and anybody writes one: a stranger's leads nowhere.
+        let application = application.filter(|it| !it.is_of_stranger());
         let site = application.and_then(|it| it.metadata.client_uri.as_ref());
         let back = application.zip(site).map(|(application, site)| (application.name.as_str(), site.as_str()));
         let page = SignedOutPage { frame: self.look.frame(), back, rest: self.accounts(rest).await? };
