@@ -89,6 +89,8 @@ migrations! {
     m20261130_000200_deliver_logouts,
     m20261130_000210_let_the_platform_issue,
     m20261130_000220_describe_applications_by_documents,
+    m20261201_000230_bind_tokens_to_keys,
+    m20261201_000231_find_families_that_last,
 }
 
 pub use m20261129_000070_chain_audit_roots::{AUDIT_TRIGGERS, AuditTrigger};

@@ -9,7 +9,7 @@ mod secrets;
 mod uri;
 
 pub use document::{DOCUMENT_BYTES, Described, KEPT_WITHOUT_USE, MOST_DESCRIBED};
-pub use jwks::Jwks;
+pub use jwks::{Jwk, Jwks, thumbprint_input};
 pub use kinds::{ApplicationType, ClientAuthMethod, GrantType, Profile, RegistrationKind, SigningAlgorithm};
 pub use metadata::{
     ClientMetadata, METADATA_BYTES, RefreshTokenSeconds, RegisteredMetadata, ResourceScope, TokenSeconds,

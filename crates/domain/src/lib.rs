@@ -29,6 +29,8 @@
 //!   a [`change::Changed`].
 //! - **access token**: a JWT (RFC 9068) that is valid for minutes. **Refresh token**: an opaque token, good for one use
 //!   (RFC 9700, section 4.14); the tokens of a session that follow one another are its **chain**.
+//! - **DPoP proof**: a JWT that shows with one request that its sender holds a key (RFC 9449). A token is **bound** to a key
+//!   if it counts with such a proof alone.
 //! - **link**: a mailed address with an opaque token in its fragment: an **invitation**, a password reset, a verification.
 //! - **device token**: an opaque token that a device keeps after a sign-in. It takes the place of no factor; with it the
 //!   failures of strangers do not count.

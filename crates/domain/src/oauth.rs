@@ -6,6 +6,7 @@ mod claims;
 mod code;
 mod consent;
 mod device;
+mod dpop;
 mod exchange;
 mod family;
 mod params;
@@ -24,6 +25,7 @@ pub use device::{
     DEVICE_LIFETIME, DEVICE_REMEMBERED, DEVICES_WAITING, DeviceAnswer, DeviceRequest, NewDeviceRequest, Polled,
     UserCode,
 };
+pub use dpop::{Confirmation, NoThumbprint, Thumbprint};
 pub use exchange::Act;
 pub use family::{FAMILIES_MAX, FamilyEnd, NewFamily, TokenFamily};
 pub use params::Params;

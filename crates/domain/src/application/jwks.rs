@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::issue::Fault;
 
@@ -105,6 +106,18 @@ impl Jwks {
         let mut keys = self.keys.iter().filter(signs);
         keys.next().filter(|_| keys.next().is_none())
     }
+}
+
+/// What the thumbprint of a public key is a digest of (RFC 7638, section 3.2): the members that it cannot do without.
+#[must_use]
+pub fn thumbprint_input(key: &Jwk) -> String {
+    let needed = |name: &str| ["crv", "e", "kty", "n", "x", "y"].contains(&name);
+    let members: Vec<_> = key
+        .iter()
+        .filter(|(name, _)| needed(name))
+        .map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), Value::from(value.as_str())))
+        .collect();
+    format!("{{{}}}", members.join(","))
 }
 
 fn bytes(key: &Jwk, name: &str) -> Option<Vec<u8>> {

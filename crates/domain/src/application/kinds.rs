@@ -66,6 +66,15 @@ words! {
     }
 }
 
+impl Profile {
+    /// Whether each refresh token is good for one use. In FAPI 2.0 it is not: its tokens are bound to a key and to an
+    /// application that proves who it is (section 5.3.2.1), and one that is lost with an answer costs a sign-in.
+    #[must_use]
+    pub const fn rotates_refresh_tokens(self) -> bool {
+        matches!(self, Self::Standard)
+    }
+}
+
 impl ApplicationType {
     /// Whether it can keep a secret.
     #[must_use]

@@ -277,6 +277,12 @@ impl ClientMetadata {
                 FAPI_TRUE,
             ),
             (is_strict && !self.dpop_bound_access_tokens, "dpop_bound_access_tokens", FAPI_TRUE),
+            (is_strict && !self.require_pkce, "require_pkce", FAPI_TRUE),
+            (
+                is_strict && !self.redirect_uris.iter().all(|uri| uri.as_str().starts_with("https:")),
+                "redirect_uris",
+                "must be of https with the profile fapi2",
+            ),
         ]
         .into_iter()
     }

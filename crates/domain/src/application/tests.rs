@@ -136,6 +136,12 @@ fn what_does_not_fit_together_is_refused_field_by_field() {
         "dpop_bound_access_tokens",
     ];
     assert_eq!(strict, asked);
+    let lax = faults(Web, |it| {
+        it.profile = Profile::Fapi2;
+        it.require_pkce = false;
+        it.redirect_uris.push(RedirectUri::parse("http://localhost/callback").unwrap());
+    });
+    assert_eq!(lax[4..], ["require_pkce", "redirect_uris"]);
     let many =
         |n: usize| (0..n).map(|i| RedirectUri::parse(&format!("https://a.example/{i:01900}")).unwrap()).collect();
     assert_eq!(faults(Web, |it| it.redirect_uris = many(30)), ["redirect_uris"]);

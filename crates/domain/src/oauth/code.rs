@@ -7,7 +7,7 @@ use crate::{
     authz::TenantRef,
     id::{ApplicationId, FamilyId, SessionId},
     key::Issuer,
-    oauth::{Audience, AuthorizationRequest, Challenge, ClaimsRequest, Scopes},
+    oauth::{Audience, AuthorizationRequest, Challenge, ClaimsRequest, Scopes, Thumbprint},
     secret::TokenHash,
     session::Session,
     time::{HOUR, MINUTE, Timestamp},
@@ -37,6 +37,8 @@ pub struct AuthorizationCode {
     pub redirect_uri: String,
     /// What the verifier is held against, if the request had a challenge.
     pub challenge: Option<Challenge>,
+    /// The key that whoever exchanges it has to hold, if the request named one (RFC 9449, section 10).
+    pub dpop_jkt: Option<Thumbprint>,
     /// What the ID token repeats.
     pub nonce: Option<String>,
     /// What the user grants.
@@ -77,6 +79,8 @@ pub struct Redeemed<'a> {
     pub redirect_uri: Option<&'a str>,
     /// The challenge that its verifier gives.
     pub challenge: Option<&'a Challenge>,
+    /// The key that it proves to hold.
+    pub key: Option<&'a Thumbprint>,
 }
 
 /// What becomes of a code.
@@ -104,6 +108,7 @@ impl AuthorizationCode {
             family_id,
             redirect_uri: request.destination.redirect_uri.clone(),
             challenge: request.challenge.clone(),
+            dpop_jkt: request.dpop_jkt.clone(),
             nonce: request.nonce.clone(),
             scopes: request.scopes.clone(),
             claims: request.claims.clone(),
@@ -135,6 +140,9 @@ impl AuthorizationCode {
             (Some(_), None) => return CodeVerdict::Invalid("code_verifier is missing"),
             (None, Some(_)) => return CodeVerdict::Invalid("the authorization request had no code_challenge"),
             (Some(_), Some(_)) => return CodeVerdict::Invalid("code_verifier does not match the code_challenge"),
+        }
+        if self.dpop_jkt.is_some() && shown.key != self.dpop_jkt.as_ref() {
+            return CodeVerdict::Invalid("the request named another key than the DPoP proof is signed with");
         }
         match shown.redirect_uri {
             Some(uri) if uri == self.redirect_uri => {}

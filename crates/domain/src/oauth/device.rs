@@ -3,7 +3,7 @@
 use std::{fmt, net::IpAddr, time::Duration};
 
 use crate::{
-    application::{Application, GrantType, Owner, Profile},
+    application::{Application, GrantType, Owner},
     audit::{Action, Fields, Resource, ResourceKind},
     authz::{By, TenantRef},
     change::Changed,
@@ -164,10 +164,6 @@ impl DeviceRequest {
         if !application.metadata.grant_types.contains(&GrantType::DeviceCode) {
             let description = "the application does not use this grant";
             return Err(RequestFault::new(ErrorCode::UnauthorizedClient, description));
-        }
-        if application.metadata.profile == Profile::Fapi2 {
-            let description = "the application wants the profile fapi2, and its tokens cannot be bound to a key yet";
-            return Err(RequestFault::new(ErrorCode::InvalidRequest, description));
         }
         let (scopes, resource) = of_program(params, application, api)?;
         Ok(Self {

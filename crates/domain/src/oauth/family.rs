@@ -8,7 +8,7 @@ use crate::{
     authz::{By, TenantRef},
     change::Changed,
     id::{ApplicationId, FamilyId, SessionId},
-    oauth::{Audience, ClaimsRequest, Scopes},
+    oauth::{Audience, ClaimsRequest, Scopes, Thumbprint},
     refresh::Chain,
     secret::TokenHash,
     session::{EndReason, Refreshes, Session, Successor},
@@ -76,6 +76,8 @@ pub struct TokenFamily {
     pub audience: Audience,
     /// When the user had last proved to be who they are.
     pub auth_time: Timestamp,
+    /// The key that its first tokens were bound to (RFC 9449), if they were: all that follow are bound, too.
+    pub dpop_jkt: Option<Thumbprint>,
     /// Its refresh tokens.
     pub chain: Chain,
     /// How often it was refreshed of late.
@@ -107,6 +109,8 @@ pub struct NewFamily<'a> {
     pub application: &'a Application,
     /// When the user had last proved to be who they are.
     pub auth_time: Timestamp,
+    /// The key that its first tokens are bound to.
+    pub dpop_jkt: Option<&'a Thumbprint>,
     /// The digest of the first refresh token.
     pub refresh_hash: TokenHash,
 }
@@ -126,7 +130,8 @@ impl TokenFamily {
 
     /// Begins a family.
     pub fn start(new: &NewFamily<'_>, policy: &Policy, now: Timestamp) -> Changed<Self> {
-        let &NewFamily { id, sid, scopes, claims, audience, session, application, refresh_hash, auth_time } = new;
+        let &NewFamily { id, sid, scopes, claims, audience, session, application, auth_time, dpop_jkt, refresh_hash } =
+            new;
         let family = Self {
             id,
             tenant: session.tenant(),
@@ -138,6 +143,7 @@ impl TokenFamily {
             claims: claims.clone(),
             audience: audience.clone(),
             auth_time,
+            dpop_jkt: dpop_jkt.cloned(),
             chain: Chain { generation: 0, current: refresh_hash, rotated_at: now, replay: None },
             refreshes: Refreshes::default(),
             expires_at: Ord::min(now.plus(Self::lifetime(application, policy)), session.max_expires_at),
@@ -158,11 +164,19 @@ impl TokenFamily {
         self.ended.is_none()
     }
 
-    /// Exchanges its current refresh token. The caller has judged the presented one. The event is for the trail if the
-    /// refresh is the first of a minute.
+    /// Whether its refresh token may be used by who proves to hold a key, or none. Public applications show nothing else:
+    /// theirs has to be the same. Others prove who they are besides, and may have a new one (RFC 9449, section 5).
+    #[must_use]
+    pub fn counts_with(&self, key: Option<&Thumbprint>, application: &Application) -> bool {
+        self.dpop_jkt.is_none()
+            || key.is_some() && (application.kind.is_confidential() || key == self.dpop_jkt.as_ref())
+    }
+
+    /// Exchanges its current refresh token; without a successor that one stays. The caller has judged the presented one. The
+    /// event is for the trail if the refresh is the first of a minute.
     pub fn rotate(
         self,
-        successor: Successor,
+        successor: Option<Successor>,
         session: &Session,
         application: &Application,
         policy: &Policy,
@@ -171,11 +185,11 @@ impl TokenFamily {
         let resource = self.resource();
         let next = Self {
             expires_at: Ord::min(now.plus(Self::lifetime(application, policy)), session.max_expires_at),
-            chain: Chain {
-                generation: self.chain.generation + 1,
-                current: successor.hash,
-                rotated_at: now,
-                replay: successor.replay,
+            chain: match successor {
+                Some(Successor { hash: current, replay }) => {
+                    Chain { generation: self.chain.generation + 1, current, rotated_at: now, replay }
+                }
+                None => self.chain,
             },
             refreshes: self.refreshes.next(now),
             ..self

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{oauth::Params, time::HOUR};
+use crate::{
+    oauth::{Params, Thumbprint},
+    time::HOUR,
+};
 
 /// What names a pushed request begins with.
 const PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
@@ -34,6 +37,13 @@ impl Params {
             self.pairs().iter().filter(|(name, _)| !proofs.contains(&name.as_str())).cloned().collect();
         pairs.push(("client_id".to_owned(), client_id.to_owned()));
         Self::new(pairs)
+    }
+
+    /// The same, naming a key besides.
+    #[must_use]
+    pub fn bound_to(&self, key: &Thumbprint) -> Self {
+        let others = self.pairs().iter().filter(|(name, _)| name != "dpop_jkt").cloned();
+        Self::new(others.chain([("dpop_jkt".to_owned(), key.as_str().to_owned())]).collect())
     }
 
     /// What was pushed, brought under this name.

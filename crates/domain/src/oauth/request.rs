@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    application::{Application, ApplicationType, GrantType, Profile},
-    oauth::{Challenge, ClaimsRequest, Params, Scopes},
+    application::{Application, ApplicationType, GrantType},
+    oauth::{Challenge, ClaimsRequest, Params, Scopes, Thumbprint},
     word::{Word, words},
 };
 
@@ -55,6 +55,8 @@ words! {
         ExpiredToken = "expired_token",
         /// The application did not prove who it is.
         InvalidClient = "invalid_client",
+        /// The proof that the sender holds a key is missing, or proves nothing (RFC 9449).
+        InvalidDpopProof = "invalid_dpop_proof",
         /// The code or the token is none, or none any more.
         InvalidGrant = "invalid_grant",
         /// The request cannot be read.
@@ -195,6 +197,8 @@ pub struct AuthorizationRequest {
     pub resource: Option<String>,
     /// What the verifier will be held against.
     pub challenge: Option<Challenge>,
+    /// The key that whoever exchanges the code has to hold.
+    pub dpop_jkt: Option<Thumbprint>,
     /// What the ID token repeats.
     pub nonce: Option<String>,
     /// What the user is to be asked.
@@ -222,16 +226,8 @@ impl AuthorizationRequest {
         if !metadata.grant_types.contains(&GrantType::AuthorizationCode) {
             return Err(fault(ErrorCode::UnauthorizedClient, "the application does not use authorization_code"));
         }
-        if metadata.profile == Profile::Fapi2 {
-            return Err(invalid(
-                "the application wants the profile fapi2, and its tokens cannot be bound to a key yet",
-            ));
-        }
         if metadata.require_pushed_authorization_requests && params.pushed().is_none() {
             return Err(invalid("the application has to push its requests"));
-        }
-        if metadata.dpop_bound_access_tokens {
-            return Err(invalid("the application wants tokens that are bound to a key, and there are none yet"));
         }
         match params.get("response_type") {
             Some("code") => {}
@@ -253,6 +249,13 @@ impl AuthorizationRequest {
         };
         Ok(Self {
             challenge: challenge(params, metadata.require_pkce)?,
+            dpop_jkt: match params.get("dpop_jkt") {
+                Some(text) => {
+                    let named = Thumbprint::try_from(text.to_owned());
+                    Some(named.map_err(|_| invalid("dpop_jkt must be 43 characters of base64url"))?)
+                }
+                None => None,
+            },
             resource: resource(params, application, api)?,
             scopes: scopes(params, application, api)?,
             claims: match params.get("claims") {
@@ -276,6 +279,7 @@ impl AuthorizationRequest {
             claims: ClaimsRequest::default(),
             resource,
             challenge: None,
+            dpop_jkt: None,
             nonce: None,
             prompts: BTreeSet::new(),
             max_age: None,

@@ -22,6 +22,7 @@ pub struct Model {
     pub created_at: i64,
     pub spent_at: Option<i64>,
     pub claims: Option<String>,
+    pub dpop_jkt: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

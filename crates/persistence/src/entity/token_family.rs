@@ -27,6 +27,7 @@ pub struct Model {
     pub end_reason: Option<String>,
     pub claims: Option<String>,
     pub sid: Option<Uuid>,
+    pub dpop_jkt: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -4,7 +4,7 @@ use gatehouse_domain::{
     application::Owner,
     authz::TenantRef,
     id::{ApplicationId, FamilyId, PartnerId, SessionId, TenantId},
-    oauth::{Audience, AuthorizationCode, CODE_REMEMBERED, Challenge, ClaimsRequest, Scopes},
+    oauth::{Audience, AuthorizationCode, CODE_REMEMBERED, Challenge, ClaimsRequest, Scopes, Thumbprint},
     time::Timestamp,
 };
 use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
@@ -26,6 +26,11 @@ pub(super) fn owner(tenant: TenantRef, owner: Uuid) -> Owner {
     }
 }
 
+/// The key that tokens are bound to.
+pub(super) fn thumbprint(stored: Option<String>) -> Result<Option<Thumbprint>> {
+    stored.map(Thumbprint::try_from).transpose().map_err(|_| Error::Corrupt("thumbprint of a key"))
+}
+
 pub(super) fn domain(row: Model) -> Result<AuthorizationCode> {
     let tenant = TenantRef { id: TenantId::from_uuid(row.tenant_id), partner_id: PartnerId::from_uuid(row.partner_id) };
     let challenge = |text: String| Challenge::new(&text).ok_or(Error::Corrupt("code challenge"));
@@ -38,6 +43,7 @@ pub(super) fn domain(row: Model) -> Result<AuthorizationCode> {
         family_id: FamilyId::from_uuid(row.family_id),
         redirect_uri: row.redirect_uri,
         challenge: row.challenge.map(challenge).transpose()?,
+        dpop_jkt: thumbprint(row.dpop_jkt)?,
         nonce: row.nonce,
         scopes: Scopes::read(&row.scope),
         claims: ClaimsRequest::from_stored(row.claims.as_deref()),
@@ -71,6 +77,7 @@ impl WriteSystem<'_> {
             created_at: code.created_at.micros(),
             spent_at: None,
             claims: code.claims.to_stored(),
+            dpop_jkt: code.dpop_jkt.clone().map(String::from),
         };
         self.table::<Entity>().insert(row).exec_without_returning(&self.tx.writing()).await?;
         Ok(())

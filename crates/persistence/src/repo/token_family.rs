@@ -6,8 +6,7 @@ use gatehouse_domain::{
     change::Changed,
     id::{ApplicationId, FamilyId, PartnerId, SessionId, TenantId},
     oauth::{Audience, ClaimsRequest, FAMILIES_MAX, FamilyEnd, Scopes, TokenFamily},
-    refresh::Chain,
-    secret::TokenHash,
+    refresh::{Chain, Presented},
     session::{Refreshes, Session},
     time::{DAY, Timestamp},
 };
@@ -17,8 +16,15 @@ use crate::{
     entity::token_family::{ActiveModel, Column, Entity, Model},
     error::{Error, Result},
     repo::{
-        Home, Row, application::owner_id, authorization_code::owner, list::Stored, removed, session::digest,
-        sweep::BATCH, term::Terms, word,
+        Home, Row,
+        application::owner_id,
+        authorization_code::{owner, thumbprint},
+        list::Stored,
+        removed,
+        session::digest,
+        sweep::BATCH,
+        term::Terms,
+        word,
     },
     scope::{insertion, system::WriteSystem},
 };
@@ -52,6 +58,7 @@ impl Row for TokenFamily {
             claims: Set(self.claims.to_stored()),
             audience: Set(self.audience.to_string()),
             auth_time: Set(self.auth_time.micros()),
+            dpop_jkt: Set(self.dpop_jkt.clone().map(String::from)),
             created_at: Set(self.created_at.micros()),
             ended_at: Set(None),
             end_reason: Set(None),
@@ -93,6 +100,7 @@ impl Stored for TokenFamily {
             claims: ClaimsRequest::from_stored(row.claims.as_deref()),
             audience: Audience::from_stored(row.audience),
             auth_time: Timestamp::from_micros(row.auth_time),
+            dpop_jkt: thumbprint(row.dpop_jkt)?,
             chain: Chain {
                 generation: u32::try_from(row.generation).map_err(|_| Error::Corrupt("generation"))?,
                 current: digest(row.refresh_digest, "refresh token digest")?,
@@ -125,11 +133,11 @@ impl WriteSystem<'_> {
     ///
     /// # Errors
     /// [`Error::Stale`] otherwise.
-    pub async fn rotate_family(&self, presented: TokenHash, changed: Changed<TokenFamily>) -> Result<TokenFamily> {
+    pub async fn rotate_family(&self, presented: Presented, changed: Changed<TokenFamily>) -> Result<TokenFamily> {
         let (family, event) = changed.into_parts();
         let update = self.update_where::<Entity>().set(rotated(&family)).filter(Column::Id.eq(family.id.uuid()));
-        let update = update.filter(Column::RefreshDigest.eq(presented.as_bytes().to_vec()));
-        let update = update.filter(Column::Generation.eq(i64::from(family.chain.generation) - 1));
+        let update = update.filter(Column::RefreshDigest.eq(presented.hash.as_bytes().to_vec()));
+        let update = update.filter(Column::Generation.eq(i64::from(presented.generation)));
         let update = update.filter(Column::EndedAt.is_null()).build(self.exec.get_database_backend());
         let event = family.refreshes.is_recorded().then_some(event);
         if self.tx.update(update, event).await? { Ok(family) } else { Err(Error::Stale) }

@@ -23,6 +23,9 @@ pub enum Error {
     /// The access token is not valid, or no longer.
     #[error("invalid access token")]
     InvalidToken,
+    /// The access token is bound to a key, and the request does not prove that its sender holds it. Why, for developers.
+    #[error("{0}")]
+    InvalidProof(&'static str),
     /// The session has ended.
     #[error("the session has ended")]
     SessionRevoked,

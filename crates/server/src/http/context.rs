@@ -24,6 +24,8 @@ pub enum Auth {
     Anonymous,
     /// The credential is none that anything here accepts.
     Invalid,
+    /// The credential is an access token that is bound to a key, and it is not proved that the sender holds that; why not.
+    Unproved(&'static str),
     /// The credential is a valid access token of a session that has ended.
     Revoked,
     /// The credential is a valid access token of a session that lasts.
@@ -87,6 +89,7 @@ impl RequestContext {
             Auth::Application(_) => Err(Denied::Forbidden(OWN).into()),
             Auth::Anonymous | Auth::Operator(_) => Err(app::Error::Unauthenticated.into()),
             Auth::Invalid => Err(app::Error::InvalidToken.into()),
+            Auth::Unproved(why) => Err(app::Error::InvalidProof(why).into()),
             Auth::Revoked => Err(app::Error::SessionRevoked.into()),
         }
     }

@@ -19,7 +19,7 @@ use super::edge::Edge;
 use crate::http::{context::RequestContext, operation::Features, problem::Failure, routes::RouteMatch};
 
 /// What a page may send to the API.
-const SENT: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, x-request-id";
+const SENT: &str = "authorization, content-type, dpop, idempotency-key, if-match, if-none-match, x-request-id";
 
 impl Edge {
     /// The origin of the page that sends a request, if it may read the answer; `None` where no other page may, whoever it is.

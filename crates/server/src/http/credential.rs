@@ -19,7 +19,7 @@ use crate::{cli::operator::Operator, http::surface::Surface};
 #[derive(Debug)]
 pub enum Credential<'r> {
     /// An access token.
-    Bearer(Bearer<'r>),
+    AccessToken(AccessToken<'r>),
     /// The cookies by which a browser keeps its sessions.
     Cookie(SessionCookies),
     /// The id and the secret of an application.
@@ -56,29 +56,45 @@ fn authorization<'r>(headers: &'r HeaderMap, scheme: &str) -> Result<Option<&'r 
     if is_one { Ok(Some(rest)) } else { Err(Unreadable) }
 }
 
-/// An access token (RFC 6750 section 2.1). What is not of its alphabet is no token of ours anyway.
-pub struct Bearer<'r>(&'r [u8]);
+/// An access token (RFC 6750 section 2.1), with a proof where it came by the scheme `DPoP` (RFC 9449, section 7.1). What is
+/// not of its alphabet is no token of ours anyway.
+pub struct AccessToken<'r> {
+    /// The token.
+    pub token: &'r [u8],
+    /// The proof that the sender holds the key of the token.
+    pub proof: Option<&'r str>,
+}
 
-impl fmt::Debug for Bearer<'_> {
+impl fmt::Debug for AccessToken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Bearer(…)")
+        f.write_str("AccessToken(…)")
     }
 }
 
-impl<'r> Bearer<'r> {
+impl<'r> AccessToken<'r> {
     /// The token in the headers.
     ///
     /// # Errors
-    /// When there is another credential.
+    /// When there is another credential, or no proof where there has to be one.
     pub fn of(headers: &'r HeaderMap) -> Result<Option<Self>, Unreadable> {
-        Ok(authorization(headers, "Bearer")?.map(Self))
+        if let Ok(found) = authorization(headers, "Bearer") {
+            return Ok(found.map(|token| Self { token, proof: None }));
+        }
+        let token = authorization(headers, "DPoP")?.ok_or(Unreadable)?;
+        let proof = proof(headers)?.ok_or(Unreadable)?;
+        Ok(Some(Self { token, proof: Some(proof) }))
     }
+}
 
-    /// The token.
-    #[must_use]
-    pub const fn token(&self) -> &'r [u8] {
-        self.0
-    }
+/// The proof in the only header `DPoP`.
+///
+/// # Errors
+/// When there are two, or it is no text.
+pub fn proof(headers: &HeaderMap) -> Result<Option<&str>, Unreadable> {
+    let mut values = headers.get_all("dpop");
+    let Some(value) = values.next() else { return Ok(None) };
+    let proof = value.to_str().map_err(|_| Unreadable)?;
+    if values.next().is_none() { Ok(Some(proof)) } else { Err(Unreadable) }
 }
 
 /// The id and the secret of an application (RFC 6749 section 2.3.1). Libraries differ in whether they escape them: neither
@@ -186,8 +202,8 @@ mod tests {
     }
 
     fn bearer(values: &[&str]) -> Result<Option<String>, Unreadable> {
-        let token = |it: Bearer<'_>| String::from_utf8_lossy(it.token()).into_owned();
-        Bearer::of(&headers(AUTHORIZATION, values)).map(|found| found.map(token))
+        let token = |it: AccessToken<'_>| String::from_utf8_lossy(it.token).into_owned();
+        AccessToken::of(&headers(AUTHORIZATION, values)).map(|found| found.map(token))
     }
 
     #[test]
@@ -199,6 +215,24 @@ mod tests {
             [&["Bearer "][..], &["Bearer"], &["Bearera.b"], &["Basic YTpi"], &["", ""], &["Bearer a", "Bearer a"]]
         {
             assert_eq!(bearer(bad), Err(Unreadable), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn token_that_is_bound_comes_with_one_proof() {
+        let with = |tokens: &[&str], proofs: &[&str]| {
+            let mut all = headers(AUTHORIZATION, tokens);
+            proofs
+                .iter()
+                .for_each(|it| all.append(HeaderName::from_static("dpop"), HeaderValue::from_str(it).unwrap()));
+            AccessToken::of(&all).map(|found| found.and_then(|it| it.proof.map(str::to_owned)))
+        };
+        assert_eq!(with(&["dpop a.b"], &["p"]), Ok(Some("p".to_owned())));
+        assert_eq!(with(&["Bearer a.b"], &["p"]), Ok(None), "another scheme needs none");
+        for (tokens, proofs) in
+            [(&["DPoP a"][..], &[][..]), (&["DPoP a"], &["p", "p"]), (&["DPoP a", "Bearer a"], &["p"])]
+        {
+            assert_eq!(with(tokens, proofs), Err(Unreadable), "{tokens:?} {proofs:?}");
         }
     }
 

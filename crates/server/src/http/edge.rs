@@ -10,7 +10,7 @@ use std::{
     future::{Ready, ready},
     panic::AssertUnwindSafe,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Instant,
 };
 
@@ -18,10 +18,7 @@ use actix_web::{
     Error, HttpMessage,
     body::{BoxBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
-    http::{
-        Method, Uri,
-        header::{HOST, HeaderValue},
-    },
+    http::{Method, Uri, header::HeaderValue},
     web::Data,
 };
 use futures_util::{FutureExt, future::LocalBoxFuture};
@@ -34,13 +31,12 @@ use gatehouse_domain::{
 };
 
 use crate::{
-    app::{self, App, deadline, directory::tenants::TenantFacts, sessions::access_token::Authenticated},
+    app::{self, App, deadline, directory::tenants::TenantFacts},
     cli::operator::Operator,
     http::{
-        Site, body,
+        Site, body, caller,
         connections::Link,
         context::{Auth, RequestContext},
-        credential::{Bearer, Credential},
         forwarded::client_ip,
         headers,
         operation::Features,
@@ -181,8 +177,12 @@ impl Edge {
     ) -> Result<(), Failure> {
         let found = self.site.routes.find(request.path());
         let (features, surface) = known(request, found.as_ref(), seen)?;
-        surface.admit(request.method(), request.headers(), &|| self.base_url(request))?;
-        let auth = self.caller(surface, features, request).await?;
+        surface.admit(request.method(), request.headers(), &|| {
+            self.site.base_urls.of(request.peer_addr().map(|peer| peer.ip()), request.headers())
+        })?;
+        // A proof counts once: for this request, which may ask twice who calls.
+        let proved = OnceLock::new();
+        let auth = caller::of(&self.app, &self.site, (surface, features), request, &proved).await?;
         let admitted = self.admit(&auth, quota);
         let mut state = RequestContext {
             id: Arc::clone(&seen.id),
@@ -206,7 +206,7 @@ impl Edge {
         let reads = admitted.is_ok() && features.takes_body && is_known;
         if reads && body::read(request, self.site.body_timeout).await {
             // What held when the head came may have ended while the body did.
-            state.auth = self.caller(surface, features, request).await?;
+            state.auth = caller::of(&self.app, &self.site, (surface, features), request, &proved).await?;
             state.tenant = self.tenant(found.as_ref()).await?;
             state.now = self.app.env().now();
         }
@@ -232,39 +232,6 @@ impl Edge {
         let ip = client_ip(peer, request.headers(), site.forwarded_header, &site.trusted_proxies)?;
         let digest = || ClientAddress::Digest(self.app.client_digest(ip));
         Some(if site.logs_addresses { ClientAddress::Plain(ip) } else { digest() })
-    }
-
-    /// The address that this client uses.
-    fn base_url(&self, request: &ServiceRequest) -> Arc<str> {
-        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-        self.site.base_urls.of(request.peer_addr().map(|peer| peer.ip()), host)
-    }
-
-    async fn caller(
-        &self,
-        surface: &dyn Surface,
-        features: Features,
-        request: &ServiceRequest,
-    ) -> Result<Auth, Failure> {
-        match Credential::of(request, surface, self.site.base_urls.is_https()) {
-            Ok(Some(Credential::Operator(operator))) => Ok(Auth::Operator(operator)),
-            Ok(None) => Ok(Auth::Anonymous),
-            _ if !features.secured => Ok(Auth::Anonymous),
-            Ok(Some(Credential::Bearer(token))) => self.authenticate(&token).await,
-            // These open pages and the endpoints of applications, which look at them themselves, and nothing else.
-            Ok(Some(Credential::Cookie(_) | Credential::Client(_))) | Err(_) => Ok(Auth::Invalid),
-        }
-    }
-
-    async fn authenticate(&self, bearer: &Bearer<'_>) -> Result<Auth, Failure> {
-        let is_issuer = |issuer: &str, tenant: Option<&Slug>| self.site.base_urls.is_issuer(issuer, tenant);
-        match self.app.session_states().authenticate(bearer.token(), is_issuer).await {
-            Ok(Authenticated::User(caller)) => Ok(Auth::Caller(caller)),
-            Ok(Authenticated::Application(actor)) => Ok(Auth::Application(actor)),
-            Err(app::Error::InvalidToken) => Ok(Auth::Invalid),
-            Err(app::Error::SessionRevoked) => Ok(Auth::Revoked),
-            Err(error) => Err(error.into()),
-        }
     }
 
     async fn tenant(&self, found: Option<&RouteMatch<'_>>) -> Result<Option<Arc<TenantFacts>>, Failure> {

@@ -9,6 +9,7 @@ macro_rules! at_issuer {
 
 pub mod api;
 mod body;
+mod caller;
 pub mod conditional;
 pub mod connections;
 pub mod context;

@@ -21,6 +21,7 @@ use utoipa::ToSchema;
 use crate::{
     app::{self, oauth::NotGiven},
     http::surface::Surface,
+    security::dpop::ALGORITHMS,
 };
 
 /// Why a request has no result.
@@ -177,6 +178,11 @@ pub(super) fn wait_seconds(delay: Duration) -> u64 {
     Ord::max(delay.as_secs() + u64::from(delay.subsec_nanos() > 0), 1)
 }
 
+/// The challenge to who does not prove to hold the key of a token (RFC 9449, section 7.1).
+pub(super) fn unproved(why: &str) -> String {
+    format!("DPoP error=\"invalid_dpop_proof\", error_description=\"{why}\", algs=\"{ALGORITHMS}\"")
+}
+
 impl Failure {
     /// The row of the table.
     #[must_use]
@@ -184,7 +190,7 @@ impl Failure {
         match self {
             Self::App(error) => match error {
                 app::Error::Unauthenticated => UNAUTHENTICATED,
-                app::Error::InvalidToken => INVALID_TOKEN,
+                app::Error::InvalidToken | app::Error::InvalidProof(_) => INVALID_TOKEN,
                 app::Error::SessionRevoked => SESSION_REVOKED,
                 app::Error::InvalidCredentials => INVALID_CREDENTIALS,
                 app::Error::EmailNotVerified => EMAIL_NOT_VERIFIED,
@@ -227,6 +233,9 @@ impl Failure {
             Self::App(app::Error::Denied(Denied::Forbidden(permission))) => format!("Missing permission {permission}"),
             Self::App(app::Error::Denied(Denied::Scope(scope))) => format!("Missing scope {scope}"),
             Self::App(app::Error::Conflict(what) | app::Error::LimitReached(what)) => what.to_string(),
+            Self::App(app::Error::InvalidProof(why)) => {
+                format!("The request must prove that its sender holds the key of the token: {why}.")
+            }
             Self::UnsupportedMediaType(expected) => format!("The body must be {expected}."),
             _ => kind.help.to_owned(),
         }
@@ -311,6 +320,9 @@ impl Failure {
     fn challenge(&self) -> Option<HeaderValue> {
         if let Self::App(app::Error::Denied(Denied::Scope(scope))) = self {
             return HeaderValue::try_from(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")).ok();
+        }
+        if let Self::App(app::Error::InvalidProof(why)) = self {
+            return HeaderValue::try_from(unproved(why)).ok();
         }
         let kind = self.kind();
         let challenge = match (kind.status, kind.code) {

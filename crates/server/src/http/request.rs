@@ -12,7 +12,7 @@ use std::{
 use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
-    http::header::{HOST, HeaderName, USER_AGENT},
+    http::header::{HOST, HeaderMap, HeaderName, USER_AGENT},
     web::Data,
 };
 use gatehouse_domain::{
@@ -101,7 +101,7 @@ pub(super) fn meta(request: &HttpRequest) -> RequestMeta {
         },
         declared_device: text(DEVICE).map(Cow::into_owned),
         store_response: None,
-        base_url: site.base_urls.of(peer, headers.get(HOST).and_then(|host| host.to_str().ok())),
+        base_url: site.base_urls.of(peer, headers),
     })
 }
 
@@ -131,11 +131,11 @@ impl BaseUrls {
     /// The address that this client uses. Without configuration a request's own word is taken only on loopback, where
     /// whoever sends it is on this machine; anything else in `Host` never gets into an issuer or a link.
     #[must_use]
-    pub fn of(&self, peer: Option<IpAddr>, host: Option<&str>) -> Arc<str> {
+    pub fn of(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Arc<str> {
         if let Some(fixed) = &self.fixed {
             return Arc::clone(fixed);
         }
-        match host {
+        match headers.get(HOST).and_then(|host| host.to_str().ok()) {
             Some(host) if peer.is_some_and(|ip| ip.is_loopback()) && is_loopback(host) => {
                 format!("http://{host}").into()
             }
@@ -169,22 +169,29 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::http::header::HeaderValue;
     use gatehouse_domain::issue::Parse;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
+    fn host(name: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_str(name).unwrap());
+        headers
+    }
+
     #[test]
     fn host_header_is_believed_on_loopback_only_and_never_beside_a_configured_url() {
         let bind = "0.0.0.0:8000".parse().unwrap();
         let unset = BaseUrls::new(None, bind);
-        assert_eq!(&*unset.of(Some(ip("127.0.0.1")), Some("localhost:8000")), "http://localhost:8000");
-        assert_eq!(&*unset.of(Some(ip("127.0.0.1")), Some("evil.example")), "http://0.0.0.0:8000");
-        assert_eq!(&*unset.of(Some(ip("127.0.0.1")), Some("localhost.evil.example")), "http://0.0.0.0:8000");
-        assert_eq!(&*unset.of(Some(ip("198.51.100.1")), Some("localhost:8000")), "http://0.0.0.0:8000");
+        assert_eq!(&*unset.of(Some(ip("127.0.0.1")), &host("localhost:8000")), "http://localhost:8000");
+        assert_eq!(&*unset.of(Some(ip("127.0.0.1")), &host("evil.example")), "http://0.0.0.0:8000");
+        assert_eq!(&*unset.of(Some(ip("127.0.0.1")), &host("localhost.evil.example")), "http://0.0.0.0:8000");
+        assert_eq!(&*unset.of(Some(ip("198.51.100.1")), &host("localhost:8000")), "http://0.0.0.0:8000");
         let set = BaseUrls::new(Some(&url::Url::parse("https://id.example.com").unwrap()), bind);
-        assert_eq!(&*set.of(Some(ip("127.0.0.1")), Some("localhost:8000")), "https://id.example.com");
+        assert_eq!(&*set.of(Some(ip("127.0.0.1")), &host("localhost:8000")), "https://id.example.com");
     }
 
     #[test]

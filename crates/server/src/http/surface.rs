@@ -14,7 +14,7 @@ pub use oauth::OAuth;
 pub use page::{Pages, SentByOthers};
 
 use crate::http::{
-    credential::{Bearer, Credential, Unreadable},
+    credential::{AccessToken, Credential, Unreadable},
     problem::Failure,
 };
 
@@ -62,7 +62,7 @@ pub struct Api;
 
 impl Surface for Api {
     fn credential<'r>(&self, headers: &'r HeaderMap, _: bool) -> Result<Option<Credential<'r>>, Unreadable> {
-        Ok(Bearer::of(headers)?.map(Credential::Bearer))
+        Ok(AccessToken::of(headers)?.map(Credential::AccessToken))
     }
 
     fn render(&self, failure: &Failure, request_id: &str) -> HttpResponse {

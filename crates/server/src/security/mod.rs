@@ -3,6 +3,8 @@
 pub mod archive;
 pub mod client_assertion;
 pub mod cursor;
+pub mod dpop;
+pub mod jws;
 pub mod key_pair;
 pub mod keyring;
 pub mod master_key;

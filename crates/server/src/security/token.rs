@@ -12,7 +12,7 @@ use gatehouse_domain::{
     id::{FamilyId, KeyId, SessionId, TenantId, UserId},
     issue::Parse,
     key::{Issuer, KeyMaterial, SigningKey},
-    oauth::{Act, Scopes},
+    oauth::{Act, Confirmation, Scopes, Thumbprint},
     session::AuthMethod,
     time::Timestamp,
 };
@@ -74,6 +74,9 @@ pub struct Claims<'a> {
     /// What it opens, separated by blanks; none where it would not fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// The key that it is bound to (RFC 9449, section 6.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
     /// What only tokens of applications say.
     #[serde(flatten)]
     pub of_application: Option<FamilyClaims<'a>>,
@@ -147,6 +150,8 @@ pub struct OfApplication {
     pub scopes: Scopes,
     /// Which applications act for the user one behind the other, if it got the token in exchange.
     pub act: Option<Act>,
+    /// The key that whoever shows it has to hold.
+    pub bound_to: Option<Thumbprint>,
 }
 
 #[derive(Deserialize)]
@@ -178,6 +183,8 @@ struct StrictClaims {
     scope: Option<String>,
     #[serde(default)]
     act: Option<Act>,
+    #[serde(default)]
+    cnf: Option<Confirmation>,
 }
 
 impl StrictClaims {
@@ -191,7 +198,10 @@ impl StrictClaims {
             None => None,
         };
         match (user, &self.family_id) {
-            (Some(user), None) => (self.client_id == CLIENT_ID && self.aud == self.iss).then_some(Whose::User(user)),
+            (Some(user), None) => {
+                let is_first_party = self.client_id == CLIENT_ID && self.aud == self.iss && self.cnf.is_none();
+                is_first_party.then_some(Whose::User(user))
+            }
             (Some(user), Some(family)) => {
                 Some(Whose::UserThrough(user, FamilyId::parse(family).ok()?, self.application()?))
             }
@@ -207,6 +217,7 @@ impl StrictClaims {
             audience: self.aud.clone(),
             scopes: Scopes::read(self.scope.as_deref().unwrap_or_default()),
             act: self.act.clone(),
+            bound_to: self.cnf.clone().map(|cnf| cnf.jkt),
         })
     }
 }

@@ -106,20 +106,6 @@ api_tests! {
         world.post(&path).bearer(&token).json(json!({})).send().await.problem(409, "conflict");
     }
 
-    async fn what_is_not_available_yet_cannot_be_registered(world) {
-        let (tenant, token) = administered(&world).await;
-        for field in ["dpop_bound_access_tokens"] {
-            let mut body = web();
-            body[field] = json!(true);
-            assert_eq!(make(&world, &tenant, &token, body.clone()).await.faults(), [format!("body.{field} not_available")]);
-            body[field] = json!(false);
-            let path = format!("{}/{}", list(&tenant), id(&make(&world, &tenant, &token, body).await.expect(201)));
-            let change = world.patch(&path).bearer(&token).json(json!({field: true})).send().await;
-            assert_eq!(change.faults(), [format!("body.{field} not_available")]);
-            world.patch(&path).bearer(&token).json(json!({field: false})).send().await.expect(200);
-        }
-    }
-
     async fn sixteen_rotations_at_once_leave_two_secrets(world) {
         let (tenant, token) = administered(&world).await;
         let one = id(&make(&world, &tenant, &token, web()).await.expect(201));

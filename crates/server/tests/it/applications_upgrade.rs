@@ -69,7 +69,7 @@ DROP TABLE old_applications;
 DELETE FROM seaql_migrations
     WHERE version IN ('m20261130_000150_register_applications', 'm20261130_000160_create_token_families')
     OR version BETWEEN 'm20261130_000161' AND 'm20261130_000169'
-    OR version BETWEEN 'm20261130_000190' AND 'm20261130_000229';
+    OR version BETWEEN 'm20261130_000190' AND 'm20261201_000299';
 ";
 /// What acts when a session ends, and would miss what is taken away.
 const TRIGGERS: [&str; 2] = [

@@ -2,9 +2,11 @@
 //! the API itself.
 
 mod answer;
+pub mod bank;
 mod browser;
 mod direct;
 pub mod documents;
+pub mod dpop;
 mod ending;
 mod held;
 pub mod oauth;

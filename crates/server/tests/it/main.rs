@@ -64,8 +64,12 @@ mod oauth_consents;
 mod oauth_cors;
 mod oauth_cost;
 mod oauth_device;
+mod oauth_dpop;
+
 mod oauth_end_races;
 mod oauth_exchange;
+mod oauth_fapi2;
+mod oauth_fapi2_tokens;
 mod oauth_flow;
 mod oauth_logout;
 mod oauth_machines;

@@ -54,7 +54,7 @@ fn payload() -> Value {
 fn counts(assertion: &str) -> bool {
     let now = Timestamp::from_micros(NOW * 1_000_000);
     drop((subject(assertion), key_of(assertion)));
-    verify(assertion, &KNOWN.keys, APP, ISSUER, now).is_ok()
+    verify(assertion, &KNOWN.keys, APP, ISSUER, false, now).is_ok()
 }
 
 /// A place, how much is taken away there, and what is put there.

@@ -224,26 +224,26 @@ async fn race(world: &World, end: End) {
 
 api_tests! {
     async fn nothing_survives_that_races_a_session_ended_by_its_user(world) {
-        race(&world, End::OwnRevocation).await;
+        Box::pin(race(&world, End::OwnRevocation)).await;
     }
 
     async fn nothing_survives_that_races_a_session_ended_by_an_administrator(world) {
-        race(&world, End::Administrator).await;
+        Box::pin(race(&world, End::Administrator)).await;
     }
 
     async fn nothing_survives_that_races_a_sign_out(world) {
-        race(&world, End::SignOut).await;
+        Box::pin(race(&world, End::SignOut)).await;
     }
 
     async fn nothing_survives_that_races_a_new_password(world) {
-        race(&world, End::PasswordChange).await;
+        Box::pin(race(&world, End::PasswordChange)).await;
     }
 
     async fn nothing_survives_that_races_a_suspension(world) {
-        race(&world, End::Suspension).await;
+        Box::pin(race(&world, End::Suspension)).await;
     }
 
     async fn nothing_survives_that_races_the_end_of_all_sessions(world) {
-        race(&world, End::RevokeAll).await;
+        Box::pin(race(&world, End::RevokeAll)).await;
     }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::{
     harness::{
         Answer, Browser, Form, PASSWORD, World, api_tests,
+        dpop::{Holder, endpoint, token_with},
         oauth::{Site, code, of_code, text},
         rounds,
     },
@@ -99,6 +100,19 @@ api_tests! {
             let assertion = robot.assertion(|_| ());
             let answers = at_once([&world, &other], async |at| robot.ask_at(at, &assertion, &[]).await).await;
             winner(&answers, 200, 401, round);
+        }
+    }
+
+    async fn of_64_uses_of_one_dpop_proof_at_once_one_counts(world) {
+        let (world, other) = replicas(&world).await;
+        let (site, holder) = (Site::new(&world).await, Holder::new());
+        let own = json!({"grant_types": ["authorization_code", "client_credentials"], "allowed_scopes": ["openid", "users:read"]});
+        let app = site.app(own).await;
+        for round in 0..rounds(USUAL) {
+            let proof = holder.proof(&world, ("POST", &endpoint(&site, "token")), None);
+            let grant = [("grant_type", "client_credentials")];
+            let answers = at_once([&world, &other], async |at| token_with(&site, at, &app, Some(&proof), &grant).await).await;
+            winner(&answers, 200, 400, round);
         }
     }
 

@@ -12,6 +12,7 @@ use gatehouse_domain::{
         Audience, AuthorizationCode, ClaimsRequest, DeviceAnswer, DeviceRequest, FamilyEnd, NewFamily, RevokedToken,
         Scopes, TokenFamily, UserCode, Withdrawal,
     },
+    refresh::Presented,
     role::Anchor,
     session::{EndReason, NewOwnSession, RevokeMany, RevokeTarget, Session, SessionKind},
 };
@@ -35,6 +36,7 @@ fn code(session: &Session, application: &Application) -> AuthorizationCode {
         family_id: FamilyId::from_parts(NOW.unix_millis(), bytes()),
         redirect_uri: "https://wiki.example/callback".to_owned(),
         challenge: None,
+        dpop_jkt: None,
         nonce: None,
         scopes: Scopes::read("openid"),
         claims: ClaimsRequest::default(),
@@ -67,6 +69,7 @@ async fn fill(survey: &Survey) -> (AuthorizationCode, TokenFamily, Application) 
                     auth_time: NOW,
                     session: &session,
                     application: &application,
+                    dpop_jkt: None,
                     refresh_hash: TokenHash::new(random()),
                 };
                 made.push((code.clone(), TokenFamily::start(&new, &policy(), NOW)));
@@ -113,8 +116,8 @@ surveys! {
         survey.look("an origin", system().allows_origin(issuer, "https://wiki.example")).await;
         survey.look("an origin of any", system().allows_origin(None, "https://wiki.example")).await;
         let (hash, at) = (code.hash, family.tenant);
-        let next = Successor { hash: digest(2), replay: None };
-        let (session, current) = (survey.session.clone(), family.chain.current);
+        let next = Some(Successor { hash: digest(2), replay: None });
+        let (session, current) = (survey.session.clone(), Presented { generation: 0, hash: family.chain.current });
         let rotated = family.clone().rotate(next, &session, &application, &policy(), NOW);
         let fresh = TokenFamily { id: FamilyId::from_parts(NOW.unix_millis(), bytes()), ..family.clone() };
         let application_id = application.id;
@@ -208,6 +211,7 @@ surveys! {
                 session: &own,
                 application: &theirs,
                 auth_time: NOW,
+                dpop_jkt: None,
                 refresh_hash: TokenHash::new(random()),
             };
             let family = TokenFamily::start(&new, &policy(), NOW);

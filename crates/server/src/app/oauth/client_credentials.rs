@@ -8,24 +8,17 @@ use gatehouse_persistence::WriteTx;
 
 use crate::app::{
     Error, Result,
-    directory::issuers::IssuerFacts,
     oauth::{
         NotGiven, TokenEndpoint,
         issue::{Issued, Of},
-        tokens::AUTH,
+        tokens::{AUTH, Asking},
     },
-    request::client::RequestMeta,
 };
 
 impl TokenEndpoint<'_> {
     /// An access token, without a refresh token. That it was issued is recorded once a minute.
-    pub(super) async fn client_credentials(
-        &self,
-        at: &IssuerFacts,
-        application: &Application,
-        params: &Params,
-        meta: &RequestMeta,
-    ) -> Result<Issued, NotGiven> {
+    pub(super) async fn client_credentials(&self, asking: &Asking<'_>) -> Result<Issued, NotGiven> {
+        let &Asking { at, application, params, proof, meta } = asking;
         if !at.is_active() {
             return Err(NotGiven::invalid_grant("the tenant is suspended"));
         }
@@ -39,9 +32,9 @@ impl TokenEndpoint<'_> {
             api.as_ref().zip(asked).and_then(|(api, asked)| api.resource_uri(asked)).map(ToString::to_string);
         let audience = Audience::of(application, resource.as_deref(), &scopes);
         let policy = at.layers().policy(self.defaults);
-        let of = Of { at, application, policy: &policy, audience: &audience, scopes };
+        let of = Of { at, application, policy: &policy, audience: &audience, scopes, proof };
         let issued = self.access_token(&of, None, meta, now).await?;
-        if let Some(used) = application.clone().use_itself(at.issuer(), &issued.scope, now) {
+        if let Some(used) = Application::clone(application).use_itself(at.issuer(), &issued.scope, now) {
             let before = application.last_used_at;
             let work = async move |tx: &WriteTx<'_>| {
                 Ok::<_, Error>(tx.system(AUTH).use_application(before, used.clone()).await?)

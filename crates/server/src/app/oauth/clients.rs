@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    application::{Application, ClientAuthMethod, Jwks, Origin, Owner, ResourceUri},
+    application::{Application, ClientAuthMethod, Jwks, Origin, Owner, Profile, ResourceUri},
     audit::Refused,
     authz::SystemReason,
     id::ApplicationId,
@@ -205,7 +205,8 @@ impl Clients<'_> {
             return unproved("no_keys", "the keys of the application cannot be fetched from its jwks_uri");
         };
         let issuer = at.url(meta);
-        let proof = match client_assertion::verify(assertion, &keys, &shown.id, &issuer, self.env.now()) {
+        let is_strict = application.metadata.profile == Profile::Fapi2;
+        let proof = match client_assertion::verify(assertion, &keys, &shown.id, &issuer, is_strict, self.env.now()) {
             Ok(proof) => proof,
             Err(told) => return unproved("wrong_assertion", told),
         };

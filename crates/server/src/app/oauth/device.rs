@@ -2,7 +2,7 @@
 //!
 //! A device that asks costs two statements while nobody has answered, and six when it gets its tokens.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use gatehouse_domain::{
     application::Application,
@@ -28,8 +28,9 @@ use crate::{
             Authorization, NotGiven, TokenEndpoint,
             authorization::{Asked, NotAsked},
             issue::{Issued, Of, OfUser},
+            key_proof::KeyProof,
             own_session::Beginning,
-            tokens::AUTH,
+            tokens::{AUTH, Asking},
         },
         request::client::RequestMeta,
     },
@@ -94,13 +95,8 @@ impl TokenEndpoint<'_> {
     }
 
     /// Gives a device its tokens, once somebody has signed it in.
-    pub(super) async fn device(
-        &self,
-        at: &IssuerFacts,
-        application: &Arc<Application>,
-        params: &Params,
-        meta: &RequestMeta,
-    ) -> Result<Issued, NotGiven> {
+    pub(super) async fn device(&self, asking: &Asking<'_>) -> Result<Issued, NotGiven> {
+        let &Asking { at, application, params, meta, .. } = asking;
         let missing = NotGiven::fault(ErrorCode::InvalidRequest, "device_code is missing");
         let text = params.get("device_code").ok_or(missing)?;
         let unknown = || NotGiven::invalid_grant("the device code is none of ours");
@@ -127,18 +123,18 @@ impl TokenEndpoint<'_> {
         let home = self.home(at, &state, now).await?;
         let policy = &home.layers().policy(self.defaults);
         let used = NotGiven::invalid_grant("the device code has been used, or the session of its user has ended");
-        Box::pin(self.sign_device_in((at, policy), application, &request, &state, meta, now)).await?.ok_or(used)
+        Box::pin(self.sign_device_in(asking, policy, &request, &state, now)).await?.ok_or(used)
     }
 
     async fn sign_device_in(
         &self,
-        (at, policy): (&IssuerFacts, &Policy),
-        application: &Arc<Application>,
+        asking: &Asking<'_>,
+        policy: &Policy,
         request: &DeviceRequest,
         state: &SessionState,
-        meta: &RequestMeta,
         now: Timestamp,
     ) -> Result<Option<Issued>, NotGiven> {
+        let &Asking { at, application, proof, meta, .. } = asking;
         let scopes = self.clients.still_allowed(at, application, &request.audience, &request.scopes).await?;
         let session = self.own_session(SessionKind::Device, application, state, policy, meta, now);
         let (under, family_id) = (session.value(), self.env.id(FamilyId::from_parts));
@@ -152,11 +148,13 @@ impl TokenEndpoint<'_> {
             session: under,
             application,
             auth_time: state.session.authenticated_at,
+            dpop_jkt: proof.map(KeyProof::key),
             refresh_hash: refresh.hash,
         };
         let family = TokenFamily::start(&new, policy, now);
-        let of = Of { at, application, policy, audience: &request.audience, scopes };
-        let user = OfUser { state, session: under, family: family.value(), nonce: None, refresh_token: &refresh.text };
+        let of = Of { at, application, policy, audience: &request.audience, scopes, proof };
+        let (family_now, refresh_token) = (family.value(), Some(&refresh.text));
+        let user = OfUser { state, session: under, family: family_now, nonce: None, refresh_token };
         let issued = self.issue(&of, &user, meta, now).await?;
         let exchanged = Exchanged::Device(request.hash);
         let is_stored =

@@ -20,9 +20,8 @@ use crate::{
         oauth::{
             NotGiven, TokenEndpoint,
             issue::{ClaimsOfUser, Issued, Of, names},
-            tokens::AUTH,
+            tokens::{AUTH, Asking},
         },
-        request::client::RequestMeta,
         sessions::access_token::Opened,
     },
     security::token::{FamilyClaims, Whose},
@@ -41,13 +40,8 @@ const fn no_target() -> NotGiven {
 
 impl TokenEndpoint<'_> {
     /// An access token for another API, of the same user and no longer than the one that is shown.
-    pub(super) async fn exchange_token(
-        &self,
-        at: &IssuerFacts,
-        application: &Application,
-        params: &Params,
-        meta: &RequestMeta,
-    ) -> Result<Issued, NotGiven> {
+    pub(super) async fn exchange_token(&self, asking: &Asking<'_>) -> Result<Issued, NotGiven> {
+        let &Asking { at, application, params, proof, meta } = asking;
         if params.get("actor_token").is_some() || params.get("actor_token_type").is_some() {
             return Err(invalid("the application that asks is who acts: there is no actor_token"));
         }
@@ -102,7 +96,7 @@ impl TokenEndpoint<'_> {
             },
             until: Some(verified.expires_at),
         };
-        let of = Of { at, application, policy: &policy, audience: &audience, scopes };
+        let of = Of { at, application, policy: &policy, audience: &audience, scopes, proof };
         let mut issued = self.access_token(&of, Some(whose), meta, now).await?;
         issued.issued_token_type = Some(ACCESS_TOKEN.to_owned());
         let exchanged = family.as_ref().clone().exchange(application, &audience, &of.scopes);

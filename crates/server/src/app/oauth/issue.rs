@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
     application::{Application, GrantType, SigningAlgorithm},
     id::{SessionId, TenantId, UserId},
-    oauth::{ACR, Audience, Scopes, TokenFamily, claims},
+    oauth::{ACR, Audience, Confirmation, Scopes, TokenFamily, claims},
     role::HeldRole,
     secret::Secret,
     session::{AuthMethod, Session},
@@ -20,7 +20,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    app::{Result, directory::issuers::IssuerFacts, oauth::TokenEndpoint, request::client::RequestMeta},
+    app::{
+        Result,
+        directory::issuers::IssuerFacts,
+        oauth::{NotGiven, TokenEndpoint, key_proof::KeyProof},
+        request::client::RequestMeta,
+    },
     security::token::{ACCESS, Claims, FamilyClaims, ID},
 };
 
@@ -28,6 +33,11 @@ use crate::{
 const AT_OTHERS: Duration = MINUTE.saturating_mul(5);
 /// The longest access token that is issued, in bytes: proxies take a head of 8 KiB, in which there is more than a token.
 const LONGEST: usize = 3 * 1024;
+
+/// How tokens are sent that are bound to no key (RFC 6750).
+pub(super) const BEARER: &str = "Bearer";
+/// How tokens are sent that are bound to a key (RFC 9449, section 5).
+pub(super) const DPOP: &str = "DPoP";
 
 /// What the token endpoint answers (RFC 6749, section 5.1).
 #[derive(Debug, Serialize, Deserialize)]
@@ -78,6 +88,8 @@ pub(super) struct Of<'a> {
     pub(super) policy: &'a Policy,
     pub(super) audience: &'a Audience,
     pub(super) scopes: Scopes,
+    /// The proof of the key that the tokens are bound to, if they are.
+    pub(super) proof: Option<&'a KeyProof>,
 }
 
 /// What an access token says of a user.
@@ -106,7 +118,8 @@ pub(super) struct OfUser<'a> {
     pub(super) session: &'a Session,
     pub(super) family: &'a TokenFamily,
     pub(super) nonce: Option<&'a str>,
-    pub(super) refresh_token: &'a Secret<String>,
+    /// The refresh token, where there is a new one.
+    pub(super) refresh_token: Option<&'a Secret<String>>,
 }
 
 impl Of<'_> {
@@ -126,7 +139,7 @@ impl TokenEndpoint<'_> {
         user: &OfUser<'_>,
         meta: &RequestMeta,
         now: Timestamp,
-    ) -> Result<Issued> {
+    ) -> Result<Issued, NotGiven> {
         let OfUser { state, session, family, refresh_token, .. } = *user;
         let whose = ClaimsOfUser {
             user_id: session.user_id,
@@ -146,19 +159,21 @@ impl TokenEndpoint<'_> {
             issued.id_token = Some(self.id_token(of, user, &issued, meta, now).await?);
         }
         let uses_refresh = of.application.metadata.grant_types.contains(&GrantType::RefreshToken);
-        issued.refresh_token = uses_refresh.then(|| refresh_token.expose().clone());
+        issued.refresh_token = refresh_token.filter(|_| uses_refresh).map(|token| token.expose().clone());
         Ok(issued)
     }
 
-    /// Makes an access token: of a user, or of the application in its own name.
+    /// Makes an access token: of a user, or of the application in its own name. It uses up the proof of the key that it is
+    /// bound to.
     pub(super) async fn access_token(
         &self,
         of: &Of<'_>,
         user: Option<ClaimsOfUser<'_>>,
         meta: &RequestMeta,
         now: Timestamp,
-    ) -> Result<Issued> {
-        let Of { at, application, audience, scopes, .. } = of;
+    ) -> Result<Issued, NotGiven> {
+        let Of { at, application, audience, scopes, proof, .. } = of;
+        self.use_up(*proof, meta).await?;
         let until = user.as_ref().and_then(|user| user.until).map(|until| until.since(now));
         let lifetime = until.map_or(of.lifetime(), |left| Ord::min(left, of.lifetime()));
         let issuer = at.url(meta);
@@ -189,6 +204,7 @@ impl TokenEndpoint<'_> {
             partner_id: tenant.map(|tenant| tenant.partner_id),
             roles,
             scope: Some(scopes.to_string()),
+            cnf: proof.map(|proof| Confirmation { jkt: proof.key().clone() }),
             of_application: family,
         };
         let mut access_token = self.sign(at, SigningAlgorithm::Es256, ACCESS, &claims).await?;
@@ -198,7 +214,7 @@ impl TokenEndpoint<'_> {
         }
         Ok(Issued {
             access_token,
-            token_type: "Bearer".to_owned(),
+            token_type: if proof.is_some() { DPOP } else { BEARER }.to_owned(),
             expires_in: lifetime.as_secs(),
             refresh_token: None,
             id_token: None,

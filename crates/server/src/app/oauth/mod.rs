@@ -8,6 +8,7 @@ pub mod device;
 pub mod documents;
 mod exchange;
 pub mod issue;
+pub mod key_proof;
 mod own_session;
 pub mod published_keys;
 mod pushed;

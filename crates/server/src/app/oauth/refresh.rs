@@ -1,7 +1,8 @@
 //! Refresh tokens of applications (RFC 6749, section 6): each is good for one use.
 
+use std::sync::Arc;
+
 use gatehouse_domain::{
-    application::Application,
     audit::Refused,
     oauth::{ErrorCode, FamilyEnd, Params, Scopes, TokenFamily},
     refresh::{Presented, ReuseRules, Verdict},
@@ -15,11 +16,11 @@ use crate::{
     app::{
         Error, Result,
         attempts::pass,
-        directory::issuers::IssuerFacts,
         oauth::{
             NotGiven, TokenEndpoint,
             issue::{Issued, Of, OfUser},
-            tokens::{AUTH, ROUNDS},
+            key_proof::{self, KeyProof},
+            tokens::{AUTH, Asking, ROUNDS},
         },
         request::client::RequestMeta,
     },
@@ -30,13 +31,9 @@ use crate::{
     },
 };
 
-/// Who refreshes, and what is shown for it.
-struct Asked<'a> {
-    at: &'a IssuerFacts,
-    application: &'a Application,
-    params: &'a Params,
-    meta: &'a RequestMeta,
-    /// The token as it came.
+/// A refresh token, as it came and as it was read.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
     text: &'a str,
     presented: &'a Presented,
 }
@@ -46,33 +43,33 @@ fn just_used() -> NotGiven {
 }
 
 impl TokenEndpoint<'_> {
-    pub(super) async fn refresh(
-        &self,
-        at: &IssuerFacts,
-        application: &Application,
-        params: &Params,
-        meta: &RequestMeta,
-    ) -> Result<Issued, NotGiven> {
+    pub(super) async fn refresh(&self, asking: &Asking<'_>) -> Result<Issued, NotGiven> {
+        let &Asking { application, params, proof, meta, .. } = asking;
         let missing = NotGiven::fault(ErrorCode::InvalidRequest, "refresh_token is missing");
         let text = params.get("refresh_token").ok_or(missing)?;
         let unknown = || NotGiven::invalid_grant("the refresh token is none of yours");
         let (id, presented) = opaque_token::read_of_family(self.keyring, text).ok_or_else(unknown)?;
-        let asked = Asked { at, application, params, meta, text, presented: &presented };
+        let shown = Shown { text, presented: &presented };
         for _ in 0..ROUNDS {
             let now = self.env.now();
             let (family, state) = self.db.system(AUTH).family_state(id, now).await?.ok_or_else(unknown)?;
             if family.application_id != application.id {
                 return Err(unknown());
             }
-            let (scopes, policy) = self.refreshable(&asked, &family, &state, now).await?;
+            // Before anything is said of the token: whoever stole it has no key, and ends nothing by showing it.
+            if !family.counts_with(proof.map(KeyProof::key), application) {
+                return Err(key_proof::NOT_HELD);
+            }
+            let (scopes, policy) = self.refreshable(asking, &family, &state, now).await?;
             match family.chain.judge(&presented, ReuseRules::from(&policy), now) {
                 Verdict::Rotate => {
-                    if let Some(issued) = self.rotate(&asked, &family, &state, (scopes, &policy), now).await? {
+                    if let Some(issued) = self.rotate((asking, shown), &family, &state, (scopes, &policy), now).await? {
                         return Ok(issued);
                     }
                 }
                 Verdict::Replay(sealed) => {
                     let issued = open_for_holder(text, &sealed).map_err(|_| just_used())?;
+                    self.use_up(proof, meta).await?;
                     return Ok(serde_json::from_slice(&issued).map_err(|error| Error::Internal(Box::new(error)))?);
                 }
                 Verdict::Spent => return Err(self.refuse(&family, "refresh_token_spent", just_used(), meta).await),
@@ -93,12 +90,12 @@ impl TokenEndpoint<'_> {
     /// the tenant of its user.
     async fn refreshable(
         &self,
-        asked: &Asked<'_>,
+        asking: &Asking<'_>,
         family: &TokenFamily,
         state: &SessionState,
         now: Timestamp,
     ) -> Result<(Scopes, Policy), NotGiven> {
-        let Asked { at, application, params, meta, .. } = *asked;
+        let &Asking { at, application, params, meta, .. } = asking;
         let home = match self.home(at, state, now).await {
             Ok(home) => home,
             Err(error @ NotGiven::App(_)) => return Err(error),
@@ -117,30 +114,32 @@ impl TokenEndpoint<'_> {
     /// The next tokens; none if somebody else was faster.
     async fn rotate(
         &self,
-        asked: &Asked<'_>,
+        (asking, Shown { text, presented }): (&Asking<'_>, Shown<'_>),
         family: &TokenFamily,
         state: &SessionState,
         (scopes, policy): (Scopes, &Policy),
         now: Timestamp,
     ) -> Result<Option<Issued>, NotGiven> {
-        let Asked { at, application, meta, text, presented, .. } = *asked;
+        let &Asking { at, application, proof, meta, .. } = asking;
         if let Some(rule) = self.limits.refreshes {
             pass(rule.gate(&family.refreshes.counter(), now))?;
         }
-        let next = opaque_token::mint_of_family(self.keyring, self.env, family.id, family.chain.generation + 1);
-        let of = Of { at, application, policy, audience: &family.audience, scopes };
-        let user = OfUser { state, session: &state.session, family, nonce: None, refresh_token: &next.text };
+        let mint = || opaque_token::mint_of_family(self.keyring, self.env, family.id, family.chain.generation + 1);
+        let next = application.metadata.profile.rotates_refresh_tokens().then(mint);
+        let of = Of { at, application, policy, audience: &family.audience, scopes, proof };
+        let refresh_token = next.as_ref().map(|next| &next.text);
+        let user = OfUser { state, session: &state.session, family, nonce: None, refresh_token };
         let issued = self.issue(&of, &user, meta, now).await?;
         let replay = match policy.refresh_reuse {
             RefreshReuse::Replay => Some(seal_for_holder(text, &to_json(&issued)?)),
             RefreshReuse::Reject => None,
         };
-        let successor = Successor { hash: next.hash, replay };
-        let (hash, session) = (presented.hash, &state.session);
+        let successor = next.map(|next| Successor { hash: next.hash, replay });
+        let (presented, session) = (*presented, &state.session);
         let rotated = family.clone().rotate(successor, session, application, policy, now);
         let is_to_be_noted = application.document.is_some() && application.is_use_to_be_noted(now);
-        let used = is_to_be_noted.then(|| application.clone());
-        let work = async move |tx: &WriteTx<'_>| match tx.system(AUTH).rotate_family(hash, rotated.clone()).await {
+        let used = is_to_be_noted.then(|| Arc::clone(application));
+        let work = async move |tx: &WriteTx<'_>| match tx.system(AUTH).rotate_family(presented, rotated.clone()).await {
             Ok(_) => {
                 if let Some(used) = &used {
                     tx.system(AUTH).note_use_of_described(used).await?;

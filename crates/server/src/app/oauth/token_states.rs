@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
     application::Application,
-    oauth::{Audience, ErrorCode, FamilyEnd, Params, RevokedToken, TokenFamily},
+    oauth::{Audience, Confirmation, ErrorCode, FamilyEnd, Params, RevokedToken, TokenFamily},
     refresh::{Presented, ReuseRules, Verdict},
     text::Slug,
 };
@@ -14,7 +14,11 @@ use crate::{
     app::{
         Error, Result,
         directory::issuers::IssuerFacts,
-        oauth::{NotGiven, TokenEndpoint, tokens::AUTH},
+        oauth::{
+            NotGiven, TokenEndpoint,
+            issue::{BEARER, DPOP},
+            tokens::AUTH,
+        },
         request::client::RequestMeta,
         sessions::access_token::Opened,
     },
@@ -25,8 +29,22 @@ use crate::{
 };
 
 /// The claims of an access token that are told as they are.
-const TOLD: [&str; 13] =
-    ["client_id", "exp", "iat", "sub", "aud", "iss", "jti", "sid", "tenant_id", "auth_time", "acr", "amr", "act"];
+const TOLD: [&str; 14] = [
+    "client_id",
+    "exp",
+    "iat",
+    "sub",
+    "aud",
+    "iss",
+    "jti",
+    "sid",
+    "tenant_id",
+    "auth_time",
+    "acr",
+    "amr",
+    "act",
+    "cnf",
+];
 
 fn token(params: &Params) -> Result<&str, NotGiven> {
     params.get("token").ok_or(NotGiven::fault(ErrorCode::InvalidRequest, "token is missing"))
@@ -111,7 +129,8 @@ impl TokenEndpoint<'_> {
             }
         };
         let mut told: Map<_, _> = claims.into_iter().filter(|(name, _)| TOLD.contains(&name.as_str())).collect();
-        told.extend([("active".to_owned(), json!(true)), ("token_type".to_owned(), json!("Bearer"))]);
+        let token_type = if told.contains_key("cnf") { DPOP } else { BEARER };
+        told.extend([("active".to_owned(), json!(true)), ("token_type".to_owned(), json!(token_type))]);
         told.extend(scope.map(|scope| ("scope".to_owned(), scope)));
         told.extend(username.map(|name| ("username".to_owned(), json!(name))));
         Ok(Some(told))
@@ -155,8 +174,12 @@ impl TokenEndpoint<'_> {
             "auth_time": family.auth_time.unix_seconds(),
             "sub": state.session.user_id,
         });
+        let bound_to = family.dpop_jkt.clone().filter(|_| !caller.kind.is_confidential());
         Ok(match told {
-            Value::Object(told) => Some(told),
+            Value::Object(mut told) => {
+                told.extend(bound_to.map(|jkt| ("cnf".to_owned(), json!(Confirmation { jkt }))));
+                Some(told)
+            }
             _ => None,
         })
     }

@@ -32,19 +32,32 @@ use crate::{
         oauth::{
             NotGiven, TokenEndpoint,
             issue::{Issued, Of, OfUser},
+            key_proof::{self, KeyProof},
             own_session::Beginning,
         },
         request::client::RequestMeta,
     },
-    security::opaque_token,
+    security::{dpop::Sent, opaque_token},
 };
 
 pub(super) const AUTH: SystemReason = SystemReason::Authentication;
 /// How often a race is lost before giving up; each loss means that somebody else changed what is exchanged.
 pub(super) const ROUNDS: usize = 5;
 
+/// A request of an application that has proved who it is.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub(super) at: &'a IssuerFacts,
+    pub(super) application: &'a Arc<Application>,
+    pub(super) params: &'a Params,
+    /// The proof of the key that the tokens are to be bound to.
+    pub(super) proof: Option<&'a KeyProof>,
+    pub(super) meta: &'a RequestMeta,
+}
+
 impl TokenEndpoint<'_> {
-    /// Exchanges what a request shows, of an application that has proved who it is.
+    /// Exchanges what a request shows, of an application that has proved who it is; `sent` is the proof of a key, if it has
+    /// one.
     ///
     /// # Errors
     /// What the application is told (RFC 6749, section 5.2).
@@ -53,6 +66,7 @@ impl TokenEndpoint<'_> {
         at: &IssuerFacts,
         application: &Arc<Application>,
         params: &Params,
+        sent: Option<&Sent<'_>>,
         meta: &RequestMeta,
     ) -> Result<Issued, NotGiven> {
         let grant =
@@ -62,22 +76,22 @@ impl TokenEndpoint<'_> {
         if !application.metadata.grant_types.contains(&grant) {
             return Err(NotGiven::fault(ErrorCode::UnauthorizedClient, "the application does not use this grant"));
         }
+        let proof = KeyProof::read(application, sent, self.env.now())?;
+        if proof.is_none() && application.metadata.dpop_bound_access_tokens {
+            return Err(key_proof::MISSING);
+        }
+        let asking = &Asking { at, application, params, proof: proof.as_ref(), meta };
         match grant {
-            GrantType::AuthorizationCode => self.code(at, application, params, meta).await,
-            GrantType::ClientCredentials => self.client_credentials(at, application, params, meta).await,
-            GrantType::DeviceCode => self.device(at, application, params, meta).await,
-            GrantType::TokenExchange => self.exchange_token(at, application, params, meta).await,
-            GrantType::RefreshToken => self.refresh(at, application, params, meta).await,
+            GrantType::AuthorizationCode => self.code(asking).await,
+            GrantType::ClientCredentials => self.client_credentials(asking).await,
+            GrantType::DeviceCode => self.device(asking).await,
+            GrantType::TokenExchange => self.exchange_token(asking).await,
+            GrantType::RefreshToken => self.refresh(asking).await,
         }
     }
 
-    async fn code(
-        &self,
-        at: &IssuerFacts,
-        application: &Arc<Application>,
-        params: &Params,
-        meta: &RequestMeta,
-    ) -> Result<Issued, NotGiven> {
+    async fn code(&self, asking: &Asking<'_>) -> Result<Issued, NotGiven> {
+        let &Asking { at, application, params, proof, meta } = asking;
         let missing = NotGiven::fault(ErrorCode::InvalidRequest, "code is missing");
         let text = params.get("code").ok_or(missing)?;
         let unknown = || NotGiven::invalid_grant("the code is none of ours");
@@ -87,7 +101,8 @@ impl TokenEndpoint<'_> {
             None => None,
         };
         let (redirect_uri, challenge) = (params.get("redirect_uri"), challenge.as_ref());
-        let shown = Redeemed { application, redirect_uri, challenge };
+        let key = proof.map(KeyProof::key);
+        let shown = Redeemed { application, redirect_uri, challenge, key };
         for _ in 0..ROUNDS {
             let now = self.env.now();
             let found = self.db.system(AUTH).code_state(hash, now).await?;
@@ -100,7 +115,7 @@ impl TokenEndpoint<'_> {
             code.audience.agrees(params).map_err(NotGiven::Fault)?;
             let home = self.home(at, &state, now).await?;
             let policy = home.layers().policy(self.defaults);
-            if let Some(issued) = Box::pin(self.redeem((at, &policy), application, &code, &state, meta, now)).await? {
+            if let Some(issued) = Box::pin(self.redeem(asking, &policy, &code, &state, now)).await? {
                 return Ok(issued);
             }
         }
@@ -110,13 +125,13 @@ impl TokenEndpoint<'_> {
     /// The first tokens for a code; none if it has been spent meanwhile, or its session or user have changed.
     async fn redeem(
         &self,
-        (at, policy): (&IssuerFacts, &Policy),
-        application: &Arc<Application>,
+        asking: &Asking<'_>,
+        policy: &Policy,
         code: &AuthorizationCode,
         state: &SessionState,
-        meta: &RequestMeta,
         now: Timestamp,
     ) -> Result<Option<Issued>, NotGiven> {
+        let &Asking { at, application, proof, meta, .. } = asking;
         let scopes = self.clients.still_allowed(at, application, &code.audience, &code.scopes).await?;
         let own = scopes
             .has(OFFLINE_ACCESS)
@@ -132,16 +147,17 @@ impl TokenEndpoint<'_> {
             session: under,
             application,
             auth_time: code.auth_time,
+            dpop_jkt: proof.map(KeyProof::key),
             refresh_hash: refresh.hash,
         };
         let family = TokenFamily::start(&new, policy, now);
-        let of = Of { at, application, policy, audience: &code.audience, scopes };
+        let of = Of { at, application, policy, audience: &code.audience, scopes, proof };
         let user = OfUser {
             state,
             session: under,
             family: family.value(),
             nonce: code.nonce.as_deref(),
-            refresh_token: &refresh.text,
+            refresh_token: Some(&refresh.text),
         };
         let issued = self.issue(&of, &user, meta, now).await?;
         let hash = code.hash;

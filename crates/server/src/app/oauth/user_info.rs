@@ -11,7 +11,7 @@ use crate::{
         Error,
         directory::issuers::IssuerFacts,
         oauth::{NotGiven, UserInfo},
-        sessions::access_token::Opened,
+        sessions::access_token::{Opened, Presented},
     },
     security::token::Whose,
 };
@@ -26,19 +26,21 @@ impl UserInfo<'_> {
     /// [`SessionStates::verify`]: crate::app::sessions::SessionStates::verify
     ///
     /// # Errors
-    /// `invalid_token`, `insufficient_scope` without the scope `openid`.
+    /// `invalid_token`, `invalid_dpop_proof`, `insufficient_scope` without the scope `openid`.
     pub async fn claims(
         &self,
-        token: &[u8],
+        presented: &Presented<'_>,
         at: &IssuerFacts,
         ours: impl Fn(&str, Option<&Slug>) -> bool,
     ) -> Result<Map<String, Value>, NotGiven> {
         let now = self.env.now();
         let refused = |error| match error {
             Error::InvalidToken | Error::SessionRevoked => invalid_token(),
+            Error::InvalidProof(why) => NotGiven::fault(ErrorCode::InvalidDpopProof, why),
             other => NotGiven::App(other),
         };
-        let (verified, issuer) = self.states.verify(token, ours, now).await.map_err(refused)?;
+        let (verified, issuer) = self.states.verify(presented.token, ours, now).await.map_err(refused)?;
+        self.states.is_held(&verified, presented, now).map_err(refused)?;
         let of = match &verified.whose {
             Whose::UserThrough(_, _, of) if issuer.issuer().uuid() == at.issuer().uuid() => of,
             _ => return Err(invalid_token()),

@@ -14,6 +14,7 @@ use gatehouse_domain::{
     authz::Actor,
     bucket::{BucketRule, Left},
     id::{ApplicationId, TenantId, UserId},
+    secret::TokenHash,
     throttle::WindowRule,
     time::{MINUTE, Timestamp},
 };
@@ -24,6 +25,7 @@ use crate::{
         Error, Result,
         attempts::{Limited, RateLimit},
         request::{
+            proofs::SeenProofs,
             waiting::{Counts, Waiting},
             windows::Windows,
         },
@@ -117,6 +119,7 @@ pub struct Admission {
     documents: Windows,
     codes_of_browser: Windows,
     waiting: Counts,
+    proofs: SeenProofs,
 }
 
 /// An attempt to name a device, at an address and in a browser.
@@ -139,6 +142,7 @@ impl Admission {
             documents: Windows::new(Some(DOCUMENTS)),
             codes_of_browser: Windows::new(limits.user_codes.map(half)),
             waiting: Counts::default(),
+            proofs: SeenProofs::default(),
         }
     }
 
@@ -165,6 +169,11 @@ impl Admission {
     /// Counts that an application pushes a request: what is known of those that wait, and how many came before in a second.
     pub(crate) fn push(&self, application: ApplicationId) -> (Arc<Waiting>, u64) {
         self.waiting.push(application)
+    }
+
+    /// Uses a DPoP proof up at this instance; whether nobody had before.
+    pub(crate) fn prove(&self, proof: TokenHash, now: Timestamp) -> Result<bool> {
+        self.proofs.take(proof, now)
     }
 
     /// Counts that a document is fetched which a stranger named to a tenant.

@@ -7,6 +7,7 @@ pub mod device;
 pub mod entity_tags;
 pub mod form_tokens;
 pub mod idempotency;
+mod proofs;
 pub(crate) mod waiting;
 mod windows;
 

@@ -1,7 +1,7 @@
 //! Whose access token it is, and what one that an application got opens now: no more than its scopes, for as long as the
 //! application, the session and the family of the token stand.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use gatehouse_domain::{
     application::{Application, Owner},
@@ -9,7 +9,7 @@ use gatehouse_domain::{
     id::{ApplicationId, FamilyId, TenantId},
     issue::Parse,
     key::Issuer,
-    oauth::{Scopes, TokenFamily},
+    oauth::{Scopes, Thumbprint, TokenFamily},
     partner::Status,
     text::Slug,
     time::Timestamp,
@@ -23,10 +23,31 @@ use crate::{
         directory::issuers::IssuerFacts,
         sessions::{SessionStates, cache::Caller},
     },
-    security::token::{OfApplication, OfUser, Verified, Whose},
+    security::{
+        dpop::{self, Sent},
+        token::{OfApplication, OfUser, Verified, Whose},
+    },
 };
 
 const AUTH: SystemReason = SystemReason::Authentication;
+
+/// An access token, as a request shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Presented<'r> {
+    /// The token.
+    pub token: &'r [u8],
+    /// What is to prove that the sender holds the key of the token, where it comes by the scheme `DPoP`.
+    pub proof: Option<Proving<'r>>,
+}
+
+/// The proof of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Proving<'r> {
+    /// The request.
+    pub sent: Sent<'r>,
+    /// The key that it proves to hold, once that has been looked at.
+    pub proved: &'r OnceLock<Thumbprint>,
+}
 
 /// Who calls the API.
 #[derive(Debug, Clone)]
@@ -58,14 +79,16 @@ impl SessionStates<'_> {
     /// Who presents this access token. `ours` is that of [`Self::verify`].
     ///
     /// # Errors
-    /// [`Error::InvalidToken`], [`Error::SessionRevoked`], or [`Error::Unavailable`] when the database does not answer.
+    /// [`Error::InvalidToken`], [`Error::InvalidProof`], [`Error::SessionRevoked`], or [`Error::Unavailable`] when the database
+    /// does not answer.
     pub async fn authenticate(
         &self,
-        token: &[u8],
+        presented: &Presented<'_>,
         ours: impl Fn(&str, Option<&Slug>) -> bool,
     ) -> Result<Authenticated> {
         let now = self.env.now();
-        let (verified, at) = self.verify(token, ours, now).await?;
+        let (verified, at) = self.verify(presented.token, ours, now).await?;
+        self.is_held(&verified, presented, now)?;
         let of = match &verified.whose {
             Whose::User(user) => {
                 let facts = at.tenant().ok_or(Error::InvalidToken)?;
@@ -86,6 +109,38 @@ impl SessionStates<'_> {
             })),
             None => Authenticated::Application(Arc::new(application.actor(at.issuer(), &scopes.permissions()))),
         })
+    }
+
+    /// Whether who shows a token holds its key, if it is bound to one (RFC 9449, section 7).
+    ///
+    /// # Errors
+    /// [`Error::InvalidProof`], [`Error::Overloaded`].
+    pub(in crate::app) fn is_held(&self, verified: &Verified, presented: &Presented<'_>, now: Timestamp) -> Result<()> {
+        let Presented { token, proof } = *presented;
+        let bound_to = match &verified.whose {
+            Whose::User(_) => None,
+            Whose::UserThrough(_, _, of) | Whose::Application(of) => of.bound_to.as_ref(),
+        };
+        let (Some(bound_to), Some(Proving { sent, proved })) = (bound_to, proof) else {
+            return match (bound_to, proof) {
+                (Some(_), _) => Err(Error::InvalidProof("it must be sent as Authorization: DPoP, with a header DPoP")),
+                (_, Some(_)) => Err(Error::InvalidProof("it has none, and must be sent as Authorization: Bearer")),
+                (None, None) => Ok(()),
+            };
+        };
+        if proved.get() == Some(bound_to) {
+            return Ok(());
+        }
+        let proof = dpop::verify(&sent, Some(token), now).map_err(Error::InvalidProof)?;
+        if proof.key != *bound_to {
+            return Err(Error::InvalidProof("the DPoP proof is of another key than that of the token"));
+        }
+        if !self.admission.prove(proof.id, now)? {
+            return Err(Error::InvalidProof("the DPoP proof was used before"));
+        }
+        // Nothing else can be in it.
+        proved.get_or_init(|| proof.key);
+        Ok(())
     }
 
     /// What an access token that an application got opens now.

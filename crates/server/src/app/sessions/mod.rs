@@ -12,7 +12,11 @@ use gatehouse_domain::settings::Defaults;
 use gatehouse_persistence::Db;
 
 use crate::{
-    app::{App, attempts::Attempts, request::Idempotency},
+    app::{
+        App,
+        attempts::Attempts,
+        request::{Idempotency, buckets::Admission},
+    },
     config::Limits,
     env::Env,
     security::{keyring::Keyring, token::Tokens},
@@ -49,6 +53,7 @@ pub struct SessionStates<'a> {
     env: &'a Env,
     cache: &'a SessionCache,
     tokens: &'a Tokens,
+    admission: &'a Admission,
 }
 
 impl App {
@@ -72,7 +77,13 @@ impl App {
 
     /// Sessions and tenants as they are now.
     pub fn session_states(&self) -> SessionStates<'_> {
-        SessionStates { db: &self.db, env: &self.env, cache: &self.session_cache, tokens: &self.tokens }
+        SessionStates {
+            db: &self.db,
+            env: &self.env,
+            cache: &self.session_cache,
+            tokens: &self.tokens,
+            admission: &self.admission,
+        }
     }
 
     pub(crate) const fn access_tokens(&self) -> AccessTokens<'_> {

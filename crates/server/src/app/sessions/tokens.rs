@@ -88,6 +88,7 @@ impl AccessTokens<'_> {
             partner_id: Some(session.partner_id),
             roles: Some(names),
             scope: Some(scope.join(" ")),
+            cnf: None,
             of_application: None,
         };
         // What a token allows is looked up with its session, so it is as good without these.

@@ -53,6 +53,7 @@ pub const ABILITIES: &[Ability] = &[
     Ability::Device,
     Ability::SignOut,
     Ability::BackChannel,
+    Ability::Dpop,
     Ability::ClaimsParameter,
     Ability::Grant(GrantType::AuthorizationCode),
     Ability::Grant(GrantType::RefreshToken),

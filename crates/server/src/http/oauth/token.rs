@@ -14,13 +14,17 @@ use serde_json::json;
 use crate::{
     app::{
         App,
-        oauth::{authorization::NotAsked, clients::Shown},
+        oauth::{authorization::NotAsked, clients::Shown, key_proof::KeyProof},
     },
     http::{
-        Site, credential::ClientSecret, extract::access::AtIssuer, oauth::params::Form, problem::Failure,
+        Site,
+        credential::{ClientSecret, proof},
+        extract::access::AtIssuer,
+        oauth::params::Form,
+        problem::Failure,
         request::ChangeRequest,
     },
-    security::client_assertion,
+    security::{client_assertion, dpop::Sent},
 };
 
 fn fault(error: ErrorCode, description: &'static str) -> Failure {
@@ -72,6 +76,18 @@ async fn client(
     Ok(app.clients().authenticate(&at.0, &shown(request, params)?, &call.meta).await?)
 }
 
+/// The address of a request, as the client has it.
+fn address(request: &HttpRequest, call: &ChangeRequest) -> String {
+    format!("{}{}", call.meta.base_url, request.path())
+}
+
+/// The proof of a request that its sender holds a key, if it has one (RFC 9449, section 4.1).
+fn sent<'r>(request: &'r HttpRequest, url: &'r str) -> Result<Option<Sent<'r>>, Failure> {
+    let proof = proof(request.headers())
+        .map_err(|_| fault(ErrorCode::InvalidDpopProof, "there must be one header DPoP, and a JWT in it"))?;
+    Ok(proof.map(|proof| Sent { proof, method: request.method().as_str(), url }))
+}
+
 fn uncached(body: impl Serialize) -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body)
 }
@@ -85,7 +101,9 @@ pub async fn token(
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
     let application = client(&at, &form, &request, &call, &app).await?;
-    Ok(uncached(app.token_endpoint().exchange(&at.0, &application, &form.0, &call.meta).await?))
+    let url = address(&request, &call);
+    let sent = sent(&request, &url)?;
+    Ok(uncached(app.token_endpoint().exchange(&at.0, &application, &form.0, sent.as_ref(), &call.meta).await?))
 }
 
 /// Takes a request before a browser brings it (RFC 9126).
@@ -100,12 +118,17 @@ pub async fn push(
     if form.0.get("request_uri").is_some() {
         return Err(fault(ErrorCode::InvalidRequest, "a request that is pushed cannot name another"));
     }
-    let pushed = app.authorization().push(&at.0, &application, &form.0, &call.meta).await;
+    let url = address(&request, &call);
+    let proof = KeyProof::read(&application, sent(&request, &url)?.as_ref(), call.meta.ctx.now)?;
+    let bound = proof.as_ref().map(|proof| proof.names(&form.0)).transpose()?;
+    let params = bound.as_ref().unwrap_or(&form.0);
+    let pushed = app.authorization().push(&at.0, &application, params, &call.meta).await;
     let token = pushed.map_err(|why| match why {
         NotAsked::App(error) => error.into(),
         NotAsked::Told(_, told) => Failure::OAuth(told),
         NotAsked::Unanswerable(why) => fault(ErrorCode::InvalidRequest, unanswerable(why)),
     })?;
+    app.token_endpoint().use_up(proof.as_ref(), &call.meta).await?;
     let body = json!({"request_uri": pushed_uri(token.expose()), "expires_in": PUSHED_LIFETIME.as_secs()});
     Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(body))
 }

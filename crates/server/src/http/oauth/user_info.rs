@@ -1,5 +1,7 @@
 //! The UserInfo endpoint (OpenID Connect Core 1.0, section 5.3).
 
+use std::sync::OnceLock;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
@@ -12,8 +14,20 @@ use gatehouse_domain::oauth::{ErrorCode, RequestFault};
 use serde_json::json;
 
 use crate::{
-    app::{App, oauth::NotGiven},
-    http::{Site, credential::Bearer, extract::access::AtIssuer, oauth::params, problem::Failure},
+    app::{
+        App,
+        oauth::NotGiven,
+        sessions::access_token::{Presented, Proving},
+    },
+    http::{
+        Site,
+        credential::AccessToken,
+        extract::access::AtIssuer,
+        oauth::params,
+        problem::{Failure, unproved},
+        request,
+    },
+    security::dpop::Sent,
 };
 
 /// What an access token tells of its user. The token is in the header, or in the form of a POST.
@@ -28,9 +42,9 @@ pub async fn user_info(
         let description = "a parameter is there more than once";
         return Ok(refused(RequestFault::new(ErrorCode::InvalidRequest, description)));
     }
-    let token = match (Bearer::of(request.headers()), form.get("access_token")) {
-        (Ok(Some(header)), None) => header.token().to_vec(),
-        (Ok(None), Some(field)) => field.as_bytes().to_vec(),
+    let shown = match (AccessToken::of(request.headers()), form.get("access_token")) {
+        (Ok(Some(header)), None) => header,
+        (Ok(None), Some(field)) => AccessToken { token: field.as_bytes(), proof: None },
         // Who shows nothing is told how, and not what is wrong (RFC 6750, section 3.1).
         (Ok(None), None) => {
             return Ok(HttpResponse::Unauthorized().insert_header((WWW_AUTHENTICATE, "Bearer")).finish());
@@ -44,21 +58,27 @@ pub async fn user_info(
         }
     };
     let ours = |issuer: &str, slug: Option<&_>| site.base_urls.is_issuer(issuer, slug);
-    match app.user_info().claims(&token, &at.0, ours).await {
+    let (url, proved) = (format!("{}{}", request::meta(&request).base_url, request.path()), OnceLock::new());
+    let sent = |proof| Sent { proof, method: request.method().as_str(), url: &url };
+    let proof = shown.proof.map(|proof| Proving { sent: sent(proof), proved: &proved });
+    match app.user_info().claims(&Presented { token: shown.token, proof }, &at.0, ours).await {
         Ok(claims) => Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(claims)),
         Err(NotGiven::Fault(fault)) => Ok(refused(fault)),
         Err(NotGiven::App(error)) => Err(error.into()),
     }
 }
 
-/// Why a token opens nothing (RFC 6750, section 3).
+/// Why a token opens nothing (RFC 6750, section 3; RFC 9449, section 7.1).
 fn refused(RequestFault { error, description }: RequestFault) -> HttpResponse {
     let (status, scope) = match error {
         ErrorCode::InvalidRequest => (StatusCode::BAD_REQUEST, ""),
         ErrorCode::InsufficientScope => (StatusCode::FORBIDDEN, ", scope=\"openid\""),
         _ => (StatusCode::UNAUTHORIZED, ""),
     };
-    let challenge = format!("Bearer error=\"{error}\", error_description=\"{description}\"{scope}");
+    let challenge = match error {
+        ErrorCode::InvalidDpopProof => unproved(description),
+        _ => format!("Bearer error=\"{error}\", error_description=\"{description}\"{scope}"),
+    };
     HttpResponse::build(status)
         .insert_header((WWW_AUTHENTICATE, challenge))
         .insert_header((CACHE_CONTROL, "no-store"))

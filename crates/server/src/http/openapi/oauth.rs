@@ -1,7 +1,11 @@
 //! The endpoints below issuers, as the document describes them: what they take and answer is said by RFCs and not by types
 //! of ours, so it is written down here. A test holds the list against the routes.
 
+mod fields;
+
 use serde_json::{Map, Value, json};
+
+use fields::field;
 
 /// Both kinds of issuers: the path below which endpoints are, and what ids of operations begin with.
 const ISSUERS: [(&str, &str, &str); 2] = [
@@ -64,6 +68,7 @@ const ENDPOINTS: [Endpoint; 5] = [
             "nonce",
             "code_challenge",
             "code_challenge_method",
+            "dpop_jkt",
             "response_mode",
             "prompt",
             "max_age",
@@ -111,61 +116,6 @@ const ENDPOINTS: [Endpoint; 5] = [
     },
 ];
 
-/// What a field of a form is.
-fn field(name: &str) -> Value {
-    let (description, longest, words): (&str, u32, &[&str]) = match name {
-        "grant_type" => (
-            "What is exchanged.",
-            64,
-            &[
-                "authorization_code",
-                "refresh_token",
-                "client_credentials",
-                "urn:ietf:params:oauth:grant-type:device_code",
-                "urn:ietf:params:oauth:grant-type:token-exchange",
-            ],
-        ),
-        "response_type" => ("What the browser is sent.", 16, &["code"]),
-        "response_mode" => ("How.", 16, &["query", "form_post"]),
-        "code_challenge_method" => ("How the challenge is made (RFC 7636).", 16, &["S256"]),
-        "client_assertion_type" => {
-            ("The kind of assertion.", 64, &["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"])
-        }
-        "subject_token_type" | "requested_token_type" => {
-            ("The kind of token.", 64, &["urn:ietf:params:oauth:token-type:access_token"])
-        }
-        "token_type_hint" => ("Is not needed, and changes nothing.", 64, &[]),
-        "code" => ("The code that the browser brought.", 200, &[]),
-        "redirect_uri" => ("Where the browser is sent: as it is registered.", 2048, &[]),
-        "code_verifier" => ("What the challenge was made of (RFC 7636).", 128, &[]),
-        "code_challenge" => ("The challenge (RFC 7636).", 43, &[]),
-        "refresh_token" => ("The newest refresh token.", 200, &[]),
-        "scope" => ("Scopes, separated by blanks.", 4096, &[]),
-        "resource" => ("The API that the token is for (RFC 8707).", 2048, &[]),
-        "device_code" => ("What the device was given.", 200, &[]),
-        "subject_token" => ("The access token that is exchanged.", 8192, &[]),
-        "audience" => ("The API that the token is for, by its `client_id`.", 200, &[]),
-        "token" => ("The token.", 8192, &[]),
-        "state" => ("Comes back as it is.", 4096, &[]),
-        "nonce" => ("Comes back in the ID token.", 2048, &[]),
-        "prompt" => ("What the user is to be asked: `none` alone, or any others, separated by blanks.", 64, &[]),
-        "max_age" => ("How long ago the user may have signed in, in seconds.", 16, &[]),
-        "claims" => ("Single claims, as JSON (OpenID Connect Core 1.0, section 5.5).", 4096, &[]),
-        "login_hint" => ("What fills the field for the user name.", 254, &[]),
-        "id_token_hint" => ("An ID token of who is to be the user.", 8192, &[]),
-        "ui_locales" => ("Languages, the best first, separated by blanks.", 200, &[]),
-        "client_id" => ("The application, where no header says so.", 512, &[]),
-        "client_secret" => ("Its secret, where no header has it.", 200, &[]),
-        "client_assertion" => ("What it signed with its key (RFC 7523).", 8192, &[]),
-        _ => ("", 200, &[]),
-    };
-    let mut schema = json!({ "type": "string", "description": description, "maxLength": longest });
-    if !words.is_empty() {
-        schema["enum"] = json!(words);
-    }
-    schema
-}
-
 fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/responses/{name}") })
 }
@@ -205,6 +155,18 @@ fn operation(of: (&str, &str), id: &str, [summary, description]: [&str; 2], slug
     operation
 }
 
+/// Adds the header with the proof of a key.
+fn takes_proof(operation: &mut Value) {
+    let header = json!({
+        "name": "DPoP", "in": "header", "description": "A proof of the key that the tokens are, or will be, bound to (RFC 9449).",
+        "schema": { "type": "string", "maxLength": 8192 },
+    });
+    match operation["parameters"].as_array_mut() {
+        Some(known) => known.push(header),
+        None => operation["parameters"] = json!([header]),
+    }
+}
+
 /// Adds the endpoints of both kinds of issuers to a document.
 pub(super) fn add(document: &mut Value) {
     components(&mut document["components"]);
@@ -229,6 +191,9 @@ pub(super) fn add(document: &mut Value) {
             operation["requestBody"] =
                 json!({ "required": true, "content": { "application/x-www-form-urlencoded": { "schema": form } } });
             operation["security"] = json!([{ "clientBasic": [] }, {}]);
+            if matches!(endpoint.path, "/token" | "/par") {
+                takes_proof(&mut operation);
+            }
             let (status, schema) = endpoint.answers;
             operation["responses"][status] = answer("The answer.", schema);
             for status in ["400", "413"] {
@@ -242,6 +207,7 @@ pub(super) fn add(document: &mut Value) {
             "The claims that the scopes of the access token open (OpenID Connect Core 1.0, section 5.3).",
         ];
         let mut user_info = operation((prefix, place), "user_info.get", words, slug);
+        takes_proof(&mut user_info);
         user_info["security"] = json!([{ "bearerAuth": [] }]);
         user_info["responses"]["200"] = answer("The claims.", Some("OAuthUserInfo"));
         user_info["responses"]["401"] = reference("OAuthNoToken");
@@ -302,7 +268,7 @@ fn components(components: &mut Value) {
         &["access_token", "token_type", "expires_in", "scope"],
         json!({
             "access_token": text("The access token, a JWT (RFC 9068).", 8192),
-            "token_type": { "type": "string", "description": "How to send it.", "enum": ["Bearer"] },
+            "token_type": { "type": "string", "description": "How to send it.", "enum": ["Bearer", "DPoP"] },
             "expires_in": number("Its lifetime in seconds."),
             "scope": text("What was granted.", 4096),
             "refresh_token": text("The next refresh token.", 200),

@@ -50,8 +50,11 @@ mod tests {
     use super::super::{CHALLENGE_LIFETIME, Challenged, Shown};
     use crate::{
         app::{
-            App, Error, Result, platform::setup::DEFAULT_TENANT, request::client::RequestMeta,
-            sessions::access_token::Authenticated, sign_in::complete::Step,
+            App, Error, Result,
+            platform::setup::DEFAULT_TENANT,
+            request::client::RequestMeta,
+            sessions::access_token::{Authenticated, Presented},
+            sign_in::complete::Step,
         },
         config::Config,
         env::{Env, ManualClock},
@@ -172,11 +175,9 @@ mod tests {
         assert_eq!((failures.account.failures, failures.networks[0].failures, failures.tenant.failures), (1, 1, 1));
         let Ok(Step::SignedIn(signed_in)) = stage.show(&challenge, WORD).await else { panic!("not signed in") };
         assert_eq!(stage.failures().await.account.failures, 0, "success forgives");
-        let caller = stage
-            .app
-            .session_states()
-            .authenticate(signed_in.tokens().unwrap().access_token.as_bytes(), |_, tenant| tenant.is_some())
-            .await;
+        let tokens = signed_in.tokens().unwrap();
+        let token = Presented { token: tokens.access_token.as_bytes(), proof: None };
+        let caller = stage.app.session_states().authenticate(&token, |_, tenant| tenant.is_some()).await;
         let Authenticated::User(caller) = caller.unwrap() else { panic!("no user") };
         let session = &caller.session;
         assert_eq!(session.status(stage.app.env().now()), SessionStatus::Active);

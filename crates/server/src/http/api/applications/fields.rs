@@ -9,38 +9,19 @@ use gatehouse_domain::{
         SigningAlgorithm, TokenSeconds,
     },
     id::{PartnerId, TenantId},
-    issue::{Fault, Issue, Issues},
+    issue::{Issue, Issues},
     partner::Status,
     tenant::HttpsUrl,
     text::{Description, Name},
 };
 
-use utoipa::openapi::{RefOr, Schema};
-
 use crate::{
     app::applications::{ChangeApplication, CreateApplication, NamedOwner},
-    input::{At, Field, Many, Patch, Raw, Set, input},
+    input::{Many, Patch, Set, input},
 };
 
 /// A list that may be empty.
 type List<T, const MAX: usize> = Set<Many<T, MAX, 0>>;
-
-/// Whether an application asks for what is not there yet. None may: no request of it could succeed.
-#[derive(Debug, Clone, Copy)]
-pub struct NotYet(bool);
-
-impl Field for NotYet {
-    fn read(raw: Raw, at: &mut At<'_>) -> Option<Self> {
-        match bool::read(raw, at)? {
-            false => Some(Self(false)),
-            true => at.fault(Fault::new("not_available", "is not available yet")),
-        }
-    }
-
-    fn schema() -> RefOr<Schema> {
-        bool::schema()
-    }
-}
 
 /// Declares bodies that share what an application is registered with.
 macro_rules! bodies {
@@ -87,8 +68,8 @@ macro_rules! bodies {
                 require_consent: Set<bool>,
                 /// Whether requests have to be pushed.
                 require_pushed_authorization_requests: Set<bool>,
-                /// Whether its tokens are bound to a key; true is not available yet.
-                dpop_bound_access_tokens: Set<NotYet>,
+                /// Whether it gets no tokens but such as are bound to a key (RFC 9449).
+                dpop_bound_access_tokens: Set<bool>,
                 /// Whether it signs users in by a window that it opens.
                 opens_popup: Set<bool>,
                 /// Which set of rules it keeps.
@@ -134,7 +115,7 @@ macro_rules! bodies {
                 set(require_consent, self.require_consent.0.as_ref());
                 let pushed = self.require_pushed_authorization_requests.0.as_ref();
                 set(require_pushed_authorization_requests, pushed);
-                set(dpop_bound_access_tokens, self.dpop_bound_access_tokens.0.as_ref().map(|NotYet(is)| is));
+                set(dpop_bound_access_tokens, self.dpop_bound_access_tokens.0.as_ref());
                 set(opens_popup, self.opens_popup.0.as_ref());
                 set(profile, self.profile.0.as_ref());
                 put(backchannel_logout_uri, &self.backchannel_logout_uri);
