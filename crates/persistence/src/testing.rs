@@ -17,7 +17,7 @@ use std::{
 };
 
 pub use cluster::Cluster;
-pub use fill::{fill_families, fill_sessions, fill_tenants, forget_pushed};
+pub use fill::{LEFT_BEHIND, count_expired, fill_expired, fill_families, fill_sessions, fill_tenants, forget_pushed};
 use gatehouse_domain::secret::Secret;
 use sqlx::{Connection, Executor, PgConnection};
 

@@ -60,7 +60,7 @@ impl WriteTx<'_> {
     }
 
     /// The insertion of an event on SQLite, if the statement before it changed a row.
-    fn recording_a_change(&self, event: &Event) -> Result<Statement> {
+    pub(crate) fn recording_a_change(&self, event: &Event) -> Result<Statement> {
         let row = self.row(event)?;
         let mut values = Query::select();
         values.exprs(Column::iter().map(|column| Expr::val(row.get(column)))).and_where(Expr::cust("changes() = 1"));

@@ -10,7 +10,9 @@ use gatehouse_domain::{
     session::{Refreshes, Session},
     time::{DAY, Timestamp},
 };
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set, UpdateMany,
+};
 
 use crate::{
     entity::token_family::{ActiveModel, Column, Entity, Model},
@@ -193,10 +195,17 @@ impl WriteSystem<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn make_room_for_family(&self, new: &TokenFamily) -> Result<()> {
+        self.surplus_of_families(new).exec(&self.tx.writing()).await?;
+        Ok(())
+    }
+
+    /// The end of the oldest families of an application in a session, if there are too many beside a new one.
+    pub(crate) fn surplus_of_families(&self, new: &TokenFamily) -> UpdateMany<Entity> {
         let theirs = Condition::all()
             .add(Column::TenantId.eq(new.tenant.id.uuid()))
             .add(Column::SessionId.eq(new.session_id.uuid()))
             .add(Column::ApplicationId.eq(new.application_id.uuid()))
+            .add(Column::Id.ne(new.id.uuid()))
             .add(Column::EndedAt.is_null());
         let surplus = self.select::<Entity>().filter(theirs).select_only().column(Column::Id);
         let surplus = surplus.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id);
@@ -206,9 +215,7 @@ impl WriteSystem<'_> {
             end_reason: Set(Some(FamilyEnd::Limit.to_string())),
             ..Default::default()
         };
-        let update = self.update_where::<Entity>().set(ended).filter(Column::Id.in_subquery(surplus));
-        update.exec(&self.tx.writing()).await?;
-        Ok(())
+        self.update_where::<Entity>().set(ended).filter(Column::Id.in_subquery(surplus))
     }
 
     /// Removes families whose tokens have not been good for a day, at most [`BATCH`] of each kind; returns how many.

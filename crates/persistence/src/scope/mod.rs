@@ -16,8 +16,8 @@ use gatehouse_domain::{
     id::PartnerId,
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryTrait, Select, Statement,
-    UpdateMany,
+    ActiveModelTrait, ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait,
+    Iterable, QueryFilter, QueryTrait, Select, Statement, UpdateMany,
     sea_query::{Expr, Query},
 };
 
@@ -304,6 +304,21 @@ fn still_there<E: Owned>(tenant: E::Column, partners: &[PartnerId]) -> Condition
 #[expect(clippy::disallowed_methods, reason = "the one place that inserts")]
 pub(crate) fn insertion<T: Row>(tx: &WriteTx<'_>, value: &T) -> Result<Statement> {
     Ok(T::Entity::insert(value.insertable()?).build(tx.exec().get_database_backend()))
+}
+
+/// The same on SQLite, if the statement before it changed one row.
+pub(crate) fn insertion_after_change<T: Row>(value: &T) -> Result<Statement> {
+    let (row, mut columns, mut values) = (value.insertable()?, Vec::new(), Query::select());
+    for column in <T::Entity as EntityTrait>::Column::iter() {
+        if let ActiveValue::Set(value) = row.get(column) {
+            columns.push(column);
+            values.expr(Expr::val(value));
+        }
+    }
+    values.and_where(Expr::cust("changes() = 1"));
+    let mut insert = Query::insert();
+    insert.into_table(T::Entity::default()).columns(columns).select_from(values).map_err(|_| Error::Corrupt("row"))?;
+    Ok(DbBackend::Sqlite.build(&insert))
 }
 
 /// The statement that inserts several rows.

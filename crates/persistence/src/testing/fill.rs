@@ -2,7 +2,7 @@
 
 use gatehouse_domain::{
     id::{ApplicationId, PartnerId, TenantId},
-    time::Timestamp,
+    time::{DAY, Timestamp},
     user::User,
 };
 use sea_orm::{ConnectionTrait, Statement, Value};
@@ -122,4 +122,71 @@ pub async fn fill_tenants(db: &Db, partner: PartnerId, count: u64, now: Timestam
 /// The database refuses the statement, or does not answer in time.
 pub async fn forget_pushed(db: &Db) -> Result<()> {
     fill(db, "DELETE FROM pushed_requests".to_owned(), Vec::new(), Timestamp::default()).await
+}
+
+/// What requests of OAuth leave behind: a table, its columns that a copy has like its first row, and when a row ends.
+pub const LEFT_BEHIND: [(&str, &str, &str); 4] = [
+    (
+        "authorization_codes",
+        "tenant_id, partner_id, session_id, application_id, owner_id, family_id, redirect_uri, challenge, nonce, scope, audience, \
+         auth_time, spent_at, claims",
+        "created_at",
+    ),
+    ("pushed_requests", "tenant_id, application_id, sealed, spent_at", "expires_at"),
+    (
+        "device_requests",
+        "tenant_id, partner_id, application_id, owner_id, scope, audience, ip_address, interval_micros, polled_at, session_id, \
+         is_approved, spent_at, created_at",
+        "expires_at",
+    ),
+    ("assertion_ids", "", "expires_at"),
+];
+
+/// Makes copies of a row of a table of [`LEFT_BEHIND`], which ran out two days ago.
+///
+/// # Errors
+/// The database refuses the statement, or does not answer in time.
+pub async fn fill_expired(
+    db: &Db,
+    (table, columns, ends): (&str, &str, &str),
+    count: u64,
+    now: Timestamp,
+) -> Result<()> {
+    let (_, digest) = random(db);
+    let ended = now.minus(DAY * 2).micros();
+    // Codes that people type in are unique, too.
+    let (code, of_code) =
+        if table == "device_requests" { ("user_code, ", "CAST(10000000 + i AS text), ") } else { ("", "") };
+    let (copied, one) = match columns {
+        "" => (String::new(), String::new()),
+        _ => (format!("{columns}, "), format!(", (SELECT * FROM {table} LIMIT 1) AS one")),
+    };
+    let mut done = 0;
+    while done < count {
+        let batch = Ord::min(count - done, BATCH);
+        let sql = format!(
+            "INSERT INTO {table} (digest, {code}{copied}{ends}) {} \
+             SELECT {digest}, {of_code}{copied}{ended} + i FROM n{one}",
+            numbers(done, batch)
+        );
+        fill(db, sql, Vec::new(), now).await?;
+        done += batch;
+    }
+    Ok(())
+}
+
+/// How many rows of [`LEFT_BEHIND`] ran out more than a day ago.
+///
+/// # Errors
+/// The database refuses the statement, or does not answer in time.
+pub async fn count_expired(db: &Db, now: Timestamp) -> Result<u64> {
+    let (reader, before) = (db.reader(), now.minus(DAY).micros());
+    let mut count = 0;
+    for (table, _, ends) in LEFT_BEHIND {
+        let sql = format!("SELECT COUNT(*) AS n FROM {table} WHERE {ends} < {before}");
+        let row = reader.query_one_raw(Statement::from_string(reader.get_database_backend(), sql)).await?;
+        let rows: i64 = row.ok_or(Error::Corrupt("count"))?.try_get("", "n")?;
+        count += rows.unsigned_abs();
+    }
+    Ok(count)
 }

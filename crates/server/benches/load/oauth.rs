@@ -3,6 +3,7 @@
 //! The words in brackets are the bounds that these rows are held against, in units of the bare handler that answers the
 //! same kind of request.
 
+mod clean_up;
 mod large;
 mod peer;
 
@@ -332,6 +333,9 @@ pub async fn run(bench: &mut Bench<'_>, fresh: &Fresh, folder: &std::path::Path)
         beside_hash(bench, "oauth: sign-in by page (1.1)", vec![pages; 8], next).await;
     }
     peer::run(bench).await;
+    if bench.wanted("oauth: clean-up") {
+        clean_up::run(bench, fresh, folder, tenant, &browsers).await;
+    }
     if bench.wanted("oauth: large") {
         large::run(bench, fresh, folder, tenant, &browsers).await;
     }

@@ -48,6 +48,8 @@ pub struct Cost {
     pub ratio: f64,
     /// Its CPU time in microseconds.
     pub micros: f64,
+    /// What 99 of 100 requests did not wait longer for, in milliseconds.
+    pub p99: f64,
 }
 
 impl Bench<'_> {
@@ -103,7 +105,7 @@ impl Bench<'_> {
             tail.as_secs_f64() * 1e3,
             load.statuses
         );
-        Some(Cost { ratio, micros })
+        Some(Cost { ratio, micros, p99: tail.as_secs_f64() * 1e3 })
     }
 
     /// One request, timed.

@@ -4,11 +4,12 @@
 
 use std::{
     cell::{Cell, RefCell},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use futures_util::{future::join_all, join};
 use gatehouse_domain::application::SigningAlgorithm;
+use gatehouse_persistence::testing::{LEFT_BEHIND, fill_expired};
 use serde_json::json;
 
 use crate::{
@@ -31,42 +32,8 @@ fn rows() -> u64 {
     std::env::var("EXPIRED_ROWS").map_or(USUAL, |number| number.parse().unwrap())
 }
 
-const TABLES: [(&str, &str, &str); 4] = [
-    (
-        "authorization_codes",
-        "tenant_id, partner_id, session_id, application_id, owner_id, family_id, redirect_uri, challenge, nonce, scope, audience, \
-         auth_time, spent_at, claims",
-        "created_at",
-    ),
-    ("pushed_requests", "tenant_id, application_id, sealed, spent_at", "expires_at"),
-    (
-        "device_requests",
-        "tenant_id, partner_id, application_id, owner_id, scope, audience, ip_address, interval_micros, polled_at, session_id, \
-         is_approved, spent_at, created_at",
-        "expires_at",
-    ),
-    ("assertion_ids", "", "expires_at"),
-];
-
-/// Makes copies of the only row of a table, which ran out days ago.
-async fn fill(world: &World, (table, columns, ends): (&str, &str, &str), count: u64) {
-    let digest = if world.app.db().is_sqlite() { "randomblob(32)" } else { "sha256(gen_random_uuid()::text::bytea)" };
-    let ended = world.app.env().now().minus(Duration::from_secs(2 * 86_400)).micros();
-    // Codes that people type in are unique, too.
-    let (code, of_code) =
-        if table == "device_requests" { ("user_code, ", "CAST(10000000 + i AS text), ") } else { ("", "") };
-    let copied = if columns.is_empty() { String::new() } else { format!("{columns}, ") };
-    let mut done = 0;
-    while done < count {
-        let batch = Ord::min(count - done, 50_000);
-        let sql = format!(
-            "INSERT INTO {table} (digest, {code}{copied}{ends}) \
-             WITH RECURSIVE n (i) AS (SELECT {done} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {done} + {batch}) \
-             SELECT {digest}, {of_code}{copied}{ended} + i FROM n, (SELECT * FROM {table} LIMIT 1) AS one"
-        );
-        world.execute(sql).await;
-        done += batch;
-    }
+async fn fill(world: &World, table: (&str, &str, &str), count: u64) {
+    fill_expired(world.app.db(), table, count, world.app.env().now()).await.unwrap();
 }
 
 async fn count(world: &World, table: &str) -> i64 {
@@ -150,7 +117,7 @@ async fn with_one_each(world: &World) -> Site {
     site.sign_in(&browser, &app, &[]).await.expect(303);
     pushed(&site, &app, &[]).await;
     site.wait(&device, &[]).await.expect(200);
-    for (table, ..) in TABLES {
+    for (table, ..) in LEFT_BEHIND {
         assert_eq!(count(world, table).await, 1, "{table}");
     }
     site
@@ -160,13 +127,13 @@ api_tests! {
     async fn rows_that_have_run_out_go_while_others_are_served_and_good_ones_stay(world) {
         let world = world.replica(|config| config.limits.refreshes = None).await;
         let (site, rows) = (with_one_each(&world).await, rows());
-        for table in TABLES {
+        for table in LEFT_BEHIND {
             let began = Instant::now();
             fill(&world, table, rows).await;
             println!("{}: {rows} rows in {:.1} s", table.0, began.elapsed().as_secs_f64());
         }
         let load = Load::new(site).await;
-        let good: Vec<_> = join_all(TABLES.map(|(table, ..)| count(&world, table))).await.into_iter().map(|all| all - rows as i64).collect();
+        let good: Vec<_> = join_all(LEFT_BEHIND.map(|(table, ..)| count(&world, table))).await.into_iter().map(|all| all - rows as i64).collect();
         let seconds = if rows < MANY { 0.1 } else { 15.0 };
         let began = Instant::now();
         let without = load.until(|| began.elapsed().as_secs_f64() > seconds).await;
@@ -178,7 +145,7 @@ api_tests! {
             began.elapsed().as_secs_f64()
         };
         let (took, with) = join!(clean_up, load.until(|| is_over.get()));
-        for ((table, ..), good) in TABLES.into_iter().zip(good) {
+        for ((table, ..), good) in LEFT_BEHIND.into_iter().zip(good) {
             assert_eq!(count(&world, table).await, good, "{table}");
         }
         println!("cleaned up in {took:.1} s");
@@ -191,7 +158,7 @@ api_tests! {
     async fn one_run_removes_all_that_has_run_out_however_much_there_is(world) {
         with_one_each(&world).await;
         // More than a run removes of a kind before it turns to the next.
-        fill(&world, TABLES[3], 100_600).await;
+        fill(&world, LEFT_BEHIND[3], 100_600).await;
         world.app.maintenance().clean_up().await.unwrap();
         assert_eq!(count(&world, "assertion_ids").await, 1);
     }

@@ -1,6 +1,7 @@
 //! Codes and families with the session that they are in.
 
 use gatehouse_domain::{
+    change::Changed,
     id::FamilyId,
     oauth::{AuthorizationCode, DeviceRequest, TokenFamily},
     partner::Status,
@@ -9,9 +10,10 @@ use gatehouse_domain::{
     time::Timestamp,
     user::UserStatus,
 };
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, QueryTrait, sea_query::Expr};
 
 use crate::{
+    db::Batch,
     entity::{self, authorization_code, token_family},
     error::{Error, Result},
     repo::{
@@ -21,7 +23,10 @@ use crate::{
         sql::{CODE, DEVICE, FAMILY, Sql},
         tuned::login::{SessionState, session_state},
     },
-    scope::system::{System, WriteSystem},
+    scope::{
+        insertion_after_change,
+        system::{System, WriteSystem},
+    },
 };
 
 const CODES: &str = "authorization_codes c JOIN sessions s ON s.tenant_id = c.tenant_id AND s.id = c.session_id \
@@ -106,6 +111,49 @@ impl WriteSystem<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn spend_within(&self, exchanged: Exchanged, session: &Session) -> Result<Option<Held>> {
+        let mut sql = self.spending(exchanged, session);
+        self.push_returning_held(&mut sql, session);
+        let Some(row) = sql.one(self.tx.writing()).await? else { return Ok(None) };
+        Ok(Some(Held {
+            sessions: unsigned(row.try_get("", "active_sessions")?),
+            roles_given: row.try_get("", "roles_given")?,
+        }))
+    }
+
+    /// Exchanges a code for a family in its session, as [`Self::spend_within`]; false where that is not possible any more.
+    /// Beyond as many as there may be, the oldest family of the application in the session ends. On SQLite all of it is
+    /// sent together: each time that the thread of the connection is woken costs as much as the statements do.
+    ///
+    /// # Errors
+    /// The database refuses a statement, or does not answer in time.
+    pub async fn exchange_code(
+        &self,
+        code: TokenHash,
+        session: &Session,
+        family: Changed<TokenFamily>,
+    ) -> Result<bool> {
+        if self.exec.get_database_backend() == DbBackend::Postgres {
+            // The user is locked: what is exchanged in a session at the same time is counted one after the other.
+            if self.spend_within(Exchanged::Code(code), session).await?.is_none() {
+                return Ok(false);
+            }
+            self.make_room_for_family(family.value()).await?;
+            self.insert(family).await?;
+            return Ok(true);
+        }
+        let (family, event) = family.into_parts();
+        let surplus = self.surplus_of_families(&family).filter(Expr::cust("changes() = 1"));
+        let all = Batch([
+            self.spending(Exchanged::Code(code), session).statement(DbBackend::Sqlite),
+            insertion_after_change(&family)?,
+            self.tx.recording_a_change(&event)?,
+            surplus.build(DbBackend::Sqlite),
+        ]);
+        Ok(all.exec(self.tx.writing()).await? > 0)
+    }
+
+    /// Spends what is exchanged, as the beginning of a statement.
+    fn spending(&self, exchanged: Exchanged, session: &Session) -> Sql {
         let (table, hash) = match exchanged {
             Exchanged::Code(hash) => ("authorization_codes", hash),
             Exchanged::Device(hash) => ("device_requests", hash),
@@ -115,12 +163,7 @@ impl WriteSystem<'_> {
         sql.push(table).push(" SET spent_at = ").bind(self.tx.now().micros());
         self.push_held(&mut sql, session);
         sql.push(" WHERE digest = ").bind(hash.as_bytes().to_vec()).push(" AND spent_at IS NULL");
-        self.push_returning_held(&mut sql, session);
-        let Some(row) = sql.one(self.tx.writing()).await? else { return Ok(None) };
-        Ok(Some(Held {
-            sessions: unsigned(row.try_get("", "active_sessions")?),
-            roles_given: row.try_get("", "roles_given")?,
-        }))
+        sql
     }
 
     /// The user of a session that stands, as `held`. The user is locked first, as everywhere; a row that was waited for is

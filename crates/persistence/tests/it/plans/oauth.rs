@@ -7,6 +7,7 @@ use std::time::Duration;
 use gatehouse_domain::{
     application::{Application, Owner},
     authz::{ApplicationActor, PermissionSet, Right},
+    change::Changed,
     id::{FamilyId, SessionId},
     oauth::{
         Audience, AuthorizationCode, ClaimsRequest, DeviceAnswer, DeviceRequest, FamilyEnd, NewFamily, RevokedToken,
@@ -47,6 +48,23 @@ fn code(session: &Session, application: &Application) -> AuthorizationCode {
     }
 }
 
+/// The family that a code is exchanged for.
+fn begin(code: &AuthorizationCode, session: &Session, application: &Application) -> Changed<TokenFamily> {
+    let new = NewFamily {
+        id: code.family_id,
+        sid: session.id,
+        scopes: &code.scopes,
+        claims: &code.claims,
+        audience: &code.audience,
+        auth_time: NOW,
+        session,
+        application,
+        dpop_jkt: None,
+        refresh_hash: TokenHash::new(random()),
+    };
+    TokenFamily::start(&new, &policy(), NOW)
+}
+
 /// Fills sessions of two tenants with codes and families; returns one of each.
 async fn fill(survey: &Survey) -> (AuthorizationCode, TokenFamily, Application) {
     let db = &survey.db;
@@ -60,19 +78,7 @@ async fn fill(survey: &Survey) -> (AuthorizationCode, TokenFamily, Application) 
             let mut made = Vec::new();
             for _ in 0..20 {
                 let code = code(&session, &application);
-                let new = NewFamily {
-                    id: code.family_id,
-                    sid: session.id,
-                    scopes: &code.scopes,
-                    claims: &code.claims,
-                    audience: &code.audience,
-                    auth_time: NOW,
-                    session: &session,
-                    application: &application,
-                    dpop_jkt: None,
-                    refresh_hash: TokenHash::new(random()),
-                };
-                made.push((code.clone(), TokenFamily::start(&new, &policy(), NOW)));
+                made.push((code.clone(), begin(&code, &session, &application)));
             }
             last = made.last().map(|(code, family)| (code.clone(), family.value().clone(), application.clone()));
             let work = async move |tx: &WriteTx<'_>| {
@@ -119,12 +125,12 @@ surveys! {
         let next = Some(Successor { hash: digest(2), replay: None });
         let (session, current) = (survey.session.clone(), Presented { generation: 0, hash: family.chain.current });
         let rotated = family.clone().rotate(next, &session, &application, &policy(), NOW);
-        let fresh = TokenFamily { id: FamilyId::from_parts(NOW.unix_millis(), bytes()), ..family.clone() };
+        let family_id = FamilyId::from_parts(NOW.unix_millis(), bytes());
+        let begun = begin(&AuthorizationCode { family_id, ..code.clone() }, &session, &application);
         let application_id = application.id;
         let change = write(&db, NOW, async move |tx| {
             let system = tx.system(SYSTEM);
-            assert!(system.spend_within(Exchanged::Code(hash), &session).await?.is_some());
-            system.make_room_for_family(&fresh).await?;
+            assert!(system.exchange_code(hash, &session, begun.clone()).await?);
             let family = system.rotate_family(current, rotated.clone()).await?;
             system.end_family(family.end(FamilyEnd::Revoked, &by(), NOW).unwrap()).await?;
             system.put_origins(&application).await?;

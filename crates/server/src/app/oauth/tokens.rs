@@ -165,14 +165,7 @@ impl TokenEndpoint<'_> {
             None => {
                 let session = state.session.clone();
                 let work = async move |tx: &WriteTx<'_>| {
-                    let system = tx.system(AUTH);
-                    // The user is locked: what is exchanged in a session at the same time is counted one after the other.
-                    if system.spend_within(Exchanged::Code(hash), &session).await?.is_none() {
-                        return Ok(false);
-                    }
-                    system.make_room_for_family(family.value()).await?;
-                    system.insert(family.clone()).await?;
-                    Ok::<_, Error>(true)
+                    Ok::<_, Error>(tx.system(AUTH).exchange_code(hash, &session, family.clone()).await?)
                 };
                 self.db.write(meta.ctx.clone(), work).await?
             }
