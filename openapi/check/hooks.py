@@ -47,6 +47,9 @@ def before_call(context, case, kwargs):
         case.query.pop("cursor", None)
     if not isinstance(case.body, dict):
         return
+    # A user name with an at sign has to be an e-mail address, which no pattern tells.
+    if isinstance(case.body.get("username"), str):
+        case.body["username"] = case.body["username"].replace("@", "a")
     # Whether a password is easy to guess is no matter of its shape.
     operation = case.operation.definition.raw.get("operationId")
     if operation in ("auth.register", "auth.invitations.accept", "setup.create") and "password" in case.body:
