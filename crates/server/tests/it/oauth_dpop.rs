@@ -126,6 +126,16 @@ api_tests! {
         challenged(&me(&world, ("DPoP", &first.access), Some(&proof)).await);
     }
 
+    async fn head_is_proved_as_what_it_is(world) {
+        let (site, holder) = (Site::new(&world).await, Holder::new());
+        let app = with_api(&site, "SPA").await;
+        let tokens = bound(&site, &app, &holder).await;
+        let token = text(&tokens, "access_token");
+        let proof = holder.proof(&world, ("HEAD", &format!("{BASE}{ME}")), Some(token));
+        let head = world.call(actix_web::http::Method::HEAD, "/me").header("authorization", &format!("DPoP {token}"));
+        head.header("dpop", &proof).send().await.expect(200);
+    }
+
     async fn request_with_a_body_needs_one_proof(world) {
         let (site, holder) = (Site::new(&world).await, Holder::new());
         let app = with_api(&site, "SPA").await;

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatehouse_domain::{
     application::Application,
-    oauth::{Audience, Confirmation, ErrorCode, FamilyEnd, Params, RevokedToken, TokenFamily},
+    oauth::{Audience, ErrorCode, FamilyEnd, Params, RevokedToken, TokenFamily},
     refresh::{Presented, ReuseRules, Verdict},
     text::Slug,
 };
@@ -174,12 +174,8 @@ impl TokenEndpoint<'_> {
             "auth_time": family.auth_time.unix_seconds(),
             "sub": state.session.user_id,
         });
-        let bound_to = family.dpop_jkt.clone().filter(|_| !caller.kind.is_confidential());
         Ok(match told {
-            Value::Object(mut told) => {
-                told.extend(bound_to.map(|jkt| ("cnf".to_owned(), json!(Confirmation { jkt }))));
-                Some(told)
-            }
+            Value::Object(told) => Some(told),
             _ => None,
         })
     }
