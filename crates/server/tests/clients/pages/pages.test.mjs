@@ -8,6 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { base } from "./lib/gatehouse.mjs";
 import { launch, watch } from "./lib/chromium.mjs";
 import { walkLinks, walkMore, worlds as others } from "./more.mjs";
+import { platform, walkPlatform } from "./platform.mjs";
 import { keyboard, landing, mouse, walk, world } from "./walk.mjs";
 
 const axe = readFileSync(new URL(import.meta.resolve("axe-core/axe.min.js")), "utf8");
@@ -17,7 +18,7 @@ const OF_COLOUR = { runOnly: { type: "rule", values: ["color-contrast", "link-in
 const KIB = 1024;
 const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><rect width="40" height="40" rx="8" fill="#246"/></svg>`;
 
-let chromium, worlds, more;
+let chromium, worlds, more, mail;
 
 before(async () => {
   chromium = await launch();
@@ -28,6 +29,7 @@ before(async () => {
     bright: await world("Bright", { settings, branding: { primary_color: "#ffe94d", logo_url: "https://logo.example/logo.svg" } }, site),
   };
   more = await others(site);
+  mail = await platform(site);
 });
 after(() => chromium.close());
 
@@ -116,7 +118,10 @@ async function inspect(which, locale) {
     }
   };
   await walk(world, page, mouse(page), look);
-  if (which === "plain") await walkMore(more, page, look);
+  if (which === "plain") {
+    await walkMore(more, page, look);
+    await walkPlatform(mail, [worlds.plain, worlds.bright], page, mouse(page), look);
+  }
   await walkLinks(world, page, look);
   assert.deepEqual(complaints, []);
   assert.ok(seen.size >= 54, `${seen.size} pages`);
@@ -133,9 +138,11 @@ describe("axe-core, both themes, both widths", { concurrency: 2 }, () => {
 test("all of it without JavaScript, by keyboard, at 400 % zoom", async () => {
   const options = { locale: "de", javaScriptEnabled: false, viewport: { width: 320, height: 256 }, deviceScaleFactor: 4 };
   const { context, page, complaints } = await open(worlds.plain, options);
-  await walk(worlds.plain, page, keyboard(page), async (name) => {
+  const look = async (name) => {
     if (await page.evaluate(isWide)) complaints.push(`${name}: wider than the window`);
-  });
+  };
+  await walk(worlds.plain, page, keyboard(page), look);
+  await walkPlatform(mail, [worlds.plain, worlds.bright], page, keyboard(page), look);
   assert.deepEqual(complaints, []);
   await context.close();
 });

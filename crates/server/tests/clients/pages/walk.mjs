@@ -7,6 +7,7 @@ export const PASSWORD = setting("GATEHOUSE_PASSWORD");
 const SCOPES = "openid profile email phone roles attributes offline_access account:read account:write stock:read";
 
 // Where applications are: nothing but a page that says so.
+export const LANDED = "#landed";
 export const landing = () =>
   listen((request, response) => {
     response.setHeader("Content-Type", "text/html").end("<!doctype html><html lang=en><title>Landed</title><link rel=icon href=data:,><h1 id=landed>Landed</h1>");
@@ -84,6 +85,32 @@ export function keyboard(page) {
   };
 }
 
+// How one comes from page to page: each has come before anything is done on it.
+export function ways(page, hands) {
+  const arrives = async (doing, what = "main h1") => {
+    const came = page.waitForEvent("domcontentloaded");
+    await doing;
+    await came;
+    await page.locator(what).first().waitFor();
+  };
+  return {
+    go: async (url, what = "main h1") => {
+      await page.goto(url, { waitUntil: "domcontentloaded" });
+      await page.locator(what).first().waitFor();
+    },
+    press: (selector, what) => arrives(hands.press(selector), what),
+    anyway: (selector) => arrives(hands.sendAnyway(selector)),
+    untilTooMany: async (attempt) => {
+      for (let number = 0; number < 12; number += 1) {
+        const answered = page.waitForResponse((response) => response.request().method() === "POST");
+        await attempt();
+        if ((await answered).status() === 429) return;
+      }
+      throw new Error("twelve attempts were taken");
+    },
+  };
+}
+
 // Goes all the way, and says where it ended if it ended too soon. `look(name)` is called on each page; `hands` act on it. What takes a browser that does not check
 // forms, or a script, is left out where `hands` cannot.
 export async function walk(world, page, hands, look) {
@@ -99,31 +126,12 @@ export async function walk(world, page, hands, look) {
 async function goAllTheWay(world, page, hands, look) {
   const { authorize, at, asks, site } = world;
   const { sendAnyway, hasNoScript } = hands;
-  // What a form or a link leads to has come before anything else is done.
-  const arrives = async (doing, what = "main h1") => {
-    const came = page.waitForEvent("domcontentloaded");
-    await doing;
-    await came;
-    await page.locator(what).first().waitFor();
-  };
-  const go = async (url, what) => { await page.goto(url, { waitUntil: "domcontentloaded" }); await page.locator(what ?? "main h1").first().waitFor(); };
-  const press = (selector, what) => arrives(hands.press(selector), what);
-  const anyway = (selector) => arrives(sendAnyway(selector));
-  const landed = "#landed";
+  const { go, press, anyway, untilTooMany } = ways(page, hands);
   const signIn = async (username, password, what) => {
     await hands.type("#username", username);
     await hands.type("#password", password);
     await press("button.primary", what);
   };
-  const untilTooMany = async (attempt) => {
-    for (let number = 0; number < 12; number += 1) {
-      const answered = page.waitForResponse((response) => response.request().method() === "POST");
-      await attempt();
-      if ((await answered).status() === 429) return;
-    }
-    throw new Error("twelve attempts were taken");
-  };
-
   // Errors that are no way of the application's.
   for (const [name, url] of Object.entries({
     "error-application": authorize({ client_id: "app_unknown" }),
@@ -208,14 +216,14 @@ async function goAllTheWay(world, page, hands, look) {
   await go(authorize({ prompt: "consent" }));
   await signIn("ada", PASSWORD);
   await look("consent");
-  await press("button[value=refuse]", landed);
+  await press("button[value=refuse]", LANDED);
   await go(authorize({ prompt: "consent", scope: SCOPES, resource: "https://stock.example/" }));
   await look("consent-resource");
   await go(authorize({ prompt: "consent", scope: SCOPES }));
   await look("consent-everything");
   await go(authorize({ prompt: "consent", scope: "openid" }));
   await look("consent-nothing");
-  await press("button[value=allow]", landed);
+  await press("button[value=allow]", LANDED);
   // The page of an answer as a form sends it by itself; to be looked at it comes without its script.
   const isFormPost = (url) => url.searchParams.get("response_mode") === "form_post";
   const withoutScript = async (route) => {
@@ -225,7 +233,7 @@ async function goAllTheWay(world, page, hands, look) {
   if (!hasNoScript) await page.route(isFormPost, withoutScript);
   await go(authorize({ response_mode: "form_post" }));
   await look("form-post");
-  await press("button.primary", landed);
+  await press("button.primary", LANDED);
   if (!hasNoScript) await page.unroute(isFormPost);
 
   // Who is signed in already.
@@ -234,7 +242,7 @@ async function goAllTheWay(world, page, hands, look) {
   await press("button[value=another]");
   await look("sign-in-signed-in");
   await go(authorize({ prompt: "select_account" }));
-  await press("button[value^=ses_]", landed);
+  await press("button[value^=ses_]", LANDED);
 
   // Devices.
   await go(`${base}/device`);
@@ -274,7 +282,7 @@ async function goAllTheWay(world, page, hands, look) {
   await look("sign-out");
   await press("button.primary");
   await look("signed-out");
-  await go(at("/oauth/logout", { client_id: asks.client_id, post_logout_redirect_uri: `${site}/callback` }), landed);
+  await go(at("/oauth/logout", { client_id: asks.client_id, post_logout_redirect_uri: `${site}/callback` }), LANDED);
   await go(device.verification_uri_complete);
 
   // The pages of accounts that nobody came to from an application.
