@@ -243,10 +243,8 @@ pub struct ConsentPage<'a> {
     pub redirect_host: &'a str,
     /// What is known of a program that a document describes.
     pub stranger: Option<Stranger<'a>>,
-    /// The name of who is signed in.
-    pub name: &'a str,
-    /// The address of who is signed in.
-    pub email: &'a str,
+    /// Who is signed in.
+    pub account: AccountLine<'a>,
     /// What is asked for; empty where that is nothing but who somebody is.
     pub scopes: Vec<ScopeLine<'a>>,
     /// The API that it is asked for.

@@ -79,6 +79,7 @@ mod oauth_offline;
 mod oauth_pages;
 mod oauth_platform;
 mod oauth_platform_tokens;
+mod oauth_proof_input;
 mod oauth_published_keys;
 mod oauth_push;
 mod oauth_races;

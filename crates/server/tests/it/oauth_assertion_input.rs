@@ -58,9 +58,9 @@ fn counts(assertion: &str) -> bool {
 }
 
 /// A place, how much is taken away there, and what is put there.
-type Edit = (prop::sample::Index, usize, Vec<u8>);
+pub type Edit = (prop::sample::Index, usize, Vec<u8>);
 
-fn edits() -> impl Strategy<Value = Vec<Edit>> {
+pub fn edits() -> impl Strategy<Value = Vec<Edit>> {
     let put = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..3),
         prop::sample::select(&b"{}[]\",:.=-_\\\0 AZaz09"[..]).prop_map(|byte| vec![byte]),
@@ -72,7 +72,7 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
     prop::collection::vec((any::<prop::sample::Index>(), 0..4_usize, put), 1..4)
 }
 
-fn edited(text: &[u8], edits: &[Edit]) -> Vec<u8> {
+pub fn edited(text: &[u8], edits: &[Edit]) -> Vec<u8> {
     let mut text = text.to_vec();
     for (at, cut, put) in edits {
         let start = at.index(text.len() + 1);
@@ -83,7 +83,7 @@ fn edited(text: &[u8], edits: &[Edit]) -> Vec<u8> {
 }
 
 /// A value of JSON of any kind.
-fn values() -> impl Strategy<Value = Value> {
+pub fn values() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

@@ -209,6 +209,7 @@ api_tests! {
         let page = browser.submit(&Form::of(&page), &[("username", &address(ada))]).await.expect(200);
         let page = enter(&browser, &page, &address(ada), &tenant.slug, PASSWORD).await.expect(200);
         assert!(page.text.contains(text(&waits, "user_code")), "{}", page.text);
+        assert!(page.text.contains(&format!("</bdi>, <bdi>{}</bdi>", tenant.slug)), "whose account: {}", page.text);
         browser.submit(&Form::of(&page), &[("answer", "allow")]).await.expect(200);
         world.clock.advance(Duration::from_secs(6));
         let got = poll().await.expect(200).json();
@@ -260,6 +261,7 @@ api_tests! {
         let browser = Browser::new(&world);
         let page = sign_in(&browser, &platform, &site.ada).await.expect(200);
         assert!(page.text.contains("asks to use"), "{}", page.text);
+        assert!(page.text.contains(&format!("</bdi>, <bdi>{}</bdi>", site.tenant.slug)), "whose account: {}", page.text);
         code(&browser.submit(&Form::of(&page), &[("answer", "allow")]).await);
         code(&browser.get(&request(&platform, &[("prompt", "none")])).await);
         let ada = world.login(&site.ada).await;

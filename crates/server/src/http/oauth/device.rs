@@ -20,10 +20,10 @@ use crate::{
     },
     http::{
         extract::access::{Anybody, AtIssuer},
-        hosted::{Frame, Look, ScopeLine, initial, texts::Texts},
+        hosted::{AccountLine, Frame, Look, ScopeLine, initial, texts::Texts},
         oauth::{
             authorize::waiting,
-            interaction::{Interaction, name},
+            interaction::Interaction,
             params::{Form, Query},
             respond::{self, Policy},
             visit::Visit,
@@ -89,8 +89,7 @@ struct DevicePage<'a> {
     /// Where the device is, for people.
     place: Option<&'a str>,
     address: Option<&'a str>,
-    name: &'a str,
-    email: &'a str,
+    account: AccountLine<'a>,
     scopes: Vec<ScopeLine<'a>>,
     resource: Option<&'a str>,
     action: &'a str,
@@ -248,17 +247,17 @@ impl<'a> Interaction<'a> {
         &self,
         asked: &'a Asked,
         device: &DeviceRequest,
-        SessionState { session, user, .. }: &SessionState,
+        user: &SessionState,
         answered: &Answered,
     ) -> Result<HttpResponse, Failure> {
-        if !self.app.authorization().open_device(device, session, self.meta).await? {
+        if !self.app.authorization().open_device(device, &user.session, self.meta).await? {
             return self.error(StatusCode::BAD_REQUEST, self.look.t.device.gone);
         }
         // It stays signed in, whether it asks for that or not.
         let scopes = asked.request.consent_scopes().or(&Scopes::read(OFFLINE_ACCESS));
         let address = device.ip.map(|ip| ip.to_string());
         let place = self.app.place_of(device);
-        let (action, request) = (self.action("device/answer"), self.sealed(answered, session, Some(asked))?);
+        let (action, request) = (self.action("device/answer"), self.sealed(answered, &user.session, Some(asked))?);
         let page = DevicePage {
             frame: self.look.frame().of_form(&action, Some(&request)),
             application: asked.application.name.as_str(),
@@ -266,8 +265,7 @@ impl<'a> Interaction<'a> {
             asked_at: &self.look.t.ago(minutes(device.created_at, self.app.env().now())),
             place: place.as_deref(),
             address: address.as_deref(),
-            name: name(user),
-            email: user.email.as_str(),
+            account: self.account(user).await?,
             scopes: self.lines(asked, &scopes),
             resource: asked.request.resource.as_deref(),
             action: &action,

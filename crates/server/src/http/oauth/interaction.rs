@@ -146,7 +146,7 @@ impl<'a> Interaction<'a> {
                 _ => self.sign_in(asked, shown, (browser, user), ("", None), notice),
             },
             (Step::SelectAccount, Some(_)) => self.select_account(asked, browser, shown).await,
-            (Step::Consent, Some(user)) => self.consent(asked, user, shown),
+            (Step::Consent, Some(user)) => self.consent(asked, user, shown).await,
             (Step::Grant, Some(user)) => {
                 let consents = answered.consented == Some(user.session.id);
                 let pushed = self.params.pushed().map(token_hash);

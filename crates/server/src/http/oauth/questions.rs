@@ -35,7 +35,7 @@ use crate::{
 
 impl<'a> Interaction<'a> {
     /// Who is signed in. At the platform's issuer the tenant is named, as a browser may have accounts of several.
-    async fn account<'s>(
+    pub(super) async fn account<'s>(
         &self,
         SessionState { session, user, .. }: &'s SessionState,
     ) -> Result<AccountLine<'s>, Failure> {
@@ -184,15 +184,15 @@ impl<'a> Interaction<'a> {
     }
 
     /// The page that asks whether an application may have what it asks for.
-    pub(super) fn consent(
+    pub(super) async fn consent(
         &self,
         asked: &'a Asked,
-        SessionState { session, user, .. }: &SessionState,
+        user: &SessionState,
         answered: &Answered,
     ) -> Result<HttpResponse, Failure> {
         let Application { metadata, name: application, .. } = &*asked.application;
         let scopes = asked.request.consent_scopes();
-        let (action, request) = (self.action("consent"), self.sealed(answered, session, Some(asked))?);
+        let (action, request) = (self.action("consent"), self.sealed(answered, &user.session, Some(asked))?);
         let page = ConsentPage {
             frame: self.look.frame().of_form(&action, Some(&request)),
             application: application.as_str(),
@@ -201,8 +201,7 @@ impl<'a> Interaction<'a> {
             tos_uri: metadata.tos_uri.as_ref().map(|uri| uri.as_str()),
             redirect_host: &RedirectUri::who(&asked.request.destination.redirect_uri),
             stranger: Stranger::of(&asked.application),
-            name: name(user),
-            email: user.email.as_str(),
+            account: self.account(user).await?,
             scopes: self.lines(asked, &scopes),
             resource: asked.request.resource.as_deref(),
             action: &action,
