@@ -47,11 +47,12 @@ def before_call(context, case, kwargs):
         case.query.pop("cursor", None)
     if not isinstance(case.body, dict):
         return
-    # A user name with an at sign has to be an e-mail address, which no pattern tells.
-    if isinstance(case.body.get("username"), str):
-        case.body["username"] = case.body["username"].replace("@", "a")
-    # Whether a password is easy to guess is no matter of its shape.
     operation = case.operation.definition.raw.get("operationId")
+    # A user name with an at sign has to be the address of the account, which a schema of one field cannot say. Signing in
+    # takes any text.
+    if operation != "auth.login" and "@" in str(case.body.get("username", "")):
+        case.body["username"] = f"user-{secrets.token_hex(8)}"
+    # Whether a password is easy to guess is no matter of its shape.
     if operation in ("auth.register", "auth.invitations.accept", "setup.create") and "password" in case.body:
         case.body["password"] = f"{secrets.token_urlsafe(9)} otter juggles 42 lamps"
     # A real change would lock the run itself out: it goes from the password to the same.

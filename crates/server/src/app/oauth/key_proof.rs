@@ -23,8 +23,8 @@ const fn invalid(description: &'static str) -> NotGiven {
     NotGiven::fault(ErrorCode::InvalidDpopProof, description)
 }
 
-/// A proof that is right. It counts once, whichever replica it comes to: that is noted when something is given for it, so
-/// that nobody fills a table who has nothing to exchange.
+/// A proof that is right. It counts once in the installation. Its use is stored when tokens are given for it, and not before:
+/// so a caller who has nothing to exchange fills no table.
 #[derive(Debug)]
 pub struct KeyProof {
     proof: Proof,
@@ -51,10 +51,10 @@ impl KeyProof {
         &self.proof.key
     }
 
-    /// A request that is pushed, which names the key of its proof where it has one (RFC 9449, section 10.1).
+    /// The parameters of a request that is pushed with this proof: `dpop_jkt` names its key (RFC 9449, section 10.1).
     ///
     /// # Errors
-    /// `invalid_dpop_proof` where it names another one.
+    /// `invalid_dpop_proof` where they name another key.
     pub fn names(&self, params: &Params) -> Result<Params, NotGiven> {
         match params.get("dpop_jkt") {
             Some(named) if named != self.key().as_str() => {
@@ -65,10 +65,10 @@ impl KeyProof {
     }
 }
 
-/// What is wrong where the tokens of a family are bound to a key and a refresh does not prove to hold it.
+/// The fault of a refresh without a proof of the key that the tokens of its family are bound to.
 pub(super) const NOT_HELD: NotGiven =
     invalid("the refresh token is bound to a key: the header DPoP must prove that the application holds it");
-/// What is wrong where an application that wants its tokens bound sends no proof.
+/// The fault of an application that wants bound tokens and sends no proof.
 pub(super) const MISSING: NotGiven =
     invalid("the application wants its tokens bound to a key: the header DPoP is missing");
 
