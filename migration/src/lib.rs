@@ -91,6 +91,7 @@ migrations! {
     m20261130_000220_describe_applications_by_documents,
     m20261201_000230_bind_tokens_to_keys,
     m20261201_000231_find_families_that_last,
+    m20261201_000232_index_fewer_events_of_families,
 }
 
 pub use m20261129_000070_chain_audit_roots::{AUDIT_TRIGGERS, AuditTrigger};

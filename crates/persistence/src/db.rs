@@ -40,6 +40,8 @@ pub use ids::EventIds;
 pub(crate) use mac::Authentication;
 pub use mac::{Mac, RootPart, TrailKey};
 pub use migrate::MigrationStatus;
+#[cfg(feature = "testing")]
+pub(crate) use migrate::make_schema;
 pub(crate) use observer::Observer;
 pub(crate) use pool::{Lease, Pool, Server, sqlite};
 pub use tx::WriteTx;

@@ -7,6 +7,7 @@
 
 mod cluster;
 mod fill;
+mod template;
 
 use std::{
     path::PathBuf,
@@ -95,6 +96,11 @@ async fn admin_execute(url: String, sql: String) -> Result<(), sqlx::Error> {
     connection.close().await
 }
 
+/// The URL of another database of a server.
+fn database_url(admin: &str, name: &str) -> String {
+    format!("{}/{name}", admin.rsplit_once('/').map_or(admin, |(server, _)| server))
+}
+
 impl Fresh {
     /// A new empty database; `None` where the engine is not to be had.
     ///
@@ -105,37 +111,69 @@ impl Fresh {
         Self::with(engine, Durability::None)
     }
 
-    /// The same, on a PostgreSQL that is as durable as asked for; SQLite always is.
+    /// A new database with the whole schema: a copy of one that was migrated once, which is much faster than migrating.
     ///
     /// # Panics
     /// When it cannot be made although it should.
     #[must_use]
-    #[expect(clippy::panic, clippy::expect_used, reason = "a test without its database has nothing to report but that")]
-    pub fn with(engine: Engine, durability: Durability) -> Option<Self> {
+    #[expect(clippy::expect_used, reason = "a test without its database has nothing to report but that")]
+    pub fn migrated(engine: Engine) -> Option<Self> {
         match engine {
             Engine::Sqlite => {
-                let folder = std::env::temp_dir().join(unique());
-                std::fs::create_dir_all(&folder).expect("a temporary folder");
-                Some(Self { target: Target::Sqlite(folder.join("test.db")), cleanup: Cleanup::Folder(folder) })
+                let fresh = Self::file();
+                if let Target::Sqlite(path) = &fresh.target {
+                    template::copy_to(path).expect("a copy of the schema");
+                }
+                Some(fresh)
             }
             Engine::Postgres => {
-                let Some(admin) = cluster::url(durability) else {
-                    assert!(
-                        std::env::var_os("CI").is_none(),
-                        "PostgreSQL is not installed and TEST_DATABASE_URL is not set"
-                    );
-                    eprintln!("SKIPPED: PostgreSQL is not installed and TEST_DATABASE_URL is not set");
-                    return None;
-                };
-                let name = unique();
-                let made = blocking(admin_execute(admin.clone(), format!("CREATE DATABASE {name}")));
-                if !matches!(made, Some(Ok(()))) {
-                    panic!("cannot make a database: {made:?}");
-                }
-                let url = format!("{}/{name}", admin.rsplit_once('/').map_or(admin.as_str(), |(server, _)| server));
-                Some(Self { target: Target::Postgres(Secret::new(url)), cleanup: Cleanup::Database { admin, name } })
+                let admin = Self::server(Durability::None)?;
+                let template = template::on(&admin);
+                Some(Self::database(admin, &format!("TEMPLATE {template}")))
             }
         }
+    }
+
+    /// The same as `new`, on a PostgreSQL that is as durable as asked for; SQLite always is.
+    ///
+    /// # Panics
+    /// When it cannot be made although it should.
+    #[must_use]
+    pub fn with(engine: Engine, durability: Durability) -> Option<Self> {
+        match engine {
+            Engine::Sqlite => Some(Self::file()),
+            Engine::Postgres => Self::server(durability).map(|admin| Self::database(admin, "")),
+        }
+    }
+
+    /// A file of SQLite that is not there yet.
+    #[expect(clippy::expect_used, reason = "a test without its database has nothing to report but that")]
+    fn file() -> Self {
+        let folder = std::env::temp_dir().join(unique());
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        Self { target: Target::Sqlite(folder.join("test.db")), cleanup: Cleanup::Folder(folder) }
+    }
+
+    /// The URL of a PostgreSQL server; `None`, and said, where there is none.
+    fn server(durability: Durability) -> Option<String> {
+        let admin = cluster::url(durability);
+        if admin.is_none() {
+            assert!(std::env::var_os("CI").is_none(), "PostgreSQL is not installed and TEST_DATABASE_URL is not set");
+            eprintln!("SKIPPED: PostgreSQL is not installed and TEST_DATABASE_URL is not set");
+        }
+        admin
+    }
+
+    /// A database on a PostgreSQL server.
+    #[expect(clippy::panic, reason = "a test without its database has nothing to report but that")]
+    fn database(admin: String, options: &str) -> Self {
+        let name = unique();
+        let made = blocking(admin_execute(admin.clone(), format!("CREATE DATABASE {name} {options}")));
+        if !matches!(made, Some(Ok(()))) {
+            panic!("cannot make a database: {made:?}");
+        }
+        let target = Target::Postgres(Secret::new(database_url(&admin, &name)));
+        Self { target, cleanup: Cleanup::Database { admin, name } }
     }
 
     /// An empty database on a PostgreSQL of its own, which may come to harm; `None` where that is not installed.
@@ -255,9 +293,8 @@ macro_rules! db_tests {
 
             $(#[$meta])*
             async fn on(engine: $crate::testing::Engine) {
-                let Some(fresh) = $crate::testing::Fresh::new(engine) else { return };
+                let Some(fresh) = $crate::testing::Fresh::migrated(engine) else { return };
                 let $db = fresh.connect().await;
-                $db.migrate().await.unwrap();
                 $body
             }
 

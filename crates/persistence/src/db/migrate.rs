@@ -88,10 +88,15 @@ impl Db {
     /// # Errors
     /// [`Error::TooNew`] when there is no such migration.
     pub async fn migrate_until(&self, schema: &str) -> Result<()> {
-        let own = Box::pin(migrating(&self.0.target)).await?;
-        Migrator::up(&own, Some(migrations_until(schema)?)).await?;
-        Ok(own.close().await?)
+        make_schema(&self.0.target, Some(migrations_until(schema)?)).await
     }
+}
+
+/// Runs the migrations, or so many of them, in a database that is empty and nobody else's.
+pub(crate) async fn make_schema(target: &Target, steps: Option<u32>) -> Result<()> {
+    let own = Box::pin(migrating(target)).await?;
+    Migrator::up(&own, steps).await?;
+    Ok(own.close().await?)
 }
 
 /// Takes the lock of PostgreSQL, if no other process has it.

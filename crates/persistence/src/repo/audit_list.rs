@@ -18,6 +18,11 @@ use crate::{
     scope::Scope,
 };
 
+/// What most events are: in no index by action, but found among all events.
+pub(super) const FREQUENT_ACTIONS: [Action; 2] = [Action::SessionRefreshed, Action::TokenFamilyRefreshed];
+/// What most events are about: in no index by kind, but found among all events.
+pub(super) const FREQUENT_KINDS: [ResourceKind; 2] = [ResourceKind::Session, ResourceKind::TokenFamily];
+
 /// Which events are listed; what is empty is not asked for.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
@@ -44,14 +49,14 @@ pub struct AuditFilter {
 }
 
 impl AuditFilter {
-    /// Whether only actions are asked for that have an index: refreshes, most of what there is, have none.
+    /// Whether only actions are asked for that have an index.
     pub(super) fn has_rare_actions(&self) -> bool {
-        !self.actions.is_empty() && !self.actions.contains(&Action::SessionRefreshed)
+        !self.actions.is_empty() && !FREQUENT_ACTIONS.iter().any(|action| self.actions.contains(action))
     }
 
-    /// Whether only kinds of things are asked for that have an index: sessions, which most events are about, have none.
+    /// Whether only kinds of things are asked for that have an index.
     pub(super) fn has_rare_kinds(&self) -> bool {
-        !self.kinds.is_empty() && !self.kinds.contains(&ResourceKind::Session)
+        !self.kinds.is_empty() && !FREQUENT_KINDS.iter().any(|kind| self.kinds.contains(kind))
     }
 
     /// The one result that is asked for, if it is one.

@@ -36,7 +36,7 @@ use crate::fixture::*;
 use survey::{Survey, then};
 
 async fn on(engine: Engine, look: impl AsyncFn(&mut Survey)) {
-    let Some(fresh) = Fresh::new(engine) else { return };
+    let Some(fresh) = Fresh::migrated(engine) else { return };
     let mut survey = Survey::new(&fresh).await;
     look(&mut survey).await;
     survey.finish();

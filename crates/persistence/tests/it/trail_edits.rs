@@ -32,9 +32,8 @@ pub struct Trail {
 
 impl Trail {
     pub async fn new(engine: Engine) -> Option<Self> {
-        let fresh = Fresh::new(engine)?;
+        let fresh = Fresh::migrated(engine)?;
         let db = fresh.connect().await;
-        db.migrate().await.unwrap();
         write(&db, NOW, async |tx| tx.system(SYSTEM).begin_trail().await).await.unwrap();
         let p = partner(&db, "p").await;
         let (a, b) = (tenant(&db, &p, "a").await, tenant(&db, &p, "b").await);

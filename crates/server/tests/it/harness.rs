@@ -97,7 +97,7 @@ impl Drop for Scratch {
 impl World {
     /// A world with a platform administrator; `None` where the engine is not to be had.
     pub async fn new(engine: Engine) -> Option<Self> {
-        Some(Self::on(Fresh::new(engine)?).await)
+        Some(Self::on(Fresh::migrated(engine)?).await)
     }
 
     /// The same on a database that is there.

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use gatehouse_domain::{
-    audit::{Action, AuditEvent, AuditResult, ResourceKind},
+    audit::{AuditEvent, AuditResult},
     authz::{ActorId, Reach},
     page::{Direction, Key, Page, PageRequest},
 };
@@ -16,7 +16,7 @@ use crate::{
     entity::audit_event::Entity,
     error::Result,
     repo::{
-        audit_list::{AuditFilter, Row, key_of},
+        audit_list::{AuditFilter, FREQUENT_ACTIONS, FREQUENT_KINDS, Row, key_of},
         list::{signed, stored, unsigned},
         sql::{AUDIT_EVENT, Sql},
     },
@@ -172,13 +172,17 @@ impl Scope<'_> {
         }
         // What an index leaves out is spelled out here and below: a database does not look for it among placeholders.
         if filter.has_rare_actions() {
-            sql.push(" AND action <> ").literal(Action::SessionRefreshed.as_str());
+            for action in FREQUENT_ACTIONS {
+                sql.push(" AND action <> ").literal(action.as_str());
+            }
         }
         if !filter.kinds.is_empty() {
             sql.push(" AND resource_type").one_of(filter.kinds.iter().map(|kind| kind.as_str()));
         }
         if filter.has_rare_kinds() {
-            sql.push(" AND resource_type <> ").literal(ResourceKind::Session.as_str());
+            for kind in FREQUENT_KINDS {
+                sql.push(" AND resource_type <> ").literal(kind.as_str());
+            }
         }
         if !filter.resources.is_empty() {
             sql.push(" AND resource_id").one_of(filter.resources.iter().map(|resource| resource.uuid));

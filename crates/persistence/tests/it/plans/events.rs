@@ -60,8 +60,10 @@ pub fn filters(survey: &Survey) -> Vec<(&'static str, AuditFilter)> {
         // What most events are has no index of its own and is found among all of them.
         ("", AuditFilter { actions: vec![Action::SessionRefreshed], ..none() }),
         ("", AuditFilter { actions: vec![action, Action::SessionRefreshed], ..none() }),
+        ("", AuditFilter { actions: vec![Action::TokenFamilyRefreshed], ..none() }),
         ("", AuditFilter { kinds: vec![ResourceKind::Session], ..none() }),
         ("", AuditFilter { kinds: vec![kind, ResourceKind::Session], ..none() }),
+        ("", AuditFilter { kinds: vec![ResourceKind::TokenFamily], ..none() }),
         (" about a kind by an action", AuditFilter { kinds: vec![kind], actions: vec![action], ..none() }),
         (" of an action in a tenant", AuditFilter { actions: vec![action], tenants: vec![survey.tenant.id], ..none() }),
     ]

@@ -72,7 +72,6 @@ pub fn then() -> Timestamp {
 impl Survey {
     pub async fn new(fresh: &Fresh) -> Self {
         let db = fresh.connect().await;
-        db.migrate().await.unwrap();
         write(&db, NOW, async |tx| tx.system(SYSTEM).begin_trail().await).await.unwrap();
         let p = partner(&db, "p").await;
         let (tenant, other) = (tenant(&db, &p, "t").await, tenant(&db, &partner(&db, "q").await, "other").await);

@@ -171,9 +171,9 @@ impl Admission {
         self.waiting.push(application)
     }
 
-    /// Uses a DPoP proof up at this instance; whether nobody had before.
-    pub(crate) fn prove(&self, proof: TokenHash, now: Timestamp) -> Result<bool> {
-        self.proofs.take(proof, now)
+    /// Uses a DPoP proof of a user or an application up at this instance; whether nobody had before.
+    pub(crate) fn prove(&self, proof: TokenHash, of: Uuid, now: Timestamp) -> Result<bool> {
+        self.proofs.take(proof, of, now)
     }
 
     /// Counts that a document is fetched which a stranger named to a tenant.

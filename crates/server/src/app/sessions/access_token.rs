@@ -114,12 +114,14 @@ impl SessionStates<'_> {
     /// Whether who shows a token holds its key, if it is bound to one (RFC 9449, section 7).
     ///
     /// # Errors
-    /// [`Error::InvalidProof`], [`Error::Overloaded`].
+    /// [`Error::InvalidProof`], [`Error::RateLimited`], [`Error::Overloaded`].
     pub(in crate::app) fn is_held(&self, verified: &Verified, presented: &Presented<'_>, now: Timestamp) -> Result<()> {
         let Presented { token, proof } = *presented;
-        let bound_to = match &verified.whose {
-            Whose::User(_) => None,
-            Whose::UserThrough(_, _, of) | Whose::Application(of) => of.bound_to.as_ref(),
+        let (bound_to, of) = match &verified.whose {
+            Whose::User(user) => (None, user.user_id.uuid()),
+            Whose::UserThrough(user, _, of) => (of.bound_to.as_ref(), user.user_id.uuid()),
+            // What is called by the address of its document acts in no name of its own.
+            Whose::Application(of) => (of.bound_to.as_ref(), named(of).map_or(Uuid::nil(), ApplicationId::uuid)),
         };
         let (Some(bound_to), Some(Proving { sent, proved })) = (bound_to, proof) else {
             return match (bound_to, proof) {
@@ -135,7 +137,7 @@ impl SessionStates<'_> {
         if proof.key != *bound_to {
             return Err(Error::InvalidProof("the DPoP proof is of another key than that of the token"));
         }
-        if !self.admission.prove(proof.id, now)? {
+        if !self.admission.prove(proof.id, of, now)? {
             return Err(Error::InvalidProof("the DPoP proof was used before"));
         }
         // Nothing else can be in it.
