@@ -92,6 +92,7 @@ migrations! {
     m20261201_000230_bind_tokens_to_keys,
     m20261201_000231_find_families_that_last,
     m20261201_000232_index_fewer_events_of_families,
+    m20261201_000233_note_uses_of_applications,
 }
 
 pub use m20261129_000070_chain_audit_roots::{AUDIT_TRIGGERS, AuditTrigger};

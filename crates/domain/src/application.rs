@@ -149,8 +149,10 @@ pub struct Application {
     pub metadata: RegisteredMetadata,
     /// What it proves its identity with.
     pub secrets: ClientSecrets,
-    /// When it last proved it.
+    /// When it last proved it. It may be some seconds behind.
     pub last_used_at: Option<Timestamp>,
+    /// When its use was last written down by a request, which does so at times only.
+    pub noted_at: Option<Timestamp>,
     /// Whatever tokens it got until then have ended.
     pub tokens_revoked_at: Option<Timestamp>,
     /// When it was made.
@@ -251,13 +253,13 @@ impl Application {
     /// It gets a token in its own name. Nothing is to be recorded within a minute of the last time.
     #[must_use]
     pub fn use_itself(self, issuer: Issuer, scope: &str, now: Timestamp) -> Option<Changed<Self>> {
-        if self.last_used_at.is_some_and(|at| now.since(at) < MINUTE && at <= now) {
+        if self.noted_at.is_some_and(|at| now.since(at) < MINUTE && at <= now) {
             return None;
         }
         let resource = Resource::of(ResourceKind::Application, self.id.uuid()).at(issuer.tenant());
         let (by, mut fields) = (self.by(), Fields::default());
         fields.set("scope", scope);
-        let next = Self { last_used_at: Some(now), ..self };
+        let next = Self { noted_at: Some(now), ..self };
         Some(Changed::new(next, Action::ApplicationTokenIssued, resource, &by).with(fields))
     }
 
@@ -284,6 +286,7 @@ impl Application {
             metadata,
             secrets,
             last_used_at: None,
+            noted_at: None,
             tokens_revoked_at: None,
             created_at: now,
             updated_at: now,

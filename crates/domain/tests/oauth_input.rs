@@ -78,6 +78,7 @@ fn application(kind: ApplicationType) -> Application {
         metadata: metadata.register(kind).unwrap(),
         secrets: ClientSecrets::default(),
         last_used_at: None,
+        noted_at: None,
         tokens_revoked_at: None,
         created_at: now,
         updated_at: now,

@@ -23,6 +23,7 @@ pub use db::{
 pub use error::{Error, Result};
 pub use repo::{
     application::ApplicationFilter,
+    application_use::ApplicationUse,
     assignment::AssignmentFilter,
     audit_list::AuditFilter,
     audit_seal::{SEALED_AT_ONCE, Unsealed},

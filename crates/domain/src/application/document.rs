@@ -220,6 +220,7 @@ impl Application {
             metadata,
             secrets: ClientSecrets::default(),
             last_used_at: None,
+            noted_at: None,
             tokens_revoked_at: None,
             created_at: now,
             updated_at: now,
@@ -273,7 +274,7 @@ impl Application {
     /// Whether it is to be written down that it is used: once a day will do.
     #[must_use]
     pub fn is_use_to_be_noted(&self, now: Timestamp) -> bool {
-        self.last_used_at.is_none_or(|at| at > now || now.since(at) >= DAY)
+        self.noted_at.is_none_or(|at| at > now || now.since(at) >= DAY)
     }
 
     /// A user lets it in, as the first of the tenant.
@@ -286,7 +287,7 @@ impl Application {
             .set("scope_level", self.owner.level());
         self.metadata.record(None, &mut fields);
         let resource = self.resource();
-        let new = Self { last_used_at: Some(now), created_at: now, updated_at: now, ..self };
+        let new = Self { noted_at: Some(now), created_at: now, updated_at: now, ..self };
         Changed::new(new, Action::ApplicationCreated, resource, by).with(fields)
     }
 

@@ -20,6 +20,8 @@ pub struct ClientSecret {
     pub created_at: Timestamp,
     /// When it stops working.
     pub expires_at: Option<Timestamp>,
+    /// When it was last shown. It may be some seconds behind.
+    pub last_used_at: Option<Timestamp>,
 }
 
 impl ClientSecret {
@@ -35,7 +37,7 @@ pub struct ClientSecrets(Vec<ClientSecret>);
 impl ClientSecrets {
     /// The first secret.
     pub(super) fn first(hash: TokenHash, now: Timestamp) -> Self {
-        Self(vec![ClientSecret { hash, created_at: now, expires_at: None }])
+        Self(vec![ClientSecret { hash, created_at: now, expires_at: None, last_used_at: None }])
     }
 
     /// Takes stored secrets back.
@@ -52,6 +54,13 @@ impl ClientSecrets {
     /// Those that work.
     pub fn working(&self, now: Timestamp) -> impl Iterator<Item = &ClientSecret> {
         self.0.iter().filter(move |secret| secret.works(now))
+    }
+
+    /// One of them was used.
+    pub fn note_use(&mut self, used: Option<TokenHash>, at: Timestamp) {
+        for secret in self.0.iter_mut().filter(|secret| Some(secret.hash) == used) {
+            secret.last_used_at = secret.last_used_at.max(Some(at));
+        }
     }
 
     /// A new one beside the newest, which goes on working for a while, but for no longer than it would have.

@@ -40,6 +40,7 @@ fn application(kind: ApplicationType, change: impl FnOnce(&mut ClientMetadata)) 
         metadata: metadata.register(kind).unwrap(),
         secrets: ClientSecrets::default(),
         last_used_at: None,
+        noted_at: None,
         tokens_revoked_at: None,
         created_at: NOW,
         updated_at: NOW,

@@ -18,6 +18,9 @@ pub struct Model {
     pub metadata: String,
     pub backchannel_logout_uri: Option<String>,
     pub secrets: String,
+    #[sea_orm(column_name = "last_used_at")]
+    pub noted_at: Option<i64>,
+    #[sea_orm(column_name = "used_at")]
     pub last_used_at: Option<i64>,
     pub tokens_revoked_at: Option<i64>,
     pub created_at: i64,

@@ -80,6 +80,8 @@ struct StoredSecret {
     digest: String,
     created_at: i64,
     expires_at: Option<i64>,
+    #[serde(default)]
+    last_used_at: Option<i64>,
 }
 
 fn stored(secret: &ClientSecret) -> StoredSecret {
@@ -87,10 +89,11 @@ fn stored(secret: &ClientSecret) -> StoredSecret {
         digest: secret.hash.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect(),
         created_at: secret.created_at.micros(),
         expires_at: secret.expires_at.map(Timestamp::micros),
+        last_used_at: secret.last_used_at.map(Timestamp::micros),
     }
 }
 
-fn secret(StoredSecret { digest, created_at, expires_at }: StoredSecret) -> Result<ClientSecret> {
+fn secret(StoredSecret { digest, created_at, expires_at, last_used_at }: StoredSecret) -> Result<ClientSecret> {
     let mut bytes = [0; 32];
     for (at, byte) in bytes.iter_mut().enumerate() {
         let digits = digest.get(2 * at..2 * at + 2).ok_or(Error::Corrupt("client secret"))?;
@@ -100,7 +103,17 @@ fn secret(StoredSecret { digest, created_at, expires_at }: StoredSecret) -> Resu
         hash: TokenHash::new(bytes),
         created_at: Timestamp::from_micros(created_at),
         expires_at: expires_at.map(Timestamp::from_micros),
+        last_used_at: last_used_at.map(Timestamp::from_micros),
     })
+}
+
+pub(super) fn stored_secrets(secrets: &ClientSecrets) -> Result<String> {
+    to_json(&secrets.iter().map(stored).collect::<Vec<_>>())
+}
+
+pub(super) fn read_secrets(stored: &str) -> Result<ClientSecrets> {
+    let secrets: Vec<StoredSecret> = from_json(stored, "client secret")?;
+    Ok(ClientSecrets::from_stored(secrets.into_iter().map(secret).collect::<Result<_>>()?))
 }
 
 impl Row for Application {
@@ -126,7 +139,7 @@ impl Row for Application {
             partner_id: Set(partner_id(self.owner)),
             tenant_id: Set(self.owner.tenant().map(TenantId::uuid)),
             document_url: Set(self.document.as_ref().map(ToString::to_string)),
-            last_used_at: Set(self.last_used_at.map(Timestamp::micros)),
+            noted_at: Set(self.noted_at.map(Timestamp::micros)),
             created_at: Set(self.created_at.micros()),
             ..self.updatable()?
         })
@@ -147,7 +160,7 @@ impl Versioned for Application {
             status: Set(self.status.to_string()),
             metadata: Set(to_json(&self.metadata.draft())?),
             backchannel_logout_uri: Set(self.metadata.backchannel_logout_uri.as_ref().map(ToString::to_string)),
-            secrets: Set(to_json(&self.secrets.iter().map(stored).collect::<Vec<_>>())?),
+            secrets: Set(stored_secrets(&self.secrets)?),
             tokens_revoked_at: Set(self.tokens_revoked_at.map(Timestamp::micros)),
             updated_at: Set(self.updated_at.micros()),
             deleted_at: Set(self.deleted_at.map(Timestamp::micros)),
@@ -165,7 +178,6 @@ impl Stored for Application {
             None if row.partner_id == PLATFORM => Owner::Platform,
             None => Owner::Partner(partner),
         };
-        let secrets: Vec<StoredSecret> = from_json(&row.secrets, "client secret")?;
         Ok(Self {
             id: ApplicationId::from_uuid(row.id),
             owner,
@@ -175,8 +187,9 @@ impl Stored for Application {
             kind: word(&row.application_type, "application type")?,
             status: word(&row.status, "application status")?,
             metadata: RegisteredMetadata::from_stored(from_json(&row.metadata, "client metadata")?),
-            secrets: ClientSecrets::from_stored(secrets.into_iter().map(secret).collect::<Result<_>>()?),
-            last_used_at: row.last_used_at.map(Timestamp::from_micros),
+            secrets: read_secrets(&row.secrets)?,
+            last_used_at: Ord::max(row.last_used_at, row.noted_at).map(Timestamp::from_micros),
+            noted_at: row.noted_at.map(Timestamp::from_micros),
             tokens_revoked_at: row.tokens_revoked_at.map(Timestamp::from_micros),
             created_at: Timestamp::from_micros(row.created_at),
             updated_at: Timestamp::from_micros(row.updated_at),

@@ -59,7 +59,7 @@ impl WriteSystem<'_> {
     /// # Errors
     /// The database refuses the statement, or does not answer in time.
     pub async fn note_use_of_described(&self, application: &Application) -> Result<()> {
-        let used = ActiveModel { last_used_at: Set(Some(self.tx.now().micros())), ..Default::default() };
+        let used = ActiveModel { noted_at: Set(Some(self.tx.now().micros())), ..Default::default() };
         let update = self.update_where::<Entity>().set(used).filter(Column::Id.eq(application.id.uuid()));
         update.exec(&self.tx.writing()).await?;
         self.tx.changed(crate::Change::Application(application.id));
@@ -75,9 +75,9 @@ impl WriteSystem<'_> {
         let unused = Condition::all()
             .add(Column::DocumentUrl.is_not_null())
             .add(Column::DeletedAt.is_null())
-            .add(Column::LastUsedAt.lt(before))
+            .add(Column::NotedAt.lt(before))
             .add(Column::Registration.eq(RegistrationKind::MetadataDocument.as_str()));
-        let rows = self.select::<Entity>().filter(unused).order_by_asc(Column::LastUsedAt).limit(FORGOTTEN as u64);
+        let rows = self.select::<Entity>().filter(unused).order_by_asc(Column::NotedAt).limit(FORGOTTEN as u64);
         let rows = rows.all(&self.exec).await?;
         let mut forgotten = 0;
         for row in rows {

@@ -1,7 +1,14 @@
 //! That applications are used: in their own name, and in sessions.
 
-use gatehouse_domain::{application::Application, authz::TenantRef, change::Changed, id::SessionId, time::Timestamp};
-use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryTrait, Set, sea_query::OnConflict};
+use gatehouse_domain::{
+    application::Application,
+    authz::TenantRef,
+    change::Changed,
+    id::{ApplicationId, SessionId},
+    secret::TokenHash,
+    time::Timestamp,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QueryTrait, Set, sea_query::OnConflict};
 
 use crate::{
     entity::{
@@ -9,9 +16,20 @@ use crate::{
         session_application,
     },
     error::Result,
-    repo::application::owner_id,
+    repo::application::{owner_id, read_secrets, stored_secrets},
     scope::system::WriteSystem,
 };
+
+/// That an application was used.
+#[derive(Debug, Clone, Copy)]
+pub struct ApplicationUse {
+    /// The application.
+    pub application: ApplicationId,
+    /// The secret that it showed, if it did.
+    pub secret: Option<TokenHash>,
+    /// When.
+    pub at: Timestamp,
+}
 
 impl WriteSystem<'_> {
     /// Stores that an application was used. Of those who do so at the same time one does.
@@ -21,14 +39,38 @@ impl WriteSystem<'_> {
     pub async fn use_application(&self, before: Option<Timestamp>, used: Changed<Application>) -> Result<()> {
         let (application, event) = used.into_parts();
         let was = match before {
-            Some(at) => Column::LastUsedAt.eq(at.micros()),
-            None => Column::LastUsedAt.is_null(),
+            Some(at) => Column::NotedAt.eq(at.micros()),
+            None => Column::NotedAt.is_null(),
         };
-        let at =
-            ActiveModel { last_used_at: Set(application.last_used_at.map(Timestamp::micros)), ..Default::default() };
+        let at = ActiveModel { noted_at: Set(application.noted_at.map(Timestamp::micros)), ..Default::default() };
         let update = self.update_where::<Entity>().set(at).filter(Column::Id.eq(application.id.uuid())).filter(was);
         self.tx.update(update.build(self.exec.get_database_backend()), Some(event)).await?;
         self.tx.changed(crate::Change::Application(application.id));
+        Ok(())
+    }
+
+    /// Stores when applications were last used, and by which of their secrets: no change of them, so it has no event.
+    ///
+    /// # Errors
+    /// The database refuses the statement, or does not answer in time.
+    pub async fn note_uses(&self, uses: &[ApplicationUse]) -> Result<()> {
+        let ids = uses.iter().map(|used| used.application.uuid());
+        // In one order everywhere: two replicas may write down the same ones.
+        let rows =
+            self.select::<Entity>().filter(Column::Id.is_in(ids)).order_by_asc(Column::Id).all(&self.exec).await?;
+        for row in rows {
+            let of = || uses.iter().filter(|used| used.application.uuid() == row.id);
+            let last = of().map(|used| used.at.micros()).chain(row.last_used_at).max();
+            let mut secrets = read_secrets(&row.secrets)?;
+            for used in of() {
+                secrets.note_use(used.secret, used.at);
+            }
+            let used =
+                ActiveModel { last_used_at: Set(last), secrets: Set(stored_secrets(&secrets)?), ..Default::default() };
+            // Where its secrets are changed meanwhile, it is its next use that is written down.
+            let update = self.update_where::<Entity>().set(used).filter(Column::Id.eq(row.id));
+            update.filter(Column::Secrets.eq(row.secrets)).exec(&self.tx.writing()).await?;
+        }
         Ok(())
     }
 

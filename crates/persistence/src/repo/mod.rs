@@ -3,7 +3,7 @@
 pub(crate) mod application;
 mod application_document;
 mod application_origin;
-mod application_use;
+pub(crate) mod application_use;
 mod assertion_id;
 pub(crate) mod assignment;
 pub(crate) mod audit;

@@ -84,7 +84,9 @@ fn key(jwk: Value, algorithm: &str) -> Option<Jwk> {
 fn is_at(named: &str, url: &str) -> bool {
     let (Ok(named), Ok(url)) = (Url::parse(named), Url::parse(url)) else { return false };
     let is_plain = named.username().is_empty() && named.password().is_none();
-    is_plain && named.origin() == url.origin() && named.path() == url.path()
+    // A path is served with a slash at its end as it is without.
+    let path = |url: &Url| url.path().strip_suffix('/').unwrap_or(url.path()).to_owned();
+    is_plain && named.origin() == url.origin() && path(&named) == path(&url)
 }
 
 /// The digest by which a proof names the access token that it is sent with.

@@ -143,8 +143,8 @@ async fn memory_of_hashes_is_given_back_every_time_with_the_tunables_of_the_imag
     for round in 1..=3 {
         assert_serves(&server).await;
         let (began, hashed) = (Instant::now(), server.memory());
-        // One hash works on seven MiB.
-        while server.memory() + 6 * 1024 > hashed {
+        // One hash works on seven MiB; of these the process may come to need some for something else meanwhile.
+        while server.memory() + 4 * 1024 > hashed {
             assert!(began.elapsed() < Duration::from_secs(10), "round {round}: {hashed} KiB are kept");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -1,11 +1,14 @@
 //! Applications: what they are registered with, their secrets, and how many there may be.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Signed, Tenant, World, api_tests};
+use crate::harness::{
+    Answer, Browser, Signed, Tenant, World, api_tests,
+    oauth::{App, Site, text},
+};
 
 /// A tenant with its administrator, signed in.
 async fn administered(world: &World) -> (Tenant, Signed) {
@@ -104,6 +107,34 @@ api_tests! {
         let spa = id(&make(&world, &tenant, &token, spa).await.expect(201));
         let path = format!("{}/{spa}/rotate-secret", list(&tenant));
         world.post(&path).bearer(&token).json(json!({})).send().await.problem(409, "conflict");
+    }
+
+    async fn when_an_application_and_each_of_its_secrets_were_last_used_is_shown(world) {
+        let site = Site::new(&world).await;
+        let app = site.app(json!({})).await;
+        let path = format!("/tenants/{}/applications/{}", site.tenant.id, app.id);
+        let one = async || world.get(&path).bearer(world.admin().await).send().await.expect(200).data();
+        let unused = one().await;
+        assert!(unused["last_used_at"].is_null() && unused["secrets"][0]["last_used_at"].is_null());
+        world.post(&format!("{path}/rotate-secret")).bearer(world.admin().await).json(json!({})).send().await.expect(200);
+        let etag = world.get(&path).bearer(world.admin().await).send().await.header("etag").map(ToOwned::to_owned);
+        // With the secret of before, that still works; an attempt with a wrong one is no use.
+        world.clock.advance(Duration::from_secs(60));
+        site.tokens(&Browser::new(&world), &app, &[]).await;
+        let used = world.app.env().now().to_string();
+        world.clock.advance(Duration::from_secs(60));
+        let wrong = App { secret: Some("ghk_wrong".to_owned()), ..app.clone() };
+        site.refresh(&wrong, "none").await.expect(401);
+        world.app.maintenance().flush_activity().await.unwrap();
+        let shown = one().await;
+        assert_eq!(text(&shown, "last_used_at"), used);
+        assert_eq!(text(&shown["secrets"][1], "last_used_at"), used);
+        assert!(shown["secrets"][0]["last_used_at"].is_null(), "{shown}");
+        let unchanged = world.get(&path).bearer(world.admin().await).send().await.header("etag").map(ToOwned::to_owned);
+        assert_eq!(unchanged, etag, "being used is no change");
+        world.post(&format!("{path}/rotate-secret")).bearer(world.admin().await).json(json!({})).send().await.expect(200);
+        let shown = one().await;
+        assert_eq!((text(&shown, "last_used_at"), shown["secrets"].as_array().unwrap().len()), (&*used, 2));
     }
 
     async fn sixteen_rotations_at_once_leave_two_secrets(world) {

@@ -249,7 +249,7 @@ surveys! {
             let system = tx.system(SYSTEM);
             let token = RevokedToken { id: uuid::Uuid::from_u128(1), expires_at: NOW };
             system.revoke_token(token.revoke(&used, Some(at), None)).await?;
-            system.use_application(used.last_used_at, used.clone().use_itself(at.into(), "users:read", NOW).unwrap()).await?;
+            system.use_application(used.noted_at, used.clone().use_itself(at.into(), "users:read", NOW).unwrap()).await?;
             // It is registered with no such scope.
             assert!(matches!(tx.scope(&grant).await, Err(Error::Denied(_))));
             Ok(())

@@ -35,7 +35,7 @@ impl TokenEndpoint<'_> {
         let of = Of { at, application, policy: &policy, audience: &audience, scopes, proof };
         let issued = self.access_token(&of, None, meta, now).await?;
         if let Some(used) = Application::clone(application).use_itself(at.issuer(), &issued.scope, now) {
-            let before = application.last_used_at;
+            let before = application.noted_at;
             let work = async move |tx: &WriteTx<'_>| {
                 Ok::<_, Error>(tx.system(AUTH).use_application(before, used.clone()).await?)
             };

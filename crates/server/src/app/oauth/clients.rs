@@ -11,7 +11,7 @@ use gatehouse_domain::{
     key::Issuer,
     oauth::{Audience, ErrorCode, Scopes},
     partner::Status,
-    secret::Secret,
+    secret::{Secret, TokenHash},
     time::Timestamp,
 };
 use gatehouse_persistence::WriteTx;
@@ -53,19 +53,19 @@ struct Unproved {
     told: &'static str,
 }
 
-/// By the secret, or by none where an application has none.
+/// By the secret, which is returned, or by none where an application has none.
 fn by_secret(
     application: &Application,
     method: ClientAuthMethod,
     shown: &Shown,
     now: Timestamp,
-) -> Result<(), Unproved> {
+) -> Result<Option<TokenHash>, Unproved> {
     let hash = shown.secret.as_ref().map(|secret| token_hash(secret.expose()));
     let why = match (method, hash) {
         _ if shown.assertion.is_some() => "assertion_instead",
-        (ClientAuthMethod::None, None) => return Ok(()),
+        (ClientAuthMethod::None, None) => return Ok(None),
         (ClientAuthMethod::None, Some(_)) => "secret_of_public",
-        (_, Some(hash)) if application.secrets.working(now).any(|known| known.hash == hash) => return Ok(()),
+        (_, Some(hash)) if application.secrets.working(now).any(|known| known.hash == hash) => return Ok(Some(hash)),
         (_, Some(_)) => "wrong_secret",
         (_, None) => "no_secret",
     };
@@ -166,12 +166,15 @@ impl Clients<'_> {
         let application = self.application(at, &shown.id).await?.ok_or(not_proved())?;
         let application = self.up_to_date(at, application).await?;
         let proved = match application.metadata.token_endpoint_auth_method {
-            ClientAuthMethod::PrivateKeyJwt => self.by_assertion(at, &application, shown, meta).await?,
+            ClientAuthMethod::PrivateKeyJwt => self.by_assertion(at, &application, shown, meta).await?.map(|()| None),
             method => by_secret(&application, method, shown, self.env.now()),
         };
         let refused = match (proved, application.status) {
-            (Ok(()), Status::Active) => return Ok(application),
-            (Ok(()), Status::Suspended) => Unproved { why: "suspended", told: NOT_PROVED },
+            (Ok(secret), Status::Active) => {
+                self.cache.note_use(application.id, secret, self.env.now());
+                return Ok(application);
+            }
+            (Ok(_), Status::Suspended) => Unproved { why: "suspended", told: NOT_PROVED },
             (Err(unproved), _) => unproved,
         };
         self.refusals.record(Refused::application(&application, refused.why), meta).await?;

@@ -24,17 +24,23 @@ const BATCHES: usize = 200;
 const REST: Duration = Duration::from_millis(100);
 
 impl Maintenance<'_> {
-    /// Writes down when sessions were last used.
+    /// Writes down when sessions and applications were last used; returns how many.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer; what was seen is lost then, and seen again with the
-    /// next request of each session.
+    /// next request of each.
     pub async fn flush_activity(&self) -> Result<usize> {
         let seen = self.sessions.take_seen();
-        let total = seen.len();
+        let used = self.sessions.take_used();
+        let total = seen.len() + used.len();
         for chunk in seen.chunks(BATCH) {
             let chunk = chunk.to_vec();
             let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).note_activity(&chunk).await?);
+            self.db.write(self.env.ctx(), work).await?;
+        }
+        for chunk in used.chunks(BATCH) {
+            let chunk = chunk.to_vec();
+            let work = async move |tx: &WriteTx<'_>| Ok::<_, Error>(tx.system(JOB).note_uses(&chunk).await?);
             self.db.write(self.env.ctx(), work).await?;
         }
         Ok(total)

@@ -15,11 +15,12 @@ use gatehouse_domain::{
     authz::{Actor, TokenScope, UserActor},
     id::{ApplicationId, FamilyId, SessionId, TenantId},
     oauth::TokenFamily,
+    secret::TokenHash,
     session::{Session, SessionStatus},
     time::Timestamp,
     user::{UserStatus, UserView},
 };
-use gatehouse_persistence::{Change, PlatformFacts, TenantFacts};
+use gatehouse_persistence::{ApplicationUse, Change, PlatformFacts, TenantFacts};
 use moka::{Expiry, sync::Cache};
 use uuid::Uuid;
 
@@ -65,6 +66,7 @@ pub struct SessionCache {
     pub(in crate::app) families: TtlCache<FamilyId, TokenFamily>,
     pub(in crate::app) revoked: TtlCache<Uuid, bool>,
     seen: Mutex<HashMap<SessionId, Timestamp>>,
+    used: Mutex<HashMap<(ApplicationId, Option<TokenHash>), Timestamp>>,
 }
 
 struct UntilExpiry;
@@ -91,6 +93,7 @@ impl Default for SessionCache {
             families: TtlCache::new(100_000),
             revoked: TtlCache::new(100_000),
             seen: Mutex::default(),
+            used: Mutex::default(),
         }
     }
 }
@@ -120,6 +123,17 @@ impl SessionCache {
     /// Takes what has been seen since the last time: sessions with the instant they were last used.
     pub fn take_seen(&self) -> Vec<(SessionId, Timestamp)> {
         std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect()
+    }
+
+    /// Takes which applications were used since the last time.
+    pub fn take_used(&self) -> Vec<ApplicationUse> {
+        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
+        used.into_iter().map(|((application, secret), at)| ApplicationUse { application, secret, at }).collect()
+    }
+
+    /// Notes that an application proved its identity, by a secret or otherwise.
+    pub(in crate::app) fn note_use(&self, application: ApplicationId, secret: Option<TokenHash>, now: Timestamp) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert((application, secret), now);
     }
 
     pub(in crate::app) fn note(&self, session: SessionId, now: Timestamp) {

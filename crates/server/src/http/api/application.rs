@@ -212,8 +212,8 @@ impl From<ResourceScope> for ResourceScopeResponse {
 }
 
 impl From<&ClientSecret> for ClientSecretResponse {
-    fn from(ClientSecret { hash: _, created_at, expires_at }: &ClientSecret) -> Self {
-        Self { created_at: *created_at, expires_at: *expires_at, last_used_at: None }
+    fn from(ClientSecret { hash: _, created_at, expires_at, last_used_at }: &ClientSecret) -> Self {
+        Self { created_at: *created_at, expires_at: *expires_at, last_used_at: *last_used_at }
     }
 }
 
@@ -237,6 +237,7 @@ impl From<Application> for ApplicationResponse {
             metadata,
             secrets,
             last_used_at,
+            noted_at: _,
             created_at,
             updated_at,
             deleted_at: _,

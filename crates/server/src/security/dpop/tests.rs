@@ -91,6 +91,7 @@ fn proof_is_for_one_address_and_its_query_does_not_count() {
         "https://ID.example:443/api/v1/me",
         "HTTPS://id.example/api/v1/me?a=b#c",
         "https://id.example/api/./v1/me",
+        "https://id.example/api/v1/me/",
     ] {
         assert!(at(same).is_ok(), "{same}");
     }
@@ -99,7 +100,7 @@ fn proof_is_for_one_address_and_its_query_does_not_count() {
         "/api/v1/me",
         "http://id.example/api/v1/me",
         "https://id.example:8443/api/v1/me",
-        "https://id.example/api/v1/me/",
+        "https://id.example/api/v1/me//",
         "https://id.example/api/v1/ME",
         "https://id.example/api/v1/me%2f",
         "https://evil.example/api/v1/me",
