@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use crate::{throttle::WindowRule, time::Timestamp};
+use crate::{
+    throttle::{LATE, WindowRule},
+    time::Timestamp,
+};
 
 /// The rule of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +50,8 @@ impl BucketRule {
         let whole = self.period.saturating_mul(self.burst);
         let lacking = full_at.since(now);
         // No bucket lacks more than all, so the clock was set back: nobody waits for what it showed before.
-        let lacking = if lacking > whole { Duration::ZERO } else { lacking } + self.period;
+        let is_set_back = lacking > whole.saturating_add(LATE);
+        let lacking = if is_set_back { Duration::ZERO } else { lacking } + self.period;
         match lacking.checked_sub(whole) {
             Some(wait) if !wait.is_zero() => Err(wait),
             _ => Ok(Left { tokens: self.tokens(whole.saturating_sub(lacking)), full_at: now.plus(lacking) }),
@@ -103,7 +107,15 @@ mod tests {
     #[test]
     fn clock_that_is_set_back_shuts_nobody_out() {
         let (_, empty, _) = drain(Timestamp::default(), NOW);
-        assert_eq!(drain(empty, NOW.minus(RULE.period * 20)).0, 5);
+        assert_eq!(drain(empty, NOW.minus(LATE + RULE.period)).0, 5);
+    }
+
+    #[test]
+    fn request_that_is_late_takes_nothing_from_an_empty_bucket_and_does_not_fill_it() {
+        let (_, empty, _) = drain(Timestamp::default(), NOW);
+        for late in [Duration::from_micros(1), Duration::from_millis(20), RULE.period * 20, LATE] {
+            assert_eq!(RULE.take(empty, NOW.minus(late)), Err(RULE.period + late));
+        }
     }
 
     #[test]

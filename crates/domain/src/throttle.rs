@@ -13,10 +13,13 @@ use std::time::Duration;
 pub use attempt::{AttemptRules, Failures};
 pub use device::KnownDevice;
 
-use crate::time::{DAY, Timestamp};
+use crate::time::{DAY, MINUTE, Timestamp};
 
 /// The longest delay between two attempts on an account.
 pub const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
+/// How much older the time of a request may be than what another one has stored: it waited for the database, or came to a
+/// replica whose clock is behind. Only what is later than that by a clock is of one that was set back.
+pub const LATE: Duration = MINUTE;
 /// So many consecutive failures lock an account until an administrator unlocks it.
 pub const LOCK_AFTER: u32 = 100;
 /// Consecutive failures are forgotten when so long there was none. Those that lock are not.
@@ -88,8 +91,8 @@ impl AccountRule {
             return Gate::Locked;
         }
         let wait = counter.blocked_until.since(now);
-        // No delay is longer than that, so the clock was set back: nobody waits for what it showed before.
-        if counter.failures >= self.free && !wait.is_zero() && wait <= LONGEST_DELAY {
+        // No delay is longer, so the clock was set back: nobody waits for what it showed before.
+        if counter.failures >= self.free && !wait.is_zero() && wait <= LONGEST_DELAY.saturating_add(LATE) {
             return Gate::Wait(wait);
         }
         Gate::Open
@@ -271,6 +274,15 @@ mod tests {
             })
             .collect();
         assert_eq!(delays, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900, 900]);
+    }
+
+    #[test]
+    fn attempt_that_is_late_waits_like_others() {
+        let (counter, now) = fail_account(ACCOUNT.free + 20);
+        for late in [Duration::from_millis(1), Duration::from_secs(5), LATE] {
+            assert!(matches!(ACCOUNT.gate(&counter, now.minus(late)), Gate::Wait(_)), "{late:?}");
+        }
+        assert_eq!(ACCOUNT.gate(&counter, now.minus(LATE * 2)), Gate::Open, "of a clock that was set back");
     }
 
     #[test]

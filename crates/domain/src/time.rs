@@ -121,10 +121,23 @@ impl fmt::Debug for Timestamp {
     }
 }
 
+/// The offset of a time as RFC 3339 writes it, where generated clients do not: `+0000` (Python), and behind a blank (Rust).
+fn respelt(text: &str) -> String {
+    let (time, offset) = text.split_at_checked(19).unwrap_or((text, ""));
+    let at = offset.rfind(['+', '-']).unwrap_or(offset.len());
+    let (fraction, offset) = offset.split_at(at);
+    let (time, fraction) = (time.replacen(' ', "T", 1), fraction.strip_suffix(' ').unwrap_or(fraction));
+    match offset.split_at_checked(3) {
+        Some((hours, minutes)) if minutes.len() == 2 => format!("{time}{fraction}{hours}:{minutes}"),
+        _ => format!("{time}{fraction}{offset}"),
+    }
+}
+
 impl Parse for Timestamp {
     fn parse(text: &str) -> Result<Self, Fault> {
         let fault = || Fault::new("datetime_parsing", "not an RFC 3339 date and time such as 2026-01-31T09:30:00Z");
-        let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| fault())?;
+        let at = OffsetDateTime::parse(text, &Rfc3339);
+        let at = at.or_else(|_| OffsetDateTime::parse(&respelt(text), &Rfc3339)).map_err(|_| fault())?;
         let micros = at.unix_timestamp_nanos().div_euclid(1_000);
         // What cannot be written again is not read: an offset can lead out of the years 0 to 9999.
         i64::try_from(micros).map(Self).ok().filter(|at| at.text().is_some()).ok_or_else(fault)
@@ -166,6 +179,20 @@ mod tests {
     #[test]
     fn text_without_a_zone_is_refused() {
         for bad in ["", "2026-01-31", "2026-01-31T09:30:00", "1769851800", "2026-13-01T00:00:00Z"] {
+            assert!(Timestamp::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn offset_is_read_as_generated_clients_write_it() {
+        let at = Timestamp::parse("2026-11-20T09:30:00.5+01:00").unwrap();
+        for same in ["2026-11-20T09:30:00.5+0100", "2026-11-20T09:30:00.5 +01:00", "2026-11-20 09:30:00.5 +01:00"] {
+            assert_eq!(Timestamp::parse(same).unwrap(), at, "{same}");
+        }
+        assert!(Timestamp::parse("2026-11-20T09:30:00-0000").is_ok());
+        for bad in
+            ["2026-11-20 09:30:00", "2026-11-20T09:30:00 ", "2026-11-20T09:30:00+01", "2026-11-20T09:30:00 Z", "ä"]
+        {
             assert!(Timestamp::parse(bad).is_err(), "{bad}");
         }
     }

@@ -23,7 +23,7 @@ pub(crate) use declare::{input, sentence};
 pub use pairs::{no_query, pairs, read_form, read_query, read_urlencoded};
 pub use presence::{Flag, Many, Patch, Set};
 pub use raw::Raw;
-pub use value::{Opaque, parse, text, word};
+pub use value::{Opaque, parse, permission_words, text, word};
 
 /// A place in the input, and where faults found there go. A place is built only for a fault: an input can have many
 /// thousands of values, deep down, under long keys.

@@ -7,7 +7,7 @@ from gatehouse_client.api.auth import auth_login
 from gatehouse_client.api.me import me_get
 from gatehouse_client.api.me_sessions import me_sessions_list, me_sessions_revoke
 from gatehouse_client.api.tenants_sessions import tenants_sessions_get, tenants_sessions_list
-from gatehouse_client.models import HTTPValidationError, LoginRequest, Problem, SessionListItem, TenantsSessionsListSort
+from gatehouse_client.models import HTTPValidationError, LoginRequest, Problem, SessionListItem, SessionSort
 
 URL = os.environ["GATEHOUSE_URL"]
 SLUG = os.environ["GATEHOUSE_TENANT_SLUG"]
@@ -68,7 +68,7 @@ assert forbidden.status_code == 403
 assert forbidden.parsed.detail == "Missing permission sessions:read", forbidden.parsed.detail
 
 admin = sign_in(os.environ["GATEHOUSE_TENANT_ADMIN"])
-newest = TenantsSessionsListSort.LAST_ACTIVITY_AT_DESC
+newest = SessionSort.LAST_ACTIVITY_AT_DESC
 every = tenants_sessions_list.sync(TENANT, client=admin, active_only=False, per_page=5, sort=newest)
 assert len(every.data) == 5
 assert every.pagination.total_items > 5

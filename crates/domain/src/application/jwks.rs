@@ -88,6 +88,12 @@ impl Jwks {
         Self::new(keys.into_iter().filter(fits).take(Self::MAX).collect()).ok()
     }
 
+    /// Whether one of the keys is for an algorithm alone.
+    #[must_use]
+    pub fn names(&self, algorithm: &str) -> bool {
+        self.keys.iter().any(|key| key.get("alg").is_some_and(|alg| alg == algorithm))
+    }
+
     /// The key that an assertion names, or the only one of its algorithm: at most one is ever tried.
     #[must_use]
     pub fn key(&self, kid: Option<&str>, algorithm: &str) -> Option<&Jwk> {

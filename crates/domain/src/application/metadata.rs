@@ -281,7 +281,22 @@ impl ClientMetadata {
             (
                 is_strict && !self.redirect_uris.iter().all(|uri| uri.as_str().starts_with("https:")),
                 "redirect_uris",
-                "must be of https with the profile fapi2",
+                FAPI_HTTPS,
+            ),
+            (
+                is_strict && !self.post_logout_redirect_uris.iter().all(|uri| uri.as_str().starts_with("https:")),
+                "post_logout_redirect_uris",
+                FAPI_HTTPS,
+            ),
+            (
+                is_strict && !self.allowed_origins.iter().all(|origin| origin.as_str().starts_with("https:")),
+                "allowed_origins",
+                FAPI_HTTPS,
+            ),
+            (
+                is_strict && self.jwks.as_ref().is_some_and(|keys| keys.names("RS256")),
+                "jwks",
+                "may have no key for RS256 with the profile fapi2",
             ),
         ]
         .into_iter()
@@ -301,6 +316,7 @@ type Rule = (bool, &'static str, &'static str);
 
 const PRIVATE_USE: &str = "may have schemes of its own for applications of the type NATIVE only";
 const WITHOUT_URI: &str = "means nothing without resource_uris";
+const FAPI_HTTPS: &str = "must be of https with the profile fapi2";
 const FAPI_TRUE: &str = "must be true with the profile fapi2";
 
 /// Each once, in the order in which they come first.

@@ -140,8 +140,10 @@ fn what_does_not_fit_together_is_refused_field_by_field() {
         it.profile = Profile::Fapi2;
         it.require_pkce = false;
         it.redirect_uris.push(RedirectUri::parse("http://localhost/callback").unwrap());
+        it.post_logout_redirect_uris.push(RedirectUri::parse("http://localhost/out").unwrap());
+        it.allowed_origins.push(Origin::parse("http://localhost").unwrap());
     });
-    assert_eq!(lax[4..], ["require_pkce", "redirect_uris"]);
+    assert_eq!(lax[4..], ["require_pkce", "redirect_uris", "post_logout_redirect_uris", "allowed_origins"]);
     let many =
         |n: usize| (0..n).map(|i| RedirectUri::parse(&format!("https://a.example/{i:01900}")).unwrap()).collect();
     assert_eq!(faults(Web, |it| it.redirect_uris = many(30)), ["redirect_uris"]);

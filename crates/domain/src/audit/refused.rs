@@ -19,7 +19,7 @@ const AUTHENTICATION: By = By::system(SystemReason::Authentication);
 #[must_use = "an event is recorded only when it is saved"]
 pub struct Refused(Event);
 
-/// What the same refusals have in common: who, what, where, and why it was refused.
+/// What the same refusals have in common: who, what, where, why it was refused, and from which network where nobody is known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RefusedKey {
     action: Action,
@@ -28,6 +28,22 @@ pub struct RefusedKey {
     thing: Option<Uuid>,
     failure: Option<&'static str>,
     fields: String,
+    origin: Option<Uuid>,
+}
+
+impl RefusedKey {
+    /// Tells apart where refusals come from, as long as nobody is known to be behind them: who fails once from one network
+    /// does not hide what comes from others.
+    #[must_use]
+    pub fn from(self, origin: Option<Uuid>) -> Self {
+        Self { origin: origin.filter(|_| self.by.is_none()), ..self }
+    }
+
+    /// The same, from wherever it comes.
+    #[must_use]
+    pub fn from_anywhere(self) -> Self {
+        Self { origin: None, ..self }
+    }
 }
 
 impl Refused {
@@ -42,6 +58,7 @@ impl Refused {
             thing: resource.id,
             failure: *failure,
             fields: fields.to_json(),
+            origin: None,
         }
     }
 

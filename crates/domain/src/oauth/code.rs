@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    application::{Application, Owner},
+    application::{Application, Owner, Profile},
     authz::TenantRef,
     id::{ApplicationId, FamilyId, SessionId},
     key::Issuer,
@@ -143,6 +143,11 @@ impl AuthorizationCode {
         }
         if self.dpop_jkt.is_some() && shown.key != self.dpop_jkt.as_ref() {
             return CodeVerdict::Invalid("the request named another key than the DPoP proof is signed with");
+        }
+        // It has not been asked for by the rules of the profile, or may not have been.
+        let Application { metadata, updated_at, .. } = shown.application;
+        if metadata.profile == Profile::Fapi2 && *updated_at > self.created_at {
+            return CodeVerdict::Invalid("the application was changed after the code was issued");
         }
         match shown.redirect_uri {
             Some(uri) if uri == self.redirect_uri => {}

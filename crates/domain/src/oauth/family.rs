@@ -172,6 +172,12 @@ impl TokenFamily {
             || key.is_some() && (application.kind.is_confidential() || key == self.dpop_jkt.as_ref())
     }
 
+    /// Binds it to the key that a refresh proves, if it has none yet: from then on it counts with a proof only.
+    #[must_use]
+    pub fn bound_to(self, key: Option<&Thumbprint>) -> Self {
+        Self { dpop_jkt: self.dpop_jkt.or_else(|| key.cloned()), ..self }
+    }
+
     /// Exchanges its current refresh token; without a successor that one stays. The caller has judged the presented one. The
     /// event is for the trail if the refresh is the first of a minute.
     pub fn rotate(

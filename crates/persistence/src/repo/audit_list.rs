@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// What most events are: in no index by action, but found among all events.
-pub(super) const FREQUENT_ACTIONS: [Action; 2] = [Action::SessionRefreshed, Action::TokenFamilyRefreshed];
+pub(super) const FREQUENT_ACTIONS: [Action; 3] =
+    [Action::SessionRefreshed, Action::TokenFamilyCreated, Action::TokenFamilyRefreshed];
 /// What most events are about: in no index by kind, but found among all events.
 pub(super) const FREQUENT_KINDS: [ResourceKind; 2] = [ResourceKind::Session, ResourceKind::TokenFamily];
 

@@ -27,8 +27,8 @@ use gatehouse_domain::{
     user::{Purpose, UserPatch, UserStatus},
 };
 use gatehouse_persistence::{
-    ApplicationUse, AssignmentFilter, AuditFilter, Db, IdempotencyKey, NewJob, PartnerFilter, RoleFilter, Scope,
-    SearchKind, SessionFilter, SessionSort, TenantFilter, UserFilter, UserSort,
+    AssignmentFilter, AuditFilter, Db, IdempotencyKey, NewJob, PartnerFilter, RoleFilter, Scope, SearchKind,
+    SessionFilter, SessionSort, TenantFilter, UserFilter, UserSort,
     testing::{Engine, Fresh},
 };
 
@@ -360,10 +360,6 @@ surveys! {
         survey.look("activity", write(&db, NOW, {
             let id = session.id;
             async move |tx| tx.system(SYSTEM).note_activity(&[(id, NOW)]).await
-        })).await;
-        survey.look("uses", write(&db, NOW, {
-            let uses = [ApplicationUse { application: survey.application, secret: None, at: NOW }];
-            async move |tx| tx.system(SYSTEM).note_uses(&uses).await
         })).await;
         let other = crate::fixture::session(&db, &survey.ada, NOW).await.id;
         survey.look("one", write(&db, NOW, async move |tx| {

@@ -45,7 +45,7 @@ async fn what_most_events_are_is_in_few_indexes() {
             ("user.created", 13),
             ("session.created", 10),
             ("session.refreshed", 7),
-            ("token_family.created", 10),
+            ("token_family.created", 7),
             ("token_family.refreshed", 7)
         ]
     );

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use actix_web::dev::ServiceRequest;
+use actix_web::{HttpMessage, dev::ServiceRequest, http::Method};
 use gatehouse_domain::{oauth::Thumbprint, text::Slug};
 
 use crate::{
@@ -40,6 +40,14 @@ pub(super) async fn of(
     }
 }
 
+/// That a request came as HEAD, and is answered as GET.
+pub(super) struct CameAsHead;
+
+/// The method that a request was sent with, where that matters.
+pub(super) fn sent_method<'r>(method: &'r Method, request: &impl HttpMessage) -> &'r str {
+    if request.extensions().get::<CameAsHead>().is_some() { "HEAD" } else { method.as_str() }
+}
+
 async fn authenticate(
     app: &App,
     site: &Site,
@@ -50,7 +58,8 @@ async fn authenticate(
     let is_issuer = |issuer: &str, tenant: Option<&Slug>| site.base_urls.is_issuer(issuer, tenant);
     let peer = request.peer_addr().map(|peer| peer.ip());
     let url = shown.proof.map(|_| format!("{}{}", site.base_urls.of(peer, request.headers()), request.path()));
-    let sent = |(proof, url)| Sent { proof, method: request.method().as_str(), url };
+    let method = sent_method(request.method(), request);
+    let sent = |(proof, url)| Sent { proof, method, url };
     let proof = shown.proof.zip(url.as_deref()).map(|shown| Proving { sent: sent(shown), proved });
     match app.session_states().authenticate(&Presented { token: shown.token, proof }, is_issuer).await {
         Ok(Authenticated::User(caller)) => Ok(Auth::Caller(caller)),

@@ -7,7 +7,7 @@
 //! `If-None-Match` compares both halves, so that nobody misses anything.
 
 use actix_web::{
-    HttpRequest, HttpResponse, Responder,
+    HttpMessage, HttpRequest, HttpResponse, Responder,
     body::BoxBody,
     http::{
         Method, StatusCode,
@@ -36,7 +36,7 @@ use crate::{
         settings::Decided,
     },
     http::{
-        envelope::{ApiResponse, WithChanges, WithEffects},
+        envelope::{ApiResponse, EntityTag, WithChanges, WithEffects},
         operation::{About, Describe},
         problem::Failure,
     },
@@ -210,6 +210,8 @@ impl<R: Answers> Responder for Versioned<R> {
         let tag = app(request)
             .entity_tags()
             .write(version_bytes(is_about_settings(request), revision), data.get().as_bytes());
+        let shown = format!("\"{tag}\"");
+        request.extensions_mut().insert(EntityTag(shown.clone()));
         let known = || Tags::read(request.headers(), &IF_NONE_MATCH).ok().flatten();
         let mut response = match (request.method(), known()) {
             (&Method::GET, Some(known)) if known.has(|other| other == tag) => {
@@ -217,7 +219,7 @@ impl<R: Answers> Responder for Versioned<R> {
             }
             _ => answer(data).respond_to(request),
         };
-        if let Ok(tag) = HeaderValue::try_from(format!("\"{tag}\"")) {
+        if let Ok(tag) = HeaderValue::try_from(shown) {
             response.headers_mut().insert(ETAG, tag);
         }
         response

@@ -51,7 +51,7 @@ impl Field for FileFormat {
 }
 
 /// Declares a text by what it is described as: `/// A table. Table: "a,b\r\n";` becomes `pub struct Table;` whose schema is a
-/// string with that description and example.
+/// file with that description and example.
 macro_rules! texts {
     ($($(#[doc = $doc:literal])* $name:ident: $example:literal;)*) => {$(
         $(#[doc = $doc])*
@@ -62,6 +62,7 @@ macro_rules! texts {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
                 utoipa::openapi::ObjectBuilder::new()
                     .schema_type(utoipa::openapi::schema::Type::String)
+                    .format(Some(utoipa::openapi::SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::Binary)))
                     .description(Some($crate::input::sentence(&[$($doc),*])))
                     .examples([serde_json::json!($example)])
                     .into()

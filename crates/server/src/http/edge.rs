@@ -34,7 +34,8 @@ use crate::{
     app::{self, App, deadline, directory::tenants::TenantFacts},
     cli::operator::Operator,
     http::{
-        Site, body, caller,
+        Site, body,
+        caller::{self, CameAsHead},
         connections::Link,
         context::{Auth, RequestContext},
         forwarded::client_ip,
@@ -307,6 +308,7 @@ fn known(
     if request.method() == Method::HEAD && is_read {
         // The connection knows that the body is not to be sent.
         request.head_mut().method = Method::GET;
+        request.extensions_mut().insert(CameAsHead);
     }
     let Some(RouteMatch { route, .. }) = found else {
         let nothing = || Err(app::Error::NotFound.into());

@@ -3,7 +3,7 @@
 mod described;
 
 use actix_web::{
-    HttpRequest, HttpResponse, Responder,
+    HttpMessage, HttpRequest, HttpResponse, Responder,
     body::BoxBody,
     http::{StatusCode, header::LINK},
 };
@@ -28,6 +28,10 @@ pub struct MetaResponse {
     /// When the request was answered.
     #[schema(inline)]
     pub timestamp: Timestamp,
+    /// The header `ETag`, as it is sent, where there is one: for `If-Match` and `If-None-Match`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, max_length = 100, example = r#""kv7r2Qm0Xw3nLb9c""#)]
+    pub etag: Option<String>,
     /// What the change ended, or would end; only where a change can end something.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = EffectsResponse, required = false)]
@@ -109,12 +113,17 @@ struct Enveloped<'a, T> {
     meta: MetaResponse,
 }
 
+/// The entity tag of the answer to a request, for those who do not see headers.
+#[derive(Debug)]
+pub(super) struct EntityTag(pub String);
+
 /// What an answer to a request says of itself.
 #[must_use]
 pub fn meta(request: &HttpRequest) -> MetaResponse {
     let of = |state: &RequestContext| MetaResponse {
         request_id: state.id.to_string(),
         timestamp: state.now,
+        etag: request.extensions().get().map(|EntityTag(tag)| tag.clone()),
         effects: None,
         changes: None,
     };

@@ -3,8 +3,11 @@
 
 mod complete;
 mod example;
+mod lenient;
 mod oauth;
+mod order;
 mod rule;
+mod words;
 
 use utoipa::{
     OpenApi,
@@ -13,6 +16,7 @@ use utoipa::{
 
 use crate::http::{
     envelope::{MetaResponse, PaginationMeta},
+    openapi::order::{At, Ordered},
     operation::{BEARER, Operations},
     problem::Problem,
 };
@@ -108,12 +112,15 @@ pub fn served(public_url: Option<&url::Url>) -> String {
     }
 }
 
-/// The document as text: completed, sorted, and with a line for every value, so that differences are easy to read.
+/// The document as text: completed, sorted but for the fields of objects, and with a line for every value, so that
+/// differences are easy to read.
 #[must_use]
 pub fn render(document: &utoipa::openapi::OpenApi) -> String {
+    let orders = order::of(document);
     let mut value = serde_json::to_value(document).unwrap_or_default();
     complete::complete(&mut value);
-    let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
+    let ordered = Ordered { value: &value, orders: &orders, at: At::Outside };
+    let mut text = serde_json::to_string_pretty(&ordered).unwrap_or_default();
     text.push('\n');
     text
 }

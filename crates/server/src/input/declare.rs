@@ -145,17 +145,10 @@ pub fn object_schema<T: Object>() -> RefOr<Schema> {
     object(sentence(T::DOC), T::properties(), |property| property.schema)
 }
 
-/// How the document describes a form, and under which name: one for each encoding, because generators tell encodings apart
-/// by their types, and some of them send a form in every encoding that its type has.
-pub fn form_schema<T: Object, const MULTIPART: bool>(schemas: &mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema> {
-    let (mut name, mut doc) = (T::NAME.to_owned(), sentence(T::DOC));
-    if MULTIPART {
-        name = format!("{}MultipartRequest", name.trim_end_matches("Request"));
-        doc = format!("{}, sent as multipart/form-data.", doc.trim_end_matches('.'));
-    }
-    let reference = Ref::from_schema_name(&name).into();
-    schemas.push((name, object(doc, T::properties(), |property| property.text_schema)));
-    reference
+/// How the document describes a form.
+pub fn form_schema<T: Object>(schemas: &mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema> {
+    schemas.push((T::NAME.to_owned(), object(sentence(T::DOC), T::properties(), |property| property.text_schema)));
+    Ref::from_schema_name(T::NAME).into()
 }
 
 /// The lines of a doc comment as one text.

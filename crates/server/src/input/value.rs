@@ -127,8 +127,9 @@ impl Field for bool {
         match raw {
             Raw::Bool(value) => Some(value),
             Raw::Texts(_) => match text(raw, at)?.as_str() {
-                "true" => Some(true),
-                "false" => Some(false),
+                // The numbers are what clients generated for PHP send.
+                "true" | "1" => Some(true),
+                "false" | "0" => Some(false),
                 _ => at.fault(Fault::new("bool_parsing", "must be true or false")),
             },
             _ => at.fault(Fault::new("bool_type", "must be true or false")),
@@ -196,20 +197,25 @@ impl Field for PermissionPattern {
     }
 
     fn schema() -> RefOr<Schema> {
-        let mut words: Vec<_> = gatehouse_domain::authz::CATALOGUE.iter().map(|known| known.name.to_owned()).collect();
-        let parts = |i: usize| {
-            let mut parts: Vec<_> = words.iter().filter_map(|name| name.split(':').nth(i)).map(str::to_owned).collect();
-            parts.sort();
-            parts.dedup();
-            parts
-        };
-        let (resources, actions) = (parts(0), parts(1));
-        let mut patterns: Vec<_> = resources.iter().map(|resource| format!("{resource}:*")).collect();
-        patterns.extend(actions.iter().map(|action| format!("*:{action}")));
-        patterns.push("*:*".to_owned());
-        words.extend(patterns.into_iter().filter(|pattern| Self::parse(pattern).is_ok()));
-        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(permission_words())).into()
     }
+}
+
+/// Every permission, and every pattern of them.
+pub fn permission_words() -> Vec<String> {
+    let mut words: Vec<_> = gatehouse_domain::authz::CATALOGUE.iter().map(|known| known.name.to_owned()).collect();
+    let parts = |i: usize| {
+        let mut parts: Vec<_> = words.iter().filter_map(|name| name.split(':').nth(i)).map(str::to_owned).collect();
+        parts.sort();
+        parts.dedup();
+        parts
+    };
+    let (resources, actions) = (parts(0), parts(1));
+    let mut patterns: Vec<_> = resources.iter().map(|resource| format!("{resource}:*")).collect();
+    patterns.extend(actions.iter().map(|action| format!("*:{action}")));
+    patterns.push("*:*".to_owned());
+    words.extend(patterns.into_iter().filter(|pattern| PermissionPattern::parse(pattern).is_ok()));
+    words
 }
 
 /// A text that is passed on as it is, up to a length: opaque tokens, cursors, open sets of words.

@@ -113,9 +113,7 @@ pub fn verify(sent: &Sent<'_>, token: Option<&[u8]>, now: Timestamp) -> Result<P
         return Err("the DPoP proof is not signed by the key in its header");
     }
     let claims: Claims = jws::payload(sent.proof).ok_or("the DPoP proof must have jti, htm, htu and iat")?;
-    // HEAD is answered as GET is, without the body.
-    let is_head = claims.htm == "HEAD" && sent.method == "GET";
-    if claims.htm != sent.method && !is_head {
+    if claims.htm != sent.method {
         return Err("htm of the DPoP proof is not the method of this request");
     }
     if !is_at(&claims.htu, sent.url) {

@@ -141,7 +141,8 @@ api_tests! {
         let pair = answer.json();
         let mut keys: Vec<_> = pair.as_object().unwrap().keys().map(String::as_str).collect();
         keys.sort_unstable();
-        assert_eq!(keys, ["access_token", "expires_in", "refresh_token", "token_type"]);
+        assert_eq!(keys, ["access_token", "expires_in", "refresh_expires_in", "refresh_token", "token_type"]);
+        assert_eq!(pair["refresh_expires_in"], 7 * 86_400);
         assert_eq!((&pair["token_type"], &pair["expires_in"]), (&json!("bearer"), &json!(900)));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }

@@ -29,7 +29,11 @@ async fn things(world: &World, tenant: &Tenant) -> Vec<(String, Value, Value)> {
 }
 
 fn tag(answer: &Answer) -> String {
-    answer.header("etag").unwrap_or_else(|| unreachable!("no ETag: {}", answer.text)).to_owned()
+    let tag = answer.header("etag").unwrap_or_else(|| unreachable!("no ETag: {}", answer.text)).to_owned();
+    if answer.status == 200 {
+        assert_eq!(answer.json()["meta"]["etag"], tag);
+    }
+    tag
 }
 
 async fn get(world: &World, token: &Signed, path: &str) -> Answer {

@@ -54,7 +54,7 @@ api_tests! {
         let one = world.get("/me").bearer(&ada).send().await.expect(200);
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(keys(&one.json()), ["data", "meta"]);
-        assert_eq!(keys(&one.json()["meta"]), ["request_id", "timestamp"]);
+        assert_eq!(keys(&one.json()["meta"]), ["etag", "request_id", "timestamp"]);
         let list = world.get("/me/sessions").bearer(&ada).send().await.expect(200);
         assert_eq!(keys(&list.json()), ["data", "meta", "pagination"]);
         assert_eq!(keys(&list.json()["pagination"]), ["next_cursor", "page", "per_page", "total_items", "total_pages"]);

@@ -254,6 +254,12 @@ impl Call {
         self.map(|request| request.insert_header(("content-type", content_type)).set_payload(body))
     }
 
+    /// A body of no type.
+    pub fn bytes(self, body: impl Into<Vec<u8>>) -> Self {
+        let body: Vec<u8> = body.into();
+        self.map(|request| request.set_payload(body))
+    }
+
     pub async fn send(self) -> Answer {
         self.clock.advance(self.step.get());
         (self.serve)(self.request, None).await

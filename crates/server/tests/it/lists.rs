@@ -98,6 +98,32 @@ api_tests! {
         assert_eq!(world.get(path).bearer(&token).send().await.expect(200).ids().len(), 1, "{target}");
     }
 
+    async fn times_and_booleans_are_read_as_generated_clients_write_them(world) {
+        let tenant = world.tenant("acme").await;
+        world.login(&world.person(&tenant, "ada").await).await;
+        let token = world.admin().await;
+        let ids = async |query: &str| {
+            world.get(&format!("/tenants/{}/sessions?{query}", tenant.id)).bearer(&token).send().await.expect(200).ids()
+        };
+        let strict = ids("created_after=2020-11-20T00:00:00Z&active_only=false").await;
+        assert!(!strict.is_empty());
+        for same in [
+            "created_after=2020-11-20T00:00:00%2B0000&active_only=0",
+            "created_after=2020-11-20T00:00:00%20%2B00:00&active_only=false",
+            "created_after=2020-11-20%2000:00:00%20%2B00:00&active_only=0",
+        ] {
+            assert_eq!(ids(same).await, strict, "{same}");
+        }
+        for (query, fault) in [
+            ("active_only=2", "query.active_only bool_parsing"),
+            ("active_only=yes", "query.active_only bool_parsing"),
+            ("created_after=2020-11-20T00:00:00", "query.created_after datetime_parsing"),
+        ] {
+            let answer = world.get(&format!("/tenants/{}/sessions?{query}", tenant.id)).bearer(&token).send().await;
+            assert_eq!(answer.faults(), [fault], "{query}");
+        }
+    }
+
     async fn unknown_order_or_parameter_is_refused(world) {
         world.tick();
         let (_, token, _) = seven(&world).await;

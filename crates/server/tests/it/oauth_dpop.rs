@@ -98,7 +98,7 @@ api_tests! {
         challenged(&me(&world, ("Bearer", token), None).await);
         let good = holder.proof(&world, ("GET", &at), Some(token));
         challenged(&me(&world, ("Bearer", token), Some(&good)).await);
-        me(&world, ("DPoP", token), None).await.expect(401);
+        challenged(&me(&world, ("DPoP", token), None).await);
         challenged(&me(&world, ("DPoP", token), Some(&thief.proof(&world, ("GET", &at), Some(token)))).await);
         challenged(&me(&world, ("DPoP", token), Some(&holder.proof(&world, ("GET", &at), None))).await);
         challenged(&me(&world, ("DPoP", token), Some(&holder.proof(&world, ("POST", &at), Some(token)))).await);
@@ -134,6 +134,11 @@ api_tests! {
         let proof = holder.proof(&world, ("HEAD", &format!("{BASE}{ME}")), Some(token));
         let head = world.call(actix_web::http::Method::HEAD, "/me").header("authorization", &format!("DPoP {token}"));
         head.header("dpop", &proof).send().await.expect(200);
+        for (method, proved) in [("GET", "HEAD"), ("HEAD", "GET")] {
+            let proof = holder.proof(&world, (proved, &format!("{BASE}{ME}")), Some(token));
+            let call = world.call(method.parse().unwrap(), "/me").header("authorization", &format!("DPoP {token}"));
+            challenged(&call.header("dpop", &proof).send().await);
+        }
     }
 
     async fn request_with_a_body_needs_one_proof(world) {
@@ -178,14 +183,27 @@ api_tests! {
         assert_eq!(claims(text(&tokens, "access_token"))["cnf"]["jkt"], next.thumbprint().as_str());
     }
 
-    async fn family_without_a_key_gets_bound_tokens_when_it_shows_one(world) {
+    async fn family_without_a_key_is_bound_to_the_first_one_that_it_shows(world) {
+        let (site, holder, thief) = (Site::new(&world).await, Holder::new(), Holder::new());
+        for (kind, other) in [("SPA", 400), ("WEB", 200)] {
+            let app = with_api(&site, kind).await;
+            let tokens = site.tokens(&Browser::new(&world), &app, &[("scope", SCOPES)]).await;
+            let tokens = refresh(&site, &app, Some(&holder), text(&tokens, "refresh_token")).await.expect(200).json();
+            assert_eq!(tokens["token_type"], "DPoP");
+            let token = text(&tokens, "refresh_token");
+            assert_eq!(refused(refresh(&site, &app, None, token).await, 400), "invalid_dpop_proof");
+            refresh(&site, &app, Some(&thief), token).await.expect(other);
+        }
+    }
+
+    async fn stolen_refresh_token_without_its_key_is_an_event(world) {
         let (site, holder) = (Site::new(&world).await, Holder::new());
         let app = with_api(&site, "SPA").await;
-        let tokens = site.tokens(&Browser::new(&world), &app, &[("scope", SCOPES)]).await;
-        let tokens = refresh(&site, &app, Some(&holder), text(&tokens, "refresh_token")).await.expect(200).json();
-        assert_eq!(tokens["token_type"], "DPoP");
-        let tokens = refresh(&site, &app, None, text(&tokens, "refresh_token")).await.expect(200).json();
-        assert_eq!(tokens["token_type"], "Bearer", "its refresh token was never bound");
+        let tokens = bound(&site, &app, &holder).await;
+        refused(refresh(&site, &app, None, text(&tokens, "refresh_token")).await, 400);
+        let events = format!("/tenants/{}/audit-events?action=token_family.refresh_failed", site.tenant.id);
+        let events = world.get(&events).bearer(&site.boss).send().await.expect(200);
+        assert_eq!((events.total(), &events.data()[0]["failure"]), (1, &json!("key_not_proved")), "{}", events.text);
     }
 
     async fn application_that_wants_bound_tokens_gets_no_others(world) {
@@ -251,7 +269,7 @@ api_tests! {
         let app = with_api(&site, "SPA").await;
         let code = code_for(&site, &app, &[]).await;
         let (at, now) = (endpoint(&site, "token"), world.app.env().now().unix_seconds());
-        let elsewhere = ["par", "introspect", "token/"].map(|path| holder.proof(&world, ("POST", &endpoint(&site, path)), None));
+        let elsewhere = ["par", "introspect", "token//"].map(|path| holder.proof(&world, ("POST", &endpoint(&site, path)), None));
         let claim = |name: &str, value: Value| holder.proof_with(&world, ("POST", &at), None, |_, claims| claims[name] = value);
         let aged = [now - 61, now + 11].map(|at| claim("iat", json!(at)));
         let mut bad = [&elsewhere[..], &aged].concat();

@@ -136,6 +136,16 @@ api_tests! {
         }
     }
 
+    async fn code_from_before_a_change_of_the_application_does_not_count(world) {
+        let bank = Bank::new(&world).await;
+        let of_before = code(&bank.authorize(&[]).await);
+        world.clock.advance(Duration::from_secs(1));
+        bank.site.change(&bank.app, json!({"name": "Another"})).await;
+        assert_eq!(refused(bank.exchange(&of_before).await, 400), "invalid_grant");
+        world.clock.advance(Duration::from_secs(1));
+        bank.exchange(&code(&bank.authorize(&[]).await)).await.expect(200);
+    }
+
     async fn refresh_token_is_not_rotated(world) {
         let bank = Bank::new(&world).await;
         let tokens = bank.tokens().await;

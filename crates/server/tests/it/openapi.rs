@@ -1,6 +1,7 @@
 //! The document: the committed text is the generated one, it is what is served, and it keeps the rules that make good
 //! clients and good pages of it.
 
+mod generators;
 mod operations;
 mod schemas;
 

@@ -9,6 +9,29 @@ use crate::{
 };
 
 api_tests! {
+    async fn form_of_a_file_is_said_in_the_query_where_clients_send_bytes(world) {
+        let (tenant, _, token) = acme(&world).await;
+        let path = format!("/tenants/{}/user-imports", tenant.id);
+        let (lines, table) = (many(1), "username,email\r\nbob,bob@mail.example\r\n");
+        for (media, query, file) in [
+            (Some("application/octet-stream"), "?format=csv", table),
+            (None, "?format=csv&on_conflict=skip", table),
+            (Some("text/csv"), "?format=csv&on_conflict=skip", table),
+            (Some("application/octet-stream"), "", &lines),
+            (None, "?on_conflict=skip", &lines),
+        ] {
+            let call = world.post(&format!("{path}{query}")).bearer(&token);
+            let answer = match media {
+                Some(media) => call.body(media, file).send().await,
+                None => call.bytes(file).send().await,
+            };
+            let import = answer.expect(202).data()["id"].as_str().unwrap().to_owned();
+            world.work(JobKind::UserImport).await;
+            let import = shown(&world, &token, &format!("{path}/{import}")).await;
+            assert_eq!((&import["state"], &import["rejected"]), (&json!("completed"), &json!(0)), "{media:?} {query}");
+        }
+    }
+
     async fn file_of_nothing_but_faults_is_given_up(world) {
         let (tenant, _, token) = acme(&world).await;
         let path = asked(&world, &tenant, &token, "1\n".repeat(12_000)).await;

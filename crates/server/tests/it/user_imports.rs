@@ -312,7 +312,7 @@ api_tests! {
         packed.send().await.problem(415, "unsupported_media_type");
         assert_eq!(ask(&world, &tenant, &token, "", "").await.faults(), ["body missing"]);
         assert_eq!(world.post(&path).bearer(&token).send().await.faults(), ["body missing"]);
-        for (query, fault) in [("?on_conflict=update", "query.on_conflict enum"), ("?format=csv", "query.format extra_forbidden")] {
+        for (query, fault) in [("?on_conflict=update", "query.on_conflict enum"), ("?format=csv", "query.format media_type_mismatch")] {
             assert_eq!(ask(&world, &tenant, &token, query, "\n").await.faults(), [fault]);
         }
         assert_eq!((pieces(&world).await, world.number("SELECT COUNT(*) FROM user_imports").await), (0, 0));

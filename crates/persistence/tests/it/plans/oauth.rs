@@ -17,7 +17,7 @@ use gatehouse_domain::{
     role::Anchor,
     session::{EndReason, NewOwnSession, RevokeMany, RevokeTarget, Session, SessionKind},
 };
-use gatehouse_persistence::{Error, Exchanged, PushedRequest, WriteTx, testing::analyze};
+use gatehouse_persistence::{ApplicationUse, Error, Exchanged, PushedRequest, WriteTx, testing::analyze};
 
 use super::*;
 
@@ -250,6 +250,7 @@ surveys! {
             let token = RevokedToken { id: uuid::Uuid::from_u128(1), expires_at: NOW };
             system.revoke_token(token.revoke(&used, Some(at), None)).await?;
             system.use_application(used.noted_at, used.clone().use_itself(at.into(), "users:read", NOW).unwrap()).await?;
+            system.note_uses(&[ApplicationUse { application, secret: None, at: NOW }]).await?;
             // It is registered with no such scope.
             assert!(matches!(tx.scope(&grant).await, Err(Error::Denied(_))));
             Ok(())

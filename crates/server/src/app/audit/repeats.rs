@@ -17,13 +17,22 @@ use gatehouse_domain::{
 };
 use gatehouse_persistence::{ChangeContext, WriteTx};
 
-use crate::app::{Result, audit::Refusals, request::client::RequestMeta};
+use crate::app::{
+    Result,
+    audit::Refusals,
+    request::{buckets::network, client::RequestMeta},
+};
 
 /// How many kinds of refusal are counted at the same time. What is beyond is recorded one by one; how fast a user or tenant
 /// may ask bounds that.
 const MOST: usize = 4_096;
 /// How many counts are written at the same time.
 const AT_ONCE: usize = 16;
+
+/// What a refusal has in common with others, in a request.
+fn key_of(refused: &Refused, ctx: &ChangeContext) -> RefusedKey {
+    refused.key().from(ctx.ip.map(network))
+}
 
 /// Refusals of one kind since the one that was recorded.
 #[derive(Debug)]
@@ -44,9 +53,14 @@ impl Repeats {
 
     /// What is to be recorded of a refusal, if anything is by now.
     fn note(&self, refused: Refused, ctx: &ChangeContext) -> Option<Refused> {
-        let (key, now) = (refused.key(), ctx.now);
+        let (mut key, now) = (key_of(&refused, ctx), ctx.now);
         self.with(|repeats| {
-            let is_full = repeats.len() >= MOST;
+            let mut is_full = repeats.len() >= MOST;
+            if is_full && !repeats.contains_key(&key) && key != key.clone().from_anywhere() {
+                // Strangers with very many addresses fill the table, but not the trail.
+                key = key.from_anywhere();
+                is_full = repeats.len() >= MOST * 2;
+            }
             let Some(repeat) = repeats.get_mut(&key) else {
                 if !is_full {
                     repeats.insert(key, Repeat { since: now, left_out: None });
@@ -82,7 +96,7 @@ impl Refusals<'_> {
     /// # Errors
     /// [`crate::app::Error::Unavailable`] when the database does not answer.
     pub async fn record(&self, refused: Refused, meta: &RequestMeta) -> Result<()> {
-        let key = refused.key();
+        let key = key_of(&refused, &meta.ctx);
         let Some(refused) = self.repeats.note(refused, &meta.ctx) else { return Ok(()) };
         let recorded = self.write(refused, meta.ctx.clone()).await;
         if recorded.is_err() {
@@ -146,6 +160,36 @@ mod tests {
         // Two were noted, and nothing of the others is left.
         assert_eq!(repeats.take(NOW).len(), 1);
         assert!(repeats.with(|repeats| repeats.is_empty()));
+    }
+
+    #[test]
+    fn who_fails_from_one_network_hides_nobody_who_fails_from_another() {
+        let repeats = Repeats::default();
+        let from = |ip: &str| ChangeContext { ip: Some(ip.parse().unwrap()), ..ChangeContext::at(NOW) };
+        let refused = || Refused::login(None, None, "invalid_credentials");
+        for (ip, is_recorded) in [
+            ("198.51.100.1", true),
+            ("198.51.100.1", false),
+            ("198.51.100.2", true),
+            ("2001:db8::1", true),
+            ("2001:db8::2", false),
+            ("2001:db8:0:1::1", true),
+        ] {
+            assert_eq!(repeats.note(refused(), &from(ip)).is_some(), is_recorded, "{ip}");
+        }
+        // Of somebody who is known it is one thing, from wherever.
+        assert!(repeats.note(refusal(1), &from("198.51.100.1")).is_some());
+        assert!(repeats.note(refusal(1), &from("198.51.100.2")).is_none());
+    }
+
+    #[test]
+    fn very_many_networks_fill_neither_the_table_nor_the_trail() {
+        let repeats = Repeats::default();
+        let recorded = (0..MOST as u32 * 2).filter(|i| {
+            let ctx = ChangeContext { ip: Some(std::net::Ipv4Addr::from(*i).into()), ..ChangeContext::at(NOW) };
+            repeats.note(Refused::login(None, None, "invalid_credentials"), &ctx).is_some()
+        });
+        assert_eq!(recorded.count(), MOST + 1);
     }
 
     #[test]

@@ -96,7 +96,8 @@ impl Authorization<'_> {
         });
         let usual = all.iter().find(|state| is_usual(&state.session));
         if let Some(SessionState { session, roles, .. }) = usual {
-            self.admission.admit(&actor_of(session, roles), now).result?;
+            // The look-up took its time.
+            self.admission.admit(&actor_of(session, roles), self.env.now()).result?;
         }
         Ok(BrowserSessions { usual: usual.map(|state| state.session.id), all })
     }

@@ -28,7 +28,8 @@ use crate::{
 };
 
 /// The kind of tokens that are exchanged, and got in exchange.
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// What kind of token is exchanged (RFC 8693, section 3).
+pub(crate) const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 const fn invalid(description: &'static str) -> NotGiven {
     NotGiven::fault(ErrorCode::InvalidRequest, description)

@@ -6,7 +6,7 @@ mod client_credentials;
 pub mod clients;
 pub mod device;
 pub mod documents;
-mod exchange;
+pub(crate) mod exchange;
 pub mod issue;
 pub mod key_proof;
 mod own_session;

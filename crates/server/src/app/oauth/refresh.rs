@@ -58,7 +58,7 @@ impl TokenEndpoint<'_> {
             }
             // Before anything is said of the token: whoever stole it has no key, and ends nothing by showing it.
             if !family.counts_with(proof.map(KeyProof::key), application) {
-                return Err(key_proof::NOT_HELD);
+                return Err(self.refuse(&family, "key_not_proved", key_proof::NOT_HELD, meta).await);
             }
             let (scopes, policy) = self.refreshable(asking, &family, &state, now).await?;
             match family.chain.judge(&presented, ReuseRules::from(&policy), now) {
@@ -136,7 +136,8 @@ impl TokenEndpoint<'_> {
         };
         let successor = next.map(|next| Successor { hash: next.hash, replay });
         let (presented, session) = (*presented, &state.session);
-        let rotated = family.clone().rotate(successor, session, application, policy, now);
+        let family = family.clone().bound_to(proof.map(KeyProof::key));
+        let rotated = family.rotate(successor, session, application, policy, now);
         let is_to_be_noted = application.document.is_some() && application.is_use_to_be_noted(now);
         let used = is_to_be_noted.then(|| Arc::clone(application));
         let work = async move |tx: &WriteTx<'_>| match tx.system(AUTH).rotate_family(presented, rotated.clone()).await {

@@ -89,7 +89,7 @@ fn id_of(text: &[u8]) -> Uuid {
 }
 
 /// What stands for the network of an address: whoever has one address of IPv6 has all of a /64 (RFC 6177).
-fn network(ip: IpAddr) -> Uuid {
+pub(in crate::app) fn network(ip: IpAddr) -> Uuid {
     let bits = match ip.to_canonical() {
         IpAddr::V4(ip) => u128::from(u32::from(ip)),
         IpAddr::V6(ip) => u128::from(ip) >> 64 << 64,

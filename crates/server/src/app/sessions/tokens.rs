@@ -30,6 +30,9 @@ pub struct TokenPair {
     pub refresh_token: String,
     /// Lifetime of the access token in seconds.
     pub expires_in: u64,
+    /// Lifetime of the refresh token in seconds. A pair that an earlier release stored has none.
+    #[serde(default)]
+    pub refresh_expires_in: u64,
 }
 
 /// Signs access tokens.
@@ -50,10 +53,12 @@ impl AccessTokens<'_> {
         refresh_token: &Secret<String>,
         meta: &RequestMeta,
     ) -> Result<TokenPair> {
+        let now = Ord::max(meta.ctx.now, session.created_at);
         Ok(TokenPair {
             access_token: self.sign(facts, session, roles, policy, meta)?,
             refresh_token: refresh_token.expose().clone(),
             expires_in: policy.access_token_lifetime.as_secs(),
+            refresh_expires_in: session.expires_at.since(now).as_secs(),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use actix_web::http::Method;
 use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{cli::Exit, http::openapi::COMMITTED};
 
@@ -70,7 +70,7 @@ impl Operation {
         body_fields(document, body, &[], true, &mut fields);
         for field in &mut fields {
             field.can_be_removed = method == "patch" && field.is("null");
-            field.words = field.words(document);
+            field.words = field.words();
         }
         Some(Self {
             method: method.to_uppercase().parse().unwrap_or_default(),
@@ -97,6 +97,18 @@ fn resolved<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
     }
 }
 
+/// A schema with the words that it refers to.
+fn whole(document: &Value, schema: &Value) -> Value {
+    let mut whole = resolved(document, schema).clone();
+    if schema["oneOf"].is_array() && whole["type"].is_string() {
+        whole["type"] = json!([whole["type"], "null"]);
+    }
+    if whole["items"].is_object() {
+        whole["items"] = resolved(document, &whole["items"]).clone();
+    }
+    whole
+}
+
 fn parameter(document: &Value, parameter: &Value) -> Option<Field> {
     let parameter = resolved(document, parameter);
     let place = match parameter["in"].as_str() {
@@ -109,7 +121,7 @@ fn parameter(document: &Value, parameter: &Value) -> Option<Field> {
         place,
         help: text(&parameter["description"]),
         required: parameter["required"] == true,
-        schema: resolved(document, &parameter["schema"]).clone(),
+        schema: whole(document, &parameter["schema"]),
         words: Vec::new(),
         can_be_removed: false,
     })
@@ -122,17 +134,18 @@ fn body_fields(document: &Value, schema: &Value, way: &[String], required: bool,
         let way = [way, std::slice::from_ref(name)].concat();
         let required =
             required && schema["required"].as_array().is_some_and(|names| names.contains(&name.as_str().into()));
+        let described = property;
         let property = resolved(document, property);
         if property["properties"].is_object() {
             body_fields(document, property, &way, required, fields);
         } else {
-            let help = text(&property["description"]);
+            let help = text(&described["description"]);
             fields.push(Field {
                 name: name.clone(),
                 place: ParameterIn::Body(way),
                 help,
                 required,
-                schema: property.clone(),
+                schema: whole(document, described),
                 words: Vec::new(),
                 can_be_removed: false,
             });
@@ -205,9 +218,8 @@ impl Field {
     }
 
     /// The words of an enumeration, or of a list of them.
-    fn words(&self, document: &Value) -> Vec<String> {
-        let items = resolved(document, &self.schema["items"]);
-        let words = [&self.schema["enum"], &items["enum"]].into_iter().find_map(Value::as_array);
+    fn words(&self) -> Vec<String> {
+        let words = [&self.schema["enum"], &self.schema["items"]["enum"]].into_iter().find_map(Value::as_array);
         let mut words: Vec<_> = words.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
         if self.can_be_removed && !words.is_empty() {
             words.push("null".to_owned());
@@ -225,7 +237,7 @@ impl Field {
         let wrong = |value: &str| Exit::Usage(format!("--{} takes JSON of its type, not {value}", self.flag()));
         let read = |value: String| serde_json::from_str::<Value>(&value).map_err(|_| wrong(&value));
         if self.is("array") && !values.is_empty() {
-            let are_objects = self.schema["items"]["$ref"].is_string();
+            let are_objects = self.schema["items"]["type"] == "object";
             let items =
                 if are_objects { values.into_iter().map(read).collect::<Result<_, _>>()? } else { values.into() };
             return Ok(Some(items));

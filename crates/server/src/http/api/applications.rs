@@ -197,7 +197,7 @@ async fn make<L: Anywhere>(
     app: &App,
 ) -> ApiResult<Idempotent<Created<ApplicationSecretResponse>>> {
     let create = async |meta: &RequestMeta| app.applications().create(access, new, meta).await;
-    call.idempotent(app, create, |made| Created(made.into())).await
+    Box::pin(call.idempotent(app, create, |made| Created(made.into()))).await
 }
 
 async fn get_one<L: Anywhere>(

@@ -82,6 +82,9 @@ pub struct TokenPair {
     /// Lifetime of the access token in seconds.
     #[schema(minimum = 1, example = 900)]
     pub expires_in: u64,
+    /// Lifetime of the refresh token in seconds.
+    #[schema(minimum = 0, example = 604_800)]
+    pub refresh_expires_in: u64,
     /// Only in the answer to a sign-in with a `device_token` that is not known (any more): the one to keep on this device
     /// in its place, as safely as a refresh token. It is good for 90 days, until the password changes or the account is
     /// suspended.
@@ -91,8 +94,8 @@ pub struct TokenPair {
 }
 
 impl From<Pair> for TokenPair {
-    fn from(Pair { access_token, refresh_token, expires_in }: Pair) -> Self {
-        Self { access_token, refresh_token, token_type: "bearer", expires_in, device_token: None }
+    fn from(Pair { access_token, refresh_token, expires_in, refresh_expires_in }: Pair) -> Self {
+        Self { access_token, refresh_token, token_type: "bearer", expires_in, refresh_expires_in, device_token: None }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
             valid::{RealOrDry, Valid},
         },
         idempotency::Idempotent,
-        operation::Operations,
+        operation::{CONFLICT, Operations},
         request::ChangeRequest,
     },
     input::{Many, Opaque, Set, input},
@@ -184,8 +184,8 @@ pub(super) fn mount(operations: &mut Operations) {
     operations.delete("/admin/roles/{role_id}", "admin.roles.delete", delete_one::<Directory>).says(
         "Delete a role",
         "Whoever holds it is affected within a second; its name is free. Nobody deletes a role that allows more than \
-         they may. Deleting it again changes nothing, and neither does `dry_run=true`.",
-    );
+         they may. Deleting it again changes nothing, and neither does `dry_run=true`. The built-in ones stay: 409.",
+    ).fails(&[CONFLICT]);
     operations
         .get("/tenants/{tenant_id}/roles", "tenants.roles.list", list::<InTenant, RoleQuery>)
         .says("List the roles of a tenant", "Its own, newest first, then the built-in ones.");
@@ -201,8 +201,8 @@ pub(super) fn mount(operations: &mut Operations) {
     operations.delete("/tenants/{tenant_id}/roles/{role_id}", "tenants.roles.delete", delete_one::<InTenant>).says(
         "Delete a role of a tenant",
         "Whoever holds it is affected within a second; its name is free. Nobody deletes a role that allows more than \
-         they may. Deleting it again changes nothing, and neither does `dry_run=true`.",
-    );
+         they may. Deleting it again changes nothing, and neither does `dry_run=true`. The built-in ones stay: 409.",
+    ).fails(&[CONFLICT]);
 }
 
 async fn list<L: Anywhere, Q: Narrow<RoleFilter> + 'static>(

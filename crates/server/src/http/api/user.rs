@@ -22,7 +22,7 @@ pub type UserPage = PaginatedResponse<AdminUserResponse>;
 /// One user, as administrators see it.
 pub type OneAdminUser = ApiResponse<AdminUserResponse>;
 /// One user that has just been made.
-pub type OneNewUser = ApiResponse<NewUserResponse>;
+pub type OneNewUser = ApiResponse<UserCreatedResponse>;
 /// One invitation.
 pub type OneInvitation = ApiResponse<InvitationResponse>;
 
@@ -90,7 +90,7 @@ pub struct AdminUserResponse {
 
 /// A user that has just been made.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct NewUserResponse {
+pub struct UserCreatedResponse {
     /// What administrators see.
     #[serde(flatten)]
     pub user: AdminUserResponse,
@@ -126,7 +126,7 @@ impl From<Invitation> for InvitationResponse {
     }
 }
 
-impl From<(UserDetail, Option<Invitation>)> for NewUserResponse {
+impl From<(UserDetail, Option<Invitation>)> for UserCreatedResponse {
     fn from((user, invitation): (UserDetail, Option<Invitation>)) -> Self {
         Self { user: (&user).into(), invitation: invitation.map(Into::into) }
     }

@@ -29,7 +29,7 @@ use crate::{
         },
     },
     http::{
-        download::{self, File, FileQuery, Source, texts},
+        download::{self, File, FileFormat, FileQuery, Source, texts},
         envelope::{ApiResponse, ApiResult, PaginatedResponse, Queued},
         extract::{file::UserFile, page::Sort},
         idempotency::Idempotent,
@@ -194,6 +194,8 @@ input! {
     pub struct UserImportQuery {
         /// What happens to a line whose user name or address is taken: it is rejected, or passed over.
         on_conflict: Option<ConflictRule>,
+        /// The form of the file; that of its media type, or `ndjson`, where nothing is said.
+        format: Option<FileFormat>,
         /// Whether only to say what would come of it.
         dry_run: Flag<false>,
     }
@@ -249,7 +251,7 @@ pub async fn create(
     call: ChangeRequest,
     app: &App,
 ) -> ApiResult<Located> {
-    let (upload, format) = file.take(app, grant, tenant).await?;
+    let (upload, format) = file.take(app, grant, tenant, how.format.map(|format| format.0)).await?;
     let on_conflict = how.on_conflict.map_or(OnConflict::Fail, |rule| rule.0);
     let order = Order { format, on_conflict, dry_run: how.dry_run.0 };
     let queue = async |meta: &app::request::client::RequestMeta| app.imports().queue(&upload, order, meta).await;

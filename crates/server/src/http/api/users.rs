@@ -25,7 +25,7 @@ use crate::{
     http::{
         api::{
             session::SessionRevokeResponse,
-            user::{AdminUserResponse, InvitationResponse, NewUserResponse, UserPage},
+            user::{AdminUserResponse, InvitationResponse, UserCreatedResponse, UserPage},
         },
         conditional::Versioned,
         envelope::{ApiResponse, ApiResult, Created, NoContent, Removal, WithEffects},
@@ -290,7 +290,7 @@ async fn create(
     new: Valid<UserCreateRequest>,
     call: ChangeRequest,
     app: Data<App>,
-) -> ApiResult<Idempotent<Created<NewUserResponse>>> {
+) -> ApiResult<Idempotent<Created<UserCreatedResponse>>> {
     let UserCreateRequest { tenant_id, username, email, display_name, phone, delivery } = new.0;
     let new = CreateUser { tenant_id, username, email, display_name, phone, delivery: DeliveryField::of(delivery) };
     call.idempotent(&app, async |meta| app.users().create(&access, new, meta).await, |made| Created(made.into())).await
@@ -302,7 +302,7 @@ async fn create_in_tenant(
     new: Valid<TenantUserCreateRequest>,
     call: ChangeRequest,
     app: Data<App>,
-) -> ApiResult<Idempotent<Created<NewUserResponse>>> {
+) -> ApiResult<Idempotent<Created<UserCreatedResponse>>> {
     let TenantUserCreateRequest { username, email, display_name, phone, delivery } = new.0;
     let new =
         CreateUser { tenant_id: tenant.0, username, email, display_name, phone, delivery: DeliveryField::of(delivery) };

@@ -9,6 +9,7 @@ use gatehouse_domain::{
     authz::{Grant, WriteUsers},
     id::TenantId,
     import::Format,
+    issue::{Fault, Issues},
 };
 
 use crate::{
@@ -30,39 +31,40 @@ pub const MAX_FILE: u64 = 16 << 20;
 const AT_ONCE: usize = 256 << 10;
 
 texts! {
-    /// A line for every user, of at most 64 KiB: a JSON object with `email` and perhaps `username`, `email_verified`,
-    /// `display_name`, `phone`, `status`, `attributes`, `password_hash`, `created_at`.
-    UserImportLines: "{\"username\":\"ada\",\"email\":\"ada@example.com\",\"email_verified\":true}\n";
-    /// A table (RFC 4180) with a head that names such columns, in any order, and a row for every user. An apostrophe in
-    /// front of what a spreadsheet would take for a formula is none of the text.
-    UserImportTable: "username,email,email_verified\r\nada,ada@example.com,true\r\n";
+    /// With the form `ndjson` a line for every user, of at most 64 KiB: a JSON object with `email` and perhaps `username`,
+    /// `email_verified`, `display_name`, `phone`, `status`, `attributes`, `password_hash`, `created_at`. With `csv` a table
+    /// (RFC 4180) with a head that names such columns, in any order, and a row for every user; an apostrophe in front of
+    /// what a spreadsheet would take for a formula is none of the text.
+    UserImportFile: "{\"username\":\"ada\",\"email\":\"ada@example.com\",\"email_verified\":true}\n";
 }
 
 /// A file of users, before it has been read.
 pub struct UserFile {
     request: HttpRequest,
     payload: Payload,
-    format: Option<Format>,
+    /// What the media type says of its form.
+    named: Option<Format>,
 }
 
 impl std::fmt::Debug for UserFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "UserFile({:?})", self.format)
+        write!(f, "UserFile({:?})", self.named)
     }
 }
 
-const OTHER: Failure = Failure::UnsupportedMediaType("application/x-ndjson or text/csv");
+const OTHER: Failure = Failure::UnsupportedMediaType("application/octet-stream, application/x-ndjson or text/csv");
 
-fn format(request: &HttpRequest) -> Result<Option<Format>, Failure> {
+/// The form that the media type of a request names.
+fn named(request: &HttpRequest) -> Result<Option<Format>, Failure> {
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match media_type(request).as_deref() {
         _ if is_encoded(request) => Err(OTHER),
         _ if declared.is_some_and(|length| length > MAX_FILE) => Err(Failure::PayloadTooLarge),
         Some("application/x-ndjson") => Ok(Some(Format::Ndjson)),
         Some("text/csv") => Ok(Some(Format::Csv)),
+        // Generated clients send bytes so, some of them without a type.
+        Some("application/octet-stream") | None => Ok(None),
         Some(_) => Err(OTHER),
-        // It may be that there is none.
-        None => Ok(None),
     }
 }
 
@@ -72,7 +74,7 @@ impl FromRequest for UserFile {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
-        ready(format(&request).map(|format| Self { request, payload, format }))
+        ready(named(&request).map(|named| Self { request, payload, named }))
     }
 }
 
@@ -80,27 +82,33 @@ impl Describe for UserFile {
     const TAKES_FILE: bool = true;
 
     fn describe(about: &mut About) {
-        about.body(&[
-            ("application/x-ndjson", described::<UserImportLines>),
-            ("text/csv", described::<UserImportTable>),
-        ]);
+        about.body(&[("application/octet-stream", described::<UserImportFile>)]);
     }
 }
 
 impl UserFile {
-    /// Takes the file for a tenant.
+    /// Takes the file for a tenant. Its form is the one that is asked for, else that of the media type, else NDJSON.
     ///
     /// # Errors
-    /// Those of [`Uploads::begin`](crate::app::transfer::Uploads::begin), and when it is too large, too slow, empty, or of the wrong type.
+    /// Those of [`Uploads::begin`](crate::app::transfer::Uploads::begin), and when it is too large, too slow, empty, or its
+    /// media type names another form than the one that is asked for.
     pub async fn take(
         mut self,
         app: &App,
         grant: &Grant<WriteUsers>,
         tenant: TenantId,
+        asked: Option<Format>,
     ) -> Result<(Upload, Format), Failure> {
+        let format = match (asked, self.named) {
+            (Some(asked), Some(named)) if asked != named => {
+                let fault = Fault::new("media_type_mismatch", "must be the form that Content-Type names");
+                return Err(Issues::from(fault.at(vec!["query".into(), "format".into()])).into());
+            }
+            (asked, named) => asked.or(named).unwrap_or(Format::Ndjson),
+        };
         let mut upload = app.uploads().begin(grant, tenant).await?;
-        match self.fill(app, &mut upload).await {
-            Ok(format) => Ok((upload, format)),
+        match self.fill(app, &mut upload, format).await {
+            Ok(()) => Ok((upload, format)),
             Err(failure) => {
                 app.uploads().discard(upload).await;
                 Err(failure)
@@ -108,7 +116,7 @@ impl UserFile {
         }
     }
 
-    async fn fill(&mut self, app: &App, upload: &mut Upload) -> Result<Format, Failure> {
+    async fn fill(&mut self, app: &App, upload: &mut Upload, format: Format) -> Result<(), Failure> {
         let Some(site) = self.request.app_data::<Data<Site>>() else { unreachable!("the site is part of every route") };
         let (limit, mut length, mut digest) = (site.body_timeout, 0, Context::new(&SHA256));
         loop {
@@ -117,13 +125,12 @@ impl UserFile {
             if length == 0 {
                 return Err(issue("missing", "a file is required"));
             }
-            let format = self.format.ok_or(OTHER)?;
             if bytes.is_empty() {
                 // The same bytes are another request as another form.
                 digest.update(format.as_str().as_bytes());
                 remember_digest(&self.request, digest.finish().as_ref());
                 app.uploads().end(upload).await?;
-                return Ok(format);
+                return Ok(());
             }
             if length > MAX_FILE {
                 return Err(Failure::PayloadTooLarge);

@@ -59,7 +59,8 @@ impl Sort for CreationOrName {
     const FIELDS: &'static [(&'static str, Self)] = &[("created_at", Self::Creation), ("name", Self::Name)];
 }
 
-fn sort_words<S: Sort>() -> Vec<String> {
+/// The words that such a list is sorted by.
+pub(in crate::http) fn sort_words<S: Sort>() -> Vec<String> {
     S::FIELDS.iter().flat_map(|(name, _)| [format!("-{name}"), (*name).to_owned()]).collect()
 }
 

@@ -21,6 +21,7 @@ use crate::{
     },
     http::{
         Site,
+        caller::sent_method,
         credential::AccessToken,
         extract::access::AtIssuer,
         oauth::params,
@@ -59,7 +60,7 @@ pub async fn user_info(
     };
     let ours = |issuer: &str, slug: Option<&_>| site.base_urls.is_issuer(issuer, slug);
     let (url, proved) = (format!("{}{}", request::meta(&request).base_url, request.path()), OnceLock::new());
-    let sent = |proof| Sent { proof, method: request.method().as_str(), url: &url };
+    let sent = |proof| Sent { proof, method: sent_method(request.method(), &request), url: &url };
     let proof = shown.proof.map(|proof| Proving { sent: sent(proof), proved: &proved });
     match app.user_info().claims(&Presented { token: shown.token, proof }, &at.0, ours).await {
         Ok(claims) => Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(claims)),

@@ -4,7 +4,7 @@ use gatehouse_domain::issue::Issues;
 use serde_json::{Map, Value, json};
 
 use crate::http::{
-    openapi::{example, oauth, rule},
+    openapi::{example, lenient, oauth, rule, words},
     problem::{CODES, Code},
 };
 
@@ -33,6 +33,8 @@ pub(super) fn complete(document: &mut Value) {
     document["paths"] = Value::Object(paths);
     oauth::add(document);
     example::fill(document);
+    words::name(document);
+    lenient::make(document);
 }
 
 /// `oneOf` of a simple type and null becomes a type that admits null; a list of examples stays one.
@@ -212,19 +214,6 @@ fn is_secured(operation: &Map<String, Value>) -> bool {
     operation.get("security").and_then(Value::as_array).is_some_and(|list| !list.is_empty())
 }
 
-/// Names words that begin with a hyphen for generators, which would number them.
-fn name_words(schema: &mut Value) {
-    let Some(words) = schema.get("enum").and_then(Value::as_array) else { return };
-    let name = |word: &Value| {
-        let word = word.as_str().unwrap_or_default();
-        word.strip_prefix('-').map_or_else(|| word.to_uppercase(), |field| format!("{}_DESC", field.to_uppercase()))
-    };
-    if words.iter().any(|word| word.as_str().is_some_and(|word| word.starts_with('-'))) {
-        let names: Vec<_> = words.iter().map(name).collect();
-        schema["x-enum-varnames"] = json!(names);
-    }
-}
-
 /// What can be changed can be asked for and changed on condition.
 fn conditional(method: &str, operation: &mut Map<String, Value>) {
     let (parameter, status, response) = match method {
@@ -292,7 +281,6 @@ fn one(operation: &mut Map<String, Value>) {
         if parameter["in"] == "query" {
             // `?status=` is the same as no status.
             parameter["allowEmptyValue"] = json!(true);
-            name_words(&mut parameter["schema"]);
         }
     }
     if id == "auth.login"

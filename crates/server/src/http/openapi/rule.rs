@@ -47,13 +47,9 @@ pub(super) fn add(schemas: &mut Value) {
             },
         }),
     );
-    for file in ["UserImportLines", "UserImportTable"] {
-        extend(&mut schemas[file], json!({ "minLength": 1, "maxLength": MAX_FILE }));
-    }
-    // The forms are described by hand, and their reader refuses what it does not know.
-    for form in ["LoginRequest", "LoginMultipartRequest"] {
-        extend(&mut schemas[form], json!({ "additionalProperties": false }));
-    }
+    extend(&mut schemas["UserImportFile"], json!({ "minLength": 1, "maxLength": MAX_FILE }));
+    // The form is described by hand, and its reader refuses what it does not know.
+    extend(&mut schemas["LoginRequest"], json!({ "additionalProperties": false }));
 }
 
 fn extend(schema: &mut Value, mut rules: Value) {

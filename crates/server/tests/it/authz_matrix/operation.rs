@@ -57,7 +57,7 @@ pub fn operations() -> Vec<Operation> {
         let path = path.strip_prefix("/api/v1").unwrap().to_owned();
         let takes = |operation: &Value, file: bool| {
             let content = operation["requestBody"]["content"].as_object();
-            content.is_some_and(|content| content.contains_key("application/x-ndjson") == file)
+            content.is_some_and(|content| content.contains_key("application/octet-stream") == file)
         };
         let of_body = |operation: &Value| {
             let content = &operation["requestBody"]["content"]["application/json"];

@@ -46,7 +46,7 @@ impl Document {
     }
 
     /// Every schema that requests, or answers, are made of, each once.
-    fn used(&self, requests: bool) -> Vec<(String, &Value)> {
+    pub(super) fn used(&self, requests: bool) -> Vec<(String, &Value)> {
         let mut queue: Vec<_> = self.bodies(requests);
         if requests {
             for (id, _, _, operation) in self.operations() {
@@ -71,7 +71,7 @@ impl Document {
     }
 
     /// Every schema of the document.
-    fn all(&self) -> Vec<(String, &Value)> {
+    pub(super) fn all(&self) -> Vec<(String, &Value)> {
         let mut all: Vec<_> = self.used(true).into_iter().chain(self.used(false)).collect();
         for (name, schema) in self.schemas() {
             walk(schema, name, &mut |part, at| all.push((at.to_owned(), part)));
