@@ -78,8 +78,13 @@ async fn one_backend_that_is_frozen_costs_what_it_was_doing_and_nobody_else_anyt
     let one = "SELECT pid FROM pg_stat_activity WHERE application_name = 'gatehouse' LIMIT 1";
     let pid: i32 = sqlx::query_scalar(one).fetch_one(&mut other).await.unwrap();
     world.cluster().freeze_one(pid);
-    assert!(refused(&world, &needs.signed).await <= 1);
-    assert_eq!((refused(&world, &needs.signed).await, readiness(&world).await), (0, 200));
+    // Which request comes upon it is chance, or whether one does.
+    let mut refusals = 0;
+    for _ in 0..4 {
+        refusals += refused(&world, &needs.signed).await;
+    }
+    assert!(refusals <= 1, "{refusals}");
+    assert_eq!(readiness(&world).await, 200);
     world.cluster().thaw();
 }
 
