@@ -54,7 +54,8 @@ def before_call(context, case, kwargs):
     if case.headers and "Idempotency-Key" in case.headers:
         case.headers["Idempotency-Key"] = secrets.token_urlsafe(12)
     # Whoever takes their own password away locks the run out.
-    if case.method in ("POST", "PATCH", "DELETE") and (case.path_parameters or {}).get("user_id") == ONESELF:
+    names_oneself = ONESELF and (case.path_parameters or {}).get("user_id") == ONESELF
+    if names_oneself and case.method in ("POST", "PATCH", "DELETE"):
         case.path_parameters["user_id"] = SOMEBODY
     # A cursor is sealed by the server: no made-up text is one.
     if isinstance(case.query, dict):
