@@ -28,21 +28,15 @@ pub struct RefusedKey {
     thing: Option<Uuid>,
     failure: Option<&'static str>,
     fields: String,
-    origin: Option<Uuid>,
+    origin: Option<u8>,
 }
 
 impl RefusedKey {
     /// Tells apart where refusals come from, as long as nobody is known to be behind them: who fails once from one network
-    /// does not hide what comes from others.
+    /// does not hide what comes from most others. `origin` is the part of all networks that it is in.
     #[must_use]
-    pub fn from(self, origin: Option<Uuid>) -> Self {
+    pub fn from(self, origin: Option<u8>) -> Self {
         Self { origin: origin.filter(|_| self.by.is_none()), ..self }
-    }
-
-    /// The same, from wherever it comes.
-    #[must_use]
-    pub fn from_anywhere(self) -> Self {
-        Self { origin: None, ..self }
     }
 }
 

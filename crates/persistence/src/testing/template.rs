@@ -38,7 +38,9 @@ pub(super) fn copy_to(path: &Path) -> io::Result<()> {
         fs::create_dir_all(&folder)?;
         // Those of earlier builds are of no use any more.
         for entry in fs::read_dir(&folder)?.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(&program) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // Another process may just have put this build's there.
+            if name.starts_with(&program) && !name.ends_with(&build) {
                 drop(fs::remove_file(entry.path()));
             }
         }

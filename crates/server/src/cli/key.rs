@@ -90,7 +90,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Exit> {
     let config = config(matches)?;
     block_on(async {
         if verb == "rotate-master" {
-            return rotate_master(&config, matches.get_flag("shared-file")).await;
+            return Box::pin(rotate_master(&config, matches.get_flag("shared-file"))).await;
         }
         let app = open(&config).await?;
         let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
